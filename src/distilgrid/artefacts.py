@@ -1,0 +1,164 @@
+"""Writing and trusting artefacts: atomic appearance, one writer at a time, contents verified on use.
+
+A stage writes into a scratch folder beside its results; its files then appear by rename, `run.json` last.
+`run.json` lists the SHA-256 of every file, so a reader can tell a whole artefact from a damaged one.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import KEY_LENGTH, canonical_json, file_sha256, recipe_key
+from distilgrid.machine import describe_machine, package_versions
+
+RUN = "run.json"
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, Any]) -> Iterator[Path]:
+    """Make an artefact: yields a scratch folder to write into, then moves its files to `out`, `run.json` last.
+
+    Only one process at a time makes an artefact; others wait. Nothing appears in `out` when the body fails.
+
+    Raises:
+        UserError: when `out` carries the key of another recipe, cannot be written, or the disk is full.
+    """
+    folder = Path(out)
+    _check_key(folder, recipe)
+    started, clock = datetime.now(UTC), time.perf_counter()
+    with readable_os_errors(folder), _cell_lock(folder):
+        scratch = folder / f".scratch-{os.getpid()}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        try:
+            yield scratch
+            _write_run(scratch, recipe, labels, started, time.perf_counter() - clock)
+            _publish(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Pretty JSON with a final newline; not-a-number is refused because it is not JSON."""
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """A JSON file.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path or make it first") from None
+    except ValueError:
+        raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
+
+
+def verified(folder: Path | str, *, stage: str | None = None) -> dict[str, Any]:
+    """The `run.json` of an artefact whose files all match it.
+
+    Raises:
+        UserError: when the folder holds no artefact, one of another stage, or a file that was changed or cut short.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; make this artefact first")
+    run: dict[str, Any] = read_json(folder / RUN)
+    if stage is not None and run.get("stage") != stage:
+        raise UserError(f"{folder}: holds the output of '{run.get('stage')}', but '{stage}' is wanted here")
+    for name, digest in run["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{path}: missing; remove {folder} and run its stage again")
+        if file_sha256(path) != digest:
+            raise UserError(f"{path}: content differs from what {RUN} recorded (damaged?); remove {folder} and run its stage again")
+    return run
+
+
+def is_complete(folder: Path | str) -> bool:
+    """Whether an artefact's `run.json` and all files that it lists exist. Contents are verified on use, not here."""
+    path = Path(folder) / RUN
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return all((path.parent / name).is_file() for name in listed)
+
+
+@contextlib.contextmanager
+def readable_os_errors(place: Path) -> Iterator[None]:
+    """Turn a full disk or a read-only folder into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"{place}: no space left on the disk; free some and run again, nothing finished is lost") from None
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise UserError(f"{error.filename or place}: not writable; check the permissions of the results folder") from None
+        raise
+
+
+def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
+    named = re.search(rf"-([0-9a-f]{{{KEY_LENGTH}}})$", folder.name)
+    if named and named[1] != recipe_key(recipe):
+        raise UserError(
+            f"{folder}: the folder is named after recipe {named[1]}, but these settings and inputs make "
+            f"{recipe_key(recipe)}; take the path that `distilgrid plan --commands` shows, or a folder without a key"
+        )
+
+
+@contextlib.contextmanager
+def _cell_lock(folder: Path) -> Iterator[None]:
+    """Hold the artefact's lock, so that an orphaned job and a new one never write the same cell together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("another process is making %s: waiting for it", folder)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        for leftover in folder.glob(".scratch-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+def _write_run(
+    scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, Any], started: datetime, seconds: float
+) -> None:
+    files = {path.name: file_sha256(path) for path in sorted(scratch.iterdir())}
+    run = {
+        "stage": recipe["stage"],
+        "key": recipe_key(recipe),
+        "labels": dict(labels),
+        "recipe": json.loads(canonical_json(recipe)),
+        "files": files,
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "versions": package_versions(),
+        "machine": describe_machine(),
+    }
+    write_json(scratch / RUN, run)
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    (folder / RUN).unlink(missing_ok=True)  # a half-replaced artefact must not look whole
+    names = sorted(path.name for path in scratch.iterdir() if path.name != RUN)
+    for name in [*names, RUN]:
+        with open(scratch / name, "rb") as stream:
+            os.fsync(stream.fileno())
+        (scratch / name).replace(folder / name)

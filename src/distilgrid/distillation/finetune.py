@@ -1,0 +1,19 @@
+"""Plain fine-tuning: the hard labels only. Teachers are trained with it, and it is the baseline of every table."""
+
+from torch import Tensor
+
+from distilgrid.distillation.objective import Outputs, hard_loss
+from distilgrid.distillation.settings import Finetune
+
+
+class FinetuneObjective:
+    """L = CE(y, student), or the mean squared error for a regression."""
+
+    needs_states = False
+
+    def __init__(self, settings: Finetune, *, regression: bool) -> None:
+        self.regression = regression
+
+    def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
+        """The single term `hard`."""
+        return {"hard": hard_loss(student.logits, labels, regression=self.regression)}

@@ -1,0 +1,20 @@
+"""The one error type that users are meant to see, and the "did you mean" helper."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input: the message is one line that names the file, key or row and says what to do.
+
+    The command line prints it without a traceback and exits with code 2.
+    """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A closing phrase for an unknown name: the nearest known one, or the whole list when none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"choose one of: {', '.join(names)}" if names else "none is defined"

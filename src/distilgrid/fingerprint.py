@@ -1,0 +1,43 @@
+"""Recipe keys and content hashes: what makes a path trustworthy."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+KEY_LENGTH = 12
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text on every machine."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def recipe_key(recipe: Mapping[str, Any]) -> str:
+    """The first 12 hex digits of the SHA-256 of a recipe's canonical JSON."""
+    return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def file_sha256(path: Path | str) -> str:
+    """SHA-256 of a file's bytes; read once per process for an unchanged size and time stamp."""
+    resolved = Path(path).resolve()
+    status = resolved.stat()
+    return _sha256(str(resolved), status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def derive_seed(seed: int, stream: str) -> int:
+    """A 63-bit seed for one random stream of a run.
+
+    It depends on the run's seed and the stream's name only, so every method of a grid
+    sees the same head initialisation and the same order of rows: comparisons are paired.
+    """
+    digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

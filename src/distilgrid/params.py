@@ -1,0 +1,233 @@
+"""The parameters of a grid: strict pydantic models, loading of `params.yaml` and its overlays, JSON Schema.
+
+Light: importing this module loads neither torch nor transformers nor pandas.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, StringConstraints, ValidationError
+
+from distilgrid.distillation.settings import Method
+from distilgrid.errors import UserError, did_you_mean
+from distilgrid.messages import first_problem
+from distilgrid.models.settings import Student, Teacher
+from distilgrid.schema import Settings
+from distilgrid.tasks.spec import TaskSpec, find_task
+from distilgrid.training.settings import Training
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Runtime = Literal["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"]
+
+
+class Grid(Settings):
+    """The axes of the grid: one cell for each combination."""
+
+    name: Name = "default"
+    """Names the report folder and the MLflow parent run."""
+    tasks: list[Name] = Field(min_length=1)
+    """Built-in tasks or names defined under `tasks`."""
+    teachers: list[Name] = Field(min_length=1)
+    """Names defined under `teachers`."""
+    methods: list[Name] = Field(min_length=1)
+    """Names defined under `methods`."""
+    students: list[Name] = Field(min_length=1)
+    """Names defined under `students`."""
+    augmentations: list[Literal["none"]] = Field(default=["none"], min_length=1)
+    """Augmented training data; `none` trains on the original rows."""
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[1.0], min_length=1)
+    """Shares of the training rows the students see: a seeded, stratified subset, the same one for every method."""
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """Seeds of the students' training."""
+
+
+class Data(Settings):
+    """Where rows come from and how many of them are used."""
+
+    glue_dir: str | None = None
+    """A folder of GLUE parquet files; null reads DISTILGRID_GLUE_DIR, else the hub at a pinned revision."""
+    max_train_rows: int | None = Field(default=None, ge=2)
+    """Cap on training rows: a seeded, stratified subset; null keeps all."""
+    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the training rows held out as `dev` for checkpoint selection, where the source brings no dev split."""
+    max_dev_rows: int | None = Field(default=2000, ge=2)
+    """Cap on dev rows; rows over it stay in training."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of splits and subsets; independent of the training seeds."""
+
+
+class Export(Settings):
+    """Which students are exported, and how strict the parity gate is."""
+
+    seeds: Literal["first", "all"] = "first"
+    """Export the first seed of each student, or every cell."""
+    tolerance: float = Field(default=1e-4, gt=0)
+    """Largest absolute difference of logits between an fp32 export and torch."""
+
+
+class Benchmark(Settings):
+    """The latency protocol, as data."""
+
+    device: Name = "local-cpu"
+    """Name of the machine in paths and tables; its description is kept beside the samples."""
+    runtimes: list[Runtime] = Field(default=["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"], min_length=1)
+    """What executes the models: torch itself, and ONNX Runtime with fp32 or dynamically quantised int8 weights."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of every candidate, pinned."""
+    batch_sizes: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
+    """Batch sizes to measure."""
+    lengths: list[Annotated[int, Field(ge=4, le=512)]] = Field(default=[32, 128], min_length=1)
+    """Sequence lengths in tokens to measure."""
+    warmup: int = Field(default=5, ge=0)
+    """Runs thrown away per candidate and shape."""
+    repetitions: int = Field(default=50, ge=3)
+    """Timed runs per candidate and shape, taken in turns (ABAB) within one process."""
+
+
+class Report(Settings):
+    """How results are compared."""
+
+    baseline: Name = "finetune"
+    """The method that others are compared with by a paired bootstrap."""
+    bootstrap_samples: int = Field(default=2000, ge=100)
+    """Resamples of the validation rows for each confidence interval."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Level of the confidence intervals."""
+
+
+class Resources(Settings):
+    """How jobs run. Nothing here changes a result's path: a change recomputes nothing."""
+
+    threads: int = Field(default=1, ge=1)
+    """Threads of each training job; several jobs run side by side on the other cores."""
+    benchmark_threads: int = Field(default=2, ge=1)
+    """Cores a benchmark job reserves, so that nothing else of the workflow runs beside it."""
+    log_level: Literal["debug", "info", "warning"] = "info"
+    """How much the logs of jobs say."""
+
+
+class Params(Settings):
+    """All parameters of a grid."""
+
+    grid: Grid
+    """The axes."""
+    data: Data = Field(default_factory=Data)
+    """Rows and splits."""
+    tasks: dict[Name, TaskSpec] = Field(default_factory=dict)
+    """Tasks of your own, beside the built-in ones."""
+    teachers: dict[Name, Teacher]
+    """Teachers by name."""
+    students: dict[Name, Student]
+    """Students by name."""
+    methods: dict[Name, Method]
+    """Methods by name: one objective may appear under several names with different settings."""
+    training: Training = Field(default_factory=Training)
+    """Training settings shared by all models of the grid."""
+    export: Export = Field(default_factory=Export)
+    """Exports and their parity gate."""
+    benchmark: Benchmark = Field(default_factory=Benchmark)
+    """Latency protocol."""
+    report: Report = Field(default_factory=Report)
+    """Comparison of results."""
+    resources: Resources = Field(default_factory=Resources)
+    """Threads and logs; not part of any result's recipe."""
+
+
+def deep_merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with an overlay's values on top: mappings merge key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = deep_merge(merged[key], value) if both else value
+    return merged
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        UserError: when the file is missing, is not YAML or is not a mapping.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: must hold a mapping of settings, found {type(value).__name__}")
+    return value
+
+
+def load_params(files: Sequence[Path | str]) -> Params:
+    """Parameters from a base file and any overlays, later files on top.
+
+    Raises:
+        UserError: one line naming the file and the key.
+    """
+    merged: dict[str, Any] = {}
+    for path in files:
+        merged = deep_merge(merged, read_yaml(path))
+    return parse_params(merged, origin=" + ".join(str(path) for path in files))
+
+
+def parse_params(values: Mapping[str, Any], *, origin: str) -> Params:
+    """Validated parameters from plain values; `origin` names them in messages.
+
+    Raises:
+        UserError: one line naming the origin and the key.
+    """
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{origin}: {first_problem(error, json_schema())}") from None
+    try:
+        _check_names(params)
+    except UserError as error:
+        raise UserError(f"{origin}: {error}") from None
+    return params
+
+
+def _check_names(params: Params) -> None:
+    """Refuse axis values that nothing defines."""
+    for axis in ("teachers", "students", "methods"):
+        defined = getattr(params, axis)
+        for name in getattr(params.grid, axis):
+            if name not in defined:
+                raise UserError(f"grid.{axis}: unknown {axis[:-1]} '{name}'; {did_you_mean(name, defined)}")
+    for name in params.grid.tasks:
+        find_task(name, params.tasks)
+    if params.report.baseline not in params.methods:
+        hint = did_you_mean(params.report.baseline, params.methods)
+        raise UserError(f"report.baseline: unknown method '{params.report.baseline}'; {hint}")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the parameters; `workflow/schemas/params.schema.json` holds a copy that a test keeps equal."""
+    schema = Params.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema
+
+
+def schema_text() -> str:
+    """The schema file's exact text."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def glue_dir(params: Params) -> Path | None:
+    """The local GLUE folder, from `data.glue_dir` or DISTILGRID_GLUE_DIR; None means the hub.
+
+    Raises:
+        UserError: when the folder does not exist.
+    """
+    setting = params.data.glue_dir or os.environ.get("DISTILGRID_GLUE_DIR")
+    if not setting:
+        return None
+    folder = Path(setting).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"data.glue_dir / DISTILGRID_GLUE_DIR: no folder '{folder}'; correct or unset it")
+    return folder

@@ -1,0 +1,76 @@
+"""Recipes: everything that decides an artefact's content, as plain values. Planner and stages build them here alike.
+
+A stage builds its recipe from its settings and from the keys that its inputs carry, the planner from the keys that it
+planned; `artefacts.writing` refuses a folder that is named after another recipe.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.distillation.registry import METHODS
+
+if TYPE_CHECKING:
+    from distilgrid.distillation.settings import Method
+    from distilgrid.models.settings import Student
+    from distilgrid.params import Data
+    from distilgrid.tasks.spec import TaskSpec
+    from distilgrid.training.settings import Training
+
+Recipe = dict[str, Any]
+
+# Declared versions: bump one when the stage's results may change; it and all that follows is then recomputed.
+VERSIONS = {"prepare": 1, "finetune": 1, "record": 1, "distill": 1, "export": 1, "benchmark": 1, "report": 1}
+
+
+def _recipe(stage: str, **parts: Any) -> Recipe:
+    return {"stage": stage, "version": VERSIONS[stage], **parts}
+
+
+def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
+    """Prepared data: the task spec, the source's revision, and how rows are split. Not the path of a user's file."""
+    hidden = {"source", "validation_source"} if spec.scheme in ("csv", "parquet") else {"validation_source"}
+    return _recipe(
+        "prepare", spec=spec.model_dump(exclude=hidden), revision=revision, data=data.model_dump(exclude={"glue_dir"})
+    )
+
+
+def finetune_recipe(*, model: str, training: "Training", seed: int, data: str) -> Recipe:
+    """A fine-tuned teacher: the pretrained model's revision, the training settings, the seed, the data's key."""
+    return _recipe(
+        "finetune",
+        method=METHODS["finetune"].version,
+        model=model,
+        training=training.model_dump(),
+        seed=seed,
+        inputs={"data": data},
+    )
+
+
+def record_recipe(*, kind: str, max_length: int, data: str, teacher: str) -> Recipe:
+    """Recorded teacher outputs: what is kept, how inputs are cut, the keys of data and teacher."""
+    return _recipe("record", kind=kind, max_length=max_length, inputs={"data": data, "teacher-dir": teacher})
+
+
+def distill_recipe(
+    *,
+    method: "Method",
+    student: "Student",
+    origin: str,
+    training: "Training",
+    augmentation: str,
+    fraction: float,
+    seed: int,
+    inputs: Mapping[str, str],
+) -> Recipe:
+    """A student cell: the method with its declared version, the student, its origin's revision, the keys of its inputs."""
+    return _recipe(
+        "distill",
+        method=method.model_dump(exclude={"training"}) | {"version": METHODS[method.objective].version},
+        student=student.model_dump(exclude={"source"}),
+        origin=origin,
+        training=training.model_dump(),
+        augmentation=augmentation,
+        fraction=fraction,
+        seed=seed,
+        inputs=dict(inputs),
+    )

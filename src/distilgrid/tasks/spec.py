@@ -1,0 +1,87 @@
+"""What a task is: columns, labels, metric, splits and source, as versioned data. Light: no pandas here."""
+
+import functools
+from collections.abc import Mapping
+from importlib import resources
+from typing import Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from distilgrid.errors import UserError, did_you_mean
+from distilgrid.schema import Settings
+
+Metric = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
+SCHEMES = ("glue", "docs", "csv", "parquet")
+
+
+class TaskSpec(Settings):
+    """One task. Built-in specs are in `tasks/specs/*.yaml`; a user's own go under `tasks:` in the parameters."""
+
+    version: int = Field(default=1, ge=1)
+    """Bumped when the prepared rows of the task may change for the same source."""
+    source: str
+    """`glue:<config>`, `docs:<corpus task>`, `csv:<file>` or `parquet:<file>`; for files, the training rows."""
+    validation_source: str | None = None
+    """A second `csv:`/`parquet:` file with the rows that scores are reported on."""
+    text: list[str] = Field(min_length=1, max_length=2)
+    """The text column, or the two columns of a sentence pair."""
+    label: str = "label"
+    """The label column."""
+    labels: list[str] | None = None
+    """The label set in order; null takes the sorted distinct values of the training file, or real numbers for a regression."""
+    regression: bool = False
+    """Real-valued labels, trained with the mean squared error."""
+    metrics: list[Metric] = Field(default=["accuracy"], min_length=1)
+    """The metrics to report; the first one selects checkpoints and ranks methods."""
+    validation: list[str] = Field(default=["validation"], min_length=1)
+    """The splits that scores are reported on; the first gives the main score."""
+    split_column: str | None = None
+    """A column of a `csv:`/`parquet:` file that holds `train`, `dev` or `validation` for each row."""
+    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of rows held out, seeded and stratified, when a file brings neither split column nor validation file."""
+
+    @property
+    def scheme(self) -> str:
+        """The part of the source before the colon."""
+        return self.source.partition(":")[0]
+
+    @property
+    def locator(self) -> str:
+        """The part of the source after the colon."""
+        return self.source.partition(":")[2]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TaskSpec":
+        if self.scheme not in SCHEMES or not self.locator:
+            raise ValueError(f"source '{self.source}' must be one of {', '.join(f'{s}:...' for s in SCHEMES)}")
+        correlations = {"pearson", "spearman"} & set(self.metrics)
+        if self.regression and len(correlations) != len(self.metrics):
+            raise ValueError("a regression task takes the metrics pearson and spearman")
+        if not self.regression and correlations:
+            raise ValueError("pearson and spearman need regression: true")
+        if "f1" in self.metrics and self.labels is not None and len(self.labels) != 2:
+            raise ValueError("f1 is defined here for two labels, the second one being positive")
+        return self
+
+
+@functools.cache
+def builtin_tasks() -> dict[str, TaskSpec]:
+    """The specs shipped with the package, by name."""
+    found: dict[str, TaskSpec] = {}
+    for entry in sorted(resources.files("distilgrid.tasks").joinpath("specs").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".yaml"):
+            found |= {name: TaskSpec(**spec) for name, spec in yaml.safe_load(entry.read_text()).items()}
+    return found
+
+
+def find_task(name: str, own: Mapping[str, TaskSpec]) -> TaskSpec:
+    """The spec of a task; the user's own definitions win over built-in ones.
+
+    Raises:
+        UserError: for an unknown name, with a suggestion.
+    """
+    known = {**builtin_tasks(), **own}
+    if name not in known:
+        raise UserError(f"grid.tasks: unknown task '{name}'; {did_you_mean(name, known)}")
+    return known[name]

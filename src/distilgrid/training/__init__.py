@@ -1,0 +1,1 @@
+"""The one training loop: batching, precision, optimiser, evaluation."""

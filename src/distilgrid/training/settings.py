@@ -1,0 +1,50 @@
+"""What a user can set for the training loop. Light: no torch here."""
+
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from distilgrid.errors import did_you_mean
+from distilgrid.schema import Settings
+
+
+class Training(Settings):
+    """How a model is trained; the same loop serves teachers, baselines and every distillation method."""
+
+    epochs: int = Field(default=3, ge=1)
+    """Passes over the training rows."""
+    batch_size: int = Field(default=32, ge=1)
+    """Rows per optimiser step."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak learning rate of AdamW; it decays linearly to zero after the warm-up."""
+    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    """Share of all steps during which the learning rate rises linearly from zero."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW weight decay; biases and layer norms are exempt."""
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this global norm."""
+    max_length: int = Field(default=128, ge=4, le=512)
+    """Longest input in tokens, special tokens included; longer texts are truncated."""
+    evaluations_per_epoch: int = Field(default=1, ge=1)
+    """How often per epoch the model is scored on `dev`; the best checkpoint by the task's main metric is kept."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after this many evaluations without a better dev score; null never stops early."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """`bf16` trains under autocast with fp32 weights; `auto` takes it where the machine accelerates it."""
+
+
+def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
+    """Check a partial training section against the full one.
+
+    Raises:
+        ValueError: naming the key, for an unknown key or a value out of range.
+    """
+    for name in overrides:
+        if name not in Training.model_fields:
+            raise ValueError(f"'{name}' is not a training setting; {did_you_mean(name, Training.model_fields)}")
+    try:
+        Training(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{first['loc'][0]}: {first['msg']}") from None
+    return overrides
