@@ -30,6 +30,8 @@ MODEL_FILES = (
     "predictions.parquet",
     "run.json",
 )
+# Validation splits differ by task; `run.json` lists them too, so they are verified on use.
+DATA_FILES = ("train.parquet", "dev.parquet", "dataset.json", "run.json")
 RECORD_FILES = ("train.safetensors", "manifest.json", "run.json")
 EXPORT_FILES = ("model.onnx", "tokenizer.json", "parity.json", "run.json")
 BENCHMARK_FILES = ("benchmark.json", "run.json")
@@ -134,18 +136,22 @@ def expand(params: Params) -> Plan:
 def _data(params: Params, task: str) -> Artefact:
     spec = find_task(task, params.tasks)
     recipe = prepare_recipe(spec=spec, revision=source_revision(spec, glue_dir(params)), data=params.data)
-    files = ("train.parquet", "dev.parquet", *(f"{split}.parquet" for split in spec.validation), "dataset.json", "run.json")
-    return Artefact("prepare", f"data/{task}/{task}", recipe, files, {"task": task}, {}, {"task": task})
+    return Artefact("prepare", f"data/{task}/{task}", recipe, DATA_FILES, {"task": task}, {}, {"task": task})
 
 
 def _teacher(params: Params, task: str, name: str, data: Artefact) -> Artefact:
     teacher = params.teachers[name]
     training = effective_training(params, teacher.training)
     recipe = finetune_recipe(model=model_revision(teacher.source), training=training, seed=teacher.seed, data=data.key)
-    labels = {"task": task, "teacher": name, "method": "teacher", "student": name, "seed": teacher.seed}
+    labels = teacher_labels(task, name, teacher.seed)
     location = f"teachers/{task}/{name}/seed-{teacher.seed}"
     options = {"task": task, "teacher": name}
     return Artefact("finetune", location, recipe, MODEL_FILES, options, {"data": data}, labels)
+
+
+def teacher_labels(task: str, name: str, seed: int) -> dict[str, Any]:
+    """What tables say about a fine-tuned teacher."""
+    return {"task": task, "teacher": name, "method": "teacher", "student": name, "seed": seed}
 
 
 def _cells(params: Params, task: str, teacher: str) -> Iterator[dict[str, Any]]:

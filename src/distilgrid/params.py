@@ -104,8 +104,6 @@ class Resources(Settings):
 
     threads: int = Field(default=1, ge=1)
     """Threads of each training job; several jobs run side by side on the other cores."""
-    benchmark_threads: int = Field(default=2, ge=1)
-    """Cores a benchmark job reserves, so that nothing else of the workflow runs beside it."""
     log_level: Literal["debug", "info", "warning"] = "info"
     """How much the logs of jobs say."""
 

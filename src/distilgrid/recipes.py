@@ -4,7 +4,7 @@ A stage builds its recipe from its settings and from the keys that its inputs ca
 planned; `artefacts.writing` refuses a folder that is named after another recipe.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.distillation.registry import METHODS
@@ -12,7 +12,7 @@ from distilgrid.distillation.registry import METHODS
 if TYPE_CHECKING:
     from distilgrid.distillation.settings import Method
     from distilgrid.models.settings import Student
-    from distilgrid.params import Data
+    from distilgrid.params import Benchmark, Data
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.training.settings import Training
 
@@ -74,3 +74,13 @@ def distill_recipe(
         seed=seed,
         inputs=dict(inputs),
     )
+
+
+def export_recipe(*, runtime: str, tolerance: float, data: str, model: str) -> Recipe:
+    """An export: the runtime, the parity gate's tolerance, the keys of the validation data and of the model."""
+    return _recipe("export", runtime=runtime, tolerance=tolerance, inputs={"data": data, "model": model})
+
+
+def benchmark_recipe(*, settings: "Benchmark", models: Sequence[str], exports: Sequence[str]) -> Recipe:
+    """A latency run: the protocol, and the keys of models and exports in the order of the candidates."""
+    return _recipe("benchmark", protocol=settings.model_dump(), inputs={"model": list(models), "export": list(exports)})

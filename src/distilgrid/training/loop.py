@@ -14,6 +14,7 @@ from torch import Tensor
 from distilgrid.distillation.forward import forward
 from distilgrid.distillation.objective import Objective
 from distilgrid.distillation.teacher import TeacherOutputs
+from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
 from distilgrid.progress import progress
 from distilgrid.training.batching import Encodings, training_batches
@@ -153,7 +154,7 @@ class _Run:
         self.outcome.tokens += int(inputs["attention_mask"].sum())
         values = {name: float(value.detach()) for name, value in terms.items()}
         if not np.isfinite(list(values.values())).all():
-            raise FloatingPointError(f"the loss is not finite: {values}; lower training.learning_rate")
+            raise UserError(f"the loss is not finite: {values}; lower training.learning_rate")
         return {"loss": float(loss.detach()), **values}
 
     def _record_losses(self, step: int, terms: list[dict[str, float]]) -> None:

@@ -1,0 +1,70 @@
+# DistilGrid: `make` alone lists what can be made.
+
+VENV ?= .venv
+CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+PORT ?= 5000
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+CHECKED := $(wildcard src tests scripts benchmarks)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce test test-all lint format ui dvc-sync lock clean
+
+# The workflow's rules call `python -m distilgrid`.
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+export ITERATIVE_DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+# Without byte code, every job takes twice as long to import transformers.
+unexport PYTHONDONTWRITEBYTECODE
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s  %s\n", $$1, $$2}'
+	@printf '\nVariables: CORES=%s  VENV=%s  PORT=%s  PYTEST_ARGS="-k name -n 2"\n' '$(CORES)' '$(VENV)' '$(PORT)'
+
+install: $(STAMP) ## Set up the locked environment in .venv (about two minutes, once)
+
+$(STAMP): pyproject.toml requirements/lock.txt requirements/torch.txt scripts/setup_env.sh
+	@scripts/setup_env.sh $(VENV)
+	@touch $@
+
+reproduce: install ## Run the default grid from data to report, or continue where it stopped
+	@$(PY) scripts/run_grid.py --cores $(CORES) -- all
+	@$(PY) -m distilgrid publish
+
+test: install ## Run the quick tests
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+test-all: install ## Run every test, the slow ones too
+	@$(PY) -m pytest -m "" $(PYTEST_ARGS)
+
+lint: install ## Check style, types and workflow
+	@ruff check $(CHECKED)
+	@ruff format --check $(CHECKED)
+	@mypy
+	@snakefmt --check Snakefile workflow
+	@snakemake --lint
+
+format: install ## Put style right where a tool can
+	@ruff check --fix $(CHECKED)
+	@ruff format $(CHECKED)
+	@snakefmt Snakefile workflow
+
+ui: install ## Browse the tracked runs in MLflow on 127.0.0.1
+	@mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///results/mlflow.db
+
+dvc-sync: install ## Record the results of the workflow in DVC
+	@$(PY) -m distilgrid publish
+	@dvc commit -f
+
+lock: install ## Resolve requirements/lock.txt from pyproject.toml (LOCK_ARGS=--upgrade for the newest of all)
+	@scripts/lock.sh $(LOCK_ARGS)
+
+clean: ## Remove caches; the environment and the results stay
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache build dist src/*.egg-info
+	@find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +

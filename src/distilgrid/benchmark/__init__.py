@@ -1,0 +1,1 @@
+"""The latency protocol and its candidates."""

@@ -1,0 +1,139 @@
+"""What is measured: each model on each runtime, with the reason where it cannot be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilgrid.artefacts import read_json, verified
+from distilgrid.benchmark.protocol import SEED
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_tokenizer
+from distilgrid.runtimes.base import find_runtime
+
+SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
+"""Model types whose position numbers start after the padding id."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model's folder, verified.
+
+    Attributes:
+        folder: where its files lie.
+        run: its `run.json`.
+        metrics: its `metrics.json`.
+        config: its `config.json`.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+
+    @property
+    def role(self) -> str:
+        """`teacher` or `student`."""
+        return "teacher" if self.run["labels"].get("method") == "teacher" else "student"
+
+    @property
+    def longest(self) -> int | None:
+        """The longest input in tokens that its position embeddings allow; None when it has no such limit."""
+        positions: int | None = self.config.get("max_position_embeddings")
+        if positions and self.config.get("model_type") in SHIFTED_POSITIONS:
+            return positions - int(self.config["pad_token_id"]) - 1
+        return positions
+
+    def inputs(self, batch_size: int, length: int) -> dict[str, np.ndarray]:
+        """Random token ids under a full attention mask, in the inputs that its tokeniser gives: each (B, L) int64."""
+        generator = np.random.default_rng([SEED, batch_size, length])
+        ids = generator.integers(self.config["vocab_size"], size=(batch_size, length), dtype=np.int64)
+        pad = self.config.get("pad_token_id") or 0
+        ids[ids == pad] = (pad + 1) % self.config["vocab_size"]
+        filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        return {name: filled[name] for name in load_tokenizer(self.folder).model_input_names}
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported model's folder, verified, with its `run.json` and `parity.json`."""
+
+    folder: Path
+    run: dict[str, Any]
+    parity: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model on a runtime.
+
+    Attributes:
+        model: the trained model.
+        runtime: the runtime's name.
+        folder: what the runtime loads.
+        size_bytes: of the weights' file; None when there is none.
+        skipped: why it cannot be measured, or None.
+    """
+
+    model: Model
+    runtime: str
+    folder: Path
+    size_bytes: int | None
+    skipped: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name in tables."""
+        return str(self.model.run["labels"]["student"])
+
+    def describe(self) -> dict[str, Any]:
+        """Its entry in `benchmark.json`, without the measurements."""
+        return {
+            "name": self.name,
+            "role": self.model.role,
+            "runtime": self.runtime,
+            "parameters": self.model.metrics["parameters"],
+            "size_bytes": self.size_bytes,
+            "skipped": self.skipped,
+        }
+
+
+def open_model(folder: Path) -> Model:
+    """A trained model.
+
+    Raises:
+        UserError: when files are missing or damaged, or the folder holds something else.
+    """
+    run = verified(folder)
+    if run["stage"] not in ("finetune", "distill"):
+        raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")
+    return Model(folder, run, read_json(folder / "metrics.json"), read_json(folder / "config.json"))
+
+
+def open_export(folder: Path, models: Sequence[Model]) -> Export:
+    """An export of one of the models.
+
+    Raises:
+        UserError: when files are missing or damaged, or it was made from none of the models.
+    """
+    run = verified(folder, stage="export")
+    if run["recipe"]["inputs"]["model"] not in {model.run["key"] for model in models}:
+        raise UserError(f"{folder}: made from a model with key {run['recipe']['inputs']['model']}; pass that model too")
+    return Export(folder, run, read_json(folder / "parity.json"))
+
+
+def list_candidates(models: Sequence[Model], exports: Sequence[Export], runtimes: Sequence[str]) -> list[Candidate]:
+    """Each model on each runtime, in this order."""
+    by_origin = {(e.run["recipe"]["inputs"]["model"], e.parity["runtime"]): e for e in exports}
+    return [_candidate(model, name, by_origin.get((model.run["key"], name))) for model in models for name in runtimes]
+
+
+def _candidate(model: Model, runtime: str, export: Export | None) -> Candidate:
+    if not find_runtime(runtime).exported:
+        return Candidate(model, runtime, model.folder, model.metrics["size_bytes"])
+    if export is None:
+        return Candidate(model, runtime, model.folder, None, "not exported for this runtime")
+    reason = None if export.parity["accepted"] else f"export rejected: {export.parity['reason']}"
+    return Candidate(model, runtime, export.folder, export.parity["size_bytes"], reason)

@@ -1,0 +1,299 @@
+"""The `distilgrid` command: one sub-command per stage, and what looks after a grid.
+
+Light: every import of torch, pandas or MLflow happens inside the command that needs it, so `--help` is instant.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from distilgrid import cli_support as support
+from distilgrid.errors import UserError
+
+app = typer.Typer(
+    name="distilgrid",
+    help="Compress language models reproducibly: prepare, fine-tune, record, distill, export, benchmark, report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ParamsFiles = Annotated[
+    list[Path], typer.Option("--params", help="Parameter file; give it again for files on top.", show_default=True)
+]
+GridFiles = Annotated[
+    list[Path] | None, typer.Option("--grid", help="Overlay that states only differences, such as grids/glue_mini.yaml.")
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder of all artefacts.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its name must be the right one.")]
+DataDir = Annotated[Path, typer.Option("--data", help="Prepared data: a folder made by `prepare`.")]
+Task = Annotated[str, typer.Option("--task", help="Name of the task.")]
+TeacherName = Annotated[str, typer.Option("--teacher", help="Name under `teachers` in the parameters.")]
+TeacherDir = Annotated[Path | None, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder made by `finetune`.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
+
+PARAMS_DEFAULT = [Path("params.yaml")]
+RESULTS_DEFAULT = Path("results")
+
+
+@app.command(epilog="Example: distilgrid plan --grid grids/glue_mini.yaml")
+def plan(
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+    commands: Annotated[bool, typer.Option("--commands", help="Print each artefact's command instead.")] = False,
+    cores: Annotated[int | None, typer.Option("--cores", help="Cores for the estimate; default: all usable.")] = None,
+) -> None:
+    """List a grid's cells: done, stale and why, or to do, with an estimate of the work left."""
+    from distilgrid import status
+
+    settings, expanded = support.load_plan(params, grid)
+    if commands:
+        print("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
+    else:
+        print(status.overview(expanded, results=results, cores=cores))
+
+
+@app.command(epilog="Example: distilgrid prepare --task docs-topic --out work/data")
+def prepare(task: Task, out: Out, params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None) -> None:
+    """Read a task's rows, check them, split them, and write parquet files."""
+    settings = support.load(params, grid)
+    support.start(settings, threads=1, torch=False)
+    from distilgrid.params import glue_dir
+    from distilgrid.stages.prepare import prepare as stage
+    from distilgrid.tasks.spec import find_task
+
+    spec = find_task(task, settings.tasks)
+    stage(task=task, spec=spec, data=settings.data, glue_dir=glue_dir(settings), out=out)
+
+
+@app.command(epilog="Example: distilgrid finetune --task docs-topic --teacher minilm-l6 --data work/data --out work/teacher")
+def finetune(
+    task: Task,
+    teacher: TeacherName,
+    data: DataDir,
+    out: Out,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    threads: Threads = None,
+) -> None:
+    """Fine-tune a teacher on a task's labels."""
+    settings = support.load(params, grid)
+    chosen = support.named(settings.teachers, teacher, kind="teacher")
+    support.start(settings, threads=threads, torch=True)
+    from distilgrid.grid import effective_training, teacher_labels
+    from distilgrid.stages.finetune import finetune as stage
+
+    metrics = stage(
+        data=data,
+        source=chosen.source,
+        training=effective_training(settings, chosen.training),
+        seed=chosen.seed,
+        out=out,
+        labels=teacher_labels(task, teacher, chosen.seed),
+    )
+    support.say_score(metrics)
+
+
+@app.command(
+    epilog="Example: distilgrid record --task docs-topic --teacher minilm-l6 --kind logits --data work/data "
+    "--teacher-dir work/teacher --out work/outputs"
+)
+def record(
+    task: Task,
+    teacher: TeacherName,
+    data: DataDir,
+    teacher_dir: Annotated[Path, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder made by `finetune`.")],
+    out: Out,
+    kind: Annotated[Literal["logits", "cls-states"], typer.Option(help="What to keep; cls-states holds logits too.")] = "logits",
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    threads: Threads = None,
+) -> None:
+    """Run a teacher once over the training rows and keep its outputs for every student."""
+    settings = support.load(params, grid)
+    chosen = support.named(settings.teachers, teacher, kind="teacher")
+    support.start(settings, threads=threads, torch=True)
+    from distilgrid.grid import effective_training, teacher_labels
+    from distilgrid.stages.record import record as stage
+
+    max_length = effective_training(settings, chosen.training).max_length
+    labels = {**teacher_labels(task, teacher, chosen.seed), "method": "record", "kind": kind}
+    stage(data=data, teacher=teacher_dir, kind=kind, max_length=max_length, out=out, labels=labels)
+
+
+@app.command(
+    epilog="Example: distilgrid distill --task docs-topic --teacher minilm-l6 --method kd --student minilm-l3 --seed 0 "
+    "--data work/data --teacher-outputs work/outputs --out work/student"
+)
+def distill(
+    task: Task,
+    teacher: TeacherName,
+    method: Annotated[str, typer.Option(help="Name under `methods` in the parameters.")],
+    student: Annotated[str, typer.Option(help="Name under `students` in the parameters.")],
+    data: DataDir,
+    out: Out,
+    seed: Annotated[int, typer.Option(help="Seed of the student's training.")] = 0,
+    augmentation: Annotated[Literal["none"], typer.Option(help="Augmented training data.")] = "none",
+    fraction: Annotated[float, typer.Option(help="Share of the training rows.", min=1e-9, max=1.0)] = 1.0,
+    teacher_dir: TeacherDir = None,
+    teacher_outputs: Annotated[
+        Path | None, typer.Option(help="A folder made by `record`; without it the teacher runs live.")
+    ] = None,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    threads: Threads = None,
+) -> None:
+    """Train one student by one method: a cell of the grid."""
+    settings = support.load(params, grid)
+    names: dict[str, Any] = {"task": task, "teacher": teacher, "method": method, "student": student}
+    names |= {"augmentation": augmentation, "fraction": fraction, "seed": seed}
+    cell = support.cell(settings, names)
+    support.start(settings, threads=threads, torch=True)
+    from distilgrid.stages.distill import Cell
+    from distilgrid.stages.distill import distill as stage
+
+    metrics = stage(
+        cell=Cell(**cell), data=data, teacher=teacher_dir, teacher_outputs=teacher_outputs, out=out, labels=names
+    )
+    support.say_score(metrics)
+
+
+@app.command(
+    epilog="Example: distilgrid export --runtime onnxruntime-int8 --data work/data --model work/student --out work/int8"
+)
+def export(
+    runtime: Annotated[str, typer.Option(help="onnxruntime-fp32 or onnxruntime-int8.")],
+    data: DataDir,
+    model: Annotated[Path, typer.Option(help="A trained model: a folder made by `finetune` or `distill`.")],
+    out: Out,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    threads: Threads = None,
+) -> None:
+    """Export a model to a runtime and check that it is still the same model."""
+    settings = support.load(params, grid)
+    count = support.start(settings, threads=threads, torch=True)
+    from distilgrid.stages.export import export as stage
+
+    tolerance = settings.export.tolerance
+    parity = stage(data=data, model=model, runtime=runtime, tolerance=tolerance, out=out, threads=count)
+    typer.echo("accepted" if parity["accepted"] else f"rejected: {parity['reason']}")
+
+
+@app.command(
+    epilog="Example: distilgrid benchmark --task docs-topic --teacher minilm-l6 --model work/teacher --model work/student "
+    "--export work/int8 --out work/latency"
+)
+def benchmark(
+    task: Task,
+    teacher: TeacherName,
+    model: Annotated[list[Path], typer.Option(help="Trained models, the teacher first.")],
+    out: Out,
+    export: Annotated[list[Path] | None, typer.Option(help="Exports of these models.")] = None,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+) -> None:
+    """Measure latency: all models and runtimes in turns within one process."""
+    settings = support.load(params, grid)
+    support.start(settings, threads=settings.benchmark.threads, torch=True)
+    from distilgrid.stages.benchmark import benchmark as stage
+
+    labels = {"task": task, "teacher": teacher}
+    stage(settings=settings.benchmark, models=model, exports=export or [], out=out, labels=labels)
+
+
+@app.command(epilog="Example: distilgrid report --grid grids/glue_mini.yaml --out work/report")
+def report(out: Out, params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
+    """Write the tables, the plots and the page of a finished grid."""
+    settings, expanded = support.load_plan(params, grid)
+    support.start(settings, threads=1, torch=False)
+    from distilgrid.stages.report import report as stage
+
+    stage(plan=expanded, results=results, out=out)
+
+
+@app.command(epilog="Example: distilgrid publish")
+def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
+    """Copy a finished grid's report to results/latest, where DVC and readers look for it."""
+    _, expanded = support.load_plan(params, grid)
+    from distilgrid.reporting.publish import publish as copy
+
+    typer.echo(f"report: {copy(plan=expanded, results=results)}")
+
+
+@app.command(epilog="Example: distilgrid track && make ui")
+def track(
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+    uri: Annotated[str | None, typer.Option(help="MLflow store; default: a sqlite file in the results folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the summary to this JSON file.")] = None,
+) -> None:
+    """Show a grid's finished cells in MLflow; running it again changes nothing."""
+    settings, expanded = support.load_plan(params, grid)
+    support.start(settings, threads=1, torch=False)
+    from distilgrid.artefacts import write_json
+    from distilgrid.tracking import default_uri
+    from distilgrid.tracking import track as upsert
+
+    summary = upsert(plan=expanded, results=results, uri=uri or default_uri(results))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, summary)
+    typer.echo(", ".join(f"{name} {value}" for name, value in summary.items()))
+
+
+@app.command(epilog="Example: distilgrid gc --grid grids/glue_mini.yaml --delete")
+def gc(
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+    delete: Annotated[bool, typer.Option("--delete", help="Really delete; otherwise this is a dry run.")] = False,
+) -> None:
+    """Find artefacts that neither the parameters nor any given overlay names; delete them with --delete."""
+    from distilgrid.garbage import collect, remove
+
+    unnamed = collect(params_files=params, overlays=grid or [], results=results)
+    for folder, size in unnamed.items():
+        typer.echo(f"{'deleting' if delete else 'would delete'} {folder} ({size / 2**20:.1f} MiB)")
+    typer.echo(f"{len(unnamed)} folders, {sum(unnamed.values()) / 2**20:.1f} MiB" + ("" if delete else "; --delete does it"))
+    if delete:
+        remove(unnamed, results=results)
+
+
+@app.command(epilog="Example: distilgrid doctor")
+def doctor() -> None:
+    """Check this machine, and say what to fix."""
+    from distilgrid.doctor import examine
+
+    checks = examine()
+    for check in checks:
+        typer.echo(check.line())
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: distilgrid schema --out workflow/schemas/params.schema.json")
+def schema(out: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None) -> None:
+    """Write the JSON Schema of the parameters."""
+    from distilgrid.params import schema_text
+
+    if out is None:
+        typer.echo(schema_text(), nl=False)
+    else:
+        out.write_text(schema_text(), encoding="utf-8")
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one clear line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"distilgrid: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,73 @@
+"""What the commands of the CLI share: loading parameters, naming a cell, starting a job."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from distilgrid.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from distilgrid.grid import Plan
+    from distilgrid.params import Params
+
+Named = TypeVar("Named")
+
+
+def load(params: list[Path], grid: list[Path] | None) -> "Params":
+    """Parameters from the base files with overlays on top."""
+    from distilgrid.params import load_params
+
+    return load_params([*params, *(grid or [])])
+
+
+def load_plan(params: list[Path], grid: list[Path] | None) -> "tuple[Params, Plan]":
+    """Parameters and the plan of their grid."""
+    from distilgrid.grid import expand
+
+    settings = load(params, grid)
+    return settings, expand(settings)
+
+
+def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
+    """A definition of the parameters by its name.
+
+    Raises:
+        UserError: when nothing has that name, with a suggestion.
+    """
+    if name not in defined:
+        raise UserError(f"--{kind}: unknown {kind} '{name}'; {did_you_mean(name, defined)}")
+    return defined[name]
+
+
+def cell(settings: "Params", names: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings behind a cell's names, as the fields of `stages.distill.Cell`."""
+    from distilgrid.grid import effective_training, origin_source
+
+    named(settings.teachers, names["teacher"], kind="teacher")
+    method = named(settings.methods, names["method"], kind="method")
+    student = named(settings.students, names["student"], kind="student")
+    return {
+        "method": method,
+        "student": student,
+        "origin": origin_source(settings, student, names["teacher"]),
+        "training": effective_training(settings, method.training),
+        "augmentation": names["augmentation"],
+        "fraction": names["fraction"],
+        "seed": names["seed"],
+        "subset_seed": settings.data.seed,
+    }
+
+
+def start(settings: "Params", *, threads: int | None, torch: bool) -> int:
+    """Set up this process as a job; returns its number of threads."""
+    from distilgrid.job import start_job, start_torch_job
+
+    count = threads or settings.resources.threads
+    begin = start_torch_job if torch else start_job
+    begin(threads=count, log_level=settings.resources.log_level)
+    return count
+
+
+def say_score(metrics: Mapping[str, Any]) -> None:
+    """Print a model's main score."""
+    print(f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}")

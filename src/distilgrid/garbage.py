@@ -1,0 +1,46 @@
+"""Finding and removing artefacts that no grid names."""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from distilgrid.artefacts import readable_os_errors
+from distilgrid.fingerprint import KEY_LENGTH
+from distilgrid.grid import expand
+from distilgrid.params import load_params
+
+KEYED = re.compile(rf"-[0-9a-f]{{{KEY_LENGTH}}}$")
+
+
+def collect(*, params_files: Sequence[Path], overlays: Sequence[Path], results: Path) -> dict[Path, int]:
+    """Artefact folders under `results` that neither the parameters nor one of the overlays names, with their bytes."""
+    grids = [[*params_files], *([*params_files, overlay] for overlay in overlays)]
+    kept = {results / folder for files in grids for folder in expand(load_params(files)).artefacts}
+    return {folder: _size(folder) for folder in keyed_folders(results) if folder not in kept}
+
+
+def keyed_folders(results: Path) -> list[Path]:
+    """Every artefact folder under `results`, finished or not."""
+    found: list[Path] = []
+    for current, names, _ in os.walk(results):
+        keyed = [name for name in names if KEYED.search(name)]
+        found += [Path(current) / name for name in keyed]
+        names[:] = [name for name in names if name not in keyed]
+    return sorted(found)
+
+
+def remove(folders: dict[Path, int], *, results: Path) -> None:
+    """Delete folders, and the folders above them that become empty."""
+    for folder in folders:
+        with readable_os_errors(folder):
+            shutil.rmtree(folder)
+        above = folder.parent
+        while above != results and not any(above.iterdir()):
+            above.rmdir()
+            above = above.parent
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,1 @@
+"""What executes a model: torch itself, or an exported file."""

@@ -1,0 +1,171 @@
+"""Stage `export`: convert a trained model for a runtime, and accept the result only if it still computes the same."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distilgrid.artefacts import read_json, verified, write_json, writing
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.recipes import export_recipe
+from distilgrid.runtimes.base import Exporter, RuntimeEntry, Session, find_runtime, open_exporter
+from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
+from distilgrid.tasks.dataset import Dataset, open_dataset, texts
+from distilgrid.training.batching import Encodings, encode
+from distilgrid.training.metrics import predictions, score
+
+MODEL_STAGES = ("finetune", "distill")
+
+
+class RejectedError(Exception):
+    """An export that must not be used; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The trained model that is exported, with the rows that judge it.
+
+    Attributes:
+        folder: the model's.
+        run: its `run.json`.
+        dataset: the data it was trained on.
+        encodings: every validation split, tokenised as in training.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+    dataset: Dataset
+    encodings: dict[str, Encodings]
+
+
+def export(*, data: Path, model: Path, runtime: str, tolerance: float, out: Path, threads: int = 1) -> dict[str, Any]:
+    """Export a model and judge it; returns what `parity.json` holds.
+
+    An export in fp32 is accepted when its logits stay within `tolerance` of torch's. One in int8 is accepted when its
+    logits are finite; how often it predicts torch's label, and its own score, are reported. A rejected export is still
+    written, with the reason, and a benchmark lists it as skipped.
+
+    Raises:
+        UserError: for an unknown runtime, missing packages, damaged inputs, or a model trained on other data.
+    """
+    exporter, entry = open_exporter(runtime), find_runtime(runtime)
+    dataset, run = open_dataset(data), _trained(model)
+    if run["recipe"]["inputs"]["data"] != dataset.key:
+        wanted = run["recipe"]["inputs"]["data"]
+        raise UserError(f"{data}: has key {dataset.key}, but {model} was trained on data {wanted}; pass that folder")
+    recipe = export_recipe(runtime=runtime, tolerance=tolerance, data=dataset.key, model=run["key"])
+    torch.set_num_threads(threads)
+    with writing(out, recipe=recipe, labels={**run["labels"], "runtime": runtime}) as folder:
+        shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
+        source = Source(model, run, dataset, _encodings(model, run, dataset))
+        parity = _report(source, runtime, tolerance if entry.exact else None)
+        try:
+            _convert_and_judge(source, exporter, entry, folder, threads, parity)
+            parity["accepted"] = True
+        except RejectedError as reason:
+            parity["reason"] = str(reason)
+        (folder / exporter.file).touch()
+        parity["size_bytes"] = (folder / exporter.file).stat().st_size
+        write_json(folder / "parity.json", parity)
+        return parity
+
+
+def _trained(model: Path) -> dict[str, Any]:
+    run = verified(model)
+    if run["stage"] not in MODEL_STAGES:
+        raise UserError(f"{model}: holds the output of '{run['stage']}'; give the folder of a trained model")
+    return run
+
+
+def _encodings(model: Path, run: dict[str, Any], dataset: Dataset) -> dict[str, Encodings]:
+    tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
+    return {split: encode(tokenizer, *texts(dataset.split(split)), max_length=longest) for split in dataset.validation}
+
+
+def _report(source: Source, runtime: str, tolerance: float | None) -> dict[str, Any]:
+    """`parity.json` before the verdict."""
+    metrics = read_json(source.folder / "metrics.json")
+    return {
+        "runtime": runtime,
+        "accepted": False,
+        "reason": None,
+        "max_abs_difference": None,
+        "tolerance": tolerance,
+        "rows": 0,
+        "label_agreement": None,
+        "score": None,
+        "score_name": metrics["score_name"],
+        "torch_score": metrics["score"],
+        "validation": {},
+    }
+
+
+def _convert_and_judge(
+    source: Source, exporter: Exporter, entry: RuntimeEntry, folder: Path, threads: int, parity: dict[str, Any]
+) -> None:
+    """Fill in the report; raises RejectedError with the reason when the export must not be used."""
+    model = load_model(source.folder)
+    encodings = source.encodings[source.dataset.validation[0]]
+    with _rejecting("conversion failed"):
+        exporter.export(model, encodings.batch([0, len(encodings) - 1]), folder)
+    with _rejecting("the exported model does not run"):
+        session = exporter.load(folder, threads=threads)
+        rows = gate_rows(len(encodings))
+        difference = max_abs_difference(model, session, encodings, rows)
+        parity["rows"] = len(rows)
+        _check_finite(difference)
+        parity["max_abs_difference"] = difference
+        logits = _all_logits(source, session, parity["runtime"])
+    for values in logits.values():
+        _check_finite(values)
+    parity.update(_scores(source, logits))
+    if entry.exact and difference > parity["tolerance"]:
+        raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {parity['tolerance']:g}")
+
+
+@contextlib.contextmanager
+def _rejecting(what: str) -> Iterator[None]:
+    """Turn a runtime's own errors into a reason; a full disk or memory is no property of the export."""
+    try:
+        yield
+    except (RejectedError, UserError, OSError, MemoryError):
+        raise
+    except Exception as error:  # exporters and runtimes raise many types
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise RejectedError(f"{what}: {lines[0][:200]}") from error
+
+
+def _check_finite(values: float | np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise RejectedError("logits are not finite")
+
+
+def _all_logits(source: Source, session: Session, runtime: str) -> dict[str, np.ndarray]:
+    return {
+        split: session_logits(session, encodings, label=f"{runtime} on {split}")
+        for split, encodings in source.encodings.items()
+    }
+
+
+def _scores(source: Source, logits: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The export's own scores on all validation rows, and how often it predicts the label that torch predicted."""
+    import pandas as pd
+
+    dataset = source.dataset
+    stored = pd.read_parquet(source.folder / "predictions.parquet")
+    validation, same = {}, []
+    for split in dataset.validation:
+        torch_rows = stored[stored["split"] == split]
+        validation[split] = score(dataset.metrics, labels=torch_rows["label"].to_numpy(), logits=logits[split])
+        same.append(predictions(logits[split]) == predictions(np.stack(torch_rows["logits"].to_list())))
+    return {
+        "label_agreement": None if dataset.regression else float(np.concatenate(same).mean()),
+        "score": validation[dataset.validation[0]][dataset.metrics[0]],
+        "validation": validation,
+    }

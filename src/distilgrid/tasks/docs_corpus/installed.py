@@ -1,0 +1,92 @@
+"""Docstrings of installed libraries, read from their source files with `ast`: nothing is imported or run."""
+
+import ast
+import importlib.util
+import inspect
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from distilgrid.errors import UserError
+
+SKIPPED_FOLDERS = frozenset({"test", "tests", "_lib", "extern", "externals", "_vendor", "__pycache__"})
+"""Tests, and code that a library carries along from elsewhere (SciPy keeps most of that under `_lib`)."""
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Docstring:
+    """One docstring: the module file that holds it (relative, `/`-separated) and its text, indentation removed."""
+
+    module: str
+    text: str
+
+
+def package_folder(package: str) -> Path:
+    """The folder of an installed top-level package, which is not imported.
+
+    Raises:
+        UserError: when there is no such package, or it is a single file.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"docs corpus: no package '{package}' is installed; install it (pip install 'distilgrid[corpus]')")
+    return Path(next(iter(found.submodule_search_locations)))
+
+
+def read_docstrings(folder: Path) -> Iterator[Docstring]:
+    """Every docstring below a package folder, in the order of paths and lines.
+
+    Raises:
+        UserError: when a file is not valid Python.
+    """
+    modules = {path.relative_to(folder.parent).as_posix(): path for path in _module_files(folder)}
+    for module in sorted(modules):
+        for text in _texts(_parse(modules[module])):
+            yield Docstring(module, text)
+
+
+def _module_files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS]
+        yield from (Path(parent, name) for name in names if name.endswith(".py"))
+
+
+def _parse(path: Path) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes in other people's strings
+        try:
+            return ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError) as error:
+            raise UserError(f"{path}: cannot be parsed ({error}); reinstall that library") from None
+
+
+def _texts(tree: ast.Module) -> Iterator[str]:
+    for node in (tree, *_statements(tree)):
+        if isinstance(node, Documented):
+            text = ast.get_docstring(node)
+            if text:
+                yield text
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            yield from _added_later(node.value)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements below a node, in the order of lines. Expressions, most of a tree, hold no docstrings."""
+    for field in ("body", "handlers", "orelse", "finalbody"):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from _statements(child)
+
+
+def _added_later(call: ast.Call) -> Iterator[str]:
+    """The text of an `add_newdoc(place, ..., text)` call: how NumPy and SciPy document compiled objects."""
+    if isinstance(call.func, ast.Name) and call.func.id == "add_newdoc" and call.args:
+        last = call.args[-1]
+        if isinstance(last, ast.Tuple) and last.elts:  # (method, text)
+            last = last.elts[-1]
+        if isinstance(last, ast.Constant) and isinstance(last.value, str):
+            yield inspect.cleandoc(last.value)

@@ -1,0 +1,99 @@
+"""From reStructuredText to plain English: blocks of prose, inline markup removed, library names masked."""
+
+import re
+from collections.abc import Iterator
+
+MASK = "Library"
+"""Stands for the name of any library of the corpus, as a proper noun so that sentences stay grammatical."""
+UNREADABLE = "\0"
+"""Stands for code and formulas; a sentence that holds it is dropped."""
+
+_SKIPPED_SECTIONS = frozenset(
+    "args arguments attributes authors author example examples keywords methods parameters raises receives reference"
+    " references returns routines usage warns yields".split()
+    + ["see also", "other parameters", "keyword arguments", "optional parameters"]
+)
+_UNDERLINE = re.compile(r"([-=~^*\"'#+])\1{2,}\s*$")
+_NO_PROSE = re.compile(r"\.\.|>>>|[:*|+#=\[@<]|- |\(?\w{1,2}[.)] ")
+_SIGNATURE = re.compile(r"\w[\w.]*\(.*\)")
+
+_CITATIONS = re.compile(r"(\w*)(?:,?\s*(?:and\s+)?\[[^\[\]\s]+\]_)+")
+_WANTS_OBJECT = frozenset("also and as by called cf following from given in is named of on or paper per see to using with".split())
+_LITERAL = re.compile(r"``(.+?)``")
+_ROLE = re.compile(r"(?::(?:\w+:)?(?P<role>\w+):)?`(?P<text>[^`]+)`_{0,2}")
+_ALIAS = re.compile(r"^_\w+\.")  # SQLAlchemy's short names for its own modules
+_LINK = re.compile(r"(.+?)\s*<.*>", re.DOTALL)
+_EMPHASIS = re.compile(r"(?<!\w)(\*\*?)(?=[^*\s])([^*]*[^*\s])\1(?!\w)")
+_CODE = re.compile(r"[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?")
+_TITLE = re.compile(r"[\w .,'/-]+")
+_PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-", "–": "-", "—": " - ", "\u00a0": " "})
+
+_NAMES = "numpy|pandas|scipy|sci-?kit|sklearn|matplotlib|mpl_toolkits|pyplot|pylab|networkx|sqlalchemy|sympy"
+_LIBRARY = re.compile(
+    rf"(?:\b([Aa])n )?(?:[\w.]*(?i:{_NAMES})\w*(?:-learn\b)?(?:\.\w+)*|\b(?:np|pd|plt|nx|mpl)\b(?:\.\w+)*|\b(?:sa|sp)\.\w+)"
+)
+
+
+def prose_blocks(docstring: str) -> list[str]:
+    """The paragraphs of running text, one line each: no sections of parameters, code, lists, tables or directives.
+
+    A signature before the summary, as in docstrings of compiled functions, is passed over.
+    """
+    blocks = [lines for lines in _blocks(docstring) if lines]
+    while blocks and _SIGNATURE.match(blocks[0][0]):
+        del blocks[0]
+    return [" ".join(lines) for lines in blocks if _is_prose(lines)]
+
+
+def plain_text(block: str) -> str:
+    """A paragraph without inline markup; what is not English becomes `UNREADABLE`."""
+    text = _CITATIONS.sub(_citations, block.translate(_PLAIN))
+    text = _LITERAL.sub(lambda found: _readable(found[1], _CODE), text)
+    text = _ROLE.sub(_role, text)
+    text = _EMPHASIS.sub(r"\2", text)
+    return " ".join(text.split())
+
+
+def mask_libraries(text: str) -> str:
+    """The text with the names of libraries, their import aliases and paths below them replaced by `MASK`."""
+    return _LIBRARY.sub(lambda found: f"{found[1]} {MASK}" if found[1] else MASK, text)
+
+
+def _blocks(docstring: str) -> Iterator[list[str]]:
+    """Runs of lines without a blank line, those of skipped sections left out."""
+    lines = [*docstring.split("\n"), "", ""]
+    block: list[str] = []
+    skipping = False
+    for line, following in zip(lines, lines[1:], strict=False):
+        underlined = bool(line.strip()) and bool(_UNDERLINE.match(following.strip()))
+        if underlined or not line.strip() or _UNDERLINE.match(line.strip()):
+            yield block
+            block = []
+            skipping = line.strip().lower().rstrip(":") in _SKIPPED_SECTIONS if underlined else skipping
+        elif not skipping:
+            block.append(line.rstrip())
+
+
+def _is_prose(lines: list[str]) -> bool:
+    return not any(line[0].isspace() or _NO_PROSE.match(line) for line in lines)
+
+
+def _citations(found: re.Match[str]) -> str:
+    """Footnote marks go; where one is part of the sentence ("as shown in [1]_"), the sentence does."""
+    return UNREADABLE if found[1].lower() in _WANTS_OBJECT else found[1]
+
+
+def _role(found: re.Match[str]) -> str:
+    text = found["text"]
+    titled = _LINK.fullmatch(text)
+    if titled:
+        return _readable(titled[1], _TITLE)
+    if text.startswith("~"):
+        text = text.rpartition(".")[2]
+    text = _ALIAS.sub("", text)
+    return _readable(text.lstrip("!."), _TITLE if found["role"] else _CODE)
+
+
+def _readable(text: str, pattern: re.Pattern[str]) -> str:
+    text = text.removesuffix("()")
+    return text if pattern.fullmatch(text) else UNREADABLE

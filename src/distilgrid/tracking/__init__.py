@@ -1,0 +1,44 @@
+"""Files are the truth, MLflow is the view: copies finished cells into an MLflow store, as often as you like."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from distilgrid.grid import Plan
+from distilgrid.tracking.records import cell_records, grid_record
+
+
+def default_uri(results: Path) -> str:
+    """The store that `distilgrid track` writes unless told otherwise: one sqlite file in the results folder."""
+    return f"sqlite:///{Path(results).resolve() / 'mlflow.db'}"
+
+
+def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
+    """Bring the MLflow runs of a grid's finished cells up to date; a second call changes nothing.
+
+    Each teacher and student whose artefact is complete becomes one run, nested under one run for the grid. Safe to
+    repeat after a crash; for sqlite stores, safe to start several times at once, even on a store that does not exist yet.
+
+    Args:
+        plan: the grid.
+        results: the results folder.
+        uri: an MLflow tracking URI: `sqlite:///<path>` or the address of a tracking server.
+
+    Returns:
+        `grid`, and how many cells have `runs`, of which `created`, `updated` and `unchanged`.
+
+    Raises:
+        UserError: when MLflow is not installed or refuses the store, or a cell's files are damaged.
+    """
+    cells = list(cell_records(plan, Path(results)))
+    outcomes: Counter[str] = Counter()
+    if cells:
+        from distilgrid.tracking.store import open_store, sqlite_file
+        from distilgrid.tracking.upsert import upsert
+
+        with open_store(uri) as client:
+            database = sqlite_file(uri)
+            artefacts = database.parent / "mlflow-artifacts" if database else None
+            outcomes = upsert(client, plan, grid=grid_record(plan, cells), cells=cells, artefacts=artefacts)
+    counts = {name: outcomes[name] for name in ("created", "updated", "unchanged")}
+    return {"grid": plan.params.grid.name, "runs": len(cells), **counts}

@@ -1,0 +1,134 @@
+"""Writing records into MLflow: what is there already stays, what differs is changed in place, what broke is made again.
+
+A run carries two fingerprints as tags. `distilgrid.trained` covers what MLflow cannot change (params, curves, times);
+`distilgrid.fingerprint` covers everything and is written last, so a run without it was cut short.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.grid import Plan
+from distilgrid.tracking.records import Record
+from distilgrid.tracking.views import VIEWS_TAG, describe, saved_views
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+FINGERPRINT, TRAINED, IN_PLAN = "distilgrid.fingerprint", "distilgrid.trained", "in_plan"
+BATCH = 900  # MLflow takes 1,000 metrics, params and tags at a time, and 100 of either of the latter
+
+
+def upsert(
+    client: "MlflowClient", plan: Plan, *, grid: Record, cells: Sequence[Record], artefacts: Path | None
+) -> Counter[str]:
+    """Make the grid's experiment hold exactly one run per cell and one above them; counts what happened to the cells.
+
+    Args:
+        client: of an open store.
+        plan: the grid.
+        grid: the record of the grid's own run.
+        cells: the records of its finished cells.
+        artefacts: where MLflow may keep files of its own; None leaves that to the server.
+    """
+    experiment = _experiment(client, plan, artefacts)
+    existing = _existing(client, experiment)
+    parent, _ = _put(client, experiment, grid, existing.get(grid.place, []), links={})
+    links = {"mlflow.parentRunId": parent, IN_PLAN: "yes"}
+    outcomes = Counter(_put(client, experiment, cell, existing.get(cell.place, []), links=links)[1] for cell in cells)
+    planned = {grid.place, *(model.folder for model in [*plan.teachers, *plan.students])}
+    _mark_left(client, (run for place, runs in existing.items() if place not in planned for run in runs))
+    return outcomes
+
+
+def _experiment(client: "MlflowClient", plan: Plan, artefacts: Path | None) -> str:
+    """The id of the grid's experiment, made or brought back if need be, with its saved views."""
+    name = f"distilgrid-{plan.params.grid.name}"
+    views, key = saved_views(plan)
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = artefacts.as_uri() if artefacts else None
+        return client.create_experiment(name, location, tags={**describe(plan), **views, VIEWS_TAG: key})
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    if found.tags.get(VIEWS_TAG) != key:
+        for tag, value in {**views, VIEWS_TAG: key}.items():
+            client.set_experiment_tag(found.experiment_id, tag, value)
+    return str(found.experiment_id)
+
+
+def _existing(client: "MlflowClient", experiment: str) -> dict[str, list["Run"]]:
+    """The experiment's runs by the cell's folder; runs that somebody else put there are left alone."""
+    runs: dict[str, list[Run]] = {}
+    token = ""
+    while token is not None:
+        page = client.search_runs([experiment], max_results=1000, page_token=token or None)
+        for run in page:
+            if TRAINED in run.data.tags:
+                runs.setdefault(run.data.tags["folder"], []).append(run)
+        token = page.token or None
+    return runs
+
+
+def _put(
+    client: "MlflowClient", experiment: str, record: Record, runs: Sequence["Run"], *, links: Mapping[str, str]
+) -> tuple[str, str]:
+    """Bring one record's run up to date; returns its id and what was done."""
+    kept = next((run for run in runs if _can_stay(run, record)), None)
+    for run in runs:
+        if run is not kept:
+            client.delete_run(run.info.run_id)
+    if kept is None:
+        return _create(client, experiment, record, links), "updated" if runs else "created"
+    tags = _wanted_tags(record, links)
+    if all(kept.data.tags.get(name) == value for name, value in tags.items()):
+        return kept.info.run_id, "unchanged"
+    _update(client, kept, record, tags)
+    return kept.info.run_id, "updated"
+
+
+def _can_stay(run: "Run", record: Record) -> bool:
+    """Whether a run is whole and differs from its record at most in what MLflow can change: not params, not lost metrics."""
+    tags, wanted = run.data.tags, {*record.metrics, *(point.name for point in record.curves)}
+    return FINGERPRINT in tags and tags.get(TRAINED) == record.trained and set(run.data.metrics) <= wanted
+
+
+def _wanted_tags(record: Record, links: Mapping[str, str]) -> dict[str, str]:
+    return {**record.tags, **links, TRAINED: record.trained, FINGERPRINT: record.fingerprint}
+
+
+def _create(client: "MlflowClient", experiment: str, record: Record, links: Mapping[str, str]) -> str:
+    from mlflow.entities import Metric, Param, RunTag
+
+    tags = {**record.tags, **links, TRAINED: record.trained}
+    run_id: str = client.create_run(experiment, record.started, tags, record.name).info.run_id
+    client.log_batch(run_id, params=[Param(name, value) for name, value in record.params.items()])
+    metrics = [Metric(name, value, record.ended, 0) for name, value in record.metrics.items()]
+    metrics += [Metric(point.name, point.value, point.time, point.step) for point in record.curves]
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    client.set_terminated(run_id, "FINISHED", record.ended)
+    client.log_batch(run_id, tags=[RunTag(FINGERPRINT, record.fingerprint)])
+    return run_id
+
+
+def _update(client: "MlflowClient", run: "Run", record: Record, tags: Mapping[str, str]) -> None:
+    """Change metrics and tags of a finished run. A changed value is stamped now, as MLflow shows the latest one."""
+    from mlflow.entities import Metric, RunTag
+
+    now = round(time.time() * 1000)
+    changed = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
+    client.delete_tag(run.info.run_id, FINGERPRINT)
+    client.log_batch(run.info.run_id, metrics=[Metric(name, value, now, 0) for name, value in changed.items()])
+    client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in tags.items() if name != FINGERPRINT])
+    client.log_batch(run.info.run_id, tags=[RunTag(FINGERPRINT, record.fingerprint)])
+
+
+def _mark_left(client: "MlflowClient", runs: Iterable["Run"]) -> None:
+    """Tag the runs of cells that the grid no longer names: they stay for comparison, but filters can leave them out."""
+    for run in runs:
+        if run.data.tags.get(IN_PLAN) != "no":
+            client.set_tag(run.info.run_id, IN_PLAN, "no")

@@ -1,0 +1,70 @@
+"""What the Snakefile asks of the package: the plan, a frozen copy of the parameters, and a clean start after a crash."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from distilgrid.artefacts import readable_os_errors
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import recipe_key
+from distilgrid.grid import Plan, expand
+from distilgrid.job import mark_workflow
+from distilgrid.params import Params, parse_params
+
+_held: list[IO[str]] = []  # keeps the lock for the life of the workflow's process
+
+
+def open_workflow(config: Mapping[str, Any], *, results: str, origin: Sequence[str | Path]) -> tuple[Plan, str]:
+    """The plan of a Snakemake configuration, and the path of a frozen copy of its parameters for the jobs.
+
+    Jobs read the copy, so editing `params.yaml` during a run cannot mix old and new values. Bad input ends the process with
+    one line and exit code 2.
+    """
+    names = " + ".join(os.path.relpath(name) for name in origin) or "configuration"
+    try:
+        params = parse_params(config, origin=names)
+        plan = expand(params)
+        frozen = freeze(params, Path(results))
+    except UserError as error:
+        sys.stderr.write(f"distilgrid: {error}\n")
+        sys.stderr.flush()
+        os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
+    mark_workflow()
+    release_stale_locks(Path(".snakemake"))
+    return plan, str(frozen)
+
+
+def freeze(params: Params, results: Path) -> Path:
+    """Write the parameters to a file that is named after their content, unless it is there already."""
+    values = params.model_dump(mode="json")
+    path = results / ".params" / f"{params.grid.name}-{recipe_key(values)}.yaml"
+    if not path.is_file():
+        with readable_os_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_suffix(f".{os.getpid()}")
+            scratch.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+            scratch.replace(path)
+    return path
+
+
+def release_stale_locks(folder: Path) -> None:
+    """Remove the locks of a killed Snakemake; those of a living one stay.
+
+    The process holds a lock of its own for as long as it lives, which the kernel frees however it dies. Who gets it knows that
+    no other Snakemake works in this folder, so any lock file left there is stale.
+    """
+    folder.mkdir(exist_ok=True)
+    stream = open(folder / "distilgrid.lock", "w")  # noqa: SIM115 - held until the process ends
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return
+    _held.append(stream)
+    for lock in (folder / "locks").glob("*.lock"):
+        lock.unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""Shared fixtures: a tiny random model with its tokeniser, a small CSV task, and parameters that join them. No network."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+GOOD = ["good", "great", "fine", "lovely", "superb", "bright"]
+BAD = ["bad", "awful", "poor", "dull", "weak", "dreadful"]
+FILLER = ["the", "a", "film", "story", "plot", "actor", "scene", "was", "is", "and", "very", "quite", "with", "of", "it"]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained model's folder: BERT with 4 layers of width 32 and random weights, and a word-level tokeniser."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-model")
+    (folder / "vocab.txt").write_text("\n".join(VOCABULARY))
+    tokenizer = BertTokenizerFast(vocab={word: i for i, word in enumerate(VOCABULARY)})
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(VOCABULARY),
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "vocab.txt").unlink()
+    return folder
+
+
+def sentences(count: int, seed: int) -> list[tuple[str, str]]:
+    """(text, label) rows whose label can be learned from their words."""
+    chooser = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        label = chooser.choice(["negative", "positive"])
+        words = chooser.choices(FILLER, k=chooser.randint(2, 9)) + chooser.choices(GOOD if label == "positive" else BAD, k=2)
+        chooser.shuffle(words)
+        rows.append((" ".join(words), label))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def reviews_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's own CSV file: 400 rows with the columns `text` and `sentiment`."""
+    path = tmp_path_factory.mktemp("reviews") / "reviews.csv"
+    path.write_text("text,sentiment\n" + "".join(f"{text},{label}\n" for text, label in sentences(400, seed=1)))
+    return path
+
+
+@pytest.fixture
+def tiny_values(tiny_model: Path, reviews_csv: Path) -> dict[str, Any]:
+    """The plain values of a parameter file that trains the tiny model on the CSV task within seconds."""
+    return {
+        "grid": {
+            "name": "tiny",
+            "tasks": ["reviews"],
+            "teachers": ["tiny"],
+            "methods": ["finetune", "kd", "pkd"],
+            "students": ["half"],
+            "seeds": [0, 1],
+        },
+        "data": {"max_train_rows": 160, "max_dev_rows": 32},
+        "tasks": {"reviews": {"source": f"csv:{reviews_csv}", "text": ["text"], "label": "sentiment"}},
+        "teachers": {"tiny": {"source": f"path:{tiny_model}", "training": {"epochs": 2}}},
+        "students": {"half": {"layers": 2}},
+        "methods": {
+            "finetune": {"objective": "finetune"},
+            "kd": {"objective": "kd"},
+            "pkd": {"objective": "pkd", "beta": 10.0},
+        },
+        "training": {"epochs": 1, "batch_size": 16, "learning_rate": 1e-3, "max_length": 32, "precision": "fp32"},
+        "benchmark": {"lengths": [8, 16], "warmup": 1, "repetitions": 5},
+        "report": {"bootstrap_samples": 200},
+    }
+
+
+@pytest.fixture
+def tiny_params_file(tmp_path: Path, tiny_values: dict[str, Any]) -> Path:
+    """The tiny parameters as a file."""
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(tiny_values, sort_keys=False))
+    return path

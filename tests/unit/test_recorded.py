@@ -1,0 +1,160 @@
+"""Recorded teacher outputs: trusted only when they belong to the very data and teacher, whole, and aligned by content."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distilgrid.distillation.settings import KD, PKD, Method
+from distilgrid.distillation.teacher import open_recorded
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.models.settings import Student
+from distilgrid.params import Data
+from distilgrid.stages.distill import Cell, distill
+from distilgrid.stages.finetune import finetune
+from distilgrid.stages.prepare import prepare
+from distilgrid.stages.record import record
+from distilgrid.tasks.dataset import open_dataset, texts
+from distilgrid.tasks.spec import TaskSpec
+from distilgrid.training.batching import encode
+from distilgrid.training.settings import Training
+
+TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model: Path) -> Path:
+    """Prepared data, a fine-tuned teacher and both kinds of recordings."""
+    folder = tmp_path_factory.mktemp("work")
+    spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
+    for seed, name in ((0, "data"), (1, "other-data")):
+        data = Data(max_train_rows=96, max_dev_rows=32, seed=seed)
+        prepare(task="reviews", spec=spec, data=data, glue_dir=None, out=folder / name)
+    source = f"path:{tiny_model}"
+    finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
+    for kind in ("logits", "cls-states"):
+        make_recording(folder, kind, folder / kind)
+    return folder
+
+
+def make_recording(work: Path, kind: str, out: Path) -> None:
+    record(data=work / "data", teacher=work / "teacher", kind=kind, max_length=32, out=out, labels={})
+
+
+def run_cell(work: Path, tiny_model: Path, out: Path, method: Method, **inputs: Any) -> dict[str, Any]:
+    cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", inputs.pop("fraction", 1.0), 0, 0)
+    given = {"data": work / "data", "teacher": None, "teacher_outputs": None} | inputs
+    return distill(cell=cell, out=out, labels={}, **given)
+
+
+def test_the_recording_holds_the_teachers_outputs(work: Path) -> None:
+    rows = open_dataset(work / "data").split("train")
+    recorded = load_file(work / "cls-states" / "train.safetensors")
+    model, tokenizer = load_model(work / "teacher"), load_tokenizer(work / "teacher")
+    encodings = encode(tokenizer, *texts(rows), max_length=32)
+    with torch.no_grad():
+        expected = model(**encodings.batch([5]), output_hidden_states=True)
+    assert torch.equal(recorded["example_ids"], torch.tensor(rows["example_id"].to_numpy()))
+    assert torch.allclose(recorded["logits"][5], expected.logits[0], atol=1e-5)
+    assert recorded["cls_states"].shape == (len(rows), 4, 32)
+    last = expected.hidden_states[4][0, 0]
+    assert torch.allclose(recorded["cls_states"][5, 3].float(), last, atol=2e-3), "fp16"
+    assert json.loads((work / "logits" / "manifest.json").read_text())["teacher_forwards"] == len(rows)
+
+
+def test_a_student_costs_no_teacher_forwards(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=work / "logits")
+    assert metrics["teacher_forwards"] == 0
+    live = run_cell(work, tiny_model, tmp_path / "b", KD(), teacher=work / "teacher")
+    assert live["teacher_forwards"] == live["train_rows"] * TRAINING.epochs
+    assert live["score"] == pytest.approx(metrics["score"], abs=0.05)
+
+
+def test_rows_are_found_by_content_not_by_order(work: Path) -> None:
+    dataset = open_dataset(work / "data")
+    ids = dataset.split("train")["example_id"].to_numpy()
+    shuffled = np.random.default_rng(0).permutation(len(ids))[:40]
+    straight = open_recorded(work / "logits", example_ids=ids, data_key=dataset.key, states=False)
+    mixed = open_recorded(work / "logits", example_ids=ids[shuffled], data_key=dataset.key, states=False)
+    assert torch.equal(straight.outputs(shuffled.tolist()).logits, mixed.outputs(range(40)).logits)
+
+
+def test_a_fraction_uses_the_same_recording(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=work / "logits", fraction=0.25)
+    assert metrics["train_rows"] == pytest.approx(24, abs=1)
+    assert metrics["teacher_forwards"] == 0
+
+
+def test_a_changed_byte_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    make_recording(work, "logits", tmp_path / "rec")
+    shard = tmp_path / "rec" / "train.safetensors"
+    content = bytearray(shard.read_bytes())
+    content[-3] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match=r"train\.safetensors: content differs"):
+        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=tmp_path / "rec")
+    assert not (tmp_path / "a" / "run.json").exists()
+
+
+def test_a_truncated_recording_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    make_recording(work, "logits", tmp_path / "rec")
+    shard = tmp_path / "rec" / "train.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(UserError, match="content differs"):
+        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=tmp_path / "rec")
+
+
+def test_a_recording_cut_off_before_its_end_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    make_recording(work, "logits", tmp_path / "rec")
+    (tmp_path / "rec" / "run.json").unlink()  # it is written last, so a killed job leaves none
+    with pytest.raises(UserError, match=r"run\.json: cannot be read"):
+        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=tmp_path / "rec")
+
+
+def test_a_recording_of_other_data_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="recorded on data"):
+        run_cell(
+            work, tiny_model, tmp_path / "a", KD(), data=work / "other-data", teacher_outputs=work / "logits"
+        )
+
+
+def test_missing_rows_are_refused(work: Path) -> None:
+    dataset = open_dataset(work / "data")
+    ids = np.append(dataset.split("train")["example_id"].to_numpy(), 12345)
+    with pytest.raises(UserError, match=r"no recorded output for training row 97 \(1 missing\)"):
+        open_recorded(work / "logits", example_ids=ids, data_key=dataset.key, states=False)
+
+
+def test_a_method_that_needs_states_refuses_a_recording_without_them(
+    work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="needs cls-states"):
+        run_cell(work, tiny_model, tmp_path / "a", PKD(), teacher_outputs=work / "logits")
+
+
+def test_a_method_that_needs_a_teacher_says_so(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs a teacher"):
+        run_cell(work, tiny_model, tmp_path / "a", KD())
+
+
+def test_another_teacher_gives_another_key(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    source = f"path:{tiny_model}"
+    finetune(data=work / "data", source=source, training=TRAINING, seed=1, out=tmp_path / "teacher", labels={})
+    keys = []
+    for teacher in (work / "teacher", tmp_path / "teacher"):
+        out = tmp_path / f"rec-{len(keys)}"
+        record(data=work / "data", teacher=teacher, kind="logits", max_length=32, out=out, labels={})
+        keys.append(json.loads((out / "run.json").read_text())["key"])
+    assert keys[0] != keys[1]
+
+
+def test_the_same_cell_gives_the_same_bytes(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run_cell(work, tiny_model, tmp_path / name, PKD(beta=5), teacher_outputs=work / "cls-states")
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+    assert (tmp_path / "a/predictions.parquet").read_bytes() == (tmp_path / "b/predictions.parquet").read_bytes()

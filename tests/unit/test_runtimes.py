@@ -1,0 +1,331 @@
+"""Runtimes, and the parity gate of the export stage, on tiny random models."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertTokenizerFast,
+    DistilBertConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+)
+
+from distilgrid.artefacts import read_json, verified, write_json, writing
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer, save_model
+from distilgrid.params import Runtime
+from distilgrid.runtimes import onnxruntime as onnx_module
+from distilgrid.runtimes.base import RUNTIMES, open_exporter, open_runtime
+from distilgrid.runtimes.onnxruntime import OnnxRuntime, export_onnx
+from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
+from distilgrid.stages.export import export
+from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
+from distilgrid.training.batching import encode
+from distilgrid.training.evaluation import predict
+from distilgrid.training.metrics import score
+
+WORDS = [f"word{i}" for i in range(40)]
+VOCABULARY = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
+SIZES: dict[str, Any] = {"vocab_size": len(VOCABULARY), "num_labels": 3}
+CONFIGS: dict[str, Callable[..., Any]] = {
+    "bert": lambda **more: BertConfig(
+        **SIZES, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, **more
+    ),
+    "distilbert": lambda **more: DistilBertConfig(**SIZES, dim=32, n_layers=2, n_heads=4, hidden_dim=64, **more),
+    "roberta": lambda **more: RobertaConfig(
+        **SIZES,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        pad_token_id=0,
+        max_position_embeddings=66,
+        **more,
+    ),
+}
+
+
+def write_dataset(folder: Path, *, regression: bool = False) -> Dataset:
+    """A prepared data set of random words, in the documented format, with two validation splits."""
+    generator = np.random.default_rng(0)
+    metrics = ["pearson", "spearman"] if regression else ["accuracy"]
+    splits = {"train": 8, "dev": 8, "validation": 60, "validation_other": 20}
+    with writing(folder, recipe={"stage": "prepare", "regression": regression}, labels={"task": "words"}) as scratch:
+        for split, rows in splits.items():
+            lines = [" ".join(generator.choice(WORDS, size=generator.integers(1, 25))) for _ in range(rows)]
+            label = generator.normal(size=rows) if regression else generator.integers(3, size=rows)
+            frame = pd.DataFrame({"text_a": lines, "label": label, "example_id": example_ids([lines])})
+            frame.to_parquet(scratch / f"{split}.parquet", index=False)
+        document = {
+            "task": "words",
+            "labels": [] if regression else ["a", "b", "c"],
+            "regression": regression,
+            "metrics": metrics,
+            "validation": ["validation", "validation_other"],
+            "notes": [],
+            "splits": {split: {"rows": rows, "pair": False, "label_counts": {}} for split, rows in splits.items()},
+        }
+        write_json(scratch / "dataset.json", document)
+    return open_dataset(folder)
+
+
+def write_model(folder: Path, dataset: Dataset, kind: str = "bert") -> Path:
+    """A random model with the files of a trained one, in the documented format."""
+    torch.manual_seed(1)
+    config = CONFIGS[kind](**({"initializer_range": 0.3} if kind == "bert" else {}))
+    config.num_labels = dataset.outputs
+    model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager").eval()
+    tokenizer = BertTokenizerFast(vocab=VOCABULARY)
+    if kind != "bert":  # these models have no segments
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer.backend_tokenizer,
+            pad_token="[PAD]",
+            model_input_names=["input_ids", "attention_mask"],
+        )
+    recipe = {"stage": "finetune", "kind": kind, "training": {"max_length": 32}, "inputs": {"data": dataset.key}}
+    labels = {"task": "words", "teacher": kind, "method": "teacher", "student": kind, "seed": 0}
+    with writing(folder, recipe=recipe, labels=labels) as scratch:
+        save_model(model, tokenizer, scratch)
+        parts, validation = [], {}
+        for split in dataset.validation:
+            frame = dataset.split(split)
+            logits = predict(model, encode(tokenizer, *texts(frame), max_length=32))
+            part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
+            parts.append(part.assign(logits=list(logits)))
+            validation[split] = score(dataset.metrics, labels=frame["label"].to_numpy(), logits=logits)
+        pd.concat(parts, ignore_index=True).to_parquet(scratch / "predictions.parquet", index=False)
+        name = dataset.metrics[0]
+        size = (scratch / "model.safetensors").stat().st_size
+        metrics = {"score": validation["validation"][name], "score_name": name, "parameters": 1, "size_bytes": size}
+        write_json(scratch / "metrics.json", metrics)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"), dataset)
+
+
+@pytest.fixture
+def run_export(dataset: Dataset, model: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    def run(runtime: str = "onnxruntime-fp32", **options: Any) -> dict[str, Any]:
+        arguments = {"data": dataset.folder, "model": model, "tolerance": 1e-4, "out": tmp_path / "out", **options}
+        return export(runtime=runtime, **arguments)
+
+    return run
+
+
+def break_exporter(monkeypatch: pytest.MonkeyPatch, damage: Callable[[Any], None]) -> None:
+    """Let the exporter write a model whose weights are not those of the trained one."""
+
+    def wrong(model: Any, example: Any, path: Path) -> None:
+        damaged = copy.deepcopy(model)
+        with torch.no_grad():
+            damage(damaged)
+        export_onnx(damaged, example, path)
+
+    monkeypatch.setattr(onnx_module, "export_onnx", wrong)
+
+
+def test_parameters_name_exactly_the_runtimes_of_the_table() -> None:
+    assert set(get_args(Runtime)) == set(RUNTIMES)
+
+
+def test_unknown_runtime_is_refused_with_a_suggestion(run_export: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match="unknown runtime 'onnxruntime-fp23'; did you mean 'onnxruntime-fp32'"):
+        run_export("onnxruntime-fp23")
+
+
+def test_torch_needs_no_export() -> None:
+    with pytest.raises(UserError, match="runs the trained model itself"):
+        open_exporter("torch-eager-fp32")
+
+
+def test_missing_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"needs onnxruntime: pip install 'distilgrid\[onnx\]'"):
+        open_runtime("onnxruntime-int8")
+
+
+def test_table_of_runtimes_is_light() -> None:
+    code = "import sys, distilgrid.runtimes.base; sys.exit(bool({'torch', 'onnxruntime', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_export_has_the_tokenisers_inputs_and_computes_the_same_at_any_shape(
+    kind: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    import onnxruntime as ort
+
+    folder = write_model(tmp_path / "model", dataset, kind)
+    parity = export(data=dataset.folder, model=folder, runtime="onnxruntime-fp32", tolerance=1e-5, out=tmp_path / "out")
+    assert parity["accepted"], parity["reason"]
+    inputs = ort.InferenceSession(str(tmp_path / "out/model.onnx")).get_inputs()
+    names = load_tokenizer(folder)("word1 word2").keys()
+    assert {i.name for i in inputs} == set(names)
+    assert all(isinstance(axis, str) for i in inputs for axis in i.shape)
+    session, torch_model = OnnxRuntime().load(tmp_path / "out", threads=1), load_model(folder)
+    for batch, length in ((1, 1), (5, 3), (2, 33)):
+        ids = torch.randint(5, len(VOCABULARY), (batch, length))
+        mask = torch.ones_like(ids)
+        mask[-1, (length + 1) // 2 :] = 0
+        filled = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+        feed = {name: filled[name] for name in names}
+        with torch.inference_mode():
+            expected = torch_model(**feed).logits.numpy()
+        actual = session.bind({name: value.numpy() for name, value in feed.items()})()
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_runtime_fuses_the_exported_graph(model: Path, tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime as ort
+
+    export_onnx(load_model(model), load_tokenizer(model)("word1", return_tensors="pt"), tmp_path / "model.onnx")
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
+    options.log_severity_level = 3  # it warns that the fused file suits this machine only
+    ort.InferenceSession(str(tmp_path / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    operators = [node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node]
+    assert operators.count("BiasGelu") == 2
+    assert operators.count("LayerNormalization") + operators.count("SkipLayerNormalization") == 5
+    assert not {"Erf", "ReduceMean", "Sqrt"} & set(operators)
+
+
+def test_accepted_export_reports_its_own_scores(run_export: Callable[..., Any], model: Path, tmp_path: Path) -> None:
+    parity = run_export()
+    metrics = read_json(model / "metrics.json")
+    assert parity["accepted"] and parity["reason"] is None
+    assert 0 < parity["max_abs_difference"] < 1e-5
+    assert parity["rows"] == 60
+    assert parity["label_agreement"] == 1.0
+    assert parity["score"] == parity["torch_score"] == metrics["score"]
+    assert set(parity["validation"]) == {"validation", "validation_other"}
+    assert parity["size_bytes"] == (tmp_path / "out/model.onnx").stat().st_size
+    run = verified(tmp_path / "out", stage="export")
+    assert set(run["files"]) == {"model.onnx", "tokenizer.json", "parity.json"}
+    assert run["labels"]["runtime"] == "onnxruntime-fp32" and run["labels"]["student"] == "bert"
+    assert read_json(tmp_path / "out/parity.json") == parity
+
+
+def test_equal_weights_give_equal_bytes(run_export: Callable[..., Any], tmp_path: Path) -> None:
+    for runtime in ("onnxruntime-fp32", "onnxruntime-int8"):
+        for name in ("one", "two"):
+            run_export(runtime, out=tmp_path / name)
+        assert (tmp_path / "one/model.onnx").read_bytes() == (tmp_path / "two/model.onnx").read_bytes()
+
+
+def test_changed_weights_are_rejected(
+    run_export: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    break_exporter(monkeypatch, lambda model: model.classifier.weight.view(-1)[0].add_(0.05))
+    parity = run_export()
+    assert not parity["accepted"]
+    assert "logits differ from torch's by" in parity["reason"]
+    assert parity["max_abs_difference"] > parity["tolerance"]
+    assert set(verified(tmp_path / "out")["files"]) == {"model.onnx", "tokenizer.json", "parity.json"}
+
+
+def test_tolerance_is_the_gate(run_export: Callable[..., Any]) -> None:
+    assert not run_export(tolerance=1e-12)["accepted"]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime-fp32", "onnxruntime-int8"])
+def test_logits_that_are_not_finite_are_rejected(
+    runtime: str, run_export: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_exporter(monkeypatch, lambda model: model.classifier.bias.fill_(float("nan")))
+    parity = run_export(runtime)
+    assert not parity["accepted"]
+    assert parity["reason"] == "logits are not finite"
+    assert parity["max_abs_difference"] is None and parity["score"] is None
+
+
+def test_failed_conversion_is_written_with_its_reason(
+    run_export: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("operator not supported\nmore lines")
+
+    monkeypatch.setattr(onnx_module, "export_onnx", fail)
+    parity = run_export()
+    assert not parity["accepted"] and parity["reason"] == "conversion failed: operator not supported"
+    assert (tmp_path / "out/model.onnx").is_file()
+
+
+def test_full_disk_is_no_property_of_the_export(
+    run_export: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(onnx_module, "export_onnx", fail)
+    with pytest.raises(UserError, match="no space left"):
+        run_export()
+    assert not (tmp_path / "out/run.json").exists()
+
+
+def test_int8_reports_what_it_costs(
+    run_export: Callable[..., Any], dataset: Dataset, model: Path, tmp_path: Path
+) -> None:
+    exact = run_export(out=tmp_path / "exact")
+    parity = run_export("onnxruntime-int8")
+    assert parity["accepted"] and parity["tolerance"] is None
+    assert parity["max_abs_difference"] > exact["max_abs_difference"]
+    assert parity["size_bytes"] < exact["size_bytes"]
+    session = open_runtime("onnxruntime-int8").load(tmp_path / "out", threads=1)
+    same = []
+    for split in dataset.validation:
+        frame = dataset.split(split)
+        encodings = encode(load_tokenizer(model), *texts(frame), max_length=32)
+        logits = session_logits(session, encodings, label="test")
+        assert parity["validation"][split] == score(["accuracy"], labels=frame["label"].to_numpy(), logits=logits)
+        same += list(logits.argmax(axis=1) == predict(load_model(model), encodings).argmax(axis=1))
+    assert len(same) == 80
+    assert parity["label_agreement"] == np.mean(same)
+    assert parity["label_agreement"] > 0.8
+
+
+def test_regression_has_no_label_agreement(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "data", regression=True)
+    folder = write_model(tmp_path / "model", dataset)
+    parity = export(data=dataset.folder, model=folder, runtime="onnxruntime-int8", tolerance=1e-4, out=tmp_path / "out")
+    assert parity["accepted"] and parity["label_agreement"] is None
+    assert parity["score_name"] == "pearson"
+    assert abs(parity["score"] - parity["torch_score"]) < 0.1
+
+
+def test_model_of_other_data_is_refused(run_export: Callable[..., Any], tmp_path: Path) -> None:
+    other = write_dataset(tmp_path / "data", regression=True)
+    with pytest.raises(UserError, match="was trained on data"):
+        run_export(data=other.folder)
+
+
+def test_folder_that_holds_no_model_is_refused(run_export: Callable[..., Any], dataset: Dataset) -> None:
+    with pytest.raises(UserError, match="holds the output of 'prepare'"):
+        run_export(model=dataset.folder)
+
+
+def test_gate_sees_every_chosen_row_at_several_shapes(dataset: Dataset, model: Path) -> None:
+    assert len(gate_rows(10_000)) == 256
+    assert gate_rows(7).tolist() == list(range(7))
+    encodings = encode(load_tokenizer(model), *texts(dataset.split("validation")), max_length=32)
+    shapes = [tuple(batch["input_ids"].shape) for batch in gate_batches(encodings, gate_rows(60))]
+    assert [batch for batch, _ in shapes] == [1, 3, 8, 32, 1, 3, 8, 4]
+    assert len({length for _, length in shapes}) > 2

@@ -1,0 +1,192 @@
+"""The training loop: determinism, checkpoint selection, early stopping, batching, precision."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distilgrid.distillation.registry import build_objective
+from distilgrid.distillation.settings import KD, PKD, Finetune, Method
+from distilgrid.distillation.teacher import LiveTeacher, RecordedTeacher, TeacherOutputs
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_model
+from distilgrid.training import loop
+from distilgrid.training.batching import Encodings, evaluation_batches, training_batches
+from distilgrid.training.evaluation import predict
+from distilgrid.training.loop import Outcome, Rows, train
+from distilgrid.training.settings import Training
+
+
+def make_rows(count: int = 64, seed: int = 0) -> Rows:
+    """Rows whose label is whether token 7 occurs."""
+    chooser = np.random.default_rng(seed)
+    labels = chooser.integers(0, 2, size=count)
+    ids = []
+    for label in labels:
+        body = chooser.integers(10, 30, size=chooser.integers(2, 12))
+        body[chooser.integers(len(body))] = 7 if label else 8
+        ids.append(np.concatenate([[2], body, [3]]))
+    return Rows(Encodings(ids, None, 0), torch.from_numpy(labels))
+
+
+def run(
+    model: torch.nn.Module,
+    *,
+    settings: Training,
+    method: Method | None = None,
+    seed: int = 0,
+    teacher: TeacherOutputs | None = None,
+    dev: Rows | None = None,
+) -> Outcome:
+    return train(
+        model,  # type: ignore[arg-type]
+        build_objective(method or Finetune(), regression=False),
+        rows=make_rows(),
+        dev=dev or make_rows(32, seed=1),
+        metrics=["accuracy"],
+        settings=settings,
+        precision="fp32",
+        seed=seed,
+        teacher=teacher,
+    )
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return load_model(tiny_model, outputs=2)
+
+
+SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3)
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_training_learns(model: torch.nn.Module) -> None:
+    outcome = run(model, settings=Training(epochs=8, batch_size=8, learning_rate=2e-3))
+    losses = outcome.history.series("train", "loss")
+    assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[:5])
+    assert outcome.best_dev["accuracy"] > 0.8
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(model: torch.nn.Module) -> None:
+    copies = [copy.deepcopy(model) for _ in range(3)]
+    for m, seed in zip(copies, (0, 0, 1), strict=True):
+        torch.rand(seed + 5)  # the global generator's state must not matter
+        run(m, settings=SHORT, seed=seed)
+    first, second, other = map(weights, copies)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_the_best_checkpoint_on_dev_is_kept(model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.5, 0.9, 0.9, 0.4])
+    seen = []
+
+    def scripted(model: torch.nn.Module, *_: object) -> dict[str, float]:
+        seen.append(weights(model))
+        return {"accuracy": next(scores)}
+
+    monkeypatch.setattr(loop, "evaluate", scripted)
+    outcome = run(model, settings=Training(epochs=4, batch_size=8))
+    assert outcome.best_step == 16, "the second of four evaluations is best, and a tie keeps the earlier one"
+    assert outcome.best_dev == {"accuracy": 0.9}
+    final = weights(model)
+    assert all(torch.equal(final[name], seen[1][name]) for name in final)
+    assert not all(torch.equal(final[name], seen[3][name]) for name in final)
+
+
+def test_patience_stops_early(model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = iter([0.5, 0.6, 0.6, 0.55, 0.9, 0.9])
+    monkeypatch.setattr(loop, "evaluate", lambda *_: {"accuracy": next(scores)})
+    outcome = run(model, settings=Training(epochs=6, batch_size=8, patience=2))
+    assert outcome.stopped_early
+    assert outcome.epochs == 4
+    assert outcome.best_dev == {"accuracy": 0.6}
+
+
+def test_a_loss_that_is_not_finite_ends_in_one_clear_line(model: torch.nn.Module) -> None:
+    with torch.no_grad():
+        model.classifier.bias.fill_(float("nan"))  # type: ignore[union-attr, operator]
+    with pytest.raises(UserError, match=r"not finite.*learning_rate"):
+        run(model, settings=SHORT)
+
+
+@pytest.mark.parametrize("method", [KD(), KD(loss="mse"), PKD(beta=1.0)])
+def test_recorded_and_live_teachers_give_the_same_losses(
+    method: Method, model: torch.nn.Module, tiny_model: Path
+) -> None:
+    rows = make_rows()
+    states = method.objective == "pkd"
+    torch.manual_seed(1)
+    live = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, states=states)
+    outputs = [live.outputs([i]) for i in range(len(rows.labels))]
+    recorded = RecordedTeacher(
+        torch.cat([o.logits for o in outputs]),
+        torch.cat([o.cls_states for o in outputs if o.cls_states is not None]) if states else None,
+    )
+    live.forwards = 0
+    losses = []
+    for teacher in (live, recorded):
+        outcome = run(copy.deepcopy(model), settings=SHORT, method=method, teacher=teacher)
+        losses.append(outcome.history.series("train", "loss"))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert live.forwards == 2 * len(rows.labels), "two epochs over all rows"
+    assert recorded.forwards == 0
+
+
+def test_a_live_teacher_is_frozen(tiny_model: Path) -> None:
+    rows = make_rows(8)
+    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, states=False)
+    assert not teacher.outputs([0, 1]).logits.requires_grad
+    assert not any(p.requires_grad for p in teacher.model.parameters())
+
+
+def test_an_epoch_holds_every_row_once_in_batches_of_like_length() -> None:
+    lengths = np.random.default_rng(0).integers(3, 60, size=1000)
+    generator = torch.Generator().manual_seed(0)
+    first = list(training_batches(lengths, batch_size=16, generator=generator))
+    second = list(training_batches(lengths, batch_size=16, generator=generator))
+    for batches in (first, second):
+        assert sorted(row for batch in batches for row in batch) == list(range(1000))
+    assert {frozenset(b) for b in first}.isdisjoint({frozenset(b) for b in second}), "composition changes every epoch"
+    padding = sum(len(b) * lengths[b].max() for b in first) / lengths.sum()
+    order = np.random.default_rng(1).permutation(1000)
+    at_random = sum(len(b) * lengths[b].max() for b in np.array_split(order, 63)) / lengths.sum()
+    assert padding < 1.15 < at_random
+
+
+def test_evaluation_batches_hold_every_row_once_longest_first() -> None:
+    lengths = np.array([3, 9, 4, 9, 1])
+    batches = list(evaluation_batches(lengths, batch_size=2))
+    assert batches == [[1, 3], [2, 0], [4]]
+
+
+def test_predictions_do_not_depend_on_padding_or_order(model: torch.nn.Module) -> None:
+    rows = make_rows(40)
+    together = predict(model, rows.encodings)  # type: ignore[arg-type]
+    alone = [model(**rows.encodings.batch([i])).logits.detach().numpy()[0] for i in range(40)]
+    assert np.allclose(together, np.stack(alone), atol=1e-5)
+
+
+def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        outcome = train(
+            copy.deepcopy(model),  # type: ignore[arg-type]
+            build_objective(Finetune(), regression=False),
+            rows=make_rows(),
+            dev=make_rows(16, seed=1),
+            metrics=["accuracy"],
+            settings=SHORT,
+            precision=precision,  # type: ignore[arg-type]
+            seed=0,
+            teacher=None,
+        )
+        losses.append(outcome.history.series("train", "loss"))
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
+    assert losses[0] != losses[1]

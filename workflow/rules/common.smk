@@ -1,0 +1,43 @@
+# What the rules share: the plan, and look-ups of an artefact by its path.
+from distilgrid import grid
+from distilgrid.workflow import open_workflow
+
+RESULTS = "results"
+PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles)
+
+
+wildcard_constraints:
+    key="[0-9a-f]{12}",
+
+
+def planned(wildcards):
+    """The artefact behind a rule's wildcards."""
+    folder = f"{wildcards.stage}/{wildcards.path}-{wildcards.key}"
+    if folder not in PLAN.artefacts:
+        raise WorkflowError(f"{folder} is not part of this grid; `distilgrid plan` lists what is")
+    return PLAN.artefacts[folder]
+
+
+def files(artefacts):
+    """The files of artefacts."""
+    return [f"{RESULTS}/{a.folder}/{name}" for a in artefacts for name in a.files]
+
+
+def inputs(wildcards):
+    """The files an artefact is made from. A path holds its recipe, so time stamps must not matter."""
+    return [ancient(path) for path in files(planned(wildcards).each_input())]
+
+
+def outputs(folder, names):
+    """A rule's output files, all in one folder whose name ends in the recipe key."""
+    return [f"{RESULTS}/{{stage,{folder}}}/{{path}}-{{key}}/{name}" for name in names]
+
+
+def arguments(wildcards):
+    """The command's options for an artefact."""
+    return planned(wildcards).arguments(RESULTS)
+
+
+def tracking_summary():
+    """The file that says that this grid's cells are in MLflow."""
+    return f"{RESULTS}/tracking/{PLAN.params.grid.name}-{PLAN.report.key}/summary.json"
