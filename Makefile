@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml requirements/lock.txt requirements/torch.txt scripts/se
 	@touch $@
 
 reproduce: install ## Run the default grid from data to report, or continue where it stopped
-	@$(PY) scripts/run_grid.py --cores $(CORES) -- all
+	@snakemake --cores $(CORES) -- all
 	@$(PY) -m distilgrid publish
 
 test: install ## Run the quick tests

@@ -34,33 +34,45 @@ rule all:
     input:
         files([PLAN.report]),
         tracking_summary(),
+    message:
+        "the report and the tracked runs are made"
 
 
 # Prepared rows of every task.
 rule data:
     input:
         files(PLAN.data.values()),
+    message:
+        "the data sets are prepared"
 
 
 # Fine-tuned teachers and their recorded outputs.
 rule teachers:
     input:
         files([*PLAN.teachers, *PLAN.teacher_outputs]),
+    message:
+        "the teachers are trained and recorded"
 
 
 # Every cell of the grid.
 rule students:
     input:
         files(PLAN.students),
+    message:
+        "the students are trained"
 
 
 # Exports and latencies.
 rule benchmarks:
     input:
         files([*PLAN.exports, *PLAN.benchmarks]),
+    message:
+        "the exports are checked and measured"
 
 
 # Tables, plots and the page.
 rule report:
     input:
         files([PLAN.report]),
+    message:
+        "the report is written"

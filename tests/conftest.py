@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny random model with its tokeniser, a small CSV task, and parameters that join them. No network."""
+"""Shared fixtures: a tiny random model with its tokeniser, a small CSV task, parameters that join them. No network."""
 
 import random
 from pathlib import Path
@@ -9,7 +9,8 @@ import yaml
 
 GOOD = ["good", "great", "fine", "lovely", "superb", "bright"]
 BAD = ["bad", "awful", "poor", "dull", "weak", "dreadful"]
-FILLER = ["the", "a", "film", "story", "plot", "actor", "scene", "was", "is", "and", "very", "quite", "with", "of", "it"]
+NOUNS = ["film", "story", "plot", "actor", "scene"]
+FILLER = ["the", "a", *NOUNS, "was", "is", "and", "very", "quite", "with", "of", "it"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
 
 
@@ -43,7 +44,8 @@ def sentences(count: int, seed: int) -> list[tuple[str, str]]:
     rows = []
     for _ in range(count):
         label = chooser.choice(["negative", "positive"])
-        words = chooser.choices(FILLER, k=chooser.randint(2, 9)) + chooser.choices(GOOD if label == "positive" else BAD, k=2)
+        telling = GOOD if label == "positive" else BAD
+        words = chooser.choices(FILLER, k=chooser.randint(2, 9)) + chooser.choices(telling, k=2)
         chooser.shuffle(words)
         rows.append((" ".join(words), label))
     return rows

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,13 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
 
 
-def verified(folder: Path | str, *, stage: str | None = None) -> dict[str, Any]:
+def verified(folder: Path | str, *, stage: str | None = None, only: Collection[str] | None = None) -> dict[str, Any]:
     """The `run.json` of an artefact whose files all match it.
+
+    Args:
+        folder: the artefact's.
+        stage: what must have made it.
+        only: the files to check, for a reader that needs no others; None checks all.
 
     Raises:
         UserError: when the folder holds no artefact, one of another stage, or a file that was changed or cut short.
@@ -78,15 +83,20 @@ def verified(folder: Path | str, *, stage: str | None = None) -> dict[str, Any]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; make this artefact first")
-    run: dict[str, Any] = read_json(folder / RUN)
-    if stage is not None and run.get("stage") != stage:
-        raise UserError(f"{folder}: holds the output of '{run.get('stage')}', but '{stage}' is wanted here")
-    for name, digest in run["files"].items():
-        path = folder / name
+    run: Any = read_json(folder / RUN)
+    if not isinstance(run, dict) or not {"stage", "key", "recipe", "files"} <= set(run):
+        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    if stage is not None and run["stage"] != stage:
+        raise UserError(f"{folder}: holds the output of '{run['stage']}', but '{stage}' is wanted here")
+    named = _named_key(folder)
+    if named and named != run["key"]:
+        raise UserError(f"{folder}: named after recipe {named}, but holds {run['key']}; move it back to its own name")
+    for name in run["files"] if only is None else only:
+        path, digest = folder / name, run["files"].get(name)
         if not path.is_file():
             raise UserError(f"{path}: missing; remove {folder} and run its stage again")
         if file_sha256(path) != digest:
-            raise UserError(f"{path}: content differs from what {RUN} recorded (damaged?); remove {folder} and run its stage again")
+            raise UserError(f"{path}: not what {RUN} recorded (damaged?); remove {folder} and run its stage again")
     return run
 
 
@@ -95,29 +105,50 @@ def is_complete(folder: Path | str) -> bool:
     path = Path(folder) / RUN
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     return all((path.parent / name).is_file() for name in listed)
 
 
 @contextlib.contextmanager
 def readable_os_errors(place: Path) -> Iterator[None]:
-    """Turn a full disk or a read-only folder into one clear line."""
+    """Turn a full disk, missing permissions or a file in the way into one clear line.
+
+    Raises:
+        UserError: for those; any other exception passes as it is.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{place}: no space left on the disk; free some and run again, nothing finished is lost") from None
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise UserError(f"{error.filename or place}: not writable; check the permissions of the results folder") from None
-        raise
+    except Exception as error:
+        line = _os_problem(error, place)
+        if line is None:
+            raise
+        raise UserError(line) from None
+
+
+def _os_problem(error: Exception, place: Path) -> str | None:
+    code, name = (error.errno, error.filename) if isinstance(error, OSError) else (None, None)
+    if code is None and (said := re.search(r"\(os error (\d+)\)", str(error))):  # safetensors and tokenizers say it so
+        code = int(said[1])
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return f"{place}: no space left on the disk; free some and run again, nothing finished is lost"
+    if code in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return f"{name or place}: {os.strerror(code)}; check the permissions of the results folder"
+    if code in (errno.EEXIST, errno.ENOTDIR):
+        return f"{name or place}: a file is where a folder is wanted; move it or choose another folder"
+    return None
+
+
+def _named_key(folder: Path) -> str | None:
+    named = re.search(rf"-([0-9a-f]{{{KEY_LENGTH}}})$", folder.name)
+    return named[1] if named else None
 
 
 def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
-    named = re.search(rf"-([0-9a-f]{{{KEY_LENGTH}}})$", folder.name)
-    if named and named[1] != recipe_key(recipe):
+    named = _named_key(folder)
+    if named and named != recipe_key(recipe):
         raise UserError(
-            f"{folder}: the folder is named after recipe {named[1]}, but these settings and inputs make "
+            f"{folder}: the folder is named after recipe {named}, but these settings and inputs make "
             f"{recipe_key(recipe)}; take the path that `distilgrid plan --commands` shows, or a folder without a key"
         )
 

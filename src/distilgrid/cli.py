@@ -25,14 +25,15 @@ ParamsFiles = Annotated[
     list[Path], typer.Option("--params", help="Parameter file; give it again for files on top.", show_default=True)
 ]
 GridFiles = Annotated[
-    list[Path] | None, typer.Option("--grid", help="Overlay that states only differences, such as grids/glue_mini.yaml.")
+    list[Path] | None, typer.Option("--grid", help="Overlay that states only what differs: grids/glue_mini.yaml.")
 ]
 Results = Annotated[Path, typer.Option("--results", help="Folder of all artefacts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its name must be the right one.")]
 DataDir = Annotated[Path, typer.Option("--data", help="Prepared data: a folder made by `prepare`.")]
 Task = Annotated[str, typer.Option("--task", help="Name of the task.")]
 TeacherName = Annotated[str, typer.Option("--teacher", help="Name under `teachers` in the parameters.")]
-TeacherDir = Annotated[Path | None, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder made by `finetune`.")]
+TeacherDir = Annotated[Path | None, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")]
+Kind = Literal["logits", "cls-states"]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
 
 PARAMS_DEFAULT = [Path("params.yaml")]
@@ -50,11 +51,11 @@ def plan(
     """List a grid's cells: done, stale and why, or to do, with an estimate of the work left."""
     from distilgrid import status
 
-    settings, expanded = support.load_plan(params, grid)
+    _, expanded = support.load_plan(params, grid)
     if commands:
-        print("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
+        typer.echo("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
     else:
-        print(status.overview(expanded, results=results, cores=cores))
+        typer.echo(status.overview(expanded, results=results, cores=cores))
 
 
 @app.command(epilog="Example: distilgrid prepare --task docs-topic --out work/data")
@@ -70,7 +71,9 @@ def prepare(task: Task, out: Out, params: ParamsFiles = PARAMS_DEFAULT, grid: Gr
     stage(task=task, spec=spec, data=settings.data, glue_dir=glue_dir(settings), out=out)
 
 
-@app.command(epilog="Example: distilgrid finetune --task docs-topic --teacher minilm-l6 --data work/data --out work/teacher")
+@app.command(
+    epilog="Example: distilgrid finetune --task docs-topic --teacher minilm-l6 --data work/data --out work/teacher"
+)
 def finetune(
     task: Task,
     teacher: TeacherName,
@@ -106,9 +109,9 @@ def record(
     task: Task,
     teacher: TeacherName,
     data: DataDir,
-    teacher_dir: Annotated[Path, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder made by `finetune`.")],
+    teacher_dir: Annotated[Path, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")],
     out: Out,
-    kind: Annotated[Literal["logits", "cls-states"], typer.Option(help="What to keep; cls-states holds logits too.")] = "logits",
+    kind: Annotated[Kind, typer.Option(help="What to keep; cls-states holds logits too.")] = "logits",
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
@@ -185,8 +188,8 @@ def export(
 
 
 @app.command(
-    epilog="Example: distilgrid benchmark --task docs-topic --teacher minilm-l6 --model work/teacher --model work/student "
-    "--export work/int8 --out work/latency"
+    epilog="Example: distilgrid benchmark --task docs-topic --teacher minilm-l6 --model work/teacher "
+    "--model work/student --export work/int8 --out work/latency"
 )
 def benchmark(
     task: Task,
@@ -207,7 +210,9 @@ def benchmark(
 
 
 @app.command(epilog="Example: distilgrid report --grid grids/glue_mini.yaml --out work/report")
-def report(out: Out, params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
+def report(
+    out: Out, params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT
+) -> None:
     """Write the tables, the plots and the page of a finished grid."""
     settings, expanded = support.load_plan(params, grid)
     support.start(settings, threads=1, torch=False)
@@ -260,7 +265,8 @@ def gc(
     unnamed = collect(params_files=params, overlays=grid or [], results=results)
     for folder, size in unnamed.items():
         typer.echo(f"{'deleting' if delete else 'would delete'} {folder} ({size / 2**20:.1f} MiB)")
-    typer.echo(f"{len(unnamed)} folders, {sum(unnamed.values()) / 2**20:.1f} MiB" + ("" if delete else "; --delete does it"))
+    total = f"{len(unnamed)} folders, {sum(unnamed.values()) / 2**20:.1f} MiB"
+    typer.echo(total + ("" if delete else "; --delete does it"))
     if delete:
         remove(unnamed, results=results)
 
@@ -285,7 +291,11 @@ def schema(out: Annotated[Path | None, typer.Option(help="File to write; default
     if out is None:
         typer.echo(schema_text(), nl=False)
     else:
-        out.write_text(schema_text(), encoding="utf-8")
+        from distilgrid.artefacts import readable_os_errors
+
+        with readable_os_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(schema_text(), encoding="utf-8")
 
 
 def main() -> None:

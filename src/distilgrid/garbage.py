@@ -17,7 +17,8 @@ KEYED = re.compile(rf"-[0-9a-f]{{{KEY_LENGTH}}}$")
 def collect(*, params_files: Sequence[Path], overlays: Sequence[Path], results: Path) -> dict[Path, int]:
     """Artefact folders under `results` that neither the parameters nor one of the overlays names, with their bytes."""
     grids = [[*params_files], *([*params_files, overlay] for overlay in overlays)]
-    kept = {results / folder for files in grids for folder in expand(load_params(files)).artefacts}
+    plans = [expand(load_params(files)) for files in grids]
+    kept = {results / folder for plan in plans for folder in [*plan.artefacts, plan.tracking]}
     return {folder: _size(folder) for folder in keyed_folders(results) if folder not in kept}
 
 

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from distilgrid.distillation.registry import METHODS
@@ -15,7 +14,15 @@ from distilgrid.fingerprint import recipe_key
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_revision
 from distilgrid.params import Params, glue_dir
-from distilgrid.recipes import VERSIONS, distill_recipe, finetune_recipe, prepare_recipe, record_recipe
+from distilgrid.recipes import (
+    VERSIONS,
+    benchmark_recipe,
+    distill_recipe,
+    export_recipe,
+    finetune_recipe,
+    prepare_recipe,
+    record_recipe,
+)
 from distilgrid.tasks.sources import source_revision
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.settings import Training
@@ -73,17 +80,22 @@ class Artefact:
     def each_input(self) -> "Iterator[Artefact]":
         """The artefacts it reads, one by one."""
         for value in self.inputs.values():
-            yield from value if isinstance(value, list) else [value]
+            yield from _listed(value)
 
     def arguments(self, results: str) -> str:
         """The command's options as shell text: what is made, from what, and where it goes."""
         words: list[str] = []
-        for name, value in self.options.items():
-            words += [f"--{name}", value]
-        for name, value in self.inputs.items():
-            if not isinstance(value, list):
-                words += [f"--{name}", f"{results}/{value.folder}"]
+        for option, value in self.options.items():
+            words += [f"--{option}", value]
+        if self.stage != "report":  # a report finds the artefacts of its grid by itself
+            for option, source in self.inputs.items():
+                for artefact in _listed(source):
+                    words += [f"--{option}", f"{results}/{artefact.folder}"]
         return shlex.join([*words, "--out", f"{results}/{self.folder}"])
+
+
+def _listed(source: "Artefact | list[Artefact]") -> "list[Artefact]":
+    return source if isinstance(source, list) else [source]
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,11 @@ class Plan:
         listed = [*self.data.values(), *self.teachers, *self.teacher_outputs, *self.students]
         listed += [*self.exports, *self.benchmarks, self.report]
         return {artefact.folder: artefact for artefact in listed}
+
+    @property
+    def tracking(self) -> str:
+        """The folder, under the results folder, of the summary that says that this grid is in MLflow."""
+        return f"tracking/{self.params.grid.name}-{self.report.key}"
 
 
 def effective_training(params: Params, overrides: Mapping[str, Any]) -> Training:
@@ -194,7 +211,7 @@ def _student(
         inputs={name: artefact.key for name, artefact in inputs.items() if isinstance(artefact, Artefact)},
     )
     location = "students/{task}/{teacher}/{method}/{student}/{augmentation}/frac-{fraction:g}/seed-{seed}"
-    options = {name: f"{value:g}" if name == "fraction" else str(value) for name, value in cell.items()}
+    options = {name: str(value) for name, value in cell.items()}
     return Artefact("distill", location.format(**cell), recipe, MODEL_FILES, options, inputs, cell)
 
 
@@ -225,13 +242,7 @@ def _exports(params: Params, model: Artefact) -> Iterator[Artefact]:
     for runtime in params.benchmark.runtimes:
         if runtime.startswith("torch-"):
             continue  # torch runs the trained model itself: there is nothing to export
-        recipe = {
-            "stage": "export",
-            "version": VERSIONS["export"],
-            "runtime": runtime,
-            "tolerance": params.export.tolerance,
-            "inputs": {"data": data.key, "model": model.key},
-        }
+        recipe = export_recipe(runtime=runtime, tolerance=params.export.tolerance, data=data.key, model=model.key)
         location = f"exports/{model.location}/{runtime}"
         inputs: dict[str, Artefact | list[Artefact]] = {"data": data, "model": model}
         labels = {**model.labels, "runtime": runtime}
@@ -251,12 +262,9 @@ def _benchmark(params: Params, teacher: Artefact, students: list[Artefact], expo
         first.setdefault(student.labels["student"], student)
     models = [teacher, *first.values()]
     chosen = [e for e in exports if any(e.inputs["model"] is model for model in models)]
-    recipe = {
-        "stage": "benchmark",
-        "version": VERSIONS["benchmark"],
-        "protocol": params.benchmark.model_dump(),
-        "inputs": {"model": [m.key for m in models], "export": [e.key for e in chosen]},
-    }
+    recipe = benchmark_recipe(
+        settings=params.benchmark, models=[m.key for m in models], exports=[e.key for e in chosen]
+    )
     location = f"benchmarks/{params.benchmark.device}/{teacher.labels['task']}/{teacher.labels['teacher']}"
     inputs: dict[str, Artefact | list[Artefact]] = {"model": models, "export": chosen}
     labels = {name: teacher.labels[name] for name in names}
@@ -264,15 +272,13 @@ def _benchmark(params: Params, teacher: Artefact, students: list[Artefact], expo
     return Artefact("benchmark", location, recipe, BENCHMARK_FILES, options, inputs, labels)
 
 
-def _report(
-    params: Params, models: list[Artefact], exports: list[Artefact], benchmarks: list[Artefact]
-) -> Artefact:
+def _report(params: Params, models: list[Artefact], exports: list[Artefact], benchmarks: list[Artefact]) -> Artefact:
     inputs: dict[str, Artefact | list[Artefact]] = {"model": models, "export": exports, "benchmark": benchmarks}
     recipe = {
         "stage": "report",
         "version": VERSIONS["report"],
         "grid": params.grid.model_dump(),
         "settings": params.report.model_dump(),
-        "inputs": {name: [a.key for a in value if isinstance(a, Artefact)] for name, value in inputs.items()},
+        "inputs": {name: [artefact.key for artefact in _listed(value)] for name, value in inputs.items()},
     }
     return Artefact("report", f"reports/{params.grid.name}", recipe, REPORT_FILES, {}, inputs, {})

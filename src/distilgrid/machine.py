@@ -1,4 +1,4 @@
-"""What this machine is: for `run.json`, benchmarks and `doctor`. Light: torch is asked only where it is loaded already."""
+"""What this machine is: for `run.json`, benchmarks and `doctor`. Light: torch is not asked."""
 
 import functools
 import os
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("distilgrid", "torch", "transformers", "tokenizers", "numpy", "pandas", "onnxruntime")
-INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm")
+X86_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
+ARM_FLAGS = ("asimd", "bf16", "i8mm")
+INTERESTING_FLAGS = (*X86_FLAGS, *ARM_FLAGS)
 
 
 @functools.cache

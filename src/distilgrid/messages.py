@@ -9,14 +9,15 @@ from distilgrid.errors import did_you_mean
 
 
 def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
-    """The first of pydantic's complaints as one line that names the key and, for an unknown one, the nearest known key."""
+    """The first of pydantic's complaints as one line that names the key and, for an unknown one, the nearest known."""
     problem = error.errors()[0]
-    location = list(problem["loc"])
+    location, objective = list(problem["loc"]), None
     if location[0] == "methods" and len(location) > 3:
-        del location[2]  # pydantic inserts the tag of the union here
+        objective = location.pop(2)  # pydantic inserts the tag of the union here
     dotted = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
-        return f"{dotted}: unknown key; {did_you_mean(str(location[-1]), _known_keys(schema, location[:-1]))}"
+        known = _known_keys(schema, location[:-1], objective)
+        return f"{dotted}: unknown key; {did_you_mean(str(location[-1]), known)}"
     if problem["type"] == "union_tag_invalid":
         context = problem["ctx"]
         tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
@@ -26,14 +27,16 @@ def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
     return f"{dotted}: {message}{shown}"
 
 
-def _known_keys(schema: dict[str, Any], location: Sequence[int | str]) -> list[str]:
-    """The keys that the schema allows at a location."""
+def _known_keys(schema: dict[str, Any], location: Sequence[int | str], objective: int | str | None) -> list[str]:
+    """The keys that the schema allows at a location, for a method those of its objective."""
     node = schema
     for part in location:
         node = _step(schema, node, part)
     properties = dict(node.get("properties", {}))
     for option in [*node.get("oneOf", []), *node.get("anyOf", [])]:
-        properties |= _resolve(schema, option).get("properties", {})
+        found = _resolve(schema, option).get("properties", {})
+        if objective is None or found.get("objective", {}).get("const") == objective:
+            properties |= found
     return list(properties)
 
 

@@ -62,7 +62,7 @@ def distill_recipe(
     seed: int,
     inputs: Mapping[str, str],
 ) -> Recipe:
-    """A student cell: the method with its declared version, the student, its origin's revision, the keys of its inputs."""
+    """A student cell: the method and its declared version, the student, its origin's revision, its inputs' keys."""
     return _recipe(
         "distill",
         method=method.model_dump(exclude={"training"}) | {"version": METHODS[method.objective].version},

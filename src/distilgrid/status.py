@@ -13,9 +13,9 @@ from distilgrid.artefacts import RUN, is_complete
 from distilgrid.grid import Artefact, Plan
 from distilgrid.machine import usable_cores
 
+STAGES = ("prepare", "finetune", "record", "distill", "export", "benchmark", "report")
 # Seconds per artefact before anything was measured here: the embedded default on two cores.
-ROUGH_SECONDS = {"prepare": 15, "finetune": 90, "record": 15, "distill": 60, "export": 15, "benchmark": 40, "report": 20}
-STAGES = tuple(ROUGH_SECONDS)
+ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 15, 60, 15, 40, 20), strict=True))
 State = Literal["done", "stale", "to do"]
 
 
@@ -50,14 +50,16 @@ def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterat
     """The command of each artefact, in the order in which they can run."""
     settings = shlex.join([word for path in files for word in ("--params", str(path))])
     for artefact in plan.artefacts.values():
-        yield f"distilgrid {artefact.stage} {settings} {artefact.arguments(str(results))}"
+        place = f"--results {shlex.quote(str(results))} " if artefact.stage == "report" else ""
+        yield f"distilgrid {artefact.stage} {settings} {place}{artefact.arguments(str(results))}"
 
 
 def _state(artefact: Artefact, results: Path) -> Status:
     folder = results / artefact.folder
     if is_complete(folder):
         return Status(artefact, "done")
-    older = [p for p in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*") if is_complete(p) and p != folder]
+    stem = folder.name.rpartition("-")[0]
+    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and is_complete(p)]
     if not older:
         return Status(artefact, "to do")
     newest = max(older, key=lambda p: p.stat().st_mtime)

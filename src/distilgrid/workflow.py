@@ -1,4 +1,4 @@
-"""What the Snakefile asks of the package: the plan, a frozen copy of the parameters, and a clean start after a crash."""
+"""What the Snakefile asks of the package: the plan, a frozen copy of the parameters, a clean start after a crash."""
 
 import fcntl
 import os
@@ -22,8 +22,8 @@ _held: list[IO[str]] = []  # keeps the lock for the life of the workflow's proce
 def open_workflow(config: Mapping[str, Any], *, results: str, origin: Sequence[str | Path]) -> tuple[Plan, str]:
     """The plan of a Snakemake configuration, and the path of a frozen copy of its parameters for the jobs.
 
-    Jobs read the copy, so editing `params.yaml` during a run cannot mix old and new values. Bad input ends the process with
-    one line and exit code 2.
+    Jobs read the copy, so editing `params.yaml` during a run cannot mix old and new values. Bad input ends the process
+    with one line and exit code 2.
     """
     names = " + ".join(os.path.relpath(name) for name in origin) or "configuration"
     try:
@@ -55,8 +55,8 @@ def freeze(params: Params, results: Path) -> Path:
 def release_stale_locks(folder: Path) -> None:
     """Remove the locks of a killed Snakemake; those of a living one stay.
 
-    The process holds a lock of its own for as long as it lives, which the kernel frees however it dies. Who gets it knows that
-    no other Snakemake works in this folder, so any lock file left there is stale.
+    The process holds a lock of its own for as long as it lives, which the kernel frees however it dies. Who gets it
+    knows that no other Snakemake works in this folder, so any lock file left there is stale.
     """
     folder.mkdir(exist_ok=True)
     stream = open(folder / "distilgrid.lock", "w")  # noqa: SIM115 - held until the process ends

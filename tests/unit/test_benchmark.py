@@ -17,6 +17,7 @@ from distilgrid.errors import UserError
 from distilgrid.grid import expand
 from distilgrid.params import Benchmark, Data, parse_params
 from distilgrid.recipes import benchmark_recipe, export_recipe
+from distilgrid.stages import benchmark as benchmark_stage
 from distilgrid.stages.benchmark import benchmark
 from distilgrid.stages.export import export
 from distilgrid.stages.finetune import finetune
@@ -158,6 +159,17 @@ def test_every_model_is_measured_on_every_runtime(
     assert set(verified(tmp_path / "out", stage="benchmark")["files"]) == {"benchmark.json"}
 
 
+def test_scattered_samples_are_announced(
+    run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def scattered(runs: list[Any], *, repetitions: int, **_: Any) -> list[list[float]]:
+        return [[1.0] * (repetitions - 2) + [4.0, 4.0] for _ in runs]
+
+    monkeypatch.setattr(benchmark_stage, "measure", scattered)
+    run_benchmark(lengths=[8])
+    assert "noisy machine: in 6 of 6 measurements" in caplog.text
+
+
 def test_rejected_export_is_skipped_with_its_reason(run_benchmark: Callable[..., Any], chain: Chain) -> None:
     rejected = convert(chain.teacher.parent, "tiny", "fp32", tolerance=1e-12)
     candidates = run_benchmark([rejected, *chain.exports[1:]], lengths=[8])
@@ -192,7 +204,7 @@ def test_damaged_export_is_refused(run_benchmark: Callable[..., Any], chain: Cha
     weights = bytearray((damaged / "model.onnx").read_bytes())
     weights[-5] ^= 1
     (damaged / "model.onnx").write_bytes(weights)
-    with pytest.raises(UserError, match=r"model\.onnx: content differs"):
+    with pytest.raises(UserError, match=r"model\.onnx: .*damaged"):
         run_benchmark([damaged])
 
 

@@ -4,17 +4,19 @@ rule export:
         inputs,
     output:
         outputs("exports", grid.EXPORT_FILES),
-    params:
-        arguments=arguments,
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
     threads: PLAN.params.resources.threads
+    params:
+        arguments=arguments,
     message:
         "exporting {wildcards.path}"
     shell:
-        "exec python -m distilgrid export --params {PARAMS_FILE} --threads {threads} {params.arguments} > {log} 2>&1"
+        "exec python -m distilgrid export --threads {threads} {params.arguments} > {log} 2>&1"
 
 
 # Latency of a teacher and its students. Takes all cores, so that nothing else of the workflow runs beside it.
@@ -23,16 +25,18 @@ rule benchmark:
         inputs,
     output:
         outputs("benchmarks", grid.BENCHMARK_FILES),
-    params:
-        arguments=arguments,
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
     threads: workflow.cores
     resources:
         bench_slot=1,
+    params:
+        arguments=arguments,
     message:
         "measuring {wildcards.path}"
     shell:
-        "exec python -m distilgrid benchmark --params {PARAMS_FILE} {params.arguments} > {log} 2>&1"
+        "exec python -m distilgrid benchmark {params.arguments} > {log} 2>&1"

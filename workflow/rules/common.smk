@@ -34,8 +34,8 @@ def outputs(folder, names):
 
 
 def arguments(wildcards):
-    """The command's options for an artefact."""
-    return planned(wildcards).arguments(RESULTS)
+    """The command's options for an artefact, with a frozen copy of the parameters."""
+    return f"--params {PARAMS_FILE} {planned(wildcards).arguments(RESULTS)}"
 
 
 def tracking_summary():

@@ -4,14 +4,16 @@ rule distill:
         inputs,
     output:
         outputs("students", grid.MODEL_FILES),
-    params:
-        arguments=arguments,
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
     threads: PLAN.params.resources.threads
+    params:
+        arguments=arguments,
     message:
         "training {wildcards.path}"
     shell:
-        "exec python -m distilgrid distill --params {PARAMS_FILE} --threads {threads} {params.arguments} > {log} 2>&1"
+        "exec python -m distilgrid distill --threads {threads} {params.arguments} > {log} 2>&1"

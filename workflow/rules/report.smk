@@ -4,16 +4,18 @@ rule write_report:
         inputs,
     output:
         outputs("reports", grid.REPORT_FILES),
-    params:
-        arguments=arguments,
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        arguments=arguments,
     message:
         "writing the report of {wildcards.path}"
     shell:
-        "exec python -m distilgrid report --params {PARAMS_FILE} --results {RESULTS} {params.arguments} > {log} 2>&1"
+        "exec python -m distilgrid report --results results {params.arguments} > {log} 2>&1"
 
 
 # Every cell of the grid as a run in MLflow.
@@ -23,8 +25,12 @@ rule track:
     output:
         tracking_summary(),
     log:
-        f"{tracking_summary()}.log",
+        f"{RESULTS}/logs/track-{PLAN.report.key}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        arguments=f"--params {PARAMS_FILE} --results {RESULTS}",
     message:
         "showing the grid in MLflow"
     shell:
-        "exec python -m distilgrid track --params {PARAMS_FILE} --results {RESULTS} --out {output} > {log} 2>&1"
+        "exec python -m distilgrid track {params.arguments} --out {output} > {log} 2>&1"

@@ -4,17 +4,19 @@ rule finetune:
         inputs,
     output:
         outputs("teachers", grid.MODEL_FILES),
-    params:
-        arguments=arguments,
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
     threads: PLAN.params.resources.threads
+    params:
+        arguments=arguments,
     message:
         "fine-tuning the teacher {wildcards.path}"
     shell:
-        "exec python -m distilgrid finetune --params {PARAMS_FILE} --threads {threads} {params.arguments} > {log} 2>&1"
+        "exec python -m distilgrid finetune --threads {threads} {params.arguments} > {log} 2>&1"
 
 
 # The teacher's outputs on the training rows, recorded once for every student.
@@ -23,14 +25,16 @@ rule record:
         inputs,
     output:
         outputs("teacher-outputs", grid.RECORD_FILES),
-    params:
-        arguments=arguments,
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
     threads: PLAN.params.resources.threads
+    params:
+        arguments=arguments,
     message:
         "recording the teacher {wildcards.path}"
     shell:
-        "exec python -m distilgrid record --params {PARAMS_FILE} --threads {threads} {params.arguments} > {log} 2>&1"
+        "exec python -m distilgrid record --threads {threads} {params.arguments} > {log} 2>&1"

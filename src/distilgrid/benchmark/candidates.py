@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,19 @@ class Model:
             return positions - int(self.config["pad_token_id"]) - 1
         return positions
 
+    @cached_property
+    def input_names(self) -> list[str]:
+        """The inputs that its tokeniser gives."""
+        return list(load_tokenizer(self.folder).model_input_names)
+
     def inputs(self, batch_size: int, length: int) -> dict[str, np.ndarray]:
-        """Random token ids under a full attention mask, in the inputs that its tokeniser gives: each (B, L) int64."""
+        """Random token ids under a full attention mask, in the model's inputs: each (B, L) int64."""
         generator = np.random.default_rng([SEED, batch_size, length])
         ids = generator.integers(self.config["vocab_size"], size=(batch_size, length), dtype=np.int64)
         pad = self.config.get("pad_token_id") or 0
         ids[ids == pad] = (pad + 1) % self.config["vocab_size"]
         filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        return {name: filled[name] for name in load_tokenizer(self.folder).model_input_names}
+        return {name: filled[name] for name in self.input_names}
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,8 @@ def _turn(run: Run, timed: int) -> list[float]:
 
 def summary(samples: Sequence[float]) -> dict[str, Any]:
     """The raw samples in ms, and their median and 90th percentile."""
-    p50, p90 = np.percentile(samples, [50, 90])
-    return {"samples_ms": [round(sample, 5) for sample in samples], "p50_ms": round(p50, 5), "p90_ms": round(p90, 5)}
+    p50, p90 = np.percentile(samples, [50, 90]).round(5).tolist()
+    return {"samples_ms": [round(sample, 5) for sample in samples], "p50_ms": p50, "p90_ms": p90}
 
 
 @contextlib.contextmanager

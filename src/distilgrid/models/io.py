@@ -32,23 +32,31 @@ def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrained
         outputs: width of the logits for a pretrained model without a head; null takes the stored width.
 
     Raises:
-        UserError: when the files are missing or damaged.
+        UserError: when the files are missing or damaged, or the weights do not fill the encoder.
     """
     import torch
     from transformers import AutoModelForSequenceClassification
 
     options = {} if outputs is None else {"num_labels": outputs}
     try:
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        model: PreTrainedModel
+        model, found = AutoModelForSequenceClassification.from_pretrained(
             str(folder),
             dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
             attn_implementation="eager",  # faster than SDPA on CPUs at the lengths of classification
+            output_loading_info=True,
             **options,
         )
     except Exception as error:  # transformers and safetensors raise many types; the user needs one line
         raise UserError(f"{folder}: model cannot be loaded ({_first_line(error)}); are its files whole?") from None
+    body = f"{model.base_model_prefix}."
+    absent = sorted(name for name in found["missing_keys"] if name.startswith(body) and "pooler" not in name)
+    if absent:
+        raise UserError(
+            f"{folder}: the weights lack '{absent[0]}' (and {len(absent) - 1} more); they fit another config.json"
+        )
     return model.eval()
 
 

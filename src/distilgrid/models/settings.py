@@ -40,7 +40,7 @@ class Student(Settings):
     layers: int | list[int] | None = None
     """The first k layers, or an explicit list of layer numbers counted from 0; null keeps all."""
     architecture: Architecture | None = None
-    """A shape of its own instead of a choice of layers. Initialised from the origin by its leading rows and columns, or from scratch."""
+    """A shape of its own instead of a choice of layers; inherits the origin's leading rows and columns."""
     init: Literal["pretrained", "finetuned", "scratch"] = "pretrained"
     """Weights from the pretrained model, from the fine-tuned teacher, or random."""
 
@@ -50,6 +50,8 @@ class Student(Settings):
             raise ValueError("give either layers or architecture, not both")
         if self.source is not None and self.init == "finetuned":
             raise ValueError("init: finetuned takes the teacher's weights, so it cannot go with a source of its own")
+        if isinstance(self.layers, list) and len(set(self.layers)) < len(self.layers):
+            raise ValueError("layers must name each layer once")
         if self.layers == 0 or self.layers == [] or (isinstance(self.layers, int) and self.layers < 0):
             raise ValueError("layers must name at least one layer")
         return self

@@ -74,7 +74,7 @@ def _package_folder(name: str) -> Path:
 def _checked(folder: Path, source: str) -> Path:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
-            raise UserError(f"model source '{source}': no {name} in {folder}; check the path, and use safetensors weights")
+            raise UserError(f"model source '{source}': no {name} in {folder}; a model needs {CONFIG} and {WEIGHTS}")
     return folder
 
 

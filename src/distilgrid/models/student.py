@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def build_student(student: Student, *, origin: Path, teacher: Path | None, outputs: int, seed: int) -> "PreTrainedModel":
+def build_student(
+    student: Student, *, origin: Path, teacher: Path | None, outputs: int, seed: int
+) -> "PreTrainedModel":
     """A student model in fp32, ready to train.
 
     Args:
@@ -89,7 +91,7 @@ def _layer_stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth and name.endswith(("layer", "layers")):
             return name, module
-    raise UserError(f"model type '{model.config.model_type}': its list of layers was not found; use an encoder such as BERT")
+    raise UserError(f"model type '{model.config.model_type}': found no list of layers; use an encoder such as BERT")
 
 
 def _student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedConfig":
@@ -97,7 +99,11 @@ def _student_config(student: Student, origin: "PretrainedConfig") -> "Pretrained
     shape = student.architecture.model_dump(exclude_none=True) if student.architecture else {}
     if student.layers is not None:
         shape["num_hidden_layers"] = len(layer_numbers(student, depth=origin.num_hidden_layers))
+    if "intermediate_size" in shape and not hasattr(config, "intermediate_size"):
+        shape["hidden_dim"] = shape.pop("intermediate_size")  # DistilBERT's name for it
     for name, value in shape.items():
+        if not hasattr(config, name):
+            raise UserError(f"student architecture: a '{config.model_type}' model has no {name}; leave it out")
         setattr(config, name, value)
     if config.hidden_size % config.num_attention_heads:
         raise UserError(

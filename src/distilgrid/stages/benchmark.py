@@ -66,6 +66,7 @@ def _run(settings: Benchmark, candidates: list[Candidate]) -> dict[str, Any]:
         for batch_size in settings.batch_sizes:
             for length in settings.lengths:
                 _measure_shape(settings, entries, batch_size=batch_size, length=length)
+    _warn_if_noisy(entries)
     return {
         "protocol": {**settings.model_dump(), "priming": PRIMING, "burst": BURST, "seed": SEED, "cores": cores},
         "machine": machine,
@@ -99,12 +100,18 @@ def _measure_shape(settings: Benchmark, entries: list[Entry], *, batch_size: int
     samples = measure(runs, warmup=settings.warmup, repetitions=settings.repetitions, label=label)
     for entry, times in zip(measured, samples, strict=True):
         entry.shapes.append({**shape, **summary(times)})
-        _warn_if_noisy(entry)
 
 
-def _warn_if_noisy(entry: Entry) -> None:
-    ratio = entry.shapes[-1]["p90_ms"] / entry.shapes[-1]["p50_ms"]
-    if ratio > NOISY:
-        name, length = entry.candidate.name, entry.shapes[-1]["length"]
-        where = f"{name} on {entry.candidate.runtime} at length {length}"
-        log.warning("noisy: %s has a p90 of %.1f times p50; measure again on a quiet machine", where, ratio)
+def _warn_if_noisy(entries: list[Entry]) -> None:
+    """One line when samples scatter; the numbers stay, and so do the raw samples."""
+    ratios = [shape["p90_ms"] / shape["p50_ms"] for entry in entries for shape in entry.shapes]
+    noisy = sum(ratio > NOISY for ratio in ratios)
+    if noisy:
+        log.warning(
+            "noisy machine: in %d of %d measurements p90 is over %g times p50, at worst %.1f times; "
+            "measure again when nothing else runs",
+            noisy,
+            len(ratios),
+            NOISY,
+            max(ratios),
+        )

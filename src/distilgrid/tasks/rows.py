@@ -1,5 +1,6 @@
 """From a source's raw rows to checked, numbered rows: columns, labels, missing texts, splits."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,23 +14,23 @@ from distilgrid.tasks.subset import stratified_sample
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING_LABEL = {"", "nan", "None", "<NA>"}
-
 
 def label_set(spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
     """The labels of a task in order; empty for a regression.
 
     Raises:
-        UserError: when the file has no label column, or fewer than two labels.
+        UserError: when the file has no rows, no label column, or too few or too many labels.
     """
     if spec.regression:
         return []
-    _check_column(train, spec.label, origin)
+    _check_columns(train, [spec.label], origin)
     if spec.labels is not None:
         return spec.labels
-    found = sorted({str(value) for value in train[spec.label]} - MISSING_LABEL, key=_natural)
+    found = sorted({str(value) for value in train[spec.label][~_blank(train[spec.label])]}, key=_natural)
     if len(found) < 2:
         raise UserError(f"{origin}: column '{spec.label}' holds {len(found)} label(s); a task needs at least two")
+    if "f1" in spec.metrics and len(found) != 2:
+        raise UserError(f"{origin}: column '{spec.label}' holds {len(found)} labels; the metric f1 is for two")
     return found
 
 
@@ -41,19 +42,17 @@ def check_rows(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin:
     """
     import pandas as pd
 
-    for column in [*spec.text, spec.label]:
-        _check_column(frame, column, origin)
-    if len(frame) == 0:
-        raise UserError(f"{origin}: no rows; a split must not be empty")
-    columns = [_texts(frame[column], column, origin) for column in spec.text]
-    values = {name: column for name, column in zip(TEXT_COLUMNS, columns, strict=False)}
-    values["label"] = _numbers(frame[spec.label], spec, origin) if spec.regression else _codes(frame, spec, labels, origin)
-    return pd.DataFrame({**values, "example_id": np.array(example_ids(columns), dtype=np.int64)})
+    _check_columns(frame, [*spec.text, spec.label], origin)
+    own = spec.scheme in ("csv", "parquet")  # published corpora do hold a few empty texts
+    for name in [*spec.text, spec.label] if own else [spec.label]:
+        _check_filled(frame[name], origin)
+    columns = [[str(value) for value in frame[name]] for name in spec.text]
+    values = dict(zip(TEXT_COLUMNS, columns, strict=False))
+    numbers = _numbers(frame[spec.label], origin) if spec.regression else _codes(frame, spec, labels, origin)
+    return pd.DataFrame({**values, "label": numbers, "example_id": np.array(example_ids(columns), dtype=np.int64)})
 
 
-def complete_splits(
-    splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data
-) -> "dict[str, pd.DataFrame]":
+def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data) -> "dict[str, pd.DataFrame]":
     """Train, dev and validation rows, where a source brings fewer: held out of train, seeded and stratified.
 
     `dev` selects checkpoints and `validation` reports, so no row serves both.
@@ -62,11 +61,18 @@ def complete_splits(
     if spec.validation[0] not in splits:
         wanted = round(spec.validation_fraction * len(splits["train"]))
         splits[spec.validation[0]], splits["train"] = _held_out(splits["train"], spec, data, wanted, "validation")
+    absent = [name for name in spec.validation if name not in splits]
+    if absent:
+        raise UserError(
+            f"{spec.source}: brings no rows for the validation split '{absent[0]}'; add them or drop its name"
+        )
     if "dev" not in splits:
         wanted = min(round(data.dev_fraction * len(splits["train"])), data.max_dev_rows or len(splits["train"]))
         splits["dev"], splits["train"] = _held_out(splits["train"], spec, data, wanted, "dev")
     elif data.max_dev_rows is not None:
-        splits["dev"] = limit_rows(splits["dev"], data.max_dev_rows, seed=data.seed, regression=spec.regression, purpose="dev")
+        splits["dev"] = limit_rows(
+            splits["dev"], data.max_dev_rows, seed=data.seed, regression=spec.regression, purpose="dev"
+        )
     if data.max_train_rows is not None:
         splits["train"] = limit_rows(
             splits["train"], data.max_train_rows, seed=data.seed, regression=spec.regression, purpose="train"
@@ -84,43 +90,57 @@ def limit_rows(frame: "pd.DataFrame", count: int, *, seed: int, regression: bool
 def _held_out(
     frame: "pd.DataFrame", spec: TaskSpec, data: Data, count: int, purpose: str
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    mask = _sample(frame, max(1, count), data.seed, spec.regression, purpose)
-    if mask.all():
-        raise UserError(f"{spec.source}: {len(frame)} training row(s) are too few to hold out a '{purpose}' split; add rows")
+    mask = _sample(frame, max(1, count), data.seed, spec.regression, purpose, held_out=True)
+    if not mask.any():
+        raise UserError(
+            f"{spec.source}: {len(frame)} training row(s) are too few to hold out a '{purpose}' split; add rows"
+        )
     return frame[mask].reset_index(drop=True), frame[~mask].reset_index(drop=True)
 
 
-def _sample(frame: "pd.DataFrame", count: int, seed: int, regression: bool, purpose: str) -> np.ndarray:
+def _sample(
+    frame: "pd.DataFrame", count: int, seed: int, regression: bool, purpose: str, *, held_out: bool = False
+) -> np.ndarray:
     labels = None if regression else frame["label"].to_numpy()
-    return stratified_sample(frame["example_id"].to_numpy(), labels, count=count, seed=seed, purpose=purpose)
+    ids = frame["example_id"].to_numpy()
+    return stratified_sample(ids, labels, count=count, seed=seed, purpose=purpose, held_out=held_out)
 
 
-def _check_column(frame: "pd.DataFrame", column: str, origin: str) -> None:
-    if column not in frame.columns:
-        raise UserError(f"{origin}: no column '{column}'; {did_you_mean(column, [str(c) for c in frame.columns])}")
+def _check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> None:
+    for column in columns:
+        if column not in frame.columns:
+            raise UserError(f"{origin}: no column '{column}'; {did_you_mean(column, [str(c) for c in frame.columns])}")
+    if len(frame) == 0:
+        raise UserError(f"{origin}: no rows; a split must not be empty")
 
 
-def _texts(column: "pd.Series[str]", name: str, origin: str) -> list[str]:
-    missing = np.flatnonzero(column.isna().to_numpy())
-    if len(missing):
-        raise UserError(f"{origin}: row {missing[0] + 1}: column '{name}' is missing ({len(missing)} such row(s)); fill or remove")
-    return [str(value) for value in column]
+def _blank(column: "pd.Series[str]") -> np.ndarray:
+    """Where a value is missing or holds nothing but white space: (N,) boolean."""
+    return column.isna().to_numpy(dtype=bool) | (column.astype(str).str.strip() == "").to_numpy(dtype=bool)
 
 
-def _numbers(column: "pd.Series[float]", spec: TaskSpec, origin: str) -> np.ndarray:
+def _check_filled(column: "pd.Series[str]", origin: str) -> None:
+    rows = np.flatnonzero(_blank(column))
+    if len(rows):
+        raise UserError(
+            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} such row(s)); fill or remove"
+        )
+
+
+def _numbers(column: "pd.Series[float]", origin: str) -> np.ndarray:
     import pandas as pd
 
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
-        raise UserError(f"{origin}: row {bad[0] + 1}: label '{column.iloc[bad[0]]}' in '{spec.label}' is not a number")
+        raise UserError(f"{origin}: row {bad[0] + 1}: label '{column.iloc[bad[0]]}' in '{column.name}' is not a number")
     return numbers
 
 
 def _codes(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-    """Label numbers: integers already in range stay, as in GLUE; names are looked up."""
+    """Label numbers: integers stay where labels are words, as in GLUE; anything else is looked up by name."""
     column = frame[spec.label]
-    if column.dtype.kind in "iu" and spec.labels is not None:
+    if column.dtype.kind in "iu" and all(_natural(label)[0] for label in labels):
         codes = column.to_numpy(dtype=np.int64)
         bad = np.flatnonzero((codes < 0) | (codes >= len(labels)))
     else:
@@ -137,7 +157,9 @@ def _codes(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str
 
 
 def _natural(label: str) -> tuple[int, float, str]:
+    """A sort key: numbers by value, then words."""
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        number = math.nan
+    return (0, number, label) if math.isfinite(number) else (1, 0.0, label)

@@ -36,8 +36,11 @@ def source_revision(spec: TaskSpec, glue_dir: Path | None) -> str:
         return docs_corpus.revision()
     if spec.scheme == "glue" and glue_dir is None:
         return f"hub:{GLUE_REPOSITORY}@{GLUE_REVISION}"
-    paths = _glue_files(spec, glue_dir).values() if glue_dir else _own_files(spec).values()
-    return "files:" + ",".join(f"{path.name}={file_sha256(path)[:16]}" for path in paths)
+    if spec.scheme == "glue" and glue_dir is not None:  # the names of local files say which splits are subsets
+        named = {path.name: path for path in _glue_files(spec, glue_dir).values()}
+    else:
+        named = _own_files(spec)
+    return "files:" + ",".join(f"{name}={file_sha256(path)[:16]}" for name, path in named.items())
 
 
 def load_raw(spec: TaskSpec, glue_dir: Path | None) -> Raw:
@@ -103,6 +106,8 @@ def _by_column(frame: "pd.DataFrame", spec: TaskSpec) -> "dict[str, pd.DataFrame
     allowed = {"train", "dev", *spec.validation}
     if not set(values) <= allowed:
         raise UserError(f"{spec.locator}: column '{spec.split_column}' holds {values}; allowed are {sorted(allowed)}")
+    if "train" not in values:
+        raise UserError(f"{spec.locator}: column '{spec.split_column}' marks no row as train; it holds {values}")
     return {value: frame[frame[spec.split_column] == value].reset_index(drop=True) for value in values}
 
 
@@ -110,7 +115,10 @@ def _read_csv(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     # Only an empty field is missing: texts such as "NA" or "null" are texts.
-    return _reading(path, lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str))
+    frame = _reading(path, lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str))
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise UserError(f"{path}: rows have more fields than the header; quote texts that hold commas")
+    return frame
 
 
 def _read_parquet(path: Path) -> "pd.DataFrame":

@@ -1,6 +1,7 @@
 """What a task is: columns, labels, metric, splits and source, as versioned data. Light: no pandas here."""
 
 import functools
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Literal
@@ -29,7 +30,7 @@ class TaskSpec(Settings):
     label: str = "label"
     """The label column."""
     labels: list[str] | None = None
-    """The label set in order; null takes the sorted distinct values of the training file, or real numbers for a regression."""
+    """The label set in order; null takes the training file's sorted values, or real numbers for a regression."""
     regression: bool = False
     """Real-valued labels, trained with the mean squared error."""
     metrics: list[Metric] = Field(default=["accuracy"], min_length=1)
@@ -60,8 +61,24 @@ class TaskSpec(Settings):
             raise ValueError("a regression task takes the metrics pearson and spearman")
         if not self.regression and correlations:
             raise ValueError("pearson and spearman need regression: true")
+        if self.labels is not None and len(set(self.labels)) != max(2, len(self.labels)):
+            raise ValueError("labels must name at least two labels, each once")
         if "f1" in self.metrics and self.labels is not None and len(self.labels) != 2:
             raise ValueError("f1 is defined here for two labels, the second one being positive")
+        return self
+
+    @model_validator(mode="after")
+    def _separate_splits(self) -> "TaskSpec":
+        if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) for name in self.validation):
+            raise ValueError("validation names must be plain: letters, digits, - and _")
+        if {"train", "dev"} & set(self.validation) or len(set(self.validation)) < len(self.validation):
+            raise ValueError("validation must name splits other than train and dev, each once")
+        if self.validation_source is not None and self.split_column is not None:
+            raise ValueError("give either validation_source or split_column, not both")
+        if self.validation_source is not None and self.scheme not in ("csv", "parquet"):
+            raise ValueError("validation_source goes with a csv: or parquet: source")
+        if self.validation_source is not None and not self.validation_source.startswith(f"{self.scheme}:"):
+            raise ValueError(f"validation_source must be a '{self.scheme}:' file, as the source is")
         return self
 
 

@@ -5,36 +5,45 @@ import hashlib
 import numpy as np
 
 
-def stratified_sample(ids: np.ndarray, labels: np.ndarray | None, *, count: int, seed: int, purpose: str) -> np.ndarray:
+def stratified_sample(
+    ids: np.ndarray, labels: np.ndarray | None, *, count: int, seed: int, purpose: str, held_out: bool = False
+) -> np.ndarray:
     """A boolean mask (N,) of about `count` rows that keeps the shares of the labels.
 
-    Rows are ranked by a hash of (seed, purpose, example id), so a smaller sample is part of a larger one, and rows with equal
-    texts are always on the same side.
+    Rows are ranked by a hash of (seed, purpose, example id), so rows with equal texts are always on the same side. They
+    take turns by their place within their label over the label's size: any first k turns keep the shares (the method
+    of Sainte-Lague), and a smaller sample is part of a larger one.
 
     Args:
         ids: (N,) example ids.
         labels: (N,) label numbers, or None for one stratum (regression).
-        count: rows wanted; every label keeps at least one.
+        count: rows wanted.
         seed: seed of the choice.
         purpose: names the choice, so that `dev` and a training subset are independent of each other.
+        held_out: the rows leave the training rows, so every label leaves one behind; otherwise every label gives one.
     """
     ranks = np.array([_rank(seed, purpose, int(i)) for i in ids], dtype=np.uint64)
     strata = np.zeros(len(ids), dtype=np.int64) if labels is None else labels
-    chosen: set[int] = set()
-    for stratum, quota in _quotas(strata, count).items():
+    places, sizes = _places(strata, ranks)
+    turns = np.lexsort((ranks, (places + 0.5) / sizes))
+    chosen = np.zeros(len(ids), dtype=bool)
+    if held_out:
+        stays = np.isin(ranks, ranks[places == sizes - 1])
+        chosen[turns[~stays[turns]][:count]] = True
+    else:
+        chosen[turns[:count]] = True
+        chosen |= places == 0
+    return np.isin(ranks, ranks[chosen])
+
+
+def _places(strata: np.ndarray, ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row's place within its stratum by rank, and its stratum's size: both (N,)."""
+    places, sizes = np.empty(len(strata), dtype=np.int64), np.empty(len(strata), dtype=np.int64)
+    for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
-        chosen |= set(ranks[members[np.argsort(ranks[members], kind="stable")[:quota]]].tolist())
-    return np.array([rank in chosen for rank in ranks.tolist()], dtype=bool)
-
-
-def _quotas(strata: np.ndarray, count: int) -> dict[int, int]:
-    """Rows per stratum by largest remainders, at least one each."""
-    values, sizes = np.unique(strata, return_counts=True)
-    exact = sizes * min(count, len(strata)) / len(strata)
-    quotas = np.floor(exact).astype(int)
-    for i in np.argsort(-(exact - quotas), kind="stable")[: min(count, len(strata)) - quotas.sum()]:
-        quotas[i] += 1
-    return {int(v): int(max(1, q)) for v, q in zip(values, quotas, strict=True)}
+        places[members[np.argsort(ranks[members], kind="stable")]] = np.arange(len(members))
+        sizes[members] = len(members)
+    return places, sizes
 
 
 def _rank(seed: int, purpose: str, example_id: int) -> int:

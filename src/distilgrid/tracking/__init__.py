@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.grid import Plan
-from distilgrid.tracking.records import cell_records, grid_record
+from distilgrid.tracking.cells import cell_records, grid_record
 
 
 def default_uri(results: Path) -> str:
@@ -17,7 +17,7 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
     """Bring the MLflow runs of a grid's finished cells up to date; a second call changes nothing.
 
     Each teacher and student whose artefact is complete becomes one run, nested under one run for the grid. Safe to
-    repeat after a crash; for sqlite stores, safe to start several times at once, even on a store that does not exist yet.
+    repeat after a crash, and to start several times at once on one sqlite file, even before that file exists.
 
     Args:
         plan: the grid.

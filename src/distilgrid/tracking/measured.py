@@ -1,7 +1,6 @@
-"""What exports and benchmarks of a plan say about a cell: int8 score, sizes, latency, speed-up against the teacher."""
+"""What the finished exports and benchmarks of a plan say about a cell, and how it compares with its teacher."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,7 @@ from distilgrid.artefacts import is_complete, read_json
 from distilgrid.grid import Artefact, Plan
 
 INT8 = "onnxruntime-int8"
-
-
-@dataclass(frozen=True)
-class Found:
-    """Metrics, and tags that say which files they come from."""
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
+Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags that name the folders they come from
 
 
 def shape_name(runtime: str, batch_size: int, length: int) -> str:
@@ -25,57 +17,55 @@ def shape_name(runtime: str, batch_size: int, length: int) -> str:
 
 
 class Measured:
-    """The finished exports and benchmarks of a plan, by the model they belong to."""
+    """Exports, benchmarks and teachers of a plan, by the models they belong to."""
 
     def __init__(self, plan: Plan, results: Path) -> None:
         self.results = results
-        self.teachers = {_pair(teacher): teacher for teacher in plan.teachers}
-        self.exports = [export for export in plan.exports if is_complete(results / export.folder)]
-        done = [benchmark for benchmark in plan.benchmarks if is_complete(results / benchmark.folder)]
-        self.benchmarks = {_pair(benchmark): benchmark for benchmark in done}
-        self.candidates = {
-            pair: read_json(results / benchmark.folder / "benchmark.json")["candidates"]
-            for pair, benchmark in self.benchmarks.items()
+        self.teacher_scores = {
+            _pair(teacher): read_json(results / teacher.folder / "metrics.json")["score"]
+            for teacher in plan.teachers
+            if is_complete(results / teacher.folder)
+        }
+        self.exports: dict[str, list[Artefact]] = {}
+        for export in plan.exports:
+            model = export.inputs["model"]
+            if isinstance(model, Artefact) and is_complete(results / export.folder):
+                self.exports.setdefault(model.folder, []).append(export)
+        self.benchmarks = {
+            _pair(benchmark): (benchmark.folder, read_json(results / benchmark.folder / "benchmark.json")["candidates"])
+            for benchmark in plan.benchmarks
+            if is_complete(results / benchmark.folder)
         }
 
-    def of(self, model: Artefact, metrics: Mapping[str, Any]) -> Found:
-        """Everything measured on a model after its training."""
-        found = Found()
-        self._against_teacher(model, metrics, found)
-        self._exported(model, found)
-        self._speed(model, found)
-        return found
-
-    def _against_teacher(self, model: Artefact, metrics: Mapping[str, Any], found: Found) -> None:
-        folder = self.results / self.teachers[_pair(model)].folder
-        if is_complete(folder):
-            score = read_json(folder / "metrics.json")["score"]
-            if score > 0:  # a share of nothing, or of a negative correlation, means nothing
-                found.metrics["score_vs_teacher"] = metrics["score"] / score
-
-    def _exported(self, model: Artefact, found: Found) -> None:
-        for export in self.exports:
-            if export.inputs["model"] is not model:
-                continue
-            runtime = str(export.labels["runtime"])
-            found.tags[f"export.{runtime}"] = export.folder
-            if runtime == INT8:
+    def of(self, model: Artefact, score: float) -> Found:
+        """Everything known about a model besides its own files."""
+        metrics, tags = self._speed(model)
+        for export in self.exports.get(model.folder, []):
+            tags[f"export.{export.labels['runtime']}"] = export.folder
+            if export.labels["runtime"] == INT8:
                 parity = read_json(self.results / export.folder / "parity.json")
-                found.metrics.update(score_int8=parity["score"], size_mb_int8=parity["size_bytes"] / 1e6)
+                metrics |= {"score_int8": parity["score"], "size_mb_int8": round(parity["size_bytes"] / 1e6, 2)}
+        reference = self.teacher_scores.get(_pair(model), 0)
+        if reference > 0:  # a share of nothing, or of a negative correlation, means nothing
+            metrics["score_vs_teacher"] = round(score / reference, 4)
+        return metrics, tags
 
-    def _speed(self, model: Artefact, found: Found) -> None:
-        """Median latencies; a student shares those of its architecture, as the benchmark measured one cell of it."""
-        pair = _pair(model)
-        if pair not in self.benchmarks:
-            return
-        found.tags["benchmark"] = self.benchmarks[pair].folder
-        teacher = dict(_latencies(self.candidates[pair], role="teacher"))
-        name = None if model.stage == "finetune" else model.labels["student"]
-        own = dict(_latencies(self.candidates[pair], role="student", name=name)) if name else teacher
-        for shape, milliseconds in own.items():
-            found.metrics[f"latency_ms/{shape}"] = milliseconds
-            if shape in teacher:
-                found.metrics[f"speedup/{shape}"] = teacher[shape] / milliseconds
+    def _speed(self, model: Artefact) -> Found:
+        """Median latencies; a student shares those of its architecture, of which the benchmark measured one cell."""
+        if _pair(model) not in self.benchmarks:
+            return {}, {}
+        folder, candidates = self.benchmarks[_pair(model)]
+        teacher = dict(_latencies(candidates, role="teacher"))
+        own = (
+            teacher
+            if model.stage == "finetune"
+            else dict(_latencies(candidates, role="student", name=model.labels["student"]))
+        )
+        metrics = {f"latency_ms/{shape}": round(p50, 3) for shape, p50 in own.items()}
+        metrics |= {
+            f"speedup/{shape}": round(teacher[shape] / p50, 2) for shape, p50 in own.items() if shape in teacher
+        }
+        return metrics, {"benchmark": folder}
 
 
 def _pair(artefact: Artefact) -> tuple[str, str]:

@@ -38,7 +38,8 @@ def open_store(uri: str) -> Iterator["MlflowClient"]:
             yield client_class(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, SQLAlchemyError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{uri}: MLflow cannot use this store ({reason}); correct --uri, or remove the store: all of it is made again from the results") from None
+        hint = f"correct the URI, or remove {database} and track again" if database else "check the server"
+        raise UserError(f"{uri}: MLflow cannot use this store ({reason}); {hint}") from None
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -53,12 +54,14 @@ def sqlite_file(uri: str) -> Path | None:
 
 def _check_scheme(uri: str) -> None:
     if urlsplit(uri).scheme in ("", "file"):
-        raise UserError(f"{uri}: MLflow 3 no longer writes folder stores; use sqlite:///<file>, or a server's http address")
+        raise UserError(
+            f"{uri}: MLflow 3 no longer writes folder stores; use sqlite:///<file>, or a server's http address"
+        )
 
 
 def _import_client() -> type["MlflowClient"]:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # an absent server is reported in seconds, not minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # report an absent server in seconds, not minutes
     try:
         from mlflow import MlflowClient
     except ImportError:
@@ -70,17 +73,16 @@ def _import_client() -> type["MlflowClient"]:
 
 @contextlib.contextmanager
 def _only_one(database: Path) -> Iterator[None]:
-    """Hold the lock beside the database: two first uses of one file would corrupt it (MLflow's migrations do not lock)."""
+    """Hold the lock beside the database: MLflow's migrations do not lock, and two first uses corrupt the file."""
     with readable_os_errors(database):
         database.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(database.with_name(f"{database.name}.lock"), "w")  # noqa: SIM115
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("another process is writing %s: waiting for it", database)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        with open(database.with_name(f"{database.name}.lock"), "w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("another process is writing %s: waiting for it", database)
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
 
 
 def _initialise(database: Path, client_class: type["MlflowClient"]) -> None:

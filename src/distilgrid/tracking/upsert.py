@@ -1,7 +1,7 @@
 """Writing records into MLflow: what is there already stays, what differs is changed in place, what broke is made again.
 
-A run carries two fingerprints as tags. `distilgrid.trained` covers what MLflow cannot change (params, curves, times);
-`distilgrid.fingerprint` covers everything and is written last, so a run without it was cut short.
+A run carries two fingerprints as tags: `distilgrid.trained` of what MLflow cannot change (params, curves, times), and
+`distilgrid.fingerprint` of everything, which is written last: a run without it was cut short.
 """
 
 import time
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distilgrid.grid import Plan
-from distilgrid.tracking.records import Record
-from distilgrid.tracking.views import VIEWS_TAG, describe, saved_views
+from distilgrid.tracking.record import Record
+from distilgrid.tracking.views import VIEWS_TAG, saved_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 FINGERPRINT, TRAINED, IN_PLAN = "distilgrid.fingerprint", "distilgrid.trained", "in_plan"
-BATCH = 900  # MLflow takes 1,000 metrics, params and tags at a time, and 100 of either of the latter
+BATCH = 850  # metrics at a time: MLflow takes 1,000 values, of which up to 100 params and 100 tags
 
 
 def upsert(
@@ -47,15 +47,15 @@ def upsert(
 def _experiment(client: "MlflowClient", plan: Plan, artefacts: Path | None) -> str:
     """The id of the grid's experiment, made or brought back if need be, with its saved views."""
     name = f"distilgrid-{plan.params.grid.name}"
-    views, key = saved_views(plan)
+    views = saved_views(plan)
     found = client.get_experiment_by_name(name)
     if found is None:
         location = artefacts.as_uri() if artefacts else None
-        return client.create_experiment(name, location, tags={**describe(plan), **views, VIEWS_TAG: key})
+        return client.create_experiment(name, location, tags=views)
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
-    if found.tags.get(VIEWS_TAG) != key:
-        for tag, value in {**views, VIEWS_TAG: key}.items():
+    if found.tags.get(VIEWS_TAG) != views[VIEWS_TAG]:
+        for tag, value in views.items():
             client.set_experiment_tag(found.experiment_id, tag, value)
     return str(found.experiment_id)
 
@@ -63,7 +63,7 @@ def _experiment(client: "MlflowClient", plan: Plan, artefacts: Path | None) -> s
 def _existing(client: "MlflowClient", experiment: str) -> dict[str, list["Run"]]:
     """The experiment's runs by the cell's folder; runs that somebody else put there are left alone."""
     runs: dict[str, list[Run]] = {}
-    token = ""
+    token: str | None = ""
     while token is not None:
         page = client.search_runs([experiment], max_results=1000, page_token=token or None)
         for run in page:
@@ -91,7 +91,7 @@ def _put(
 
 
 def _can_stay(run: "Run", record: Record) -> bool:
-    """Whether a run is whole and differs from its record at most in what MLflow can change: not params, not lost metrics."""
+    """Whether a run is whole and differs from its record only in what MLflow can change: it cannot drop metrics."""
     tags, wanted = run.data.tags, {*record.metrics, *(point.name for point in record.curves)}
     return FINGERPRINT in tags and tags.get(TRAINED) == record.trained and set(run.data.metrics) <= wanted
 
@@ -105,13 +105,15 @@ def _create(client: "MlflowClient", experiment: str, record: Record, links: Mapp
 
     tags = {**record.tags, **links, TRAINED: record.trained}
     run_id: str = client.create_run(experiment, record.started, tags, record.name).info.run_id
-    client.log_batch(run_id, params=[Param(name, value) for name, value in record.params.items()])
+    client.set_terminated(run_id, "FINISHED", record.ended)
     metrics = [Metric(name, value, record.ended, 0) for name, value in record.metrics.items()]
     metrics += [Metric(point.name, point.value, point.time, point.step) for point in record.curves]
-    for start in range(0, len(metrics), BATCH):
+    for start in range(BATCH, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-    client.set_terminated(run_id, "FINISHED", record.ended)
-    client.log_batch(run_id, tags=[RunTag(FINGERPRINT, record.fingerprint)])
+    params = [Param(name, value) for name, value in record.params.items()]
+    client.log_batch(
+        run_id, metrics[:BATCH], params, [RunTag(FINGERPRINT, record.fingerprint)]
+    )  # MLflow writes tags last
     return run_id
 
 
@@ -119,12 +121,13 @@ def _update(client: "MlflowClient", run: "Run", record: Record, tags: Mapping[st
     """Change metrics and tags of a finished run. A changed value is stamped now, as MLflow shows the latest one."""
     from mlflow.entities import Metric, RunTag
 
-    now = round(time.time() * 1000)
-    changed = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
     client.delete_tag(run.info.run_id, FINGERPRINT)
-    client.log_batch(run.info.run_id, metrics=[Metric(name, value, now, 0) for name, value in changed.items()])
-    client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in tags.items() if name != FINGERPRINT])
-    client.log_batch(run.info.run_id, tags=[RunTag(FINGERPRINT, record.fingerprint)])
+    now = round(time.time() * 1000)
+    if run.info.end_time != record.ended:
+        client.set_terminated(run.info.run_id, "FINISHED", record.ended)
+    changed = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
+    metrics = [Metric(name, value, now, 0) for name, value in changed.items()]
+    client.log_batch(run.info.run_id, metrics, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
 def _mark_left(client: "MlflowClient", runs: Iterable["Run"]) -> None:

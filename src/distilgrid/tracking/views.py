@@ -1,49 +1,93 @@
-"""What a user of the MLflow UI finds ready: a description of the experiment, and saved views that compare methods."""
+"""Saved views: what a user finds under "Views" in the MLflow UI, so that methods compare before any column is picked.
+
+MLflow 3.17 keeps a saved view as a tag of the experiment: an envelope around the state of its runs page. A version that
+does not understand the state says so when the view is opened; nothing else depends on it.
+"""
 
 import json
 from typing import Any
 
 from distilgrid.fingerprint import recipe_key
 from distilgrid.grid import Plan
+from distilgrid.tasks.spec import find_task
 from distilgrid.tracking.measured import shape_name
+from distilgrid.tracking.naming import recipe_names
 
 VIEWS_TAG = "distilgrid.views"
-COLUMNS = ("score", "score_vs_teacher", "score_int8", "parameters", "size_mb_int8", "train_seconds")
+COLUMNS = ("score", "score_vs_teacher", "score_int8", "size_mb_int8", "train_seconds")
+CURRENT = "tags.in_plan = 'yes'"
+NAME_COLUMN = "attributes.`Run Name`"
+MOST_TASKS = 30  # MLflow shows 40 views at most; some are left to the user
 
 
-def describe(plan: Plan) -> dict[str, str]:
-    """Tags of a new experiment: it is about models, not prompts, and what to look at first."""
-    return {"mlflow.experimentKind": "custom_model_development"}
+def saved_views(plan: Plan) -> dict[str, str]:
+    """Tags of the experiment: a view for each task with a row per recipe, one of all tasks, and one of single runs."""
+    states = {
+        f"Methods on {task}": _state(plan, f"{CURRENT} and tags.task = '{task}'", ["recipe"], _task_charts(plan, task))
+        for task in plan.params.grid.tasks[:MOST_TASKS]
+    }
+    states["Methods on all tasks"] = _state(plan, CURRENT, ["task", "recipe"], _charts(plan))
+    states["Every run"] = _state(plan, CURRENT, [], _charts(plan))
+    tags = {}
+    for number, (name, state) in enumerate(states.items(), start=1):
+        view = {"name": name, "createdAt": number, "updatedAt": number, "state": json.dumps(state)}
+        tags[f"mlflow.sharedViewState.distilgrid-{number}"] = json.dumps(view)
+    return {**tags, VIEWS_TAG: recipe_key(tags)}
 
 
-def saved_views(plan: Plan) -> tuple[dict[str, str], str]:
-    """Tags that MLflow 3.17 shows under "Views", and their fingerprint.
-
-    One view per task, one over all tasks: a row for each recipe with the mean over its seeds; and one of single runs.
-    """
-    current = "tags.in_plan = 'yes'"
-    states = {"Methods on all tasks": _state(plan, current, ["task", "recipe"])}
-    for task in plan.params.grid.tasks:
-        states[f"Methods on {task}"] = _state(plan, f"{current} and tags.task = '{task}'", ["recipe"])
-    states["Every run by score"] = _state(plan, current, [])
-    key = recipe_key(states)
-    return {f"mlflow.sharedViewState.distilgrid-{n}": _envelope(name, state) for n, (name, state) in enumerate(states.items())}, key
-
-
-def _state(plan: Plan, search: str, groups: list[str]) -> dict[str, Any]:
-    benchmark = plan.params.benchmark
-    shape = shape_name(benchmark.runtimes[-1], benchmark.batch_sizes[-1], benchmark.lengths[-1])
-    metrics = [*COLUMNS, f"latency_ms/{shape}", f"speedup/{shape}"]
-    keys = [{"mode": "tag", "groupByData": tag} for tag in groups]
+def _state(plan: Plan, search: str, group_by: list[str], charts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The runs page: what is searched, how grouped (means over each group), which columns and charts it shows."""
+    columns = [f"metrics.`{name}`" for name in (*COLUMNS, _shape(plan, "latency_ms"), _shape(plan, "speedup"))]
+    keys = [{"mode": "tag", "groupByData": tag} for tag in group_by]
+    groups = [{"task": task, "recipe": recipe} for task, recipe in recipe_names(plan)]
+    section = {"uuid": "methods", "name": "Methods", "display": True, "isReordered": True}
     return {
         "searchFilter": search,
         "orderByKey": "metrics.`score`",
         "orderByAsc": False,
-        "selectedColumns": [f"metrics.`{name}`" for name in metrics],
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if groups else None,
+        "selectedColumns": columns,
+        "columnOrder": [NAME_COLUMN, *columns],
+        "columnWidths": {NAME_COLUMN: 330, **dict.fromkeys(columns, 140)},
+        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if keys else None,
+        "groupsExpanded": {
+            ",".join(f"tag.{tag}.{group[tag]}" for tag in group_by): False for group in groups if group_by
+        },
         "runsHiddenMode": "SHOW_ALL",
+        "isAccordionReordered": True,
+        "compareRunSections": [{**section, "deleted": False, "isGenerated": False}],
+        "compareRunCharts": charts,
     }
 
 
-def _envelope(name: str, state: dict[str, Any]) -> str:
-    return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
+def _shape(plan: Plan, measure: str) -> str:
+    """The metric of the last runtime and the last shape of the protocol: int8 on the longest input, by default."""
+    benchmark = plan.params.benchmark
+    return f"{measure}/{shape_name(benchmark.runtimes[-1], benchmark.batch_sizes[-1], benchmark.lengths[-1])}"
+
+
+def _charts(plan: Plan) -> list[dict[str, Any]]:
+    """Charts to begin with; MLflow adds one for every other metric below them."""
+    latency, score = ({"key": key, "type": "METRIC"} for key in (_shape(plan, "latency_ms"), "score"))
+    return [
+        _chart("score", "BAR", metricKey="score"),
+        _chart("score-vs-teacher", "BAR", metricKey="score_vs_teacher"),
+        _chart("score-by-latency", "SCATTER", xaxis=latency, yaxis=score),
+    ]
+
+
+def _task_charts(plan: Plan, task: str) -> list[dict[str, Any]]:
+    """The same, and the curves of one task."""
+    main = find_task(task, plan.params.tasks).metrics[0]
+    return [*_charts(plan), _curve("dev", f"dev/{main}"), _curve("loss", "train/loss")]
+
+
+def _curve(uuid: str, metric: str) -> dict[str, Any]:
+    scales = {"xAxisKey": "step", "xAxisScaleType": "linear", "yAxisKey": "metric", "scaleType": "linear", "range": {}}
+    shared = {"selectedXAxisMetricKey": "", "useGlobalXaxisKey": True, "useGlobalLineSmoothing": True}
+    plain = {"lineSmoothness": 0, "yAxisExpressions": [], "ignoreOutliers": False}
+    return _chart(uuid, "LINE", metricKey=metric, selectedMetricKeys=[metric], **scales, **shared, **plain)
+
+
+def _chart(uuid: str, kind: str, **settings: Any) -> dict[str, Any]:
+    place = {"metricSectionId": "methods", "deleted": False, "isGenerated": False, "runsCountToCompare": 100}
+    return {"uuid": uuid, "type": kind, **place, **settings}

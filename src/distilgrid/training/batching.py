@@ -53,7 +53,9 @@ def encode(
     tokenizer: "PreTrainedTokenizerBase", first: list[str], second: list[str] | None, *, max_length: int
 ) -> Encodings:
     """Tokenise raw texts, or pairs of texts, truncated to `max_length` tokens (the longer text first)."""
-    encoded = tokenizer(first, second, truncation=True, max_length=max_length, padding=False, return_attention_mask=False)
+    encoded = tokenizer(
+        first, second, truncation=True, max_length=max_length, padding=False, return_attention_mask=False
+    )
     segments = encoded.get("token_type_ids")
     return Encodings(
         input_ids=[np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]],

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from distilgrid.errors import UserError
 
-SKIPPED_FOLDERS = frozenset({"test", "tests", "_lib", "extern", "externals", "_vendor", "__pycache__"})
-"""Tests, and code that a library carries along from elsewhere (SciPy keeps most of that under `_lib`)."""
+CARRIED_ALONG = frozenset({"_lib", "extern", "externals", "_vendor"})
+"""Folders of code that a library carries along from elsewhere (SciPy keeps most of that under `_lib`)."""
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -33,7 +33,9 @@ def package_folder(package: str) -> Path:
     """
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise UserError(f"docs corpus: no package '{package}' is installed; install it (pip install 'distilgrid[corpus]')")
+        raise UserError(
+            f"docs corpus: no package '{package}' is installed; install it (pip install 'distilgrid[corpus]')"
+        )
     return Path(next(iter(found.submodule_search_locations)))
 
 
@@ -51,8 +53,12 @@ def read_docstrings(folder: Path) -> Iterator[Docstring]:
 
 def _module_files(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS]
-        yield from (Path(parent, name) for name in names if name.endswith(".py"))
+        folders[:] = [name for name in folders if name not in CARRIED_ALONG and not _for_tests(name)]
+        yield from (Path(parent, name) for name in names if name.endswith(".py") and not _for_tests(name))
+
+
+def _for_tests(name: str) -> bool:
+    return name.lstrip("_").startswith(("test", "conftest"))
 
 
 def _parse(path: Path) -> ast.Module:

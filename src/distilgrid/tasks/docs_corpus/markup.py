@@ -17,20 +17,24 @@ _UNDERLINE = re.compile(r"([-=~^*\"'#+])\1{2,}\s*$")
 _NO_PROSE = re.compile(r"\.\.|>>>|[:*|+#=\[@<]|- |\(?\w{1,2}[.)] ")
 _SIGNATURE = re.compile(r"\w[\w.]*\(.*\)")
 
-_CITATIONS = re.compile(r"(\w*)(?:,?\s*(?:and\s+)?\[[^\[\]\s]+\]_)+")
-_WANTS_OBJECT = frozenset("also and as by called cf following from given in is named of on or paper per see to using with".split())
+_CITATIONS = re.compile(r"(?<!\w)(\w*)(?:,?\s*(?:and\s+)?\[[^\[\]\s]+\]_)+")
+_WANTS_OBJECT = frozenset(
+    "also and as by called cf following from given in is named of on or paper per see to using with".split()
+)
 _LITERAL = re.compile(r"``(.+?)``")
 _ROLE = re.compile(r"(?::(?:\w+:)?(?P<role>\w+):)?`(?P<text>[^`]+)`_{0,2}")
 _ALIAS = re.compile(r"^_\w+\.")  # SQLAlchemy's short names for its own modules
 _LINK = re.compile(r"(.+?)\s*<.*>", re.DOTALL)
 _EMPHASIS = re.compile(r"(?<!\w)(\*\*?)(?=[^*\s])([^*]*[^*\s])\1(?!\w)")
+_DASH = re.compile(r"(?<=\S)(\s?)---?\1(?=\S)")
 _CODE = re.compile(r"[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?")
 _TITLE = re.compile(r"[\w .,'/-]+")
 _PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-", "–": "-", "—": " - ", "\u00a0": " "})
 
 _NAMES = "numpy|pandas|scipy|sci-?kit|sklearn|matplotlib|mpl_toolkits|pyplot|pylab|networkx|sqlalchemy|sympy"
 _LIBRARY = re.compile(
-    rf"(?:\b([Aa])n )?(?:[\w.]*(?i:{_NAMES})\w*(?:-learn\b)?(?:\.\w+)*|\b(?:np|pd|plt|nx|mpl)\b(?:\.\w+)*|\b(?:sa|sp)\.\w+)"
+    r"(?<![\w.])(?:([Aa])n )?"
+    rf"(?:[\w.]*(?i:{_NAMES})\w*(?:-learn\b)?(?:\.\w+)*|(?:np|pd|plt|nx|mpl)(?:_\w+)?\b(?:\.\w+)*|(?:sa|sp)\.\w+)"
 )
 
 
@@ -50,7 +54,7 @@ def plain_text(block: str) -> str:
     text = _CITATIONS.sub(_citations, block.translate(_PLAIN))
     text = _LITERAL.sub(lambda found: _readable(found[1], _CODE), text)
     text = _ROLE.sub(_role, text)
-    text = _EMPHASIS.sub(r"\2", text)
+    text = _DASH.sub(" - ", _EMPHASIS.sub(r"\2", text))
     return " ".join(text.split())
 
 

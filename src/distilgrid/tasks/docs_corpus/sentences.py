@@ -8,12 +8,14 @@ from distilgrid.tasks.docs_corpus.markup import mask_libraries, plain_text, pros
 MIN_WORDS, MAX_WORDS = 5, 40
 _MIN_ENGLISH = 0.75  # share of words that are letters only
 
-_ABBREVIATIONS = frozenset("e.g i.e vs cf fig figs eq eqs eqn al ref refs dr prof no vol pp ch sec approx resp viz".split())
+_ABBREVIATIONS = frozenset(
+    "e.g i.e vs cf fig figs eq eqs eqn al ref refs dr prof no vol pp ch sec approx resp viz".split()
+)
 _END = re.compile(r"[.!?][\"')]*\s+(?=[\"'(]?[A-Z])")
 _SENTENCE = re.compile(r"[A-Z][A-Za-zÀ-ž0-9 .,;:'\"()%!?/&_-]*[^\W_][\"')]?[.!?]")
 _RESIDUE = re.compile(
     r"\w\(|\(\)|\.{2}|::|https?:|www\.|\.py\b|\s[.,;]|\b[A-Z]\. [A-Z]|[a-z)]{3}\. [a-z_]"
-    r"|\b(?:TODO|FIXME|XXX)\b|(?i:copyright|licen[cs]e)"
+    r"|--|''|\( | \)|(?<!\S)/\w|[/-]np\.|\b(?:TODO|FIXME|XXX)\b|(?i:copyright|licen[cs]e)"
 )
 _WORD = re.compile(r"[A-Za-zÀ-ž]+(?:['-][A-Za-zÀ-ž]+)*")
 
@@ -33,10 +35,9 @@ def read_entry(module: str, docstring: str) -> Entry:
     has_summary = False
     for i, block in enumerate(prose_blocks(docstring)):
         for j, raw in enumerate(split_sentences(plain_text(block))):
-            sentence = mask_libraries(raw)
-            if is_clean(sentence):
+            if is_clean(raw):
                 has_summary |= i == j == 0
-                found.append(sentence)
+                found.append(mask_libraries(raw))
     return Entry(module, tuple(found), has_summary)
 
 

@@ -1,0 +1,125 @@
+"""The records of a grid: one for each finished cell, made from its artefact's files, and one for the grid itself."""
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from distilgrid.artefacts import RUN, is_complete, read_json
+from distilgrid.errors import UserError
+from distilgrid.grid import Artefact, Plan
+from distilgrid.tracking.measured import Measured
+from distilgrid.tracking.naming import axes, recipe_name, text
+from distilgrid.tracking.record import GRID, Point, Record
+
+FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # what `auto`, defaults and fractions came to
+
+
+def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
+    """The records of all teachers and students that are finished.
+
+    Raises:
+        UserError: when a file of a finished artefact is damaged.
+    """
+    measured = Measured(plan, results)
+    models = {model.folder: model for model in [*plan.teachers, *plan.students]}
+    for model in models.values():
+        if is_complete(results / model.folder):
+            yield _cell(plan, results / model.folder, model, measured)
+
+
+def grid_record(plan: Plan, cells: Iterable[Record]) -> Record:
+    """The run above the cells: for each task the teacher's and the best recipe's score, means over the seeds so far."""
+    cells = list(cells)
+    metrics = {"cells": float(len(cells)), "cells_planned": float(len(plan.teachers) + len(plan.students))}
+    tags = {"grid": plan.params.grid.name, "folder": GRID, "role": GRID}
+    for task in plan.params.grid.tasks:
+        for role, name in (("teacher", "teacher_score"), ("student", "best_score")):
+            means = _means(cell for cell in cells if (cell.tags["task"], cell.tags["role"]) == (task, role))
+            if means:
+                best = max(means, key=lambda recipe: means[recipe])
+                metrics[f"{name}/{task}"], tags[f"{name}.{task}"] = means[best], best
+    started, ended = min(cell.started for cell in cells), max(cell.ended for cell in cells)
+    return Record(GRID, plan.params.grid.name, started, ended, metrics=metrics, tags=tags)
+
+
+def _means(cells: Iterable[Record]) -> dict[str, float]:
+    """The mean score over seeds of each recipe."""
+    scores: dict[str, list[float]] = {}
+    for cell in cells:
+        scores.setdefault(cell.tags["recipe"], []).append(cell.metrics["score"])
+    return {recipe: statistics.fmean(values) for recipe, values in scores.items()}
+
+
+def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured) -> Record:
+    run, metrics = read_json(folder / RUN), read_json(folder / "metrics.json")
+    of = axes(model)
+    recipe = recipe_name(plan, of)
+    started = round(datetime.fromisoformat(run["started"]).timestamp() * 1000)
+    found, sources = measured.of(model, metrics["score"])
+    tags = {
+        "grid": plan.params.grid.name,
+        "cell": model.key,
+        "role": "teacher" if model.stage == "finetune" else "student",
+        "recipe": recipe,
+        "score_name": metrics["score_name"],
+        "folder": model.folder,
+        "mlflow.source.name": f"distilgrid {model.stage}",
+    }
+    return Record(
+        place=model.folder,
+        name=f"{of['task']} / {recipe} / seed {of['seed']}",
+        started=started,
+        ended=started + round(run["seconds"] * 1000),
+        params=_params(model, metrics) | of,
+        metrics=_metrics(metrics) | found,
+        tags=of | tags | sources,
+        curves=_curves(folder / "history.parquet", started=started, metrics=metrics),
+    )
+
+
+def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
+    """The recipe, flattened, and what it came to."""
+    recipe = _flat({name: value for name, value in model.recipe.items() if name not in ("stage", "version")})
+    return {name: text(value) for name, value in (recipe | {f"model.{fact}": metrics[fact] for fact in FACTS}).items()}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Scores, size and cost: the same names for every method, and `score` whatever the task's main metric is."""
+    values = {name: metrics[name] for name in ("score", "parameters", "train_seconds")}
+    values["size_mb"] = round(metrics["size_bytes"] / 1e6, 2)
+    for split, scores in metrics["validation"].items():
+        values |= {f"{split}/{name}": value for name, value in scores.items()}
+    values |= {f"dev_best/{name}": value for name, value in metrics["dev"].items()}
+    return {name: float(value) for name, value in values.items()}
+
+
+def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Point]:
+    """Losses on `train` and scores on `dev` by step; time stamps are spread evenly over the training time.
+
+    Raises:
+        UserError: when the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
+    per_step = metrics["train_seconds"] * 1000 / max(metrics["steps"], 1)
+    return [
+        Point(f"{row['split']}/{row['name']}", row["value"], row["step"], started + round(row["step"] * per_step))
+        for row in rows
+        if row["name"] != "learning_rate"
+    ]

@@ -1,0 +1,41 @@
+"""What cells are called in MLflow: their axes as text, and the recipe that the seeds of a table row share."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from distilgrid.grid import Artefact, Plan
+
+DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # teachers, too, have a place on these axes
+
+
+def text(value: Any) -> str:
+    """A setting as MLflow keeps it: text, numbers in their shortest form."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def axes(model: Artefact) -> dict[str, str]:
+    """Task, teacher, method, student, augmentation, fraction and seed of a model."""
+    return {axis: text(value) for axis, value in (DEFAULTS | dict(model.labels)).items()}
+
+
+def recipe_name(plan: Plan, of: Mapping[str, str]) -> str:
+    """What tells a row of a task's table from the others, such as `kd / minilm-l3`; defaults go without saying."""
+    method = of["method"]
+    if len(plan.params.grid.teachers) > 1 and method != "teacher":
+        method += f" from {of['teacher']}"
+    parts = [method, of["student"]]
+    parts += [of["augmentation"]] if of["augmentation"] != "none" else []
+    parts += [f"fraction {of['fraction']}"] if of["fraction"] != "1" else []
+    return " / ".join(parts)
+
+
+def recipe_names(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Every task and recipe of a plan, each pair once."""
+    found: dict[tuple[str, str], None] = {}
+    for model in [*plan.teachers, *plan.students]:
+        of = axes(model)
+        found[of["task"], recipe_name(plan, of)] = None
+    yield from found
