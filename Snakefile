@@ -1,17 +1,14 @@
 # One command makes a grid: `snakemake --cores 2` (the default grid) or `snakemake --cores 2 --configfile grids/glue_mini.yaml`.
-# The plan (cells, paths, recipe keys) comes from src/distilgrid/grid.py; the rules only say how each artefact is made.
-from snakemake.utils import min_version, validate
-
-min_version("9.0")
+from snakemake.utils import validate
 
 
 configfile: "params.yaml"
 
 
+include: "workflow/rules/common.smk"
 validate(config, "workflow/schemas/params.schema.json", set_default=False)
 
 
-include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/teacher.smk"
 include: "workflow/rules/distill.smk"
@@ -19,16 +16,6 @@ include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/report.smk"
 
 
-localrules:
-    all,
-    data,
-    teachers,
-    students,
-    benchmarks,
-    report,
-
-
-# Everything: the report, and the grid in MLflow.
 rule all:
     default_target: True
     input:
@@ -38,7 +25,6 @@ rule all:
         "the report and the tracked runs are made"
 
 
-# Prepared rows of every task.
 rule data:
     input:
         files(PLAN.data.values()),
@@ -46,7 +32,6 @@ rule data:
         "the data sets are prepared"
 
 
-# Fine-tuned teachers and their recorded outputs.
 rule teachers:
     input:
         files([*PLAN.teachers, *PLAN.teacher_outputs]),
@@ -54,7 +39,6 @@ rule teachers:
         "the teachers are trained and recorded"
 
 
-# Every cell of the grid.
 rule students:
     input:
         files(PLAN.students),
@@ -62,7 +46,6 @@ rule students:
         "the students are trained"
 
 
-# Exports and latencies.
 rule benchmarks:
     input:
         files([*PLAN.exports, *PLAN.benchmarks]),
@@ -70,9 +53,6 @@ rule benchmarks:
         "the exports are checked and measured"
 
 
-# Tables, plots and the page.
 rule report:
     input:
         files([PLAN.report]),
-    message:
-        "the report is written"

@@ -1,6 +1,13 @@
 """Shared fixtures: a tiny random model with its tokeniser, a small CSV task, parameters that join them. No network."""
 
+import copy
+import os
 import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +66,8 @@ def reviews_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def tiny_values(tiny_model: Path, reviews_csv: Path) -> dict[str, Any]:
+@pytest.fixture(scope="session")
+def tiny_defaults(tiny_model: Path, reviews_csv: Path) -> dict[str, Any]:
     """The plain values of a parameter file that trains the tiny model on the CSV task within seconds."""
     return {
         "grid": {
@@ -87,8 +94,79 @@ def tiny_values(tiny_model: Path, reviews_csv: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
+def tiny_values(tiny_defaults: dict[str, Any]) -> dict[str, Any]:
+    """The tiny parameters, for a test to change."""
+    return copy.deepcopy(tiny_defaults)
+
+
+@pytest.fixture
 def tiny_params_file(tmp_path: Path, tiny_values: dict[str, Any]) -> Path:
     """The tiny parameters as a file."""
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(tiny_values, sort_keys=False))
     return path
+
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKFLOW = ("Snakefile", "workflow", "profiles", "environment.yml", "dvc.yaml", ".dvcignore")
+DECLARED = ("requirements/lock.txt", "src/distilgrid/recipes.py", "src/distilgrid/distillation/registry.py")
+
+
+class Project:
+    """A copy of the workflow in a folder of its own, with parameters of its own."""
+
+    def __init__(self, folder: Path, values: dict[str, Any]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in WORKFLOW:
+            source = ROOT / name
+            take = shutil.copytree if source.is_dir() else shutil.copy
+            take(source, folder / name)
+        for name in DECLARED:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        shutil.copytree(ROOT / "src/distilgrid/tasks/specs", folder / "src/distilgrid/tasks/specs")
+        self.write(values)
+
+    def write(self, values: dict[str, Any]) -> None:
+        """Replace the parameters."""
+        self.values = values
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a user's shell, with this Python's programs first."""
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILGRID_", "PYTEST_", "OMP_", "GIT_"))}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return keep | {"PATH": path, "PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1"}
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a program in the folder."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment(), text=True, capture_output=True, check=False, timeout=900
+        )
+        if check:
+            assert done.returncode == 0, f"{' '.join(command)} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake with two cores."""
+        return self.run(sys.executable, "-m", "snakemake", "--cores", "2", *arguments, check=check)
+
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """How often each rule would run now; the targets themselves are not counted."""
+        text = self.snakemake("--dry-run", *arguments).stdout
+        found = re.findall(r"^(\w+) +(\d+)$", text.partition("Job stats:")[2].partition("total")[0], re.MULTILINE)
+        targets = {"all", "data", "teachers", "students", "benchmarks", "report"}
+        return {rule: int(count) for rule, count in found if rule not in targets}
+
+
+@pytest.fixture(scope="session")
+def new_project(tiny_defaults: dict[str, Any]) -> Callable[[Path], Project]:
+    """Makes a fresh project with the tiny parameters in a folder."""
+    return lambda folder: Project(folder, copy.deepcopy(tiny_defaults))
+
+
+@pytest.fixture
+def project(tmp_path: Path, new_project: Callable[[Path], Project]) -> Project:
+    """A fresh project with the tiny parameters."""
+    return new_project(tmp_path / "project")

@@ -77,7 +77,7 @@ def _gpu() -> Check:
 
     if not torch.cuda.is_available():
         return Check("gpu", "note", "none visible to torch: everything runs on the CPU")
-    return Check("gpu", "ok", torch.cuda.get_device_name(0))
+    return Check("gpu", "note", torch.cuda.get_device_name(0), "training uses the CPU in this version")
 
 
 def _threads() -> Check:

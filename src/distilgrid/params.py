@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from distilgrid.distillation.settings import Method
 from distilgrid.errors import UserError, did_you_mean
@@ -43,6 +43,14 @@ class Grid(Settings):
     """Shares of the training rows the students see: a seeded, stratified subset, the same one for every method."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     """Seeds of the students' training."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Grid":
+        for axis in ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds"):
+            values = getattr(self, axis)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{axis} must list each value once, found {values}")
+        return self
 
 
 class Data(Settings):

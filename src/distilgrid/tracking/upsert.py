@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.grid import Plan
 from distilgrid.tracking.record import Record
-from distilgrid.tracking.views import VIEWS_TAG, saved_views
+from distilgrid.tracking.views import ABOUT, VIEWS_TAG, saved_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,7 +51,7 @@ def _experiment(client: "MlflowClient", plan: Plan, artefacts: Path | None) -> s
     found = client.get_experiment_by_name(name)
     if found is None:
         location = artefacts.as_uri() if artefacts else None
-        return client.create_experiment(name, location, tags=views)
+        return client.create_experiment(name, location, tags={**ABOUT, **views})
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     if found.tags.get(VIEWS_TAG) != views[VIEWS_TAG]:

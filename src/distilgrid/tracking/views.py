@@ -14,6 +14,10 @@ from distilgrid.tracking.measured import shape_name
 from distilgrid.tracking.naming import recipe_names
 
 VIEWS_TAG = "distilgrid.views"
+ABOUT = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "One run per finished cell of the grid. To compare methods, choose one of the views (top right).",
+}
 COLUMNS = ("score", "score_vs_teacher", "score_int8", "size_mb_int8", "train_seconds")
 CURRENT = "tags.in_plan = 'yes'"
 NAME_COLUMN = "attributes.`Run Name`"

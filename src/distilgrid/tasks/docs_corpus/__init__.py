@@ -1,7 +1,7 @@
 """The docs corpus: human-written English from the docstrings of libraries that are installed anyway. Works offline.
 
 `docs-topic`: which library does this sentence document? One sentence, one class per library.
-`docs-match`: does this summary line belong to this description? A pair, two classes, wrong summaries from the same library.
+`docs-match`: does this summary line belong to this description? Wrong ones are of the same library.
 
 Names of the libraries are masked, no text occurs twice, and no source file is in two splits. Rows depend on nothing but
 `VERSION` and the versions of the libraries, which `revision()` names.
@@ -47,7 +47,7 @@ def revision() -> str:
     Raises:
         UserError: when a library is not installed.
     """
-    return f"docs-corpus-v{VERSION}:" + ",".join(f"{library}={_version(library)}" for library in LIBRARIES)
+    return f"docs-corpus-v{VERSION}:" + ",".join(f"{library}={_version(library)}" for library in PACKAGES)
 
 
 def build(task: str) -> "dict[str, pd.DataFrame]":

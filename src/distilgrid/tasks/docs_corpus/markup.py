@@ -2,24 +2,25 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 MASK = "Library"
 """Stands for the name of any library of the corpus, as a proper noun so that sentences stay grammatical."""
 UNREADABLE = "\0"
 """Stands for code and formulas; a sentence that holds it is dropped."""
 
-_SKIPPED_SECTIONS = frozenset(
-    "args arguments attributes authors author example examples keywords methods parameters raises receives reference"
-    " references returns routines usage warns yields".split()
-    + ["see also", "other parameters", "keyword arguments", "optional parameters"]
+_SKIPPED_SECTION = re.compile(
+    r"(?:(?:other|optional) parameters|keyword arguments|see also|args|arguments|attributes|authors?|examples?|keywords"
+    r"|methods|parameters|raises|receives|references?|returns|routines|usage|warns|yields):?",
+    re.IGNORECASE,
 )
 _UNDERLINE = re.compile(r"([-=~^*\"'#+])\1{2,}\s*$")
 _NO_PROSE = re.compile(r"\.\.|>>>|[:*|+#=\[@<]|- |\(?\w{1,2}[.)] ")
 _SIGNATURE = re.compile(r"\w[\w.]*\(.*\)")
 
 _CITATIONS = re.compile(r"(?<!\w)(\w*)(?:,?\s*(?:and\s+)?\[[^\[\]\s]+\]_)+")
-_WANTS_OBJECT = frozenset(
-    "also and as by called cf following from given in is named of on or paper per see to using with".split()
+_WANTS_OBJECT = re.compile(
+    "also|and|as|by|called|cf|following|from|given|in|is|named|of|on|or|paper|per|see|to|using|with", re.IGNORECASE
 )
 _LITERAL = re.compile(r"``(.+?)``")
 _ROLE = re.compile(r"(?::(?:\w+:)?(?P<role>\w+):)?`(?P<text>[^`]+)`_{0,2}")
@@ -29,12 +30,23 @@ _EMPHASIS = re.compile(r"(?<!\w)(\*\*?)(?=[^*\s])([^*]*[^*\s])\1(?!\w)")
 _DASH = re.compile(r"(?<=\S)(\s?)---?\1(?=\S)")
 _CODE = re.compile(r"[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?")
 _TITLE = re.compile(r"[\w .,'/-]+")
-_PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-", "–": "-", "—": " - ", "\u00a0": " "})
+_PLAIN = str.maketrans(
+    {
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2010": "-",
+        "\u2013": "-",
+        "\u2014": " - ",
+        "\u00a0": " ",
+    }
+)
 
 _NAMES = "numpy|pandas|scipy|sci-?kit|sklearn|matplotlib|mpl_toolkits|pyplot|pylab|networkx|sqlalchemy|sympy"
 _LIBRARY = re.compile(
     r"(?<![\w.])(?:([Aa])n )?"
-    rf"(?:[\w.]*(?i:{_NAMES})\w*(?:-learn\b)?(?:\.\w+)*|(?:np|pd|plt|nx|mpl)(?:_\w+)?\b(?:\.\w+)*|(?:sa|sp)\.\w+)"
+    rf"(?:[\w.]*(?i:{_NAMES})\w*(?:-(?i:learn)\b)?(?:\.\w+)*|(?:np|pd|plt|nx|mpl)(?:_\w+)?\b(?:\.\w+)*|(?:sa|sp)\.\w+)"
 )
 
 
@@ -68,12 +80,13 @@ def _blocks(docstring: str) -> Iterator[list[str]]:
     lines = [*docstring.split("\n"), "", ""]
     block: list[str] = []
     skipping = False
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in pairwise(lines):
         underlined = bool(line.strip()) and bool(_UNDERLINE.match(following.strip()))
         if underlined or not line.strip() or _UNDERLINE.match(line.strip()):
             yield block
             block = []
-            skipping = line.strip().lower().rstrip(":") in _SKIPPED_SECTIONS if underlined else skipping
+            if underlined:
+                skipping = bool(_SKIPPED_SECTION.fullmatch(line.strip()))
         elif not skipping:
             block.append(line.rstrip())
 
@@ -84,7 +97,7 @@ def _is_prose(lines: list[str]) -> bool:
 
 def _citations(found: re.Match[str]) -> str:
     """Footnote marks go; where one is part of the sentence ("as shown in [1]_"), the sentence does."""
-    return UNREADABLE if found[1].lower() in _WANTS_OBJECT else found[1]
+    return UNREADABLE if _WANTS_OBJECT.fullmatch(found[1]) else found[1]
 
 
 def _role(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""From sentences to the rows of the two tasks: splits by file, no text twice, fair negatives. Every choice is a hash."""
+"""From sentences to the rows of the two tasks: splits by file, no text twice, fair negatives. Hashes decide."""
 
 import hashlib
 from collections import Counter, defaultdict

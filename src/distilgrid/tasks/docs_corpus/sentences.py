@@ -8,16 +8,14 @@ from distilgrid.tasks.docs_corpus.markup import mask_libraries, plain_text, pros
 MIN_WORDS, MAX_WORDS = 5, 40
 _MIN_ENGLISH = 0.75  # share of words that are letters only
 
-_ABBREVIATIONS = frozenset(
-    "e.g i.e vs cf fig figs eq eqs eqn al ref refs dr prof no vol pp ch sec approx resp viz".split()
-)
+_NO_END = re.compile(r"(?i:e\.g|i\.e|vs|cf|figs?|eqs?|eqn|al|refs?|dr|prof|no|vol|pp|ch|sec|approx|resp|viz)|[A-Z]")
 _END = re.compile(r"[.!?][\"')]*\s+(?=[\"'(]?[A-Z])")
-_SENTENCE = re.compile(r"[A-Z][A-Za-zÀ-ž0-9 .,;:'\"()%!?/&_-]*[^\W_][\"')]?[.!?]")
+_SENTENCE = re.compile(r"[A-Z][A-Za-z\u00c0-\u017e0-9 .,;:'\"()%!?/&_-]*[^\W_][\"')]?[.!?]")
 _RESIDUE = re.compile(
     r"\w\(|\(\)|\.{2}|::|https?:|www\.|\.py\b|\s[.,;]|\b[A-Z]\. [A-Z]|[a-z)]{3}\. [a-z_]"
-    r"|--|''|\( | \)|(?<!\S)/\w|[/-]np\.|\b(?:TODO|FIXME|XXX)\b|(?i:copyright|licen[cs]e)"
+    r"|--|''|\( | \)|(?<!\S)/\w|[/-]np\.|\b(?:TODO|FIXME|XXX)\b|(?i:copyright|licen[cs]e|user guide)"
 )
-_WORD = re.compile(r"[A-Za-zÀ-ž]+(?:['-][A-Za-zÀ-ž]+)*")
+_WORD = re.compile(r"[A-Za-z\u00c0-\u017e]+(?:['-][A-Za-z\u00c0-\u017e]+)*")
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def split_sentences(text: str) -> list[str]:
     sentences, start = [], 0
     for end in _END.finditer(text):
         last = text[start : end.start()].rpartition(" ")[2].lstrip("(\"'")
-        if last.lower() in _ABBREVIATIONS or re.fullmatch(r"[A-Z]", last):
+        if _NO_END.fullmatch(last):
             continue
         sentences.append(text[start : end.end()].strip())
         start = end.end()

@@ -1,0 +1,1 @@
+"""Results of a grid side by side: tables, plots and one page that opens offline."""

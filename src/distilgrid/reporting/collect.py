@@ -1,0 +1,114 @@
+"""What a report reads: the small files of a plan's finished artefacts, verified; weights stay untouched."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.artefacts import read_json, verified
+from distilgrid.errors import UserError
+from distilgrid.grid import Artefact, Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained teacher or student.
+
+    Attributes:
+        artefact: where it comes from in the plan.
+        run: its `run.json`.
+        metrics: its `metrics.json`.
+        history: its `history.parquet`.
+        predictions: its `predictions.parquet`.
+    """
+
+    artefact: Artefact
+    run: dict[str, Any]
+    metrics: dict[str, Any]
+    history: "pd.DataFrame"
+    predictions: "pd.DataFrame"
+
+    @property
+    def seed(self) -> int:
+        """The seed of its training."""
+        return int(self.artefact.labels["seed"])
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An export with its `parity.json`, or a benchmark with its `benchmark.json`, as `values`."""
+
+    artefact: Artefact
+    run: dict[str, Any]
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All that a report is made from.
+
+    Attributes:
+        plan: the grid's.
+        datasets: `dataset.json` by task.
+        models: teachers, then students, in the plan's order.
+        exports: accepted and rejected ones.
+        benchmarks: one for each task and teacher.
+    """
+
+    plan: Plan
+    datasets: dict[str, dict[str, Any]]
+    models: list[Model]
+    exports: list[Measurement]
+    benchmarks: list[Measurement]
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """The `run.json` of every model, export and benchmark."""
+        return [item.run for item in (*self.models, *self.exports, *self.benchmarks)]
+
+
+def collect(plan: Plan, results: Path) -> Collected:
+    """The results of a finished grid.
+
+    Raises:
+        UserError: when an artefact of the plan is missing or damaged, naming the first one.
+    """
+    return Collected(
+        plan=plan,
+        datasets={task: _measurement(data, results, "dataset.json").values for task, data in plan.data.items()},
+        models=[_model(model, results) for model in [*plan.teachers, *plan.students]],
+        exports=[_measurement(export, results, "parity.json") for export in plan.exports],
+        benchmarks=[_measurement(benchmark, results, "benchmark.json") for benchmark in plan.benchmarks],
+    )
+
+
+def _measurement(artefact: Artefact, results: Path, name: str) -> Measurement:
+    folder = results / artefact.folder
+    return Measurement(artefact, _run(artefact, folder, name), read_json(folder / name))
+
+
+def _model(artefact: Artefact, results: Path) -> Model:
+    folder = results / artefact.folder
+    return Model(
+        artefact=artefact,
+        run=_run(artefact, folder, "metrics.json", "history.parquet", "predictions.parquet"),
+        metrics=read_json(folder / "metrics.json"),
+        history=_parquet(folder / "history.parquet"),
+        predictions=_parquet(folder / "predictions.parquet"),
+    )
+
+
+def _run(artefact: Artefact, folder: Path, *names: str) -> dict[str, Any]:
+    return verified(folder, stage=artefact.stage, only=names)
+
+
+def _parquet(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None

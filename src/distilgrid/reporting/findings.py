@@ -1,0 +1,119 @@
+"""What a report says: the lines of its tables and each method's difference to the baseline, with an interval."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import derive_seed
+from distilgrid.params import Report
+from distilgrid.reporting.bootstrap import interval, resampled_scores
+from distilgrid.reporting.collect import Collected, Model
+from distilgrid.reporting.lines import Key, Line, make_lines
+from distilgrid.training.metrics import predictions
+
+Verdict = Literal["better", "worse", "unclear"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A line's mean score less its baseline's, with the bounds of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the interval lies above zero, below it, or includes it."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "unclear"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What tables, plots and pages are made from."""
+
+    collected: Collected
+    lines: list[Line]
+    differences: dict[Key, Difference]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks in the grid's order."""
+        return self.collected.plan.params.grid.tasks
+
+    def of(self, task: str) -> list[Line]:
+        """The lines of a task, teachers included."""
+        return [line for line in self.lines if line.labels["task"] == task]
+
+    def main(self, task: str) -> tuple[str, str]:
+        """The main metric of a task and the split that its score comes from."""
+        facts = self.of(task)[0].facts
+        return facts["score_name"], facts["split"]
+
+    def teacher(self, line: Line) -> Line:
+        """The teacher of a line."""
+        return next(t for t in self.of(line.labels["task"]) if t.is_teacher and t.key[1] == line.key[1])
+
+
+def find(collected: Collected) -> Findings:
+    """The lines and the differences of a finished grid.
+
+    Raises:
+        UserError: when models of a task were scored on different rows.
+    """
+    lines = make_lines(collected)
+    differences: dict[Key, Difference] = {}
+    for task in collected.plan.params.grid.tasks:
+        students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
+        differences |= _differences(task, students, collected.plan.params.report)
+    return Findings(collected, lines, differences)
+
+
+def _differences(task: str, lines: list[Line], settings: Report) -> dict[Key, Difference]:
+    """The difference of each line to the baseline with the same student: statistic = mean over seeds of the metric."""
+    baselines = {_without_method(line): line for line in lines if line.labels["method"] == settings.baseline}
+    pairs = [(line, baselines[_without_method(line)]) for line in lines if _without_method(line) in baselines]
+    pairs = [(line, baseline) for line, baseline in pairs if line is not baseline]
+    if not pairs:
+        return {}
+    involved = {model.artefact.folder: model for pair in pairs for line in pair for model in line.models}
+    resampled = _resampled(task, list(involved.values()), settings)
+    column = {folder: number for number, folder in enumerate(involved)}
+    means = {
+        line.key: resampled[:, [column[model.artefact.folder] for model in line.models]].mean(axis=1)
+        for pair in pairs
+        for line in pair
+    }
+    return {
+        line.key: Difference(
+            line.score - baseline.score, *interval(means[line.key] - means[baseline.key], settings.confidence)
+        )
+        for line, baseline in pairs
+    }
+
+
+def _without_method(line: Line) -> Key:
+    return tuple(value for axis, value in line.labels.items() if axis != "method")
+
+
+def _resampled(task: str, models: list[Model], settings: Report) -> np.ndarray:
+    """The main score of each model on each resample of the main validation split: (S, M)."""
+    metric, split = models[0].metrics["score_name"], models[0].metrics["split"]
+    frames = [model.predictions[model.predictions["split"] == split] for model in models]
+    for model, frame in zip(models, frames, strict=True):
+        if not np.array_equal(frame["example_id"], frames[0]["example_id"]):
+            raise UserError(
+                f"{model.artefact.folder}: predictions on '{split}' are of other rows than those of "
+                f"{models[0].artefact.folder}; remove both and run their stages again"
+            )
+    return resampled_scores(
+        metric,
+        labels=frames[0]["label"].to_numpy(),
+        predicted=np.stack([predictions(np.stack(frame["logits"].to_list())) for frame in frames], axis=1),
+        samples=settings.bootstrap_samples,
+        seed=derive_seed(0, f"bootstrap/{task}/{split}"),
+    )

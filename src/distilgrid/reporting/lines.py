@@ -1,0 +1,190 @@
+"""The lines of the tables: one for each task, teacher, method, student, augmentation and fraction, seeds together."""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from distilgrid.grid import Artefact
+from distilgrid.params import Grid
+from distilgrid.reporting.collect import Collected, Measurement, Model
+
+AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
+DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # a teacher sees the original rows, all of them
+TEACHER = "teacher"
+TORCH = "torch-eager-fp32"
+
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Median latency of one batch, and how many times as fast as the teacher that is.
+
+    Attributes:
+        latency_ms: p50.
+        same: against the teacher in the same runtime; None when the teacher was not measured there.
+        torch: against the teacher in torch; None likewise.
+    """
+
+    latency_ms: float
+    same: float | None
+    torch: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A model as tables know it: trained once for each seed.
+
+    Attributes:
+        key: its values on the axes task, teacher, method, student, augmentation, fraction.
+        name: the student, or the teacher, with what else tells it from others of its task, the method apart.
+        models: one for each seed.
+        exports: accepted exports by runtime.
+        rejected: runtimes whose exports were all rejected.
+        speeds: by runtime.
+    """
+
+    key: Key
+    name: str
+    models: tuple[Model, ...]
+    exports: dict[str, tuple[Measurement, ...]]
+    rejected: tuple[str, ...]
+    speeds: dict[str, Speed]
+
+    @cached_property
+    def labels(self) -> dict[str, Any]:
+        """The axes by name."""
+        return dict(zip(AXES, self.key, strict=True))
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether this is the task's teacher."""
+        return bool(self.labels["method"] == TEACHER)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`metrics.json` of the first seed: what does not depend on the seed."""
+        return self.models[0].metrics
+
+    @cached_property
+    def scores(self) -> list[float]:
+        """The main score of each seed."""
+        return [model.metrics["score"] for model in self.models]
+
+    @property
+    def score(self) -> float:
+        """The mean of the main score over seeds."""
+        return statistics.fmean(self.scores)
+
+    def values(self, split: str, metric: str) -> list[float]:
+        """A metric on a validation split for each seed."""
+        return [model.metrics["validation"][split][metric] for model in self.models]
+
+    def export_score(self, runtime: str) -> float | None:
+        """The main score of the accepted exports for a runtime, mean over the exported seeds."""
+        scores = [export.values["score"] for export in self.exports.get(runtime, ())]
+        return statistics.fmean(scores) if scores else None
+
+
+def spread(values: list[float]) -> float | None:
+    """The sample standard deviation over seeds; None for a single one."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def make_lines(collected: Collected) -> list[Line]:
+    """All lines: task by task the teacher, then student by student its methods."""
+    grouped: dict[Key, list[Model]] = {}
+    for model in collected.models:
+        grouped.setdefault(_key(model.artefact.labels), []).append(model)
+    ordered = sorted(grouped, key=lambda key: _order(collected.plan.params.grid, key))
+    return [_line(collected, key, tuple(grouped[key])) for key in ordered]
+
+
+def _key(labels: Any) -> Key:
+    return tuple(labels.get(axis, DEFAULTS.get(axis)) for axis in AXES)
+
+
+def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
+    task, teacher, method, student, augmentation, fraction = key
+    place = (grid.tasks.index(task), grid.teachers.index(teacher))
+    if method == TEACHER:
+        return (*place, 0)
+    variant = (grid.students.index(student), grid.augmentations.index(augmentation), grid.fractions.index(fraction))
+    return (*place, 1, *variant, grid.methods.index(method))
+
+
+def _line(collected: Collected, key: Key, models: tuple[Model, ...]) -> Line:
+    own = {model.artefact.folder for model in models}
+    exports: dict[str, list[Measurement]] = {}
+    for export in collected.exports:
+        if _model_folder(export) in own:
+            exports.setdefault(str(export.artefact.labels["runtime"]), []).append(export)
+    accepted = {runtime: tuple(e for e in listed if e.values["accepted"]) for runtime, listed in exports.items()}
+    rejected = tuple(runtime for runtime, listed in accepted.items() if not listed)
+    return Line(
+        key=key,
+        name=_name(collected.plan.params.grid, key),
+        models=models,
+        exports={runtime: listed for runtime, listed in accepted.items() if listed},
+        rejected=rejected,
+        speeds={runtime: speed for runtime, speed in _speeds(collected, key).items() if runtime not in rejected},
+    )
+
+
+def _model_folder(export: Measurement) -> str:
+    model = export.artefact.inputs["model"]
+    assert isinstance(model, Artefact)
+    return model.folder
+
+
+def _name(grid: Grid, key: Key) -> str:
+    """The student with the axes that vary within the grid."""
+    _, teacher, method, student, augmentation, fraction = key
+    if method == TEACHER:
+        return str(teacher)
+    parts = [student]
+    parts += [f"from {teacher}"] if len(grid.teachers) > 1 else []
+    parts += [f"with {augmentation}"] if len(grid.augmentations) > 1 else []
+    parts += [f"{100 * fraction:g} % of rows"] if len(grid.fractions) > 1 else []
+    return ", ".join(parts)
+
+
+def shape(collected: Collected) -> tuple[int, int]:
+    """The batch size and the length in tokens that tables show: the smallest batch and the longest length measured."""
+    candidates = [candidate for benchmark in collected.benchmarks for candidate in benchmark.values["candidates"]]
+    measured = [(shape["batch_size"], shape["length"]) for candidate in candidates for shape in candidate["shapes"]]
+    if not measured:
+        return 1, max(collected.plan.params.benchmark.lengths)
+    return min(batch for batch, _ in measured), max(length for _, length in measured)
+
+
+def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
+    task, teacher, method, student = key[:4]
+    found = [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]]
+    candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
+    reference = _latencies(candidates, TEACHER, teacher, shape(collected))
+    role = TEACHER if method == TEACHER else "student"
+    own = _latencies(candidates, role, student, shape(collected))
+    return {
+        runtime: Speed(ms, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
+        for runtime, ms in own.items()
+    }
+
+
+def _latencies(
+    candidates: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int]
+) -> dict[str, float]:
+    """p50 in ms by runtime, at one shape."""
+    return {
+        candidate["runtime"]: measured["p50_ms"]
+        for candidate in candidates
+        if candidate["role"] == role and candidate["name"] == name and not candidate["skipped"]
+        for measured in candidate["shapes"]
+        if (measured["batch_size"], measured["length"]) == wanted
+    }
+
+
+def _quotient(teacher: float | None, own: float) -> float | None:
+    return teacher / own if teacher is not None else None

@@ -1,0 +1,117 @@
+"""The outcome of each task in a sentence or two, and in three figures."""
+
+from dataclasses import dataclass
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.findings import Difference, Findings
+from distilgrid.reporting.lines import Line
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a reader should know of a task first.
+
+    Attributes:
+        task: its name.
+        headline: how much of the teacher's score the best student keeps, at what speed.
+        comparison: whether any method differs clearly from the baseline.
+        figures: (number, what it is), at most three.
+    """
+
+    task: str
+    headline: str
+    comparison: str
+    figures: list[tuple[str, str]]
+
+
+def outcomes(findings: Findings) -> list[Outcome]:
+    """One outcome per task."""
+    return [_outcome(findings, task) for task in findings.tasks]
+
+
+def _outcome(findings: Findings, task: str) -> Outcome:
+    best = max((line for line in findings.of(task) if not line.is_teacher), key=lambda line: line.score)
+    return Outcome(
+        task=task,
+        headline=_headline(findings, best),
+        comparison=_comparison(findings, task, best),
+        figures=_figures(findings, best),
+    )
+
+
+def _headline(findings: Findings, best: Line) -> str:
+    metric = wording.METRICS[findings.main(best.labels["task"])[0]]
+    teacher = findings.teacher(best)
+    scores = f"{wording.score(best.score)} of {wording.score(teacher.score)}"
+    kept = f"scores {scores} ({metric}, student of teacher)"
+    if teacher.score > 0:  # a share of nothing, or of a negative correlation, means nothing
+        share = best.score / teacher.score
+        kept = f"{'keeps' if share < 1 else 'reaches'} {wording.percent(share)} of the teacher's {metric} ({scores})"
+    return f"{_named(best)} {kept}{_speed(best)}."
+
+
+def _speed(best: Line) -> str:
+    """The speed-up in the runtime in which the student is fastest."""
+    runtime = _fastest(best)
+    if runtime is None:
+        return ""
+    own = best.export_score(runtime)
+    scoring = f", where it scores {wording.score(own)}" if own is not None and runtime.endswith("int8") else ""
+    return f" at {wording.times(best.speeds[runtime].same or 0)} its speed ({runtime}{scoring})"
+
+
+def _fastest(line: Line) -> str | None:
+    compared = {runtime: speed.latency_ms for runtime, speed in line.speeds.items() if speed.same is not None}
+    return min(compared, key=lambda runtime: compared[runtime]) if compared else None
+
+
+def _figures(findings: Findings, best: Line) -> list[tuple[str, str]]:
+    metric = wording.METRICS[findings.main(best.labels["task"])[0]]
+    teacher, runtime = findings.teacher(best), _fastest(best)
+    figures = [(wording.score(best.score), f"{metric}; teacher {wording.score(teacher.score)}")]
+    if runtime is not None:
+        speed = best.speeds[runtime]
+        figures.append((wording.times(speed.same or 0), f"the teacher's speed, both in {runtime}"))
+    share = best.facts["parameters"] / teacher.facts["parameters"]
+    figures.append((wording.count(best.facts["parameters"]), f"parameters, {wording.percent(share)} of the teacher's"))
+    return figures
+
+
+def _comparison(findings: Findings, task: str, best: Line) -> str:
+    settings = findings.collected.plan.params
+    baseline, confidence = settings.report.baseline, wording.level(settings.report.confidence)
+    compared = {line: findings.differences[line.key] for line in findings.of(task) if line.key in findings.differences}
+    if not compared:
+        alone = baseline in settings.grid.methods
+        return f"Only {baseline} was run." if alone else f"{baseline} was not run, so methods have no baseline."
+    better = [line for line, difference in compared.items() if difference.verdict == "better"]
+    worse = [line for line, difference in compared.items() if difference.verdict == "worse"]
+    if better:
+        shown = best if best in better else max(better, key=lambda line: compared[line].value)
+        return f"{_named(shown)} beats {baseline} by {_points(compared[shown], confidence)}.{_counts(compared, better)}"
+    if worse:
+        shown = min(worse, key=lambda line: compared[line].value)
+        return (
+            f"No method is clearly better than {baseline}; {_named(shown)} is clearly worse: "
+            f"{_points(compared[shown], confidence)}."
+        )
+    shown = max(compared, key=lambda line: compared[line].value)
+    largest = "" if len(compared) == 1 else "largest difference: "
+    return (
+        f"No method differs clearly from {baseline} "
+        f"({largest}{_named(shown)} {_points(compared[shown], confidence)})."
+    )
+
+
+def _points(difference: Difference, confidence: str) -> str:
+    interval = wording.bounds(difference.low, difference.high)
+    return f"{wording.signed(difference.value)} points, {confidence} CI {interval}"
+
+
+def _counts(compared: dict[Line, Difference], better: list[Line]) -> str:
+    """How many comparisons there were: one clear gain among many means less."""
+    return f" Clear gains: {len(better)} of {len(compared)} comparisons." if len(compared) > 1 else ""
+
+
+def _named(line: Line) -> str:
+    return f"{line.labels['method']} {line.name}"

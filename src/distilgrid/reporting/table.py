@@ -1,0 +1,125 @@
+"""A table as cells, and its renderings as GitHub Markdown and LaTeX; the page renders the same cells as HTML."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from distilgrid.reporting import wording
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    wording.MINUS: "$-$",
+    wording.PLUS_MINUS: r"$\pm$",
+    wording.TIMES: r"$\times$",
+    wording.DASH: "--",
+    wording.DOT: r"$\cdot$",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: the value.
+        note: small print after it.
+        best: whether it is the best of its column.
+        tone: `better`, `worse` or nothing.
+    """
+
+    text: str
+    note: str = ""
+    best: bool = False
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its title, small print under it, and whether it holds numbers."""
+
+    title: str
+    note: str = ""
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells.
+
+    Attributes:
+        name: what it shows, the task in most cases.
+        caption: which numbers these are.
+        columns: from left to right.
+        rows: one list of cells each.
+        groups: row numbers where a group begins.
+    """
+
+    name: str
+    caption: str
+    columns: list[Column]
+    rows: list[list[Cell]]
+    groups: set[int] = field(default_factory=set)
+
+
+def markdown(tables: Iterable[Table]) -> str:
+    """GitHub tables, each under its name and caption."""
+    return "\n".join(_markdown(table) for table in tables)
+
+
+def _markdown(table: Table) -> str:
+    head = [column.title + (f" ({column.note})" if column.note else "") for column in table.columns]
+    rule = ["---:" if column.number else ":---" for column in table.columns]
+    body = [[_markdown_cell(cell) for cell in row] for row in table.rows]
+    lines = [f"| {' | '.join(row)} |" for row in ([text.replace("|", r"\|") for text in head], rule, *body)]
+    return "\n".join([f"### {table.name}", "", table.caption, "", *lines, ""])
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = cell.text.replace("|", r"\|")
+    return (f"**{text}**" if cell.best else text) + (f" ({cell.note})" if cell.note else "")
+
+
+def latex(tables: list[Table]) -> str:
+    """One `table` environment for each table; a document that inputs them needs the package booktabs."""
+    return "% Needs \\usepackage{booktabs}.\n" + "\n".join(_latex(table) for table in tables)
+
+
+def _latex(table: Table) -> str:
+    alignment = "".join("r" if column.number else "l" for column in table.columns)
+    lines = [
+        r"\begin{table}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}",
+        rf"\caption{{{_latex_text(f'{table.name}: {table.caption}')}}}",
+        rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        r"\toprule",
+        _latex_row([_latex_text(column.title) for column in table.columns]),
+        _latex_row([_latex_text(column.note) for column in table.columns]),
+        r"\midrule",
+    ]
+    for number, row in enumerate(table.rows):
+        lines += [r"\addlinespace"] if number in table.groups and number else []
+        lines.append(_latex_row([_latex_cell(cell) for cell in row]))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _latex_row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = _latex_text(cell.text) + (rf" {{\scriptsize {_latex_text(cell.note)}}}" if cell.note else "")
+    return rf"\textbf{{{text}}}" if cell.best else text
+
+
+def _latex_text(text: str) -> str:
+    return "".join(LATEX.get(character, character) for character in text)

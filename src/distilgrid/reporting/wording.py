@@ -1,0 +1,69 @@
+"""Numbers and names as readers see them; the same in every table, plot and sentence."""
+
+METRICS = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "matthews": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+MINUS, PLUS_MINUS, TIMES, DASH, DOT = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7"
+
+
+def score(value: float) -> str:
+    """A score times 100, one decimal."""
+    return f"{100 * value:.1f}".replace("-", MINUS)
+
+
+def signed(value: float) -> str:
+    """A difference of scores in points, with its sign."""
+    text = f"{100 * value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
+
+
+def bounds(low: float, high: float) -> str:
+    """An interval in points."""
+    return f"[{signed(low)}, {signed(high)}]"
+
+
+def percent(share: float) -> str:
+    """A share of 1 in per cent, one decimal."""
+    return f"{100 * share:.1f} %"
+
+
+def level(confidence: float) -> str:
+    """The level of an interval."""
+    return f"{100 * confidence:g} %"
+
+
+def milliseconds(value: float) -> str:
+    """A latency with three digits."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def times(factor: float) -> str:
+    """A speed-up."""
+    return f"{factor:.0f}{TIMES}" if factor >= 100 else f"{factor:.1f}{TIMES}"
+
+
+def count(value: float) -> str:
+    """A number of parameters: 22.7 M."""
+    return _scaled(value, ((1e9, "G"), (1e6, "M"), (1e3, "k")))
+
+
+def size(value: float) -> str:
+    """A number of bytes: 90.9 MB (millions)."""
+    return _scaled(value, ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")))
+
+
+def plural(number: int, noun: str) -> str:
+    """A counted noun."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    for factor, unit in units:
+        if value >= factor:
+            scaled = value / factor
+            return f"{scaled:.0f} {unit}" if scaled >= 100 or factor == 1 else f"{scaled:.1f} {unit}"
+    return f"{value:g}"

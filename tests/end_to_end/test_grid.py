@@ -1,0 +1,96 @@
+"""The tiny grid from a CSV file to its report, and what a change makes anew."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_the_grid_ends_in_a_report(finished: Any) -> None:
+    (folder,) = (finished.folder / "results/reports").iterdir()
+    page = (folder / "report.html").read_text()
+    assert "<svg" in page
+    assert 'src="http' not in page
+    rows = list(csv.DictReader((folder / "table.csv").open()))
+    assert [row["method"] for row in rows] == ["teacher", "finetune", "kd", "pkd"]
+    assert (folder / "table.tex").read_text().count(r"\\") >= 4
+
+
+def test_students_cost_no_teacher_forwards(finished: Any) -> None:
+    cells = [read(path) for path in finished.folder.glob("results/students/**/metrics.json")]
+    assert len(cells) == 6
+    assert {cell["teacher_forwards"] for cell in cells} == {0}
+
+
+def test_every_export_is_the_same_model(finished: Any) -> None:
+    found = [read(path) for path in finished.folder.glob("results/exports/**/parity.json")]
+    assert len(found) == 8
+    assert all(parity["accepted"] for parity in found)
+    assert max(p["max_abs_difference"] for p in found if p["runtime"] == "onnxruntime-fp32") < 1e-4
+
+
+def test_a_second_run_has_nothing_to_do(finished: Any) -> None:
+    done = finished.snakemake()
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("change", ["comment", "log level", "time stamps"])
+def test_what_decides_nothing_recomputes_nothing(changeable: Any, change: str) -> None:
+    params = changeable.folder / "params.yaml"
+    if change == "comment":
+        params.write_text("# a comment\n" + params.read_text())
+    elif change == "log level":
+        changeable.write(changeable.values | {"resources": {"log_level": "debug"}})
+    else:
+        for path in changeable.folder.glob("results/data/**/*.parquet"):
+            path.touch()
+    assert changeable.jobs() == {}
+
+
+def test_a_changed_method_recomputes_its_cells_and_keeps_the_old_ones(changeable: Any) -> None:
+    before = set(changeable.folder.glob("results/students/**/run.json"))
+    methods = changeable.values["methods"] | {"kd": {"objective": "kd", "alpha": 0.5}}
+    changeable.write(changeable.values | {"methods": methods})
+    assert changeable.jobs() == {"distill": 2, "export": 2, "write_report": 1, "track": 1}
+    listing = changeable.run("python", "-m", "distilgrid", "plan").stdout
+    assert listing.count("method.alpha: 0.7 -> 0.5") == 2
+    changeable.snakemake("--", "students")
+    after = set(changeable.folder.glob("results/students/**/run.json"))
+    assert before < after
+    assert len(after - before) == 2
+
+
+def test_changed_training_recomputes_all_models_but_no_data(changeable: Any) -> None:
+    changeable.write(changeable.values | {"training": changeable.values["training"] | {"epochs": 2}})
+    jobs = changeable.jobs()
+    assert "prepare" not in jobs
+    assert jobs["distill"] == 6
+
+
+def test_a_bumped_version_recomputes_the_stage_and_what_follows(changeable: Any) -> None:
+    recipes = Path(__file__).parents[2] / "src"
+    package = changeable.folder / "bumped"
+    changeable.run("cp", "-r", str(recipes), str(package))
+    source = package / "distilgrid/recipes.py"
+    source.write_text(source.read_text().replace('"record": 1', '"record": 2'))
+    environment = changeable.environment() | {"PYTHONPATH": str(package)}
+    changeable.environment = lambda: environment
+    assert changeable.jobs() == {"record": 2, "distill": 4, "export": 4, "write_report": 1, "track": 1}
+
+
+def test_gc_keeps_what_a_grid_names(changeable: Any) -> None:
+    methods = changeable.values["methods"] | {"kd": {"objective": "kd", "alpha": 0.5}}
+    changeable.write(changeable.values | {"methods": methods})
+    old = set(changeable.folder.glob("results/students/*/*/kd/**/run.json"))
+    dry = changeable.run("python", "-m", "distilgrid", "gc").stdout
+    assert dry.count("would delete") == 5, "two cells, two exports, the report"
+    assert all(path.is_file() for path in old)
+    changeable.run("python", "-m", "distilgrid", "gc", "--delete")
+    assert not any(path.exists() for path in old)
+    assert len(list(changeable.folder.glob("results/students/**/run.json"))) == 4

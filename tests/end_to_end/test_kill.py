@@ -1,0 +1,52 @@
+"""`kill -9` of Snakemake at a random moment, then the same command: it finishes, and results equal an undisturbed run's."""
+
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of what training made, by path."""
+    found = [*folder.glob("results/**/*.safetensors"), *folder.glob("results/**/*.parquet")]
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+def kill_after(project: Any, seconds: float) -> None:
+    """Start the students and kill Snakemake outright; its jobs are left to themselves."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--", "students"]
+    process = subprocess.Popen(
+        command,
+        cwd=project.folder,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def check_kill(project: Any, finished: Any, seconds: float) -> None:
+    kill_after(project, seconds)
+    project.snakemake("--", "students")
+    undisturbed = {path: value for path, value in digests(finished.folder).items() if "/reports/" not in path}
+    assert digests(project.folder) == undisturbed
+    assert not list(project.folder.glob("results/**/.scratch-*"))
+
+
+def test_a_killed_run_continues(project: Any, finished: Any) -> None:
+    check_kill(project, finished, seconds=random.uniform(6, 25))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(5))
+def test_killed_runs_continue(project: Any, finished: Any, attempt: int) -> None:
+    check_kill(project, finished, seconds=random.Random(attempt).uniform(2, 40))

@@ -1,0 +1,211 @@
+"""Parameters: strict keys, readable complaints, overlays, the schema file, the shipped parameter files."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from distilgrid.errors import UserError
+from distilgrid.params import Params, deep_merge, json_schema, load_params, parse_params, schema_text
+from distilgrid.schema import Settings
+
+ROOT = Path(__file__).parents[2]
+Values = dict[str, Any]
+
+
+def changed(values: Values, dotted: str, value: object) -> Values:
+    """A copy of the values with one of them set."""
+    values = copy.deepcopy(values)
+    node = values
+    *above, last = dotted.split(".")
+    for part in above:
+        node = node.setdefault(part, {})
+    node[last] = value
+    return values
+
+
+def complaint(values: Values) -> str:
+    with pytest.raises(UserError) as caught:
+        parse_params(values, origin="mine.yaml")
+    message = str(caught.value)
+    assert message.startswith("mine.yaml: ")
+    assert "\n" not in message
+    return message
+
+
+def settings_models() -> list[type[BaseModel]]:
+    found, queue = [], [Settings]
+    while queue:
+        below = queue.pop().__subclasses__()
+        found += below
+        queue += below
+    return sorted(found, key=lambda model: model.__name__)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "suggestion"),
+    [
+        ("trainin", "training"),
+        ("grid.seed", "seeds"),
+        ("data.max_train_row", "max_train_rows"),
+        ("tasks.reviews.txt", "text"),
+        ("teachers.tiny.sorce", "source"),
+        ("students.half.layer", "layers"),
+        ("students.half.architecture.hiden_size", "hidden_size"),
+        ("methods.kd.alhpa", "alpha"),
+        ("training.epoch", "epochs"),
+        ("export.tolerence", "tolerance"),
+        ("benchmark.repetition", "repetitions"),
+        ("report.base_line", "baseline"),
+        ("resources.thread", "threads"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(
+    tiny_values: Values, dotted: str, suggestion: str
+) -> None:
+    message = complaint(changed(tiny_values, dotted, 1))
+    assert f"{dotted}: unknown key" in message
+    assert f"did you mean '{suggestion}'?" in message
+
+
+@pytest.mark.parametrize("place", ["teachers.tiny", "methods.kd"])
+def test_an_unknown_training_override_is_refused(tiny_values: Values, place: str) -> None:
+    message = complaint(changed(tiny_values, f"{place}.training", {"epoch": 1}))
+    assert f"{place}.training" in message
+    assert "did you mean 'epochs'?" in message
+
+
+def test_suggestions_for_a_method_are_those_of_its_objective(tiny_values: Values) -> None:
+    message = complaint(changed(tiny_values, "methods.kd.beta", 500))
+    assert "methods.kd.beta: unknown key" in message
+    assert "did you mean 'beta'" not in message
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "named"),
+    [
+        ("training.epochs", 0, "training.epochs"),
+        ("training.learning_rate", "fast", "training.learning_rate"),
+        ("grid.fractions", [0.0], "grid.fractions.0"),
+        ("grid.seeds", [], "grid.seeds"),
+        ("grid.seeds", [0, 0], "seeds must list each value once"),
+        ("grid.tasks", ["revews"], "did you mean 'reviews'?"),
+        ("grid.teachers", ["tinny"], "did you mean 'tiny'?"),
+        ("grid.methods", ["pdk"], "did you mean 'pkd'?"),
+        ("grid.students", ["halve"], "did you mean 'half'?"),
+        ("report.baseline", "finetun", "did you mean 'finetune'?"),
+        ("methods.kd.objective", "kdd", "methods.kd.objective: unknown method 'kdd'; did you mean 'kd'?"),
+        ("methods.kd.alpha", 1.5, "methods.kd.alpha"),
+        ("methods.kd.training", {"epochs": 0}, "methods.kd.training"),
+        ("students.half.layers", 0, "students.half"),
+        ("students.half.layers", [1, 1], "students.half"),
+        ("students.half", {"layers": 2, "architecture": {"num_hidden_layers": 2}}, "either layers or architecture"),
+        ("students.half", {"source": "hub:a@1", "init": "finetuned"}, "students.half"),
+        ("tasks.reviews.source", "reviews.csv", "csv:..."),
+        ("tasks.reviews.metrics", ["accurracy"], "tasks.reviews.metrics.0"),
+        ("tasks.reviews.metrics", ["pearson"], "regression: true"),
+        ("tasks.reviews.labels", ["only"], "at least two"),
+        ("tasks.reviews.validation", ["dev"], "other than train and dev"),
+        ("tasks.reviews.validation", ["../outside"], "plain"),
+        ("tasks.reviews.validation_source", "parquet:x.parquet", "validation_source must be a 'csv:' file"),
+        ("tasks.reviews", {"source": "csv:a", "text": ["a", "b", "c"]}, "tasks.reviews.text"),
+        ("benchmark.runtimes", ["onnx"], "benchmark.runtimes.0"),
+        ("data", None, "data"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_key(tiny_values: Values, dotted: str, value: object, named: str) -> None:
+    assert named in complaint(changed(tiny_values, dotted, value))
+
+
+def test_a_missing_section_is_named(tiny_values: Values) -> None:
+    del tiny_values["students"]
+    assert "students" in complaint(tiny_values)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read"),
+        ("", "must hold a mapping"),
+        ("- a\n- b\n", "must hold a mapping"),
+        ("grid: [1\nmethods", "not valid YAML"),
+    ],
+)
+def test_an_unreadable_file_is_named_in_one_line(tmp_path: Path, text: str | None, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=said) as caught:
+        load_params([path])
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", settings_models(), ids=lambda model: model.__name__)
+def test_every_setting_has_a_description(model: type[BaseModel]) -> None:
+    assert [name for name, info in model.model_fields.items() if not info.description] == []
+
+
+def test_settings_cannot_change(tiny_values: Values) -> None:
+    params = parse_params(tiny_values, origin="tiny")
+    with pytest.raises(ValueError, match="frozen"):
+        params.data.seed = 3
+
+
+def test_an_overlay_merges_mappings_and_replaces_lists(
+    tmp_path: Path, tiny_values: Values, tiny_params_file: Path
+) -> None:
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("grid: {seeds: [7]}\nmethods: {kd: {alpha: 0.5}}\ntraining: {epochs: 9}\n")
+    params = load_params([tiny_params_file, overlay])
+    assert params.grid.seeds == [7]
+    assert params.grid.name == "tiny"
+    assert params.methods["kd"].model_dump(include={"objective", "alpha"}) == {"objective": "kd", "alpha": 0.5}
+    assert set(params.methods) == set(tiny_values["methods"])
+    assert (params.training.epochs, params.training.batch_size) == (9, 16)
+
+
+def test_overlays_merge_as_snakemake_merges_them() -> None:
+    snakemake = pytest.importorskip("snakemake.utils")
+    base = {"a": {"b": {"c": 1, "d": [1, 2, 3]}, "e": 5}, "f": [{"g": 1}], "h": None, "i": "text"}
+    overlay = {"a": {"b": {"d": [9]}, "new": {"x": {"y": 0}}}, "f": [], "h": 4, "i": [1], "j": {}}
+    expected = copy.deepcopy(base)
+    snakemake.update_config(expected, copy.deepcopy(overlay))
+    kept = copy.deepcopy(base)
+    assert deep_merge(base, overlay) == expected
+    assert base == kept
+
+
+def test_the_schema_file_is_the_one_the_code_makes() -> None:
+    stored = (ROOT / "workflow/schemas/params.schema.json").read_text(encoding="utf-8")
+    assert stored == schema_text(), "run: distilgrid schema --out workflow/schemas/params.schema.json"
+
+
+def test_the_schema_accepts_what_the_models_accept(tiny_values: Values) -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert validator.is_valid(tiny_values)
+    for dotted in ("trainin", "methods.kd.alhpa", "training.epoch", "students.half.layer"):
+        assert not validator.is_valid(changed(tiny_values, dotted, 1)), dotted
+
+
+def test_parameters_survive_a_round_trip(tiny_values: Values) -> None:
+    params = parse_params(tiny_values, origin="tiny")
+    again = yaml.safe_load(yaml.safe_dump(json.loads(params.model_dump_json())))
+    assert parse_params(again, origin="copy") == params
+
+
+@pytest.mark.parametrize(
+    "overlay", [None, *sorted((ROOT / "grids").glob("*.yaml"))], ids=lambda p: p.stem if p else "default"
+)
+def test_the_shipped_parameters_are_valid(overlay: Path | None) -> None:
+    base = ROOT / "params.yaml"
+    params = load_params([base] if overlay is None else [base, overlay])
+    assert isinstance(params, Params)
+    if overlay is not None:
+        assert params.grid.name != load_params([base]).grid.name, "an overlay needs a name for its report"

@@ -1,0 +1,71 @@
+"""The workflow's shape: lint, dry runs, counts of jobs, and what a changed parameter makes anew."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+EVERYTHING = {
+    "prepare": 1,
+    "finetune": 1,
+    "record": 2,
+    "distill": 6,
+    "export": 8,
+    "benchmark": 1,
+    "write_report": 1,
+    "track": 1,
+}
+
+
+def test_lint_is_clean(project: Any) -> None:
+    done = project.run(sys.executable, "-m", "snakemake", "--lint")
+    assert "good condition" in done.stdout + done.stderr
+
+
+def test_a_dry_run_plans_every_cell(project: Any) -> None:
+    assert project.jobs() == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("data", {"prepare"}),
+        ("teachers", {"prepare", "finetune", "record"}),
+        ("students", {"prepare", "finetune", "record", "distill"}),
+        ("benchmarks", {"prepare", "finetune", "record", "distill", "export", "benchmark"}),
+        ("report", set(EVERYTHING) - {"track"}),
+    ],
+)
+def test_named_targets_ask_for_a_part(project: Any, target: str, rules: set[str]) -> None:
+    assert set(project.jobs("--", target)) == rules
+
+
+def test_an_overlay_states_only_differences(project: Any) -> None:
+    overlay = project.folder / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump({"grid": {"seeds": [0, 1, 2], "methods": ["finetune", "kd"]}}))
+    assert project.jobs("--configfile", "overlay.yaml") == EVERYTHING | {"record": 1, "export": 6}
+
+
+def test_the_default_grid_is_the_promised_one(project: Any) -> None:
+    project.write(yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text()))
+    assert project.jobs()["distill"] == 24, "2 tasks x 3 methods x 2 students x 2 seeds"
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "line"),
+    [
+        ("grid", {"sede": [0]}, "params.yaml: grid.sede: unknown key; did you mean 'seeds'?"),
+        ("methods", {"kd": {"objective": "kd", "alpah": 1}}, "methods.kd.alpah: unknown key; did you mean 'alpha'?"),
+        ("tasks", {"reviews": {"source": "csv:nowhere.csv", "text": ["text"]}}, "nowhere.csv: no such file"),
+    ],
+)
+def test_bad_parameters_end_in_one_line_and_exit_code_2(project: Any, section: str, value: Any, line: str) -> None:
+    project.write(project.values | {section: project.values[section] | value})
+    done = project.snakemake("--dry-run", check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    complaints = [text for text in done.stderr.splitlines() if text.startswith("distilgrid:")]
+    assert len(complaints) == 1
+    assert line in complaints[0]
