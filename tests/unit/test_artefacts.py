@@ -107,9 +107,10 @@ def test_a_half_published_artefact_is_not_taken_for_whole(
             raise RuntimeError("power cut")
         return replace(self, target)
 
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
-        patch.setattr(Path, "replace", crashing)
+    monkeypatch.setattr(Path, "replace", crashing)
+    with pytest.raises(RuntimeError, match="power cut"):
         make(out, "second")
+    monkeypatch.undo()
     assert not is_complete(out)
     assert RUN in refusal(lambda: verified(out))
     assert verified(make(out, "second"))["key"] == recipe_key(RECIPE)

@@ -21,6 +21,8 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # transformers raises many types; the user needs one line
         raise UserError(f"{folder}: tokeniser cannot be loaded ({_first_line(error)})") from None
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes an empty one where files are missing
+        raise UserError(f"{folder}: the tokeniser has no vocabulary; a model needs tokenizer.json or vocab.txt")
     return tokenizer
 
 

@@ -15,9 +15,7 @@ BLOCK = 4_000_000
 Scorer = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def resampled_scores(
-    metric: str, *, labels: np.ndarray, predicted: np.ndarray, samples: int, seed: int
-) -> np.ndarray:
+def resampled_scores(metric: str, *, labels: np.ndarray, predicted: np.ndarray, samples: int, seed: int) -> np.ndarray:
     """A metric of each model on each resample of the rows: (S, M).
 
     Args:

@@ -87,6 +87,11 @@ class Line:
         scores = [export.values["score"] for export in self.exports.get(runtime, ())]
         return statistics.fmean(scores) if scores else None
 
+    def export_change(self, runtime: str) -> float | None:
+        """What exporting did to the main score: the export's less torch's of the same seeds, mean over these."""
+        found = [export.values for export in self.exports.get(runtime, ())]
+        return statistics.fmean(v["score"] - v["torch_score"] for v in found) if found else None
+
 
 def spread(values: list[float]) -> float | None:
     """The sample standard deviation over seeds; None for a single one."""
@@ -144,11 +149,10 @@ def _name(grid: Grid, key: Key) -> str:
     _, teacher, method, student, augmentation, fraction = key
     if method == TEACHER:
         return str(teacher)
-    parts = [student]
-    parts += [f"from {teacher}"] if len(grid.teachers) > 1 else []
+    parts = [f"from {teacher}"] if len(grid.teachers) > 1 else []
     parts += [f"with {augmentation}"] if len(grid.augmentations) > 1 else []
     parts += [f"{100 * fraction:g} % of rows"] if len(grid.fractions) > 1 else []
-    return ", ".join(parts)
+    return f"{student} ({', '.join(parts)})" if parts else str(student)
 
 
 def shape(collected: Collected) -> tuple[int, int]:
@@ -173,9 +177,7 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     }
 
 
-def _latencies(
-    candidates: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int]
-) -> dict[str, float]:
+def _latencies(candidates: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int]) -> dict[str, float]:
     """p50 in ms by runtime, at one shape."""
     return {
         candidate["runtime"]: measured["p50_ms"]

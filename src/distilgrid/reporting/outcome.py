@@ -55,9 +55,9 @@ def _speed(best: Line) -> str:
     runtime = _fastest(best)
     if runtime is None:
         return ""
-    own = best.export_score(runtime)
-    scoring = f", where it scores {wording.score(own)}" if own is not None and runtime.endswith("int8") else ""
-    return f" at {wording.times(best.speeds[runtime].same or 0)} its speed ({runtime}{scoring})"
+    change = best.export_change(runtime) if runtime.endswith("int8") else None
+    cost = "" if change is None else f": {wording.signed(change)} points"
+    return f" at {wording.times(best.speeds[runtime].same or 0)} its speed ({runtime}{cost})"
 
 
 def _fastest(line: Line) -> str | None:
@@ -88,7 +88,8 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
     worse = [line for line, difference in compared.items() if difference.verdict == "worse"]
     if better:
         shown = best if best in better else max(better, key=lambda line: compared[line].value)
-        return f"{_named(shown)} beats {baseline} by {_points(compared[shown], confidence)}.{_counts(compared, better)}"
+        points = _points(compared[shown], confidence).removeprefix("+")
+        return f"{_named(shown)} beats {baseline} by {points}.{_counts(compared, better)}"
     if worse:
         shown = min(worse, key=lambda line: compared[line].value)
         return (
@@ -98,8 +99,7 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
     shown = max(compared, key=lambda line: compared[line].value)
     largest = "" if len(compared) == 1 else "largest difference: "
     return (
-        f"No method differs clearly from {baseline} "
-        f"({largest}{_named(shown)} {_points(compared[shown], confidence)})."
+        f"No method differs clearly from {baseline} ({largest}{_named(shown)} {_points(compared[shown], confidence)})."
     )
 
 
@@ -110,7 +110,7 @@ def _points(difference: Difference, confidence: str) -> str:
 
 def _counts(compared: dict[Line, Difference], better: list[Line]) -> str:
     """How many comparisons there were: one clear gain among many means less."""
-    return f" Clear gains: {len(better)} of {len(compared)} comparisons." if len(compared) > 1 else ""
+    return f" Clear gains in {len(better)} of {len(compared)} comparisons." if len(compared) > 1 else ""
 
 
 def _named(line: Line) -> str:

@@ -23,6 +23,7 @@ LATEX = {
     wording.TIMES: r"$\times$",
     wording.DASH: "--",
     wording.DOT: r"$\cdot$",
+    wording.NO_BREAK: "~",
 }
 
 

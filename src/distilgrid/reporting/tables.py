@@ -9,6 +9,9 @@ from distilgrid.reporting.lines import Line, shape, spread
 from distilgrid.reporting.table import Cell, Column, Table
 
 EMPTY = Cell(wording.DASH)
+MODEL = Column("model", number=False)
+LATENCY = ", ms"
+SMALL_PRINT = "Beside it the speed-up against the teacher in the same runtime / in torch."
 
 
 def main_table(findings: Findings, task: str) -> Table:
@@ -18,43 +21,58 @@ def main_table(findings: Findings, task: str) -> Table:
     metric = findings.main(task)[0]
     report = findings.collected.plan.params.report
     columns = {
-        Column("student", number=False): [Cell(line.name) for line in lines],
-        Column("method", number=False): [Cell(line.labels["method"]) for line in lines],
+        MODEL: [_model_cell(line) for line in lines],
         Column(wording.METRICS[metric], f"{wording.TIMES}100"): _best(lines, _score_cell, lambda line: line.score),
         Column(f"vs. {report.baseline}", f"points, {wording.level(report.confidence)} CI"): [
             _difference_cell(findings, line) for line in lines
         ],
-        Column("init", number=False): [Cell(line.facts["init"]) for line in lines],
-        Column("parameters"): [Cell(wording.count(line.facts["parameters"])) for line in lines],
+        Column("parameters"): _best(lines, _parameters_cell, lambda line: -line.facts["parameters"]),
         Column("size", "fp32"): _best(lines, _size_cell, lambda line: -line.facts["size_bytes"]),
     }
     for runtime in runtimes:
-        columns[Column(runtime, "ms, speed-up")] = _best(
+        engine, _, precision = runtime.rpartition("-")
+        columns[Column(engine, f"{precision}{LATENCY}")] = _best(
             lines, lambda line, r=runtime: _speed_cell(line, r), lambda line, r=runtime: _negated_latency(line, r)
         )
     for runtime in (runtime for runtime in runtimes if runtime.endswith("int8")):
-        columns[Column(f"{runtime.partition('-')[2]} {wording.METRICS[metric]}", f"{wording.TIMES}100")] = _best(
+        columns[Column(f"int8 {wording.METRICS[metric]}", "change to torch")] = _best(
             lines, lambda line, r=runtime: _export_cell(line, r), lambda line, r=runtime: line.export_score(r)
         )
+    columns[Column("init", number=False)] = [Cell(line.facts["init"]) for line in lines]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    return Table(task, main_caption(findings, task), list(columns), rows, _groups(lines))
+    caption = f"{scores_caption(findings, task)} {latency_caption(findings)} {SMALL_PRINT}"
+    return Table(task, caption, list(columns), rows, _groups(lines))
 
 
-def main_caption(findings: Findings, task: str) -> str:
-    """Which split the scores come from, what the spread is, and how latency was measured."""
+def paper_table(findings: Findings, task: str) -> Table:
+    """The main table without the columns and the small print for which a page has no room."""
+    table = main_table(findings, task)
+    kept = [n for n, column in enumerate(table.columns) if column.title not in ("init", "size")]
+    plain = {n for n in kept if table.columns[n].note.endswith(LATENCY)}
+    rows = [[replace(row[n], note="") if n in plain else row[n] for n in kept] for row in table.rows]
+    caption = f"{scores_caption(findings, task)} {latency_caption(findings)}"
+    return replace(table, caption=caption, columns=[table.columns[n] for n in kept], rows=rows)
+
+
+def scores_caption(findings: Findings, task: str) -> str:
+    """Which split the scores come from, and what the spread is."""
     metric, split = findings.main(task)
     rows = findings.collected.datasets[task]["splits"][split]["rows"]
     seeds = findings.collected.plan.params.grid.seeds
     spreading = f"mean {wording.PLUS_MINUS} standard deviation over {len(seeds)} seeds"
     if len(seeds) == 1:
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
+    name = wording.METRICS[metric]
+    return f"{name[0].upper()}{name[1:]} on split {split} ({wording.plural(rows, 'row')}), {spreading}; the teacher is one run."
+
+
+def latency_caption(findings: Findings) -> str:
+    """How latency was measured, and where."""
     batch, length = shape(findings.collected)
     protocol = findings.collected.plan.params.benchmark
-    return (
-        f"{wording.METRICS[metric]} on split {split} ({wording.plural(rows, 'row')}), {spreading}; the teacher is one run. "
-        f"Latency: median ms of a batch of {batch} at {length} tokens on {protocol.device} "
-        f"({wording.plural(protocol.threads, 'thread')}); speed-up: against the teacher in the same runtime / in torch."
-    )
+    processors = dict.fromkeys(b.values["machine"]["cpu"] for b in findings.collected.benchmarks)
+    device = f"{protocol.device} ({' / '.join(processors)}, {wording.plural(protocol.threads, 'thread')})"
+    return f"Latency: median, batch of {batch}, {length} tokens, on {device}."
 
 
 def other_table(findings: Findings, task: str) -> Table | None:
@@ -64,21 +82,20 @@ def other_table(findings: Findings, task: str) -> Table | None:
     others = [(metric, split) for split, values in validation.items() for metric in values if (metric, split) != main]
     if not others:
         return None
-    columns = [Column("student", number=False), Column("method", number=False)]
-    columns += [Column(f"{wording.METRICS[metric]}", split) for metric, split in others]
+    columns = [MODEL, *(Column(wording.METRICS[metric], split) for metric, split in others)]
     rows = [
-        [Cell(line.name), Cell(line.labels["method"])]
-        + [_mean_cell(line.values(split, metric)) for metric, split in others]
-        for line in lines
+        [_model_cell(line), *(_mean_cell(line.values(split, metric)) for metric, split in others)] for line in lines
     ]
-    return Table(task, f"{wording.TIMES}100, split named under each metric", columns, rows, _groups(lines))
+    caption = f"Other metrics {wording.TIMES} 100, each with its split: mean {wording.PLUS_MINUS} standard deviation."
+    return Table(task, caption, columns, rows, _groups(lines))
 
 
 def parity_table(findings: Findings) -> Table:
     """Accepted exports beside the torch models that they were made from."""
     rows = [
         [
-            *_origin_cells(line, export.artefact.labels["seed"], runtime),
+            *(Cell(text) for text in (line.labels["task"], line.name, line.labels["method"])),
+            *(Cell(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
             _number(export.values["max_abs_difference"], "{:.2g}"),
             _number(export.values["label_agreement"], "{:.2%}"),
             Cell(wording.score(export.values["torch_score"])),
@@ -122,17 +139,11 @@ def _origin_columns() -> list[Column]:
     return [Column(title, number=title == "seed") for title in ("task", "student", "method", "seed", "runtime")]
 
 
-def _origin_cells(line: Line, seed: int, runtime: str) -> list[Cell]:
-    return [Cell(str(text)) for text in (line.labels["task"], line.name, line.labels["method"], seed, runtime)]
-
-
 def _groups(lines: Sequence[Line]) -> set[int]:
     return {n for n in range(1, len(lines)) if lines[n].name != lines[n - 1].name}
 
 
-def _best(
-    lines: Sequence[Line], make: Callable[[Line], Cell], value: Callable[[Line], float | None]
-) -> list[Cell]:
+def _best(lines: Sequence[Line], make: Callable[[Line], Cell], value: Callable[[Line], float | None]) -> list[Cell]:
     """A column's cells; the highest value among the students is marked, unless all are equal."""
     values = [value(line) for line in lines if not line.is_teacher]
     known = {v for v in values if v is not None}
@@ -140,6 +151,10 @@ def _best(
     return [
         replace(make(line), best=best is not None and not line.is_teacher and value(line) == best) for line in lines
     ]
+
+
+def _model_cell(line: Line) -> Cell:
+    return Cell(line.labels["method"], line.name)
 
 
 def _score_cell(line: Line) -> Cell:
@@ -160,6 +175,10 @@ def _difference_cell(findings: Findings, line: Line) -> Cell:
         return Cell("baseline") if baseline else EMPTY
     tone = "" if difference.verdict == "unclear" else difference.verdict
     return Cell(wording.signed(difference.value), wording.bounds(difference.low, difference.high), tone=tone)
+
+
+def _parameters_cell(line: Line) -> Cell:
+    return Cell(wording.count(line.facts["parameters"]))
 
 
 def _size_cell(line: Line) -> Cell:
@@ -183,11 +202,10 @@ def _speed_cell(line: Line, runtime: str) -> Cell:
 
 
 def _export_cell(line: Line, runtime: str) -> Cell:
-    score = line.export_score(runtime)
-    if score is None:
+    score, change = line.export_score(runtime), line.export_change(runtime)
+    if score is None or change is None:
         return EMPTY
-    count = len(line.exports[runtime])
-    return Cell(wording.score(score), "" if count == len(line.models) else f"n={count}")
+    return Cell(wording.score(score), f"{wording.signed(change)}, n={len(line.exports[runtime])}")
 
 
 def _number(value: float | None, pattern: str) -> Cell:

@@ -7,7 +7,7 @@ METRICS = {
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
 }
-MINUS, PLUS_MINUS, TIMES, DASH, DOT = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7"
+MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
 
 
 def score(value: float) -> str:
@@ -23,7 +23,7 @@ def signed(value: float) -> str:
 
 def bounds(low: float, high: float) -> str:
     """An interval in points."""
-    return f"[{signed(low)}, {signed(high)}]"
+    return f"[{score(low)},{NO_BREAK}{score(high)}]"
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,7 @@ from distilgrid.artefacts import RUN, is_complete, read_json
 from distilgrid.errors import UserError
 from distilgrid.grid import Artefact, Plan
 from distilgrid.tracking.measured import Measured
-from distilgrid.tracking.naming import axes, recipe_name, text
+from distilgrid.tracking.naming import axes, recipe_name, role_of, text
 from distilgrid.tracking.record import GRID, Point, Record
 
 FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # what `auto`, defaults and fractions came to
@@ -61,7 +61,7 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured) -> Reco
     tags = {
         "grid": plan.params.grid.name,
         "cell": model.key,
-        "role": "teacher" if model.stage == "finetune" else "student",
+        "role": role_of(model),
         "recipe": recipe,
         "score_name": metrics["score_name"],
         "folder": model.folder,
@@ -81,8 +81,10 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured) -> Reco
 
 def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
     """The recipe, flattened, and what it came to."""
-    recipe = _flat({name: value for name, value in model.recipe.items() if name not in ("stage", "version")})
-    return {name: text(value) for name, value in (recipe | {f"model.{fact}": metrics[fact] for fact in FACTS}).items()}
+    recipe = {name: value for name, value in model.recipe.items() if name not in ("stage", "version", "inputs")}
+    recipe["data"] = model.recipe["inputs"]["data"]  # the keys of other inputs follow from the rest
+    facts = {f"model.{fact}": metrics[fact] for fact in FACTS}
+    return {name: text(value) for name, value in (_flat(recipe) | facts).items()}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

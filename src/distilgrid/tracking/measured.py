@@ -1,11 +1,11 @@
 """What the finished exports and benchmarks of a plan say about a cell, and how it compares with its teacher."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from distilgrid.artefacts import is_complete, read_json
 from distilgrid.grid import Artefact, Plan
+from distilgrid.tracking.naming import role_of
 
 INT8 = "onnxruntime-int8"
 Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags that name the folders they come from
@@ -42,8 +42,8 @@ class Measured:
         metrics, tags = self._speed(model)
         for export in self.exports.get(model.folder, []):
             tags[f"export.{export.labels['runtime']}"] = export.folder
-            if export.labels["runtime"] == INT8:
-                parity = read_json(self.results / export.folder / "parity.json")
+            parity = read_json(self.results / export.folder / "parity.json")
+            if parity["runtime"] == INT8 and parity["accepted"]:
                 metrics |= {"score_int8": parity["score"], "size_mb_int8": round(parity["size_bytes"] / 1e6, 2)}
         reference = self.teacher_scores.get(_pair(model), 0)
         if reference > 0:  # a share of nothing, or of a negative correlation, means nothing
@@ -55,16 +55,11 @@ class Measured:
         if _pair(model) not in self.benchmarks:
             return {}, {}
         folder, candidates = self.benchmarks[_pair(model)]
-        teacher = dict(_latencies(candidates, role="teacher"))
-        own = (
-            teacher
-            if model.stage == "finetune"
-            else dict(_latencies(candidates, role="student", name=model.labels["student"]))
-        )
+        teacher = _latencies(candidates, role="teacher", name=str(model.labels["teacher"]))
+        own = _latencies(candidates, role=role_of(model), name=str(model.labels["student"]))
         metrics = {f"latency_ms/{shape}": round(p50, 3) for shape, p50 in own.items()}
-        metrics |= {
-            f"speedup/{shape}": round(teacher[shape] / p50, 2) for shape, p50 in own.items() if shape in teacher
-        }
+        shared = [shape for shape in own if shape in teacher]
+        metrics |= {f"speedup/{shape}": round(teacher[shape] / own[shape], 2) for shape in shared}
         return metrics, {"benchmark": folder}
 
 
@@ -72,8 +67,11 @@ def _pair(artefact: Artefact) -> tuple[str, str]:
     return str(artefact.labels["task"]), str(artefact.labels["teacher"])
 
 
-def _latencies(candidates: list[dict[str, Any]], *, role: str, name: str | None = None) -> Iterator[tuple[str, float]]:
-    for candidate in candidates:
-        if candidate["role"] == role and name in (None, candidate["name"]) and not candidate["skipped"]:
-            for shape in candidate["shapes"]:
-                yield shape_name(candidate["runtime"], shape["batch_size"], shape["length"]), shape["p50_ms"]
+def _latencies(candidates: list[dict[str, Any]], *, role: str, name: str) -> dict[str, float]:
+    """The median latency in milliseconds of one model, by runtime and shape."""
+    return {
+        shape_name(candidate["runtime"], shape["batch_size"], shape["length"]): shape["p50_ms"]
+        for candidate in candidates
+        if (candidate["role"], candidate["name"]) == (role, name) and not candidate["skipped"]
+        for shape in candidate["shapes"]
+    }

@@ -1,7 +1,7 @@
 """What cells are called in MLflow: their axes as text, and the recipe that the seeds of a table row share."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from distilgrid.grid import Artefact, Plan
@@ -21,6 +21,11 @@ def axes(model: Artefact) -> dict[str, str]:
     return {axis: text(value) for axis, value in (DEFAULTS | dict(model.labels)).items()}
 
 
+def role_of(model: Artefact) -> str:
+    """`teacher` or `student`."""
+    return "teacher" if model.stage == "finetune" else "student"
+
+
 def recipe_name(plan: Plan, of: Mapping[str, str]) -> str:
     """What tells a row of a task's table from the others, such as `kd / minilm-l3`; defaults go without saying."""
     method = of["method"]
@@ -32,10 +37,7 @@ def recipe_name(plan: Plan, of: Mapping[str, str]) -> str:
     return " / ".join(parts)
 
 
-def recipe_names(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Every task and recipe of a plan, each pair once."""
-    found: dict[tuple[str, str], None] = {}
-    for model in [*plan.teachers, *plan.students]:
-        of = axes(model)
-        found[of["task"], recipe_name(plan, of)] = None
-    yield from found
+def recipe_names(plan: Plan) -> list[str]:
+    """The names of a plan's recipes, each once."""
+    names = (recipe_name(plan, axes(model)) for model in [*plan.teachers, *plan.students])
+    return list(dict.fromkeys(names))

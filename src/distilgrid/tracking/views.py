@@ -16,7 +16,7 @@ from distilgrid.tracking.naming import recipe_names
 VIEWS_TAG = "distilgrid.views"
 ABOUT = {
     "mlflow.experimentKind": "custom_model_development",
-    "mlflow.note.content": "One run per finished cell of the grid. To compare methods, choose one of the views (top right).",
+    "mlflow.note.content": "One run per finished cell. To compare methods: Model training, top left; Views, top right.",
 }
 COLUMNS = ("score", "score_vs_teacher", "score_int8", "size_mb_int8", "train_seconds")
 CURRENT = "tags.in_plan = 'yes'"
@@ -25,13 +25,13 @@ MOST_TASKS = 30  # MLflow shows 40 views at most; some are left to the user
 
 
 def saved_views(plan: Plan) -> dict[str, str]:
-    """Tags of the experiment: a view for each task with a row per recipe, one of all tasks, and one of single runs."""
+    """Tags of the experiment: a view for each task and one of their means, with a row per recipe; one of runs."""
     states = {
-        f"Methods on {task}": _state(plan, f"{CURRENT} and tags.task = '{task}'", ["recipe"], _task_charts(plan, task))
+        f"Methods on {task}": _state(plan, f"{CURRENT} and tags.task = '{task}'", "recipe", _task_charts(plan, task))
         for task in plan.params.grid.tasks[:MOST_TASKS]
     }
-    states["Methods on all tasks"] = _state(plan, CURRENT, ["task", "recipe"], _charts(plan))
-    states["Every run"] = _state(plan, CURRENT, [], _charts(plan))
+    states["Methods, mean over tasks"] = _state(plan, CURRENT, "recipe", _charts(plan))
+    states["Every run"] = _state(plan, CURRENT, None, _charts(plan))
     tags = {}
     for number, (name, state) in enumerate(states.items(), start=1):
         view = {"name": name, "createdAt": number, "updatedAt": number, "state": json.dumps(state)}
@@ -39,11 +39,10 @@ def saved_views(plan: Plan) -> dict[str, str]:
     return {**tags, VIEWS_TAG: recipe_key(tags)}
 
 
-def _state(plan: Plan, search: str, group_by: list[str], charts: list[dict[str, Any]]) -> dict[str, Any]:
+def _state(plan: Plan, search: str, group_by: str | None, charts: list[dict[str, Any]]) -> dict[str, Any]:
     """The runs page: what is searched, how grouped (means over each group), which columns and charts it shows."""
     columns = [f"metrics.`{name}`" for name in (*COLUMNS, _shape(plan, "latency_ms"), _shape(plan, "speedup"))]
-    keys = [{"mode": "tag", "groupByData": tag} for tag in group_by]
-    groups = [{"task": task, "recipe": recipe} for task, recipe in recipe_names(plan)]
+    groups = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": group_by}]}
     section = {"uuid": "methods", "name": "Methods", "display": True, "isReordered": True}
     return {
         "searchFilter": search,
@@ -52,10 +51,8 @@ def _state(plan: Plan, search: str, group_by: list[str], charts: list[dict[str, 
         "selectedColumns": columns,
         "columnOrder": [NAME_COLUMN, *columns],
         "columnWidths": {NAME_COLUMN: 330, **dict.fromkeys(columns, 140)},
-        "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if keys else None,
-        "groupsExpanded": {
-            ",".join(f"tag.{tag}.{group[tag]}" for tag in group_by): False for group in groups if group_by
-        },
+        "groupBy": groups if group_by else None,
+        "groupsExpanded": {f"tag.recipe.{name}": False for name in recipe_names(plan)},
         "runsHiddenMode": "SHOW_ALL",
         "isAccordionReordered": True,
         "compareRunSections": [{**section, "deleted": False, "isGenerated": False}],

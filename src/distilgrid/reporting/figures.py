@@ -1,0 +1,70 @@
+"""Drawing: matplotlib figures as SVG text that takes the page's font and colours. No display, no global state."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#010203"  # replaced by the page's text colour
+BASELINE = "#8a8f98"
+# Okabe & Ito (2008): told apart with any kind of colour vision. Yellow is left out: too pale for lines.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+STYLE = {
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "font.size": 10,
+    "grid.alpha": 0.14,
+    "grid.color": INK,
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def method_colours(methods: Sequence[str], baseline: str) -> dict[str, str]:
+    """One colour for each method, the same in every plot: grey for the baseline."""
+    others = [method for method in methods if method != baseline]
+    return {baseline: BASELINE, **{method: PALETTE[n % len(PALETTE)] for n, method in enumerate(others)}}
+
+
+@contextlib.contextmanager
+def drawing(width: float, height: float, panels: int = 1) -> Iterator[tuple["Figure", list["Axes"]]]:
+    """A figure in inches with panels side by side that share their y axis."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0].tolist()
+        yield figure, axes
+
+
+def svg(figure: "Figure", *, name: str, title: str) -> str:
+    """An `<svg>` element to put into a page: `name` makes its ids unique, `title` tells what it shows."""
+    import matplotlib as mpl
+
+    stream = io.StringIO()
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1", text)
+    text = text.replace(INK, "currentColor")
+    return re.sub(r"<svg ", f'<svg role="img" aria-label="{title}" ', text, count=1)

@@ -1,0 +1,98 @@
+"""The page: everything inline, so that it opens offline and can be mailed as one file."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.outcome import outcomes
+from distilgrid.reporting.plots import task_plots
+from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
+
+
+def render(findings: Findings) -> str:
+    """The whole page as HTML."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("distilgrid.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline"] = Markup  # SVG made here, and the style sheet
+    style = resources.files("distilgrid.reporting").joinpath("report.css").read_text(encoding="utf-8")
+    others = [other_table(findings, task) for task in findings.tasks]
+    return environment.get_template("report.html").render(
+        style=style,
+        grid=findings.collected.plan.params.grid,
+        subtitle=_subtitle(findings),
+        outcomes=outcomes(findings),
+        tasks=[(main_table(findings, task), task_plots(findings, task)) for task in findings.tasks],
+        others=[table for table in others if table is not None],
+        data=data_table(findings),
+        parity=parity_table(findings),
+        rejected=rejected_table(findings),
+        cells=_cells(findings),
+        settings=_settings(findings),
+        machines=_distinct(findings, "machine"),
+        versions=_distinct(findings, "versions"),
+        confidence=wording.level(findings.collected.plan.params.report.confidence),
+        report=findings.collected.plan.params.report,
+        key=findings.collected.plan.report.key,
+        one_seed=len(findings.collected.plan.params.grid.seeds) == 1,
+    )
+
+
+def _subtitle(findings: Findings) -> str:
+    """The size of the grid, when it was made, how long its training took."""
+    plan = findings.collected.plan
+    grid = plan.params.grid
+    counts = [(grid.tasks, "task"), (grid.teachers, "teacher"), (grid.methods, "method"), (grid.students, "student")]
+    parts = [wording.plural(len(listed), noun) for listed, noun in [*counts, (grid.seeds, "seed")]]
+    finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)
+    minutes = sum(model.metrics["train_seconds"] for model in findings.collected.models) / 60
+    parts += [f"{minutes:.0f} min of training" if minutes >= 1 else "under a minute of training"]
+    return f" {wording.DOT} ".join([*parts, f"{finished:%Y-%m-%d}"])
+
+
+def _cells(findings: Findings) -> Table:
+    """Where every trained model lies, and what it cost."""
+    rows = []
+    for line in findings.lines:
+        for model in line.models:
+            texts = [line.labels["task"], line.name, line.labels["method"], str(model.seed)]
+            texts += [wording.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
+            texts += [model.metrics["precision"], model.artefact.key, model.artefact.folder]
+            rows.append([Cell(text) for text in texts])
+    numbers = ("seed", "score", "training, s")
+    titles = ("task", "student", "method", *numbers, "precision", "recipe", "folder")
+    return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows)
+
+
+def _settings(findings: Findings) -> str:
+    """The parameters that decide results, as YAML."""
+    import yaml
+
+    values = findings.collected.plan.params.model_dump(exclude={"resources": True, "data": {"glue_dir"}})
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def _distinct(findings: Findings, name: str) -> list[tuple[str, int]]:
+    """The different values of an entry in `run.json`, and how many artefacts carry each."""
+    counts: dict[str, int] = {}
+    for run in findings.collected.runs:
+        text = _described(run[name])
+        counts[text] = counts.get(text, 0) + 1
+    return list(counts.items())
+
+
+def _described(values: Mapping[str, Any]) -> str:
+    shown = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in values.items()}
+    return f" {wording.DOT} ".join(f"{name} {v if isinstance(v, str) else json.dumps(v)}" for name, v in shown.items())

@@ -1,0 +1,228 @@
+"""The plots of a report, as SVG for the page: score against latency, score of every seed, training curves."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.figures import INK, MARKERS, drawing, method_colours, svg
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line, shape
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+FILLS = (0.0, 0.35, 1.0)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """An SVG element, the sentence under it, and what the numbers in it stand for."""
+
+    svg: str
+    caption: str
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model in a runtime: what an engineer chooses from."""
+
+    line: Line
+    runtime: str
+    latency_ms: float
+    score: float
+
+
+def task_plots(findings: Findings, task: str) -> list[Plot]:
+    """The plots of a task; without latencies the first one is left out."""
+    plots = [score_against_latency(findings, task)] if points(findings, task) else []
+    return [*plots, score_of_seeds(findings, task), training_curves(findings, task)]
+
+
+def points(findings: Findings, task: str) -> list[Point]:
+    """Every measured model in every runtime, with the mean score over seeds and what a quantised export changes in it.
+
+    An export's own score would do for one seed only, and set a lucky seed against the means of others.
+    """
+    found = []
+    for line in findings.of(task):
+        for runtime, speed in line.speeds.items():
+            change = line.export_change(runtime) if runtime.endswith("int8") else 0.0
+            if change is not None:
+                found.append(Point(line, runtime, speed.latency_ms, line.score + change))
+    return found
+
+
+def pareto(found: list[Point]) -> list[Point]:
+    """The points that no other beats in both score and latency, from fast to slow."""
+    front: list[Point] = []
+    for point in sorted(found, key=lambda p: (p.latency_ms, -p.score)):
+        if not front or point.score > front[-1].score:
+            front.append(point)
+    return front
+
+
+def score_against_latency(findings: Findings, task: str) -> Plot:
+    """All models in all runtimes, with the Pareto front: colour is the method, shape the model, filling the runtime."""
+    found, front = points(findings, task), pareto(points(findings, task))
+    metric, split = findings.main(task)
+    batch, length = shape(findings.collected)
+    with drawing(6.0, 4.2) as (figure, (axes,)):
+        _scatter(findings, axes, found)
+        axes.plot([p.latency_ms for p in front], [100 * p.score for p in front], color=INK, alpha=0.55, lw=1, zorder=1)
+        axes.set_xscale("log")
+        _plain_log_axis(axes)
+        axes.set_xlabel(f"latency in ms (batch {batch}, {length} tokens)")
+        axes.set_ylabel(f"{wording.METRICS[metric]} {wording.TIMES} 100")
+        axes.grid()
+        axes.margins(x=0.08, y=0.1)
+        _number(axes, front)
+        figure.legend(handles=_keys(findings, found), loc="outside lower center", ncols=3, handletextpad=0.4)
+        image = svg(figure, name=f"latency-{task}", title=f"{task}: score against latency")
+    text = (
+        f"Score on {split} against latency. No other model beats the numbered ones in both (Pareto front). "
+        "Quantised models: the mean score plus what quantisation changed in the exported seeds."
+    )
+    return Plot(image, text, tuple(_described(point) for point in front))
+
+
+def _described(point: Point) -> str:
+    name = f"{point.line.labels['method']} {point.line.name}, {point.runtime}"
+    return f"{name}: {wording.score(point.score)} at {wording.milliseconds(point.latency_ms)} ms"
+
+
+def _scatter(findings: Findings, axes: "Axes", found: list[Point]) -> None:
+    colours, markers, fills = _colours(findings), _markers(found), _fills(found)
+    for point in found:
+        colour = INK if point.line.is_teacher else colours[point.line.labels["method"]]
+        size = 110 if point.line.is_teacher else 46
+        fill = fills[point.runtime]
+        style = {"marker": markers[point.line.name], "s": size, "linewidths": 1.3, "zorder": 3}
+        axes.scatter(point.latency_ms, 100 * point.score, facecolors=[(colour, fill)], edgecolors=colour, **style)
+
+
+def _colours(findings: Findings) -> dict[str, str]:
+    params = findings.collected.plan.params
+    return method_colours(params.grid.methods, params.report.baseline)
+
+
+def _markers(found: list[Point]) -> dict[str, str]:
+    students = dict.fromkeys(point.line.name for point in found if not point.line.is_teacher)
+    markers = {name: MARKERS[n % len(MARKERS)] for n, name in enumerate(students)}
+    return {point.line.name: "*" if point.line.is_teacher else markers[point.line.name] for point in found}
+
+
+def _fills(found: list[Point]) -> dict[str, float]:
+    runtimes = dict.fromkeys(point.runtime for point in found)
+    return {runtime: FILLS[min(n, len(FILLS) - 1)] for n, runtime in enumerate(runtimes)}
+
+
+def _keys(findings: Findings, found: list[Point]) -> list["Line2D"]:
+    """The legend, one column each: methods by colour, models by shape, runtimes by filling."""
+    used = {point.line.labels["method"] for point in found}
+    columns = [
+        [_key(method, "o", colour, 1.0) for method, colour in _colours(findings).items() if method in used],
+        [_key(name, marker, INK, 0.0) for name, marker in _markers(found).items()],
+        [_key(runtime, "o", INK, fill) for runtime, fill in _fills(found).items()],
+    ]
+    longest = max(len(column) for column in columns)
+    return [entry for column in columns for entry in column + [_key("", "", INK, 0.0)] * (longest - len(column))]
+
+
+def _key(label: str, marker: str, colour: str, fill: float) -> "Line2D":
+    from matplotlib.lines import Line2D
+
+    look = {"markerfacecolor": (colour, fill), "markeredgecolor": colour, "markersize": 10 if marker == "*" else 7}
+    return Line2D([], [], linestyle="", marker=marker, label=label, **look)
+
+
+def _plain_log_axis(axes: "Axes") -> None:
+    """Ticks at 1, 2, 5, 10, ... written as plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _number(axes: "Axes", front: list[Point]) -> None:
+    """Numbers the front's points, above and to the left, where by definition no other point lies."""
+    for number, point in enumerate(front, start=1):
+        where = (point.latency_ms, 100 * point.score)
+        look = {"fontsize": 10, "fontweight": "bold", "ha": "right", "va": "bottom"}
+        axes.annotate(str(number), where, (-5, 4), textcoords="offset points", **look)
+
+
+def score_of_seeds(findings: Findings, task: str) -> Plot:
+    """Every seed as a dot, the mean as a bar, the teacher as a line."""
+    lines = [line for line in findings.of(task) if not line.is_teacher]
+    metric, split = findings.main(task)
+    with drawing(6.0, 1.1 + 0.36 * len(lines) + 0.25 * len({line.name for line in lines})) as (figure, (axes,)):
+        places = _places(lines)
+        for line, y in zip(lines, places, strict=True):
+            colour = _colours(findings)[line.labels["method"]]
+            scores = [100 * score for score in line.scores]
+            axes.plot(scores, [y] * len(scores), "o", color=colour, alpha=0.75, markersize=7, markeredgewidth=0)
+            axes.plot([100 * line.score] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2)
+        for teacher in (line for line in findings.of(task) if line.is_teacher):
+            axes.axvline(100 * teacher.score, color=INK, lw=1, ls=(0, (4, 3)))
+            look = {"fontsize": 9, "ha": "center", "va": "bottom"}
+            axes.text(
+                100 * teacher.score, 1.01, f"teacher {teacher.name}", transform=axes.get_xaxis_transform(), **look
+            )
+        names = [f"{line.labels['method']}  {wording.DOT}  {line.name}" for line in lines]
+        axes.set_yticks(places, names)
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x")
+        axes.set_xlabel(f"{wording.METRICS[metric]} {wording.TIMES} 100")
+        image = svg(figure, name=f"seeds-{task}", title=f"{task}: score of every seed")
+    return Plot(image, f"Score on {split}: a dot for each seed, a bar for their mean, the teacher as a dashed line.")
+
+
+def _places(lines: list[Line]) -> list[float]:
+    """Heights, with a gap between students."""
+    gaps = np.cumsum([0] + [line.name != before.name for before, line in zip(lines, lines[1:], strict=False)])
+    return [float(n + 0.7 * gap) for n, gap in enumerate(gaps)]
+
+
+def training_curves(findings: Findings, task: str) -> Plot:
+    """The dev score by epoch: mean over seeds, the seeds faint; one panel for each student."""
+    from matplotlib.ticker import MaxNLocator
+
+    lines = [line for line in findings.of(task) if not line.is_teacher]
+    names = list(dict.fromkeys(line.name for line in lines))
+    metric = findings.main(task)[0]
+    with drawing(6.0, 3.2, panels=len(names)) as (figure, panels):
+        for name, axes in zip(names, panels, strict=True):
+            for line in (line for line in lines if line.name == name):
+                _curve(axes, line, metric, _colours(findings)[line.labels["method"]])
+            axes.set_title(name)
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(axis="y")
+        panels[0].set_ylabel(f"dev {wording.METRICS[metric]} {wording.TIMES} 100")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        image = svg(figure, name=f"curves-{task}", title=f"{task}: training curves")
+    return Plot(image, "Score on dev, which selects the checkpoint: mean over seeds, the seeds faint.")
+
+
+def _curve(axes: "Axes", line: Line, metric: str, colour: str) -> None:
+    import pandas as pd
+
+    curves = [_dev(model.history, metric) for model in line.models]
+    for curve in curves:
+        axes.plot(curve.index, 100 * curve, color=colour, alpha=0.25, lw=1)
+    mean = pd.concat(curves, axis=1).mean(axis=1)
+    axes.plot(mean.index, 100 * mean, color=colour, lw=2, marker="o", markersize=3.5, label=line.labels["method"])
+
+
+def _dev(history: "pd.DataFrame", metric: str) -> "pd.Series[float]":
+    """The dev score by epoch."""
+    kept = history[(history["split"] == "dev") & (history["name"] == metric)]
+    return kept.set_index("epoch")["value"]

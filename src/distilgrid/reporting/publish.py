@@ -1,0 +1,38 @@
+"""Copies of a finished report under a fixed name, where DVC and readers look for it."""
+
+import os
+from pathlib import Path
+
+from distilgrid.artefacts import is_complete, readable_os_errors, verified
+from distilgrid.errors import UserError
+from distilgrid.grid import Plan
+
+PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
+
+
+def publish(*, plan: Plan, results: Path) -> Path:
+    """Copy the report of a plan to `results/latest`; returns the path of the page there.
+
+    Files appear atomically, and equal ones are not touched.
+
+    Raises:
+        UserError: when the report is not made yet, is damaged, or the folder cannot be written.
+    """
+    source, target = results / plan.report.folder, results / "latest"
+    if not is_complete(source):
+        raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
+    verified(source, stage="report", only=PUBLISHED)
+    with readable_os_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+        for name in PUBLISHED:
+            _copy(source / name, target / name)
+    return target / "report.html"
+
+
+def _copy(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    if target.is_file() and target.read_bytes() == content:
+        return
+    temporary = target.with_name(f".{target.name}-{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(target)

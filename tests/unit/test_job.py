@@ -1,0 +1,239 @@
+"""Jobs end with their workflow, release what they hold, and start from frozen parameters."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distilgrid import workflow
+from distilgrid.grid import expand
+from distilgrid.params import load_params, parse_params
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+# A workflow that starts one job, as Snakemake would, and then only waits.
+WORKFLOW = """
+import subprocess, sys, time
+from distilgrid.job import mark_workflow
+mark_workflow()
+subprocess.Popen([sys.executable, "-c", sys.argv[1], *sys.argv[2:]])
+time.sleep(60)
+"""
+# A job in the middle of an artefact; it says so in a file and would go on for a minute.
+JOB = """
+import os, sys, time
+from pathlib import Path
+from distilgrid.artefacts import writing
+from distilgrid.job import start_job
+start_job(threads=1, log_level="info")
+assert "torch" not in sys.modules
+with writing(Path(sys.argv[1]), recipe={"stage": "prepare", "version": 1}, labels={}) as folder:
+    (folder / "half.txt").write_text("half")
+    Path(sys.argv[2]).write_text(str(os.getpid()))
+    time.sleep(60)
+"""
+ENVIRONMENT = """
+import os, sys
+from distilgrid.job import start_job
+start_job(threads=int(sys.argv[1]), log_level="warning")
+names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM")
+print(*(os.environ[name] for name in names), "torch" in sys.modules)
+"""
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Starts Python programs, and ends those that a test leaves behind."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: str, *words: object, **environment: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", program, *map(str, words)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        env = {name: value for name, value in os.environ.items() if name != "DISTILGRID_PARENT"} | environment
+        started.append(subprocess.Popen(command, text=True, env=env, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def eventually(happened: Callable[[], object], *, seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+
+
+@needs_proc
+def test_a_job_ends_when_its_workflow_is_killed(spawn: Spawn, tmp_path: Path) -> None:
+    parent = spawn(WORKFLOW, JOB, tmp_path / "data", tmp_path / "pid")
+    assert eventually(lambda: read(tmp_path / "pid"), seconds=20)
+    job = int(read(tmp_path / "pid"))
+    time.sleep(0.7)  # longer than the watch sleeps: a living workflow is not mistaken for a dead one
+    assert alive(job)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    ended = eventually(lambda: not alive(job), seconds=3)
+    if not ended:
+        os.kill(job, signal.SIGKILL)
+    assert ended
+    with open(tmp_path / "data" / ".lock", "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the next run need not wait
+
+
+@needs_proc
+def test_a_job_of_a_workflow_that_is_gone_does_not_start_its_work(spawn: Spawn, tmp_path: Path) -> None:
+    gone = spawn("")
+    gone.wait()
+    job = spawn(JOB, tmp_path / "data", tmp_path / "pid", DISTILGRID_PARENT=f"{gone.pid}:12345")
+    assert job.wait(timeout=20) == 1
+
+
+@needs_proc
+def test_a_reused_process_id_is_not_taken_for_the_workflow(spawn: Spawn, tmp_path: Path) -> None:
+    job = spawn(JOB, tmp_path / "data", tmp_path / "pid", DISTILGRID_PARENT=f"{os.getpid()}:1")
+    assert job.wait(timeout=20) == 1
+
+
+def test_a_job_run_by_hand_watches_nothing(spawn: Spawn, tmp_path: Path) -> None:
+    job = spawn(JOB, tmp_path / "data", tmp_path / "pid")
+    assert eventually(lambda: read(tmp_path / "pid"), seconds=20)
+    time.sleep(0.7)
+    assert job.poll() is None
+
+
+def test_a_job_that_is_told_to_end_cleans_up(spawn: Spawn, tmp_path: Path) -> None:
+    job = spawn(JOB, tmp_path / "data", tmp_path / "pid")
+    assert eventually(lambda: read(tmp_path / "pid"), seconds=20)
+    job.terminate()
+    assert job.wait(timeout=5) == 128 + signal.SIGTERM
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize(("threads", "parallel"), [(1, "false"), (3, "true")])
+def test_a_job_fixes_its_threads_before_anything_heavy_loads(spawn: Spawn, threads: int, parallel: str) -> None:
+    output, errors = spawn(ENVIRONMENT, threads, OMP_NUM_THREADS="7").communicate(timeout=20)
+    assert output.split() == [str(threads)] * 4 + [parallel, "False"], errors
+
+
+# Locks of a killed Snakemake ------------------------------------------------------------------------------------------
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from distilgrid.workflow import release_stale_locks
+release_stale_locks(Path(sys.argv[1]))
+Path(sys.argv[2]).write_text("held")
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A `.snakemake` folder; what this process comes to hold is let go at the end."""
+    held: list[Any] = []
+    monkeypatch.setattr(workflow, "_held", held)
+    yield tmp_path / ".snakemake"
+    for stream in held:
+        stream.close()
+
+
+def snakemake_locks(folder: Path) -> list[Path]:
+    (folder / "locks").mkdir(parents=True, exist_ok=True)
+    locks = [folder / "locks" / "0.input.lock", folder / "locks" / "0.output.lock"]
+    for lock in locks:
+        lock.write_text("results/data/train.parquet\n")
+    return locks
+
+
+def test_locks_of_a_dead_workflow_are_removed(folder: Path, spawn: Spawn, tmp_path: Path) -> None:
+    dead = spawn(HOLDER, folder, tmp_path / "held")
+    assert eventually(lambda: read(tmp_path / "held"), seconds=20)
+    locks = snakemake_locks(folder)
+    dead.kill()
+    dead.wait()
+    workflow.release_stale_locks(folder)
+    assert not any(lock.exists() for lock in locks)
+
+
+def test_locks_of_a_living_workflow_stay(folder: Path, spawn: Spawn, tmp_path: Path) -> None:
+    spawn(HOLDER, folder, tmp_path / "held")
+    assert eventually(lambda: read(tmp_path / "held"), seconds=20)
+    locks = snakemake_locks(folder)
+    workflow.release_stale_locks(folder)
+    assert all(lock.exists() for lock in locks)
+
+
+def test_a_job_of_a_workflow_does_not_hold_its_lock(folder: Path) -> None:
+    workflow.release_stale_locks(folder)
+    child = subprocess.run(
+        [sys.executable, "-c", "import os; print(*os.listdir('/proc/self/fd'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    held = workflow._held[0].fileno()
+    assert str(held) not in child.stdout.split() or not os.get_inheritable(held)
+
+
+def test_a_folder_without_locks_is_made_and_held(folder: Path) -> None:
+    workflow.release_stale_locks(folder)
+    with open(folder / "distilgrid.lock") as stream, pytest.raises(BlockingIOError):
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+# Frozen parameters ----------------------------------------------------------------------------------------------------
+
+
+def test_frozen_parameters_make_the_same_plan(tmp_path: Path, tiny_values: dict[str, Any]) -> None:
+    params = parse_params(tiny_values, origin="tiny")
+    frozen = workflow.freeze(params, tmp_path)
+    assert load_params([frozen]) == params
+    assert list(expand(load_params([frozen])).artefacts) == list(expand(params).artefacts)
+
+
+def test_frozen_parameters_are_named_after_their_content(tmp_path: Path, tiny_values: dict[str, Any]) -> None:
+    first = workflow.freeze(parse_params(tiny_values, origin="tiny"), tmp_path)
+    again = workflow.freeze(parse_params(tiny_values, origin="tiny"), tmp_path)
+    tiny_values["resources"] = {"threads": 2}
+    other = workflow.freeze(parse_params(tiny_values, origin="tiny"), tmp_path)
+    assert first == again != other
+    assert sorted(path.name for path in first.parent.iterdir()) == sorted([first.name, other.name])
+
+
+def test_bad_parameters_end_the_workflow_in_one_line(spawn: Spawn, tmp_path: Path) -> None:
+    program = (
+        "from distilgrid.workflow import open_workflow\n"
+        f"open_workflow({{'grid': {{}}}}, results={str(tmp_path)!r}, origin=['params.yaml'])\n"
+    )
+    process = spawn(program)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert errors.startswith("distilgrid: params.yaml: grid.tasks")
+    assert errors.count("\n") == 1
