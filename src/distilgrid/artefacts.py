@@ -96,7 +96,8 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
         if not path.is_file():
             raise UserError(f"{path}: missing; remove {folder} and run its stage again")
         if file_sha256(path) != digest:
-            raise UserError(f"{path}: not what {RUN} recorded (damaged?); remove {folder} and run its stage again")
+            said = f"content differs from what {RUN} recorded (damaged?)"
+            raise UserError(f"{path}: {said}; remove {folder} and run its stage again")
     return run
 
 

@@ -19,6 +19,7 @@ def collect(*, params_files: Sequence[Path], overlays: Sequence[Path], results: 
     grids = [[*params_files], *([*params_files, overlay] for overlay in overlays)]
     plans = [expand(load_params(files)) for files in grids]
     kept = {results / folder for plan in plans for folder in [*plan.artefacts, plan.tracking]}
+    kept |= {above for folder in kept for above in folder.parents}  # a name of the grid may look like a key
     return {folder: _size(folder) for folder in keyed_folders(results) if folder not in kept}
 
 

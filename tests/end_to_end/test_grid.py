@@ -89,7 +89,7 @@ def test_gc_keeps_what_a_grid_names(changeable: Any) -> None:
     changeable.write(changeable.values | {"methods": methods})
     old = set(changeable.folder.glob("results/students/*/*/kd/**/run.json"))
     dry = changeable.run("python", "-m", "distilgrid", "gc").stdout
-    assert dry.count("would delete") == 5, "two cells, two exports, the report"
+    assert dry.count("would delete") == 6, "two cells, two exports, the report, its summary in tracking"
     assert all(path.is_file() for path in old)
     changeable.run("python", "-m", "distilgrid", "gc", "--delete")
     assert not any(path.exists() for path in old)

@@ -109,7 +109,8 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
         outputs = [teacher(**rows.encodings.batch([i]), output_hidden_states=True) for i in range(ROWS)]
     logits = torch.cat([o.logits for o in outputs])
     states = torch.stack([torch.stack([h[0, 0] for h in o.hidden_states[1:]]) for o in outputs])
-    expected = reference_losses(copy.deepcopy(student).train(), settings.objective, rows, logits, states)
+    reference = copy.deepcopy(student).train()
+    expected = reference_losses(reference, settings.objective, rows, logits, states)
 
     outcome = train(
         student,
@@ -124,6 +125,8 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
     )
     losses = outcome.history.series("train", "loss")
     assert losses == pytest.approx(expected, rel=2e-4)
+    for name, weight in reference.state_dict().items():
+        assert torch.allclose(student.state_dict()[name], weight, atol=2e-5), name
     version = f"{settings.objective} v{METHODS[settings.objective].version}"
     assert losses == pytest.approx(GOLDEN.get(version, []), rel=1e-3), f"{version}: results changed without a bump"
 

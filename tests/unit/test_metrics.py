@@ -114,7 +114,7 @@ def test_predictions_are_the_largest_logit_or_the_number_itself() -> None:
 
 def test_scores_come_by_name_in_the_tasks_order() -> None:
     truth, guess = classes(2, 0)
-    logits = np.eye(2)[guess]
+    logits = np.eye(2)[np.array(guess, dtype=int)]
     found = score(["f1", "accuracy"], labels=np.array(truth), logits=logits)
     assert list(found) == ["f1", "accuracy"]
     assert found["accuracy"] == pytest.approx(accuracy(truth, guess))

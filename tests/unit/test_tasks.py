@@ -114,8 +114,8 @@ def test_an_empty_text_is_refused_with_its_row(prepared: Prepare, blank: str) ->
 
 @pytest.mark.parametrize("blank", [None, np.nan, "", " "])
 def test_an_empty_text_in_parquet_is_refused_with_its_row(prepared: Prepare, blank: object) -> None:
-    frame = pd.DataFrame(balanced(20), columns=["text", "label"])
-    frame.loc[2, "text"] = blank
+    rows: list[tuple[object, str]] = [*balanced(2), (blank, "a"), *balanced(20)]
+    frame = pd.DataFrame(rows, columns=["text", "label"])
     assert "row 3: column 'text' is empty" in refused(lambda: prepared(frame))
 
 

@@ -304,6 +304,7 @@ def test_someone_elses_run_and_a_deleted_run_are_respected(store: Store) -> None
     assert store.runs()["mine"].info.run_id == own.info.run_id
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_on_a_new_store(made: tuple[Plan, Path], tmp_path: Path) -> None:
     plan, results = made
     database, params = tmp_path / "new" / "mlflow.db", tmp_path / "params.yaml"
@@ -313,17 +314,17 @@ def test_processes_that_start_together_on_a_new_store(made: tuple[Plan, Path], t
     command = [sys.executable, "-c", PROCESS, str(params), str(results), f"sqlite:///{database}"]
     environment = {**os.environ, "PYTHONPATH": str(Path(distilgrid.__file__).parents[1])}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    started = [subprocess.Popen(command, **pipes, text=True, cwd=tmp_path, env=environment) for _ in range(4)]
-    assert [process.stdout.readline() for process in started] == ["ready\n"] * 4
+    started = [subprocess.Popen(command, **pipes, text=True, cwd=tmp_path, env=environment) for _ in range(3)]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * 3
     for process in started:
         process.stdin.write("\n")
         process.stdin.flush()
     outputs = [process.communicate() for process in started]
-    assert [process.returncode for process in started] == [0] * 4, outputs
-    assert [error for _, error in outputs] == [""] * 4
+    assert [process.returncode for process in started] == [0] * 3, outputs
+    assert [error for _, error in outputs] == [""] * 3
     summaries = [json.loads(output) for output, _ in outputs]
-    assert sorted(summary["created"] for summary in summaries) == [0, 0, 0, 18]
-    assert sorted(summary["unchanged"] for summary in summaries) == [0, 18, 18, 18]
+    assert sorted(summary["created"] for summary in summaries) == [0, 0, 18]
+    assert sorted(summary["unchanged"] for summary in summaries) == [0, 18, 18]
     with sqlite3.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (19,)
     assert {path.name for path in tmp_path.iterdir()} == {"new", "params.yaml"}

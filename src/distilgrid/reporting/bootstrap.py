@@ -30,7 +30,7 @@ def resampled_scores(metric: str, *, labels: np.ndarray, predicted: np.ndarray, 
 
 
 def weighted_scores(metric: str, weights: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """A metric under row weights (S, N), for labels (N,) and predictions (N, M): (S, M). Undefined values count as 0."""
+    """A metric under row weights (S, N), labels (N,) and predictions (N, M): (S, M). Undefined values count as 0."""
     return SCORERS[metric](weights, labels, predicted)
 
 

@@ -66,7 +66,7 @@ class Collected:
     @property
     def runs(self) -> list[dict[str, Any]]:
         """The `run.json` of every model, export and benchmark."""
-        return [item.run for item in (*self.models, *self.exports, *self.benchmarks)]
+        return [model.run for model in self.models] + [found.run for found in self.exports + self.benchmarks]
 
 
 def collect(plan: Plan, results: Path) -> Collected:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ BASELINE = "#8a8f98"
 # Okabe & Ito (2008): told apart with any kind of colour vision. Yellow is left out: too pale for lines.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
@@ -65,6 +65,7 @@ def svg(figure: "Figure", *, name: str, title: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"; font-family: [^;\"]*", "", text)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     text = text.replace(INK, "currentColor")
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{title}" ', text, count=1)

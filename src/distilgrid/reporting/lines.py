@@ -165,7 +165,7 @@ def shape(collected: Collected) -> tuple[int, int]:
 
 
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
-    task, teacher, method, student = key[:4]
+    teacher, method, student = key[1:4]
     found = [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
     reference = _latencies(candidates, TEACHER, teacher, shape(collected))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from distilgrid.reporting import wording
@@ -54,8 +55,9 @@ def _subtitle(findings: Findings) -> str:
     """The size of the grid, when it was made, how long its training took."""
     plan = findings.collected.plan
     grid = plan.params.grid
-    counts = [(grid.tasks, "task"), (grid.teachers, "teacher"), (grid.methods, "method"), (grid.students, "student")]
-    parts = [wording.plural(len(listed), noun) for listed, noun in [*counts, (grid.seeds, "seed")]]
+    counts = {"task": len(grid.tasks), "teacher": len(grid.teachers), "method": len(grid.methods)}
+    counts |= {"student": len(grid.students), "seed": len(grid.seeds)}
+    parts = [wording.plural(number, noun) for noun, number in counts.items()]
     finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)
     minutes = sum(model.metrics["train_seconds"] for model in findings.collected.models) / 60
     parts += [f"{minutes:.0f} min of training" if minutes >= 1 else "under a minute of training"]
@@ -77,11 +79,24 @@ def _cells(findings: Findings) -> Table:
 
 
 def _settings(findings: Findings) -> str:
-    """The parameters that decide results, as YAML."""
+    """The parameters that decide results, as YAML: what the grid names, and no folder of this machine."""
     import yaml
 
     values = findings.collected.plan.params.model_dump(exclude={"resources": True, "data": {"glue_dir"}})
+    for axis in ("tasks", "teachers", "students", "methods"):
+        named = values["grid"][axis]
+        values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def _portable(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition with local files by their name only: recipes know them by content, and a page may be passed on."""
+    shown = dict(definition)
+    for key in ("source", "validation_source"):
+        scheme, _, locator = (shown.get(key) or "").partition(":")
+        if scheme in ("csv", "parquet", "path"):
+            shown[key] = f"{scheme}:{Path(locator).name}"
+    return shown
 
 
 def _distinct(findings: Findings, name: str) -> list[tuple[str, int]]:

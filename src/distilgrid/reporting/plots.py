@@ -1,5 +1,6 @@
 """The plots of a report, as SVG for the page: score against latency, score of every seed, training curves."""
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,10 +100,16 @@ def _scatter(findings: Findings, axes: "Axes", found: list[Point]) -> None:
     colours, markers, fills = _colours(findings), _markers(found), _fills(found)
     for point in found:
         colour = INK if point.line.is_teacher else colours[point.line.labels["method"]]
-        size = 110 if point.line.is_teacher else 46
-        fill = fills[point.runtime]
-        style = {"marker": markers[point.line.name], "s": size, "linewidths": 1.3, "zorder": 3}
-        axes.scatter(point.latency_ms, 100 * point.score, facecolors=[(colour, fill)], edgecolors=colour, **style)
+        axes.scatter(
+            point.latency_ms,
+            100 * point.score,
+            s=110 if point.line.is_teacher else 46,
+            marker=markers[point.line.name],
+            facecolors=[(colour, fills[point.runtime])],
+            edgecolors=colour,
+            linewidths=1.3,
+            zorder=3,
+        )
 
 
 def _colours(findings: Findings) -> dict[str, str]:
@@ -136,8 +143,10 @@ def _keys(findings: Findings, found: list[Point]) -> list["Line2D"]:
 def _key(label: str, marker: str, colour: str, fill: float) -> "Line2D":
     from matplotlib.lines import Line2D
 
-    look = {"markerfacecolor": (colour, fill), "markeredgecolor": colour, "markersize": 10 if marker == "*" else 7}
-    return Line2D([], [], linestyle="", marker=marker, label=label, **look)
+    entry = Line2D([], [], linestyle="", marker=marker, label=label, markersize=10 if marker == "*" else 7)
+    entry.set_markerfacecolor((colour, fill))
+    entry.set_markeredgecolor(colour)
+    return entry
 
 
 def _plain_log_axis(axes: "Axes") -> None:
@@ -153,8 +162,8 @@ def _number(axes: "Axes", front: list[Point]) -> None:
     """Numbers the front's points, above and to the left, where by definition no other point lies."""
     for number, point in enumerate(front, start=1):
         where = (point.latency_ms, 100 * point.score)
-        look = {"fontsize": 10, "fontweight": "bold", "ha": "right", "va": "bottom"}
-        axes.annotate(str(number), where, (-5, 4), textcoords="offset points", **look)
+        label = axes.annotate(str(number), where, (-5, 4), textcoords="offset points", ha="right", va="bottom")
+        label.set_fontweight("bold")
 
 
 def score_of_seeds(findings: Findings, task: str) -> Plot:
@@ -168,12 +177,10 @@ def score_of_seeds(findings: Findings, task: str) -> Plot:
             scores = [100 * score for score in line.scores]
             axes.plot(scores, [y] * len(scores), "o", color=colour, alpha=0.75, markersize=7, markeredgewidth=0)
             axes.plot([100 * line.score] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2)
-        for teacher in (line for line in findings.of(task) if line.is_teacher):
+        for number, teacher in enumerate(line for line in findings.of(task) if line.is_teacher):
             axes.axvline(100 * teacher.score, color=INK, lw=1, ls=(0, (4, 3)))
-            look = {"fontsize": 9, "ha": "center", "va": "bottom"}
-            axes.text(
-                100 * teacher.score, 1.01, f"teacher {teacher.name}", transform=axes.get_xaxis_transform(), **look
-            )
+            label = axes.text(100 * teacher.score, 1.01 + 0.06 * number, f"teacher {teacher.name}", ha="center", size=9)
+            label.set_transform(axes.get_xaxis_transform())
         names = [f"{line.labels['method']}  {wording.DOT}  {line.name}" for line in lines]
         axes.set_yticks(places, names)
         axes.invert_yaxis()
@@ -186,7 +193,7 @@ def score_of_seeds(findings: Findings, task: str) -> Plot:
 
 def _places(lines: list[Line]) -> list[float]:
     """Heights, with a gap between students."""
-    gaps = np.cumsum([0] + [line.name != before.name for before, line in zip(lines, lines[1:], strict=False)])
+    gaps = np.cumsum([0] + [line.name != before.name for before, line in itertools.pairwise(lines)])
     return [float(n + 0.7 * gap) for n, gap in enumerate(gaps)]
 
 
@@ -203,6 +210,7 @@ def training_curves(findings: Findings, task: str) -> Plot:
                 _curve(axes, line, metric, _colours(findings)[line.labels["method"]])
             axes.set_title(name)
             axes.set_xlabel("epoch")
+            axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(axis="y")
         panels[0].set_ylabel(f"dev {wording.METRICS[metric]} {wording.TIMES} 100")

@@ -99,9 +99,9 @@ def _latex(table: Table) -> str:
     alignment = "".join("r" if column.number else "l" for column in table.columns)
     lines = [
         r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}",
+        r"\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{_latex_text(f'{table.name}: {table.caption}')}}}",
-        rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        rf"\makebox[\linewidth][c]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",  # may reach into the margins
         r"\toprule",
         _latex_row([_latex_text(column.title) for column in table.columns]),
         _latex_row([_latex_text(column.note) for column in table.columns]),
@@ -110,7 +110,7 @@ def _latex(table: Table) -> str:
     for number, row in enumerate(table.rows):
         lines += [r"\addlinespace"] if number in table.groups and number else []
         lines.append(_latex_row([_latex_cell(cell) for cell in row]))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
 
 
 def _latex_row(cells: list[str]) -> str:
@@ -118,7 +118,7 @@ def _latex_row(cells: list[str]) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    text = _latex_text(cell.text) + (rf" {{\scriptsize {_latex_text(cell.note)}}}" if cell.note else "")
+    text = _latex_text(cell.text) + (f" {_latex_text(cell.note)}" if cell.note else "")
     return rf"\textbf{{{text}}}" if cell.best else text
 
 

@@ -15,6 +15,7 @@ from distilgrid.errors import UserError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+QUIET = dict.fromkeys(("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"), "true")
 log = logging.getLogger(__name__)
 
 
@@ -35,11 +36,11 @@ def open_store(uri: str) -> Iterator["MlflowClient"]:
         with _only_one(database) if database else contextlib.nullcontext():
             if database:
                 _initialise(database, client_class)
-            yield client_class(tracking_uri=uri, registry_uri=uri)
+            yield client_class(tracking_uri=uri)
     except (MlflowException, SQLAlchemyError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         hint = f"correct the URI, or remove {database} and track again" if database else "check the server"
-        raise UserError(f"{uri}: MLflow cannot use this store ({reason}); {hint}") from None
+        raise UserError(f"{uri}: MLflow cannot use this store ({reason:.200}); {hint}") from None
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -60,12 +61,17 @@ def _check_scheme(uri: str) -> None:
 
 
 def _import_client() -> type["MlflowClient"]:
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
+    """MLflow's client class, imported without telemetry, logs, or a line on stdout for every run.
+
+    Raises:
+        UserError: when MLflow cannot be imported.
+    """
+    os.environ |= QUIET
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # report an absent server in seconds, not minutes
     try:
         from mlflow import MlflowClient
-    except ImportError:
-        raise UserError("tracking needs MLflow; run: pip install 'distilgrid[mlflow]'") from None
+    except ImportError as error:
+        raise UserError(f"tracking needs MLflow ({error}); run: pip install 'distilgrid[mlflow]'") from None
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient

@@ -111,9 +111,8 @@ def _create(client: "MlflowClient", experiment: str, record: Record, links: Mapp
     for start in range(BATCH, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
     params = [Param(name, value) for name, value in record.params.items()]
-    client.log_batch(
-        run_id, metrics[:BATCH], params, [RunTag(FINGERPRINT, record.fingerprint)]
-    )  # MLflow writes tags last
+    # MLflow writes the tags of a batch last, so the fingerprint vouches for all that stands before it.
+    client.log_batch(run_id, metrics[:BATCH], params, [RunTag(FINGERPRINT, record.fingerprint)])
     return run_id
 
 

@@ -23,6 +23,7 @@ from distilgrid.training.history import History
 from distilgrid.training.optimiser import build_optimiser
 from distilgrid.training.precision import Precision, autocast
 from distilgrid.training.settings import Training
+from distilgrid.training.vocabulary import CompactVocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -97,7 +98,9 @@ class _Run:
         seed: int,
         teacher: TeacherOutputs | None,
     ) -> None:
-        self.model, self.objective, self.rows, self.dev = model, objective, rows, dev
+        self.vocabulary = CompactVocabulary(model, [rows.encodings, dev.encodings])
+        self.model, self.objective = model, objective
+        self.rows, self.dev = (Rows(self.vocabulary.renumbered(r.encodings), r.labels) for r in (rows, dev))
         self.metrics, self.settings, self.precision, self.teacher = metrics, settings, precision, teacher
         self.steps_per_epoch = math.ceil(len(rows.encodings) / settings.batch_size)
         self.total = self.steps_per_epoch * settings.epochs
@@ -106,6 +109,7 @@ class _Run:
         self.dropout_seed = derive_seed(seed, "dropout")
         self.outcome = Outcome()
         self.best_state: dict[str, Tensor] = {}
+        self.decay = self.best_decay = 1.0  # of embeddings that occur in no row
         self.worse = 0
 
     def execute(self) -> Outcome:
@@ -127,6 +131,7 @@ class _Run:
         self.outcome.steps, self.outcome.epochs = step, step / self.steps_per_epoch
         self.outcome.seconds = time.perf_counter() - started
         self.model.load_state_dict(self.best_state)
+        self.vocabulary.restore(decay=self.best_decay)
         self.model.eval()
         return self.outcome
 
@@ -149,6 +154,7 @@ class _Run:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimiser.step()
+        self.decay *= 1 - self.schedule.get_last_lr()[0] * self.settings.weight_decay
         self.schedule.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.outcome.tokens += int(inputs["attention_mask"].sum())
@@ -172,6 +178,7 @@ class _Run:
         main = self.metrics[0]
         if not self.best_state or scores[main] > self.outcome.best_dev[main]:
             self.outcome.best_dev, self.outcome.best_step, self.worse = scores, step, 0
+            self.best_decay = self.decay
             self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         else:
             self.worse += 1

@@ -1,0 +1,94 @@
+"""The cells of result tables: how a line's numbers are written, and which is the best of its column."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line, spread
+from distilgrid.reporting.table import Cell
+
+EMPTY = Cell(wording.DASH)
+
+
+def model(line: Line) -> Cell:
+    """The method, and the student or teacher."""
+    return Cell(line.labels["method"], line.name)
+
+
+def mean(values: list[float]) -> Cell:
+    """Mean, standard deviation and number of seeds."""
+    deviation = spread(values)
+    shown = wording.DASH if deviation is None else wording.score(deviation)
+    return Cell(wording.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
+
+
+def scores(lines: Sequence[Line]) -> list[Cell]:
+    """The main scores."""
+    return _mark(lines, [mean(line.scores) for line in lines], [line.score for line in lines])
+
+
+def difference(findings: Findings, line: Line) -> Cell:
+    """Points above or below the baseline, with the interval; toned when that excludes zero."""
+    found = findings.differences.get(line.key)
+    if found is None:
+        baseline = line.labels["method"] == findings.collected.plan.params.report.baseline
+        return Cell("baseline") if baseline else EMPTY
+    tone = "" if found.verdict == "unclear" else found.verdict
+    return Cell(wording.signed(found.value), wording.bounds(found.low, found.high), tone=tone)
+
+
+def parameters(lines: Sequence[Line]) -> list[Cell]:
+    """Numbers of parameters."""
+    values = [line.facts["parameters"] for line in lines]
+    return _mark(lines, [Cell(wording.count(value)) for value in values], [-value for value in values])
+
+
+def sizes(lines: Sequence[Line]) -> list[Cell]:
+    """Sizes of the weights on disk."""
+    values = [line.facts["size_bytes"] for line in lines]
+    return _mark(lines, [Cell(wording.size(value)) for value in values], [-value for value in values])
+
+
+def speeds(lines: Sequence[Line], runtime: str) -> list[Cell]:
+    """Latencies in a runtime, with the speed-up against the teacher."""
+    found = [line.speeds.get(runtime) for line in lines]
+    return _mark(lines, [_speed(line, runtime) for line in lines], [-s.latency_ms if s else None for s in found])
+
+
+def exports(lines: Sequence[Line], runtime: str) -> list[Cell]:
+    """Scores of the exports for a runtime, with their change to torch."""
+    return _mark(lines, [_export(line, runtime) for line in lines], [line.export_score(runtime) for line in lines])
+
+
+def number(value: float | None, pattern: str) -> Cell:
+    """A number in a format of its own."""
+    return EMPTY if value is None else Cell(pattern.format(value))
+
+
+def _speed(line: Line, runtime: str) -> Cell:
+    if runtime in line.rejected:
+        return Cell("rejected")
+    speed = line.speeds.get(runtime)
+    if speed is None:
+        return EMPTY
+    against = [speed.same] if runtime.startswith("torch-") else [speed.same, speed.torch]
+    note = " / ".join(wording.times(factor) for factor in against if factor is not None)
+    return Cell(wording.milliseconds(speed.latency_ms), note)
+
+
+def _export(line: Line, runtime: str) -> Cell:
+    score, change = line.export_score(runtime), line.export_change(runtime)
+    if score is None or change is None:
+        return EMPTY
+    return Cell(wording.score(score), f"{wording.signed(change)}, n={len(line.exports[runtime])}")
+
+
+def _mark(lines: Sequence[Line], cells: list[Cell], values: Sequence[float | None]) -> list[Cell]:
+    """The cells, those with the highest value among the students marked, unless all are equal."""
+    known = {v for line, v in zip(lines, values, strict=True) if v is not None and not line.is_teacher}
+    best = max(known) if len(known) > 1 else None
+    return [
+        replace(cell, best=best is not None and value == best and not line.is_teacher)
+        for line, cell, value in zip(lines, cells, values, strict=True)
+    ]
