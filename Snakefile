@@ -6,6 +6,8 @@ configfile: "params.yaml"
 
 
 include: "workflow/rules/common.smk"
+
+
 validate(config, "workflow/schemas/params.schema.json", set_default=False)
 
 
@@ -28,8 +30,6 @@ rule all:
 rule data:
     input:
         files(PLAN.data.values()),
-    message:
-        "the data sets are prepared"
 
 
 rule teachers:

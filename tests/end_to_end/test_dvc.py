@@ -1,4 +1,4 @@
-"""DVC over the workflow: after a run nothing is stale, results travel to a fresh clone, and no wrong number is locked."""
+"""DVC over the workflow: a run leaves nothing stale, results travel to a fresh clone, no wrong number is locked."""
 
 import json
 from pathlib import Path
@@ -40,8 +40,8 @@ def test_after_a_snakemake_run_dvc_trains_nothing(versioned: Any) -> None:
 def test_metrics_params_and_plots_can_be_compared(versioned: Any) -> None:
     shown = json.loads(versioned.run("dvc", "metrics", "show", "--json").stdout)
     assert "reviews" in json.dumps(shown)
-    values = versioned.values | {"report": {"bootstrap_samples": 300}, "grid": versioned.values["grid"] | {"seeds": [0]}}
-    versioned.write(values)
+    grid = versioned.values["grid"] | {"seeds": [0]}
+    versioned.write(versioned.values | {"report": {"bootstrap_samples": 300}, "grid": grid})
     assert "bootstrap_samples" in dvc(versioned, "params", "diff")
     dvc(versioned, "repro")
     difference = json.loads(versioned.run("dvc", "metrics", "diff", "--json").stdout)

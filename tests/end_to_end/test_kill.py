@@ -1,4 +1,4 @@
-"""`kill -9` of Snakemake at a random moment, then the same command: it finishes, and results equal an undisturbed run's."""
+"""`kill -9` of Snakemake at a random moment, then the same command: results equal an undisturbed run's."""
 
 import hashlib
 import random

@@ -1,7 +1,7 @@
 """The training loop's loss sequence of each method against an independent loop written here.
 
-The reference knows nothing of the package but its batches: it draws the same rows, computes the losses by hand on a copy of the
-model, and updates the weights with an AdamW written out from Loshchilov and Hutter 2019.
+The reference knows nothing of the package but its batches: it draws the same rows, computes the losses by hand on a
+copy of the model, and updates the weights with an AdamW written out from Loshchilov and Hutter 2019.
 """
 
 import copy
@@ -27,10 +27,16 @@ from distilgrid.training.settings import Training
 
 ROWS, STEPS, BATCH, RATE = 48, 6, 8, 1e-3
 SETTINGS = Training(
-    epochs=1, batch_size=BATCH, learning_rate=RATE, warmup_fraction=0.5, weight_decay=0.1, max_grad_norm=0.5, precision="fp32"
+    epochs=1,
+    batch_size=BATCH,
+    learning_rate=RATE,
+    warmup_fraction=0.5,
+    weight_decay=0.1,
+    max_grad_norm=0.5,
+    precision="fp32",
 )
-# The sequences that each declared version of a method gave. When a change of them is meant, bump the version in `registry.py`, so that
-# old results are not taken for new ones, and add the new sequence here.
+# The sequences that each declared version of a method gave. When a change of them is meant, bump the version in
+# `registry.py`, so that old results are not taken for new ones, and add the new sequence here.
 GOLDEN: dict[str, list[float]] = json.loads(Path(__file__).with_name("sequences.json").read_text())
 
 
@@ -56,7 +62,9 @@ def unit(x: Tensor) -> Tensor:
     return x / torch.sqrt((x**2).sum(dim=-1, keepdim=True))
 
 
-def hand_loss(method: str, logits: Tensor, states: Tensor, labels: Tensor, t_logits: Tensor, t_states: Tensor) -> Tensor:
+def hand_loss(
+    method: str, logits: Tensor, states: Tensor, labels: Tensor, t_logits: Tensor, t_states: Tensor
+) -> Tensor:
     hard = -log_softmax(logits)[torch.arange(len(labels)), labels].mean()
     if method == "finetune":
         return hard
@@ -85,7 +93,7 @@ def rows() -> Rows:
 
 
 def reference_losses(model: torch.nn.Module, method: str, rows: Rows, logits: Tensor, states: Tensor) -> list[float]:
-    weights = [p for p in model.parameters()]
+    weights = list(model.parameters())
     moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
     shuffling = torch.Generator().manual_seed(derive_seed(7, "shuffle"))
     losses = []

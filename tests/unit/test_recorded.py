@@ -1,4 +1,4 @@
-"""Recorded teacher outputs: trusted only when they belong to the very data and teacher, whole, and aligned by content."""
+"""Recorded teacher outputs: trusted only when whole and of the very data and teacher; aligned by content."""
 
 import json
 from pathlib import Path
@@ -118,9 +118,7 @@ def test_a_recording_cut_off_before_its_end_is_refused(work: Path, tiny_model: P
 
 def test_a_recording_of_other_data_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="recorded on data"):
-        run_cell(
-            work, tiny_model, tmp_path / "a", KD(), data=work / "other-data", teacher_outputs=work / "logits"
-        )
+        run_cell(work, tiny_model, tmp_path / "a", KD(), data=work / "other-data", teacher_outputs=work / "logits")
 
 
 def test_missing_rows_are_refused(work: Path) -> None:

@@ -1,6 +1,5 @@
 """From a user's file to prepared splits: what is refused, what is kept, and which rows go where."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,9 @@ import pytest
 from distilgrid.errors import UserError
 from distilgrid.params import Data
 from distilgrid.stages.prepare import prepare
-from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
+from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.rows import limit_rows
-from distilgrid.tasks.spec import TaskSpec, builtin_tasks
-from distilgrid.tasks.subset import stratified_sample
+from distilgrid.tasks.spec import TaskSpec
 
 Prepare = Callable[..., Dataset]
 
@@ -342,40 +340,6 @@ def test_a_capped_training_set_keeps_every_label(prepared: Prepare) -> None:
     assert prepared(csv(rows), data={"max_train_rows": 20}).splits["train"]["label_counts"]["b"] >= 1
 
 
-@pytest.fixture
-def ids() -> np.ndarray:
-    return np.array(example_ids([[f"text {i}" for i in range(1000)]]), dtype=np.int64)
-
-
-@pytest.mark.parametrize("labelled", [True, False])
-def test_smaller_samples_are_part_of_larger_ones(ids: np.ndarray, labelled: bool) -> None:
-    labels = np.array([0] * 610 + [1] * 213 + [2] * 150 + [3] * 27) if labelled else None
-    smaller = np.zeros(len(ids), dtype=bool)
-    for count in [*range(1, 200), 500, 999, 1000]:
-        larger = stratified_sample(ids, labels, count=count, seed=0, purpose="fraction")
-        assert not (smaller & ~larger).any(), count
-        assert abs(larger.sum() - count) <= 3
-        smaller = larger
-    assert smaller.all()
-
-
-def test_samples_keep_the_shares(ids: np.ndarray) -> None:
-    labels = np.array([0] * 610 + [1] * 213 + [2] * 150 + [3] * 27)
-    for count in (50, 100, 500):
-        taken = np.bincount(labels[stratified_sample(ids, labels, count=count, seed=1, purpose="x")])
-        assert taken == pytest.approx(np.array([610, 213, 150, 27]) * count / 1000, abs=1)
-
-
-def test_samples_of_different_purposes_and_seeds_are_independent(ids: np.ndarray) -> None:
-    def sample(purpose: str, seed: int) -> np.ndarray:
-        return stratified_sample(ids, None, count=500, seed=seed, purpose=purpose)
-
-    base = sample("dev", 0)
-    assert (base == sample("dev", 0)).all()
-    for other in (sample("fraction", 0), sample("dev", 1)):
-        assert 0.4 < (base == other).mean() < 0.6
-
-
 def test_the_share_of_one_per_cent_is_within_that_of_ten(prepared: Prepare) -> None:
     frame = prepared(csv(balanced(2000))).split("train")
     parts = [
@@ -384,79 +348,3 @@ def test_the_share_of_one_per_cent_is_within_that_of_ten(prepared: Prepare) -> N
     ]
     assert parts[0] < parts[1] < parts[2]
     assert len(parts[1]) == round(0.1 * len(frame))
-
-
-def test_an_example_id_is_that_of_the_texts_alone() -> None:
-    single = example_ids([["a", "b", "a"]])
-    assert single[0] == single[2] != single[1]
-    assert example_ids([["a", "b"]]) == single[:2]
-    assert example_ids([["a"], ["b"]]) != example_ids([["b"], ["a"]])
-    assert example_ids([["ab"], ["c"]]) != example_ids([["a"], ["bc"]])
-    assert all(-(2**63) <= value < 2**63 for value in single)
-
-
-# GLUE -----------------------------------------------------------------------------------------------------------------
-
-
-def test_glue_specs_are_complete() -> None:
-    found = builtin_tasks()
-    assert {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"} <= found.keys()
-    assert found["mnli"].validation == ["validation_matched", "validation_mismatched"]
-    assert found["stsb"].regression
-    assert found["cola"].metrics[0] == "matthews"
-
-
-def test_a_glue_folder_without_the_task_is_named(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    message = refused(
-        lambda: prepare(task="cola", spec=builtin_tasks()["cola"], data=Data(), glue_dir=tmp_path, out=out)
-    )
-    assert str(tmp_path / "cola") in message
-    assert "DISTILGRID_GLUE_DIR" in message
-
-
-def glue_rows(folder: Path, name: str, count: int, *, pair: bool) -> None:
-    columns = {"premise": [f"{name} {i}" for i in range(count)]}
-    columns |= {"hypothesis": [f"so {i}" for i in range(count)]} if pair else {}
-    frame = pd.DataFrame({**columns, "label": [i % 3 for i in range(count)], "idx": range(count)})
-    folder.mkdir(exist_ok=True)
-    frame.to_parquet(folder / f"{name}.parquet")
-
-
-def test_subsets_of_official_splits_are_noted(tmp_path: Path) -> None:
-    for name in ("train_subset", "validation_matched", "validation_mismatched_subset"):
-        glue_rows(tmp_path / "mnli", name, 60, pair=True)
-    prepare(task="mnli", spec=builtin_tasks()["mnli"], data=Data(), glue_dir=tmp_path, out=tmp_path / "out")
-    dataset = open_dataset(tmp_path / "out")
-    assert [note.partition(":")[0] for note in dataset.notes] == ["train", "validation_mismatched"]
-    assert set(dataset.splits) == {"train", "dev", "validation_matched", "validation_mismatched"}
-
-
-needs_glue = pytest.mark.skipif(not os.environ.get("DISTILGRID_GLUE_DIR"), reason="DISTILGRID_GLUE_DIR is unset")
-
-
-@needs_glue
-def test_real_cola_is_prepared(tmp_path: Path) -> None:
-    glue_dir = Path(os.environ["DISTILGRID_GLUE_DIR"])
-    prepare(task="cola", spec=builtin_tasks()["cola"], data=Data(), glue_dir=glue_dir, out=tmp_path / "out")
-    dataset = open_dataset(tmp_path / "out")
-    rows = {name: split["rows"] for name, split in dataset.splits.items()}
-    assert rows["validation"] == 1043
-    assert rows["train"] + rows["dev"] == 8551
-    assert dataset.splits["validation"]["label_counts"] == {"unacceptable": 322, "acceptable": 721}
-    assert dataset.splits["dev"]["label_counts"]["acceptable"] / rows["dev"] == pytest.approx(6023 / 8551, abs=0.01)
-    assert not set(dataset.split("train")["text_a"]) & set(dataset.split("dev")["text_a"])
-
-
-@needs_glue
-def test_real_mnli_is_prepared_with_both_validation_splits(tmp_path: Path) -> None:
-    glue_dir = Path(os.environ["DISTILGRID_GLUE_DIR"])
-    spec = builtin_tasks()["mnli"]
-    prepare(task="mnli", spec=spec, data=Data(max_train_rows=600), glue_dir=glue_dir, out=tmp_path / "out")
-    dataset = open_dataset(tmp_path / "out")
-    assert dataset.validation == ("validation_matched", "validation_mismatched")
-    assert dataset.pair
-    assert dataset.splits["validation_matched"]["rows"] == 9815
-    assert dataset.splits["train"]["rows"] == 600
-    subsets = {p.name.partition("_subset")[0] for p in (glue_dir / "mnli").glob("*_subset.parquet")}
-    assert {note.partition(":")[0] for note in dataset.notes} == subsets

@@ -4,7 +4,8 @@ Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015:
 
     L = (1 - alpha) * CE(y, z_s) + alpha * T^2 * KL(softmax(z_t / T) || softmax(z_s / T))
 
-The MSE form replaces the second term by alpha * mean((z_s - z_t)^2) (Ba, Caruana: Do Deep Nets Really Need to be Deep?, 2014).
+The MSE form replaces the second term by alpha * mean((z_s - z_t)^2)
+(Ba, Caruana: Do Deep Nets Really Need to be Deep?, 2014).
 For a regression both terms are mean squared errors: of the labels, and of the teacher's output.
 """
 

@@ -5,8 +5,8 @@ Sun, Cheng, Gan, Liu: Patient Knowledge Distillation for BERT Model Compression,
     L = (1 - alpha) * CE + alpha * T^2 * KL + beta * L_PT
     L_PT = mean over rows, mapped layers and hidden units of (h_s / |h_s| - h_t / |h_t|)^2
 
-h are the hidden states of the first token. A student of k layers imitates with its layers 1 .. k-1 (the last one is left to the soft
-labels) either every (L/k)-th teacher layer (`skip`) or the k-1 layers before the teacher's last (`last`).
+h are the hidden states of the first token. A student of k layers imitates with its layers 1 .. k-1 (the last one is left to
+the soft labels) either every (L/k)-th teacher layer (`skip`) or the k-1 layers before the teacher's last (`last`).
 The paper writes L_PT as a sum; the mean is that of the authors' public code, for which beta = 500 was chosen.
 """
 
@@ -49,14 +49,15 @@ class PKDObjective:
         return {**self.kd.losses(labels, student, teacher), "patience": self.settings.beta * patience}
 
     def patience(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """L_PT from the [CLS] states of all layers: (B, k, H) of the student and (B, L, H) of the teacher.
+        """L_PT from the [CLS] states of all layers: the student's (B, k, H) and the teacher's (B, L, H).
 
         Raises:
             UserError: when widths differ or the student is deeper than the teacher.
         """
         if student.shape[-1] != teacher.shape[-1] or student.shape[1] > teacher.shape[1]:
             raise UserError(
-                f"pkd: a student of {student.shape[1]} layers and width {student.shape[-1]} cannot imitate a teacher of "
+                f"pkd: a student of {student.shape[1]} layers and width {student.shape[-1]} "
+                "cannot imitate a teacher of "
                 f"{teacher.shape[1]} layers and width {teacher.shape[-1]}; take equal widths and a shallower student"
             )
         if student.shape[1] == 1:

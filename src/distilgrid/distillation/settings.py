@@ -33,7 +33,7 @@ class KD(Settings):
     temperature: float = Field(default=4.0, gt=0)
     """Softmax temperature T of teacher and student in the KL form; unused by the MSE form."""
     loss: Literal["kl", "mse"] = "kl"
-    """`kl`: temperature-scaled KL divergence; `mse`: mean squared error between logits. Regression tasks always use `mse`."""
+    """`kl`: temperature-scaled KL divergence; `mse`: mean squared error between logits, as always for a regression."""
     training: TrainingOverrides = Field(default_factory=dict)
     """Training settings that differ from the `training` section for this method."""
 

@@ -1,4 +1,4 @@
-"""Where a method's teacher outputs come from: recorded files, or a live model. Both count the teacher's forward passes."""
+"""Where a method's teacher outputs come from: recorded files, or a live model. Both count its forward passes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,9 +73,12 @@ def open_recorded(folder: Path, *, example_ids: np.ndarray, data_key: str, state
     run = verified(folder, stage="record")
     manifest: dict[str, Any] = read_json(folder / "manifest.json")
     if manifest["data_key"] != data_key:
-        raise UserError(f"{folder}: recorded on data {manifest['data_key']}, but this student trains on data {data_key}; record again")
+        recorded = manifest["data_key"]
+        raise UserError(
+            f"{folder}: recorded on data {recorded}, but this student trains on data {data_key}; record again"
+        )
     if states and run["recipe"]["kind"] != "cls-states":
-        raise UserError(f"{folder}: holds {run['recipe']['kind']} only, but this method needs cls-states; record --kind cls-states")
+        raise UserError(f"{folder}: holds logits only, but this method needs cls-states; record --kind cls-states")
     tensors = load_file(folder / "train.safetensors")
     rows = torch.from_numpy(_positions(folder, tensors["example_ids"].numpy(), example_ids))
     return RecordedTeacher(tensors["logits"][rows], tensors["cls_states"][rows] if states else None)
@@ -87,5 +90,6 @@ def _positions(folder: Path, recorded: np.ndarray, wanted: np.ndarray) -> np.nda
     positions = order[found]
     missing = np.flatnonzero(recorded[positions] != wanted)
     if len(missing):
-        raise UserError(f"{folder}: no recorded output for training row {missing[0] + 1} ({len(missing)} missing); record again")
+        row, count = missing[0] + 1, len(missing)
+        raise UserError(f"{folder}: no recorded output for training row {row} ({count} missing); record again")
     return positions

@@ -45,7 +45,8 @@ def record(*, data: Path, teacher: Path, kind: str, max_length: int, out: Path, 
 def _outputs(model: "PreTrainedModel", encodings: Encodings, *, states: bool) -> Outputs:
     config = model.config
     logits = torch.empty(len(encodings), config.num_labels)
-    kept = torch.empty(len(encodings), config.num_hidden_layers, config.hidden_size, dtype=torch.float16) if states else None
+    shape = (len(encodings), config.num_hidden_layers, config.hidden_size)
+    kept = torch.empty(shape, dtype=torch.float16) if states else None
     batches = list(evaluation_batches(encodings.lengths, batch_size=EVALUATION_BATCH))
     for rows in progress(batches, total=len(batches), label="recording the teacher"):
         outputs = forward(model, encodings.batch(rows), states=states)

@@ -154,7 +154,7 @@ class _Run:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         self.optimiser.step()
-        self.decay *= 1 - self.schedule.get_last_lr()[0] * self.settings.weight_decay
+        self.decay *= 1 - float(self.schedule.get_last_lr()[0]) * self.settings.weight_decay
         self.schedule.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.outcome.tokens += int(inputs["attention_mask"].sum())

@@ -1,4 +1,4 @@
-"""Train one model on a prepared data set and write its artefact's files: shared by the stages `finetune` and `distill`."""
+"""Train one model on prepared data and write its artefact's files: shared by the stages `finetune` and `distill`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

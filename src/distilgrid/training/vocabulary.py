@@ -1,8 +1,8 @@
-"""Training with only the word embeddings that occur: the same mathematics, without touching the other rows at every step.
+"""Training with only the word embeddings that occur: the same mathematics, less memory traffic.
 
-A word that no row holds has a zero gradient, so AdamW only decays its embedding: by the product of (1 - rate * decay) over all steps.
-That is applied once at the end. Of a vocabulary of 30,000, a task uses a third or less; its dense gradients, moments and copies
-are most of the memory traffic of a small model's step.
+A word that no row holds has a zero gradient, so AdamW only decays its embedding: by the product of
+(1 - rate * decay) over all steps. That is applied once at the end. A task uses a part of a vocabulary of 30,000 words,
+yet the whole table's dense gradient, moments and copies would be moved at every step.
 """
 
 from collections.abc import Sequence
