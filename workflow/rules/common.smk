@@ -40,4 +40,4 @@ def arguments(wildcards):
 
 def tracking_summary():
     """The file that says that this grid's cells are in MLflow."""
-    return f"{RESULTS}/tracking/{PLAN.params.grid.name}-{PLAN.report.key}/summary.json"
+    return f"{RESULTS}/{PLAN.tracking}/summary.json"

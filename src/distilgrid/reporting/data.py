@@ -88,12 +88,7 @@ def _numbers(findings: Findings, line: Line) -> dict[str, Any]:
         "score": line.score,
         "std": spread(line.scores),
         "difference": difference.value if difference else None,
-        "ci_low": difference.low if difference else None,
-        "ci_high": difference.high if difference else None,
-        "parameters": line.facts["parameters"],
-        "size_bytes": line.facts["size_bytes"],
         "latency_ms": {runtime: speed.latency_ms for runtime, speed in line.speeds.items()} or None,
-        "export_score": {runtime: line.export_score(runtime) for runtime in line.exports} or None,
     }
     return {name: value for name, value in numbers.items() if value is not None}
 
