@@ -34,6 +34,7 @@ $(STAMP): pyproject.toml requirements/lock.txt requirements/torch.txt scripts/se
 	@touch $@
 
 reproduce: install ## Run the default grid from data to report, or continue where it stopped
+	@$(PY) -m distilgrid plan --cores $(CORES) | tail -n 1
 	@snakemake --cores $(CORES) -- all
 	@$(PY) -m distilgrid publish
 

@@ -74,3 +74,14 @@ def test_pulled_results_are_complete_and_a_changed_parameter_is_noticed(
         for path in clone.folder.glob("results/students/*/*/pkd/**/run.json")
     ]
     assert sorted(betas) == [5.0, 5.0, 10.0, 10.0]
+
+
+@pytest.mark.slow
+def test_dvc_alone_makes_the_same_grid(project: Any, finished: Any) -> None:
+    (project.folder / ".gitignore").write_text("/results\n/.snakemake\n")
+    project.run("git", "init", "-q")
+    dvc(project, "init", "-q")
+    dvc(project, "repro")
+    weights = sorted(path.relative_to(project.folder) for path in project.folder.glob("results/**/*.safetensors"))
+    assert len(weights) == 9, "six students, a teacher, two recordings"
+    assert all((project.folder / path).read_bytes() == (finished.folder / path).read_bytes() for path in weights)

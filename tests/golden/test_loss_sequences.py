@@ -6,7 +6,6 @@ copy of the model, and updates the weights with an AdamW written out from Loshch
 
 import copy
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from distilgrid.models.io import load_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.training.batching import Encodings, training_batches
-from distilgrid.training.loop import Rows, train
+from distilgrid.training.loop import Rows, Trainer
 from distilgrid.training.settings import Training
 
 ROWS, STEPS, BATCH, RATE = 48, 6, 8, 1e-3
@@ -120,7 +119,7 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
     reference = copy.deepcopy(student).train()
     expected = reference_losses(reference, settings.objective, rows, logits, states)
 
-    outcome = train(
+    outcome = Trainer(
         student,
         build_objective(settings, regression=False),
         rows=rows,
@@ -130,7 +129,7 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
         precision="fp32",
         seed=7,
         teacher=RecordedTeacher(logits, states),
-    )
+    ).run()
     losses = outcome.history.series("train", "loss")
     assert losses == pytest.approx(expected, rel=2e-4)
     for name, weight in reference.state_dict().items():
@@ -141,8 +140,7 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
 
 def test_a_golden_sequence_changes_with_the_seed(student: torch.nn.Module, rows: Rows) -> None:
     def losses(seed: int) -> list[float]:
-        run: Callable[..., object] = train
-        outcome = run(
+        outcome = Trainer(
             copy.deepcopy(student),
             build_objective(Finetune(), regression=False),
             rows=rows,
@@ -152,7 +150,7 @@ def test_a_golden_sequence_changes_with_the_seed(student: torch.nn.Module, rows:
             precision="fp32",
             seed=seed,
             teacher=None,
-        )
-        return outcome.history.series("train", "loss")  # type: ignore[attr-defined]
+        ).run()
+        return outcome.history.series("train", "loss")
 
     assert losses(1) == losses(1) != losses(2)

@@ -15,7 +15,7 @@ from distilgrid.models.io import load_model
 from distilgrid.training import loop
 from distilgrid.training.batching import Encodings, evaluation_batches, training_batches
 from distilgrid.training.evaluation import predict
-from distilgrid.training.loop import Outcome, Rows, train
+from distilgrid.training.loop import Outcome, Rows, Trainer
 from distilgrid.training.settings import Training
 
 
@@ -40,7 +40,7 @@ def run(
     teacher: TeacherOutputs | None = None,
     dev: Rows | None = None,
 ) -> Outcome:
-    return train(
+    return Trainer(
         model,  # type: ignore[arg-type]
         build_objective(method or Finetune(), regression=False),
         rows=make_rows(),
@@ -50,7 +50,7 @@ def run(
         precision="fp32",
         seed=seed,
         teacher=teacher,
-    )
+    ).run()
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_predictions_do_not_depend_on_padding_or_order(model: torch.nn.Module) -
 def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
     losses = []
     for precision in ("fp32", "bf16"):
-        outcome = train(
+        outcome = Trainer(
             copy.deepcopy(model),  # type: ignore[arg-type]
             build_objective(Finetune(), regression=False),
             rows=make_rows(),
@@ -199,7 +199,7 @@ def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
             precision=precision,  # type: ignore[arg-type]
             seed=0,
             teacher=None,
-        )
+        ).run()
         losses.append(outcome.history.series("train", "loss"))
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
     assert losses[0] != losses[1]

@@ -5,8 +5,8 @@ Sun, Cheng, Gan, Liu: Patient Knowledge Distillation for BERT Model Compression,
     L = (1 - alpha) * CE + alpha * T^2 * KL + beta * L_PT
     L_PT = mean over rows, mapped layers and hidden units of (h_s / |h_s| - h_t / |h_t|)^2
 
-h are the hidden states of the first token. A student of k layers imitates with its layers 1 .. k-1 (the last one is left
-to the soft labels) either every (L/k)-th teacher layer (`skip`) or the k-1 layers before the teacher's last (`last`).
+h are the hidden states of the first token. A student of k layers imitates with its layers 1 .. k-1 (the last one is
+left to the soft labels) either every (L/k)-th teacher layer (`skip`) or the k-1 layers before the last (`last`).
 The paper writes L_PT as a sum; the mean is that of the authors' public code, for which beta = 500 was chosen.
 """
 

@@ -54,19 +54,8 @@ class Outcome:
     tokens: int = 0
 
 
-def train(
-    model: "PreTrainedModel",
-    objective: Objective,
-    *,
-    rows: Rows,
-    dev: Rows,
-    metrics: Sequence[str],
-    settings: Training,
-    precision: Precision,
-    seed: int,
-    teacher: TeacherOutputs | None,
-) -> Outcome:
-    """Train a model in place and leave it with the weights that scored best on `dev`.
+class Trainer:
+    """One training run: `run` trains a model in place and leaves it with the weights that scored best on `dev`.
 
     Args:
         model: in fp32; changed in place.
@@ -79,17 +68,12 @@ def train(
         seed: seed of shuffling and dropout.
         teacher: outputs on the training rows for methods that need them.
     """
-    run = _Run(model, objective, rows, dev, metrics, settings, precision, seed, teacher)
-    return run.execute()
-
-
-class _Run:
-    """The state of one training run."""
 
     def __init__(
         self,
         model: "PreTrainedModel",
         objective: Objective,
+        *,
         rows: Rows,
         dev: Rows,
         metrics: Sequence[str],
@@ -112,8 +96,12 @@ class _Run:
         self.decay = self.best_decay = 1.0  # of embeddings that occur in no row
         self.worse = 0
 
-    def execute(self) -> Outcome:
-        """All steps, or as many as patience allows."""
+    def run(self) -> Outcome:
+        """All steps, or as many as patience allows.
+
+        Raises:
+            UserError: when the loss is not finite.
+        """
         torch.manual_seed(self.dropout_seed)
         self.model.train()
         started = time.perf_counter()

@@ -16,7 +16,7 @@ from distilgrid.tasks.dataset import Dataset, texts
 from distilgrid.tasks.rows import limit_rows
 from distilgrid.training.batching import encode
 from distilgrid.training.evaluation import predict
-from distilgrid.training.loop import Outcome, Rows, train
+from distilgrid.training.loop import Outcome, Rows, Trainer
 from distilgrid.training.metrics import score
 from distilgrid.training.precision import choose_precision
 from distilgrid.training.settings import Training
@@ -63,7 +63,7 @@ def run_job(job: Job, folder: Path) -> dict[str, Any]:
     teacher = job.open_teacher(frame) if job.open_teacher else None
     precision = choose_precision(job.settings.precision)
     _name_labels(job.model, job.dataset)
-    outcome = train(
+    outcome = Trainer(
         job.model,
         job.objective,
         rows=_rows(job, frame),
@@ -73,7 +73,7 @@ def run_job(job: Job, folder: Path) -> dict[str, Any]:
         precision=precision,
         seed=job.seed,
         teacher=teacher,
-    )
+    ).run()
     predicted = _predictions(job)
     save_model(job.model, job.tokenizer, folder)
     outcome.history.write(folder / "history.parquet")
