@@ -1,6 +1,7 @@
 """DVC over the workflow: a run leaves nothing stale, results travel to a fresh clone, no wrong number is locked."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def versioned(changeable: Any) -> Any:
     (changeable.folder / ".gitignore").write_text("/results\n/.snakemake\n")
     changeable.run("git", "init", "-q")
     dvc(changeable, "init", "-q")
+    shutil.copytree(Path(__file__).parents[2] / ".dvc/plots", changeable.folder / ".dvc/plots")
     changeable.run("python", "-m", "distilgrid", "publish")
     dvc(changeable, "commit", "-f")
     committed(changeable, "first results")
