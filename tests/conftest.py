@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from threads, and lose much on a busy machine
+
 GOOD = ["good", "great", "fine", "lovely", "superb", "bright"]
 BAD = ["bad", "awful", "poor", "dull", "weak", "dreadful"]
 NOUNS = ["film", "story", "plot", "actor", "scene"]

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from distilgrid.fingerprint import KEY_LENGTH, canonical_json, file_sha256, reci
 from distilgrid.machine import describe_machine, package_versions
 
 RUN = "run.json"
+RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
+STATE = ".state"  # of unfinished training, beside the artefact's files
 log = logging.getLogger(__name__)
 
 
@@ -37,6 +40,10 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
     """
     folder = Path(out)
     _check_key(folder, recipe)
+    if RANK in os.environ:
+        with tempfile.TemporaryDirectory(prefix="distilgrid-") as nowhere:
+            yield Path(nowhere)  # the first process of the job writes the artefact
+        return
     started, clock = datetime.now(UTC), time.perf_counter()
     with readable_os_errors(folder), _cell_lock(folder):
         scratch = folder / f".scratch-{os.getpid()}"
@@ -46,6 +53,7 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
             yield scratch
             _write_run(scratch, recipe, labels, started, time.perf_counter() - clock)
             _publish(scratch, folder)
+            shutil.rmtree(folder / STATE, ignore_errors=True)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

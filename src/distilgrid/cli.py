@@ -36,6 +36,10 @@ TeacherDir = Annotated[Path | None, typer.Option("--teacher-dir", help="Fine-tun
 Kind = Literal["logits", "cls-states"]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
 
+Trace = Annotated[
+    Path | None, typer.Option("--profile", help="Also trace some steps into this file, for ui.perfetto.dev.")
+]
+
 PARAMS_DEFAULT = [Path("params.yaml")]
 RESULTS_DEFAULT = Path("results")
 
@@ -82,6 +86,7 @@ def finetune(
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
+    profile: Trace = None,
 ) -> None:
     """Fine-tune a teacher on a task's labels."""
     settings = support.load(params, grid)
@@ -97,6 +102,7 @@ def finetune(
         seed=chosen.seed,
         out=out,
         labels=teacher_labels(task, teacher, chosen.seed),
+        execution=support.execution(settings, trace=profile),
     )
     support.say_score(metrics)
 
@@ -149,6 +155,7 @@ def distill(
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
+    profile: Trace = None,
 ) -> None:
     """Train one student by one method: a cell of the grid."""
     settings = support.load(params, grid)
@@ -160,7 +167,13 @@ def distill(
     from distilgrid.stages.distill import distill as stage
 
     metrics = stage(
-        cell=Cell(**cell), data=data, teacher=teacher_dir, teacher_outputs=teacher_outputs, out=out, labels=names
+        cell=Cell(**cell),
+        data=data,
+        teacher=teacher_dir,
+        teacher_outputs=teacher_outputs,
+        out=out,
+        labels=names,
+        execution=support.execution(settings, trace=profile),
     )
     support.say_score(metrics)
 

@@ -9,6 +9,7 @@ import typer
 from distilgrid.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
+    from distilgrid.execution import Execution
     from distilgrid.grid import Plan
     from distilgrid.params import Params
 
@@ -64,12 +65,28 @@ def start(settings: "Params", *, threads: int | None, torch: bool) -> int:
     """Set up this process as a job; returns its number of threads."""
     from distilgrid.job import start_job, start_torch_job
 
-    count = threads or settings.resources.threads
+    whole = threads or settings.resources.threads
+    count = max(1, whole // settings.resources.processes) if torch else whole
     begin = start_torch_job if torch else start_job
     begin(threads=count, log_level=settings.resources.log_level)
     return count
 
 
+def execution(settings: "Params", *, trace: Path | None) -> "Execution":
+    """How a training job of these parameters runs."""
+    from distilgrid.execution import Execution
+
+    resources = settings.resources
+    return Execution(
+        device=resources.device,
+        processes=resources.processes,
+        checkpoint_seconds=resources.checkpoint_seconds,
+        deterministic=resources.deterministic,
+        profile=trace,
+    )
+
+
 def say_score(metrics: Mapping[str, Any]) -> None:
-    """Print a model's main score."""
-    typer.echo(f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}")
+    """Print a model's main score; a helping process of a data-parallel job has none."""
+    if metrics:
+        typer.echo(f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}")

@@ -112,6 +112,14 @@ class Resources(Settings):
 
     threads: int = Field(default=1, ge=1)
     """Threads of each training job; several jobs run side by side on the other cores."""
+    processes: int = Field(default=1, ge=1)
+    """Processes that share each batch of a training job (data-parallel): one per GPU, or splitting its threads."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where training jobs compute; `auto` takes a GPU where there is one."""
+    deterministic: bool = True
+    """On a GPU, only algorithms that give the same bits each time; they are slower. The CPU is always deterministic."""
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    """Time between two saves of a training job's state; a killed job goes on from the last one, to the same bits."""
     log_level: Literal["debug", "info", "warning"] = "info"
     """How much the logs of jobs say."""
 

@@ -20,8 +20,9 @@ from distilgrid.fingerprint import derive_seed
 from distilgrid.models.io import load_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
-from distilgrid.training.batching import Encodings, training_batches
-from distilgrid.training.loop import Rows, Trainer
+from distilgrid.training.batching import Encodings, Rows, epoch_batches
+from distilgrid.training.loop import Trainer
+from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
 ROWS, STEPS, BATCH, RATE = 48, 6, 8, 1e-3
@@ -81,6 +82,7 @@ def student(tiny_model: Path) -> torch.nn.Module:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # the reference draws no masks
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.0
     return model
 
 
@@ -88,15 +90,18 @@ def student(tiny_model: Path) -> torch.nn.Module:
 def rows() -> Rows:
     chooser = np.random.default_rng(0)
     ids = [np.concatenate([[2], chooser.integers(5, 30, size=n), [3]]) for n in chooser.integers(2, 9, size=ROWS)]
-    return Rows(Encodings(ids, [np.zeros_like(i) for i in ids], 0), torch.from_numpy(chooser.integers(0, 2, size=ROWS)))
+    return Rows(
+        Encodings.of(ids, [np.zeros_like(i) for i in ids], pad_id=0),
+        torch.from_numpy(chooser.integers(0, 2, size=ROWS)),
+    )
 
 
 def reference_losses(model: torch.nn.Module, method: str, rows: Rows, logits: Tensor, states: Tensor) -> list[float]:
     weights = list(model.parameters())
     moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
-    shuffling = torch.Generator().manual_seed(derive_seed(7, "shuffle"))
+    shuffling = torch.Generator().manual_seed(derive_seed(7, "shuffle epoch 0"))
     losses = []
-    batches = training_batches(rows.encodings.lengths, batch_size=BATCH, generator=shuffling)
+    batches = epoch_batches(rows.encodings.lengths, batch_size=BATCH, generator=shuffling)
     for step, batch in enumerate(batches, start=1):
         result = model(**rows.encodings.batch(batch), output_hidden_states=True)
         cls_states = torch.stack([h[:, 0] for h in result.hidden_states[1:]], dim=1)
@@ -126,7 +131,7 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
         dev=rows,
         metrics=["accuracy"],
         settings=SETTINGS,
-        precision="fp32",
+        placement=Placement(),
         seed=7,
         teacher=RecordedTeacher(logits, states),
     ).run()
@@ -147,7 +152,7 @@ def test_a_golden_sequence_changes_with_the_seed(student: torch.nn.Module, rows:
             dev=rows,
             metrics=["accuracy"],
             settings=SETTINGS,
-            precision="fp32",
+            placement=Placement(),
             seed=seed,
             teacher=None,
         ).run()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, device
 from torch.nn import functional as F
 
 
@@ -18,6 +18,10 @@ class Outputs:
 
     logits: Tensor
     cls_states: Tensor | None = None
+
+    def to(self, device: device) -> "Outputs":
+        """The same outputs on a device."""
+        return Outputs(self.logits.to(device), None if self.cls_states is None else self.cls_states.to(device))
 
 
 class Objective(Protocol):

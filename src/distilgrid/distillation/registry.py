@@ -24,9 +24,9 @@ class MethodEntry:
 
 
 METHODS = {
-    "finetune": MethodEntry("distilgrid.distillation.finetune:FinetuneObjective", 1, None),
-    "kd": MethodEntry("distilgrid.distillation.kd:KDObjective", 1, "logits"),
-    "pkd": MethodEntry("distilgrid.distillation.pkd:PKDObjective", 1, "cls-states"),
+    "finetune": MethodEntry("distilgrid.distillation.finetune:FinetuneObjective", 2, None),
+    "kd": MethodEntry("distilgrid.distillation.kd:KDObjective", 2, "logits"),
+    "pkd": MethodEntry("distilgrid.distillation.pkd:PKDObjective", 2, "cls-states"),
 }
 
 

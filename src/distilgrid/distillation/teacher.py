@@ -27,6 +27,10 @@ class TeacherOutputs(Protocol):
         """The teacher's outputs on some training rows, in their order."""
         ...
 
+    def move(self, device: torch.device) -> None:
+        """Compute, or keep, outputs on a device."""
+        ...
+
 
 class LiveTeacher:
     """A teacher that reads the rows through its own tokeniser, in evaluation mode and without gradients."""
@@ -35,10 +39,14 @@ class LiveTeacher:
         self.model, self.encodings, self.states = model.eval().requires_grad_(False), encodings, states
         self.forwards = 0
 
+    def move(self, device: torch.device) -> None:
+        """Compute on a device."""
+        self.model.to(device)
+
     def outputs(self, rows: Sequence[int]) -> Outputs:
         """Outputs computed now."""
         self.forwards += len(rows)
-        with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
             return forward(self.model, self.encodings.batch(rows), states=self.states)
 
 
@@ -48,6 +56,10 @@ class RecordedTeacher:
     def __init__(self, logits: Tensor, cls_states: Tensor | None) -> None:
         self.logits, self.cls_states = logits, cls_states  # (N, C), (N, layers, H) or None
         self.forwards = 0
+
+    def move(self, device: torch.device) -> None:
+        """Keep the logits on a device; the states stay in memory and go there batch by batch."""
+        self.logits = self.logits.to(device)
 
     def outputs(self, rows: Sequence[int]) -> Outputs:
         """Outputs looked up; no teacher runs."""

@@ -10,7 +10,8 @@ from distilgrid.distillation.registry import METHODS, build_objective
 from distilgrid.distillation.settings import Method
 from distilgrid.distillation.teacher import LiveTeacher, TeacherOutputs, open_recorded
 from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
+from distilgrid.execution import Execution
+from distilgrid.fingerprint import derive_seed, recipe_key
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_folder, model_revision
@@ -23,6 +24,8 @@ from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DEFAULT = Execution()
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ def distill(
     teacher_outputs: Path | None,
     out: Path,
     labels: Mapping[str, Any],
+    execution: Execution = DEFAULT,
 ) -> dict[str, Any]:
     """Train a student; returns its metrics.
 
@@ -57,6 +61,7 @@ def distill(
         teacher_outputs: recorded outputs; without them a method that needs a teacher runs it live.
         out: where the artefact goes.
         labels: what `run.json` says about the cell.
+        execution: how the job runs.
 
     Raises:
         UserError: when an input is missing, damaged or does not fit.
@@ -82,9 +87,10 @@ def distill(
             init=cell.student.init,
             fraction=cell.fraction,
             subset_seed=cell.subset_seed,
+            execution=execution,
             open_teacher=_teacher_opener(cell, dataset, teacher, teacher_outputs),
         )
-        return run_job(job, folder)
+        return run_job(job, folder, out=out, key=recipe_key(recipe))
 
 
 def _recipe(cell: Cell, dataset: Dataset, teacher: Path | None, teacher_outputs: Path | None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import torch
 from distilgrid.artefacts import writing
 from distilgrid.distillation.finetune import FinetuneObjective
 from distilgrid.distillation.settings import Finetune
-from distilgrid.fingerprint import derive_seed
+from distilgrid.execution import Execution
+from distilgrid.fingerprint import derive_seed, recipe_key
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.recipes import finetune_recipe
@@ -17,9 +18,18 @@ from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.run import Job, run_job
 from distilgrid.training.settings import Training
 
+DEFAULT = Execution()
+
 
 def finetune(
-    *, data: Path, source: str, training: Training, seed: int, out: Path, labels: Mapping[str, Any]
+    *,
+    data: Path,
+    source: str,
+    training: Training,
+    seed: int,
+    out: Path,
+    labels: Mapping[str, Any],
+    execution: Execution = DEFAULT,
 ) -> dict[str, Any]:
     """Train a teacher; returns its metrics.
 
@@ -39,5 +49,6 @@ def finetune(
             settings=training,
             seed=seed,
             init="pretrained",
+            execution=execution,
         )
-        return run_job(job, folder)
+        return run_job(job, folder, out=out, key=recipe_key(recipe))

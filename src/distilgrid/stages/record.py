@@ -14,7 +14,6 @@ from distilgrid.progress import progress
 from distilgrid.recipes import record_recipe
 from distilgrid.tasks.dataset import open_dataset, texts
 from distilgrid.training.batching import Encodings, encode, evaluation_batches
-from distilgrid.training.evaluation import EVALUATION_BATCH
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -47,7 +46,7 @@ def _outputs(model: "PreTrainedModel", encodings: Encodings, *, states: bool) ->
     logits = torch.empty(len(encodings), config.num_labels)
     shape = (len(encodings), config.num_hidden_layers, config.hidden_size)
     kept = torch.empty(shape, dtype=torch.float16) if states else None
-    batches = list(evaluation_batches(encodings.lengths, batch_size=EVALUATION_BATCH))
+    batches = evaluation_batches(encodings.lengths)
     for rows in progress(batches, total=len(batches), label="recording the teacher"):
         outputs = forward(model, encodings.batch(rows), states=states)
         logits[rows] = outputs.logits

@@ -1,6 +1,6 @@
 """Tokenised rows, and the batches made of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,41 +12,63 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Inputs = dict[str, Tensor]
+Batch = list[int]
 BUCKET_BATCHES = 32
 
 
 @dataclass(frozen=True)
 class Encodings:
-    """Tokenised rows of one split through one tokeniser.
+    """Tokenised rows of one split through one tokeniser, end to end.
 
     Attributes:
-        input_ids: token ids of each row, special tokens included, unpadded.
-        token_type_ids: segment ids of each row, or None where the model has no segments.
+        tokens: (T,) ids of all rows, special tokens included, unpadded; may be mapped from a file.
+        segments: (T,) segment ids, or None where the model has no segments.
+        offsets: (N + 1,) where each row starts, and where the last one ends.
         pad_id: id that fills rows up to a batch's longest.
     """
 
-    input_ids: list[np.ndarray]
-    token_type_ids: list[np.ndarray] | None
+    tokens: np.ndarray
+    segments: np.ndarray | None
+    offsets: np.ndarray
     pad_id: int
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], segments: Sequence[Sequence[int]] | None, *, pad_id: int) -> "Encodings":
+        """From one list of ids per row."""
+        offsets = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        joined = None if segments is None else np.concatenate(segments).astype(np.uint8)
+        return cls(np.concatenate(rows).astype(np.int32), joined, offsets, pad_id)
 
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each row."""
-        return np.array([len(ids) for ids in self.input_ids])
+        return np.diff(self.offsets)
 
     def __len__(self) -> int:
-        return len(self.input_ids)
+        return len(self.offsets) - 1
 
     def batch(self, rows: Sequence[int], *, length: int | None = None) -> Inputs:
         """The model inputs of some rows, padded to the longest of them or to `length`: each (B, L), int64."""
-        width = length or max(len(self.input_ids[row]) for row in rows)
+        index = np.asarray(rows)
+        starts, lengths = self.offsets[index], self.offsets[index + 1] - self.offsets[index]
+        columns = np.arange(length or lengths.max())
+        inside = columns < lengths[:, None]  # (B, L)
+        places = np.where(inside, starts[:, None] + columns, 0)
         inputs = {
-            "input_ids": _padded([self.input_ids[row] for row in rows], width, self.pad_id),
-            "attention_mask": _padded([np.ones_like(self.input_ids[row]) for row in rows], width, 0),
+            "input_ids": np.where(inside, self.tokens[places], self.pad_id),
+            "attention_mask": inside,
         }
-        if self.token_type_ids is not None:
-            inputs["token_type_ids"] = _padded([self.token_type_ids[row] for row in rows], width, 0)
-        return inputs
+        if self.segments is not None:
+            inputs["token_type_ids"] = np.where(inside, self.segments[places], 0)
+        return {name: torch.from_numpy(values.astype(np.int64)) for name, values in inputs.items()}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Tokenised rows with their labels: (N,) int64, or float32 for a regression."""
+
+    encodings: Encodings
+    labels: Tensor
 
 
 def encode(
@@ -56,40 +78,58 @@ def encode(
     encoded = tokenizer(
         first, second, truncation=True, max_length=max_length, padding=False, return_attention_mask=False
     )
-    segments = encoded.get("token_type_ids")
-    return Encodings(
-        input_ids=[np.asarray(ids, dtype=np.int64) for ids in encoded["input_ids"]],
-        token_type_ids=None if segments is None else [np.asarray(ids, dtype=np.int64) for ids in segments],
-        pad_id=int(tokenizer.pad_token_id or 0),
-    )
+    return Encodings.of(encoded["input_ids"], encoded.get("token_type_ids"), pad_id=int(tokenizer.pad_token_id or 0))
 
 
-def training_batches(lengths: np.ndarray, *, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """One epoch of row numbers in batches of similar length, each row once.
+def epoch_batches(
+    lengths: np.ndarray,
+    *,
+    batch_size: int,
+    generator: torch.Generator,
+    tokens: int | None = None,
+    bucketed: bool = True,
+) -> list[Batch]:
+    """One epoch of row numbers in shuffled batches, each row once.
 
-    Rows are shuffled, sorted by length within buckets of 32 batches, and the batches are shuffled:
-    little padding, and a composition that stays random.
+    Args:
+        lengths: (N,) tokens of each row.
+        batch_size: rows of a batch; the most of them, with a token budget.
+        generator: of the shuffling.
+        tokens: the most tokens of a batch, padding included; None sets no bound.
+        bucketed: rows are shuffled, then sorted by length within buckets of 32 batches, and the batches are shuffled:
+            little padding, and a composition that stays random. Otherwise rows are only shuffled.
     """
     order = torch.randperm(len(lengths), generator=generator).numpy()
+    if not bucketed:
+        return _cut(order, lengths, batch_size, tokens)
     span = batch_size * BUCKET_BATCHES
-    batches: list[list[int]] = []
+    batches: list[Batch] = []
     for start in range(0, len(order), span):
         bucket = order[start : start + span]
-        bucket = bucket[np.argsort(lengths[bucket], kind="stable")]
-        batches += [bucket[i : i + batch_size].tolist() for i in range(0, len(bucket), batch_size)]
-    for index in torch.randperm(len(batches), generator=generator).tolist():
-        yield batches[index]
+        batches += _cut(bucket[np.argsort(lengths[bucket], kind="stable")], lengths, batch_size, tokens)
+    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def evaluation_batches(lengths: np.ndarray, *, batch_size: int) -> Iterator[list[int]]:
-    """All row numbers in batches, longest rows first, so that memory peaks at the start."""
-    order = np.argsort(-lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size].tolist()
+def evaluation_batches(lengths: np.ndarray, *, batch_size: int = 64, tokens: int = 4096) -> list[Batch]:
+    """All row numbers in batches, longest rows first, so that memory peaks at the start.
+
+    Args:
+        lengths: (N,) tokens of each row.
+        batch_size, tokens: the most rows and the most tokens, padding included, of a batch.
+    """
+    return _cut(np.argsort(-lengths, kind="stable"), lengths, batch_size, tokens)
 
 
-def _padded(rows: list[np.ndarray], width: int, fill: int) -> Tensor:
-    out = np.full((len(rows), width), fill, dtype=np.int64)  # (B, L)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = row
-    return torch.from_numpy(out)
+def _cut(order: np.ndarray, lengths: np.ndarray, batch_size: int, tokens: int | None) -> list[Batch]:
+    if tokens is None:
+        return [order[i : i + batch_size].tolist() for i in range(0, len(order), batch_size)]
+    batches: list[Batch] = [[]]
+    longest = 0
+    for row in order.tolist():
+        longest = max(longest, int(lengths[row]))
+        batch = batches[-1]
+        if batch and (len(batch) == batch_size or longest * (len(batch) + 1) > tokens):
+            batches.append([])
+            longest = int(lengths[row])
+        batches[-1].append(row)
+    return batches

@@ -1,28 +1,28 @@
 """The one training loop: teachers, baselines and every distillation method go through it."""
 
 import logging
-import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.distillation.forward import forward
 from distilgrid.distillation.objective import Objective
 from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
 from distilgrid.progress import progress
-from distilgrid.training.batching import Encodings, training_batches
+from distilgrid.training.batching import Batch, Rows, epoch_batches
+from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
+from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate
 from distilgrid.training.history import History
-from distilgrid.training.optimiser import build_optimiser
-from distilgrid.training.precision import Precision, autocast
+from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.tracing import tracing
 from distilgrid.training.vocabulary import CompactVocabulary
 
 if TYPE_CHECKING:
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LOSS_RECORDS = 50
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Tokenised rows with their labels: (N,) int64, or float32 for a regression."""
-
-    encodings: Encodings
-    labels: Tensor
 
 
 @dataclass
@@ -52,6 +44,8 @@ class Outcome:
     stopped_early: bool = False
     seconds: float = 0.0
     tokens: int = 0
+    resumed_at: int = 0
+    time_split: dict[str, float] = field(default_factory=dict)
 
 
 class Trainer:
@@ -64,9 +58,10 @@ class Trainer:
         dev: rows that select the checkpoint; never the rows that scores are reported on.
         metrics: the first one decides which checkpoint is best; ties keep the earlier one.
         settings: epochs, batch size, optimiser.
-        precision: of the forward pass; weights and losses stay in fp32.
+        placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
         teacher: outputs on the training rows for methods that need them.
+        checkpoints: where the state of an unfinished run is kept; nowhere unless given.
     """
 
     def __init__(
@@ -78,96 +73,141 @@ class Trainer:
         dev: Rows,
         metrics: Sequence[str],
         settings: Training,
-        precision: Precision,
+        placement: Placement,
         seed: int,
         teacher: TeacherOutputs | None,
+        checkpoints: Checkpoints = NOWHERE,
     ) -> None:
         self.vocabulary = CompactVocabulary(model, [rows.encodings, dev.encodings])
-        self.model, self.objective = model, objective
+        self.model, self.metrics, self.settings, self.placement = model, metrics, settings, placement
         self.rows, self.dev = (Rows(self.vocabulary.renumbered(r.encodings), r.labels) for r in (rows, dev))
-        self.metrics, self.settings, self.precision, self.teacher = metrics, settings, precision, teacher
-        self.steps_per_epoch = math.ceil(len(rows.encodings) / settings.batch_size)
-        self.total = self.steps_per_epoch * settings.epochs
-        self.optimiser, self.schedule = build_optimiser(model, settings, steps=self.total)
-        self.shuffling = torch.Generator().manual_seed(derive_seed(seed, "shuffle"))
-        self.dropout_seed = derive_seed(seed, "dropout")
+        self.epochs = list(_epochs(rows.encodings.lengths, settings, seed))
+        self.total = sum(map(len, self.epochs))
+        self.due = _evaluation_steps(settings, self.total)
+        self.engine = Engine(
+            model, objective, settings=settings, placement=placement, seed=seed, steps=self.total, teacher=teacher
+        )
+        self.checkpoints = checkpoints
         self.outcome = Outcome()
-        self.best_state: dict[str, Tensor] = {}
+        self.terms: list[dict[str, float]] = []
+        self.best_weights: Tensor | None = None
         self.decay = self.best_decay = 1.0  # of embeddings that occur in no row
         self.worse = 0
 
-    def run(self) -> Outcome:
-        """All steps, or as many as patience allows.
+    def run(self, *, trace: Path | None = None) -> Outcome:
+        """All steps, or as many as patience allows, from the last saved state if there is one.
+
+        Args:
+            trace: file for a trace of some steps.
 
         Raises:
             UserError: when the loss is not finite.
         """
-        torch.manual_seed(self.dropout_seed)
         self.model.train()
-        started = time.perf_counter()
-        due = self._evaluation_steps()
-        every = max(1, self.total // LOSS_RECORDS)
-        terms: list[dict[str, float]] = []
-        for step, batch in enumerate(progress(self._batches(), total=self.total, label="training"), start=1):
-            terms.append(self._step(batch))
-            if step % every == 0 or step in due:
-                self._record_losses(step, terms)
-                terms = []
-            if step in due and self._evaluate(step):
-                self.outcome.stopped_early = True
-                break
-        self.outcome.steps, self.outcome.epochs = step, step / self.steps_per_epoch
-        self.outcome.seconds = time.perf_counter() - started
-        self.model.load_state_dict(self.best_state)
-        self.vocabulary.restore(decay=self.best_decay)
-        self.model.eval()
-        return self.outcome
+        step = done = self.outcome.resumed_at = self._resume()
+        batches = islice((batch for epoch in self.epochs for batch in epoch), done, None)
+        left = self.total - done
+        with tracing(trace) as traced:
+            for step, batch in enumerate(progress(batches, total=left, label="training"), start=done + 1):
+                self._advance(step, batch)
+                traced()
+                if self.outcome.stopped_early:
+                    break
+                if self.placement.world.rank == 0 and self.checkpoints.due(step, last=step == self.total):
+                    with self.engine.clock("checkpoint"):
+                        self.checkpoints.save(self._state(step))
+        self.outcome.steps, self.outcome.epochs = step, self._epoch(step)
+        self.outcome.seconds += self.engine.clock.elapsed()
+        return self._finish()
 
-    def _batches(self) -> Iterator[list[int]]:
-        lengths = self.rows.encodings.lengths
-        for _ in range(self.settings.epochs):
-            yield from training_batches(lengths, batch_size=self.settings.batch_size, generator=self.shuffling)
+    def _advance(self, step: int, batch: Batch) -> None:
+        rate = self.engine.optimiser.rate() * self.engine.flat.groups[-1].rate  # the last group is the deepest
+        self.terms.append({**self.engine.step(step, self.rows, batch), "learning_rate": self.engine.optimiser.rate()})
+        self.decay *= 1 - rate * self.settings.weight_decay
+        if step % max(1, self.total // LOSS_RECORDS) == 0 or step in self.due:
+            means = {name: float(np.mean([t[name] for t in self.terms])) for name in self.terms[0]}
+            means["learning_rate"] = self.engine.optimiser.rate()
+            self.outcome.history.add(step=step, epoch=self._epoch(step), split="train", values=means)
+            self.terms = []
+        if step in self.due:
+            with self.engine.clock("evaluation"):
+                self._evaluate(step)
 
-    def _evaluation_steps(self) -> set[int]:
-        count = self.settings.evaluations_per_epoch * self.settings.epochs
-        return {max(1, round(self.total * i / count)) for i in range(1, count + 1)}
-
-    def _step(self, batch: list[int]) -> dict[str, float]:
-        inputs, labels = self.rows.encodings.batch(batch), self.rows.labels[batch]
-        wanted = self.teacher.outputs(batch) if self.teacher is not None else None
-        with autocast(self.precision):
-            outputs = forward(self.model, inputs, states=self.objective.needs_states)
-        terms = self.objective.losses(labels, outputs, wanted)
-        loss = torch.stack(list(terms.values())).sum()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
-        self.optimiser.step()
-        self.decay *= 1 - float(self.schedule.get_last_lr()[0]) * self.settings.weight_decay
-        self.schedule.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.outcome.tokens += int(inputs["attention_mask"].sum())
-        values = {name: float(value.detach()) for name, value in terms.items()}
-        if not np.isfinite(list(values.values())).all():
-            raise UserError(f"the loss is not finite: {values}; lower training.learning_rate")
-        return {"loss": float(loss.detach()), **values}
-
-    def _record_losses(self, step: int, terms: list[dict[str, float]]) -> None:
-        if not terms:
-            return
-        means = {name: float(np.mean([t[name] for t in terms])) for name in terms[0]}
-        means["learning_rate"] = float(self.schedule.get_last_lr()[0])
-        self.outcome.history.add(step=step, epoch=step / self.steps_per_epoch, split="train", values=means)
-
-    def _evaluate(self, step: int) -> bool:
-        """Score on dev, keep the best weights; returns whether patience has run out."""
-        scores = evaluate(self.model, self.dev.encodings, self.dev.labels.numpy(), self.metrics)
-        self.outcome.history.add(step=step, epoch=step / self.steps_per_epoch, split="dev", values=scores)
+    def _evaluate(self, step: int) -> None:
+        """Score on dev and keep the best weights; stops the run when patience has run out."""
+        scores = evaluate(
+            self.model, self.dev.encodings, self.dev.labels.numpy(), self.metrics, placement=self.placement
+        )
+        self.outcome.history.add(step=step, epoch=self._epoch(step), split="dev", values=scores)
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         main = self.metrics[0]
-        if not self.best_state or scores[main] > self.outcome.best_dev[main]:
+        if self.best_weights is None or scores[main] > self.outcome.best_dev[main]:
             self.outcome.best_dev, self.outcome.best_step, self.worse = scores, step, 0
             self.best_decay = self.decay
-            self.best_state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+            self.best_weights = self.engine.flat.values.clone()
         else:
             self.worse += 1
-        return self.settings.patience is not None and self.worse >= self.settings.patience
+        self.outcome.stopped_early = self.settings.patience is not None and self.worse >= self.settings.patience
+
+    def _state(self, step: int) -> Saved:
+        tensors = {"weights": self.engine.flat.values, **self.engine.optimiser.state()}
+        if self.best_weights is not None:
+            tensors["best_weights"] = self.best_weights
+        outcome = self.outcome
+        values = {
+            "decay": [self.decay, self.best_decay],
+            "best": [outcome.best_step, outcome.best_dev],
+            "worse": self.worse,
+            "terms": self.terms,
+            "history": outcome.history.records,
+            "seconds": outcome.seconds + self.engine.clock.elapsed(),
+            "tokens": outcome.tokens + self.engine.tokens,
+        }
+        return Saved(step=step, tensors=tensors, values=values)
+
+    def _resume(self) -> int:
+        """Take up a saved state; returns the steps that it has behind it."""
+        saved = self.checkpoints.load()
+        if saved is None:
+            return 0
+        tensors, values, outcome = saved.tensors, saved.values, self.outcome
+        self.engine.flat.values.copy_(tensors["weights"])
+        self.engine.optimiser.load_state(tensors, updates=saved.step)
+        self.best_weights = tensors.get("best_weights")
+        self.decay, self.best_decay = values["decay"]
+        outcome.best_step, outcome.best_dev = values["best"]
+        self.worse, self.terms = values["worse"], values["terms"]
+        outcome.history.records = [tuple(record) for record in values["history"]]
+        outcome.seconds, outcome.tokens = values["seconds"], values["tokens"]
+        return saved.step
+
+    def _epoch(self, step: int) -> float:
+        return step / self.total * self.settings.epochs
+
+    def _finish(self) -> Outcome:
+        assert self.best_weights is not None, "the last step is always scored"
+        self.engine.flat.values.copy_(self.best_weights)
+        self.engine.release()
+        self.vocabulary.restore(decay=self.best_decay)
+        self.model.eval()
+        self.outcome.tokens += self.engine.tokens
+        self.outcome.time_split = dict(self.engine.clock.seconds)
+        return self.outcome
+
+
+def _epochs(lengths: np.ndarray, settings: Training, seed: int) -> Iterable[list[Batch]]:
+    """The batches of each epoch, from the seed and the epoch's number alone."""
+    for epoch in range(settings.epochs):
+        generator = torch.Generator().manual_seed(derive_seed(seed, f"shuffle epoch {epoch}"))
+        yield epoch_batches(
+            lengths,
+            batch_size=settings.batch_size,
+            generator=generator,
+            tokens=settings.batch_tokens,
+            bucketed=settings.batching == "bucketed",
+        )
+
+
+def _evaluation_steps(settings: Training, total: int) -> set[int]:
+    count = settings.evaluations_per_epoch * settings.epochs
+    return {max(1, round(total * i / count)) for i in range(1, count + 1)}

@@ -14,13 +14,21 @@ class Training(Settings):
     epochs: int = Field(default=3, ge=1)
     """Passes over the training rows."""
     batch_size: int = Field(default=32, ge=1)
-    """Rows per optimiser step."""
+    """Rows per optimiser step; the most of them, where `batch_tokens` is set."""
+    batch_tokens: int | None = Field(default=None, ge=8)
+    """Most tokens of a batch, padding included: long rows then come in smaller batches; null sets no bound."""
+    batching: Literal["bucketed", "random"] = "bucketed"
+    """`bucketed` puts rows of similar length together, within random buckets of 32 batches; `random` pads far more."""
+    accumulation: int = Field(default=1, ge=1)
+    """Parts that a batch is cut into, to save memory; their gradients add up to the whole batch's."""
     learning_rate: float = Field(default=5e-5, gt=0)
     """Peak learning rate of AdamW; it decays linearly to zero after the warm-up."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of all steps during which the learning rate rises linearly from zero."""
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW weight decay; biases and layer norms are exempt."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor on the learning rate for each layer further from the head; 1 trains all layers alike."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this global norm."""
     max_length: int = Field(default=128, ge=4, le=512)
@@ -29,8 +37,10 @@ class Training(Settings):
     """How often per epoch the model is scored on `dev`; the best checkpoint by the task's main metric is kept."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after this many evaluations without a better dev score; null never stops early."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """`bf16` trains under autocast with fp32 weights; `auto` takes it where the machine accelerates it."""
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """Of matrix products; weights, losses, softmax stay in fp32. `auto` takes bf16 where the machine accelerates it."""
+    engine: Literal["auto", "plain"] = "auto"
+    """`auto` trains BERT-like encoders on CPUs through layers with a written-out backward pass; `plain` never does."""
 
 
 def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ yet the whole table's dense gradient, moments and copies would be moved at every
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from distilgrid.training.batching import Encodings
 
@@ -27,18 +27,17 @@ class CompactVocabulary:
         self.full = model.get_input_embeddings()
         assert isinstance(self.full, nn.Embedding)
         pad = max(encodings.pad_id for encodings in used)
-        tokens = [row for encodings in used for row in encodings.input_ids]
         # Ids up to the padding's keep their numbers: RoBERTa derives positions from the padding id.
-        self.kept = np.unique(np.concatenate([np.arange(pad + 1), *tokens]))
-        self.numbers = np.full(self.full.num_embeddings, -1, dtype=np.int64)
+        self.kept = np.unique(np.concatenate([np.arange(pad + 1), *(np.unique(e.tokens) for e in used)]))
+        self.numbers = np.full(self.full.num_embeddings, -1, dtype=np.int32)
         self.numbers[self.kept] = np.arange(len(self.kept))
         weight = self.full.weight.detach()[torch.from_numpy(self.kept)].clone()
-        self.compact = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=self.full.padding_idx)
+        self.compact = RowEmbedding.from_pretrained(weight, freeze=False, padding_idx=self.full.padding_idx)
         model.set_input_embeddings(self.compact)
 
     def renumbered(self, encodings: Encodings) -> Encodings:
         """Rows with token ids of the cut vocabulary."""
-        return replace(encodings, input_ids=[self.numbers[row] for row in encodings.input_ids])
+        return replace(encodings, tokens=self.numbers[encodings.tokens])
 
     def restore(self, *, decay: float) -> None:
         """Give the model its whole vocabulary back.
@@ -50,3 +49,29 @@ class CompactVocabulary:
             self.full.weight.mul_(decay)
             self.full.weight[torch.from_numpy(self.kept)] = self.compact.weight
         self.model.set_input_embeddings(self.full)
+
+
+class RowEmbedding(nn.Embedding):
+    """An embedding whose backward pass adds to the rows of `weight.grad` that occur, without a dense table between."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - its name in nn.Embedding
+        """Token ids (B, L) to embeddings (B, L, H)."""
+        if self.weight.grad is None or not self.weight.requires_grad:
+            return super().forward(input)
+        found: Tensor = _Lookup.apply(self.weight, input, self.padding_idx)
+        return found
+
+
+class _Lookup(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor, padding: int | None) -> Tensor:
+        ctx.weight, ctx.ids, ctx.padding = weight, ids, padding
+        return weight.detach()[ids]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
+        table = ctx.weight.grad
+        table.index_add_(0, ctx.ids.flatten(), grads[0].reshape(-1, table.shape[1]).to(table.dtype))
+        if ctx.padding is not None:
+            table[ctx.padding] = 0
+        return None, None, None

@@ -1,0 +1,131 @@
+"""The state of an unfinished training run, saved so that it goes on to the same bits.
+
+One safetensors file, named after its step and its own SHA-256: a file that was cut short or changed is noticed by its
+name, and a save that fails leaves the previous state alone. Random numbers need no state: each step derives its own.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from distilgrid.artefacts import STATE
+from distilgrid.fingerprint import file_sha256
+from distilgrid.machine import package_versions
+
+FORMAT = 1
+DIGITS = 16
+log = logging.getLogger(__name__)
+
+
+class Interrupted(SystemExit):
+    """The run was asked to stop and has saved its state; the exit code asks to be started again."""
+
+    def __init__(self) -> None:
+        super().__init__(os.EX_TEMPFAIL)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state: tensors of one precision each, and values that JSON can hold."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+class Checkpoints:
+    """Saves and finds the state of one artefact's training.
+
+    Args:
+        folder: the artefact's; the state lies in its `.state`, outside the declared files. None keeps no state.
+        key: the artefact's recipe key; a state of another recipe, or of other package versions, is set aside.
+        seconds: time between two saves.
+        stop: says whether the process was asked to stop, which saves at once and ends the run.
+    """
+
+    def __init__(self, folder: Path | None, *, key: str, seconds: float, stop: Callable[[], bool]) -> None:
+        self.folder = folder / STATE if folder is not None else None
+        self.owner = {"format": FORMAT, "key": key, "versions": package_versions()}
+        self.seconds, self.stop = seconds, stop
+        self.last = time.monotonic()
+
+    def due(self, step: int, *, last: bool) -> bool:
+        """Whether to save after this step; not after the last one, whose results follow at once."""
+        if self.folder is None or last:
+            return False
+        return self.stop() or time.monotonic() - self.last >= self.seconds
+
+    def save(self, saved: Saved) -> None:
+        """Write a state; a failure is logged and leaves the previous one.
+
+        Raises:
+            Interrupted: after saving, when the process was asked to stop.
+        """
+        assert self.folder is not None
+        try:
+            self._write(self.folder, saved)
+        except (OSError, RuntimeError) as error:  # safetensors reports a full disk as an error of its own
+            log.warning("step %d: the training state could not be saved (%s); training goes on", saved.step, error)
+        self.last = time.monotonic()
+        if self.stop():
+            log.warning("asked to stop: the state of step %d is saved; start again to go on", saved.step)
+            raise Interrupted
+
+    def load(self) -> Saved | None:
+        """The newest state that is whole and belongs to this artefact; others are set aside with a warning."""
+        for path in reversed(self._states()):
+            found = self._read(path)
+            if found is not None:
+                log.info("going on after step %d", found.step)
+                return found
+            aside = path.with_suffix(".unusable")
+            log.warning("%s: damaged, or of another recipe or version: set aside, training starts over", path)
+            path.replace(aside)
+        return None
+
+    def _states(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.safetensors")) if self.folder is not None else []
+
+    def _write(self, folder: Path, saved: Saved) -> None:
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = folder / "writing.tmp"
+        try:
+            header = {**self.owner, "tensors": list(saved.tensors), "step": saved.step, "values": saved.values}
+            save_file(saved.tensors, scratch, metadata={"state": json.dumps(header)})
+            with open(scratch, "rb") as stream:
+                os.fsync(stream.fileno())
+            previous = self._states()
+            scratch.replace(folder / f"step-{saved.step:09d}-{file_sha256(scratch)[:DIGITS]}.safetensors")
+        finally:
+            scratch.unlink(missing_ok=True)
+        for path in previous:
+            path.unlink()
+
+    def _read(self, path: Path) -> Saved | None:
+        from safetensors import SafetensorError, safe_open
+
+        named = re.fullmatch(rf"step-(\d+)-([0-9a-f]{{{DIGITS}}})", path.stem)
+        if named is None or not file_sha256(path).startswith(named[2]):
+            return None
+        try:
+            with safe_open(path, framework="pt") as stream:
+                header = json.loads(stream.metadata()["state"])
+                tensors = {name: stream.get_tensor(name).clone() for name in header["tensors"]}
+        except (SafetensorError, KeyError, TypeError, ValueError):
+            return None
+        if {name: header.get(name) for name in self.owner} != self.owner:
+            return None
+        return Saved(step=header["step"], tensors=tensors, values=header["values"])
+
+
+NOWHERE = Checkpoints(None, key="", seconds=float("inf"), stop=lambda: False)

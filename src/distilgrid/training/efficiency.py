@@ -1,0 +1,56 @@
+"""How well a training run used its machine, for `metrics.json`."""
+
+import resource
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from distilgrid.training.peak import peak_flops, training_flops
+from distilgrid.training.placement import Placement
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distilgrid.training.loop import Outcome
+
+
+def efficiency(model: "PreTrainedModel", outcome: "Outcome", placement: Placement, *, batch: int) -> dict[str, Any]:
+    """Seconds, tokens per second, share of the machine's matrix-product rate, time by section, peak memory.
+
+    Tokens are those of the rows, without padding. The share of the peak counts the time of steps, not of evaluation.
+    """
+    config, world = model.config, placement.world.size
+    steps = sum(outcome.time_split.get(name, 0.0) for name in ("data", "forward", "backward", "optimiser"))
+    tokens = outcome.tokens * world
+    flops = training_flops(
+        matrix_weights=_matrix_weights(model),
+        layers=config.num_hidden_layers,
+        width=config.hidden_size,
+        tokens=outcome.tokens,
+        mean_length=outcome.tokens * world / max(1, outcome.steps * batch),
+    )
+    return {
+        "precision": placement.precision,
+        "device": placement.device.type,
+        "processes": world,
+        "train_seconds": round(outcome.seconds, 2),
+        "tokens_per_second": round(tokens / max(outcome.seconds, 1e-9), 1),
+        "peak_fraction": round(flops / max(steps, 1e-9) / peak_flops(placement), 4) if not outcome.resumed_at else None,
+        "time_split": {name: round(seconds, 2) for name, seconds in sorted(outcome.time_split.items())},
+        "resumed_at": outcome.resumed_at,
+        "peak_memory_mib": round(_peak_memory(placement) / 2**20, 1),
+    }
+
+
+def _matrix_weights(model: "PreTrainedModel") -> int:
+    """Weights that every token meets in a matrix product: all matrices but the embedding tables."""
+    return sum(p.numel() for name, p in model.named_parameters() if p.dim() > 1 and "embeddings" not in name)
+
+
+def _peak_memory(placement: Placement) -> int:
+    """Bytes: of the GPU, or resident in this process."""
+    if placement.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(placement.device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,115 @@
+"""All trained weights in one tensor, and all their gradients in another.
+
+The optimiser, the gradient norm, the copy in low precision, an all-reduce and a checkpoint then each are one pass over
+memory instead of one call per weight. A model's own parameters become views, so its modules see no difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Group:
+    """Weights that share an optimiser setting.
+
+    Attributes:
+        parameters: in the order of their storage.
+        weight_decay: AdamW's.
+        rate: factor on the learning rate.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    weight_decay: float
+    rate: float = 1.0
+
+
+@dataclass(frozen=True)
+class Views:
+    """One weight, or neighbours in memory that act as one, such as query, key and value.
+
+    Attributes:
+        master: fp32 values.
+        compute: the same values in the precision of the matrix products.
+        grad: fp32 gradient.
+    """
+
+    master: Tensor
+    compute: Tensor
+    grad: Tensor
+
+
+class FlatParameters:
+    """The parameters of some groups, moved into flat storage; `release` gives them tensors of their own again.
+
+    Attributes:
+        values: (P,) fp32.
+        grads: (P,) fp32; every parameter's `.grad` is a view of it.
+        compute: (P,) in the precision of the matrix products; `values` itself for fp32.
+        fresh: whether `grads` counts as zero; set by `zero_grad`, and left to be cleared by `backward`'s caller.
+    """
+
+    def __init__(self, groups: Sequence[Group], *, compute: torch.dtype) -> None:
+        self.groups = groups
+        parameters = [p for group in groups for p in group.parameters]
+        self.values = torch.cat([p.detach().reshape(-1) for p in parameters])
+        self.grads = torch.zeros_like(self.values)
+        self.compute = self.values if compute == torch.float32 else self.values.to(compute)
+        self.fresh = True
+        self._spans: dict[int, tuple[int, int]] = {}
+        self._self_written: list[tuple[int, int]] = []
+        start = 0
+        for parameter in parameters:
+            end = start + parameter.numel()
+            self._spans[id(parameter)] = (start, end)
+            parameter.data = self.values[start:end].view(parameter.shape)
+            parameter.grad = self.grads[start:end].view(parameter.shape)
+            start = end
+
+    def slices(self) -> list[nn.Parameter]:
+        """One flat parameter per group, for an optimiser."""
+        flat, start = [], 0
+        for group in self.groups:
+            end = start + sum(p.numel() for p in group.parameters)
+            part = nn.Parameter(self.values[start:end])
+            part.grad = self.grads[start:end]
+            flat.append(part)
+            start = end
+        return flat
+
+    def views(self, parameters: Sequence[nn.Parameter], *, self_written: bool = True) -> Views:
+        """Adjacent parameters stacked along their first dimension.
+
+        Args:
+            parameters: adjacent ones.
+            self_written: the caller writes their gradient itself, overwriting where `fresh` and adding otherwise,
+                so `zero_grad` need not touch it.
+        """
+        start, end = self._spans[id(parameters[0])][0], self._spans[id(parameters[-1])][1]
+        shape = (sum(p.shape[0] for p in parameters), *parameters[0].shape[1:])
+        if self_written:
+            self._self_written.append((start, end))
+        return Views(*(flat[start:end].view(shape) for flat in (self.values, self.compute, self.grads)))
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        start = 0
+        for begin, end in sorted(self._self_written):
+            self.grads[start:begin].zero_()
+            start = end
+        self.grads[start:].zero_()
+        self.fresh = True
+
+    def refresh(self) -> None:
+        """Bring `compute` up to date after the values changed."""
+        if self.compute is not self.values:
+            self.compute.copy_(self.values)
+
+    def release(self) -> None:
+        """Give each parameter its own storage again, without a gradient."""
+        for group in self.groups:
+            for parameter in group.parameters:
+                parameter.grad = None
+                parameter.data = parameter.data.clone()

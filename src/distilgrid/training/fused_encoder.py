@@ -1,0 +1,136 @@
+"""The encoder stack of a model, replaced during training by layers whose backward pass is written out."""
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+from distilgrid.training.flat import FlatParameters
+from distilgrid.training.fused_layer import Dense, FusedLayer, Norm
+from distilgrid.training.randomness import DropoutMasks
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+log = logging.getLogger(__name__)
+GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
+
+
+@dataclass(frozen=True)
+class Names:
+    """Where a model type keeps the parts of its encoder: dotted names, below the base model or below a layer."""
+
+    stack: str
+    qkv: tuple[str, str, str]
+    out: str
+    norm1: str
+    up: str
+    down: str
+    norm2: str
+    activation: str = "hidden_act"
+    hidden_dropout: str = "hidden_dropout_prob"
+    attention_dropout: str = "attention_probs_dropout_prob"
+
+
+BERT = Names(
+    stack="encoder",
+    qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
+    out="attention.output.dense",
+    norm1="attention.output.LayerNorm",
+    up="intermediate.dense",
+    down="output.dense",
+    norm2="output.LayerNorm",
+)
+DISTILBERT = Names(
+    stack="transformer",
+    qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+    out="attention.out_lin",
+    norm1="sa_layer_norm",
+    up="ffn.lin1",
+    down="ffn.lin2",
+    norm2="output_layer_norm",
+    activation="activation",
+    hidden_dropout="dropout",
+    attention_dropout="attention_dropout",
+)
+LAYOUTS = {"bert": BERT, "roberta": BERT, "xlm-roberta": BERT, "camembert": BERT, "distilbert": DISTILBERT}
+
+
+class FusedEncoder(nn.Module):
+    """Stands in for a model's encoder; `cls_states` keeps the first token's state after each layer of the last call."""
+
+    def __init__(self, layers: list[FusedLayer], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layers, self.dtype = layers, dtype
+        self.cls_states: list[Tensor] = []
+
+    def forward(self, hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_: Any) -> Any:
+        """(B, L, H) through all layers; the mask is additive, (B, 1, 1, L), or None."""
+        assert hidden_states is not None
+        states = hidden_states.to(self.dtype)
+        bias = None if attention_mask is None else attention_mask.float()
+        self.cls_states = []
+        for layer in self.layers:
+            states = layer(states, bias, training=self.training)
+            self.cls_states.append(states[:, 0])
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
+
+
+def fusible(model: "PreTrainedModel") -> bool:
+    """Whether this model's encoder is one that `fuse` can replace: post-norm, GELU, on a CPU, all weights trained."""
+    config = model.config
+    names = LAYOUTS.get(config.model_type)
+    return (
+        names is not None
+        and getattr(config, names.activation) in GELU
+        and not getattr(config, "is_decoder", False)
+        and all(p.requires_grad and p.device.type == "cpu" for p in model.parameters())
+    )
+
+
+def fuse(model: "PreTrainedModel", flat: FlatParameters, masks: DropoutMasks) -> nn.Module:
+    """Replace the encoder; returns the original, for `unfuse`."""
+    names = LAYOUTS[model.config.model_type]
+    base = model.base_model
+    original = base.get_submodule(names.stack)
+    stack = original.get_submodule("layer")
+    assert isinstance(stack, nn.ModuleList)
+    layers = [_fused_layer(layer, names, model.config, flat, masks) for layer in stack]
+    setattr(base, names.stack, FusedEncoder(layers, flat.compute.dtype).train(model.training))
+    return original
+
+
+def unfuse(model: "PreTrainedModel", original: nn.Module) -> None:
+    """Undo `fuse`."""
+    setattr(model.base_model, LAYOUTS[model.config.model_type].stack, original)
+
+
+def _fused_layer(
+    layer: nn.Module, names: Names, config: "PretrainedConfig", flat: FlatParameters, masks: DropoutMasks
+) -> FusedLayer:
+    def dense(*parts: str) -> Dense:
+        weights = [layer.get_parameter(f"{part}.weight") for part in parts]
+        return Dense(flat.views(weights), flat.views([layer.get_parameter(f"{part}.bias") for part in parts]))
+
+    def norm(name: str) -> Norm:
+        module = layer.get_submodule(name)
+        assert isinstance(module, nn.LayerNorm)
+        return Norm(flat.views([module.weight]), flat.views([module.bias]), module.eps)
+
+    return FusedLayer(
+        qkv=dense(*names.qkv),
+        out=dense(names.out),
+        up=dense(names.up),
+        down=dense(names.down),
+        norm1=norm(names.norm1),
+        norm2=norm(names.norm2),
+        heads=config.num_attention_heads,
+        gelu=GELU[getattr(config, names.activation)],
+        hidden_dropout=getattr(config, names.hidden_dropout),
+        attention_dropout=getattr(config, names.attention_dropout),
+        flat=flat,
+        masks=masks,
+    )

@@ -1,0 +1,78 @@
+"""Data-parallel training: the processes of one job, started by the first of them.
+
+The others run the same command with a rank in their environment; they train on their share of each batch, sum gradients
+with the first one, and write nothing.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from distilgrid.artefacts import RANK
+from distilgrid.errors import UserError
+from distilgrid.job import mark_workflow
+from distilgrid.training.placement import World
+
+SIZE, MEETING = "DISTILGRID_WORLD", "DISTILGRID_MEETING"
+TIMEOUT = timedelta(minutes=30)  # of waiting for the slowest process, whose evaluation may take a while
+LEAVE_SECONDS = 60
+
+
+@contextlib.contextmanager
+def joined_world(processes: int, *, cuda: bool) -> Iterator[World]:
+    """This job's processes, connected: starts the others if this is the first.
+
+    Raises:
+        UserError: when another process of the job failed.
+    """
+    if RANK in os.environ:
+        with _connected(int(os.environ[RANK]), int(os.environ[SIZE]), Path(os.environ[MEETING]), cuda) as world:
+            yield world
+    elif processes == 1:
+        yield World()
+    else:
+        with tempfile.TemporaryDirectory(prefix="distilgrid-") as folder:
+            meeting = Path(folder) / "meeting"
+            others = [_start(rank, processes, meeting) for rank in range(1, processes)]
+            try:
+                with _connected(0, processes, meeting, cuda) as world:
+                    yield world
+                _wait(others)
+            finally:
+                for other in others:
+                    other.kill()
+                    other.wait()
+
+
+@contextlib.contextmanager
+def _connected(rank: int, size: int, meeting: Path, cuda: bool) -> Iterator[World]:
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all processes of a job are on one machine
+    if cuda:
+        torch.cuda.set_device(rank % torch.cuda.device_count())
+    dist.init_process_group(
+        "nccl" if cuda else "gloo", init_method=f"file://{meeting}", rank=rank, world_size=size, timeout=TIMEOUT
+    )
+    try:
+        yield World(rank, size)
+    finally:
+        dist.destroy_process_group()
+
+
+def _start(rank: int, size: int, meeting: Path) -> "subprocess.Popen[bytes]":
+    mark_workflow()  # the others end with this process, however it dies
+    places = {RANK: str(rank), SIZE: str(size), MEETING: str(meeting)}
+    return subprocess.Popen([sys.executable, "-m", "distilgrid", *sys.argv[1:]], env={**os.environ, **places})
+
+
+def _wait(others: "list[subprocess.Popen[bytes]]") -> None:
+    codes = [other.wait(timeout=LEAVE_SECONDS) for other in others]
+    if any(codes):
+        raise UserError(f"a process of this data-parallel job failed (exit codes {codes}); see the lines above")

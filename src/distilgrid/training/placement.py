@@ -1,0 +1,65 @@
+"""Where and how a training run computes: device, precision, and the processes that share each batch."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from distilgrid.machine import accelerates_bf16
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train one model together; rank 0 of 1 when there is only one."""
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, batch: Sequence[int]) -> Sequence[int]:
+        """This process's rows of a batch."""
+        return batch[self.rank :: self.size]
+
+    def sum(self, tensor: Tensor) -> None:
+        """Add up a tensor over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+
+    def sum_values(self, values: dict[str, float]) -> dict[str, float]:
+        """Add up named numbers over all processes; a process without rows has none."""
+        if self.size == 1:
+            return values
+        gathered: list[dict[str, float]] = [{} for _ in range(self.size)]
+        dist.all_gather_object(gathered, values)
+        names = [name for part in gathered for name in part]
+        return {name: sum(part.get(name, 0.0) for part in gathered) for name in dict.fromkeys(names)}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Device, precision of the forward and backward pass, and the processes."""
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    precision: Precision = "fp32"
+    world: World = field(default_factory=World)
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The context of the forward pass: weights, losses and softmax stay in fp32."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+def choose_precision(setting: str, device: torch.device) -> Precision:
+    """The precision behind a setting; `auto` takes bf16 where the device multiplies it in hardware."""
+    if setting == "tf32":
+        return "tf32" if device.type == "cuda" else "fp32"
+    if setting == "auto":
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else accelerates_bf16()
+        return "bf16" if fast else "fp32"
+    return "bf16" if setting == "bf16" else "fp32"

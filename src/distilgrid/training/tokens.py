@@ -1,0 +1,86 @@
+"""Tokenised splits kept beside prepared data: tokenised once, then mapped into the memory of every job."""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from distilgrid.artefacts import read_json, write_json
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import file_sha256, recipe_key
+from distilgrid.machine import package_versions
+from distilgrid.tasks.dataset import Dataset, texts
+from distilgrid.training.batching import Encodings, encode
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+FORMAT = 1
+PARTS = ("tokens", "segments", "offsets")
+log = logging.getLogger(__name__)
+
+
+def tokenised(dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
+    """A whole split through a tokeniser, from its cache if that is whole, else made and kept.
+
+    The cache is keyed by the data's recipe, the tokeniser's content and the length; its files are checked against their
+    hashes. Where the folder cannot be written, nothing is kept.
+    """
+    identity = {
+        "format": FORMAT,
+        "data": dataset.key,
+        "split": split,
+        "tokenizer": tokenizer.backend_tokenizer.to_str(),
+        "max_length": max_length,
+        "tokenizers": package_versions()["tokenizers"],
+    }
+    folder = dataset.folder / ".tokens" / f"{split}-{recipe_key(identity)}"
+    pad = int(tokenizer.pad_token_id or 0)
+    found = _load(folder, pad)
+    if found is None:
+        found = encode(tokenizer, *texts(dataset.split(split)), max_length=max_length)
+        with contextlib.suppress(OSError):
+            _keep(folder, found)
+    return found
+
+
+def subset(encodings: Encodings, rows: Sequence[int]) -> Encodings:
+    """Some rows, in the given order."""
+    index = np.asarray(rows)
+    starts, lengths = encodings.offsets[index], encodings.lengths[index]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+    segments = None if encodings.segments is None else encodings.segments[places]
+    return Encodings(encodings.tokens[places], segments, offsets, encodings.pad_id)
+
+
+def _load(folder: Path, pad: int) -> Encodings | None:
+    try:
+        hashes = read_json(folder / "manifest.json")
+        if any(file_sha256(folder / name) != digest for name, digest in hashes.items()):
+            log.warning("%s: damaged; tokenising again", folder)
+            return None
+    except (UserError, OSError):
+        return None
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in PARTS if f"{name}.npy" in hashes}
+    return Encodings(arrays["tokens"], arrays.get("segments"), np.asarray(arrays["offsets"]), pad)
+
+
+def _keep(folder: Path, encodings: Encodings) -> None:
+    scratch = folder.with_name(f".{folder.name}-{os.getpid()}")
+    scratch.mkdir(parents=True)
+    try:
+        for name in PARTS:
+            values = getattr(encodings, name)
+            if values is not None:
+                np.save(scratch / f"{name}.npy", values)
+        write_json(scratch / "manifest.json", {p.name: file_sha256(p) for p in sorted(scratch.glob("*.npy"))})
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
