@@ -1,6 +1,13 @@
-"""`python -m distilgrid` is the `distilgrid` command."""
+"""`python -m distilgrid` is the `distilgrid` command, and how a workflow starts its jobs: warm where it can."""
 
-from distilgrid.cli import main
+import sys
+
+from distilgrid.warm.client import run_warm
 
 if __name__ == "__main__":
+    code = run_warm(sys.argv[1:])
+    if code is not None:
+        sys.exit(code)
+    from distilgrid.cli import main
+
     main()

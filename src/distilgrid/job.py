@@ -43,12 +43,15 @@ def start_job(*, threads: int, log_level: str) -> None:
 def start_torch_job(*, threads: int, log_level: str) -> None:
     """As `start_job`, for a stage that needs torch and transformers."""
     start_job(threads=threads, log_level=log_level)
+    loaded = "numpy" in sys.modules  # by the process that this one was forked from, with one thread
     # Batches have many lengths, and the kernels that oneDNN keeps for each shape add up to hundreds of megabytes.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     import torch
     from transformers.utils import logging as hf_logging
 
     torch.set_num_threads(threads)
+    if loaded:
+        _resize_pools(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - else a pass over every new tensor, for nothing
     _keep_freed_memory()
@@ -60,6 +63,17 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
 def mark_workflow() -> None:
     """Called by the workflow: jobs started from here end soon after this process does, however it dies."""
     os.environ[PARENT] = f"{os.getpid()}:{_start_time(os.getpid())}"
+
+
+def has_workflow() -> bool:
+    """Whether a workflow started this process."""
+    return bool(os.environ.get(PARENT))
+
+
+def workflow_is_gone() -> bool:
+    """Whether the workflow that started this process has ended; False for a process that none started."""
+    pid, _, started = os.environ.get(PARENT, "").partition(":")
+    return bool(pid) and _start_time(int(pid)) != started
 
 
 @contextlib.contextmanager
@@ -77,6 +91,14 @@ def _terminate(number: int, _frame: object) -> None:
         _stop["asked"] = True
         return
     raise SystemExit(128 + number)  # runs the `finally` blocks: scratch folders go
+
+
+def _resize_pools(threads: int) -> None:
+    """Give libraries as many threads as the environment gives those that are loaded later."""
+    if threads > 1:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(threads)
 
 
 def _keep_freed_memory() -> None:

@@ -122,6 +122,9 @@ class Resources(Settings):
     """Time between two saves of a training job's state; a killed job goes on from the last one, to the same bits."""
     log_level: Literal["debug", "info", "warning"] = "info"
     """How much the logs of jobs say."""
+    warm_start: bool = True
+    """Whether jobs fork from a process that has loaded torch, which saves each of them seconds; results are the same.
+    Jobs on other machines start cold."""
 
 
 class Params(Settings):

@@ -15,15 +15,25 @@ from distilgrid.fingerprint import recipe_key
 from distilgrid.grid import Plan, expand
 from distilgrid.job import mark_workflow
 from distilgrid.params import Params, parse_params
+from distilgrid.warm.offer import offer, withdraw
 
 _held: list[IO[str]] = []  # keeps the lock for the life of the workflow's process
 
 
-def open_workflow(config: Mapping[str, Any], *, results: str, origin: Sequence[str | Path]) -> tuple[Plan, str]:
+def open_workflow(
+    config: Mapping[str, Any], *, results: str, origin: Sequence[str | Path], main: bool = False
+) -> tuple[Plan, str]:
     """The plan of a Snakemake configuration, and the path of a frozen copy of its parameters for the jobs.
 
     Jobs read the copy, so editing `params.yaml` during a run cannot mix old and new values. Bad input ends the process
     with one line and exit code 2.
+
+    Args:
+        config: the merged parameters.
+        results: the results folder.
+        origin: the files that the parameters came from, for messages.
+        main: whether this is the process that the user started, rather than one that Snakemake started for a single
+            job, perhaps on another machine: only the former has jobs that are worth a warm start.
     """
     names = " + ".join(os.path.relpath(name) for name in origin) or "configuration"
     try:
@@ -35,6 +45,10 @@ def open_workflow(config: Mapping[str, Any], *, results: str, origin: Sequence[s
         sys.stderr.flush()
         os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
     mark_workflow()
+    if main and params.resources.warm_start:
+        offer(log=Path(results) / "logs" / "warm.log")
+    else:
+        withdraw()
     release_stale_locks(Path(".snakemake"))
     return plan, str(frozen)
 

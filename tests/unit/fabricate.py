@@ -178,6 +178,9 @@ def _metrics(dataset: Dataset, validation: dict[str, dict[str, float]], layers: 
         "hidden_size": 384,
         "train_seconds": 7.5 * layers,
         "tokens_per_second": 9000.0 / layers,
+        "peak_fraction": 0.5,
+        "peak_memory_mib": 900.0,
+        "time_split": {"forward": 2.0 * layers, "backward": 5.0 * layers, "optimiser": 0.5 * layers},
     }
 
 

@@ -3,7 +3,7 @@ from distilgrid import grid
 from distilgrid.workflow import open_workflow
 
 RESULTS = "results"
-PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles)
+PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
 
 
 wildcard_constraints:

@@ -33,7 +33,7 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         **_difference(findings, line),
         **{name: line.facts[name] for name in ("init", "layers", "hidden_size", "parameters", "size_bytes")},
         **{name: line.facts[name] for name in ("precision", "train_rows")},
-        "train_seconds": sum(model.metrics["train_seconds"] for model in line.models) / len(line.models),
+        **{name: _mean(line, name) for name in ("train_seconds", "tokens_per_second", "peak_memory_mib")},
         **_measured(findings, line),
     }
     for name, values in line.facts["validation"].items():
@@ -41,6 +41,10 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
             row[f"{name}/{other}"] = sum(line.values(name, other)) / len(line.models)
             row[f"{name}/{other}_std"] = spread(line.values(name, other))
     return row
+
+
+def _mean(line: Line, name: str) -> float:
+    return float(sum(model.metrics[name] for model in line.models) / len(line.models))
 
 
 def _difference(findings: Findings, line: Line) -> dict[str, Any]:

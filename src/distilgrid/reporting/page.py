@@ -71,11 +71,29 @@ def _cells(findings: Findings) -> Table:
         for model in line.models:
             texts = [line.labels["task"], line.name, line.labels["method"], str(model.seed)]
             texts += [wording.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
-            texts += [model.metrics["precision"], model.artefact.key, model.artefact.folder]
+            texts += [
+                *_efficiency(model.metrics),
+                model.metrics["precision"],
+                model.artefact.key,
+                model.artefact.folder,
+            ]
             rows.append([Cell(text) for text in texts])
-    numbers = ("seed", "score", "training, s")
-    titles = ("task", "student", "method", *numbers, "precision", "recipe", "folder")
+    numbers = ("seed", "score", "training, s", "tokens/s", "of peak", "memory, MiB")
+    titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows)
+
+
+def _efficiency(metrics: Mapping[str, Any]) -> list[str]:
+    """Tokens per second, share of the machine's matrix-product rate, peak memory, where the time went."""
+    fraction, split = metrics["peak_fraction"], metrics["time_split"]
+    whole = sum(split.values()) or 1.0
+    parts = sorted(split.items(), key=lambda part: -part[1])
+    return [
+        f"{metrics['tokens_per_second']:,.0f}",
+        wording.DASH if fraction is None else f"{fraction:.0%}",
+        f"{metrics['peak_memory_mib']:,.0f}",
+        ", ".join(f"{name} {seconds / whole:.0%}" for name, seconds in parts if seconds >= whole / 100),
+    ]
 
 
 def _settings(findings: Findings) -> str:

@@ -97,7 +97,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Scores, size and cost: the same names for every method, and `score` whatever the task's main metric is."""
-    values = {name: metrics[name] for name in ("score", "parameters", "train_seconds")}
+    values = {
+        name: metrics[name] for name in ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib")
+    }
     values["size_mb"] = round(metrics["size_bytes"] / 1e6, 2)
     for split, scores in metrics["validation"].items():
         values |= {f"{split}/{name}": value for name, value in scores.items()}
