@@ -1,6 +1,7 @@
 """The training loop: determinism, checkpoint selection, early stopping, batching, precision."""
 
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from distilgrid.training import loop
 from distilgrid.training.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.training.evaluation import predict
 from distilgrid.training.loop import Outcome, Trainer
+from distilgrid.training.optimiser import parameter_groups
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
@@ -203,3 +205,65 @@ def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
         losses.append(outcome.history.series("train", "loss"))
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
     assert losses[0] != losses[1]
+
+
+def test_a_token_budget_bounds_batches_and_keeps_every_row() -> None:
+    lengths = np.random.default_rng(0).integers(3, 60, size=500)
+    generator = torch.Generator().manual_seed(0)
+    batches = epoch_batches(lengths, batch_size=64, generator=generator, tokens=256)
+    assert sorted(row for batch in batches for row in batch) == list(range(500))
+    assert all(len(b) * lengths[b].max() <= 256 for b in batches)
+    assert np.mean([len(b) * lengths[b].max() for b in batches]) > 180, "batches are not needlessly small"
+    assert max(map(len, batches)) <= 64
+
+
+def test_random_batches_mix_lengths() -> None:
+    lengths = np.arange(1000) % 50 + 3
+    generator = torch.Generator().manual_seed(0)
+    batches = epoch_batches(lengths, batch_size=20, generator=generator, bucketed=False)
+    assert sorted(row for batch in batches for row in batch) == list(range(1000))
+    assert np.mean([np.ptp(lengths[b]) for b in batches]) > 35
+
+
+def test_layer_decay_slows_layers_far_from_the_head(model: torch.nn.Module) -> None:
+    groups = parameter_groups(model, Training(layer_decay=0.5, weight_decay=0.1), layers=4)
+    rates = {id(p): group.rate for group in groups for p in group.parameters}
+    named = dict(model.named_parameters())
+    assert len(rates) == len(named)
+    assert rates[id(named["classifier.weight"])] == rates[id(named["bert.pooler.dense.bias"])] == 1
+    assert rates[id(named["bert.encoder.layer.3.output.dense.weight"])] == 0.5
+    assert rates[id(named["bert.encoder.layer.0.output.dense.bias"])] == 0.5**4
+    assert rates[id(named["bert.embeddings.word_embeddings.weight"])] == 0.5**5
+    decays = {group.weight_decay for group in groups for p in group.parameters if p.dim() == 1}
+    assert decays == {0.0}
+
+
+def test_layer_decay_reaches_the_update(model: torch.nn.Module) -> None:
+    start = weights(model)
+    run(model, settings=Training(epochs=1, batch_size=8, learning_rate=1e-3, layer_decay=0.01, weight_decay=0))
+    moved = {name: float((value - start[name]).abs().max()) for name, value in weights(model).items()}
+    assert moved["bert.encoder.layer.0.output.dense.weight"] < 1e-4 * moved["classifier.weight"]
+
+
+def test_the_time_of_a_run_is_split_up(model: torch.nn.Module) -> None:
+    outcome = run(model, settings=SHORT)
+    assert set(outcome.time_split) == {"data", "forward", "backward", "optimiser", "evaluation"}
+    assert 0.5 * outcome.seconds < sum(outcome.time_split.values()) <= outcome.seconds
+    assert outcome.tokens == 2 * make_rows().encodings.lengths.sum()
+
+
+def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path) -> None:
+    trainer = Trainer(
+        model,  # type: ignore[arg-type]
+        build_objective(Finetune(), regression=False),
+        rows=make_rows(96),
+        dev=make_rows(16, seed=1),
+        metrics=["accuracy"],
+        settings=Training(epochs=1, batch_size=8),
+        placement=Placement(),
+        seed=0,
+        teacher=None,
+    )
+    trainer.run(trace=tmp_path / "traces/trace.json")
+    events = json.loads((tmp_path / "traces/trace.json").read_text())["traceEvents"]
+    assert any(event.get("name") == "aten::addmm" for event in events)
