@@ -141,6 +141,16 @@ def test_a_job_fixes_its_threads_before_anything_heavy_loads(spawn: Spawn, threa
     assert output.split() == [str(threads)] * 4 + [parallel, "False"], errors
 
 
+def test_libraries_that_are_loaded_already_get_their_threads(spawn: Spawn) -> None:
+    program = (
+        "import numpy, sys, threadpoolctl; from distilgrid.job import _resize_pools\n"
+        "for count in (1, 2): _resize_pools(count); print(*{p['num_threads'] for p in threadpoolctl.threadpool_info()})"
+    )
+    single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+    output, errors = spawn(program, **single).communicate(timeout=20)
+    assert output.split() == ["1", "2"], errors
+
+
 # Locks of a killed Snakemake ------------------------------------------------------------------------------------------
 
 # A workflow with a job that outlives it.
