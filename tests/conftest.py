@@ -4,10 +4,12 @@ import copy
 import os
 import random
 import re
+import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,25 @@ def tiny_params_file(tmp_path: Path, tiny_values: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes small file systems of its own, where the tests may mount."""
+    folders: list[Path] = []
+
+    def mount(options: str) -> Path:
+        folder = tmp_path / f"disk-{len(folders)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("needs the right to mount")
+        folders.append(folder)
+        return folder
+
+    yield mount
+    for folder in folders:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ("Snakefile", "workflow", "profiles", "environment.yml", "dvc.yaml", ".dvcignore")
 DECLARED = ("requirements/lock.txt", "src/distilgrid/recipes.py", "src/distilgrid/distillation/registry.py")
@@ -172,3 +193,56 @@ def new_project(tiny_defaults: dict[str, Any]) -> Callable[[Path], Project]:
 def project(tmp_path: Path, new_project: Callable[[Path], Project]) -> Project:
     """A fresh project with the tiny parameters."""
     return new_project(tmp_path / "project")
+
+
+class Jobs:
+    """Runs `python -m distilgrid` as a workflow does: forked from a process that has loaded torch, which saves seconds.
+
+    All jobs share one current folder, or they would start cold.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from distilgrid import job
+        from distilgrid.warm import protocol
+
+        self.folder = folder
+        self.place = Path(tempfile.gettempdir()) / f"distilgrid-{secrets.token_hex(8)}"
+        self.workflow = subprocess.Popen(["sleep", "3600"])
+        self.cold = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILGRID_", "OMP_"))}
+        self.warm = self.cold | {
+            job.PARENT: f"{self.workflow.pid}:{job._start_time(self.workflow.pid)}",
+            protocol.FOLDER: str(self.place),
+            protocol.LOG: str(folder / "warm.log"),
+        }
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *words: object, log: Path, warm: bool = True) -> "subprocess.Popen[bytes]":
+        """Start a job whose output goes to the end of a file."""
+        command = [sys.executable, "-m", "distilgrid", *map(str, words)]
+        with log.open("ab") as output:
+            env = self.warm if warm else self.cold
+            job = subprocess.Popen(command, cwd=self.folder, env=env, stdout=output, stderr=output)
+        self.started.append(job)
+        return job
+
+    def run(self, *words: object, log: Path) -> None:
+        """Run a job that must succeed."""
+        code = self.start(*words, log=log).wait(timeout=300)
+        assert code == 0, log.read_text()
+
+    def close(self) -> None:
+        """End what is left."""
+        self.workflow.kill()
+        self.workflow.wait()
+        for job in self.started:
+            job.kill()
+            job.wait()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    """Jobs that start within a second."""
+    started = Jobs(tmp_path_factory.mktemp("jobs"))
+    yield started
+    started.close()

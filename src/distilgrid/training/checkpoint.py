@@ -4,6 +4,8 @@ One safetensors file, named after its step and its own SHA-256: a file that was 
 name, and a save that fails leaves the previous state alone. Random numbers need no state: each step derives its own.
 """
 
+import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -14,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from distilgrid.artefacts import STATE
-from distilgrid.fingerprint import file_sha256
 from distilgrid.machine import package_versions
 
 FORMAT = 1
@@ -72,11 +74,11 @@ class Checkpoints:
         assert self.folder is not None
         try:
             self._write(self.folder, saved)
-        except (OSError, RuntimeError) as error:  # safetensors reports a full disk as an error of its own
+        except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own
             log.warning("step %d: the training state could not be saved (%s); training goes on", saved.step, error)
         self.last = time.monotonic()
         if self.stop():
-            log.warning("asked to stop: the state of step %d is saved; start again to go on", saved.step)
+            log.warning("asked to stop: ends after step %d; start again to go on from the saved state", saved.step)
             raise Interrupted
 
     def load(self) -> Saved | None:
@@ -86,9 +88,9 @@ class Checkpoints:
             if found is not None:
                 log.info("going on after step %d", found.step)
                 return found
-            aside = path.with_suffix(".unusable")
             log.warning("%s: damaged, or of another recipe or version: set aside, training starts over", path)
-            path.replace(aside)
+            with contextlib.suppress(OSError):  # another process of this job may have been first
+                path.replace(path.with_suffix(".unusable"))
         return None
 
     def _states(self) -> list[Path]:
@@ -104,28 +106,33 @@ class Checkpoints:
             save_file(saved.tensors, scratch, metadata={"state": json.dumps(header)})
             with open(scratch, "rb") as stream:
                 os.fsync(stream.fileno())
-            previous = self._states()
-            scratch.replace(folder / f"step-{saved.step:09d}-{file_sha256(scratch)[:DIGITS]}.safetensors")
+            path = folder / f"step-{saved.step:09d}-{_digest(scratch)}.safetensors"
+            scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
-        for path in previous:
-            path.unlink()
+        for other in self._states():
+            if other != path:
+                other.unlink()
 
     def _read(self, path: Path) -> Saved | None:
-        from safetensors import SafetensorError, safe_open
-
-        named = re.fullmatch(rf"step-(\d+)-([0-9a-f]{{{DIGITS}}})", path.stem)
-        if named is None or not file_sha256(path).startswith(named[2]):
-            return None
+        named = re.fullmatch(rf"step-\d+-([0-9a-f]{{{DIGITS}}})", path.stem)
         try:
+            if named is None or _digest(path) != named[1]:
+                return None
             with safe_open(path, framework="pt") as stream:
                 header = json.loads(stream.metadata()["state"])
                 tensors = {name: stream.get_tensor(name).clone() for name in header["tensors"]}
-        except (SafetensorError, KeyError, TypeError, ValueError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
             return None
         if {name: header.get(name) for name in self.owner} != self.owner:
             return None
         return Saved(step=header["step"], tensors=tensors, values=header["values"])
+
+
+def _digest(path: Path) -> str:
+    """Of the bytes there are now: states follow each other too fast for a digest remembered by size and time stamp."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
 
 
 NOWHERE = Checkpoints(None, key="", seconds=float("inf"), stop=lambda: False)

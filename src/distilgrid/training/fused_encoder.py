@@ -11,6 +11,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from distilgrid.training.flat import FlatParameters
 from distilgrid.training.fused_layer import Dense, FusedLayer, Norm
 from distilgrid.training.randomness import DropoutMasks
+from distilgrid.training.workspace import Workspaces
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -62,9 +63,9 @@ LAYOUTS = {"bert": BERT, "roberta": BERT, "xlm-roberta": BERT, "camembert": BERT
 class FusedEncoder(nn.Module):
     """Stands in for a model's encoder; `cls_states` keeps the first token's state after each layer of the last call."""
 
-    def __init__(self, layers: list[FusedLayer], dtype: torch.dtype) -> None:
+    def __init__(self, layers: list[FusedLayer], spaces: Workspaces, dtype: torch.dtype) -> None:
         super().__init__()
-        self.layers, self.dtype = layers, dtype
+        self.layers, self.spaces, self.dtype = layers, spaces, dtype
         self.cls_states: list[Tensor] = []
 
     def forward(self, hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_: Any) -> Any:
@@ -73,6 +74,7 @@ class FusedEncoder(nn.Module):
         states = hidden_states.to(self.dtype)
         bias = None if attention_mask is None else attention_mask.float()
         self.cls_states = []
+        self.spaces.lasting.reset()  # the previous batch's backward pass is over
         for layer in self.layers:
             states = layer(states, bias, training=self.training)
             self.cls_states.append(states[:, 0])
@@ -98,8 +100,9 @@ def fuse(model: "PreTrainedModel", flat: FlatParameters, masks: DropoutMasks) ->
     original = base.get_submodule(names.stack)
     stack = original.get_submodule("layer")
     assert isinstance(stack, nn.ModuleList)
-    layers = [_fused_layer(layer, names, model.config, flat, masks) for layer in stack]
-    setattr(base, names.stack, FusedEncoder(layers, flat.compute.dtype).train(model.training))
+    spaces = Workspaces()
+    layers = [_fused_layer(layer, names, model.config, flat, masks, spaces) for layer in stack]
+    setattr(base, names.stack, FusedEncoder(layers, spaces, flat.compute.dtype).train(model.training))
     return original
 
 
@@ -109,7 +112,12 @@ def unfuse(model: "PreTrainedModel", original: nn.Module) -> None:
 
 
 def _fused_layer(
-    layer: nn.Module, names: Names, config: "PretrainedConfig", flat: FlatParameters, masks: DropoutMasks
+    layer: nn.Module,
+    names: Names,
+    config: "PretrainedConfig",
+    flat: FlatParameters,
+    masks: DropoutMasks,
+    spaces: Workspaces,
 ) -> FusedLayer:
     def dense(*parts: str) -> Dense:
         weights = [layer.get_parameter(f"{part}.weight") for part in parts]
@@ -133,4 +141,5 @@ def _fused_layer(
         attention_dropout=getattr(config, names.attention_dropout),
         flat=flat,
         masks=masks,
+        spaces=spaces,
     )

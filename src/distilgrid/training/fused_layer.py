@@ -13,6 +13,7 @@ from torch import Tensor
 
 from distilgrid.training.flat import FlatParameters, Views
 from distilgrid.training.randomness import DropoutMasks
+from distilgrid.training.workspace import Workspace, Workspaces
 
 aten = torch.ops.aten
 
@@ -24,9 +25,10 @@ class Dense:
     weight: Views
     bias: Views
 
-    def __call__(self, states: Tensor) -> Tensor:
+    def __call__(self, states: Tensor, space: Workspace) -> Tensor:
         """(N, I) to (N, O)."""
-        return torch.addmm(self.bias.compute, states, self.weight.compute.t())
+        out = space.take(len(states), len(self.bias.compute), dtype=states.dtype)
+        return torch.addmm(self.bias.compute, states, self.weight.compute.t(), out=out)
 
 
 @dataclass(frozen=True)
@@ -70,70 +72,90 @@ class FusedLayer:
     attention_dropout: float
     flat: FlatParameters
     masks: DropoutMasks
+    spaces: Workspaces
 
     def __call__(self, states: Tensor, bias: Tensor | None, *, training: bool) -> Tensor:
         """(B, L, H) to (B, L, H); the bias (B, 1, 1, L), in fp32, is added to attention scores; None adds nothing."""
-        result: Tensor = _Function.apply(states, bias, self, training)
+        result: Tensor = _Function.apply(states, bias, self, training, torch.is_grad_enabled())
         return result
 
 
 class _Function(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states: Tensor, bias: Tensor | None, layer: FusedLayer, training: bool) -> Tensor:
+    def forward(
+        ctx: Any, states: Tensor, bias: Tensor | None, layer: FusedLayer, training: bool, recording: bool
+    ) -> Tensor:
         B, L, H = states.shape
         x = states.reshape(B * L, H)
-        q, k, v = _split_heads(layer.qkv(x), B, layer.heads)  # each (B * heads, L, d)
-        probs = _attention(q, k, bias)
-        kept = _keep(layer, probs, layer.attention_dropout, training, dtype=x.dtype)
-        used = probs if kept is None else probs * kept
-        context = _merge_heads(torch.bmm(used, v), B)
+        passing, lasting = layer.spaces.passing, layer.spaces.keep(recording=recording)
+        passing.reset()
+        q, k, v = _split_heads(layer.qkv(x, passing), B, layer.heads, lasting)  # each (B * heads, L, d)
+        probs = _attention(layer, q, k, bias, lasting)
+        kept = _keep(layer, probs, layer.attention_dropout, training, lasting)
+        used = probs if kept is None else _product(probs, kept, passing)
+        context = _merge_heads(_products(used, v, passing), B, lasting)
         if kept is not None:
             context *= layer.masks.scale(layer.attention_dropout)
-        after1, kept1, sum1, normed1 = _residual(layer, layer.norm1, x, layer.out(context), training)
-        wide = layer.up(after1)
-        active = aten.gelu(wide, approximate=layer.gelu)
-        after2, kept2, sum2, normed2 = _residual(layer, layer.norm2, after1, layer.down(active), training)
+        after1, kept1, sum1, normed1 = _residual(layer, layer.norm1, x, layer.out(context, passing), training, lasting)
+        wide = layer.up(after1, lasting)
+        active = aten.gelu.out(wide, approximate=layer.gelu, out=lasting.take(*wide.shape, dtype=wide.dtype))
+        after2, kept2, sum2, normed2 = _residual(
+            layer, layer.norm2, after1, layer.down(active, passing), training, lasting
+        )
         ctx.save_for_backward(x, q, k, v, probs, context, sum1, *normed1, after1, wide, active, sum2, *normed2)
         ctx.masks, ctx.layer, ctx.batch = (kept, kept1, kept2), layer, B
         return after2.view(B, L, H)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         layer: FusedLayer = ctx.layer
         x, q, k, v, probs, context, sum1, mean1, rstd1, after1, wide, active, sum2, mean2, rstd2 = ctx.saved_tensors
         kept, kept1, kept2 = ctx.masks
+        passing = layer.spaces.passing
+        passing.reset()
         d_after2 = grads[0].reshape(x.shape)
         d_sum2 = _norm_backward(layer, layer.norm2, d_after2, sum2, mean2, rstd2)
         d_active = _dense_backward(layer, layer.down, _dropped(layer, d_sum2, kept2), active)
-        d_wide = aten.gelu_backward(d_active, wide, approximate=layer.gelu)
+        d_wide = passing.take(*wide.shape, dtype=wide.dtype)
+        aten.gelu_backward.grad_input(d_active, wide, approximate=layer.gelu, grad_input=d_wide)
         d_after1 = _dense_backward(layer, layer.up, d_wide, after1, plus=d_sum2)
         d_sum1 = _norm_backward(layer, layer.norm1, d_after1, sum1, mean1, rstd1)
         d_context = _dense_backward(layer, layer.out, _dropped(layer, d_sum1, kept1), context)
         d_qkv = _attention_backward(layer, d_context, q, k, v, probs, kept, ctx.batch)
-        d_x = _dense_backward(layer, layer.qkv, d_qkv, x, plus=d_sum1)
-        return d_x.view(grads[0].shape), None, None, None
+        d_x = torch.empty_like(x)  # outlives this layer's memory
+        _dense_backward(layer, layer.qkv, d_qkv, x, plus=d_sum1, out=d_x)
+        return d_x.view(grads[0].shape), None, None, None, None
 
 
-def _split_heads(qkv: Tensor, batch: int, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+def _split_heads(qkv: Tensor, batch: int, heads: int, space: Workspace) -> tuple[Tensor, Tensor, Tensor]:
     """(B * L, 3 * H) to query, key and value of (B * heads, L, d) each."""
     width = qkv.shape[1] // (3 * heads)
-    parts = qkv.view(batch, -1, 3, heads, width).permute(2, 0, 3, 1, 4).contiguous()
-    q, k, v = parts.view(3, batch * heads, -1, width).unbind(0)
+    length = len(qkv) // batch
+    parts = space.take(3, batch, heads, length, width, dtype=qkv.dtype)
+    parts.copy_(qkv.view(batch, length, 3, heads, width).permute(2, 0, 3, 1, 4))
+    q, k, v = parts.view(3, batch * heads, length, width).unbind(0)
     return q, k, v
 
 
-def _merge_heads(states: Tensor, batch: int) -> Tensor:
+def _merge_heads(states: Tensor, batch: int, space: Workspace) -> Tensor:
     """(B * heads, L, d) to (B * L, H)."""
     rows, length, width = states.shape
-    return states.view(batch, -1, length, width).transpose(1, 2).reshape(batch * length, rows // batch * width)
+    heads = rows // batch
+    merged = space.take(batch, length, heads, width, dtype=states.dtype)
+    merged.copy_(states.view(batch, heads, length, width).transpose(1, 2))
+    return merged.view(batch * length, heads * width)
 
 
-def _attention(q: Tensor, k: Tensor, bias: Tensor | None) -> Tensor:
+def _attention(layer: FusedLayer, q: Tensor, k: Tensor, bias: Tensor | None, space: Workspace) -> Tensor:
     """softmax(q k^T / sqrt(d) + bias), computed in fp32: (B * heads, L, L)."""
-    scores = torch.bmm(q, k.transpose(1, 2)).float().mul_(q.shape[-1] ** -0.5)
+    passing = layer.spaces.passing
+    rough = _products(q, k.transpose(1, 2), passing)
+    scores, exact = (passing.take(*rough.shape, dtype=torch.float32) for _ in range(2))
+    scores.copy_(rough).mul_(q.shape[-1] ** -0.5)
     if bias is not None:
         scores.view(bias.shape[0], -1, *scores.shape[1:]).add_(bias)
-    return torch.softmax(scores, dim=-1).to(q.dtype)
+    torch.softmax(scores, dim=-1, out=exact)
+    return space.take(*rough.shape, dtype=q.dtype).copy_(exact)
 
 
 def _attention_backward(
@@ -147,43 +169,69 @@ def _attention_backward(
     batch: int,
 ) -> Tensor:
     """The gradient of (B * L, 3 * H) query, key and value."""
-    heads, (_, length, width) = layer.heads, q.shape
-    d_out = d_context.view(batch, length, heads, width).transpose(1, 2).reshape(q.shape)
+    heads, (_, length, width), passing = layer.heads, q.shape, layer.spaces.passing
+    d_out = passing.take(*q.shape, dtype=q.dtype)
+    d_out.view(batch, heads, length, width).copy_(d_context.view(batch, length, heads, width).transpose(1, 2))
     used = probs
     if kept is not None:
-        d_out = d_out * layer.masks.scale(layer.attention_dropout)
-        used = used * kept
-    d_used = torch.bmm(d_out, v.transpose(1, 2))
+        d_out *= layer.masks.scale(layer.attention_dropout)
+        used = _product(probs, kept, passing)
+    d_used = _products(d_out, v.transpose(1, 2), passing)
     if kept is not None:
         d_used *= kept
-    d_scores = torch._softmax_backward_data(d_used.float(), probs.float(), -1, torch.float32)
-    d_scores = d_scores.mul_(width**-0.5).to(q.dtype)
-    parts = q.new_empty(batch, length, 3, heads, width)
-    products = (torch.bmm(d_scores, k), torch.bmm(d_scores.transpose(1, 2), q), torch.bmm(used.transpose(1, 2), d_out))
-    for i, product in enumerate(products):
+    d_scores = _softmax_backward(d_used, probs, passing).mul_(width**-0.5)
+    d_scores = d_used.copy_(d_scores)  # in the precision of the products
+    parts = passing.take(batch, length, 3, heads, width, dtype=q.dtype)
+    pairs = ((d_scores, k), (d_scores.transpose(1, 2), q), (used.transpose(1, 2), d_out))
+    for i, (left, right) in enumerate(pairs):
+        product = _products(left, right, passing)
         parts[:, :, i].copy_(product.view(batch, heads, length, width).transpose(1, 2))
     return parts.view(batch * length, -1)
 
 
-def _keep(layer: FusedLayer, like: Tensor, rate: float, training: bool, *, dtype: torch.dtype) -> Tensor | None:
-    return layer.masks.keep(tuple(like.shape), rate=rate, dtype=dtype) if training and rate > 0 else None
+def _softmax_backward(grad: Tensor, probs: Tensor, space: Workspace) -> Tensor:
+    """The gradient of a softmax's input, in fp32."""
+    exact, weights, result = (space.take(*grad.shape, dtype=torch.float32) for _ in range(3))
+    exact.copy_(grad)
+    weights.copy_(probs)
+    aten._softmax_backward_data.out(exact, weights, -1, torch.float32, grad_input=result)
+    return result
+
+
+def _products(left: Tensor, right: Tensor, space: Workspace) -> Tensor:
+    """One matrix product per head: (B * heads, M, K) and (B * heads, K, N)."""
+    return torch.bmm(left, right, out=space.take(len(left), left.shape[1], right.shape[2], dtype=left.dtype))
+
+
+def _product(left: Tensor, right: Tensor, space: Workspace) -> Tensor:
+    """Element by element."""
+    return torch.mul(left, right, out=space.take(*left.shape, dtype=left.dtype))
+
+
+def _keep(layer: FusedLayer, like: Tensor, rate: float, training: bool, space: Workspace) -> Tensor | None:
+    if not training or rate == 0:
+        return None
+    return layer.masks.keep(tuple(like.shape), rate=rate, dtype=like.dtype, space=space)
 
 
 def _residual(
-    layer: FusedLayer, norm: Norm, residual: Tensor, update: Tensor, training: bool
+    layer: FusedLayer, norm: Norm, residual: Tensor, update: Tensor, training: bool, space: Workspace
 ) -> tuple[Tensor, Tensor | None, Tensor, tuple[Tensor, Tensor]]:
     """norm(residual + dropout(update)), and what the backward pass needs: mask, sum, the norm's statistics."""
-    kept = _keep(layer, update, layer.hidden_dropout, training, dtype=update.dtype)
+    kept = _keep(layer, update, layer.hidden_dropout, training, space)
+    total = space.take(*update.shape, dtype=update.dtype)
     if kept is None:
-        total = residual + update
+        torch.add(residual, update, out=total)
     else:
-        total = torch.addcmul(residual, update, kept, value=layer.masks.scale(layer.hidden_dropout))
+        torch.addcmul(residual, update, kept, value=layer.masks.scale(layer.hidden_dropout), out=total)
     normed, mean, rstd = norm(total)
     return normed, kept, total, (mean, rstd)
 
 
 def _dropped(layer: FusedLayer, grad: Tensor, kept: Tensor | None) -> Tensor:
-    return grad if kept is None else (grad * kept).mul_(layer.masks.scale(layer.hidden_dropout))
+    if kept is None:
+        return grad
+    return _product(grad, kept, layer.spaces.passing).mul_(layer.masks.scale(layer.hidden_dropout))
 
 
 def _norm_backward(layer: FusedLayer, norm: Norm, grad: Tensor, total: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
@@ -197,14 +245,20 @@ def _norm_backward(layer: FusedLayer, norm: Norm, grad: Tensor, total: Tensor, m
 
 
 def _dense_backward(
-    layer: FusedLayer, dense: Dense, grad: Tensor, inputs: Tensor, plus: Tensor | None = None
+    layer: FusedLayer,
+    dense: Dense,
+    grad: Tensor,
+    inputs: Tensor,
+    plus: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """Collect the gradients of weight and bias; returns that of the inputs, added to `plus`."""
+    """Collect the gradients of weight and bias; returns that of the inputs, added to `plus`, in `out` if given."""
     _collect(layer, dense.weight, grad.t() @ inputs)
     _collect(layer, dense.bias, grad.sum(0))
+    out = layer.spaces.passing.take(*inputs.shape, dtype=grad.dtype) if out is None else out
     if plus is None:
-        return grad @ dense.weight.compute
-    return torch.addmm(plus, grad, dense.weight.compute)
+        return torch.mm(grad, dense.weight.compute, out=out)
+    return torch.addmm(plus, grad, dense.weight.compute, out=out)
 
 
 def _collect(layer: FusedLayer, views: Views, grad: Tensor) -> None:

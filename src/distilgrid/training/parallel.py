@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +25,10 @@ from distilgrid.training.placement import World
 SIZE, MEETING = "DISTILGRID_WORLD", "DISTILGRID_MEETING"
 TIMEOUT = timedelta(minutes=30)  # of waiting for the slowest process, whose evaluation may take a while
 LEAVE_SECONDS = 60
+NOTICE_SECONDS = 5  # between a lost connection and the end of the process at its other end
+POLL_SECONDS = 0.05
+
+Others = list["subprocess.Popen[bytes]"]
 
 
 @contextlib.contextmanager
@@ -34,6 +39,7 @@ def joined_world(processes: int, *, cuda: bool) -> Iterator[World]:
         UserError: when another process of the job failed.
     """
     if RANK in os.environ:
+        _ready(Path(os.environ[MEETING]), int(os.environ[RANK])).touch()
         with _connected(int(os.environ[RANK]), int(os.environ[SIZE]), Path(os.environ[MEETING]), cuda) as world:
             yield world
     elif processes == 1:
@@ -43,9 +49,13 @@ def joined_world(processes: int, *, cuda: bool) -> Iterator[World]:
             meeting = Path(folder) / "meeting"
             others = [_start(rank, processes, meeting) for rank in range(1, processes)]
             try:
+                _gather(others, meeting)
                 with _connected(0, processes, meeting, cuda) as world:
                     yield world
                 _wait(others)
+            except RuntimeError:  # also what a lost connection gives
+                _check(others, seconds=NOTICE_SECONDS)
+                raise
             finally:
                 for other in others:
                     other.kill()
@@ -72,7 +82,27 @@ def _start(rank: int, size: int, meeting: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "distilgrid", *sys.argv[1:]], env={**os.environ, **places})
 
 
-def _wait(others: "list[subprocess.Popen[bytes]]") -> None:
-    codes = [other.wait(timeout=LEAVE_SECONDS) for other in others]
-    if any(codes):
-        raise UserError(f"a process of this data-parallel job failed (exit codes {codes}); see the lines above")
+def _ready(meeting: Path, rank: int) -> Path:
+    return meeting.with_name(f"ready-{rank}")
+
+
+def _gather(others: Others, meeting: Path) -> None:
+    """Wait until all have started: connecting would wait for half an hour for one that has not."""
+    while not all(_ready(meeting, rank).exists() for rank, _ in enumerate(others, start=1)):
+        _check(others, seconds=POLL_SECONDS)
+
+
+def _check(others: Others, *, seconds: float) -> None:
+    """Say so if a process fails within some seconds."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        codes = [other.poll() for other in others]
+        if any(codes):
+            raise UserError(f"a process of this data-parallel job failed (exit codes {codes}); see the lines above")
+        time.sleep(POLL_SECONDS)
+
+
+def _wait(others: Others) -> None:
+    for other in others:
+        other.wait(timeout=LEAVE_SECONDS)
+    _check(others, seconds=POLL_SECONDS)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from distilgrid.fingerprint import derive_seed
+from distilgrid.training.workspace import Workspace
 
 RESOLUTION = 1 << 16
 ONE = {torch.bfloat16: 0x3F80, torch.float16: 0x3C00}  # the bits of 1.0
@@ -27,12 +28,16 @@ class DropoutMasks:
         """Begin the stream of a step."""
         self.stream = np.random.Generator(np.random.SFC64(derive_seed(self.seed, f"step {step}")))
 
-    def keep(self, shape: tuple[int, ...], *, rate: float, dtype: torch.dtype) -> Tensor:
-        """1 where an element stays and 0 where it is dropped, with probability `rate`."""
+    def keep(
+        self, shape: tuple[int, ...], *, rate: float, dtype: torch.dtype, space: Workspace | None = None
+    ) -> Tensor:
+        """1 where an element stays and 0 where it is dropped, with probability `rate`; in memory of `space`."""
         count = int(np.prod(shape))
         words = self.stream.integers(0, 2**64 - 1, size=-(-count // 4), dtype=np.uint64, endpoint=True)
         bits = torch.from_numpy(words.view(np.int16))[:count]
-        kept = torch.ge(bits, _threshold(rate) - RESOLUTION // 2, out=torch.empty_like(bits))
+        fits = space is not None and dtype in ONE
+        kept = space.take(count, dtype=torch.int16) if space is not None and fits else torch.empty_like(bits)
+        torch.ge(bits, _threshold(rate) - RESOLUTION // 2, out=kept)
         if dtype in ONE:
             return kept.mul_(ONE[dtype]).view(dtype).view(shape)
         return kept.to(dtype).view(shape)

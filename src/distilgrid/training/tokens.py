@@ -31,6 +31,7 @@ def tokenised(dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBa
     The cache is keyed by the data's recipe, the tokeniser's content and the length; its files are checked against their
     hashes. Where the folder cannot be written, nothing is kept.
     """
+    _set_truncation(tokenizer, max_length)
     identity = {
         "format": FORMAT,
         "data": dataset.key,
@@ -59,16 +60,25 @@ def subset(encodings: Encodings, rows: Sequence[int]) -> Encodings:
     return Encodings(encodings.tokens[places], segments, offsets, encodings.pad_id)
 
 
+def _set_truncation(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
+    """As its first use would: what a tokeniser is saved as must not depend on whether a cache spared that use."""
+    tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    tokenizer.backend_tokenizer.no_padding()
+
+
 def _load(folder: Path, pad: int) -> Encodings | None:
+    """What was kept; None, with a warning if there is something that is not whole."""
+    if not folder.exists():
+        return None
     try:
         hashes = read_json(folder / "manifest.json")
         if any(file_sha256(folder / name) != digest for name, digest in hashes.items()):
-            log.warning("%s: damaged; tokenising again", folder)
-            return None
-    except (UserError, OSError):
+            raise ValueError("a file differs from the manifest")
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in PARTS if f"{name}.npy" in hashes}
+        return Encodings(arrays["tokens"], arrays.get("segments"), np.asarray(arrays["offsets"]), pad)
+    except (UserError, OSError, ValueError, AttributeError, KeyError):  # a process that keeps it anew may remove files
+        log.warning("%s: damaged; tokenising again", folder)
         return None
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in PARTS if f"{name}.npy" in hashes}
-    return Encodings(arrays["tokens"], arrays.get("segments"), np.asarray(arrays["offsets"]), pad)
 
 
 def _keep(folder: Path, encodings: Encodings) -> None:
