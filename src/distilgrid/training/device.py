@@ -16,7 +16,7 @@ def choose_device(setting: str) -> torch.device:
     """
     if setting == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "resources.device is cuda, but torch sees no GPU here; set it to auto, or ssk `distilgrid doctor`"
+            "resources.device is cuda, but torch sees no GPU here; set it to auto, or see `distilgrid doctor`"
         )
     return torch.device("cuda" if setting != "cpu" and torch.cuda.is_available() else "cpu")
 

@@ -79,7 +79,7 @@ class Engine:
             UserError: when the loss is not finite.
         """
         self.masks.start_step(number)
-        torch.manual_seed(derive_seed(self.seed, f"step {number}"))
+        self._seed(derive_seed(self.seed, f"step {number}"))
         totals = self._accumulate(rows, batch)
         with self.clock("optimiser"):
             self.placement.world.sum(self.flat.grads)
@@ -89,6 +89,12 @@ class Engine:
         if not np.isfinite(list(values.values())).all():
             raise UserError(f"the loss is not finite: {values}; lower training.learning_rate")
         return {"loss": sum(values.values()), **values}
+
+    def _seed(self, seed: int) -> None:
+        """Seed the generators of modules that draw their own numbers; `torch.manual_seed` takes milliseconds."""
+        torch.default_generator.manual_seed(seed)
+        if self.placement.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def release(self) -> None:
         """Undo all set-up; the model keeps its weights."""
