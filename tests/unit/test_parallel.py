@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -25,7 +26,7 @@ from distilgrid.training.settings import Training
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 BATCH = 16
 ROWS = 6 * BATCH + 1  # the last batch of an epoch is smaller than the number of processes
-TRAINING = {"epochs": 3, "batch_size": BATCH, "learning_rate": 1e-3, "max_length": 32, "precision": "fp32"}
+TRAINING = {"epochs": 12, "batch_size": BATCH, "learning_rate": 1e-3, "max_length": 32, "precision": "fp32"}
 EXACT = ("model.safetensors", "history.parquet", "predictions.parquet", "tokenizer.json", "config.json")
 
 
@@ -108,7 +109,7 @@ def history(folder: Path, split: str) -> "pd.DataFrame":
 
 def test_two_processes_train_as_one_does(alone: Path, together: Path) -> None:
     first, second = history(alone, "train"), history(together, "train")
-    assert len(first) == len(second) == 3 * 7 * 3, "losses, their sum and learning rates of every step"
+    assert len(first) == len(second) == 12 * 7 * 3, "the loss, its one term and the learning rate of every step"
     assert first.drop(columns="value").equals(second.drop(columns="value"))
     assert second["value"].to_numpy() == pytest.approx(first["value"].to_numpy(), rel=1e-4)
     assert first["value"].tolist() != second["value"].tolist(), "two processes sum in another order"
@@ -167,6 +168,11 @@ def helpers(out: Path) -> list[int]:
     return found
 
 
+def newest(out: Path) -> int:
+    """The step of the newest state; 0 if there is none."""
+    return max((int(path.name.split("-")[1]) for path in out.glob(f"{STATE}/step-*.safetensors")), default=0)
+
+
 def check_failure(work: Work, out: Path, process: "subprocess.Popen[bytes]") -> None:
     assert process.wait(timeout=20) == 2
     said = work.log(out).read_text().splitlines()
@@ -186,15 +192,34 @@ def test_a_process_that_dies_at_its_start_ends_the_job(work: Work, tmp_path: Pat
 
 
 @needs_proc
-def test_a_process_that_dies_ends_the_job_which_goes_on_when_started_again(
-    work: Work, together: Path, tmp_path: Path
-) -> None:
+def test_a_process_that_dies_later_ends_the_job(work: Work, tmp_path: Path) -> None:
     out = tmp_path / "teacher"
     process = work.start(out)
-    assert eventually(lambda: list(out.glob(f"{STATE}/step-*")), seconds=60)
+    assert eventually(lambda: newest(out) > 0, seconds=60)
     os.kill(helpers(out)[0], signal.SIGKILL)
     check_failure(work, out, process)
+    assert newest(out) > 0
+
+
+@needs_proc
+@pytest.mark.slow
+def test_a_job_of_two_processes_goes_on_to_the_same_bits(work: Work, together: Path, tmp_path: Path) -> None:
+    out = tmp_path / "teacher"
+    first = work.start(out)
+    assert eventually(lambda: newest(out) > 0, seconds=60)
+    os.kill(helpers(out)[0], signal.SIGKILL)
+    check_failure(work, out, first)
+
+    before = newest(out)
+    second = work.start(out)
+    assert eventually(lambda: newest(out) > before, seconds=60)
+    second.terminate()
+    assert second.wait(timeout=10) == os.EX_TEMPFAIL
+    assert not members(out)
+
     work.run(out)
-    assert "going on after step" in work.log(out).read_text()
+    said = work.log(out).read_text()
+    assert re.findall(r"going on after step (\d+)", said)[0] == str(before)
+    assert "Traceback" not in said
     for name in EXACT:
         assert (out / name).read_bytes() == (together / name).read_bytes()

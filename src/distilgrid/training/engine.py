@@ -24,7 +24,7 @@ from distilgrid.training.settings import Training
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-PART_TOKENS = 2048  # a matrix product is no faster with more, and the memory of activations grows
+PART_TOKENS = 1536  # a matrix product is no faster with more, and the memory of activations grows
 
 
 class Engine:

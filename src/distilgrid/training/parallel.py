@@ -50,16 +50,11 @@ def joined_world(processes: int, *, cuda: bool) -> Iterator[World]:
             others = [_start(rank, processes, meeting) for rank in range(1, processes)]
             try:
                 _gather(others, meeting)
-                with _connected(0, processes, meeting, cuda) as world:
+                with _connected(0, processes, meeting, cuda) as world, _leading(others):
                     yield world
                 _wait(others)
-            except RuntimeError:  # also what a lost connection gives
-                _check(others, seconds=NOTICE_SECONDS)
-                raise
             finally:
-                for other in others:
-                    other.kill()
-                    other.wait()
+                _end(others)
 
 
 @contextlib.contextmanager
@@ -78,7 +73,7 @@ def _connected(rank: int, size: int, meeting: Path, cuda: bool) -> Iterator[Worl
 
 def _start(rank: int, size: int, meeting: Path) -> "subprocess.Popen[bytes]":
     mark_workflow()  # the others end with this process, however it dies
-    places = {RANK: str(rank), SIZE: str(size), MEETING: str(meeting)}
+    places = {RANK: str(rank), SIZE: str(size), MEETING: str(meeting), "TMPDIR": str(meeting.parent)}
     return subprocess.Popen([sys.executable, "-m", "distilgrid", *sys.argv[1:]], env={**os.environ, **places})
 
 
@@ -90,6 +85,18 @@ def _gather(others: Others, meeting: Path) -> None:
     """Wait until all have started: connecting would wait for half an hour for one that has not."""
     while not all(_ready(meeting, rank).exists() for rank, _ in enumerate(others, start=1)):
         _check(others, seconds=POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def _leading(others: Others) -> Iterator[None]:
+    """When the body fails or is to stop: say so if another process failed, else end them before they complain."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, RuntimeError):  # also what a lost connection gives
+            _check(others, seconds=NOTICE_SECONDS)
+        _end(others)
+        raise
 
 
 def _check(others: Others, *, seconds: float) -> None:
@@ -106,3 +113,9 @@ def _wait(others: Others) -> None:
     for other in others:
         other.wait(timeout=LEAVE_SECONDS)
     _check(others, seconds=POLL_SECONDS)
+
+
+def _end(others: Others) -> None:
+    for other in others:
+        other.kill()
+        other.wait()

@@ -26,6 +26,7 @@ class CompactVocabulary:
         self.model = model
         self.full = model.get_input_embeddings()
         assert isinstance(self.full, nn.Embedding)
+        self.full.weight.data = self.full.weight.data.clone()  # else it keeps the whole model file mapped
         pad = max(encodings.pad_id for encodings in used)
         # Ids up to the padding's keep their numbers: RoBERTa derives positions from the padding id.
         self.kept = np.unique(np.concatenate([np.arange(pad + 1), *(np.unique(e.tokens) for e in used)]))

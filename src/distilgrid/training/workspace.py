@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 ALIGNMENT = 64
-HEADROOM = 1.1
 
 
 class Workspace:
@@ -24,7 +23,7 @@ class Workspace:
         """Everything handed out may be overwritten from now on; makes room for what did not fit last time."""
         if self.wanted > self.storage.nbytes():
             self.storage = torch.UntypedStorage(0)  # the old block goes before the new one comes
-            self.storage = torch.UntypedStorage(int(self.wanted * HEADROOM))
+            self.storage = torch.UntypedStorage(self.wanted)
         self.used = self.wanted = 0
 
     def take(self, *shape: int, dtype: torch.dtype) -> Tensor:
