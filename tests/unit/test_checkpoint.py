@@ -177,6 +177,14 @@ def test_a_run_that_is_stopped_at_every_step_does_too(runs: Runs, undisturbed: d
     assert runs.go_on() == (undisturbed["finetune"], STEPS - 1)
 
 
+def test_losses_since_the_last_record_count(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LOSS_RECORDS", 2)
+    runs.stop(after=7)
+    whole = runs.undisturbed()
+    assert len({record[0] for record in whole.history}) == STEPS / FIRST_EVALUATION, "a record every four steps"
+    assert runs.go_on() == (whole, 7)
+
+
 @pytest.mark.parametrize("stop", [5, 8, 12, 15])
 def test_patience_counts_on(runs: Runs, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
     def script() -> None:  # each evaluation happens once, in whichever run
