@@ -100,11 +100,11 @@ def resumed(out: Path) -> list[int]:
     return [int(step) for step in re.findall(r"going on after step (\d+)", log(out).read_text())]
 
 
-def wait_until(happened: Callable[[], object], *, seconds: float = 120) -> None:
-    limit = time.monotonic() + seconds
+def wait_until(happened: Callable[[], object], *, pause: float = 0.003) -> None:
+    limit = time.monotonic() + 120
     while not happened():
         assert time.monotonic() < limit, "it never happened"
-        time.sleep(0.003)
+        time.sleep(pause)
 
 
 def unlocked(out: Path) -> bool:
@@ -145,7 +145,7 @@ def test_a_job_that_is_killed_goes_on_to_the_same_bytes(work: Work, tmp_path: Pa
     out, chooser = tmp_path / "student", random.Random(1)
     for _ in range(3):
         process, stop = work.start("distill", out, seconds=OFTEN), newest(out) + chooser.randint(10, 40)
-        wait_until(lambda p=process, s=stop: newest(out) >= s or p.poll() is not None)  # type: ignore[misc]
+        wait_until(lambda: newest(out) >= stop)  # noqa: B023 - called at once
         time.sleep(chooser.uniform(0, 0.02))
         assert kill(process, out), log(out).read_text()
         assert not (out / "run.json").exists()
@@ -174,21 +174,22 @@ def test_a_job_that_is_told_to_stop_saves_its_state(work: Work, tmp_path: Path, 
 
 @pytest.mark.slow
 def test_jobs_that_are_killed_at_random_moments_go_on_to_the_same_bytes(work: Work, tmp_path: Path) -> None:
-    chooser, killed, torn, went_on = random.Random(2), 0, 0, 0
+    chooser, torn = random.Random(2), 0
     for attempt in range(KILLS):
         out = tmp_path / f"student-{attempt}"
+        scratch, stop = out / STATE / "writing.tmp", chooser.randint(1, STEPS * STUDENT * 3 // 4)
         process = work.start("distill", out, seconds=OFTEN, warm=False)  # so that the job itself is killed
-        stop = chooser.randint(1, STEPS * STUDENT * 3 // 4)
-        wait_until(lambda o=out, s=stop: newest(o) >= s)  # type: ignore[misc]
-        time.sleep(chooser.uniform(0, 0.05))
-        killed += kill(process, out)
-        torn += (out / STATE / "writing.tmp").exists()
+        wait_until(lambda: newest(out) >= stop)  # noqa: B023 - called at once
+        if attempt % 2:
+            time.sleep(chooser.uniform(0, 0.05))
+        else:  # a save takes a small part of the time: aim at one
+            wait_until(scratch.exists, pause=0)
+        assert kill(process, out)
+        torn += scratch.exists()
         work.finish("distill", out, seconds=OFTEN)
-        went_on += any(step > 0 for step in resumed(out))
+        assert resumed(out) and resumed(out)[0] >= stop
         assert same(out, work.undisturbed("distill")), attempt
-    assert went_on >= killed >= 0.8 * KILLS
-    print(killed, torn, went_on)
-    assert torn > 0, "a save takes a good part of a step, so some kills of many hit one"
+    assert torn > 0, "of ten kills aimed at a save, some hit it"
 
 
 @pytest.mark.slow
