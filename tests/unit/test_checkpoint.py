@@ -1,139 +1,38 @@
 """Training that was stopped goes on to the same bits; a state that cannot be trusted or saved does no harm."""
 
-import copy
-import errno
 import hashlib
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from tests.unit.resumable import (
+    ENOSPC,
+    FIRST_EVALUATION,
+    METHODS,
+    SHORT,
+    STEPS,
+    STOPS,
+    VARIANTS,
+    WARNING,
+    Result,
+    Runs,
+    newest,
+    result,
+    states,
+    truncate,
+)
 
-from distilgrid.artefacts import STATE, writing
-from distilgrid.distillation.registry import build_objective
-from distilgrid.distillation.settings import PKD, Finetune, Method
-from distilgrid.distillation.teacher import RecordedTeacher, TeacherOutputs
+from distilgrid.artefacts import STATE
 from distilgrid.models.io import load_model
 from distilgrid.training import checkpoint, loop
-from distilgrid.training.batching import Encodings, Rows
-from distilgrid.training.checkpoint import Checkpoints, Interrupted, Saved
-from distilgrid.training.loop import Trainer
-from distilgrid.training.placement import Placement
+from distilgrid.training.checkpoint import Interrupted
 from distilgrid.training.settings import Training
-
-METHODS: dict[str, Method] = {"finetune": Finetune(), "pkd": PKD(beta=10.0)}
-SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2)
-STEPS, FIRST_EVALUATION = 16, 4
-STOPS = {"early": 1, "before an evaluation": 3, "after an evaluation": 4, "between": 9, "last but one": STEPS - 1}
-VARIANTS = {
-    "accumulation": SHORT.model_copy(update={"accumulation": 3}),
-    "layer decay": SHORT.model_copy(update={"layer_decay": 0.7, "weight_decay": 0.1}),
-    "token budget": SHORT.model_copy(update={"batch_tokens": 64}),
-    "bf16": SHORT.model_copy(update={"precision": "bf16"}),
-    "plain": SHORT.model_copy(update={"engine": "plain"}),
-}
-ENOSPC = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-WARNING = "could not be saved"
-
-
-def make_rows(count: int, seed: int) -> Rows:
-    """Rows whose label is whether token 7 occurs."""
-    chooser = np.random.default_rng(seed)
-    labels = chooser.integers(0, 2, size=count)
-    ids = []
-    for label in labels:
-        body = chooser.integers(10, 30, size=chooser.integers(2, 12))
-        body[0] = 7 if label else 8
-        ids.append(np.concatenate([[2], body, [3]]))
-    return Rows(Encodings.of(ids, None, pad_id=0), torch.from_numpy(labels))
-
-
-def recorded_teacher() -> TeacherOutputs:
-    generator = torch.Generator().manual_seed(3)
-    states = torch.randn(64, 4, 32, generator=generator).half()
-    return RecordedTeacher(torch.randn(64, 2, generator=generator), states)
-
-
-@dataclass(frozen=True)
-class Result:
-    """All that a run leaves behind, but for times."""
-
-    weights: dict[str, bytes]
-    history: list[tuple[int, float, str, str, float]]
-    best: tuple[int, dict[str, float]]
-    steps: int
-    stopped_early: bool
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Runs of one model.
-
-    Attributes:
-        model: never changed.
-        folder: of the artefact.
-    """
-
-    model: torch.nn.Module
-    folder: Path
-
-    def trainer(self, checkpoints: Checkpoints, *, method: str = "finetune", settings: Training = SHORT) -> Trainer:
-        return Trainer(
-            copy.deepcopy(self.model),  # type: ignore[arg-type]
-            build_objective(METHODS[method], regression=False),
-            rows=make_rows(64, seed=0),
-            dev=make_rows(32, seed=1),
-            metrics=["accuracy"],
-            settings=settings,
-            placement=Placement(precision="bf16" if settings.precision == "bf16" else "fp32"),
-            seed=0,
-            teacher=recorded_teacher() if method == "pkd" else None,
-            checkpoints=checkpoints,
-        )
-
-    def undisturbed(self, **options: Any) -> Result:
-        """The result of a run that keeps no state."""
-        return result(self.trainer(checkpoint.NOWHERE, **options))
-
-    def stop(self, *, after: int, **options: Any) -> None:
-        """Save after every step, and stop after that of a given number."""
-        trainer = self.trainer(self.checkpoints(stop=lambda: newest(self.folder) >= after), **options)
-        with pytest.raises(Interrupted) as ended:
-            trainer.run()
-        assert ended.value.code == os.EX_TEMPFAIL
-        assert newest(self.folder) == after
-
-    def go_on(self, *, key: str = "mine", **options: Any) -> tuple[Result, int]:
-        """The result of a run to the end, and the step that it went on after."""
-        trainer = self.trainer(self.checkpoints(key=key), **options)
-        return result(trainer), trainer.outcome.resumed_at
-
-    def checkpoints(self, *, key: str = "mine", seconds: float = 0, stop: Callable[[], bool] = bool) -> Checkpoints:
-        return Checkpoints(self.folder, key=key, seconds=seconds, stop=stop)
-
-
-def result(trainer: Trainer) -> Result:
-    outcome = trainer.run()
-    weights = {name: value.numpy().tobytes() for name, value in trainer.model.state_dict().items()}
-    best = outcome.best_step, outcome.best_dev
-    return Result(weights, outcome.history.records, best, outcome.steps, outcome.stopped_early, outcome.tokens)
-
-
-def states(folder: Path) -> list[Path]:
-    return sorted((folder / STATE).glob("step-*.safetensors"))
-
-
-def newest(folder: Path) -> int:
-    """The step of the newest state; 0 if there is none."""
-    return max((int(path.name.split("-")[1]) for path in states(folder)), default=0)
 
 
 @pytest.fixture(scope="module")
@@ -217,10 +116,6 @@ def test_a_run_saves_no_more_often_than_it_should(runs: Runs) -> None:
 
 
 # States that cannot be trusted ----------------------------------------------------------------------------------------
-
-
-def truncate(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
 
 
 def change_a_byte(path: Path) -> None:
@@ -382,91 +277,3 @@ def test_a_folder_that_cannot_be_made_keeps_no_state(runs: Runs, undisturbed: di
     runs.folder.mkdir()
     (runs.folder / STATE).write_text("in the way")
     assert runs.go_on() == (undisturbed["finetune"], 0)
-
-
-# Which states there are -----------------------------------------------------------------------------------------------
-
-
-def saved(step: int) -> Saved:
-    return Saved(step, {"weights": torch.full((100,), float(step))}, {"seconds": 0.1 + step})
-
-
-def same(first: Saved | None, second: Saved) -> bool:
-    return (
-        first is not None
-        and (first.step, first.values) == (second.step, second.values)
-        and first.tensors.keys() == second.tensors.keys()
-        and all(torch.equal(first.tensors[name], value) for name, value in second.tensors.items())
-    )
-
-
-def test_only_the_newest_state_is_kept(runs: Runs) -> None:
-    for step in (1, 2, 3):
-        runs.checkpoints().save(saved(step))
-        assert [path.name for path in (runs.folder / STATE).iterdir()] == [states(runs.folder)[0].name]
-        assert same(runs.checkpoints().load(), saved(step))
-
-
-@pytest.mark.parametrize("steps", [(9, 10), (99_999, 100_000)])
-def test_of_two_states_the_newer_one_counts(runs: Runs, steps: tuple[int, int]) -> None:
-    older, newer = steps
-    runs.checkpoints().save(saved(older))
-    (first,) = states(runs.folder)
-    content = first.read_bytes()
-    runs.checkpoints().save(saved(newer))
-    first.write_bytes(content)  # as if killed between the appearance of the new one and the removal of the old one
-    assert same(runs.checkpoints().load(), saved(newer))
-    truncate(max(states(runs.folder)))
-    assert same(runs.checkpoints().load(), saved(older))
-    runs.checkpoints().save(saved(newer + 1))
-    assert [newest(runs.folder), len(states(runs.folder))] == [newer + 1, 1]
-
-
-def test_the_same_state_may_be_saved_twice(runs: Runs) -> None:
-    for _ in range(2):
-        runs.checkpoints().save(saved(4))
-    assert same(runs.checkpoints().load(), saved(4))
-
-
-def test_states_may_follow_each_other_within_a_tick_of_the_clock(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    save = safetensors.torch.save_file
-
-    def within_one_tick(tensors: dict[str, torch.Tensor], path: Path, **named: Any) -> None:
-        save(tensors, path, **named)
-        os.utime(path, (1, 1))
-
-    monkeypatch.setattr(safetensors.torch, "save_file", within_one_tick)
-    for step in (1, 2):
-        runs.checkpoints().save(saved(step))
-    assert same(runs.checkpoints().load(), saved(2))
-
-
-# The state and its artefact -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def artefact(tmp_path: Path) -> Callable[[bool], Path]:
-    """Makes an artefact whose training saves a state, and then succeeds or is stopped."""
-    out = tmp_path / "artefact"
-
-    def make(succeeds: bool) -> Path:
-        with writing(out, recipe={"stage": "finetune"}, labels={}) as folder:
-            Checkpoints(out, key="mine", seconds=0, stop=lambda: not succeeds).save(saved(3))
-            assert states(out)
-            (folder / "a.txt").write_text("a")
-        return out
-
-    return make
-
-
-def test_the_state_is_gone_when_the_artefact_is_there(artefact: Callable[[bool], Path]) -> None:
-    assert {path.name for path in artefact(True).iterdir()} == {"a.txt", "run.json", ".lock"}
-
-
-def test_the_state_stays_when_the_artefact_was_not_made(artefact: Callable[[bool], Path], tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
-        artefact(False)
-    assert {path.name for path in (tmp_path / "artefact").iterdir()} == {STATE, ".lock"}
-    loaded = Checkpoints(tmp_path / "artefact", key="mine", seconds=0, stop=bool).load()
-    assert same(loaded, saved(3))
-    assert STATE not in {path.name for path in artefact(True).iterdir()}

@@ -1,0 +1,135 @@
+"""Short training runs that can be stopped after any step and started again."""
+
+import copy
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from distilgrid.artefacts import STATE
+from distilgrid.distillation.registry import build_objective
+from distilgrid.distillation.settings import PKD, Finetune, Method
+from distilgrid.distillation.teacher import RecordedTeacher, TeacherOutputs
+from distilgrid.training import checkpoint
+from distilgrid.training.batching import Encodings, Rows
+from distilgrid.training.checkpoint import Checkpoints, Interrupted
+from distilgrid.training.loop import Trainer
+from distilgrid.training.placement import Placement
+from distilgrid.training.settings import Training
+
+METHODS: dict[str, Method] = {"finetune": Finetune(), "pkd": PKD(beta=10.0)}
+SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2)
+STEPS, FIRST_EVALUATION = 16, 4
+STOPS = {"early": 1, "before an evaluation": 3, "after an evaluation": 4, "between": 9, "last but one": STEPS - 1}
+VARIANTS = {
+    "accumulation": SHORT.model_copy(update={"accumulation": 3}),
+    "layer decay": SHORT.model_copy(update={"layer_decay": 0.7, "weight_decay": 0.1}),
+    "token budget": SHORT.model_copy(update={"batch_tokens": 64}),
+    "bf16": SHORT.model_copy(update={"precision": "bf16"}),
+    "plain": SHORT.model_copy(update={"engine": "plain"}),
+}
+ENOSPC = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+WARNING = "could not be saved"
+
+
+def make_rows(count: int, seed: int) -> Rows:
+    """Rows whose label is whether token 7 occurs."""
+    chooser = np.random.default_rng(seed)
+    labels = chooser.integers(0, 2, size=count)
+    ids = []
+    for label in labels:
+        body = chooser.integers(10, 30, size=chooser.integers(2, 12))
+        body[0] = 7 if label else 8
+        ids.append(np.concatenate([[2], body, [3]]))
+    return Rows(Encodings.of(ids, None, pad_id=0), torch.from_numpy(labels))
+
+
+def recorded_teacher() -> TeacherOutputs:
+    generator = torch.Generator().manual_seed(3)
+    states = torch.randn(64, 4, 32, generator=generator).half()
+    return RecordedTeacher(torch.randn(64, 2, generator=generator), states)
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that a run leaves behind, but for times."""
+
+    weights: dict[str, bytes]
+    history: list[tuple[int, float, str, str, float]]
+    best: tuple[int, dict[str, float]]
+    steps: int
+    stopped_early: bool
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs of one model.
+
+    Attributes:
+        model: never changed.
+        folder: of the artefact.
+    """
+
+    model: torch.nn.Module
+    folder: Path
+
+    def trainer(self, checkpoints: Checkpoints, *, method: str = "finetune", settings: Training = SHORT) -> Trainer:
+        return Trainer(
+            copy.deepcopy(self.model),  # type: ignore[arg-type]
+            build_objective(METHODS[method], regression=False),
+            rows=make_rows(64, seed=0),
+            dev=make_rows(32, seed=1),
+            metrics=["accuracy"],
+            settings=settings,
+            placement=Placement(precision="bf16" if settings.precision == "bf16" else "fp32"),
+            seed=0,
+            teacher=recorded_teacher() if method == "pkd" else None,
+            checkpoints=checkpoints,
+        )
+
+    def undisturbed(self, **options: Any) -> Result:
+        """The result of a run that keeps no state."""
+        return result(self.trainer(checkpoint.NOWHERE, **options))
+
+    def stop(self, *, after: int, **options: Any) -> None:
+        """Save after every step, and stop after that of a given number."""
+        trainer = self.trainer(self.checkpoints(stop=lambda: newest(self.folder) >= after), **options)
+        with pytest.raises(Interrupted) as ended:
+            trainer.run()
+        assert ended.value.code == os.EX_TEMPFAIL
+        assert newest(self.folder) == after
+
+    def go_on(self, *, key: str = "mine", **options: Any) -> tuple[Result, int]:
+        """The result of a run to the end, and the step that it went on after."""
+        trainer = self.trainer(self.checkpoints(key=key), **options)
+        return result(trainer), trainer.outcome.resumed_at
+
+    def checkpoints(self, *, key: str = "mine", seconds: float = 0, stop: Callable[[], bool] = bool) -> Checkpoints:
+        return Checkpoints(self.folder, key=key, seconds=seconds, stop=stop)
+
+
+def result(trainer: Trainer) -> Result:
+    outcome = trainer.run()
+    weights = {name: value.numpy().tobytes() for name, value in trainer.model.state_dict().items()}
+    best = outcome.best_step, outcome.best_dev
+    return Result(weights, outcome.history.records, best, outcome.steps, outcome.stopped_early, outcome.tokens)
+
+
+def states(folder: Path) -> list[Path]:
+    return sorted((folder / STATE).glob("step-*.safetensors"))
+
+
+def newest(folder: Path) -> int:
+    """The step of the newest state; 0 if there is none."""
+    return max((int(path.name.split("-")[1]) for path in states(folder)), default=0)
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
