@@ -15,7 +15,7 @@ from distilgrid.machine import usable_cores
 
 STAGES = ("prepare", "finetune", "record", "distill", "export", "benchmark", "report")
 # Seconds per artefact before anything was measured here: the embedded default on two cores.
-ROUGH_SECONDS = dict(zip(STAGES, (15, 140, 20, 60, 15, 40, 20), strict=True))
+ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 33, 32, 15, 40, 20), strict=True))
 State = Literal["done", "stale", "to do"]
 
 

@@ -220,7 +220,9 @@ finally:
     ],
 )
 def test_signals_reach_the_child(warm: Warm, tmp_path: Path, number: int, code: int, cleans: bool) -> None:
+    inherited = signal.signal(number, signal.SIG_DFL)  # `nohup` and `&` have jobs ignore some, rightly
     process = warm.start(JOB)
+    signal.signal(number, inherited)
     child = int(wait_for(tmp_path / "pid"))
     assert child != process.pid
     process.send_signal(number)
