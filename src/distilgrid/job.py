@@ -53,7 +53,8 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
     if loaded:
         _resize_pools(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - else a pass over every new tensor, for nothing
+    # Else a pass over every new tensor, for nothing; its type stub does not know it.
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
     _keep_freed_memory()
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()

@@ -12,8 +12,9 @@ from distilgrid.distillation.objective import Outputs
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.progress import progress
 from distilgrid.recipes import record_recipe
-from distilgrid.tasks.dataset import open_dataset, texts
-from distilgrid.training.batching import Encodings, encode, evaluation_batches
+from distilgrid.tasks.dataset import open_dataset
+from distilgrid.training.batching import Encodings, evaluation_batches
+from distilgrid.training.tokens import tokenised
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +32,7 @@ def record(*, data: Path, teacher: Path, kind: str, max_length: int, out: Path, 
     recipe = record_recipe(kind=kind, max_length=max_length, data=dataset.key, teacher=run["key"])
     with writing(out, recipe=recipe, labels=labels) as folder:
         rows = dataset.split("train")
-        encodings = encode(load_tokenizer(teacher), *texts(rows), max_length=max_length)
+        encodings = tokenised(dataset, "train", tokenizer=load_tokenizer(teacher), max_length=max_length)
         outputs = _outputs(load_model(teacher), encodings, states=kind == "cls-states")
         tensors = {"example_ids": torch.from_numpy(rows["example_id"].to_numpy().copy()), "logits": outputs.logits}
         if outputs.cls_states is not None:

@@ -79,18 +79,14 @@ class FlatParameters:
             start = end
         return flat
 
-    def views(self, parameters: Sequence[nn.Parameter], *, self_written: bool = True) -> Views:
+    def views(self, parameters: Sequence[nn.Parameter]) -> Views:
         """Adjacent parameters stacked along their first dimension.
 
-        Args:
-            parameters: adjacent ones.
-            self_written: the caller writes their gradient itself, overwriting where `fresh` and adding otherwise,
-                so `zero_grad` need not touch it.
+        The caller writes their gradient itself, overwriting where `fresh` and adding otherwise: `zero_grad` leaves it.
         """
         start, end = self._spans[id(parameters[0])][0], self._spans[id(parameters[-1])][1]
         shape = (sum(p.shape[0] for p in parameters), *parameters[0].shape[1:])
-        if self_written:
-            self._self_written.append((start, end))
+        self._self_written.append((start, end))
         return Views(*(flat[start:end].view(shape) for flat in (self.values, self.compute, self.grads)))
 
     def zero_grad(self) -> None:

@@ -1,6 +1,5 @@
 """The encoder stack of a model, replaced during training by layers whose backward pass is written out."""
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from distilgrid.training.workspace import Workspaces
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-log = logging.getLogger(__name__)
 GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 

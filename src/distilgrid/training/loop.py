@@ -122,7 +122,7 @@ class Trainer:
 
     def _advance(self, step: int, batch: Batch) -> None:
         rate = self.engine.optimiser.rate() * self.engine.flat.groups[-1].rate  # the last group is the deepest
-        self.terms.append({**self.engine.step(step, self.rows, batch), "learning_rate": self.engine.optimiser.rate()})
+        self.terms.append(self.engine.step(step, self.rows, batch))
         self.decay *= 1 - rate * self.settings.weight_decay
         if step % max(1, self.total // LOSS_RECORDS) == 0 or step in self.due:
             means = {name: float(np.mean([t[name] for t in self.terms])) for name in self.terms[0]}
