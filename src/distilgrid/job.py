@@ -44,8 +44,8 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
     """As `start_job`, for a stage that needs torch and transformers."""
     start_job(threads=threads, log_level=log_level)
     loaded = "numpy" in sys.modules  # by the process that this one was forked from, with one thread
-    # Batches have many lengths, and the kernels that oneDNN keeps for each shape add up to hundreds of megabytes.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+    # Batches have many lengths, and oneDNN keeps half a megabyte for each shape of a product: 1,024 of them by default.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "384")
     import torch
     from transformers.utils import logging as hf_logging
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from distilgrid.recipes import VERSIONS
+
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text())
@@ -78,7 +80,8 @@ def test_a_bumped_version_recomputes_the_stage_and_what_follows(changeable: Any)
     package = changeable.folder / "bumped"
     changeable.run("cp", "-r", str(recipes), str(package))
     source = package / "distilgrid/recipes.py"
-    source.write_text(source.read_text().replace('"record": 1', '"record": 2'))
+    now = VERSIONS["record"]
+    source.write_text(source.read_text().replace(f'"record": {now}', f'"record": {now + 1}'))
     environment = changeable.environment() | {"PYTHONPATH": str(package)}
     changeable.environment = lambda: environment
     assert changeable.jobs() == {"record": 2, "distill": 4, "export": 4, "write_report": 1, "track": 1}

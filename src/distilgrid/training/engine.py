@@ -24,7 +24,7 @@ from distilgrid.training.settings import Training
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-PART_TOKENS = 1536  # a matrix product is no faster with more, and the memory of activations grows
+PART_TOKENS = 1024  # a matrix product is no faster with more, and the memory of activations grows
 
 
 class Engine:
@@ -121,22 +121,21 @@ class Engine:
 
     def _parts(self, rows: Rows, mine: Sequence[int], *, whole: int) -> dict[str, float]:
         totals: dict[str, float] = {}
-        size = self._part_rows(rows, mine)
         if not mine:
             self.flat.grads.zero_()
-        for start in range(0, len(mine), size):
-            part = mine[start : start + size]
-            for name, value in self._backward(rows, part, share=len(part) / whole).items():
+        for part in self._split(rows, mine):
+            for name, value in self._backward(rows, part.tolist(), share=len(part) / whole).items():
                 totals[name] = totals.get(name, 0.0) + value
             self.flat.fresh = False
         return totals
 
-    def _part_rows(self, rows: Rows, mine: Sequence[int]) -> int:
-        """Rows that go through the model together: a part of the batch, and on a CPU no more than fit its caches."""
-        size = max(1, -(-len(mine) // self.parts))
+    def _split(self, rows: Rows, mine: Sequence[int]) -> list[np.ndarray]:
+        """Rows that go through the model together: equal parts, and on a CPU no larger than fit its caches."""
+        count = self.parts
         if self.placement.device.type == "cpu" and mine:
-            size = min(size, max(1, PART_TOKENS // int(rows.encodings.lengths[list(mine)].max())))
-        return size
+            tokens = len(mine) * int(rows.encodings.lengths[list(mine)].max())
+            count = max(count, -(-tokens // PART_TOKENS))
+        return np.array_split(np.asarray(mine), max(1, min(count, len(mine)))) if mine else []
 
     def _backward(self, rows: Rows, part: Sequence[int], *, share: float) -> dict[str, float]:
         with self.clock("data"):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from distilgrid.training.flat import FlatParameters
@@ -15,6 +16,9 @@ from distilgrid.training.workspace import Workspaces
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+# Rows of a matrix product come in multiples of this: oneDNN makes a kernel for each new shape, which takes as long as
+# the product itself.
+ROUND = 64
 GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 
@@ -69,14 +73,16 @@ class FusedEncoder(nn.Module):
     def forward(self, hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_: Any) -> Any:
         """(B, L, H) through all layers; the mask is additive, (B, 1, 1, L), or None."""
         assert hidden_states is not None
-        states = hidden_states.to(self.dtype)
+        B, L, H = hidden_states.shape
+        states = hidden_states.to(self.dtype).reshape(B * L, H)
+        states = F.pad(states, (0, 0, 0, -len(states) % ROUND))
         bias = None if attention_mask is None else attention_mask.float()
         self.cls_states = []
         self.spaces.lasting.reset()  # the previous batch's backward pass is over
         for layer in self.layers:
-            states = layer(states, bias, training=self.training)
-            self.cls_states.append(states[:, 0])
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
+            states = layer(states, bias, batch=B, length=L, training=self.training)
+            self.cls_states.append(states[: B * L : L])
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states[: B * L].view(B, L, H))
 
 
 def fusible(model: "PreTrainedModel") -> bool:

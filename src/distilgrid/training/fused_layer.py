@@ -3,6 +3,9 @@
 The same mathematics as the module it stands for, with what autograd cannot know: query, key and value are one matrix
 product, activations stay in the precision of the products, weights are cast once per step, gradients of weights go
 straight to where the optimiser reads them. Softmax, layer-norm statistics and all weight gradients' sums are fp32.
+
+States are (R, H): the B * L tokens of a batch, and rows beyond them that round R up. Those hold finite values that no
+token sees, and their gradients are zero.
 """
 
 from dataclasses import dataclass
@@ -50,7 +53,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class FusedLayer:
-    """One layer's weights and settings; call it on (B, L, H) in the precision of the products.
+    """One layer's weights and settings; call it on (R, H) in the precision of the products.
 
     Attributes:
         qkv, out, up, down: linear maps of attention and feed-forward network.
@@ -74,26 +77,31 @@ class FusedLayer:
     masks: DropoutMasks
     spaces: Workspaces
 
-    def __call__(self, states: Tensor, bias: Tensor | None, *, training: bool) -> Tensor:
-        """(B, L, H) to (B, L, H); the bias (B, 1, 1, L), in fp32, is added to attention scores; None adds nothing."""
-        result: Tensor = _Function.apply(states, bias, self, training, torch.is_grad_enabled())
+    def __call__(self, states: Tensor, bias: Tensor | None, *, batch: int, length: int, training: bool) -> Tensor:
+        """(R, H) to (R, H), the first B * L rows tokens; the bias (B, 1, 1, L), in fp32, is added to attention scores;
+        None adds nothing."""
+        result: Tensor = _Function.apply(states, bias, self, (batch, length), training, torch.is_grad_enabled())
         return result
 
 
 class _Function(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, bias: Tensor | None, layer: FusedLayer, training: bool, recording: bool
+        ctx: Any,
+        x: Tensor,
+        bias: Tensor | None,
+        layer: FusedLayer,
+        shape: tuple[int, int],
+        training: bool,
+        recording: bool,
     ) -> Tensor:
-        B, L, H = states.shape
-        x = states.reshape(B * L, H)
         passing, lasting = layer.spaces.passing, layer.spaces.keep(recording=recording)
         passing.reset()
-        q, k, v = _split_heads(layer.qkv(x, passing), B, layer.heads, lasting)  # each (B * heads, L, d)
+        q, k, v = _split_heads(layer.qkv(x, passing), shape, layer.heads, lasting)  # each (B * heads, L, d)
         probs = _attention(layer, q, k, bias, lasting)
         kept = _keep(layer, probs, layer.attention_dropout, training, lasting)
         used = probs if kept is None else _product(probs, kept, passing)
-        context = _merge_heads(_products(used, v, passing), B, lasting)
+        context = _merge_heads(_products(used, v, passing), shape, len(x), lasting)
         if kept is not None:
             context *= layer.masks.scale(layer.attention_dropout)
         after1, kept1, sum1, normed1 = _residual(layer, layer.norm1, x, layer.out(context, passing), training, lasting)
@@ -103,47 +111,46 @@ class _Function(torch.autograd.Function):
             layer, layer.norm2, after1, layer.down(active, passing), training, lasting
         )
         ctx.save_for_backward(x, q, k, v, probs, context, sum1, *normed1, after1, wide, active, sum2, *normed2)
-        ctx.masks, ctx.layer, ctx.batch = (kept, kept1, kept2), layer, B
-        return after2.view(B, L, H)
+        ctx.masks, ctx.layer, ctx.shape = (kept, kept1, kept2), layer, shape
+        return after2
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         layer: FusedLayer = ctx.layer
         x, q, k, v, probs, context, sum1, mean1, rstd1, after1, wide, active, sum2, mean2, rstd2 = ctx.saved_tensors
         kept, kept1, kept2 = ctx.masks
         passing = layer.spaces.passing
         passing.reset()
-        d_after2 = grads[0].reshape(x.shape)
-        d_sum2 = _norm_backward(layer, layer.norm2, d_after2, sum2, mean2, rstd2)
+        d_sum2 = _norm_backward(layer, layer.norm2, grads[0], sum2, mean2, rstd2)
         d_active = _dense_backward(layer, layer.down, _dropped(layer, d_sum2, kept2), active)
         d_wide = passing.take(*wide.shape, dtype=wide.dtype)
         aten.gelu_backward.grad_input(d_active, wide, approximate=layer.gelu, grad_input=d_wide)
         d_after1 = _dense_backward(layer, layer.up, d_wide, after1, plus=d_sum2)
         d_sum1 = _norm_backward(layer, layer.norm1, d_after1, sum1, mean1, rstd1)
         d_context = _dense_backward(layer, layer.out, _dropped(layer, d_sum1, kept1), context)
-        d_qkv = _attention_backward(layer, d_context, q, k, v, probs, kept, ctx.batch)
+        d_qkv = _attention_backward(layer, d_context, q, k, v, probs, kept, ctx.shape)
         d_x = torch.empty_like(x)  # outlives this layer's memory
         _dense_backward(layer, layer.qkv, d_qkv, x, plus=d_sum1, out=d_x)
-        return d_x.view(grads[0].shape), None, None, None, None
+        return d_x, None, None, None, None, None
 
 
-def _split_heads(qkv: Tensor, batch: int, heads: int, space: Workspace) -> tuple[Tensor, Tensor, Tensor]:
-    """(B * L, 3 * H) to query, key and value of (B * heads, L, d) each."""
-    width = qkv.shape[1] // (3 * heads)
-    length = len(qkv) // batch
+def _split_heads(qkv: Tensor, shape: tuple[int, int], heads: int, space: Workspace) -> tuple[Tensor, Tensor, Tensor]:
+    """(R, 3 * H) to query, key and value of (B * heads, L, d) each."""
+    (batch, length), width = shape, qkv.shape[1] // (3 * heads)
     parts = space.take(3, batch, heads, length, width, dtype=qkv.dtype)
-    parts.copy_(qkv.view(batch, length, 3, heads, width).permute(2, 0, 3, 1, 4))
+    parts.copy_(qkv[: batch * length].view(batch, length, 3, heads, width).permute(2, 0, 3, 1, 4))
     q, k, v = parts.view(3, batch * heads, length, width).unbind(0)
     return q, k, v
 
 
-def _merge_heads(states: Tensor, batch: int, space: Workspace) -> Tensor:
-    """(B * heads, L, d) to (B * L, H)."""
-    rows, length, width = states.shape
-    heads = rows // batch
-    merged = space.take(batch, length, heads, width, dtype=states.dtype)
-    merged.copy_(states.view(batch, heads, length, width).transpose(1, 2))
-    return merged.view(batch * length, heads * width)
+def _merge_heads(states: Tensor, shape: tuple[int, int], rows: int, space: Workspace) -> Tensor:
+    """(B * heads, L, d) to (R, H), zero beyond the tokens."""
+    (batch, length), width = shape, states.shape[2]
+    heads, tokens = len(states) // batch, batch * length
+    merged = space.take(rows, heads * width, dtype=states.dtype)
+    merged[:tokens].view(batch, length, heads, width).copy_(states.view(batch, heads, length, width).transpose(1, 2))
+    merged[tokens:].zero_()
+    return merged
 
 
 def _attention(layer: FusedLayer, q: Tensor, k: Tensor, bias: Tensor | None, space: Workspace) -> Tensor:
@@ -166,12 +173,13 @@ def _attention_backward(
     v: Tensor,
     probs: Tensor,
     kept: Tensor | None,
-    batch: int,
+    shape: tuple[int, int],
 ) -> Tensor:
-    """The gradient of (B * L, 3 * H) query, key and value."""
-    heads, (_, length, width), passing = layer.heads, q.shape, layer.spaces.passing
+    """The gradient of (R, 3 * H) query, key and value, zero beyond the tokens."""
+    heads, width, passing = layer.heads, q.shape[2], layer.spaces.passing
+    (batch, length), tokens = shape, shape[0] * shape[1]
     d_out = passing.take(*q.shape, dtype=q.dtype)
-    d_out.view(batch, heads, length, width).copy_(d_context.view(batch, length, heads, width).transpose(1, 2))
+    d_out.view(batch, heads, length, width).copy_(d_context[:tokens].view(batch, length, heads, width).transpose(1, 2))
     used = probs
     if kept is not None:
         d_out *= layer.masks.scale(layer.attention_dropout)
@@ -181,12 +189,14 @@ def _attention_backward(
         d_used *= kept
     d_scores = _softmax_backward(d_used, probs, passing).mul_(width**-0.5)
     d_scores = d_used.copy_(d_scores)  # in the precision of the products
-    parts = passing.take(batch, length, 3, heads, width, dtype=q.dtype)
+    d_qkv = passing.take(len(d_context), 3 * heads * width, dtype=q.dtype)
+    d_qkv[tokens:].zero_()
+    parts = d_qkv[:tokens].view(batch, length, 3, heads, width)
     pairs = ((d_scores, k), (d_scores.transpose(1, 2), q), (used.transpose(1, 2), d_out))
     for i, (left, right) in enumerate(pairs):
         product = _products(left, right, passing)
         parts[:, :, i].copy_(product.view(batch, heads, length, width).transpose(1, 2))
-    return parts.view(batch * length, -1)
+    return d_qkv
 
 
 def _softmax_backward(grad: Tensor, probs: Tensor, space: Workspace) -> Tensor:

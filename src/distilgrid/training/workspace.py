@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 ALIGNMENT = 64
+SPARE = 2  # room taken, relative to what is needed: pages that nobody touches cost no memory
 
 
 class Workspace:
@@ -23,7 +24,7 @@ class Workspace:
         """Everything handed out may be overwritten from now on; makes room for what did not fit last time."""
         if self.wanted > self.storage.nbytes():
             self.storage = torch.UntypedStorage(0)  # the old block goes before the new one comes
-            self.storage = torch.UntypedStorage(self.wanted)
+            self.storage = torch.UntypedStorage(SPARE * self.wanted)
         self.used = self.wanted = 0
 
     def take(self, *shape: int, dtype: torch.dtype) -> Tensor:
