@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from distilgrid.training.flat import FlatParameters, Group
 from distilgrid.training.settings import Training
 
+MOMENTS = ("exp_avg", "exp_avg_sq")  # as torch names them
 CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
@@ -72,20 +73,19 @@ class Optimiser:
         self.flat.refresh()
 
     def state(self) -> dict[str, Tensor]:
-        """AdamW's moments: `first` and `second`, each (P,); copies nothing where there is one group."""
-        moments = [self.adamw.state[part] for part in self.parts]
+        """AdamW's moments of each group: `exp_avg.0`, `exp_avg_sq.0`, `exp_avg.1`, ...; nothing is copied."""
         return {
-            "first": torch.cat([m["exp_avg"] for m in moments]),
-            "second": torch.cat([m["exp_avg_sq"] for m in moments]),
+            f"{name}.{number}": self.adamw.state[part][name]
+            for number, part in enumerate(self.parts)
+            for name in MOMENTS
         }
 
     def load_state(self, state: dict[str, Tensor], *, updates: int) -> None:
-        """Continue after `updates` updates with the moments of `state`."""
-        sizes = [part.numel() for part in self.parts]
-        pairs = zip(state["first"].split(sizes), state["second"].split(sizes), strict=True)
-        for part, (first, second) in zip(self.parts, pairs, strict=True):
+        """Continue after `updates` updates with the moments of `state`, which become the optimiser's own."""
+        for number, part in enumerate(self.parts):
             step = torch.tensor(float(updates), device=part.device)
-            self.adamw.state[part] = {"step": step, "exp_avg": first.clone(), "exp_avg_sq": second.clone()}
+            moments = {name: state[f"{name}.{number}"].to(part.device) for name in MOMENTS}
+            self.adamw.state[part] = {"step": step, **moments}
         self.updates = updates
         self.flat.refresh()
 

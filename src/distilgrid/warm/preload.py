@@ -1,4 +1,4 @@
-"""What the warm process loads. Imports only: nothing is computed, so that a child starts as a fresh process would."""
+"""What the warm process loads: modules and their tables. A child starts as a fresh process would."""
 
 import gc
 import importlib
@@ -53,8 +53,16 @@ def load() -> None:
     for name in OPTIONAL:
         if importlib.util.find_spec(name) is not None:
             importlib.import_module(name)
+    _conversions()
     gc.collect()
     gc.freeze()
+
+
+def _conversions() -> None:
+    """The renamings of old weights: transformers compiles a thousand patterns when it loads its first model."""
+    loaded: Any = sys.modules.get("transformers.conversion_mapping")
+    if loaded is not None:
+        loaded.get_checkpoint_conversion_mapping("bert")
 
 
 def obstacle() -> str | None:
