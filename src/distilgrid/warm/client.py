@@ -44,11 +44,38 @@ def run_warm(arguments: list[str]) -> int | None:
         connection = _connect(Path(folder))
     except OSError:
         return None
-    with connection:
-        try:
-            return _hand_over(connection, arguments)
-        except KeyboardInterrupt:  # before the child could be told
-            return 128 + signal.SIGINT
+    with connection, _Signals(connection) as signals:
+        return _hand_over(connection, arguments, signals)
+
+
+class _Signals:
+    """Keeps the signals that this process gets, and hands them on once the warm process has a child for them."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection, self.caught, self.heard = connection, list[int](), False
+
+    def __enter__(self) -> "_Signals":
+        self.handlers = {number: signal.signal(number, self._catch) for number in FORWARDED if not _ignored(number)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+    def hand_on(self) -> None:
+        """From now on, and those that came before."""
+        self.heard = True
+        for number in self.caught:
+            self._tell(number)
+
+    def _catch(self, number: int, _frame: object) -> None:
+        self.caught.append(number)
+        if self.heard:
+            self._tell(number)
+
+    def _tell(self, number: int) -> None:
+        with contextlib.suppress(OSError):
+            send(self.connection, {"signal": number})
 
 
 def _connect(folder: Path) -> socket.socket:
@@ -68,27 +95,20 @@ def _connect(folder: Path) -> socket.socket:
     return connection
 
 
-def _hand_over(connection: socket.socket, arguments: list[str]) -> int | None:
-    """Ask for a child, wait for its end, and hand on the signals that this process gets meanwhile."""
-    if not _accepted(connection, arguments):
+def _hand_over(connection: socket.socket, arguments: list[str], signals: _Signals) -> int | None:
+    """Ask for a child, and wait for its end."""
+    if not _accepted(connection, arguments, signals.caught):
+        if signals.caught:
+            return _die(signals.caught[-1])
         return 1 if workflow_is_gone() else None
-    caught: list[int] = []
-
-    def forward(number: int, _frame: object) -> None:
-        caught.append(number)
-        with contextlib.suppress(OSError):
-            send(connection, {"signal": number})
-
-    handlers = {number: signal.signal(number, forward) for number in FORWARDED if not _ignored(number)}
+    signals.hand_on()
     ended = _ended(connection)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
     if ended is None:
-        return _orphaned(caught)
+        return _orphaned(signals.caught)
     return _die(ended["signal"]) if "signal" in ended else int(ended["exit"])
 
 
-def _accepted(connection: socket.socket, arguments: list[str]) -> bool:
+def _accepted(connection: socket.socket, arguments: list[str], caught: list[int]) -> bool:
     umask = os.umask(0o077)
     os.umask(umask)
     request = {
@@ -101,16 +121,16 @@ def _accepted(connection: socket.socket, arguments: list[str]) -> bool:
     }
     try:
         send(connection, request, fds=[0, 1, 2])
-        return _answered(connection) and "accepted" in receive(connection)[0]
+        return _answered(connection, caught) and "accepted" in receive(connection)[0]
     except OSError:
         return False
 
 
-def _answered(connection: socket.socket) -> bool:
-    """Wait for the warm process to be ready, but not for longer than this job's workflow lives."""
+def _answered(connection: socket.socket, caught: list[int]) -> bool:
+    """Wait for the warm process to be ready, but not for longer than this job is wanted."""
     limit = time.monotonic() + LOAD_SECONDS
     while not select.select([connection], [], [], POLL_SECONDS)[0]:
-        if workflow_is_gone() or time.monotonic() > limit:
+        if caught or workflow_is_gone() or time.monotonic() > limit:
             return False
     return True
 
