@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.processes import alive, eventually
 
 from distilgrid import workflow
 from distilgrid.grid import expand
@@ -64,23 +65,6 @@ def spawn() -> Iterator[Spawn]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-def eventually(happened: Callable[[], object], *, seconds: float) -> bool:
-    limit = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
 
 
 def read(path: Path) -> str:

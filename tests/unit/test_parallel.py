@@ -5,8 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from tests.unit.processes import eventually
 
 from distilgrid.artefacts import STATE, verified
 from distilgrid.params import Data
@@ -133,15 +132,6 @@ def test_processes_take_turns_through_a_batch() -> None:
 
 
 # A process that fails -------------------------------------------------------------------------------------------------
-
-
-def eventually(happened: Callable[[], object], *, seconds: float) -> bool:
-    limit = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def members(out: Path) -> list[int]:

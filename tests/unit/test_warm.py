@@ -8,11 +8,12 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.processes import alive, eventually
 
 from distilgrid import job, workflow
 from distilgrid.warm import client, offer, protocol
@@ -48,22 +49,6 @@ WENT_COLD = "Usage: python -m distilgrid distill"  # the real command line does 
 ABSENT = {protocol.FOLDER, protocol.LOG, job.PARENT}
 
 Process = subprocess.Popen[str]
-
-
-def eventually(happened: Callable[[], object], *, seconds: float = 5) -> bool:
-    limit = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > limit:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
 
 
 class Warm:
