@@ -30,6 +30,7 @@ STOPS = {"early": 1, "before an evaluation": 3, "after an evaluation": 4, "betwe
 VARIANTS = {
     "accumulation": SHORT.model_copy(update={"accumulation": 3}),
     "layer decay": SHORT.model_copy(update={"layer_decay": 0.7, "weight_decay": 0.1}),
+    "averaged weights": SHORT.model_copy(update={"average_decay": 0.9, "weight_decay": 0.1}),
     "token budget": SHORT.model_copy(update={"batch_tokens": 64}),
     "bf16": SHORT.model_copy(update={"precision": "bf16"}),
     "plain": SHORT.model_copy(update={"engine": "plain"}),

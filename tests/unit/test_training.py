@@ -2,6 +2,7 @@
 
 import copy
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +268,25 @@ def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path
     trainer.run(trace=tmp_path / "traces/trace.json")
     events = json.loads((tmp_path / "traces/trace.json").read_text())["traceEvents"]
     assert any(event.get("name") == "aten::addmm" for event in events)
+
+
+def test_averaged_weights_are_those_of_the_formula(model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Training(epochs=1, batch_size=8, learning_rate=1e-2, weight_decay=0.1, warmup_fraction=0)
+    start, steps = weights(model), 8
+    seen: list[dict[str, torch.Tensor]] = []
+    for count in range(1, steps + 1):  # the weights after each step, from runs that are stopped there
+        stopped = copy.deepcopy(model)
+        monkeypatch.setattr(loop, "islice", lambda batches, done, end, n=count: islice(batches, done, n))
+        monkeypatch.setattr(loop, "_evaluation_steps", lambda settings, total, n=count: {n})
+        run(stopped, settings=settings)
+        seen.append(weights(stopped))
+    expected = start
+    for step, now in enumerate(seen, start=1):
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = {name: decay * value + (1 - decay) * now[name] for name, value in expected.items()}
+    monkeypatch.setattr(loop, "islice", islice)
+    monkeypatch.setattr(loop, "_evaluation_steps", lambda settings, total: {total})
+    run(model, settings=settings.model_copy(update={"average_decay": 0.6}))
+    for name, value in weights(model).items():
+        assert torch.allclose(value.float(), expected[name].float(), atol=1e-5), name
+    assert max(float((seen[-1][name] - expected[name]).abs().max()) for name in start) > 1e-3

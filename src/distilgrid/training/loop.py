@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from distilgrid.distillation.objective import Objective
 from distilgrid.distillation.teacher import TeacherOutputs
 from distilgrid.fingerprint import derive_seed
 from distilgrid.progress import progress
+from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.batching import Batch, Rows, epoch_batches
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.engine import Engine
@@ -92,6 +94,8 @@ class Trainer:
         self.terms: list[dict[str, float]] = []
         self.best_weights: Tensor | None = None
         self.decay = self.best_decay = 1.0  # of embeddings that occur in no row
+        decay = settings.average_decay
+        self.average = WeightAverage(self.engine.flat, decay=decay) if decay is not None else None
         self.worse = 0
 
     def run(self, *, trace: Path | None = None) -> Outcome:
@@ -124,13 +128,15 @@ class Trainer:
         rate = self.engine.optimiser.rate() * self.engine.flat.groups[-1].rate  # the last group is the deepest
         self.terms.append(self.engine.step(step, self.rows, batch))
         self.decay *= 1 - rate * self.settings.weight_decay
+        if self.average is not None:
+            self.average.update(step, unseen=self.decay)
         if step % max(1, self.total // LOSS_RECORDS) == 0 or step in self.due:
             means = {name: float(np.mean([t[name] for t in self.terms])) for name in self.terms[0]}
             means["learning_rate"] = self.engine.optimiser.rate()
             self.outcome.history.add(step=step, epoch=self._epoch(step), split="train", values=means)
             self.terms = []
         if step in self.due:
-            with self.engine.clock("evaluation"):
+            with self.engine.clock("evaluation"), self.average.in_place() if self.average else nullcontext():
                 self._evaluate(step)
 
     def _evaluate(self, step: int) -> None:
@@ -143,7 +149,7 @@ class Trainer:
         main = self.metrics[0]
         if self.best_weights is None or scores[main] > self.outcome.best_dev[main]:
             self.outcome.best_dev, self.outcome.best_step, self.worse = scores, step, 0
-            self.best_decay = self.decay
+            self.best_decay = self.average.unseen if self.average else self.decay
             self.best_weights = self.engine.flat.values.clone()
         else:
             self.worse += 1
@@ -153,9 +159,11 @@ class Trainer:
         tensors = {"weights": self.engine.flat.values, **self.engine.optimiser.state()}
         if self.best_weights is not None:
             tensors["best_weights"] = self.best_weights
+        if self.average is not None:
+            tensors["average"] = self.average.values
         outcome = self.outcome
         values = {
-            "decay": [self.decay, self.best_decay],
+            "decay": [self.decay, self.best_decay, self.average.unseen if self.average else None],
             "best": [outcome.best_step, outcome.best_dev],
             "worse": self.worse,
             "terms": self.terms,
@@ -174,7 +182,9 @@ class Trainer:
         self.engine.flat.values.copy_(tensors["weights"])
         self.engine.optimiser.load_state(tensors, updates=saved.step)
         self.best_weights = tensors.get("best_weights")
-        self.decay, self.best_decay = values["decay"]
+        self.decay, self.best_decay, unseen = values["decay"]
+        if self.average is not None:
+            self.average.load(tensors["average"], unseen)
         outcome.best_step, outcome.best_dev = values["best"]
         self.worse, self.terms = values["worse"], values["terms"]
         outcome.history.records = [tuple(record) for record in values["history"]]

@@ -29,6 +29,8 @@ class Training(Settings):
     """AdamW weight decay; biases and layer norms are exempt."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor on the learning rate for each layer further from the head; 1 trains all layers alike."""
+    average_decay: float | None = Field(default=None, gt=0, lt=1)
+    """Score and keep an exponential moving average of the weights, with this decay a step (0.999); null: no average."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this global norm."""
     max_length: int = Field(default=128, ge=4, le=512)
