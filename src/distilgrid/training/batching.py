@@ -110,7 +110,7 @@ def epoch_batches(
     return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def evaluation_batches(lengths: np.ndarray, *, batch_size: int = 64, tokens: int = 2048) -> list[Batch]:
+def evaluation_batches(lengths: np.ndarray, *, batch_size: int = 64, tokens: int = 1024) -> list[Batch]:
     """All row numbers in batches, longest rows first, so that memory peaks at the start.
 
     Args:

@@ -150,7 +150,9 @@ class Trainer:
         if self.best_weights is None or scores[main] > self.outcome.best_dev[main]:
             self.outcome.best_dev, self.outcome.best_step, self.worse = scores, step, 0
             self.best_decay = self.average.unseen if self.average else self.decay
-            self.best_weights = self.engine.flat.values.clone()
+            if self.best_weights is None:
+                self.best_weights = torch.empty_like(self.engine.flat.values)
+            self.best_weights.copy_(self.engine.flat.values)
         else:
             self.worse += 1
         self.outcome.stopped_early = self.settings.patience is not None and self.worse >= self.settings.patience
