@@ -120,9 +120,10 @@ class Engine:
                 torch.cuda.empty_cache()
 
     def _parts(self, rows: Rows, mine: Sequence[int], *, whole: int) -> dict[str, float]:
-        totals: dict[str, float] = {}
         if not mine:
             self.flat.grads.zero_()
+            return {}
+        totals: dict[str, float] = {}
         for part in self._split(rows, mine):
             for name, value in self._backward(rows, part.tolist(), share=len(part) / whole).items():
                 totals[name] = totals.get(name, 0.0) + value
@@ -130,12 +131,12 @@ class Engine:
         return totals
 
     def _split(self, rows: Rows, mine: Sequence[int]) -> list[np.ndarray]:
-        """Rows that go through the model together: equal parts, and on a CPU no larger than fit its caches."""
+        """Rows that go through the model together: equal parts, and on a CPU about as large as fit its caches."""
         count = self.parts
-        if self.placement.device.type == "cpu" and mine:
+        if self.placement.device.type == "cpu":
             tokens = len(mine) * int(rows.encodings.lengths[list(mine)].max())
             count = max(count, -(-tokens // PART_TOKENS))
-        return np.array_split(np.asarray(mine), max(1, min(count, len(mine)))) if mine else []
+        return np.array_split(np.asarray(mine), min(count, len(mine)))
 
     def _backward(self, rows: Rows, part: Sequence[int], *, share: float) -> dict[str, float]:
         with self.clock("data"):
