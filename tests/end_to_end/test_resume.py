@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.unit.processes import eventually
 
 from distilgrid.artefacts import STATE, verified
 from distilgrid.params import Data
@@ -101,10 +102,7 @@ def resumed(out: Path) -> list[int]:
 
 
 def wait_until(happened: Callable[[], object], *, pause: float = 0.003) -> None:
-    limit = time.monotonic() + 120
-    while not happened():
-        assert time.monotonic() < limit, "it never happened"
-        time.sleep(pause)
+    assert eventually(happened, seconds=120, pause=pause), "it never happened"
 
 
 def unlocked(out: Path) -> bool:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def eventually(happened: Callable[[], object], *, seconds: float = 5) -> bool:
+def eventually(happened: Callable[[], object], *, seconds: float = 5, pause: float = 0.02) -> bool:
     """Whether something happens in time."""
     limit = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > limit:
             return False
-        time.sleep(0.02)
+        time.sleep(pause)
     return True
 
 
