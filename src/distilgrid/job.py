@@ -15,9 +15,13 @@ from pathlib import Path
 PARENT = "DISTILGRID_PARENT"
 POLL_SECONDS = 0.5
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # batch systems send the second ahead of a time limit
-# How long a thread of OpenMP waits for another before it lets its core go. By default it is milliseconds, which threads
-# that share their cores with other jobs then lose at each of a hundred barriers a step. Read once, when it is loaded.
-SPIN, SPIN_COUNT = "GOMP_SPINCOUNT", "10000"
+# Read once, when a library is loaded or first used; a user's own values go before them.
+TUNING = {
+    # How long a thread of OpenMP waits for another before it lets its core go. By default it is milliseconds, which
+    # threads that share their cores with other jobs then lose at each of a hundred barriers a step.
+    "GOMP_SPINCOUNT": "10000",
+    "THP_MEM_ALLOC_ENABLE": "1",  # torch asks for pages of 2 MiB: fresh memory costs a fault for each page
+}
 MALLOPT_TRIM_THRESHOLD, MALLOPT_MMAP_THRESHOLD = -1, -3  # numbers of malloc.h
 MMAP_BYTES, TRIM_BYTES = 1 << 25, (1 << 31) - 1  # the most that glibc takes
 _stop = {"deferred": False, "asked": False}
@@ -49,7 +53,8 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
     loaded = "numpy" in sys.modules  # by the process that this one was forked from, with one thread
     # Batches have many lengths, and oneDNN keeps half a megabyte for each shape of a product: 1,024 of them by default.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "224")
-    os.environ.setdefault(SPIN, SPIN_COUNT)
+    for name, value in TUNING.items():
+        os.environ.setdefault(name, value)
     import torch
     from transformers.utils import logging as hf_logging
 

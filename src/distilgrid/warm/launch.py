@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from distilgrid.job import SPIN, SPIN_COUNT, has_workflow, workflow_is_gone
+from distilgrid.job import TUNING, has_workflow, workflow_is_gone
 from distilgrid.warm.protocol import ARROW_ALLOCATOR, SOCKET, THREAD_VARIABLES, identity
 
 BACKLOG = 256  # jobs that wait while it loads
@@ -54,7 +54,7 @@ def _detached(command: list[str], listener: socket.socket, output: int) -> None:
     try:
         subprocess.Popen(
             [*command, identity(os.environ)],
-            env={SPIN: SPIN_COUNT} | os.environ | single | {ARROW_ALLOCATOR: "background_thread:false"},
+            env=TUNING | os.environ | single | {ARROW_ALLOCATOR: "background_thread:false"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

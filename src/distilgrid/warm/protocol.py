@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distilgrid.job import SPIN
+from distilgrid.job import TUNING
 
 FOLDER = "DISTILGRID_WARM"  # of the socket: the workflow chooses a name, the first job makes it
 LOG = "DISTILGRID_WARM_LOG"
@@ -27,7 +27,7 @@ _THREADS = ("OMP", "MKL", "OPENBLAS", "RAYON", "GOTO", "VECLIB", "NUMEXPR")  # `
 THREAD_VARIABLES = tuple(f"{name}_NUM_THREADS" for name in _THREADS)
 ARROW_ALLOCATOR = "JE_ARROW_MALLOC_CONF"
 # May differ between the warm process and a job: they are overridden, or say nothing.
-FREE = {*THREAD_VARIABLES, ARROW_ALLOCATOR, SPIN, "TOKENIZERS_PARALLELISM", "_", "SHLVL", "PWD", "OLDPWD"}
+FREE = {*THREAD_VARIABLES, *TUNING, ARROW_ALLOCATOR, "TOKENIZERS_PARALLELISM", "_", "SHLVL", "PWD", "OLDPWD"}
 _HEADER = struct.Struct("!I")
 
 
