@@ -13,6 +13,7 @@ validate(config, "workflow/schemas/params.schema.json", set_default=False)
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/teacher.smk"
+include: "workflow/rules/augment.smk"
 include: "workflow/rules/distill.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/report.smk"

@@ -124,7 +124,7 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--cells", type=int, default=60, help="students of the grid; an even number")
-    parser.add_argument("--rows", type=int, default=1280, help="training rows, in batches of 32")
+    parser.add_argument("--rows", type=int, default=1536, help="training rows, in batches of 32")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--start", choices=["warm", "cold", "both"], default="both")

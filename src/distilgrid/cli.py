@@ -14,7 +14,7 @@ from distilgrid.errors import UserError
 
 app = typer.Typer(
     name="distilgrid",
-    help="Compress language models reproducibly: prepare, fine-tune, record, distill, export, benchmark, report.",
+    help="Compress language models reproducibly: from data and teachers to students, latencies and a report.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,7 +33,15 @@ DataDir = Annotated[Path, typer.Option("--data", help="Prepared data: a folder m
 Task = Annotated[str, typer.Option("--task", help="Name of the task.")]
 TeacherName = Annotated[str, typer.Option("--teacher", help="Name under `teachers` in the parameters.")]
 TeacherDir = Annotated[Path | None, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")]
-Kind = Literal["logits", "cls-states"]
+Augmented = Annotated[
+    Path | None, typer.Option("--augmented", help="Augmented rows of the data: a folder made by `augment`.")
+]
+Fraction = Annotated[float, typer.Option("--fraction", help="Share of the training rows.", min=1e-9, max=1.0)]
+AugmentationName = Annotated[
+    str, typer.Option("--augmentation", help="Name under `augmentations` in the parameters, or none.")
+]
+MethodName = Annotated[str, typer.Option("--method", help="Name under `methods` in the parameters, or a preset.")]
+Kind = Literal["logits", "cls-states", "mixed-logits"]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
 
 Trace = Annotated[
@@ -83,6 +91,7 @@ def finetune(
     teacher: TeacherName,
     data: DataDir,
     out: Out,
+    fraction: Fraction = 1.0,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
@@ -92,7 +101,7 @@ def finetune(
     settings = support.load(params, grid)
     chosen = support.named(settings.teachers, teacher, kind="teacher")
     support.start(settings, threads=threads, torch=True)
-    from distilgrid.grid import effective_training, teacher_labels
+    from distilgrid.grid_training import effective_training, teacher_labels
     from distilgrid.stages.finetune import finetune as stage
 
     metrics = stage(
@@ -101,10 +110,49 @@ def finetune(
         training=effective_training(settings, chosen.training),
         seed=chosen.seed,
         out=out,
-        labels=teacher_labels(task, teacher, chosen.seed),
+        labels=teacher_labels(task, teacher, chosen.seed, fraction),
+        fraction=fraction,
+        subset_seed=settings.data.seed,
         execution=support.execution(settings, trace=profile),
     )
     support.say_score(metrics)
+
+
+@app.command(
+    epilog="Example: distilgrid augment --task docs-topic --teacher minilm-l6 --augmentation eda --data work/data "
+    "--teacher-dir work/teacher --out work/augmented"
+)
+def augment(
+    task: Task,
+    teacher: TeacherName,
+    augmentation: AugmentationName,
+    data: DataDir,
+    out: Out,
+    fraction: Fraction = 1.0,
+    teacher_dir: TeacherDir = None,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    threads: Threads = None,
+) -> None:
+    """Make new training rows of the old ones."""
+    settings = support.load(params, grid)
+    chosen = support.named(settings.augmentations, augmentation, kind="augmentation")
+    max_length = support.teacher_length(settings, teacher)
+    support.start(settings, threads=threads, torch=True)
+    from distilgrid.stages.augment import augment as stage
+
+    count = stage(
+        data=data,
+        settings=chosen,
+        teacher=teacher_dir,
+        max_length=max_length,
+        fraction=fraction,
+        subset_seed=settings.data.seed,
+        out=out,
+        labels={"task": task, "teacher": teacher, "augmentation": augmentation, "fraction": fraction},
+        device=settings.resources.device,
+    )
+    typer.echo(f"{count} augmented rows")
 
 
 @app.command(
@@ -118,20 +166,29 @@ def record(
     teacher_dir: Annotated[Path, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")],
     out: Out,
     kind: Annotated[Kind, typer.Option(help="What to keep; cls-states holds logits too.")] = "logits",
+    augmented: Augmented = None,
+    method: Annotated[str, typer.Option(help="For mixed-logits: the method whose mixed samples are meant.")] = "tmkd",
+    augmentation: AugmentationName = "none",
+    fraction: Fraction = 1.0,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
 ) -> None:
-    """Run a teacher once over the training rows and keep its outputs for every student."""
+    """Run a teacher once over training rows, or mixed samples of them, and keep its outputs for every student."""
     settings = support.load(params, grid)
     chosen = support.named(settings.teachers, teacher, kind="teacher")
+    mixed = support.mixing(settings, method) if kind == "mixed-logits" else {}
     support.start(settings, threads=threads, torch=True)
-    from distilgrid.grid import effective_training, teacher_labels
-    from distilgrid.stages.record import record as stage
+    from distilgrid.grid_training import teacher_labels
+    from distilgrid.stages import record as stage
 
-    max_length = effective_training(settings, chosen.training).max_length
-    labels = {**teacher_labels(task, teacher, chosen.seed), "method": "record", "kind": kind}
-    stage(data=data, teacher=teacher_dir, kind=kind, max_length=max_length, out=out, labels=labels)
+    labels = {**teacher_labels(task, teacher, chosen.seed, fraction), "method": "record", "kind": kind}
+    given: dict[str, Any] = {"teacher": teacher_dir, "out": out, "labels": labels}
+    given["max_length"] = support.teacher_length(settings, teacher)
+    if kind == "mixed-logits":
+        stage.record_mixed(training_set=support.training_set(settings, data, augmented, fraction), **mixed, **given)
+    else:
+        stage.record(data=data, kind=kind, augmented=augmented, **given)
 
 
 @app.command(
@@ -141,16 +198,21 @@ def record(
 def distill(
     task: Task,
     teacher: TeacherName,
-    method: Annotated[str, typer.Option(help="Name under `methods` in the parameters.")],
+    method: MethodName,
     student: Annotated[str, typer.Option(help="Name under `students` in the parameters.")],
     data: DataDir,
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the student's training.")] = 0,
-    augmentation: Annotated[Literal["none"], typer.Option(help="Augmented training data.")] = "none",
-    fraction: Annotated[float, typer.Option(help="Share of the training rows.", min=1e-9, max=1.0)] = 1.0,
+    augmentation: AugmentationName = "none",
+    augmented: Augmented = None,
+    fraction: Fraction = 1.0,
     teacher_dir: TeacherDir = None,
     teacher_outputs: Annotated[
-        Path | None, typer.Option(help="A folder made by `record`; without it the teacher runs live.")
+        list[Path] | None,
+        typer.Option(help="A folder made by `record`, one more for augmented rows; without it the teacher runs live."),
+    ] = None,
+    mixed_outputs: Annotated[
+        Path | None, typer.Option(help="A folder made by `record --kind mixed-logits`; likewise.")
     ] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
@@ -163,14 +225,13 @@ def distill(
     names |= {"augmentation": augmentation, "fraction": fraction, "seed": seed}
     cell = support.cell(settings, names)
     support.start(settings, threads=threads, torch=True)
+    from distilgrid.distillation.teaching import Sources
     from distilgrid.stages.distill import Cell
     from distilgrid.stages.distill import distill as stage
 
     metrics = stage(
         cell=Cell(**cell),
-        data=data,
-        teacher=teacher_dir,
-        teacher_outputs=teacher_outputs,
+        sources=Sources(data, augmented, teacher_dir, tuple(teacher_outputs or ()), mixed_outputs),
         out=out,
         labels=names,
         execution=support.execution(settings, trace=profile),

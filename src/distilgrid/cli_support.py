@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from distilgrid.execution import Execution
     from distilgrid.grid import Plan
     from distilgrid.params import Params
+    from distilgrid.training.training_set import TrainingSet
 
 Named = TypeVar("Named")
 
@@ -44,7 +45,7 @@ def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
 
 def cell(settings: "Params", names: Mapping[str, Any]) -> dict[str, Any]:
     """The settings behind a cell's names, as the fields of `stages.distill.Cell`."""
-    from distilgrid.grid import effective_training, origin_source
+    from distilgrid.grid_training import effective_training, origin_source
 
     named(settings.teachers, names["teacher"], kind="teacher")
     method = named(settings.methods, names["method"], kind="method")
@@ -59,6 +60,39 @@ def cell(settings: "Params", names: Mapping[str, Any]) -> dict[str, Any]:
         "seed": names["seed"],
         "subset_seed": settings.data.seed,
     }
+
+
+def teacher_length(settings: "Params", teacher: str) -> int:
+    """The longest input of a teacher, in tokens."""
+    from distilgrid.grid_training import effective_training
+
+    return effective_training(settings, named(settings.teachers, teacher, kind="teacher").training).max_length
+
+
+def mixing(settings: "Params", method: str) -> dict[str, Any]:
+    """What decides the mixed samples of a method, as arguments of `record_mixed`.
+
+    Raises:
+        UserError: for a method that mixes nothing.
+    """
+    from distilgrid.distillation.settings import MixKD
+    from distilgrid.grid_training import effective_training
+
+    chosen = named(settings.methods, method, kind="method")
+    if not isinstance(chosen, MixKD):
+        raise UserError(f"--method: '{method}' mixes no samples; name one whose objective is mixkd")
+    return {"mixup": chosen.mixup, "training": effective_training(settings, chosen.training)}
+
+
+def training_set(settings: "Params", data: Path, augmented: Path | None, fraction: float) -> "TrainingSet":
+    """The rows that students of a cell train on."""
+    from distilgrid.tasks.augmented import open_augmented
+    from distilgrid.tasks.dataset import open_dataset
+    from distilgrid.training.training_set import TrainingSet
+
+    dataset = open_dataset(data)
+    rows = open_augmented(augmented, dataset=dataset) if augmented else None
+    return TrainingSet(dataset, fraction, settings.data.seed, rows)
 
 
 def start(settings: "Params", *, threads: int | None, torch: bool) -> int:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from distilgrid.augmentation.settings import Augmentation
+from distilgrid.distillation.presets import PRESETS
 from distilgrid.distillation.settings import Method
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.messages import first_problem
@@ -34,11 +36,11 @@ class Grid(Settings):
     teachers: list[Name] = Field(min_length=1)
     """Names defined under `teachers`."""
     methods: list[Name] = Field(min_length=1)
-    """Names defined under `methods`."""
+    """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd."""
     students: list[Name] = Field(min_length=1)
     """Names defined under `students`."""
-    augmentations: list[Literal["none"]] = Field(default=["none"], min_length=1)
-    """Augmented training data; `none` trains on the original rows."""
+    augmentations: list[Name] = Field(default=["none"], min_length=1)
+    """Names defined under `augmentations`, or `none`: the original rows alone."""
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[1.0], min_length=1)
     """Shares of the training rows the students see: a seeded, stratified subset, the same one for every method."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
@@ -105,6 +107,8 @@ class Report(Settings):
     """Resamples of the validation rows for each confidence interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Level of the confidence intervals."""
+    claims: str | None = None
+    """A file with a paper's claims and published numbers, to be judged and shown: grids/mixkd.claims.yaml."""
 
 
 class Resources(Settings):
@@ -140,8 +144,10 @@ class Params(Settings):
     """Teachers by name."""
     students: dict[Name, Student]
     """Students by name."""
-    methods: dict[Name, Method]
-    """Methods by name: one objective may appear under several names with different settings."""
+    methods: dict[Name, Method] = Field(default_factory=lambda: dict(PRESETS))
+    """Methods by name, beside the presets: one objective may appear under several names with different settings."""
+    augmentations: dict[Name, Augmentation] = Field(default_factory=dict)
+    """Augmentations of the training rows by name."""
     training: Training = Field(default_factory=Training)
     """Training settings shared by all models of the grid."""
     export: Export = Field(default_factory=Export)
@@ -152,6 +158,23 @@ class Params(Settings):
     """Comparison of results."""
     resources: Resources = Field(default_factory=Resources)
     """Threads and logs; not part of any result's recipe."""
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _with_presets(cls, methods: Any) -> Any:
+        """All presets, and what is given on top: without an objective, a preset's own values stay where none is."""
+        if not isinstance(methods, Mapping):
+            return methods
+        presets = {name: preset.model_dump() for name, preset in PRESETS.items()}
+        changes = {n: given for n, given in methods.items() if isinstance(given, Mapping) and "objective" not in given}
+        return {**presets, **methods, **{name: deep_merge(presets.get(name, {}), changes[name]) for name in changes}}
+
+    @field_validator("augmentations")
+    @classmethod
+    def _none_is_taken(cls, augmentations: dict[str, Augmentation]) -> dict[str, Augmentation]:
+        if "none" in augmentations:
+            raise ValueError("'none' names the original rows; choose another name")
+        return augmentations
 
 
 def deep_merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,6 +239,10 @@ def _check_names(params: Params) -> None:
         for name in getattr(params.grid, axis):
             if name not in defined:
                 raise UserError(f"grid.{axis}: unknown {axis[:-1]} '{name}'; {did_you_mean(name, defined)}")
+    for name in params.grid.augmentations:
+        if name != "none" and name not in params.augmentations:
+            hint = did_you_mean(name, ["none", *params.augmentations])
+            raise UserError(f"grid.augmentations: unknown augmentation '{name}'; {hint}")
     for name in params.grid.tasks:
         find_task(name, params.tasks)
     if params.report.baseline not in params.methods:

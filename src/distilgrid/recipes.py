@@ -7,9 +7,12 @@ planned; `artefacts.writing` refuses a folder that is named after another recipe
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.distillation.registry import METHODS
 
 if TYPE_CHECKING:
+    from distilgrid.augmentation.settings import Augmentation
+    from distilgrid.distillation.mixing_settings import Mixup
     from distilgrid.distillation.settings import Method
     from distilgrid.models.settings import Student
     from distilgrid.params import Benchmark, Data
@@ -19,7 +22,16 @@ if TYPE_CHECKING:
 Recipe = dict[str, Any]
 
 # Declared versions: bump one when the stage's results may change; it and all that follows is then recomputed.
-VERSIONS = {"prepare": 1, "finetune": 3, "record": 2, "distill": 3, "export": 1, "benchmark": 1, "report": 1}
+VERSIONS = {
+    "prepare": 1,
+    "augment": 1,
+    "finetune": 3,
+    "record": 2,
+    "distill": 3,
+    "export": 1,
+    "benchmark": 1,
+    "report": 2,
+}
 
 
 def _recipe(stage: str, **parts: Any) -> Recipe:
@@ -34,8 +46,8 @@ def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
     )
 
 
-def finetune_recipe(*, model: str, training: "Training", seed: int, data: str) -> Recipe:
-    """A fine-tuned teacher: the pretrained model's revision, the training settings, the seed, the data's key."""
+def finetune_recipe(*, model: str, training: "Training", seed: int, data: str, fraction: float = 1.0) -> Recipe:
+    """A fine-tuned teacher: the model's revision, the training settings, the seed, the data's key, which rows of it."""
     return _recipe(
         "finetune",
         method=METHODS["finetune"].version,
@@ -43,12 +55,50 @@ def finetune_recipe(*, model: str, training: "Training", seed: int, data: str) -
         training=training.model_dump(),
         seed=seed,
         inputs={"data": data},
+        **({"fraction": fraction} if fraction < 1 else {}),
     )
 
 
 def record_recipe(*, kind: str, max_length: int, data: str, teacher: str) -> Recipe:
     """Recorded teacher outputs: what is kept, how inputs are cut, the keys of data and teacher."""
     return _recipe("record", kind=kind, max_length=max_length, inputs={"data": data, "teacher-dir": teacher})
+
+
+def mixed_recipe(
+    *, mixup: "Mixup", training: "Training", max_length: int, fraction: float, inputs: Mapping[str, str]
+) -> Recipe:
+    """Recorded outputs on mixed samples: what decides which samples there are, and how the teacher reads them.
+
+    Args:
+        mixup: the mixing.
+        training: the students': its epochs, batch size and batching decide the batches.
+        max_length: of the teacher's inputs.
+        fraction: of the training rows.
+        inputs: keys of data, teacher and augmented rows.
+    """
+    return _recipe(
+        "record",
+        kind="mixed-logits",
+        mixup=mixup.model_dump(),
+        batches=training.model_dump(include={"epochs", "batch_size", "batching"}),
+        max_length=max_length,
+        fraction=fraction,
+        inputs=dict(inputs),
+    )
+
+
+def augment_recipe(
+    *, settings: "Augmentation", models: Sequence[str], fraction: float, inputs: Mapping[str, str]
+) -> Recipe:
+    """Augmented rows: the settings and the code's version, the models' revisions, which rows, the inputs' keys."""
+    return _recipe(
+        "augment",
+        settings=settings.model_dump(exclude={"forward", "backward", "source"})
+        | {"version": AUGMENTATIONS[settings.kind].version},
+        models=list(models),
+        fraction=fraction,
+        inputs=dict(inputs),
+    )
 
 
 def distill_recipe(
@@ -65,7 +115,7 @@ def distill_recipe(
     """A student cell: the method and its declared version, the student, its origin's revision, its inputs' keys."""
     return _recipe(
         "distill",
-        method=method.model_dump(exclude={"training"}) | {"version": METHODS[method.objective].version},
+        method=method.model_dump(exclude={"training", "teacher"}) | {"version": METHODS[method.objective].version},
         student=student.model_dump(exclude={"source"}),
         origin=origin,
         training=training.model_dump(),

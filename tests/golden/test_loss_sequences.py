@@ -15,7 +15,7 @@ from torch import Tensor
 
 from distilgrid.distillation.registry import METHODS, build_objective
 from distilgrid.distillation.settings import KD, PKD, Finetune, Method
-from distilgrid.distillation.teacher import RecordedTeacher
+from distilgrid.distillation.teacher import StoredTeacher
 from distilgrid.fingerprint import derive_seed
 from distilgrid.models.io import load_model
 from distilgrid.models.settings import Student
@@ -133,7 +133,7 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
         settings=SETTINGS,
         placement=Placement(),
         seed=7,
-        teacher=RecordedTeacher(logits, states),
+        teacher=StoredTeacher(logits, states),
     ).run()
     losses = outcome.history.series("train", "loss")
     assert losses == pytest.approx(expected, rel=2e-4)

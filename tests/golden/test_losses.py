@@ -8,7 +8,7 @@ from distilgrid.distillation.kd import KDObjective
 from distilgrid.distillation.objective import Outputs
 from distilgrid.distillation.pkd import PKDObjective, mapped_layers
 from distilgrid.distillation.registry import METHODS, build_objective
-from distilgrid.distillation.settings import KD, PKD, Finetune
+from distilgrid.distillation.settings import KD, PKD, Finetune, MixKD
 from distilgrid.errors import UserError
 
 GENERATOR = np.random.default_rng(0)
@@ -51,7 +51,7 @@ def terms(objective: object, *, states: bool = False, labels: np.ndarray = LABEL
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_registered_method_can_be_built(name: str) -> None:
-    settings = {"finetune": Finetune(), "kd": KD(), "pkd": PKD()}[name]
+    settings = {"finetune": Finetune(), "kd": KD(), "pkd": PKD(), "mixkd": MixKD()}[name]
     assert hasattr(build_objective(settings, regression=False), "losses")
 
 

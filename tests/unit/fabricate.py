@@ -10,9 +10,10 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from distilgrid.artefacts import write_json, writing
-from distilgrid.grid import Artefact, Plan, expand
+from distilgrid.grid import Plan, expand
 from distilgrid.machine import describe_machine
 from distilgrid.params import Params, deep_merge, parse_params
+from distilgrid.planned import Artefact
 from distilgrid.stages.prepare import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.history import History

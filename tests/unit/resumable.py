@@ -15,7 +15,7 @@ import torch
 from distilgrid.artefacts import STATE
 from distilgrid.distillation.registry import build_objective
 from distilgrid.distillation.settings import PKD, Finetune, Method
-from distilgrid.distillation.teacher import RecordedTeacher, TeacherOutputs
+from distilgrid.distillation.teacher import StoredTeacher, TeacherOutputs
 from distilgrid.training import checkpoint
 from distilgrid.training.batching import Encodings, Rows
 from distilgrid.training.checkpoint import Checkpoints, Interrupted
@@ -54,7 +54,7 @@ def make_rows(count: int, seed: int) -> Rows:
 def recorded_teacher() -> TeacherOutputs:
     generator = torch.Generator().manual_seed(3)
     states = torch.randn(64, 4, 32, generator=generator).half()
-    return RecordedTeacher(torch.randn(64, 2, generator=generator), states)
+    return StoredTeacher(torch.randn(64, 2, generator=generator), states)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from distilgrid.training.optimiser import parameter_groups
 from distilgrid.training.placement import Placement, Precision
 from distilgrid.training.randomness import DropoutMasks
 from distilgrid.training.settings import Training
+from distilgrid.training.streams import RowStream
 
 SIZES = {"vocab_size": 40, "max_position_embeddings": 64}
 BERT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
@@ -70,18 +71,17 @@ def rows() -> Rows:
     return Rows(Encodings.of(ids, None, pad_id=1), torch.from_numpy(chooser.integers(0, 2, size=24)))
 
 
-def engine(model: PreTrainedModel, settings: Training, *, precision: Precision = "fp32") -> Engine:
-    objective = build_objective(Finetune(), regression=False)
-    placement = Placement(precision=precision)
-    return Engine(model, objective, settings=settings, placement=placement, seed=0, steps=20, teacher=None)
+def engine(model: PreTrainedModel, rows: Rows, settings: Training, *, precision: Precision = "fp32") -> Engine:
+    streams = [RowStream(rows, build_objective(Finetune(), regression=False), None)]
+    return Engine(model, streams, settings=settings, placement=Placement(precision=precision), seed=0, steps=20)
 
 
 def trained(model: PreTrainedModel, rows: Rows, *, precision: Precision = "fp32", **settings: Any) -> PreTrainedModel:
     """A copy after three steps on 8 rows each."""
     result = copy.deepcopy(model).train()
-    running = engine(result, Training(learning_rate=1e-3, **settings), precision=precision)
+    running = engine(result, rows, Training(learning_rate=1e-3, **settings), precision=precision)
     for step in range(3):
-        running.step(step + 1, rows, list(range(8 * step, 8 * step + 8)))
+        running.step(step + 1, [list(range(8 * step, 8 * step + 8))])
     running.release()
     return result
 
@@ -100,8 +100,8 @@ def test_training_gives_the_weights_of_the_models_own_layers(model: PreTrainedMo
 
 
 def gradients(model: PreTrainedModel, rows: Rows, *, precision: Precision = "fp32", **settings: Any) -> torch.Tensor:
-    running = engine(copy.deepcopy(model).train(), Training(**settings), precision=precision)
-    running._accumulate(rows, range(16))
+    running = engine(copy.deepcopy(model).train(), rows, Training(**settings), precision=precision)
+    running._accumulate([list(range(16))])
     return running.flat.grads.clone()
 
 
@@ -173,7 +173,7 @@ def test_a_steps_masks_depend_on_seed_and_step_alone() -> None:
 def test_dropout_is_applied_in_training_only(rate: str, rows: Rows) -> None:
     torch.manual_seed(0)
     model = bert(**{rate: 0.5})
-    running = engine(model, Training())
+    running = engine(model, rows, Training())
     inputs = rows.encodings.batch(range(8))
     model.train()
     first, second = (forward(model, inputs, states=False).logits for _ in range(2))
@@ -189,12 +189,12 @@ def test_dropout_has_the_mean_gradient_of_torchs_own(rows: Rows) -> None:
     start = bert(hidden_dropout_prob=0.2, attention_probs_dropout_prob=0.2)
     means = {}
     for kind in ("plain", "auto"):
-        running = engine(copy.deepcopy(start).train(), Training(engine=kind))
+        running = engine(copy.deepcopy(start).train(), rows, Training(engine=kind))
         total = torch.zeros_like(running.flat.grads)
         for step in range(60):
             running.masks.start_step(step)
             torch.manual_seed(step)
-            running._accumulate(rows, range(16))
+            running._accumulate([list(range(16))])
             total += running.flat.grads / 60
             running.flat.zero_grad()
         means[kind] = total

@@ -14,8 +14,9 @@ import yaml
 
 from distilgrid.distillation.registry import METHODS
 from distilgrid.errors import UserError
-from distilgrid.grid import Artefact, Plan, expand
+from distilgrid.grid import Plan, expand
 from distilgrid.params import load_params, parse_params
+from distilgrid.planned import Artefact, listed
 from distilgrid.recipes import VERSIONS
 
 Values = dict[str, Any]
@@ -72,8 +73,7 @@ def test_each_teacher_and_task_has_cells_of_its_own(tiny_values: Values) -> None
     assert len(found.benchmarks) == len(found.teachers) == 4
     assert len({artefact.folder for artefact in found.teacher_outputs}) == 2 * 4
     for student in found.students:
-        source = student.inputs.get("teacher-outputs")
-        if isinstance(source, Artefact):
+        for source in listed(student.inputs.get("teacher-outputs", [])):
             assert (source.labels["task"], source.labels["teacher"]) == (
                 student.labels["task"],
                 student.labels["teacher"],

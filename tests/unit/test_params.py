@@ -10,11 +10,15 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from distilgrid.distillation.mixing_settings import Mixup
+from distilgrid.distillation.presets import PRESETS
+from distilgrid.distillation.settings import KD, MixKD
 from distilgrid.errors import UserError
 from distilgrid.params import Params, deep_merge, json_schema, load_params, parse_params, schema_text
 from distilgrid.schema import Settings
 
 ROOT = Path(__file__).parents[2]
+OVERLAYS = sorted(path for path in (ROOT / "grids").glob("*.yaml") if not path.name.endswith(".claims.yaml"))
 Values = dict[str, Any]
 
 
@@ -166,8 +170,27 @@ def test_an_overlay_merges_mappings_and_replaces_lists(
     assert params.grid.seeds == [7]
     assert params.grid.name == "tiny"
     assert params.methods["kd"].model_dump(include={"objective", "alpha"}) == {"objective": "kd", "alpha": 0.5}
-    assert set(params.methods) == set(tiny_values["methods"])
+    assert set(params.methods) == {*tiny_values["methods"], *PRESETS}
     assert (params.training.epochs, params.training.batch_size) == (9, 16)
+
+
+def test_presets_need_no_definition_and_keep_their_values_under_an_overlay(tiny_values: Values) -> None:
+    tiny_values["grid"]["methods"] = ["finetune", "sm-tmkd", "tmkd"]
+    tiny_values["methods"] = {"tmkd": {"alpha_tmkd": 2, "mixup": {"beta": 1}}, "kd": {"objective": "kd", "alpha": 1}}
+    methods = parse_params(tiny_values, origin="test").methods
+    assert methods["sm-tmkd"] == MixKD()
+    assert methods["tmkd"] == MixKD(alpha_sm=0, alpha_tmkd=2, mixup=Mixup(beta=1))
+    assert methods["kd"] == KD(alpha=1)
+
+
+def test_an_unknown_augmentation_and_a_taken_name_are_refused(tiny_values: Values) -> None:
+    tiny_values["augmentations"] = {"eda": {"kind": "eda"}}
+    tiny_values["grid"]["augmentations"] = ["none", "edda"]
+    with pytest.raises(UserError, match=r"grid.augmentations: unknown augmentation 'edda'; did you mean 'eda'"):
+        parse_params(tiny_values, origin="test")
+    tiny_values["augmentations"] = {"none": {"kind": "eda"}}
+    with pytest.raises(UserError, match="choose another name"):
+        parse_params(tiny_values, origin="test")
 
 
 def test_overlays_merge_as_snakemake_merges_them() -> None:
@@ -200,9 +223,7 @@ def test_parameters_survive_a_round_trip(tiny_values: Values) -> None:
     assert parse_params(again, origin="copy") == params
 
 
-@pytest.mark.parametrize(
-    "overlay", [None, *sorted((ROOT / "grids").glob("*.yaml"))], ids=lambda p: p.stem if p else "default"
-)
+@pytest.mark.parametrize("overlay", [None, *OVERLAYS], ids=lambda p: p.stem if p else "default")
 def test_the_shipped_parameters_are_valid(overlay: Path | None) -> None:
     base = ROOT / "params.yaml"
     params = load_params([base] if overlay is None else [base, overlay])

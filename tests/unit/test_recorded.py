@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from distilgrid.distillation.recorded import open_recorded
 from distilgrid.distillation.settings import KD, PKD, Method
-from distilgrid.distillation.teacher import open_recorded
+from distilgrid.distillation.teaching import Sources
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student
@@ -48,8 +49,7 @@ def make_recording(work: Path, kind: str, out: Path) -> None:
 
 def run_cell(work: Path, tiny_model: Path, out: Path, method: Method, **inputs: Any) -> dict[str, Any]:
     cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", inputs.pop("fraction", 1.0), 0, 0)
-    given = {"data": work / "data", "teacher": None, "teacher_outputs": None} | inputs
-    return distill(cell=cell, out=out, labels={}, **given)
+    return distill(cell=cell, sources=Sources(**({"data": work / "data"} | inputs)), out=out, labels={})
 
 
 def test_the_recording_holds_the_teachers_outputs(work: Path) -> None:
@@ -68,10 +68,10 @@ def test_the_recording_holds_the_teachers_outputs(work: Path) -> None:
 
 
 def test_a_student_costs_no_teacher_forwards(work: Path, tiny_model: Path, tmp_path: Path) -> None:
-    metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=work / "logits")
+    metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[work / "logits"])
     assert metrics["teacher_forwards"] == 0
     live = run_cell(work, tiny_model, tmp_path / "b", KD(), teacher=work / "teacher")
-    assert live["teacher_forwards"] == live["train_rows"] * TRAINING.epochs
+    assert live["teacher_forwards"] == live["train_rows"]
     assert live["score"] == pytest.approx(metrics["score"], abs=0.05)
 
 
@@ -79,13 +79,13 @@ def test_rows_are_found_by_content_not_by_order(work: Path) -> None:
     dataset = open_dataset(work / "data")
     ids = dataset.split("train")["example_id"].to_numpy()
     shuffled = np.random.default_rng(0).permutation(len(ids))[:40]
-    straight = open_recorded(work / "logits", example_ids=ids, data_key=dataset.key, states=False)
-    mixed = open_recorded(work / "logits", example_ids=ids[shuffled], data_key=dataset.key, states=False)
+    straight = open_recorded([work / "logits"], example_ids=ids, data_keys=[dataset.key], states=False)
+    mixed = open_recorded([work / "logits"], example_ids=ids[shuffled], data_keys=[dataset.key], states=False)
     assert torch.equal(straight.outputs(shuffled.tolist()).logits, mixed.outputs(range(40)).logits)
 
 
 def test_a_fraction_uses_the_same_recording(work: Path, tiny_model: Path, tmp_path: Path) -> None:
-    metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=work / "logits", fraction=0.25)
+    metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[work / "logits"], fraction=0.25)
     assert metrics["train_rows"] == pytest.approx(24, abs=1)
     assert metrics["teacher_forwards"] == 0
 
@@ -97,7 +97,7 @@ def test_a_changed_byte_is_refused(work: Path, tiny_model: Path, tmp_path: Path)
     content[-3] ^= 1
     shard.write_bytes(content)
     with pytest.raises(UserError, match=r"train\.safetensors: content differs"):
-        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=tmp_path / "rec")
+        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[tmp_path / "rec"])
     assert not (tmp_path / "a" / "run.json").exists()
 
 
@@ -106,33 +106,33 @@ def test_a_truncated_recording_is_refused(work: Path, tiny_model: Path, tmp_path
     shard = tmp_path / "rec" / "train.safetensors"
     shard.write_bytes(shard.read_bytes()[:-100])
     with pytest.raises(UserError, match="content differs"):
-        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=tmp_path / "rec")
+        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[tmp_path / "rec"])
 
 
 def test_a_recording_cut_off_before_its_end_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     make_recording(work, "logits", tmp_path / "rec")
     (tmp_path / "rec" / "run.json").unlink()  # it is written last, so a killed job leaves none
     with pytest.raises(UserError, match=r"run\.json: cannot be read"):
-        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=tmp_path / "rec")
+        run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[tmp_path / "rec"])
 
 
 def test_a_recording_of_other_data_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="recorded on data"):
-        run_cell(work, tiny_model, tmp_path / "a", KD(), data=work / "other-data", teacher_outputs=work / "logits")
+        run_cell(work, tiny_model, tmp_path / "a", KD(), data=work / "other-data", teacher_outputs=[work / "logits"])
 
 
 def test_missing_rows_are_refused(work: Path) -> None:
     dataset = open_dataset(work / "data")
     ids = np.append(dataset.split("train")["example_id"].to_numpy(), 12345)
     with pytest.raises(UserError, match=r"no recorded output for training row 97 \(1 missing\)"):
-        open_recorded(work / "logits", example_ids=ids, data_key=dataset.key, states=False)
+        open_recorded([work / "logits"], example_ids=ids, data_keys=[dataset.key], states=False)
 
 
 def test_a_method_that_needs_states_refuses_a_recording_without_them(
     work: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="needs cls-states"):
-        run_cell(work, tiny_model, tmp_path / "a", PKD(), teacher_outputs=work / "logits")
+        run_cell(work, tiny_model, tmp_path / "a", PKD(), teacher_outputs=[work / "logits"])
 
 
 def test_a_method_that_needs_a_teacher_says_so(work: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -153,6 +153,6 @@ def test_another_teacher_gives_another_key(work: Path, tiny_model: Path, tmp_pat
 
 def test_the_same_cell_gives_the_same_bytes(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        run_cell(work, tiny_model, tmp_path / name, PKD(beta=5), teacher_outputs=work / "cls-states")
+        run_cell(work, tiny_model, tmp_path / name, PKD(beta=5), teacher_outputs=[work / "cls-states"])
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
     assert (tmp_path / "a/predictions.parquet").read_bytes() == (tmp_path / "b/predictions.parquet").read_bytes()

@@ -3,7 +3,7 @@ rule export:
     input:
         inputs,
     output:
-        outputs("exports", grid.EXPORT_FILES),
+        outputs("exports", EXPORT_FILES),
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
@@ -24,7 +24,7 @@ rule benchmark:
     input:
         inputs,
     output:
-        outputs("benchmarks", grid.BENCHMARK_FILES),
+        outputs("benchmarks", BENCHMARK_FILES),
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:

@@ -1,5 +1,13 @@
 # What the rules share: the plan, and look-ups of an artefact by its path.
-from distilgrid import grid
+from distilgrid.planned import (
+    AUGMENT_FILES,
+    BENCHMARK_FILES,
+    DATA_FILES,
+    EXPORT_FILES,
+    MODEL_FILES,
+    RECORD_FILES,
+    REPORT_FILES,
+)
 from distilgrid.workflow import open_workflow
 
 RESULTS = "results"

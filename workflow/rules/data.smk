@@ -1,7 +1,7 @@
 # Rows of a task: read, checked, split.
 rule prepare:
     output:
-        outputs("data", grid.DATA_FILES),
+        outputs("data", DATA_FILES),
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:

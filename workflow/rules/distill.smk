@@ -3,7 +3,7 @@ rule distill:
     input:
         inputs,
     output:
-        outputs("students", grid.MODEL_FILES),
+        outputs("students", MODEL_FILES),
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:

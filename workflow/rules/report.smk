@@ -3,7 +3,7 @@ rule write_report:
     input:
         inputs,
     output:
-        outputs("reports", grid.REPORT_FILES),
+        outputs("reports", REPORT_FILES),
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:

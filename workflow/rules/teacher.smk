@@ -3,7 +3,7 @@ rule finetune:
     input:
         inputs,
     output:
-        outputs("teachers", grid.MODEL_FILES),
+        outputs("teachers", MODEL_FILES),
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:
@@ -24,7 +24,7 @@ rule record:
     input:
         inputs,
     output:
-        outputs("teacher-outputs", grid.RECORD_FILES),
+        outputs("teacher-outputs", RECORD_FILES),
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:

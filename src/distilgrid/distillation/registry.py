@@ -1,17 +1,15 @@
-"""The table of methods: what each needs recorded, where its code is, and its declared version.
+"""The table of methods: where the code of each is, and its declared version.
 
 To add a method: write `distillation/<name>.py` with an Objective, its settings in `settings.py`, and a row here.
 """
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distilgrid.distillation.objective import Objective
     from distilgrid.distillation.settings import Method
-
-TeacherOutputKind = Literal["logits", "cls-states"]
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,13 @@ class MethodEntry:
 
     target: str
     version: int
-    teacher_outputs: TeacherOutputKind | None
 
 
 METHODS = {
-    "finetune": MethodEntry("distilgrid.distillation.finetune:FinetuneObjective", 2, None),
-    "kd": MethodEntry("distilgrid.distillation.kd:KDObjective", 2, "logits"),
-    "pkd": MethodEntry("distilgrid.distillation.pkd:PKDObjective", 2, "cls-states"),
+    "finetune": MethodEntry("distilgrid.distillation.finetune:FinetuneObjective", 2),
+    "kd": MethodEntry("distilgrid.distillation.kd:KDObjective", 2),
+    "pkd": MethodEntry("distilgrid.distillation.pkd:PKDObjective", 2),
+    "mixkd": MethodEntry("distilgrid.distillation.mixkd:MixKDObjective", 1),
 }
 
 

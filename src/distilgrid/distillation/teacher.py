@@ -1,30 +1,35 @@
 """Where a method's teacher outputs come from: recorded files, or a live model. Both count its forward passes."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.artefacts import read_json, verified
 from distilgrid.distillation.forward import forward
+from distilgrid.distillation.mixed_inputs import mixed_inputs
+from distilgrid.distillation.mixing import Schedule
 from distilgrid.distillation.objective import Outputs
-from distilgrid.errors import UserError
-from distilgrid.training.batching import Encodings
+from distilgrid.progress import progress
+from distilgrid.training.batching import Batch, Encodings, evaluation_batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+LABEL = "asking the teacher"
+
 
 class TeacherOutputs(Protocol):
-    """Teacher outputs by training row; `forwards` counts the rows that went through a live teacher."""
+    """Teacher outputs by sample."""
 
-    forwards: int
+    @property
+    def forwards(self) -> int:
+        """Samples that went through a live teacher."""
+        ...
 
-    def outputs(self, rows: Sequence[int]) -> Outputs:
-        """The teacher's outputs on some training rows, in their order."""
+    def outputs(self, samples: Sequence[int]) -> Outputs:
+        """The teacher's outputs on some training rows or mixed samples, in their order."""
         ...
 
     def move(self, device: torch.device) -> None:
@@ -32,76 +37,113 @@ class TeacherOutputs(Protocol):
         ...
 
 
+class StoredTeacher:
+    """Outputs held in memory: (N, C) logits, and (N, layers, H) [CLS] states or None."""
+
+    def __init__(self, logits: Tensor, cls_states: Tensor | None = None) -> None:
+        self.logits, self.cls_states, self.forwards = logits, cls_states, 0
+
+    def move(self, device: torch.device) -> None:
+        """Keep the logits on a device; the states stay in memory and go there batch by batch."""
+        self.logits = self.logits.to(device)
+
+    def outputs(self, samples: Sequence[int]) -> Outputs:
+        """Outputs looked up; no teacher runs."""
+        index = torch.as_tensor(samples)
+        states = None if self.cls_states is None else self.cls_states[index].float()
+        return Outputs(self.logits[index], states)
+
+
 class LiveTeacher:
-    """A teacher that reads the rows through its own tokeniser, in evaluation mode and without gradients."""
+    """A teacher that reads the training rows through its own tokeniser, all of them when the first are asked for.
+
+    The rows are the same in each epoch, so that asking once gives what asking each time would.
+    """
 
     def __init__(self, model: "PreTrainedModel", encodings: Encodings, *, states: bool) -> None:
         self.model, self.encodings, self.states = model.eval().requires_grad_(False), encodings, states
+
+    @cached_property
+    def stored(self) -> StoredTeacher:
+        """The outputs."""
+        outputs = teacher_outputs(self.model, self.encodings, states=self.states)
+        return StoredTeacher(outputs.logits, outputs.cls_states)
+
+    @property
+    def forwards(self) -> int:
+        """Rows that went through."""
+        return len(self.encodings) if "stored" in self.__dict__ else 0
+
+    def move(self, device: torch.device) -> None:
+        """Compute on a device."""
+        self.model.to(device)
+
+    def outputs(self, samples: Sequence[int]) -> Outputs:
+        """The outputs, computed if they are the first."""
+        return self.stored.outputs(samples)
+
+
+class LiveMixedTeacher:
+    """A teacher that reads mixed samples, each batch of them when it is asked for, as a recording would have."""
+
+    def __init__(self, model: "PreTrainedModel", encodings: Encodings, schedule: Schedule, *, token_types: str) -> None:
+        self.model, self.encodings = model.eval().requires_grad_(False), encodings
+        self.schedule, self.token_types = schedule, token_types
+        self.batch_of = {sample: batch for batch in schedule.batches for sample in batch}
+        self.batch: Batch = []
+        self.logits = torch.empty(0)
         self.forwards = 0
 
     def move(self, device: torch.device) -> None:
         """Compute on a device."""
         self.model.to(device)
 
-    def outputs(self, rows: Sequence[int]) -> Outputs:
-        """Outputs computed now."""
-        self.forwards += len(rows)
-        with torch.no_grad(), torch.autocast(self.model.device.type, enabled=False):
-            return forward(self.model, self.encodings.batch(rows), states=self.states)
+    def outputs(self, samples: Sequence[int]) -> Outputs:
+        """Outputs of samples of one batch, which goes through the teacher whole: parts of it would round otherwise."""
+        batch = self.batch_of[samples[0]]
+        if batch is not self.batch:
+            self.batch = batch
+            self.logits = mixed_logits(self.model, self.encodings, self.schedule, batch, token_types=self.token_types)
+            self.forwards += len(batch)
+        place = {sample: number for number, sample in enumerate(batch)}
+        return Outputs(self.logits[[place[sample] for sample in samples]])
 
 
-class RecordedTeacher:
-    """Outputs read from a recording, addressed by example id, held in memory."""
+@torch.no_grad()
+def teacher_outputs(model: "PreTrainedModel", encodings: Encodings, *, states: bool) -> Outputs:
+    """A teacher's outputs on all rows, computed in fp32 in the batches of an evaluation.
 
-    def __init__(self, logits: Tensor, cls_states: Tensor | None) -> None:
-        self.logits, self.cls_states = logits, cls_states  # (N, C), (N, layers, H) or None
-        self.forwards = 0
-
-    def move(self, device: torch.device) -> None:
-        """Keep the logits on a device; the states stay in memory and go there batch by batch."""
-        self.logits = self.logits.to(device)
-
-    def outputs(self, rows: Sequence[int]) -> Outputs:
-        """Outputs looked up; no teacher runs."""
-        index = torch.as_tensor(rows)
-        states = None if self.cls_states is None else self.cls_states[index].float()
-        return Outputs(self.logits[index], states)
-
-
-def open_recorded(folder: Path, *, example_ids: np.ndarray, data_key: str, states: bool) -> RecordedTeacher:
-    """A verified recording, aligned to training rows by their example ids.
-
-    Args:
-        folder: the teacher-outputs artefact.
-        example_ids: (N,) ids of the training rows, in the student's order.
-        data_key: recipe key of the data the student trains on.
-        states: whether [CLS] states are needed.
-
-    Raises:
-        UserError: when the recording is damaged, was made from other data, or lacks rows or states.
+    Returns:
+        On the CPU: logits (N, C), fp32, and on request [CLS] states (N, layers, H), fp16.
     """
-    from safetensors.torch import load_file
-
-    run = verified(folder, stage="record")
-    manifest: dict[str, Any] = read_json(folder / "manifest.json")
-    if manifest["data_key"] != data_key:
-        recorded = manifest["data_key"]
-        raise UserError(
-            f"{folder}: recorded on data {recorded}, but this student trains on data {data_key}; record again"
-        )
-    if states and run["recipe"]["kind"] != "cls-states":
-        raise UserError(f"{folder}: holds logits only, but this method needs cls-states; record --kind cls-states")
-    tensors = load_file(folder / "train.safetensors")
-    rows = torch.from_numpy(_positions(folder, tensors["example_ids"].numpy(), example_ids))
-    return RecordedTeacher(tensors["logits"][rows], tensors["cls_states"][rows] if states else None)
+    config = model.config
+    logits = torch.empty(len(encodings), config.num_labels)
+    shape = (len(encodings), config.num_hidden_layers, config.hidden_size)
+    kept = torch.empty(shape, dtype=torch.float16) if states else None
+    batches = evaluation_batches(encodings.lengths)
+    for rows in progress(batches, total=len(batches), label=LABEL):
+        with torch.autocast(model.device.type, enabled=False):
+            outputs = forward(model, encodings.batch(rows), states=states)
+        logits[rows] = outputs.logits.cpu()
+        if kept is not None and outputs.cls_states is not None:
+            kept[rows] = outputs.cls_states.half().cpu()
+    return Outputs(logits, kept)
 
 
-def _positions(folder: Path, recorded: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    order = np.argsort(recorded, kind="stable")
-    found = np.searchsorted(recorded[order], wanted).clip(max=len(recorded) - 1)
-    positions = order[found]
-    missing = np.flatnonzero(recorded[positions] != wanted)
-    if len(missing):
-        row, count = missing[0] + 1, len(missing)
-        raise UserError(f"{folder}: no recorded output for training row {row} ({count} missing); record again")
-    return positions
+@torch.no_grad()
+def mixed_logits(
+    model: "PreTrainedModel", encodings: Encodings, schedule: Schedule, batch: Batch, *, token_types: str
+) -> Tensor:
+    """A teacher's logits on a batch of mixed samples, through its own embeddings: (M, C), on its device."""
+    with torch.autocast(model.device.type, enabled=False):
+        inputs = mixed_inputs(model, encodings, schedule.mixtures.take(batch), token_types=token_types)
+        return forward(model, inputs, states=False).logits
+
+
+def all_mixed_logits(model: "PreTrainedModel", encodings: Encodings, schedule: Schedule, *, token_types: str) -> Tensor:
+    """A teacher's logits on all mixed samples of a run, batch by batch: (M, C), on the CPU."""
+    logits = torch.empty(len(schedule.mixtures), model.config.num_labels)
+    batches = schedule.batches
+    for batch in progress(batches, total=len(batches), label=LABEL):
+        logits[batch] = mixed_logits(model, encodings, schedule, batch, token_types=token_types).cpu()
+    return logits

@@ -15,6 +15,8 @@ class Teacher(Settings):
     """`hub:<name>@<revision>`, `path:<folder>` or `package:<distribution>`."""
     seed: int = Field(default=0, ge=0)
     """Seed of the teacher's own fine-tuning; every student of the grid learns from this one teacher."""
+    rows: Literal["all", "students"] = "all"
+    """Training rows that the teacher sees where students see a share: all of them, or those of its students."""
     training: TrainingOverrides = Field(default_factory=dict)
     """Training settings that differ from the `training` section for this teacher."""
 

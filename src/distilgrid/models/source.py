@@ -11,7 +11,7 @@ from distilgrid.errors import UserError
 from distilgrid.fingerprint import file_sha256
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-HUB_PATTERNS = ["*.json", "*.txt", "*.model", WEIGHTS]
+HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.spm", WEIGHTS]
 SCHEMES = ("hub", "path", "package")
 
 
@@ -26,7 +26,7 @@ def model_revision(source: str) -> str:
         return f"package:{locator}=={_distribution(locator).version}"
     if scheme == "path":
         folder = _checked(Path(locator).expanduser(), source)
-        files = sorted(p for p in folder.iterdir() if p.suffix in {".json", ".txt", ".model", ".safetensors"})
+        files = sorted(p for p in folder.iterdir() if p.suffix in {".json", ".txt", ".model", ".spm", ".safetensors"})
         return "path:" + ",".join(f"{p.name}={file_sha256(p)[:16]}" for p in files)
     name, _, revision = locator.partition("@")
     if not re.fullmatch(r"[0-9a-f]{7,40}|v?\d[\w.]*", revision):

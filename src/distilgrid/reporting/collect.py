@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.artefacts import read_json, verified
 from distilgrid.errors import UserError
-from distilgrid.grid import Artefact, Plan
+from distilgrid.grid import Plan
+from distilgrid.planned import Artefact
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -81,7 +81,7 @@ def _differences(task: str, lines: list[Line], settings: Report) -> dict[Key, Di
     if not pairs:
         return {}
     involved = {model.artefact.folder: model for pair in pairs for line in pair for model in line.models}
-    resampled = _resampled(task, list(involved.values()), settings)
+    resampled = score_resamples(task, list(involved.values()), settings)
     column = {folder: number for number, folder in enumerate(involved)}
     means = {
         line.key: resampled[:, [column[model.artefact.folder] for model in line.models]].mean(axis=1)
@@ -100,7 +100,7 @@ def _without_method(line: Line) -> Key:
     return tuple(value for axis, value in line.labels.items() if axis != "method")
 
 
-def _resampled(task: str, models: list[Model], settings: Report) -> np.ndarray:
+def score_resamples(task: str, models: list[Model], settings: Report) -> np.ndarray:
     """The main score of each model on each resample of the main validation split: (S, M)."""
     metric, split = models[0].metrics["score_name"], models[0].metrics["split"]
     frames = [model.predictions[model.predictions["split"] == split] for model in models]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from distilgrid.grid import Artefact
 from distilgrid.params import Grid
+from distilgrid.planned import Artefact
 from distilgrid.reporting.collect import Collected, Measurement, Model
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")

@@ -1,7 +1,7 @@
 """The page: everything inline, so that it opens offline and can be mailed as one file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -15,8 +15,8 @@ from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 
 
-def render(findings: Findings) -> str:
-    """The whole page as HTML."""
+def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
+    """The whole page as HTML, with the tables of a paper's claims where there are any."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -36,6 +36,7 @@ def render(findings: Findings) -> str:
         subtitle=_subtitle(findings),
         outcomes=outcomes(findings),
         tasks=[(main_table(findings, task), task_plots(findings, task)) for task in findings.tasks],
+        claims=claims,
         others=[table for table in others if table is not None],
         data=data_table(findings),
         parity=parity_table(findings),

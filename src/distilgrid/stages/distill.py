@@ -3,27 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distilgrid.artefacts import verified, writing
-from distilgrid.distillation.registry import METHODS, build_objective
+from distilgrid.distillation.registry import build_objective
 from distilgrid.distillation.settings import Method
-from distilgrid.distillation.teacher import LiveTeacher, TeacherOutputs, open_recorded
-from distilgrid.errors import UserError
+from distilgrid.distillation.teaching import Sources, Teaching
 from distilgrid.execution import Execution
 from distilgrid.fingerprint import derive_seed, recipe_key
-from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.models.student import build_student
 from distilgrid.recipes import distill_recipe
-from distilgrid.tasks.dataset import Dataset, open_dataset, texts
-from distilgrid.training.batching import encode
-from distilgrid.training.run import Job, TeacherOpener, run_job
+from distilgrid.tasks.augmented import open_augmented
+from distilgrid.tasks.dataset import open_dataset
+from distilgrid.training.run import Job, run_job
 from distilgrid.training.settings import Training
-
-if TYPE_CHECKING:
-    import pandas as pd
+from distilgrid.training.training_set import TrainingSet
 
 DEFAULT = Execution()
 
@@ -43,22 +40,13 @@ class Cell:
 
 
 def distill(
-    *,
-    cell: Cell,
-    data: Path,
-    teacher: Path | None,
-    teacher_outputs: Path | None,
-    out: Path,
-    labels: Mapping[str, Any],
-    execution: Execution = DEFAULT,
+    *, cell: Cell, sources: Sources, out: Path, labels: Mapping[str, Any], execution: Execution = DEFAULT
 ) -> dict[str, Any]:
     """Train a student; returns its metrics.
 
     Args:
         cell: what to train.
-        data: prepared data.
-        teacher: the fine-tuned teacher, for `init: finetuned` or for a teacher that runs live.
-        teacher_outputs: recorded outputs; without them a method that needs a teacher runs it live.
+        sources: what it is made from.
         out: where the artefact goes.
         labels: what `run.json` says about the cell.
         execution: how the job runs.
@@ -66,39 +54,39 @@ def distill(
     Raises:
         UserError: when an input is missing, damaged or does not fit.
     """
-    dataset = open_dataset(data)
-    recipe = _recipe(cell, dataset, teacher, teacher_outputs)
+    dataset = open_dataset(sources.data)
+    augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None
+    training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
+    recipe = _recipe(cell, training_set, sources)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        origin = model_folder(cell.origin)
+        origin, teacher = model_folder(cell.origin), sources.teacher
         from_teacher = cell.student.init == "finetuned" and teacher is not None
+        seed = derive_seed(cell.seed, "init")
         job = Job(
-            dataset=dataset,
+            training_set=training_set,
             tokenizer=load_tokenizer(teacher if from_teacher and teacher else origin),
-            model=build_student(
-                cell.student,
-                origin=origin,
-                teacher=teacher,
-                outputs=dataset.outputs,
-                seed=derive_seed(cell.seed, "init"),
-            ),
+            model=build_student(cell.student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed),
             objective=build_objective(cell.method, regression=dataset.regression),
             settings=cell.training,
             seed=cell.seed,
             init=cell.student.init,
-            fraction=cell.fraction,
-            subset_seed=cell.subset_seed,
             execution=execution,
-            open_teacher=_teacher_opener(cell, dataset, teacher, teacher_outputs),
+            teaching=Teaching(cell.method, cell.training, training_set, sources),
         )
         return run_job(job, folder, out=out, key=recipe_key(recipe))
 
 
-def _recipe(cell: Cell, dataset: Dataset, teacher: Path | None, teacher_outputs: Path | None) -> dict[str, Any]:
-    inputs = {"data": dataset.key}
-    if teacher is not None:
-        inputs["teacher-dir"] = verified(teacher, stage="finetune")["key"]
-    if teacher_outputs is not None:
-        inputs["teacher-outputs"] = verified(teacher_outputs, stage="record")["key"]
+def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str, Any]:
+    inputs: dict[str, Any] = {"data": training_set.dataset.key}
+    if training_set.augmented is not None:
+        inputs["augmented"] = training_set.augmented.key
+    if sources.teacher is not None:
+        inputs["teacher-dir"] = verified(sources.teacher, stage="finetune")["key"]
+    recordings = [verified(folder, stage="record")["key"] for folder in sources.teacher_outputs]
+    if recordings:
+        inputs["teacher-outputs"] = recordings[0] if len(recordings) == 1 else recordings
+    if sources.mixed_outputs is not None:
+        inputs["mixed-outputs"] = verified(sources.mixed_outputs, stage="record")["key"]
     return distill_recipe(
         method=cell.method,
         student=cell.student,
@@ -109,25 +97,3 @@ def _recipe(cell: Cell, dataset: Dataset, teacher: Path | None, teacher_outputs:
         seed=cell.seed,
         inputs=inputs,
     )
-
-
-def _teacher_opener(
-    cell: Cell, dataset: Dataset, teacher: Path | None, teacher_outputs: Path | None
-) -> TeacherOpener | None:
-    kind = METHODS[cell.method.objective].teacher_outputs
-    if kind is None:
-        return None
-    states = kind == "cls-states"
-    if teacher_outputs is not None:
-        return lambda frame: open_recorded(
-            teacher_outputs, example_ids=frame["example_id"].to_numpy(), data_key=dataset.key, states=states
-        )
-    if teacher is None:
-        name = cell.method.objective
-        raise UserError(f"method '{name}' needs a teacher; give --teacher-outputs, or --teacher-dir to run it live")
-    return lambda frame: _live(teacher, frame, max_length=cell.training.max_length, states=states)
-
-
-def _live(teacher: Path, frame: "pd.DataFrame", *, max_length: int, states: bool) -> TeacherOutputs:
-    encodings = encode(load_tokenizer(teacher), *texts(frame), max_length=max_length)
-    return LiveTeacher(load_model(teacher), encodings, states=states)

@@ -17,6 +17,7 @@ from distilgrid.recipes import finetune_recipe
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.run import Job, run_job
 from distilgrid.training.settings import Training
+from distilgrid.training.training_set import TrainingSet
 
 DEFAULT = Execution()
 
@@ -29,20 +30,34 @@ def finetune(
     seed: int,
     out: Path,
     labels: Mapping[str, Any],
+    fraction: float = 1.0,
+    subset_seed: int = 0,
     execution: Execution = DEFAULT,
 ) -> dict[str, Any]:
     """Train a teacher; returns its metrics.
+
+    Args:
+        data: prepared data.
+        source: of the pretrained model.
+        training: training settings.
+        seed: of training.
+        out: where the artefact goes.
+        labels: what `run.json` says about it.
+        fraction: share of the training rows.
+        subset_seed: of that share.
+        execution: how the job runs.
 
     Raises:
         UserError: when data or model are missing or damaged.
     """
     dataset = open_dataset(data)
-    recipe = finetune_recipe(model=model_revision(source), training=training, seed=seed, data=dataset.key)
+    model = model_revision(source)
+    recipe = finetune_recipe(model=model, training=training, seed=seed, data=dataset.key, fraction=fraction)
     with writing(out, recipe=recipe, labels=labels) as folder:
         origin = model_folder(source)
         torch.manual_seed(derive_seed(seed, "init"))
         job = Job(
-            dataset=dataset,
+            training_set=TrainingSet(dataset, fraction, subset_seed),
             tokenizer=load_tokenizer(origin),
             model=load_model(origin, outputs=dataset.outputs),
             objective=FinetuneObjective(Finetune(), regression=dataset.regression),

@@ -1,70 +1,115 @@
-"""Stage `record`: run a teacher once over the training rows and keep its outputs for every student."""
+"""Stage `record`: run a teacher once over training rows or mixed samples and keep its outputs for every student."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from distilgrid.artefacts import verified, write_json, writing
-from distilgrid.distillation.forward import forward
-from distilgrid.distillation.objective import Outputs
+from distilgrid.distillation.mixing import make_schedule
+from distilgrid.distillation.mixing_settings import Mixup
+from distilgrid.distillation.recorded import FILE
+from distilgrid.distillation.teacher import all_mixed_logits, teacher_outputs
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.progress import progress
-from distilgrid.recipes import record_recipe
+from distilgrid.recipes import mixed_recipe, record_recipe
+from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.training.batching import Encodings, evaluation_batches
+from distilgrid.training.settings import Training
 from distilgrid.training.tokens import tokenised
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from distilgrid.training.training_set import TrainingSet
 
 
-def record(*, data: Path, teacher: Path, kind: str, max_length: int, out: Path, labels: Mapping[str, Any]) -> None:
-    """Write the teacher's logits (fp32) on every training row, and for `cls-states` its [CLS] states (fp16) too.
+def record(
+    *,
+    data: Path,
+    teacher: Path,
+    kind: str,
+    max_length: int,
+    out: Path,
+    labels: Mapping[str, Any],
+    augmented: Path | None = None,
+) -> None:
+    """Write the teacher's logits (fp32) on all training rows, and for `cls-states` its [CLS] states (fp16) too.
+
+    Args:
+        data: prepared data.
+        teacher: the fine-tuned teacher.
+        kind: `logits` or `cls-states`.
+        max_length: of the teacher's inputs, in tokens.
+        out: where the artefact goes.
+        labels: what `run.json` says about it.
+        augmented: rows made of the data, recorded instead of the data's own.
 
     Raises:
-        UserError: when the data or the teacher is missing or damaged.
+        UserError: when an input is missing or damaged.
     """
-    from safetensors.torch import save_file
-
     dataset, run = open_dataset(data), verified(teacher, stage="finetune")
-    recipe = record_recipe(kind=kind, max_length=max_length, data=dataset.key, teacher=run["key"])
+    source = dataset if augmented is None else open_augmented(augmented, dataset=dataset)
+    recipe = record_recipe(kind=kind, max_length=max_length, data=source.key, teacher=run["key"])
     with writing(out, recipe=recipe, labels=labels) as folder:
-        rows = dataset.split("train")
-        encodings = tokenised(dataset, "train", tokenizer=load_tokenizer(teacher), max_length=max_length)
-        outputs = _outputs(load_model(teacher), encodings, states=kind == "cls-states")
+        rows = source.split("train")
+        encodings = tokenised(source, "train", tokenizer=load_tokenizer(teacher), max_length=max_length)
+        outputs = teacher_outputs(load_model(teacher), encodings, states=kind == "cls-states")
         tensors = {"example_ids": torch.from_numpy(rows["example_id"].to_numpy().copy()), "logits": outputs.logits}
         if outputs.cls_states is not None:
             tensors["cls_states"] = outputs.cls_states
-        save_file(tensors, folder / "train.safetensors")
-        write_json(folder / "manifest.json", _manifest(kind, dataset.key, run, tensors))
+        _write(folder, tensors, {"kind": kind, "data_key": source.key}, run)
 
 
-@torch.inference_mode()
-def _outputs(model: "PreTrainedModel", encodings: Encodings, *, states: bool) -> Outputs:
-    config = model.config
-    logits = torch.empty(len(encodings), config.num_labels)
-    shape = (len(encodings), config.num_hidden_layers, config.hidden_size)
-    kept = torch.empty(shape, dtype=torch.float16) if states else None
-    batches = evaluation_batches(encodings.lengths)
-    for rows in progress(batches, total=len(batches), label="recording the teacher"):
-        outputs = forward(model, encodings.batch(rows), states=states)
-        logits[rows] = outputs.logits
-        if kept is not None and outputs.cls_states is not None:
-            kept[rows] = outputs.cls_states.half()
-    return Outputs(logits, kept)
+def record_mixed(
+    *,
+    training_set: TrainingSet,
+    teacher: Path,
+    mixup: Mixup,
+    training: Training,
+    max_length: int,
+    out: Path,
+    labels: Mapping[str, Any],
+) -> None:
+    """Write the teacher's logits (fp32) on all mixed samples of a run.
+
+    Args:
+        training_set: the students' rows.
+        teacher: the fine-tuned teacher.
+        mixup: the mixing.
+        training: the students' epochs, batch size and batching.
+        max_length: of the teacher's inputs, in tokens.
+        out: where the artefact goes.
+        labels: what `run.json` says about it.
+
+    Raises:
+        UserError: when an input is missing or damaged, or the rows cannot be mixed.
+    """
+    run, augmented = verified(teacher, stage="finetune"), training_set.augmented
+    inputs = {"data": training_set.dataset.key, "teacher-dir": run["key"]}
+    inputs |= {"augmented": augmented.key} if augmented else {}
+    fraction = training_set.fraction
+    recipe = mixed_recipe(mixup=mixup, training=training, max_length=max_length, fraction=fraction, inputs=inputs)
+    with writing(out, recipe=recipe, labels=labels) as folder:
+        schedule = make_schedule(training_set.text_lengths, mixup, training)
+        encodings = training_set.encodings(load_tokenizer(teacher), max_length=max_length)
+        logits = all_mixed_logits(load_model(teacher), encodings, schedule, token_types=mixup.token_types)
+        manifest = {
+            "kind": "mixed-logits",
+            "data_key": training_set.dataset.key,
+            "schedule": schedule.digest(training_set.example_ids),
+        }
+        _write(folder, {"logits": logits, "weights": torch.from_numpy(schedule.mixtures.weight)}, manifest, run)
 
 
-def _manifest(kind: str, data_key: str, teacher: dict[str, Any], tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """What was recorded, from what; readers compare it with what they hold."""
-    return {
-        "kind": kind,
-        "data_key": data_key,
+def _write(folder: Path, tensors: dict[str, torch.Tensor], manifest: dict[str, Any], teacher: dict[str, Any]) -> None:
+    """The outputs, and what they are, of what: readers compare it with what they hold."""
+    from safetensors.torch import save_file
+
+    logits = tensors["logits"]
+    save_file(tensors, folder / FILE)
+    facts = {
         "teacher_key": teacher["key"],
         "teacher_weights_sha256": teacher["files"]["model.safetensors"],
         "tokenizer_sha256": teacher["files"]["tokenizer.json"],
-        "rows": len(tensors["logits"]),
+        "rows": len(logits),
         "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
-        "teacher_forwards": len(tensors["logits"]),
+        "teacher_forwards": len(logits),
     }
+    write_json(folder / "manifest.json", manifest | facts)

@@ -8,7 +8,8 @@ from typing import Any
 
 from distilgrid.artefacts import RUN, is_complete, read_json
 from distilgrid.errors import UserError
-from distilgrid.grid import Artefact, Plan
+from distilgrid.grid import Plan
+from distilgrid.planned import Artefact
 from distilgrid.tracking.measured import Measured
 from distilgrid.tracking.naming import axes, recipe_name, role_of, text
 from distilgrid.tracking.record import GRID, Point, Record

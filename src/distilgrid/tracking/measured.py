@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.artefacts import is_complete, read_json
-from distilgrid.grid import Artefact, Plan
+from distilgrid.grid import Plan
+from distilgrid.planned import Artefact
 from distilgrid.tracking.naming import role_of
 
 INT8 = "onnxruntime-int8"

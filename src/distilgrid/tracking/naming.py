@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from distilgrid.grid import Artefact, Plan
+from distilgrid.grid import Plan
+from distilgrid.planned import Artefact
 
 DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # teachers, too, have a place on these axes
 

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from distilgrid.distillation.forward import forward
-from distilgrid.distillation.objective import Objective
-from distilgrid.distillation.teacher import TeacherOutputs
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
-from distilgrid.training.batching import Rows
+from distilgrid.training.batching import Batch
 from distilgrid.training.clock import Clock
 from distilgrid.training.flat import FlatParameters
 from distilgrid.training.fused_encoder import fuse, fusible, unfuse
@@ -20,6 +18,7 @@ from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.placement import Placement
 from distilgrid.training.randomness import DropoutMasks, restore_dropout, swap_dropout
 from distilgrid.training.settings import Training
+from distilgrid.training.streams import Stream
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,29 +31,28 @@ class Engine:
 
     Args:
         model: in fp32, its word embeddings already cut to the words that occur.
-        objective: the losses of a batch.
+        streams: what it learns from.
         settings: of training.
         placement: device, precision, and the processes that share a batch.
         seed: of dropout.
         steps: all updates of the run, for the schedule.
-        teacher: outputs on the training rows for methods that need them.
     """
 
     def __init__(
         self,
         model: "PreTrainedModel",
-        objective: Objective,
+        streams: Sequence[Stream],
         *,
         settings: Training,
         placement: Placement,
         seed: int,
         steps: int,
-        teacher: TeacherOutputs | None,
     ) -> None:
-        self.model, self.objective, self.teacher = model.to(placement.device), objective, teacher
+        self.model, self.streams = model.to(placement.device), streams
         self.settings, self.placement = settings, placement
-        if teacher is not None:
-            teacher.move(placement.device)
+        for stream in streams:
+            if stream.teacher is not None:
+                stream.teacher.move(placement.device)
         self.seed = derive_seed(seed, "dropout") + placement.world.rank
         self.parts = settings.accumulation
         self.clock = Clock()
@@ -72,15 +70,15 @@ class Engine:
         self.original = fuse(model, self.flat, self.masks) if fused else None
         self.tokens = 0
 
-    def step(self, number: int, rows: Rows, batch: Sequence[int]) -> dict[str, float]:
-        """One update from the rows of a batch; returns the means of the loss terms.
+    def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:
+        """One update from a batch of each stream; returns the means of the loss terms.
 
         Raises:
             UserError: when the loss is not finite.
         """
         self.masks.start_step(number)
         self._seed(derive_seed(self.seed, f"step {number}"))
-        totals = self._accumulate(rows, batch)
+        totals = self._accumulate(batches)
         with self.clock("optimiser"):
             self.placement.world.sum(self.flat.grads)
             self.optimiser.step()
@@ -105,48 +103,47 @@ class Engine:
         self.model.to("cpu")
         self.model.set_attn_implementation("eager")
 
-    def _accumulate(self, rows: Rows, batch: Sequence[int]) -> dict[str, float]:
-        """Collect the gradients of this process's share of a batch, in parts that fit into memory."""
-        mine = self.placement.world.share(batch)
+    def _accumulate(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Collect the gradients of this process's share of the batches, in parts that fit into memory."""
+        mine = [self.placement.world.share(batch) for batch in batches]
         while True:
             try:
-                return self._parts(rows, mine, whole=len(batch))
+                return self._parts(mine, [len(batch) for batch in batches])
             except torch.OutOfMemoryError:
-                if self.parts >= len(mine):
+                if self.parts >= max(map(len, mine)):
                     raise
-                self.parts *= 2  # the same mean over the batch, from smaller parts
+                self.parts *= 2  # the same means over the batches, from smaller parts
                 self.flat.grads.zero_()
                 self.flat.fresh = True
                 torch.cuda.empty_cache()
 
-    def _parts(self, rows: Rows, mine: Sequence[int], *, whole: int) -> dict[str, float]:
-        if not mine:
+    def _parts(self, mine: Sequence[Sequence[int]], whole: Sequence[int]) -> dict[str, float]:
+        if not any(mine):
             self.flat.grads.zero_()
-            return {}
         totals: dict[str, float] = {}
-        for part in self._split(rows, mine):
-            for name, value in self._backward(rows, part.tolist(), share=len(part) / whole).items():
-                totals[name] = totals.get(name, 0.0) + value
-            self.flat.fresh = False
+        for stream, samples, count in zip(self.streams, mine, whole, strict=True):
+            for part in self._split(stream, samples) if samples else ():
+                for name, value in self._backward(stream, part.tolist(), share=len(part) / count).items():
+                    totals[name] = totals.get(name, 0.0) + value
+                self.flat.fresh = False
         return totals
 
-    def _split(self, rows: Rows, mine: Sequence[int]) -> list[np.ndarray]:
-        """Rows that go through the model together: equal parts, and on a CPU about as large as fit its caches."""
+    def _split(self, stream: Stream, samples: Sequence[int]) -> list[np.ndarray]:
+        """Samples that go through the model together: equal parts, and on a CPU about as large as fit its caches."""
         count = self.parts
         if self.placement.device.type == "cpu":
-            tokens = len(mine) * int(rows.encodings.lengths[list(mine)].max())
+            tokens = len(samples) * int(stream.lengths(samples).max())
             count = max(count, -(-tokens // PART_TOKENS))
-        return np.array_split(np.asarray(mine), min(count, len(mine)))
+        return np.array_split(np.asarray(samples), min(count, len(samples)))
 
-    def _backward(self, rows: Rows, part: Sequence[int], *, share: float) -> dict[str, float]:
+    def _backward(self, stream: Stream, part: Sequence[int], *, share: float) -> dict[str, float]:
         with self.clock("data"):
-            inputs, labels = rows.encodings.batch(part), rows.labels[part].to(self.placement.device)
-            wanted = self.teacher.outputs(part).to(self.placement.device) if self.teacher is not None else None
+            inputs = stream.inputs(self.model, part)
             self.tokens += int(inputs["attention_mask"].sum())
         with self.clock("forward"):
             with self.placement.autocast():
-                outputs = forward(self.model, inputs, states=self.objective.needs_states)
-            terms = self.objective.losses(labels, outputs, wanted)
+                outputs = forward(self.model, inputs, states=stream.needs_states)
+            terms = stream.losses(part, outputs)
             loss: Tensor = torch.stack(list(terms.values())).sum()
         with self.clock("backward"):
             (loss if share == 1 else loss * share).backward()

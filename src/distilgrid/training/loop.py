@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.distillation.objective import Objective
+from distilgrid.distillation.objective import Objective, hard_loss
 from distilgrid.distillation.teacher import TeacherOutputs
 from distilgrid.fingerprint import derive_seed
 from distilgrid.progress import progress
@@ -20,10 +20,12 @@ from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.batching import Batch, Rows, epoch_batches
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.engine import Engine
-from distilgrid.training.evaluation import evaluate
+from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.history import History
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.streams import MixedStream, Mixing, RowStream, Stream
+from distilgrid.training.tokens import subset
 from distilgrid.training.tracing import tracing
 from distilgrid.training.vocabulary import CompactVocabulary
 
@@ -48,6 +50,7 @@ class Outcome:
     tokens: int = 0
     resumed_at: int = 0
     time_split: dict[str, float] = field(default_factory=dict)
+    probe_loss: float | None = None
 
 
 class Trainer:
@@ -63,6 +66,8 @@ class Trainer:
         placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
         teacher: outputs on the training rows for methods that need them.
+        mixing: mixed samples, for methods that learn from them too.
+        probe: training rows on which the finished model's loss is measured, without dropout.
         checkpoints: where the state of an unfinished run is kept; nowhere unless given.
     """
 
@@ -78,17 +83,25 @@ class Trainer:
         placement: Placement,
         seed: int,
         teacher: TeacherOutputs | None,
+        mixing: Mixing | None = None,
+        probe: Sequence[int] = (),
         checkpoints: Checkpoints = NOWHERE,
     ) -> None:
         self.vocabulary = CompactVocabulary(model, [rows.encodings, dev.encodings])
         self.model, self.metrics, self.settings, self.placement = model, metrics, settings, placement
-        self.rows, self.dev = (Rows(self.vocabulary.renumbered(r.encodings), r.labels) for r in (rows, dev))
-        self.epochs = list(_epochs(rows.encodings.lengths, settings, seed))
+        rows, self.dev = (Rows(self.vocabulary.renumbered(r.encodings), r.labels) for r in (rows, dev))
+        self.probe = Rows(subset(rows.encodings, probe), rows.labels[list(probe)]) if probe else None
+        streams: list[Stream] = [RowStream(rows, objective, teacher)]
+        self.epochs = [[[batch] for batch in epoch] for epoch in _epochs(rows.encodings.lengths, settings, seed)]
+        if mixing is not None:
+            streams.append(MixedStream(rows, mixing))
+            self.epochs = [
+                [[*step, batch] for step, batch in zip(steps, batches, strict=True)]
+                for steps, batches in zip(self.epochs, mixing.batches(seed), strict=True)
+            ]
         self.total = sum(map(len, self.epochs))
         self.due = _evaluation_steps(settings, self.total)
-        self.engine = Engine(
-            model, objective, settings=settings, placement=placement, seed=seed, steps=self.total, teacher=teacher
-        )
+        self.engine = Engine(model, streams, settings=settings, placement=placement, seed=seed, steps=self.total)
         self.checkpoints = checkpoints
         self.outcome = Outcome()
         self.terms: list[dict[str, float]] = []
@@ -109,11 +122,11 @@ class Trainer:
         """
         self.model.train()
         step = done = self.outcome.resumed_at = self._resume()
-        batches = islice((batch for epoch in self.epochs for batch in epoch), done, None)
+        steps = islice((step for epoch in self.epochs for step in epoch), done, None)
         left = self.total - done
         with tracing(trace) as traced:
-            for step, batch in enumerate(progress(batches, total=left, label="training"), start=done + 1):
-                self._advance(step, batch)
+            for step, batches in enumerate(progress(steps, total=left, label="training"), start=done + 1):
+                self._advance(step, batches)
                 traced()
                 if self.outcome.stopped_early:
                     break
@@ -124,9 +137,9 @@ class Trainer:
         self.outcome.seconds += self.engine.clock.elapsed()
         return self._finish()
 
-    def _advance(self, step: int, batch: Batch) -> None:
+    def _advance(self, step: int, batches: Sequence[Batch]) -> None:
         rate = self.engine.optimiser.rate() * self.engine.flat.groups[-1].rate  # the last group is the deepest
-        self.terms.append(self.engine.step(step, self.rows, batch))
+        self.terms.append(self.engine.step(step, batches))
         self.decay *= 1 - rate * self.settings.weight_decay
         if self.average is not None:
             self.average.update(step, unseen=self.decay)
@@ -199,6 +212,10 @@ class Trainer:
     def _finish(self) -> Outcome:
         assert self.best_weights is not None, "the last step is always scored"
         self.engine.flat.values.copy_(self.best_weights)
+        if self.probe is not None:
+            logits = torch.from_numpy(predict(self.model, self.probe.encodings, placement=self.placement))
+            regression = logits.shape[1] == 1
+            self.outcome.probe_loss = float(hard_loss(logits, self.probe.labels, regression=regression))
         self.engine.release()
         self.vocabulary.restore(decay=self.best_decay)
         self.model.eval()

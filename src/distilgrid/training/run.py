@@ -1,6 +1,5 @@
 """Train one model on prepared data and write its artefact's files: shared by the stages `finetune` and `distill`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +8,13 @@ import numpy as np
 import torch
 
 from distilgrid.artefacts import write_json
-from distilgrid.distillation.objective import Objective
+from distilgrid.distillation.objective import Objective, hard_loss
 from distilgrid.distillation.teacher import TeacherOutputs
 from distilgrid.execution import Execution
+from distilgrid.fingerprint import derive_seed
 from distilgrid.job import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
 from distilgrid.tasks.dataset import Dataset
-from distilgrid.tasks.rows import limit_rows
 from distilgrid.training.batching import Rows
 from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.device import choose_device, prepare_device
@@ -26,13 +25,17 @@ from distilgrid.training.metrics import score
 from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
 from distilgrid.training.settings import Training
-from distilgrid.training.tokens import subset, tokenised
+from distilgrid.training.streams import Mixing
+from distilgrid.training.tokens import tokenised
+from distilgrid.training.training_set import TrainingSet, label_tensor
 
 if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-TeacherOpener = Callable[["pd.DataFrame"], TeacherOutputs]
+    from distilgrid.distillation.teaching import Teaching
+
+PROBE_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -40,30 +43,31 @@ class Job:
     """One model to train.
 
     Attributes:
-        dataset: prepared data.
+        training_set: the rows to train on, and the prepared data that they come from.
         tokenizer: the model's own.
         model: initialised; changed in place.
         objective: the method's losses.
         settings: training settings.
         seed: of shuffling and dropout.
-        fraction: share of the training rows, the same subset for every method.
-        subset_seed: seed of that subset; independent of `seed`.
         init: where the weights came from, for tables.
         execution: how the job runs.
-        open_teacher: gives the teacher's outputs for the chosen training rows, for methods that need them.
+        teaching: opens what the method learns from a teacher and from mixed samples.
     """
 
-    dataset: Dataset
+    training_set: TrainingSet
     tokenizer: "PreTrainedTokenizerBase"
     model: "PreTrainedModel"
     objective: Objective
     settings: Training
     seed: int
     init: str
-    fraction: float = 1.0
-    subset_seed: int = 0
     execution: Execution = field(default_factory=Execution)
-    open_teacher: TeacherOpener | None = None
+    teaching: "Teaching | None" = None
+
+    @property
+    def dataset(self) -> Dataset:
+        """Prepared data."""
+        return self.training_set.dataset
 
 
 def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
@@ -84,61 +88,56 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
         placement = Placement(device, choose_precision(job.settings.precision, device), world)
         prepare_device(placement, deterministic=execution.deterministic)
         checkpoints = Checkpoints(out, key=key, seconds=execution.checkpoint_seconds, stop=stop)
-        frame = training_rows(job)
-        teacher = job.open_teacher(frame) if job.open_teacher else None
-        outcome = _train(job, frame, teacher, placement, checkpoints)
+        teacher = job.teaching.outputs() if job.teaching else None
+        mixing = job.teaching.mixing() if job.teaching else None
+        outcome = _train(job, teacher, mixing, placement, checkpoints)
         if world.rank > 0:
             return {}
     predicted = _predictions(job)
     save_model(job.model, job.tokenizer, folder)
     outcome.history.write(folder / "history.parquet")
     predicted.to_parquet(folder / "predictions.parquet", index=False)
-    metrics = _metrics(job, outcome, predicted, train_rows=len(frame))
+    metrics = _metrics(job, outcome, predicted, train_rows=len(job.training_set))
+    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], regression=job.dataset.regression)
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
-    metrics["teacher_forwards"] = teacher.forwards if teacher else 0
+    asked = (teacher, mixing.teacher if mixing else None)
+    metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
     metrics["size_bytes"] = (folder / "model.safetensors").stat().st_size
     write_json(folder / "metrics.json", metrics)
     return metrics
 
 
 def _train(
-    job: Job, frame: "pd.DataFrame", teacher: TeacherOutputs | None, placement: Placement, checkpoints: Checkpoints
+    job: Job, teacher: TeacherOutputs | None, mixing: Mixing | None, placement: Placement, checkpoints: Checkpoints
 ) -> Outcome:
     _name_labels(job.model, job.dataset)
     return Trainer(
         job.model,
         job.objective,
-        rows=_rows(job, "train", frame),
-        dev=_rows(job, "dev", job.dataset.split("dev")),
+        rows=job.training_set.rows(job.tokenizer, max_length=job.settings.max_length),
+        dev=_rows(job, "dev"),
         metrics=job.dataset.metrics,
         settings=job.settings,
         placement=placement,
         seed=job.seed,
         teacher=teacher,
+        mixing=mixing,
+        probe=_probe(job),
         checkpoints=checkpoints,
     ).run(trace=job.execution.profile)
 
 
-def training_rows(job: Job) -> "pd.DataFrame":
-    """The training rows of a job: all, or the seeded, stratified share that every method of the grid gets.
-
-    The column `row` holds each row's number in the whole split.
-    """
-    frame = job.dataset.split("train")
-    frame = frame.assign(row=np.arange(len(frame)))
-    if job.fraction >= 1:
-        return frame
-    wanted = max(1, round(job.fraction * len(frame)))
-    return limit_rows(frame, wanted, seed=job.subset_seed, regression=job.dataset.regression, purpose="fraction")
+def _probe(job: Job) -> list[int]:
+    """Some prepared training rows, as many as the main validation split has at most: the same for every method."""
+    rows, limit = len(job.training_set.chosen), min(PROBE_ROWS, len(job.dataset.split(job.dataset.validation[0])))
+    chooser = np.random.default_rng(derive_seed(0, "probe"))
+    return sorted(chooser.choice(rows, size=min(rows, limit), replace=False).tolist())
 
 
-def _rows(job: Job, split: str, frame: "pd.DataFrame") -> Rows:
-    """The tokenised rows of a frame that holds a split, or the part of it that its column `row` names."""
-    labels = torch.from_numpy(frame["label"].to_numpy().copy())
+def _rows(job: Job, split: str) -> Rows:
+    """The tokenised rows of a whole split."""
     encodings = tokenised(job.dataset, split, tokenizer=job.tokenizer, max_length=job.settings.max_length)
-    if len(frame) < len(encodings):
-        encodings = subset(encodings, frame["row"].tolist())
-    return Rows(encodings, labels.float() if job.dataset.regression else labels.long())
+    return Rows(encodings, label_tensor(job.dataset.split(split), job.dataset))
 
 
 def _name_labels(model: "PreTrainedModel", dataset: Dataset) -> None:
@@ -156,10 +155,21 @@ def _predictions(job: Job) -> "pd.DataFrame":
     parts = []
     for split in job.dataset.validation:
         frame = job.dataset.split(split)
-        logits = predict(job.model, _rows(job, split, frame).encodings)
+        logits = predict(job.model, _rows(job, split).encodings)
         part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
         parts.append(part.assign(logits=list(logits)))
     return pd.concat(parts, ignore_index=True)
+
+
+def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, regression: bool) -> dict[str, float]:
+    """The loss on unseen rows less that on training rows, which MixKD's theory is about; both on hard labels."""
+    if outcome.probe_loss is None:
+        return {}
+    labels = torch.from_numpy(predicted["label"].to_numpy().copy())
+    logits = torch.from_numpy(np.stack(predicted["logits"].to_list()))
+    loss = float(hard_loss(logits, labels.float() if regression else labels.long(), regression=regression))
+    losses = {"train_loss": outcome.probe_loss, "validation_loss": loss}
+    return losses | {"generalisation_gap": loss - outcome.probe_loss}
 
 
 def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:

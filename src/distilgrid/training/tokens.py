@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from distilgrid.artefacts import read_json, write_json
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import file_sha256, recipe_key
 from distilgrid.machine import package_versions
-from distilgrid.tasks.dataset import Dataset, texts
+from distilgrid.tasks.dataset import texts
 from distilgrid.training.batching import Encodings, encode
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
 FORMAT = 1
@@ -25,7 +26,25 @@ PARTS = ("tokens", "segments", "offsets")
 log = logging.getLogger(__name__)
 
 
-def tokenised(dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
+class Source(Protocol):
+    """Rows on disk: prepared data, or augmented rows."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Their recipe key."""
+        ...
+
+    def split(self, name: str) -> "pd.DataFrame":
+        """The rows of a split."""
+        ...
+
+
+def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
     """A whole split through a tokeniser, from its cache if that is whole, else made and kept.
 
     The cache is keyed by the data's recipe, the tokeniser's content and the length; its files are checked against their
@@ -34,17 +53,17 @@ def tokenised(dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBa
     _set_truncation(tokenizer, max_length)
     identity = {
         "format": FORMAT,
-        "data": dataset.key,
+        "data": source.key,
         "split": split,
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
         "max_length": max_length,
         "tokenizers": package_versions()["tokenizers"],
     }
-    folder = dataset.folder / ".tokens" / f"{split}-{recipe_key(identity)}"
+    folder = source.folder / ".tokens" / f"{split}-{recipe_key(identity)}"
     pad = int(tokenizer.pad_token_id or 0)
     found = _load(folder, pad)
     if found is None:
-        found = encode(tokenizer, *texts(dataset.split(split)), max_length=max_length)
+        found = encode(tokenizer, *texts(source.split(split)), max_length=max_length)
         with contextlib.suppress(OSError):
             _keep(folder, found)
     return found
@@ -58,6 +77,19 @@ def subset(encodings: Encodings, rows: Sequence[int]) -> Encodings:
     places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
     segments = None if encodings.segments is None else encodings.segments[places]
     return Encodings(encodings.tokens[places], segments, offsets, encodings.pad_id)
+
+
+def joined(parts: Sequence[Encodings]) -> Encodings:
+    """The rows of several, one after the other; all through one tokeniser."""
+    starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
+    segments = [part.segments for part in parts if part.segments is not None]
+    return Encodings(
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate(segments) if segments else None,
+        np.concatenate([*offsets, starts[-1:]]),
+        parts[0].pad_id,
+    )
 
 
 def _set_truncation(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:

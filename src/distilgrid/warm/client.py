@@ -25,7 +25,8 @@ from distilgrid.warm.protocol import (
     send,
 )
 
-STAGES = {"finetune", "record", "distill", "export"}  # not `benchmark`: what it measures runs in a clean process
+# Not `benchmark`: what it measures runs in a clean process.
+STAGES = {"finetune", "augment", "record", "distill", "export"}
 
 
 def run_warm(arguments: list[str]) -> int | None:

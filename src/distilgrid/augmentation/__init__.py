@@ -1,0 +1,1 @@
+"""Augmentation: rewriting training texts, one file per method, registered in `registry.py`."""

@@ -1,0 +1,94 @@
+"""The model behind word look-ups: its tokeniser, its input embeddings and, where it has one, its masked-LM head."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_tokenizer
+from distilgrid.models.source import model_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+HEADS = ("ForMaskedLM", "ForPreTraining")  # classes whose weights hold a masked-LM head
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model read for its words.
+
+    Attributes:
+        tokenizer: the one stored beside it.
+        embeddings: (V, H) fp32, a row for each piece.
+        masked_lm: the model with its masked-LM head, or None.
+    """
+
+    tokenizer: "PreTrainedTokenizerBase"
+    embeddings: "Tensor"
+    masked_lm: "PreTrainedModel | None"
+
+
+def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str) -> Path:
+    """The folder of the model that the settings name, or the teacher's.
+
+    Raises:
+        UserError: when there is neither, or the model cannot be found.
+    """
+    if source is not None:
+        return model_folder(source)
+    if surroundings.teacher is None:
+        raise UserError(f"augmentation '{kind}': there is no teacher to take words from; set source to a model")
+    return surroundings.teacher
+
+
+def load_encoder(folder: Path, *, masked_lm: bool) -> Encoder:
+    """Read a model's embeddings, and its masked-LM head if that is wanted and there.
+
+    Raises:
+        UserError: when files are missing or damaged, or the weights hold no input embeddings.
+    """
+    from transformers import AutoModel
+
+    tokenizer = load_tokenizer(folder)
+    head = _with_head(folder) if masked_lm and tokenizer.mask_token_id is not None else None
+    if head is not None:
+        return Encoder(tokenizer, _embeddings(head), head)
+    model, found = _load(AutoModel.from_pretrained, folder)
+    absent = [name for name in found["missing_keys"] if "embed" in name]
+    if absent:
+        raise UserError(f"{folder}: the weights lack '{absent[0]}'; they fit another config.json")
+    return Encoder(tokenizer, _embeddings(model), None)
+
+
+def _with_head(folder: Path) -> "PreTrainedModel | None":
+    """The model with the head that it was pretrained with; None where its weights hold none, as a fine-tuned one's."""
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    pretrained = any(name.endswith(HEADS) for name in config.architectures or HEADS)
+    if not pretrained or type(config) not in AutoModelForMaskedLM._model_mapping:
+        return None
+    model, found = _load(AutoModelForMaskedLM.from_pretrained, folder)
+    return None if found["missing_keys"] else model
+
+
+def _load(loader: Callable[..., Any], folder: Path) -> "tuple[PreTrainedModel, dict[str, Any]]":
+    import torch
+
+    options = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        model, found = loader(str(folder), **options)
+    except Exception as error:  # transformers and safetensors raise many types; the user needs one line
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise UserError(f"{folder}: model cannot be loaded ({reason}); are its files whole?") from None
+    return model.eval(), found
+
+
+def _embeddings(model: "PreTrainedModel") -> "Tensor":
+    weight: Tensor = model.get_input_embeddings().weight
+    return weight.detach()

@@ -1,0 +1,117 @@
+"""From training rows to augmented rows: which texts are rewritten, by which seeds, and which results are kept."""
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distilgrid.augmentation.augmenter import Augmenter
+from distilgrid.augmentation.settings import Augmentation
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import derive_seed
+from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("distilgrid")
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """New rows of a training split.
+
+    Attributes:
+        frame: `text_a`, `text_b` (pairs only), `label` (the original row's), `example_id` of the new texts, `origin_id`
+            (the original row's example_id) and `copy` (from 0), by original row, then copy.
+        unchanged: copies left out because they came out as the original row, or as another original row.
+        repeated: copies left out because they came out as an earlier copy of the same row.
+    """
+
+    frame: "pd.DataFrame"
+    unchanged: int
+    repeated: int = 0
+
+
+def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Augmentation) -> Augmented:
+    """The rows that an augmentation adds to a training split.
+
+    Each text's seed comes from the settings' seed, its row's example_id, its column and the copy's number, not from
+    the other rows; rows that are alike have the same copies.
+
+    Args:
+        frame: `text_a`, `text_b` (pairs only), `label`, `example_id`.
+        augmenter: rewrites the texts, all in one call.
+        settings: the augmentation's.
+
+    Raises:
+        UserError: when a column is missing.
+    """
+    columns = [name for name in TEXT_COLUMNS if name in frame.columns]
+    for name in (TEXT_COLUMNS[0], "label", "example_id"):
+        if name not in frame.columns:
+            raise UserError(f"training rows: no column '{name}'; augmentation takes the rows of a prepared data set")
+    rows = frame[[*columns, "label", "example_id"]].rename(columns={"example_id": "origin_id"})
+    rows = rows.iloc[np.repeat(np.arange(len(frame)), settings.copies)].reset_index(drop=True)
+    rows["copy"] = np.tile(np.arange(settings.copies, dtype=np.int64), len(frame))
+    _rewrite(rows, columns, augmenter, settings)
+    ids = example_ids([rows[name].tolist() for name in columns])
+    rows.insert(len(columns) + 1, "example_id", np.array(ids, dtype=np.int64))
+    return _kept(rows, frame, settings.copies)
+
+
+def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8, seed: int = 0) -> list[dict[str, Any]]:
+    """Some augmented rows beside their original ones, for the report: values that JSON can hold.
+
+    Args:
+        frame: the training rows.
+        augmented: `Augmented.frame` of them.
+        count: the most rows.
+        seed: of the choice.
+    """
+    columns = [name for name in TEXT_COLUMNS if name in frame.columns]
+    chosen = np.random.default_rng(seed).choice(len(augmented), size=min(count, len(augmented)), replace=False)
+    originals = frame.drop_duplicates("example_id").set_index("example_id")
+    shown = []
+    for row in augmented.iloc[np.sort(chosen)].to_dict("records"):
+        before = originals.loc[row["origin_id"]]
+        texts = {"before": [before[name] for name in columns], "after": [row[name] for name in columns]}
+        shown.append({"origin_id": row["origin_id"], "copy": row["copy"], "label": row["label"], **texts})
+    return shown
+
+
+def _rewrite(rows: "pd.DataFrame", columns: list[str], augmenter: Augmenter, settings: Augmentation) -> None:
+    """Replace the texts that the settings choose."""
+    places = [
+        (index, name)
+        for index, (origin, copy) in enumerate(zip(rows["origin_id"], rows["copy"], strict=True))
+        for name in _chosen(columns, settings, f"augment/{origin}/fields/{copy}")
+    ]
+    values = {name: rows[name].tolist() for name in columns}
+    origins, copies = rows["origin_id"].tolist(), rows["copy"].tolist()
+    seeds = [derive_seed(settings.seed, f"augment/{origins[at]}/{name}/{copies[at]}") for at, name in places]
+    new = augmenter.rewrite([values[name][at] for at, name in places], seeds)
+    for (at, name), text in zip(places, new, strict=True):
+        values[name][at] = text
+    for name in columns:
+        rows[name] = values[name]
+
+
+def _chosen(columns: list[str], settings: Augmentation, stream: str) -> list[str]:
+    """The columns rewritten in one copy of a row."""
+    if len(columns) == 1 or settings.fields == "both":
+        return columns
+    if settings.fields == "random":
+        return [columns[derive_seed(settings.seed, stream) % 2]]
+    return [columns[0 if settings.fields == "first" else 1]]
+
+
+def _kept(rows: "pd.DataFrame", frame: "pd.DataFrame", copies: int) -> Augmented:
+    unchanged = rows["example_id"].isin(frame["example_id"]).to_numpy()
+    row = rows.index.to_numpy() // copies
+    repeated = rows.assign(row=row)[~unchanged].duplicated(["row", "example_id"]).to_numpy()
+    kept = rows[~unchanged][~repeated].reset_index(drop=True)
+    found = Augmented(kept, int(unchanged.sum()), int(repeated.sum()))
+    log.info("%d augmented rows; %d unchanged, %d repeated left out", len(kept), found.unchanged, found.repeated)
+    return found

@@ -1,0 +1,122 @@
+"""One translation model: loading it, and translating a batch of texts."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from distilgrid.augmentation.languages import Languages, declared_languages
+from distilgrid.augmentation.settings import BackTranslation
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_tokenizer
+from distilgrid.models.source import model_folder, model_revision
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel
+
+
+class Translator:
+    """A sequence-to-sequence model with its tokeniser; the weights are read when the first batch needs them.
+
+    Args:
+        source: of the model.
+        settings: how to decode.
+        device: where to compute.
+
+    Raises:
+        UserError: when the model is missing, damaged, or does not turn sequences into sequences.
+    """
+
+    def __init__(self, source: str, settings: BackTranslation, *, device: torch.device) -> None:
+        self.source, self.settings, self.device = source, settings, device
+        self.folder = model_folder(source)
+        self.revision = model_revision(source)
+        _check_kind(source, self.folder)
+        self.tokenizer = load_tokenizer(self.folder)
+        self.languages: Languages = declared_languages(source, self.folder, vocabulary=self.tokenizer.get_vocab())
+        self._model: PreTrainedModel | None = None
+
+    def translate(self, texts: Sequence[str], *, seed: int) -> list[str]:
+        """Translations of the texts of one batch; sampling draws from a stream of its own, begun with `seed`.
+
+        Texts longer than `max_length` or than the model's positions are cut by the tokeniser.
+        """
+        with torch.random.fork_rng(["cuda"] if self.device.type == "cuda" else []):  # reading weights draws some too
+            model = self._loaded()
+            length = self._length(model)
+            inputs = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True, max_length=length)
+            given = {name: inputs[name].to(self.device) for name in ("input_ids", "attention_mask")}
+            torch.manual_seed(seed)
+            with torch.inference_mode():
+                tokens = model.generate(**given, generation_config=self._decoding(model, length))
+        decoded: list[str] = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [text.strip() for text in decoded]
+
+    def _loaded(self) -> "PreTrainedModel":
+        if self._model is None:
+            self._model = _load(self.source, self.folder).to(self.device)
+        return self._model
+
+    def _length(self, model: "PreTrainedModel") -> int:
+        positions = getattr(model.config, "max_position_embeddings", None) or self.settings.max_length
+        return min(self.settings.max_length, int(positions), int(self.tokenizer.model_max_length))
+
+    def _decoding(self, model: "PreTrainedModel", length: int) -> "GenerationConfig":
+        """The model's own special tokens and forbidden words, with the decoding of the settings."""
+        from transformers import GenerationConfig
+
+        own = {name: value for name, value in model.generation_config.to_dict().items() if name in KEPT}
+        limits = {"max_new_tokens": length - 1}  # the start token has a position of its own
+        if self.settings.decoding == "beam":
+            return GenerationConfig(**own, **limits, do_sample=False, num_beams=self.settings.beams)
+        top_k, temperature = self.settings.top_k, self.settings.temperature
+        return GenerationConfig(**own, **limits, do_sample=True, num_beams=1, top_k=top_k, temperature=temperature)
+
+
+KEPT = (
+    "bad_words_ids",
+    "bos_token_id",
+    "decoder_start_token_id",
+    "eos_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "pad_token_id",
+)
+
+
+def _check_kind(source: str, folder: Path) -> None:
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    try:
+        config: Any = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # transformers raises many types; the user needs one line
+        raise UserError(f"model source '{source}': config.json cannot be read ({_first_line(error)})") from None
+    if type(config) not in AutoModelForSeq2SeqLM._model_mapping:
+        kind = f"its type '{config.model_type}' does not translate"
+        raise UserError(f"model source '{source}': {kind}; take a sequence-to-sequence model such as opus-mt-en-de")
+    if any(folder.glob("*.spm")) and find_spec("sentencepiece") is None:
+        raise UserError(f"model source '{source}': its tokeniser needs sentencepiece; pip install sentencepiece")
+
+
+def _load(source: str, folder: Path) -> "PreTrainedModel":
+    from transformers import AutoModelForSeq2SeqLM
+
+    options = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        model: PreTrainedModel
+        model, found = AutoModelForSeq2SeqLM.from_pretrained(str(folder), **options)
+    except Exception as error:  # transformers and safetensors raise many types; the user needs one line
+        raise UserError(
+            f"model source '{source}': cannot be loaded ({_first_line(error)}); are its files whole?"
+        ) from None
+    if found["missing_keys"]:
+        absent = min(found["missing_keys"])
+        raise UserError(f"model source '{source}': the weights lack '{absent}'; they fit another config.json")
+    return model.eval()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -1,0 +1,98 @@
+"""What a cell learns from its teacher: recorded or live outputs, on training rows and on mixed samples of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.distillation.mixing import make_schedule
+from distilgrid.distillation.mixkd import MixKDObjective
+from distilgrid.distillation.recorded import open_mixed, open_recorded
+from distilgrid.distillation.settings import Method, MixKD
+from distilgrid.distillation.teacher import LiveMixedTeacher, LiveTeacher, TeacherOutputs
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.training.batching import Encodings
+from distilgrid.training.settings import Training
+from distilgrid.training.streams import Mixing
+from distilgrid.training.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The artefacts that a cell is made from.
+
+    Attributes:
+        data: prepared data.
+        augmented: rows made of its training rows.
+        teacher: the fine-tuned teacher, for `init: finetuned` or for a teacher that runs live.
+        teacher_outputs: recorded outputs on the training rows, and on the augmented ones; without them a method that
+            needs a teacher runs it live.
+        mixed_outputs: recorded outputs on mixed samples; likewise.
+    """
+
+    data: Path
+    augmented: Path | None = None
+    teacher: Path | None = None
+    teacher_outputs: Sequence[Path] = ()
+    mixed_outputs: Path | None = None
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """A method's teacher, opened when a job needs it.
+
+    Raises:
+        UserError: when opened: recordings that are missing, damaged or of other rows; or no teacher at all.
+    """
+
+    method: Method
+    training: Training
+    training_set: TrainingSet
+    sources: Sources
+
+    def outputs(self) -> TeacherOutputs | None:
+        """The teacher's outputs on the training rows, if the method needs them."""
+        wanted = {"logits", "cls-states"}.intersection(self.method.recordings)
+        if not wanted:
+            return None
+        states = "cls-states" in wanted
+        if self.sources.teacher_outputs:
+            ids, keys = self.training_set.example_ids, self.data_keys
+            return open_recorded(self.sources.teacher_outputs, example_ids=ids, data_keys=keys, states=states)
+        return LiveTeacher(*self._live, states=states)
+
+    def mixing(self) -> Mixing | None:
+        """The mixed samples, if the method learns from any."""
+        if not isinstance(self.method, MixKD) or not self.method.mixes:
+            return None
+        schedule = make_schedule(self.training_set.text_lengths, self.method.mixup, self.training)
+        objective = MixKDObjective(self.method, regression=self.training_set.dataset.regression)
+        if "mixed-logits" not in self.method.recordings:
+            return Mixing(schedule, objective, None)
+        if self.sources.mixed_outputs is not None:
+            ids, keys = self.training_set.example_ids, self.data_keys
+            stored = open_mixed(self.sources.mixed_outputs, schedule=schedule, example_ids=ids, data_keys=keys)
+            return Mixing(schedule, objective, stored)
+        live = LiveMixedTeacher(*self._live, schedule, token_types=self.method.mixup.token_types)
+        return Mixing(schedule, objective, live)
+
+    @property
+    def data_keys(self) -> list[str]:
+        """Of the prepared data and of the augmented rows."""
+        augmented = self.training_set.augmented
+        return [self.training_set.dataset.key, *([augmented.key] if augmented else [])]
+
+    @cached_property
+    def _live(self) -> "tuple[PreTrainedModel, Encodings]":
+        """The teacher itself, and the training rows through its tokeniser."""
+        folder = self.sources.teacher
+        if folder is None:
+            name, options = self.method.objective, "--teacher-outputs (and --mixed-outputs for mixkd)"
+            raise UserError(f"method '{name}' needs a teacher; give {options}, or --teacher-dir to run it live")
+        encodings = self.training_set.encodings(load_tokenizer(folder), max_length=self.training.max_length)
+        return load_model(folder), encodings

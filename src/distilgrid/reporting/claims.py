@@ -1,0 +1,179 @@
+"""A paper's claims judged by the cells of a grid: effect, interval and verdict for each task and for their mean."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from distilgrid.reporting.claims_schema import MAIN, Claim, ClaimsFile
+from distilgrid.reporting.collect import Model
+from distilgrid.reporting.contrasts import Contrast, contrast, missing
+from distilgrid.reporting.estimates import Block, Estimate, bounds, estimate, mean_of, rows_too_few, seeds_needed
+from distilgrid.reporting.findings import Findings, score_resamples
+from distilgrid.reporting.lines import Line
+
+Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
+Resamples = Mapping[str, np.ndarray]
+ROUNDING = 1e-9
+"""Effects below this are errors of floating-point sums, not effects."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A claim's outcome on one task, or over several.
+
+    Attributes:
+        tasks: the task, or those that it is the mean of.
+        verdict: what the interval says.
+        effect: better less worse (less the second difference), as in `metrics.json`: a share, not points.
+        low: the interval's lower bound; None without an interval.
+        high: its upper bound.
+        covers: what the interval covers: seeds and rows, seeds, rows, or nothing.
+        seeds: how many seeds there were, at least, of each model.
+        pairs: how many matched comparisons the effect is the mean of.
+        seeds_needed: the number of seeds with which this effect would be clear; None when it is, or when none is known.
+        rows_too_few: whether no number of seeds would make this effect clear on these rows.
+    """
+
+    tasks: tuple[str, ...]
+    verdict: Verdict
+    effect: float
+    low: float | None
+    high: float | None
+    covers: str
+    seeds: int
+    pairs: int
+    seeds_needed: int | None
+    rows_too_few: bool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim with its results, the one over all tasks first, and what the grid lacks for it."""
+
+    claim: Claim
+    results: tuple[Result, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict over all tasks."""
+        return self.results[0].verdict if self.results else "not in this grid"
+
+
+def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
+    """Every claim of a file, judged by the cells of a grid.
+
+    Raises:
+        UserError: when models of a task were scored on different rows.
+    """
+    found = [_contrasts(findings, claim) for claim in file.claims]
+    scored = [c for claim, (cs, _) in zip(file.claims, found, strict=True) if claim.metric == MAIN for c in cs]
+    resamples = _resample(findings, scored)
+    return [
+        Judgement(claim, tuple(_results(findings, claim, contrasts, resamples)), tuple(absent))
+        for claim, (contrasts, absent) in zip(file.claims, found, strict=True)
+    ]
+
+
+def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
+    """The claim's comparison on each task that has one, and what the others lack."""
+    contrasts, absent = [], []
+    for task in claim.tasks or findings.tasks:
+        lines = findings.of(task) if task in findings.tasks else []
+        found = contrast(claim, task, lines)
+        if not lines:
+            absent.append(f"task {task}")
+        elif found is None:
+            absent += missing(claim, lines)
+        elif not all(_has(model, claim.metric) for line in found.weights for model in line.models):
+            absent.append(f"metric {claim.metric}")
+        else:
+            contrasts.append(found)
+    return contrasts, list(dict.fromkeys(absent))
+
+
+def _has(model: Model, metric: str) -> bool:
+    value = model.metrics.get(metric)
+    return metric == MAIN or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
+    """The main score of each model on each resample of its task's rows, by folder: (S,); each is computed once."""
+    involved: dict[str, dict[str, Model]] = {}
+    for found in contrasts:
+        own = {model.artefact.folder: model for line in found.weights for model in line.models}
+        involved.setdefault(found.task, {}).update(own)
+    scores: dict[str, np.ndarray] = {}
+    for task, models in involved.items():
+        table = score_resamples(task, list(models.values()), findings.collected.plan.params.report)
+        scores |= dict(zip(models, table.T, strict=True))
+    return scores
+
+
+def _results(findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples) -> Iterable[Result]:
+    estimates = [_estimate(findings, claim, found, resamples) for found in contrasts]
+    confidence = findings.collected.plan.params.report.confidence
+    if len(contrasts) > 1:
+        yield _result(claim, contrasts, mean_of(estimates), confidence)
+    if claim.aggregate == "each" or len(contrasts) == 1:
+        for found, estimated in zip(contrasts, estimates, strict=True):
+            yield _result(claim, [found], estimated, confidence)
+
+
+def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> Estimate:
+    if claim.metric != MAIN:
+        return estimate(_blocks(found.weights, lambda model: float(model.metrics[claim.metric]), None), rows=0)
+    _, split = findings.main(found.task)
+    rows = findings.collected.datasets[found.task]["splits"][split]["rows"]
+    return estimate(_blocks(found.weights, lambda model: float(model.metrics["score"]), resamples), rows=rows)
+
+
+def _blocks(weights: Mapping[Line, float], value: Callable[[Model], float], resamples: Resamples | None) -> list[Block]:
+    """One block when all lines have the same seeds, so that seeds are paired; otherwise one for each line."""
+    blocks, seeds = [], set()
+    for line, weight in weights.items():
+        models = sorted(line.models, key=lambda model: model.seed)
+        seeds.add(tuple(model.seed for model in models))
+        resampled = None
+        if resamples is not None:
+            resampled = weight * np.stack([resamples[model.artefact.folder] for model in models], axis=1)
+        blocks.append(Block(weight * np.array([value(model) for model in models]), resampled))
+    if len(seeds) > 1:
+        return blocks
+    together = [block.resampled for block in blocks if block.resampled is not None]
+    return [Block(np.sum([block.values for block in blocks], axis=0), np.sum(together, axis=0) if together else None)]
+
+
+def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confidence: float) -> Result:
+    between = bounds(found, confidence)
+    verdict, distance = _judge(claim, found.effect, between)
+    unclear = verdict == "not enough evidence"
+    return Result(
+        tasks=tuple(c.task for c in contrasts),
+        verdict=verdict,
+        effect=found.effect,
+        low=between[0] if between else None,
+        high=between[1] if between else None,
+        covers=found.covers,
+        seeds=min(len(line.models) for c in contrasts for line in c.weights),
+        pairs=sum(c.pairs for c in contrasts),
+        seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
+        rows_too_few=unclear and rows_too_few(found, distance, confidence),
+    )
+
+
+def _judge(claim: Claim, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
+    """The verdict, and how far the effect lies beyond the threshold on its side: beyond `minimum`, or below zero."""
+    sign = 1 if claim.direction == "higher" else -1
+    minimum = claim.minimum / claim.scale
+    gain = sign * effect
+    distance = gain - minimum if gain > minimum else -gain if gain < 0 else 0.0
+    distance = distance if distance > ROUNDING else 0.0
+    if between is None:
+        return "not enough evidence", distance
+    low, high = sorted(sign * bound for bound in between)
+    if low > minimum + ROUNDING:
+        return "confirmed", distance
+    return "refuted" if high < -ROUNDING else "not enough evidence", distance

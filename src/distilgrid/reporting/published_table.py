@@ -1,0 +1,83 @@
+"""Published numbers beside ours, with what differs between the two set-ups."""
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.cells import EMPTY
+from distilgrid.reporting.claims_schema import ClaimsFile, Published
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import DEFAULTS, Line, spread
+from distilgrid.reporting.table import Cell, Column, Table
+
+TITLES = ("task", "model", "published", "source", "certainty", "ours")
+
+
+def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
+    """The published numbers of the grid's tasks, ours beside those that the grid has; None when there are none."""
+    listed = [row for task in findings.tasks for row in file.published if row.task == task]
+    if not listed:
+        return None
+    rows = [_row(findings, published) for published in listed]
+    groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
+    columns = [Column(title, number=title in ("published", "ours")) for title in TITLES]
+    return Table("Published numbers", _caption(findings, listed), columns, rows, groups)
+
+
+def _row(findings: Findings, published: Published) -> list[Cell]:
+    metric = wording.METRICS.get(published.metric, published.metric)
+    value = "unknown" if published.value is None else f"{published.value:g}"
+    return [
+        Cell(published.task),
+        Cell(published.model),
+        Cell(value, f"{metric}, {published.split}"),
+        Cell(published.source),
+        Cell(published.certainty),
+        _ours(findings, published),
+    ]
+
+
+def _ours(findings: Findings, published: Published) -> Cell:
+    """Our mean score, on all of the original rows; several students side by side when none is named."""
+    split = published.our_split or findings.main(published.task)[1]
+    found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
+    if not found:
+        return EMPTY
+    text = f" {wording.DOT} ".join(wording.score(sum(values) / len(values)) for _, values in found)
+    return Cell(text, f" {wording.DOT} ".join(_note(line, values, split) for line, values in found))
+
+
+def _lines(findings: Findings, published: Published) -> list[Line]:
+    wanted = {"method": published.method, "student": published.student, **DEFAULTS}
+    wanted = {axis: value for axis, value in wanted.items() if value is not None}
+    if "method" not in wanted:
+        return []
+    lines = findings.of(published.task)
+    return [line for line in lines if all(line.labels[axis] == value for axis, value in wanted.items())]
+
+
+def _values(line: Line, split: str, published: Published) -> list[float]:
+    known = published.metric in line.facts["validation"].get(split, {})
+    return line.values(split, published.metric) if known else []
+
+
+def _note(line: Line, values: list[float], split: str) -> str:
+    deviation = spread(values)
+    shown = wording.DASH if deviation is None else wording.score(deviation)
+    return f"{line.name}, {split}, {wording.PLUS_MINUS} {shown}, n={len(values)}"
+
+
+def _caption(findings: Findings, listed: list[Published]) -> str:
+    """Where both kinds of numbers come from: they are not scores of the same rows unless the splits say so."""
+    params = findings.collected.plan.params
+    splits = ", ".join(dict.fromkeys(row.split for row in listed))
+    cap = params.data.max_train_rows
+    capped = "" if cap is None else f", trained on at most {cap:,} rows"
+    held = f"{wording.percent(params.data.dev_fraction)} of the training rows may be held out to select checkpoints"
+    return (
+        f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
+        f"{wording.TIMES}100 on our validation splits{capped}, from {_teachers(findings)}; {held}. "
+        "Certainty: how well the number is known."
+    )
+
+
+def _teachers(findings: Findings) -> str:
+    names = findings.collected.plan.params.grid.teachers
+    return f"the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}"

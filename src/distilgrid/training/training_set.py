@@ -1,0 +1,112 @@
+"""The rows that a job trains on: a share of the prepared ones, and augmented ones made of these."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distilgrid.tasks.augmented import AugmentedRows
+from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
+from distilgrid.tasks.rows import limit_rows
+from distilgrid.training.batching import Encodings, Rows
+from distilgrid.training.tokens import joined, subset, tokenised
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Training rows: the chosen ones, then the augmented ones.
+
+    Attributes:
+        dataset: prepared data.
+        fraction: share of its training rows, the same seeded, stratified subset for every method.
+        subset_seed: of that subset; independent of the training seeds.
+        augmented: rows made of training rows; those whose original was not chosen are left out.
+    """
+
+    dataset: Dataset
+    fraction: float = 1.0
+    subset_seed: int = 0
+    augmented: AugmentedRows | None = None
+
+    @cached_property
+    def chosen(self) -> "pd.DataFrame":
+        """The prepared rows; the column `row` holds each one's number in the whole split."""
+        return chosen_rows(self.dataset, fraction=self.fraction, subset_seed=self.subset_seed)
+
+    @cached_property
+    def added(self) -> "pd.DataFrame | None":
+        """The augmented rows, likewise; None without any."""
+        if self.augmented is None:
+            return None
+        frame = self.augmented.split("train")
+        frame = frame.assign(row=np.arange(len(frame)))
+        return frame[frame["origin_id"].isin(self.chosen["example_id"])].reset_index(drop=True)
+
+    @property
+    def example_ids(self) -> np.ndarray:
+        """(N,)."""
+        return np.concatenate([frame["example_id"].to_numpy() for frame in self._frames()])
+
+    @property
+    def text_lengths(self) -> np.ndarray:
+        """(N,) characters of each row."""
+        return np.concatenate([_characters(frame) for frame in self._frames()])
+
+    def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
+        """All rows through a tokeniser; whole splits are tokenised once and kept."""
+        parts = []
+        sources = (self.dataset, self.augmented)
+        for source, frame in zip(sources, self._frames(), strict=False):
+            assert source is not None
+            whole = tokenised(source, "train", tokenizer=tokenizer, max_length=max_length)
+            parts.append(whole if len(frame) == len(whole) else subset(whole, frame["row"].tolist()))
+        return parts[0] if len(parts) == 1 else joined(parts)
+
+    def labels(self) -> Tensor:
+        """(N,) label numbers or real numbers; (N, C) probabilities where a teacher labelled the augmented rows."""
+        parts = [label_tensor(frame, self.dataset) for frame in self._frames()]
+        if self.added is None or self.augmented is None or not self.augmented.soft or self.dataset.regression:
+            return torch.cat(parts)
+        certain = F.one_hot(parts[0], self.dataset.outputs).float()
+        given = [torch.tensor(values) for values in self.added["probabilities"]]
+        return torch.cat([certain, torch.stack(given).float()]) if given else certain
+
+    def rows(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Rows:
+        """All rows with their labels."""
+        return Rows(self.encodings(tokenizer, max_length=max_length), self.labels())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._frames()))
+
+    def _frames(self) -> "list[pd.DataFrame]":
+        return [self.chosen] if self.added is None else [self.chosen, self.added]
+
+
+def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.DataFrame":
+    """The share of the training rows that every method of a grid gets, with the column `row`: numbers in the split."""
+    frame = dataset.split("train")
+    frame = frame.assign(row=np.arange(len(frame)))
+    if fraction >= 1:
+        return frame
+    wanted = max(1, round(fraction * len(frame)))
+    return limit_rows(frame, wanted, seed=subset_seed, regression=dataset.regression, purpose="fraction")
+
+
+def label_tensor(frame: "pd.DataFrame", dataset: Dataset) -> Tensor:
+    """(N,) int64 label numbers, or float32 for a regression."""
+    labels = torch.from_numpy(frame["label"].to_numpy().copy())
+    return labels.float() if dataset.regression else labels.long()
+
+
+def _characters(frame: "pd.DataFrame") -> np.ndarray:
+    columns = [name for name in TEXT_COLUMNS if name in frame.columns]
+    lengths: np.ndarray = sum(frame[name].str.len().to_numpy() for name in columns)  # type: ignore[assignment]
+    return lengths

@@ -1,0 +1,307 @@
+"""Claims judged on fabricated grids: which cells are compared, what the verdicts are, and what reports show of them."""
+
+import json
+import statistics
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from scipy import stats
+from tests.unit.fabricate import fabricate_results
+
+from distilgrid.artefacts import read_json, verified
+from distilgrid.grid import Plan
+from distilgrid.reporting.claims import Judgement, Result, evaluate
+from distilgrid.reporting.claims_schema import ClaimsFile
+from distilgrid.reporting.claims_tables import claims_json, claims_table, claims_tables, reason
+from distilgrid.reporting.collect import collect
+from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.page import render
+from distilgrid.reporting.published_table import published_table
+from distilgrid.reporting.table import latex, markdown
+from distilgrid.stages.report import report
+
+KD = {"method": "kd"}
+FINETUNE = {"method": "finetune"}
+FRACTIONS = (0.1, 1.0)
+GAP = "generalisation_gap"
+
+
+def skill(labels: Mapping[str, Any]) -> float:
+    """kd is far above finetune, more so with few rows; pkd is as good as finetune; seeds differ a little."""
+    if labels["method"] == "teacher":
+        return 1.6
+    gain = {"kd": 0.5 if labels["fraction"] == 1.0 else 1.0}.get(labels["method"], 0.0)
+    return 0.4 + gain + 0.02 * labels["seed"] - (0.1 if labels["student"] == "two" else 0.0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    grid = {"methods": ["finetune", "kd", "pkd"], "fractions": list(FRACTIONS), "seeds": [0, 1, 2]}
+    overlay = {"grid": grid, "methods": {"pkd": {"objective": "pkd"}}}
+    return fabricate_results(tmp_path_factory.mktemp("claims"), overlay=overlay, skill=skill)
+
+
+@pytest.fixture(scope="module")
+def findings(made: tuple[Plan, Path]) -> Findings:
+    """Fabricated results; a made-up gap is smaller for kd, the more so the later the seed."""
+    collected = collect(*made)
+    for model in collected.models:
+        labels = model.artefact.labels
+        model.metrics[GAP] = 0.1 - (0.03 + 0.01 * labels["seed"] if labels["method"] == "kd" else 0.0)
+    return find(collected)
+
+
+def file(*claims: Mapping[str, Any], published: tuple[Mapping[str, Any], ...] = ()) -> ClaimsFile:
+    said = {"claim": "It is so.", "source": "table 1", "certainty": "recalled"}
+    listed = [{"id": f"claim-{n}", **said, **claim} for n, claim in enumerate(claims)]
+    paper = {"title": "A paper", "year": 2021, "url": "https://example.org"}
+    return ClaimsFile.model_validate({"paper": paper, "claims": listed, "published": list(published)})
+
+
+def judged(findings: Findings, **claim: Any) -> Judgement:
+    (judgement,) = evaluate(findings, file(claim))
+    return judgement
+
+
+def scores(findings: Findings, **labels: Any) -> list[float]:
+    """The main score of each seed, mean over the cells with these labels."""
+    models = [m for m in findings.collected.models if m.artefact.stage == "distill"]
+    models = [m for m in models if all(m.artefact.labels[name] == value for name, value in labels.items())]
+    seeds = sorted({model.seed for model in models})
+    return [statistics.fmean(m.metrics["score"] for m in models if m.seed == seed) for seed in seeds]
+
+
+def gain(findings: Findings, better: Mapping[str, Any], worse: Mapping[str, Any], **labels: Any) -> float:
+    both = [statistics.fmean(scores(findings, **{**labels, **side})) for side in (better, worse)]
+    return both[0] - both[1]
+
+
+def test_a_clear_gain_is_confirmed_and_its_opposite_refuted(findings: Findings) -> None:
+    found = judged(findings, better=KD, worse=FINETUNE)
+    assert [result.verdict for result in found.results] == ["confirmed"] * 3
+    assert found.verdict == "confirmed" and found.missing == ()
+    assert {result.covers for result in found.results} == {"seeds and rows"}
+    assert judged(findings, better=FINETUNE, worse=KD).verdict == "refuted"
+    assert judged(findings, better=KD, worse=FINETUNE, direction="lower").verdict == "refuted"
+    assert judged(findings, better=FINETUNE, worse=KD, direction="lower").verdict == "confirmed"
+
+
+def test_equal_methods_leave_a_claim_open_and_the_needed_seeds_are_told(findings: Findings) -> None:
+    for result in judged(findings, better={"method": "pkd"}, worse=FINETUNE).results:
+        assert result.verdict == "not enough evidence"
+        assert result.low is not None and result.high is not None and result.low < 0 < result.high
+        assert result.rows_too_few or (result.seeds_needed or 0) > 3
+
+
+def test_axes_that_are_not_given_are_matched(findings: Findings) -> None:
+    overall, reviews, topics = judged(findings, better=KD, worse=FINETUNE).results
+    assert [result.tasks for result in (overall, reviews, topics)] == [("reviews", "topics"), ("reviews",), ("topics",)]
+    assert [result.pairs for result in (overall, reviews, topics)] == [8, 4, 4], "two students, two fractions"
+    assert reviews.effect == pytest.approx(gain(findings, KD, FINETUNE, task="reviews"))
+    assert overall.effect == pytest.approx((reviews.effect + topics.effect) / 2)
+
+
+def test_given_axes_choose_cells_and_may_differ_between_the_sides(findings: Findings) -> None:
+    chosen = {"student": "two", "fraction": 0.1}
+    (result,) = judged(findings, better={**KD, **chosen}, worse=FINETUNE, tasks=["topics"]).results
+    assert result.pairs == 1
+    assert result.effect == pytest.approx(gain(findings, KD, FINETUNE, task="topics", **chosen))
+    few, all_rows = {**KD, "fraction": 0.1}, {**KD, "fraction": 1.0}
+    (result,) = judged(findings, better=few, worse=all_rows, tasks=["topics"]).results
+    assert result.pairs == 2
+    assert result.effect == pytest.approx(gain(findings, few, all_rows, task="topics"))
+
+
+def test_a_difference_of_differences(findings: Findings) -> None:
+    than = {"better": {**KD, "fraction": 1.0}, "worse": FINETUNE}
+    found = judged(findings, better={**KD, "fraction": 0.1}, worse=FINETUNE, than=than, aggregate="mean")
+    gains = [gain(findings, KD, FINETUNE, task="reviews", fraction=fraction) for fraction in FRACTIONS]
+    gains += [gain(findings, KD, FINETUNE, task="topics", fraction=fraction) for fraction in FRACTIONS]
+    (result,) = found.results
+    assert result.effect == pytest.approx((gains[0] - gains[1] + gains[2] - gains[3]) / 2)
+    assert (result.verdict, result.pairs) == ("confirmed", 4)
+
+
+def test_a_side_that_two_differences_share_cancels(findings: Findings) -> None:
+    """(kd - finetune) - (pkd - finetune) is kd - pkd, with its interval."""
+    shared = judged(findings, better=KD, worse=FINETUNE, than={"better": {"method": "pkd"}, "worse": FINETUNE})
+    plain = judged(findings, better=KD, worse={"method": "pkd"})
+    for one, other in zip(shared.results, plain.results, strict=True):
+        assert (one.effect, one.low, one.high) == pytest.approx((other.effect, other.low, other.high))
+
+
+def test_numbers_other_than_scores_have_students_interval_over_seeds(findings: Findings) -> None:
+    (result,) = judged(findings, better=KD, worse=FINETUNE, metric=GAP, direction="lower", tasks=["reviews"]).results
+    expected = stats.ttest_1samp([-0.03, -0.04, -0.05], 0).confidence_interval(0.95)
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high))
+    assert (result.verdict, result.covers) == ("confirmed", "seeds")
+
+
+def test_effects_below_the_minimum_do_not_count(findings: Findings) -> None:
+    found = judged(findings, better=KD, worse=FINETUNE, minimum=1)
+    assert found.verdict == "confirmed"
+    large = 100 * found.results[0].effect + 1
+    claim = judged(findings, better=KD, worse=FINETUNE, minimum=large)
+    assert claim.verdict == "not enough evidence"
+    assert claim.results[0].seeds_needed is None
+    assert reason(claim.claim, claim.results[0]) == f"the effect is within the minimum of {large:g} points"
+
+
+@pytest.mark.parametrize(
+    ("claim", "missing"),
+    [
+        ({"better": {"method": "tmkd"}, "worse": FINETUNE}, ("method tmkd",)),
+        ({"better": {**KD, "fraction": 0.01}, "worse": FINETUNE}, ("fraction 0.01",)),
+        ({"better": {**KD, "augmentation": "bt"}, "worse": {**KD, "augmentation": "none"}}, ("augmentation bt",)),
+        ({"better": KD, "worse": FINETUNE, "tasks": ["rte", "cola"]}, ("task rte", "task cola")),
+        ({"better": KD, "worse": FINETUNE, "metric": "regret"}, ("metric regret",)),
+        ({"better": KD, "worse": FINETUNE, "metric": "precision"}, ("metric precision",)),
+        ({"better": {"method": "tmkd", "student": "bert"}, "worse": FINETUNE}, ("method tmkd", "student bert")),
+    ],
+)
+def test_claims_without_cells_name_what_is_missing(
+    findings: Findings, claim: dict[str, Any], missing: tuple[str, ...]
+) -> None:
+    found = judged(findings, **claim)
+    assert (found.verdict, found.results, found.missing) == ("not in this grid", (), missing)
+
+
+def test_tasks_that_the_grid_has_are_judged_without_the_others(findings: Findings) -> None:
+    found = judged(findings, better=KD, worse=FINETUNE, tasks=["rte", "topics"])
+    assert (found.verdict, found.missing, len(found.results)) == ("confirmed", ("task rte",), 1)
+
+
+@pytest.fixture(scope="module")
+def one_seed(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    overlay = {"grid": {"seeds": [3], "tasks": ["reviews"], "students": ["three"]}}
+    return find(collect(*fabricate_results(tmp_path_factory.mktemp("one"), overlay=overlay)))
+
+
+def test_one_seed_covers_rows_only_as_the_main_table_does_and_says_so(one_seed: Findings) -> None:
+    found = judged(one_seed, better=KD, worse=FINETUNE)
+    (result,) = found.results
+    (difference,) = one_seed.differences.values()
+    assert (result.effect, result.low, result.high) == pytest.approx(
+        (difference.value, difference.low, difference.high)
+    )
+    assert (result.covers, result.seeds) == ("rows", 1)
+    assert reason(found.claim, result) == "one seed: the interval covers rows only"
+    assert "One seed only" in claims_table(one_seed, file({"better": KD, "worse": FINETUNE})).caption
+
+
+def test_one_seed_of_a_number_without_rows_has_no_interval(one_seed: Findings) -> None:
+    (judgement,) = evaluate(one_seed, file({"better": KD, "worse": FINETUNE, "metric": "train_seconds", "unit": "s"}))
+    (result,) = judgement.results
+    assert (result.verdict, result.low, result.covers) == ("not enough evidence", None, "nothing")
+
+
+def test_seeds_that_differ_between_the_sides_are_not_paired(findings: Findings) -> None:
+    """Without one of finetune's seeds the effect is that of the means, and the interval is wider."""
+    cut = [
+        replace(line, models=line.models[:2]) if line.labels["method"] == "finetune" else line
+        for line in findings.lines
+    ]
+    (result,) = judged(replace(findings, lines=cut), better=KD, worse=FINETUNE, tasks=["reviews"]).results
+    kept = statistics.fmean(scores(findings, task="reviews", method="finetune")[:2])
+    assert result.effect == pytest.approx(statistics.fmean(scores(findings, task="reviews", method="kd")) - kept)
+    assert (result.seeds, result.covers) == (2, "seeds and rows")
+
+
+PUBLISHED = {"task": "topics", "metric": "matthews", "split": "test server", "source": "table 2"}
+ROWS = (
+    {**PUBLISHED, "model": "KD-3", "method": "kd", "student": "three", "value": 61.5, "certainty": "recalled"},
+    {**PUBLISHED, "model": "KD-2", "method": "kd", "student": "two", "value": None, "certainty": "unknown"},
+    {**PUBLISHED, "model": "Other", "value": 70.0, "certainty": "sourced"},
+    {**PUBLISHED, "model": "Big", "method": "teacher", "value": 75.0, "certainty": "second-hand"},
+    {**PUBLISHED, "model": "Elsewhere", "task": "rte", "value": 1.0, "certainty": "sourced"},
+)
+
+
+def test_published_numbers_stand_beside_ours_with_their_certainty(findings: Findings) -> None:
+    table = published_table(findings, file(published=ROWS))
+    assert table is not None
+    texts = {row[1].text: [row[2].text, row[4].text, row[5].text] for row in table.rows}
+    line = next(line for line in findings.of("topics") if line.key[2:] == ("kd", "three", "none", 1.0))
+    ours = f"{100 * statistics.fmean(line.values('validation', 'matthews')):.1f}"
+    assert texts["KD-3"] == ["61.5", "recalled", ours]
+    assert texts["KD-2"][:2] == ["unknown", "unknown"] and texts["KD-2"][2] != "\u2013"
+    assert texts["Other"] == ["70", "sourced", "\u2013"]
+    assert texts["Big"][2] != "\u2013"
+    assert "Elsewhere" not in texts, "of a task that the grid does not have"
+    assert "set-ups differ" in table.caption and "test server" in table.caption
+    assert published_table(findings, file(published=ROWS[-1:])) is None
+
+
+def test_another_split_of_ours_can_be_named(findings: Findings) -> None:
+    rows = [{**ROWS[0], "our_split": split} for split in ("validation_shifted", "validation_missing")]
+    table = published_table(findings, file(published=tuple(rows)))
+    assert table is not None
+    line = next(line for line in findings.of("topics") if line.key[2:] == ("kd", "three", "none", 1.0))
+    ours = f"{100 * statistics.fmean(line.values('validation_shifted', 'matthews')):.1f}"
+    assert [row[-1].text for row in table.rows] == [ours, "\u2013"]
+
+
+def test_plain_values_are_json_in_the_claims_unit(findings: Findings) -> None:
+    claims = file({"better": KD, "worse": FINETUNE}, {"better": {"method": "tmkd"}, "worse": FINETUNE})
+    kd, tmkd = json.loads(json.dumps(claims_json(findings, claims), allow_nan=False))
+    expected = 100 * gain(findings, KD, FINETUNE, task="topics")
+    assert kd["results"][2]["effect"] == pytest.approx(expected)
+    assert (kd["verdict"], kd["unit"], kd["results"][2]["tasks"]) == ("confirmed", "points", ["topics"])
+    assert (tmkd["verdict"], tmkd["missing"], tmkd["results"]) == ("not in this grid", ["method tmkd"], [])
+
+
+def test_a_report_shows_claims_in_every_format_and_nothing_without_them(
+    made: tuple[Plan, Path], findings: Findings, tmp_path: Path
+) -> None:
+    plan, results = made
+    claims = file({"better": KD, "worse": FINETUNE, "claim": "Soft <labels> help."}, published=ROWS)
+    stated = tmp_path / "stated.claims.yaml"
+    values = claims.model_dump(mode="json", exclude_none=True)
+    values["published"] = [{"value": None, **row} for row in values["published"]]
+    stated.write_text(yaml.safe_dump(values))
+    settings = plan.params.report.model_copy(update={"claims": str(stated)})
+    plan = replace(plan, params=plan.params.model_copy(update={"report": settings}))
+    report(plan=plan, results=results, out=tmp_path / "with")
+    assert "claims.json" in verified(tmp_path / "with")["files"]
+    assert read_json(tmp_path / "with" / "claims.json")[0]["verdict"] == "confirmed"
+    page = (tmp_path / "with" / "report.html").read_text()
+    assert "Soft &lt;labels&gt; help." in page and 'class="better">confirmed' in page
+    assert "Claims of A paper (2021)" in (tmp_path / "with" / "table.md").read_text()
+    assert "Published numbers" in (tmp_path / "with" / "table.tex").read_text()
+    plain = render(findings)
+    assert "Claims of" not in plain and ".claims" not in plain
+    head, _, rest = page.partition('<section class="claims">')
+    without = head.replace(".claims td:not(.number) { white-space: normal; }\n", "")
+    assert without + rest.partition("</section>\n\n")[2] == plain, "a claims section is all that claims add"
+
+
+def test_rows_fit_their_headers_in_markdown_and_latex(findings: Findings) -> None:
+    claims = file({"better": KD, "worse": FINETUNE, "tasks": ["topics", "rte"]}, published=ROWS)
+    tables = claims_tables(findings, claims)
+    for table in tables:
+        assert {len(row) for row in table.rows} == {len(table.columns)}
+    assert "61.5 (Matthews correlation, test server)" in markdown(tables)
+    assert latex(tables).count(r"\begin{table}") == 2
+
+
+def test_a_number_other_than_the_score_is_named_in_its_own_unit(findings: Findings) -> None:
+    sides = {"better": KD, "worse": FINETUNE}
+    claims = file({**sides, "metric": GAP, "direction": "lower"}, {**sides, "metric": "layers", "unit": "layers"})
+    rows = claims_table(findings, claims).rows
+    assert rows[0][3].note == "generalisation_gap, less is claimed"
+    assert rows[0][4].text == "\u22124.0" and rows[0][5].tone == "better"
+    assert (rows[3][3].note, rows[3][4].text) == ("layers", "+0 layers")
+
+
+def test_reasons_tell_what_would_help(findings: Findings) -> None:
+    claim = file({"better": KD, "worse": FINETUNE}).claims[0]
+    open_result = Result(("a",), "not enough evidence", 0.01, -0.01, 0.03, "seeds and rows", 3, 1, 7, False)
+    assert reason(claim, open_result) == "about 7 seeds needed if the effect stays as it is"
+    assert reason(claim, replace(open_result, seeds_needed=4000)).startswith("over 1,000 seeds")
+    too_few = replace(open_result, seeds_needed=None, rows_too_few=True)
+    assert reason(claim, too_few).startswith("too few validation rows")
+    assert reason(claim, replace(open_result, verdict="confirmed", seeds_needed=None)) == ""

@@ -1,0 +1,144 @@
+"""MixKD cells: recorded and live teachers give the same bytes, other recordings are refused, no gradient leaks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distilgrid.distillation.mixing import make_schedule
+from distilgrid.distillation.settings import Finetune, Method, MixKD
+from distilgrid.distillation.teacher import LiveMixedTeacher
+from distilgrid.distillation.teaching import Sources
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.models.settings import Student
+from distilgrid.params import Data
+from distilgrid.stages.distill import Cell, distill
+from distilgrid.stages.finetune import finetune
+from distilgrid.stages.prepare import prepare
+from distilgrid.stages.record import record, record_mixed
+from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.spec import TaskSpec
+from distilgrid.training.settings import Training
+from distilgrid.training.training_set import TrainingSet
+
+TRAINING = Training(epochs=2, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
+METHOD = MixKD()
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model: Path) -> Path:
+    """Prepared data, a teacher, and its outputs on rows and on mixed samples."""
+    folder = tmp_path_factory.mktemp("work")
+    spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
+    data = Data(max_train_rows=96, max_dev_rows=32)
+    prepare(task="reviews", spec=spec, data=data, glue_dir=None, out=folder / "data")
+    source = f"path:{tiny_model}"
+    finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
+    given: dict[str, Any] = {"teacher": folder / "teacher", "max_length": 32, "labels": {}}
+    record(data=folder / "data", kind="logits", out=folder / "logits", **given)
+    make_mixed(folder, folder / "mixed")
+    return folder
+
+
+def make_mixed(work: Path, out: Path, **changed: Any) -> None:
+    given: dict[str, Any] = {"mixup": METHOD.mixup, "training": TRAINING, "fraction": 1.0} | changed
+    rows = TrainingSet(open_dataset(work / "data"), given.pop("fraction"))
+    record_mixed(training_set=rows, teacher=work / "teacher", max_length=32, out=out, labels={}, **given)
+
+
+def run_cell(
+    work: Path,
+    tiny_model: Path,
+    out: Path,
+    method: Method = METHOD,
+    *,
+    fraction: float = 1.0,
+    seed: int = 0,
+    **sources: Any,
+) -> dict[str, Any]:
+    cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", fraction, seed, 0)
+    return distill(cell=cell, sources=Sources(data=work / "data", **sources), out=out, labels={})
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_recorded_and_live_teachers_give_the_same_bytes(
+    fraction: float, work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    make_mixed(work, tmp_path / "mixed", fraction=fraction)
+    recorded = run_cell(work, tiny_model, tmp_path / "a", fraction=fraction, mixed_outputs=tmp_path / "mixed")
+    live = run_cell(work, tiny_model, tmp_path / "b", fraction=fraction, teacher=work / "teacher")
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+    assert recorded["teacher_forwards"] == 0
+    assert live["teacher_forwards"] == 2 * live["train_rows"], "one mixed sample for each row and epoch"
+
+
+def test_the_same_holds_with_the_term_on_the_original_rows(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    method, sources = MixKD(alpha_kd=1.0), {"teacher_outputs": [work / "logits"], "mixed_outputs": work / "mixed"}
+    run_cell(work, tiny_model, tmp_path / "a", method, **sources)
+    run_cell(work, tiny_model, tmp_path / "b", method, teacher=work / "teacher")
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+def test_parts_of_a_batch_do_not_change_what_a_live_teacher_says(work: Path) -> None:
+    rows = TrainingSet(open_dataset(work / "data"))
+    schedule = make_schedule(rows.text_lengths, METHOD.mixup, TRAINING)
+    encodings = rows.encodings(load_tokenizer(work / "teacher"), max_length=32)
+    teacher = LiveMixedTeacher(load_model(work / "teacher"), encodings, schedule, token_types="mix")
+    batch = schedule.batches[1]
+    parts = torch.cat([teacher.outputs(batch[:5]).logits, teacher.outputs(batch[5:]).logits])
+    recorded = load_file(work / "mixed" / "train.safetensors")["logits"][batch]
+    assert torch.equal(parts, recorded)
+    assert teacher.forwards == len(batch)
+    assert not parts.requires_grad
+    assert not any(parameter.requires_grad for parameter in teacher.model.parameters())
+
+
+def test_all_training_seeds_share_a_recording(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run_cell(work, tiny_model, tmp_path / str(seed), seed=seed, mixed_outputs=work / "mixed")
+    assert (tmp_path / "0/model.safetensors").read_bytes() != (tmp_path / "1/model.safetensors").read_bytes()
+
+
+def test_each_term_changes_the_student(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    mixed = {"mixed_outputs": work / "mixed"}
+    run_cell(work, tiny_model, tmp_path / "finetune", Finetune())
+    run_cell(work, tiny_model, tmp_path / "none", MixKD(alpha_sm=0, alpha_tmkd=0))
+    run_cell(work, tiny_model, tmp_path / "sm", MixKD(alpha_tmkd=0))
+    run_cell(work, tiny_model, tmp_path / "tmkd", MixKD(alpha_sm=0), **mixed)
+    run_cell(work, tiny_model, tmp_path / "both", **mixed)
+    found = {p.parent.name: p.read_bytes() for p in tmp_path.glob("*/model.safetensors")}
+    assert found["none"] == found["finetune"], "without weights MixKD is fine-tuning"
+    assert len(set(found.values())) == 4
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mixup": METHOD.mixup.model_copy(update={"beta": 1.0})},
+        {"mixup": METHOD.mixup.model_copy(update={"seed": 1})},
+        {"training": TRAINING.model_copy(update={"epochs": 3})},
+        {"training": TRAINING.model_copy(update={"batch_size": 8})},
+        {"fraction": 0.5},
+    ],
+)
+def test_a_recording_of_other_mixed_samples_is_refused(
+    changed: dict[str, Any], work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    make_mixed(work, tmp_path / "mixed", **changed)
+    with pytest.raises(UserError, match=r"recorded for other mixed samples.*record again"):
+        run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=tmp_path / "mixed")
+
+
+def test_recordings_of_the_wrong_kind_are_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no outputs on mixed samples; record --kind mixed-logits"):
+        run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=work / "logits")
+    with pytest.raises(UserError, match=r"holds mixed-logits only.*record --kind logits"):
+        run_cell(work, tiny_model, tmp_path / "a", MixKD(alpha_kd=1.0), teacher_outputs=[work / "mixed"])
+
+
+def test_without_any_teacher_the_line_names_the_options(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'mixkd' needs a teacher.*--mixed-outputs.*--teacher-dir"):
+        run_cell(work, tiny_model, tmp_path / "a")
