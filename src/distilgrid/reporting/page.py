@@ -101,8 +101,8 @@ def _settings(findings: Findings) -> str:
     """The parameters that decide results, as YAML: what the grid names, and no folder of this machine."""
     import yaml
 
-    values = findings.collected.plan.params.model_dump(exclude={"resources": True, "data": {"glue_dir"}})
-    for axis in ("tasks", "teachers", "students", "methods"):
+    values = findings.collected.plan.params.model_dump(exclude={"resources": True, "data": {"glue_dir"}, "report": {"claims"}})
+    for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
         named = values["grid"][axis]
         values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
@@ -111,7 +111,7 @@ def _settings(findings: Findings) -> str:
 def _portable(definition: dict[str, Any]) -> dict[str, Any]:
     """A definition with local files by their name only: recipes know them by content, and a page may be passed on."""
     shown = dict(definition)
-    for key in ("source", "validation_source"):
+    for key in ("source", "validation_source", "forward", "backward"):
         scheme, _, locator = (shown.get(key) or "").partition(":")
         if scheme in ("csv", "parquet", "path"):
             shown[key] = f"{scheme}:{Path(locator).name}"
