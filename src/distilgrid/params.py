@@ -18,6 +18,7 @@ from distilgrid.distillation.settings import Method
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.messages import first_problem
 from distilgrid.models.settings import Student, Teacher
+from distilgrid.reporting.features_settings import Features, mixing_method
 from distilgrid.schema import Settings
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
@@ -37,6 +38,8 @@ class Grid(Settings):
     """Names defined under `teachers`."""
     methods: list[Name] = Field(min_length=1)
     """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd."""
+    baselines: list[Name] = ["finetune", "kd", "pkd"]
+    """Methods that join a grid which has any with another objective than theirs, so that gains show; [] adds none."""
     students: list[Name] = Field(min_length=1)
     """Names defined under `students`."""
     augmentations: list[Name] = Field(default=["none"], min_length=1)
@@ -109,6 +112,8 @@ class Report(Settings):
     """Level of the confidence intervals."""
     claims: str | None = None
     """A file with a paper's claims and published numbers, to be judged and shown: grids/mixkd.claims.yaml."""
+    features: Features | None = None
+    """Plot what the teachers make of original, mixed and augmented rows; null makes no such plot."""
 
 
 class Resources(Settings):
@@ -229,7 +234,25 @@ def parse_params(values: Mapping[str, Any], *, origin: str) -> Params:
         _check_names(params)
     except UserError as error:
         raise UserError(f"{origin}: {error}") from None
-    return params
+    return _with_baselines(params)
+
+
+def _with_baselines(params: Params) -> Params:
+    """The parameters with the baselines that the grid's methods are to stand beside."""
+    grid, defined = params.grid, params.methods
+    plain = {defined[name].objective for name in grid.baselines}
+    if all(defined[name].objective in plain for name in grid.methods):
+        return params
+    added = [name for name in grid.baselines if name not in grid.methods and _suits(params, defined[name])]
+    return params.model_copy(update={"grid": grid.model_copy(update={"methods": [*added, *grid.methods]})})
+
+
+def _suits(params: Params, method: Method) -> bool:
+    """Whether all students can learn by a method: pkd compares hidden states, so it wants the teacher's width."""
+    students = [params.students[name] for name in params.grid.students]
+    shapes = [student.architecture for student in students if student.architecture]
+    other = any(shape.hidden_size for shape in shapes) or any(student.source for student in students)
+    return method.objective != "pkd" or not other
 
 
 def _check_names(params: Params) -> None:
@@ -239,15 +262,24 @@ def _check_names(params: Params) -> None:
         for name in getattr(params.grid, axis):
             if name not in defined:
                 raise UserError(f"grid.{axis}: unknown {axis[:-1]} '{name}'; {did_you_mean(name, defined)}")
+    for name in params.grid.baselines:
+        if name not in params.methods:
+            raise UserError(f"grid.baselines: unknown method '{name}'; {did_you_mean(name, params.methods)}")
     for name in params.grid.augmentations:
         if name != "none" and name not in params.augmentations:
             hint = did_you_mean(name, ["none", *params.augmentations])
             raise UserError(f"grid.augmentations: unknown augmentation '{name}'; {hint}")
     for name in params.grid.tasks:
         find_task(name, params.tasks)
+    _check_report(params)
+
+
+def _check_report(params: Params) -> None:
     if params.report.baseline not in params.methods:
         hint = did_you_mean(params.report.baseline, params.methods)
         raise UserError(f"report.baseline: unknown method '{params.report.baseline}'; {hint}")
+    if params.report.features is not None:
+        mixing_method(params.report.features, params.grid.methods, params.methods)
 
 
 def json_schema() -> dict[str, Any]:

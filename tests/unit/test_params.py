@@ -183,6 +183,20 @@ def test_presets_need_no_definition_and_keep_their_values_under_an_overlay(tiny_
     assert methods["kd"] == KD(alpha=1)
 
 
+def test_baselines_join_a_grid_of_other_methods(tiny_values: Values) -> None:
+    def methods(**grid: Any) -> list[str]:
+        return parse_params(tiny_values | {"grid": tiny_values["grid"] | grid}, origin="test").grid.methods
+
+    assert methods(methods=["tmkd", "kd"]) == ["finetune", "pkd", "tmkd", "kd"]
+    assert methods(methods=["tmkd"], baselines=["kd"]) == ["kd", "tmkd"]
+    assert methods(methods=["tmkd"], baselines=[]) == ["tmkd"]
+    assert methods(methods=["kd"]) == ["kd"], "a baseline alone stays alone"
+    tiny_values["students"]["half"] = {"architecture": {"hidden_size": 16}}
+    assert methods(methods=["tmkd"]) == ["finetune", "kd", "tmkd"], "pkd wants the teacher's width"
+    with pytest.raises(UserError, match=r"grid.baselines: unknown method 'kdd'; did you mean 'kd'"):
+        methods(baselines=["kdd"])
+
+
 def test_an_unknown_augmentation_and_a_taken_name_are_refused(tiny_values: Values) -> None:
     tiny_values["augmentations"] = {"eda": {"kind": "eda"}}
     tiny_values["grid"]["augmentations"] = ["none", "edda"]
