@@ -16,6 +16,7 @@ include: "workflow/rules/teacher.smk"
 include: "workflow/rules/augment.smk"
 include: "workflow/rules/distill.smk"
 include: "workflow/rules/benchmark.smk"
+include: "workflow/rules/features.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -5,11 +5,31 @@ Light: every import of torch, pandas or MLflow happens inside the command that n
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from distilgrid import cli_support as support
+from distilgrid.cli_features import features
+from distilgrid.cli_options import (
+    PARAMS_DEFAULT,
+    RESULTS_DEFAULT,
+    AugmentationName,
+    Augmented,
+    DataDir,
+    Fraction,
+    GridFiles,
+    Kind,
+    MethodName,
+    Out,
+    ParamsFiles,
+    Results,
+    Task,
+    TeacherDir,
+    TeacherName,
+    Threads,
+    Trace,
+)
 from distilgrid.errors import UserError
 
 app = typer.Typer(
@@ -20,36 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ParamsFiles = Annotated[
-    list[Path], typer.Option("--params", help="Parameter file; give it again for files on top.", show_default=True)
-]
-GridFiles = Annotated[
-    list[Path] | None, typer.Option("--grid", help="Overlay that states only what differs: grids/glue_mini.yaml.")
-]
-Results = Annotated[Path, typer.Option("--results", help="Folder of all artefacts.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its name must be the right one.")]
-DataDir = Annotated[Path, typer.Option("--data", help="Prepared data: a folder made by `prepare`.")]
-Task = Annotated[str, typer.Option("--task", help="Name of the task.")]
-TeacherName = Annotated[str, typer.Option("--teacher", help="Name under `teachers` in the parameters.")]
-TeacherDir = Annotated[Path | None, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")]
-Augmented = Annotated[
-    Path | None, typer.Option("--augmented", help="Augmented rows of the data: a folder made by `augment`.")
-]
-Fraction = Annotated[float, typer.Option("--fraction", help="Share of the training rows.", min=1e-9, max=1.0)]
-AugmentationName = Annotated[
-    str, typer.Option("--augmentation", help="Name under `augmentations` in the parameters, or none.")
-]
-MethodName = Annotated[str, typer.Option("--method", help="Name under `methods` in the parameters, or a preset.")]
-Kind = Literal["logits", "cls-states", "mixed-logits"]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
-
-Trace = Annotated[
-    Path | None, typer.Option("--profile", help="Also trace some steps into this file, for ui.perfetto.dev.")
-]
-
-PARAMS_DEFAULT = [Path("params.yaml")]
-RESULTS_DEFAULT = Path("results")
 
 
 @app.command(epilog="Example: distilgrid plan --grid grids/glue_mini.yaml")
@@ -281,6 +271,12 @@ def benchmark(
 
     labels = {"task": task, "teacher": teacher}
     stage(settings=settings.benchmark, models=model, exports=export or [], out=out, labels=labels)
+
+
+app.command(
+    epilog="Example: distilgrid features --task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
+    "--teacher-dir work/teacher --out work/features"
+)(features)
 
 
 @app.command(epilog="Example: distilgrid report --grid grids/glue_mini.yaml --out work/report")

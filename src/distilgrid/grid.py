@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from distilgrid.grid_features import plan_features
 from distilgrid.grid_training import Shelf
 from distilgrid.params import Params
 from distilgrid.planned import BENCHMARK_FILES, EXPORT_FILES, REPORT_FILES, Artefact, Inputs, listed
@@ -29,13 +30,14 @@ class Plan:
     students: list[Artefact]
     exports: list[Artefact]
     benchmarks: list[Artefact]
+    features: list[Artefact]
     report: Artefact
 
     @cached_property
     def artefacts(self) -> dict[str, Artefact]:
         """Every artefact by its folder."""
         made = [*self.data.values(), *self.teachers, *self.augmented, *self.teacher_outputs, *self.students]
-        made += [*self.exports, *self.benchmarks, self.report]
+        made += [*self.exports, *self.benchmarks, *self.features, self.report]
         return {artefact.folder: artefact for artefact in made}
 
     @property
@@ -55,16 +57,21 @@ def expand(params: Params) -> Plan:
     teachers = list(shelf.teachers.values())
     exports = [e for model in [*teachers, *_exported(params, students)] for e in _exports(params, model)]
     benchmarks = [_benchmark(params, teacher, students, exports) for teacher in _largest(teachers)]
+    features = list(plan_features(params, _largest(teachers), students))
+    augmented = list(shelf.augmented.values())
+    inputs: Inputs = {"model": [*teachers, *students], "export": exports, "benchmark": benchmarks}
+    shown: Inputs = {"augmented": augmented, "features": features}
     return Plan(
         params,
         data=shelf.data,
         teachers=teachers,
-        augmented=list(shelf.augmented.values()),
+        augmented=augmented,
         teacher_outputs=list(shelf.outputs.values()),
         students=students,
         exports=exports,
         benchmarks=benchmarks,
-        report=_report(params, [*teachers, *students], exports, benchmarks),
+        features=features,
+        report=_report(params, inputs | {n: found for n, found in shown.items() if found}),
     )
 
 
@@ -133,14 +140,13 @@ def _benchmark(params: Params, teacher: Artefact, students: list[Artefact], expo
     return Artefact("benchmark", location, recipe, BENCHMARK_FILES, options, inputs, labels)
 
 
-def _report(params: Params, models: list[Artefact], exports: list[Artefact], benchmarks: list[Artefact]) -> Artefact:
-    inputs: Inputs = {"model": models, "export": exports, "benchmark": benchmarks}
+def _report(params: Params, inputs: Inputs) -> Artefact:
     claims = load_claims(params.report.claims, params=params) if params.report.claims else None
     recipe = {
         "stage": "report",
         "version": VERSIONS["report"],
         "grid": params.grid.model_dump(),
-        "settings": params.report.model_dump(exclude={"claims"}),
+        "settings": params.report.model_dump(exclude={"claims", "features"}),
         "claims": claims.model_dump() if claims else None,
         "inputs": {name: [artefact.key for artefact in listed(value)] for name, value in inputs.items()},
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from distilgrid.distillation.mixing_settings import check_batches
 from distilgrid.distillation.settings import Method, MixKD, Recording
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_revision
@@ -52,6 +53,8 @@ class Shelf:
         """A cell: its task, teacher, method, student, augmentation, fraction and seed."""
         method, student = self.params.methods[cell["method"]], self.params.students[cell["student"]]
         training = effective_training(self.params, method.training)
+        if isinstance(method, MixKD):
+            check_batches(training)
         inputs: Inputs = {"data": self._data(cell["task"])}
         teacher, augmented = self._teacher(cell), self._augmented(cell)
         if augmented is not None:

@@ -24,6 +24,7 @@ AUGMENT_FILES = ("train.parquet", "samples.json", "run.json")
 RECORD_FILES = ("train.safetensors", "manifest.json", "run.json")
 EXPORT_FILES = ("model.onnx", "tokenizer.json", "parity.json", "run.json")
 BENCHMARK_FILES = ("benchmark.json", "run.json")
+FEATURES_FILES = ("features.parquet", "features.json", "run.json")
 REPORT_FILES = (
     "report.html",
     "table.md",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distilgrid.distillation.settings import Method
     from distilgrid.models.settings import Student
     from distilgrid.params import Benchmark, Data
+    from distilgrid.reporting.features_settings import Features
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.training.settings import Training
 
@@ -30,6 +31,7 @@ VERSIONS = {
     "distill": 3,
     "export": 1,
     "benchmark": 1,
+    "features": 1,
     "report": 2,
 }
 
@@ -134,3 +136,29 @@ def export_recipe(*, runtime: str, tolerance: float, data: str, model: str) -> R
 def benchmark_recipe(*, settings: "Benchmark", models: Sequence[str], exports: Sequence[str]) -> Recipe:
     """A latency run: the protocol, and the keys of models and exports in the order of the candidates."""
     return _recipe("benchmark", protocol=settings.model_dump(), inputs={"model": list(models), "export": list(exports)})
+
+
+def features_recipe(
+    *,
+    settings: "Features",
+    mixup: "Mixup",
+    training: "Training",
+    max_length: int,
+    fraction: float,
+    data: str,
+    teacher: str,
+    augmented: Mapping[str, str],
+) -> Recipe:
+    """A teacher's features: how many rows and which, how they are mixed and projected, the inputs' keys.
+
+    Augmented rows are known by name, too: the names are in the files.
+    """
+    return _recipe(
+        "features",
+        settings=settings.model_dump(exclude={"method"}),
+        mixup=mixup.model_dump(),
+        batches=training.model_dump(include={"batch_size", "batching"}),
+        max_length=max_length,
+        fraction=fraction,
+        inputs={"data": data, "teacher-dir": teacher, "augmented": dict(augmented)},
+    )

@@ -21,7 +21,7 @@ from distilgrid.training.metrics import score
 
 WORDS = ("array", "axis", "graph", "node", "table", "query", "plot", "figure", "sparse", "index")
 LABELS = {"reviews": ("negative", "positive"), "topics": ("culture", "science", "sport")}
-SKILL = {"teacher": 1.3, "finetune": 0.75, "kd": 0.95}
+SKILL = {"teacher": 1.3, "finetune": 0.75, "kd": 0.95}  # other methods are as good as kd
 LAYERS = {"big": 6, "three": 3, "two": 2}
 MS_PER_LAYER = {"torch-eager-fp32": 2.4, "onnxruntime-fp32": 1.7, "onnxruntime-int8": 0.8}
 
@@ -30,7 +30,7 @@ Skill = Callable[[Mapping[str, Any]], float]
 
 def default_skill(labels: Mapping[str, Any]) -> float:
     """How good a cell's model is: shift of the share of rows that it gets right, in standard deviations."""
-    return SKILL[labels["method"]] - (0.15 if labels["student"] == "two" else 0.0)
+    return SKILL.get(labels["method"], SKILL["kd"]) - (0.15 if labels["student"] == "two" else 0.0)
 
 
 def fabricate_results(
@@ -39,6 +39,7 @@ def fabricate_results(
     overlay: Mapping[str, Any] | None = None,
     skill: Skill = default_skill,
     reject: Callable[[Artefact], bool] = lambda export: False,
+    losses: bool = False,
 ) -> tuple[Plan, Path]:
     """A plan and its results folder, every artefact made except the report.
 
@@ -50,13 +51,18 @@ def fabricate_results(
         overlay: parameters that differ.
         skill: quality of a cell's model from its labels.
         reject: which exports fail the parity gate.
+        losses: whether models have a generalisation gap; those of older versions have none.
     """
     params = parse_params(deep_merge(_values(tmp_path), overlay or {}), origin="fabricated")
     plan, results = expand(params), tmp_path / "results"
     scores: dict[str, dict[str, Any]] = {}
     datasets = {task: _prepare(params, artefact, results) for task, artefact in plan.data.items()}
     for model in [*plan.teachers, *plan.students]:
-        scores[model.key] = _model(model, datasets[model.labels["task"]], results, skill(model.labels))
+        scores[model.key] = _model(model, datasets[model.labels["task"]], results, skill(model.labels), losses=losses)
+    for rows in plan.augmented:
+        fabricate_augmented(rows, datasets[rows.labels["task"]], results)
+    for points in plan.features:
+        fabricate_features(points, datasets[points.labels["task"]], results)
     for recorded in plan.teacher_outputs:
         _teacher_outputs(recorded, results)
     for export in plan.exports:
@@ -113,7 +119,7 @@ def _prepare(params: Params, artefact: Artefact, results: Path) -> Dataset:
     return open_dataset(out)
 
 
-def _model(model: Artefact, dataset: Dataset, results: Path, skill: float) -> dict[str, Any]:
+def _model(model: Artefact, dataset: Dataset, results: Path, skill: float, *, losses: bool) -> dict[str, Any]:
     """Writes the files of a teacher or student; returns its `metrics.json`."""
     layers = LAYERS[model.labels["student"]]
     chance = np.random.default_rng(zlib.crc32(model.location.encode()))
@@ -129,6 +135,9 @@ def _model(model: Artefact, dataset: Dataset, results: Path, skill: float) -> di
         predicted.to_parquet(folder / "predictions.parquet", index=False)
         dev = _history(dataset, validation[dataset.validation[0]], chance, folder)
         metrics = _metrics(dataset, validation, layers) | {"dev": dev}
+        metrics["train_rows"] = round(model.labels["fraction"] * metrics["train_rows"])
+        if losses:
+            metrics |= _losses(skill, chance)
         write_json(folder / "metrics.json", metrics)
     return metrics
 
@@ -183,6 +192,39 @@ def _metrics(dataset: Dataset, validation: dict[str, dict[str, float]], layers: 
         "peak_memory_mib": 900.0,
         "time_split": {"forward": 2.0 * layers, "backward": 5.0 * layers, "optimiser": 0.5 * layers},
     }
+
+
+def _losses(skill: float, chance: np.random.Generator) -> dict[str, float]:
+    """The better the model, the lower its losses and their gap."""
+    train, gap = 0.5 - 0.2 * skill + 0.01 * chance.random(), 0.3 - 0.1 * skill + 0.01 * chance.random()
+    return {"train_loss": train, "validation_loss": train + gap, "generalisation_gap": gap}
+
+
+def fabricate_augmented(rows: Artefact, dataset: Dataset, results: Path) -> None:
+    """A training row twice over, beside itself turned round."""
+    text = dataset.split("train")["text_a"][0]
+    sample = {"origin_id": 1, "copy": 0, "label": 0, "before": [text], "after": [" ".join(reversed(text.split()))]}
+    samples = [sample, sample | {"label": 1, "after": ["<b>bold</b> " + 50 * "word "]}]
+    with writing(results / rows.folder, recipe=rows.recipe, labels=rows.labels) as folder:
+        dataset.split("train").head(2).to_parquet(folder / "train.parquet")
+        count = round(1000 * rows.labels["fraction"])
+        write_json(folder / "samples.json", {"rows": count, "unchanged": 7, "repeated": 0, "samples": samples})
+
+
+def fabricate_features(points: Artefact, dataset: Dataset, results: Path) -> None:
+    """Clouds, one for each label; mixed samples lie between them."""
+    chance, kinds = np.random.default_rng(0), ("original", "mixed", *points.recipe["inputs"]["augmented"])
+    parts = []
+    for kind in kinds:
+        labels = chance.integers(dataset.outputs, size=40)
+        places = (labels * (0.5 if kind == "mixed" else 1.0))[:, None] + chance.normal(scale=0.1, size=(40, 2))
+        part = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "kind": kind, "label": labels})
+        parts.append(part.assign(weight=chance.random(40) if kind == "mixed" else 1.0))
+    pca = points.recipe["settings"]["projection"] == "pca"
+    facts = {"projection": points.recipe["settings"]["projection"], "counts": dict.fromkeys(kinds, 40)}
+    with writing(results / points.folder, recipe=points.recipe, labels=points.labels) as folder:
+        pd.concat(parts).to_parquet(folder / "features.parquet", index=False)
+        write_json(folder / "features.json", {**facts, "explained_variance": [0.6, 0.15] if pca else None})
 
 
 def _teacher_outputs(recorded: Artefact, results: Path) -> None:

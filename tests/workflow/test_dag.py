@@ -48,6 +48,15 @@ def test_an_overlay_states_only_differences(project: Any) -> None:
     assert project.jobs("--configfile", "overlay.yaml") == EVERYTHING | {"record": 1, "export": 6}
 
 
+def test_features_are_made_of_augmented_rows_where_the_report_wants_them(project: Any) -> None:
+    values = project.values | {"augmentations": {"eda": {"kind": "eda", "synonym": 0, "insert": 0}}}
+    grid = {"methods": ["tmkd"], "baselines": [], "augmentations": ["eda"], "seeds": [0]}
+    project.write(values | {"grid": values["grid"] | grid, "report": {"features": {"projection": "tsne"}}})
+    jobs = project.jobs()
+    assert (jobs["augment"], jobs["features"], jobs["write_report"]) == (1, 1, 1)
+    assert "features" not in project.jobs("--", "students")
+
+
 def test_the_default_grid_is_the_promised_one(project: Any) -> None:
     project.write(yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text()))
     assert project.jobs()["distill"] == 24, "2 tasks x 3 methods x 2 students x 2 seeds"

@@ -4,6 +4,7 @@ from distilgrid.planned import (
     BENCHMARK_FILES,
     DATA_FILES,
     EXPORT_FILES,
+    FEATURES_FILES,
     MODEL_FILES,
     RECORD_FILES,
     REPORT_FILES,

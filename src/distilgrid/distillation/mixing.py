@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distilgrid.distillation.mixing_settings import Mixup
+from distilgrid.distillation.mixing_settings import Mixup, check_batches
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
 from distilgrid.training.batching import BUCKET_BATCHES, Batch
@@ -78,8 +78,7 @@ def make_schedule(lengths: np.ndarray, settings: Mixup, training: Training) -> S
     Raises:
         UserError: with a token budget, a single row, or fewer mixed samples than batches.
     """
-    if training.batch_tokens is not None:
-        raise UserError("training.batch_tokens: mixkd wants batches of one size; set batch_tokens: null for it")
+    check_batches(training)
     rows, bucketed = len(lengths), training.batching == "bucketed"
     count, steps = round(settings.ratio * rows), math.ceil(rows / training.batch_size)
     if rows < 2:

@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from distilgrid.errors import UserError
 from distilgrid.schema import Settings
+from distilgrid.training.settings import Training
 
 
 class Mixup(Settings):
@@ -22,3 +24,13 @@ class Mixup(Settings):
     """Token-type embeddings of pairs of texts: mixed like the words', or those of x_i."""
     seed: int = Field(default=0, ge=0)
     """Seed of pairs and lambdas. Independent of the training seeds: all students see the same mixed samples."""
+
+
+def check_batches(training: Training) -> None:
+    """Refuse training settings under which batches of rows and of mixed samples could not be paired.
+
+    Raises:
+        UserError: with a token budget, under which the number of batches depends on the order of the rows.
+    """
+    if training.batch_tokens is not None:
+        raise UserError("training.batch_tokens: mixkd wants batches of one size; set batch_tokens: null for it")

@@ -25,7 +25,7 @@ def mean(values: list[float]) -> Cell:
 
 def scores(lines: Sequence[Line]) -> list[Cell]:
     """The main scores."""
-    return _mark(lines, [mean(line.scores) for line in lines], [line.score for line in lines])
+    return mark(lines, [mean(line.scores) for line in lines], [line.score for line in lines])
 
 
 def difference(findings: Findings, line: Line) -> Cell:
@@ -41,24 +41,34 @@ def difference(findings: Findings, line: Line) -> Cell:
 def parameters(lines: Sequence[Line]) -> list[Cell]:
     """Numbers of parameters."""
     values = [line.facts["parameters"] for line in lines]
-    return _mark(lines, [Cell(wording.count(value)) for value in values], [-value for value in values])
+    return mark(lines, [Cell(wording.count(value)) for value in values], [-value for value in values])
 
 
 def sizes(lines: Sequence[Line]) -> list[Cell]:
     """Sizes of the weights on disk."""
     values = [line.facts["size_bytes"] for line in lines]
-    return _mark(lines, [Cell(wording.size(value)) for value in values], [-value for value in values])
+    return mark(lines, [Cell(wording.size(value)) for value in values], [-value for value in values])
 
 
 def speeds(lines: Sequence[Line], runtime: str) -> list[Cell]:
     """Latencies in a runtime, with the speed-up against the teacher."""
     found = [line.speeds.get(runtime) for line in lines]
-    return _mark(lines, [_speed(line, runtime) for line in lines], [-s.latency_ms if s else None for s in found])
+    return mark(lines, [_speed(line, runtime) for line in lines], [-s.latency_ms if s else None for s in found])
 
 
 def exports(lines: Sequence[Line], runtime: str) -> list[Cell]:
     """Scores of the exports for a runtime, with their change to torch."""
-    return _mark(lines, [_export(line, runtime) for line in lines], [line.export_score(runtime) for line in lines])
+    return mark(lines, [_export(line, runtime) for line in lines], [line.export_score(runtime) for line in lines])
+
+
+def mark(lines: Sequence[Line], cells: list[Cell], values: Sequence[float | None]) -> list[Cell]:
+    """The cells, those with the highest value among the students marked, unless all are equal."""
+    known = {v for line, v in zip(lines, values, strict=True) if v is not None and not line.is_teacher}
+    best = max(known) if len(known) > 1 else None
+    return [
+        replace(cell, best=best is not None and value == best and not line.is_teacher)
+        for line, cell, value in zip(lines, cells, values, strict=True)
+    ]
 
 
 def number(value: float | None, pattern: str) -> Cell:
@@ -82,13 +92,3 @@ def _export(line: Line, runtime: str) -> Cell:
     if score is None or change is None:
         return EMPTY
     return Cell(wording.score(score), f"{wording.signed(change)}, n={len(line.exports[runtime])}")
-
-
-def _mark(lines: Sequence[Line], cells: list[Cell], values: Sequence[float | None]) -> list[Cell]:
-    """The cells, those with the highest value among the students marked, unless all are equal."""
-    known = {v for line, v in zip(lines, values, strict=True) if v is not None and not line.is_teacher}
-    best = max(known) if len(known) > 1 else None
-    return [
-        replace(cell, best=best is not None and value == best and not line.is_teacher)
-        for line, cell, value in zip(lines, cells, values, strict=True)
-    ]

@@ -39,11 +39,28 @@ class Model:
 
 @dataclass(frozen=True)
 class Measurement:
-    """An export with its `parity.json`, or a benchmark with its `benchmark.json`, as `values`."""
+    """An artefact with what its own JSON file holds: `parity.json`, `benchmark.json`, `samples.json`."""
 
     artefact: Artefact
     run: dict[str, Any]
     values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Points:
+    """A teacher's features in two dimensions.
+
+    Attributes:
+        artefact: where they come from in the plan.
+        run: its `run.json`.
+        values: its `features.json`.
+        frame: its `features.parquet`.
+    """
+
+    artefact: Artefact
+    run: dict[str, Any]
+    values: dict[str, Any]
+    frame: "pd.DataFrame"
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,8 @@ class Collected:
         models: teachers, then students, in the plan's order.
         exports: accepted and rejected ones.
         benchmarks: one for each task and teacher.
+        augmented: `samples.json` of augmented rows.
+        features: one for each task and teacher, where the report wants them.
     """
 
     plan: Plan
@@ -63,11 +82,14 @@ class Collected:
     models: list[Model]
     exports: list[Measurement]
     benchmarks: list[Measurement]
+    augmented: list[Measurement]
+    features: list[Points]
 
     @property
     def runs(self) -> list[dict[str, Any]]:
-        """The `run.json` of every model, export and benchmark."""
-        return [model.run for model in self.models] + [found.run for found in self.exports + self.benchmarks]
+        """The `run.json` of all that is collected but the data."""
+        measured = [found.run for found in self.exports + self.benchmarks + self.augmented]
+        return [model.run for model in self.models] + measured + [points.run for points in self.features]
 
 
 def collect(plan: Plan, results: Path) -> Collected:
@@ -82,6 +104,8 @@ def collect(plan: Plan, results: Path) -> Collected:
         models=[_model(model, results) for model in [*plan.teachers, *plan.students]],
         exports=[_measurement(export, results, "parity.json") for export in plan.exports],
         benchmarks=[_measurement(benchmark, results, "benchmark.json") for benchmark in plan.benchmarks],
+        augmented=[_measurement(rows, results, "samples.json") for rows in plan.augmented],
+        features=[_points(points, results) for points in plan.features],
     )
 
 
@@ -99,6 +123,12 @@ def _model(artefact: Artefact, results: Path) -> Model:
         history=_parquet(folder / "history.parquet"),
         predictions=_parquet(folder / "predictions.parquet"),
     )
+
+
+def _points(artefact: Artefact, results: Path) -> Points:
+    folder = results / artefact.folder
+    run = _run(artefact, folder, "features.json", "features.parquet")
+    return Points(artefact, run, read_json(folder / "features.json"), _parquet(folder / "features.parquet"))
 
 
 def _run(artefact: Artefact, folder: Path, *names: str) -> dict[str, Any]:

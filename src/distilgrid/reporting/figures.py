@@ -43,15 +43,20 @@ def method_colours(methods: Sequence[str], baseline: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def drawing(width: float, height: float, panels: int = 1) -> Iterator[tuple["Figure", list["Axes"]]]:
-    """A figure in inches with panels side by side that share their y axis."""
+def drawing(
+    width: float, height: float, panels: int = 1, *, columns: int | None = None
+) -> Iterator[tuple["Figure", list["Axes"]]]:
+    """A figure in inches with panels that share their y axis: side by side, or in rows of so many columns."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0].tolist()
-        yield figure, axes
+        wide = columns or panels
+        axes = figure.subplots(-(-panels // wide), wide, sharey=True, squeeze=False).ravel().tolist()
+        for unused in axes[panels:]:
+            unused.remove()
+        yield figure, axes[:panels]
 
 
 def svg(figure: "Figure", *, name: str, title: str) -> str:

@@ -55,8 +55,11 @@ class Findings:
         return facts["score_name"], facts["split"]
 
     def teacher(self, line: Line) -> Line:
-        """The teacher of a line."""
-        return next(t for t in self.of(line.labels["task"]) if t.is_teacher and t.key[1] == line.key[1])
+        """The teacher of a line: the one that saw the same share of the rows, else the one that saw most of them."""
+        lines = self.of(line.labels["task"])
+        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == line.labels["teacher"]]
+        fraction = line.labels["fraction"]
+        return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
 
 
 def find(collected: Collected) -> Findings:

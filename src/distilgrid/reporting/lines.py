@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from distilgrid.params import Grid
+from distilgrid.params import Grid, Params
 from distilgrid.planned import Artefact
 from distilgrid.reporting.collect import Collected, Measurement, Model
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
-DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # a teacher sees the original rows, all of them
+DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # a teacher sees original rows only
 TEACHER = "teacher"
 TORCH = "torch-eager-fp32"
 
@@ -114,8 +114,8 @@ def _key(labels: Any) -> Key:
 def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
     task, teacher, method, student, augmentation, fraction = key
     place = (grid.tasks.index(task), grid.teachers.index(teacher))
-    if method == TEACHER:
-        return (*place, 0)
+    if method == TEACHER:  # where it sees all rows, its students may never do
+        return (*place, 0, grid.fractions.index(fraction) if fraction in grid.fractions else -1)
     variant = (grid.students.index(student), grid.augmentations.index(augmentation), grid.fractions.index(fraction))
     return (*place, 1, *variant, grid.methods.index(method))
 
@@ -130,7 +130,7 @@ def _line(collected: Collected, key: Key, models: tuple[Model, ...]) -> Line:
     rejected = tuple(runtime for runtime, listed in accepted.items() if not listed)
     return Line(
         key=key,
-        name=_name(collected.plan.params.grid, key),
+        name=_name(collected.plan.params, key),
         models=models,
         exports={runtime: listed for runtime, listed in accepted.items() if listed},
         rejected=rejected,
@@ -144,14 +144,17 @@ def _model_folder(export: Measurement) -> str:
     return model.folder
 
 
-def _name(grid: Grid, key: Key) -> str:
-    """The student with the axes that vary within the grid."""
+def _name(params: Params, key: Key) -> str:
+    """The student with the axes that vary within the grid, or the teacher with its share of the rows if that varies."""
+    grid = params.grid
     _, teacher, method, student, augmentation, fraction = key
+    share = [f"{100 * fraction:g} % of rows"] if len(grid.fractions) > 1 else []
     if method == TEACHER:
-        return str(teacher)
-    parts = [f"from {teacher}"] if len(grid.teachers) > 1 else []
-    parts += [f"with {augmentation}"] if len(grid.augmentations) > 1 else []
-    parts += [f"{100 * fraction:g} % of rows"] if len(grid.fractions) > 1 else []
+        student, parts = teacher, share if params.teachers[teacher].rows == "students" else []
+    else:
+        parts = [f"from {teacher}"] if len(grid.teachers) > 1 else []
+        parts += [f"with {augmentation}"] if len(grid.augmentations) > 1 else []
+        parts += share
     return f"{student} ({', '.join(parts)})" if parts else str(student)
 
 

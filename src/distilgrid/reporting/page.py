@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.reporting import wording
+from distilgrid.reporting.extras import Extra, task_extras
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.outcome import outcomes
-from distilgrid.reporting.plots import task_plots
+from distilgrid.reporting.plots import Plot, task_plots
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 
@@ -35,7 +36,7 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
         grid=findings.collected.plan.params.grid,
         subtitle=_subtitle(findings),
         outcomes=outcomes(findings),
-        tasks=[(main_table(findings, task), task_plots(findings, task)) for task in findings.tasks],
+        tasks=[_task(findings, task) for task in findings.tasks],
         claims=claims,
         others=[table for table in others if table is not None],
         data=data_table(findings),
@@ -50,6 +51,10 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
         key=findings.collected.plan.report.key,
         one_seed=len(findings.collected.plan.params.grid.seeds) == 1,
     )
+
+
+def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Extra]]:
+    return main_table(findings, task), task_plots(findings, task), task_extras(findings, task)
 
 
 def _subtitle(findings: Findings) -> str:
@@ -101,7 +106,9 @@ def _settings(findings: Findings) -> str:
     """The parameters that decide results, as YAML: what the grid names, and no folder of this machine."""
     import yaml
 
-    values = findings.collected.plan.params.model_dump(exclude={"resources": True, "data": {"glue_dir"}, "report": {"claims"}})
+    values = findings.collected.plan.params.model_dump(
+        exclude={"resources": True, "data": {"glue_dir"}, "report": {"claims"}}
+    )
     for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
         named = values["grid"][axis]
         values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 FILLS = (0.0, 0.35, 1.0)
+KEY_COLUMNS, SHORT_KEY = 3, 6
+"""A legend with more rows than this needs room of its own."""
+ONE_ROW = 3
+"""More panels than these stand in rows of two."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def score_against_latency(findings: Findings, task: str) -> Plot:
     found, front = points(findings, task), pareto(points(findings, task))
     metric, split = findings.main(task)
     batch, length = shape(findings.collected)
-    with drawing(6.0, 4.2) as (figure, (axes,)):
+    keys = _keys(findings, found)
+    with drawing(6.0, 4.2 + 0.2 * max(0, len(keys) // KEY_COLUMNS - SHORT_KEY)) as (figure, (axes,)):
         _scatter(findings, axes, found)
         axes.plot([p.latency_ms for p in front], [100 * p.score for p in front], color=INK, alpha=0.55, lw=1, zorder=1)
         axes.set_xscale("log")
@@ -82,7 +87,7 @@ def score_against_latency(findings: Findings, task: str) -> Plot:
         axes.grid()
         axes.margins(x=0.08, y=0.1)
         _number(axes, front)
-        figure.legend(handles=_keys(findings, found), loc="outside lower center", ncols=3, handletextpad=0.4)
+        figure.legend(handles=keys, loc="outside lower center", ncols=KEY_COLUMNS, handletextpad=0.4)
         image = svg(figure, name=f"latency-{task}", title=f"{task}: score against latency")
     text = (
         f"Score on {split} against latency. No other model beats the numbered ones in both (Pareto front). "
@@ -204,7 +209,9 @@ def training_curves(findings: Findings, task: str) -> Plot:
     lines = [line for line in findings.of(task) if not line.is_teacher]
     names = list(dict.fromkeys(line.name for line in lines))
     metric = findings.main(task)[0]
-    with drawing(6.0, 3.2, panels=len(names)) as (figure, panels):
+    columns = len(names) if len(names) <= ONE_ROW else 2
+    height = 3.2 if len(names) <= ONE_ROW else 0.7 + 2.2 * -(-len(names) // columns)
+    with drawing(6.0, height, panels=len(names), columns=columns) as (figure, panels):
         for name, axes in zip(names, panels, strict=True):
             for line in (line for line in lines if line.name == name):
                 _curve(axes, line, metric, _colours(findings)[line.labels["method"]])
@@ -213,7 +220,8 @@ def training_curves(findings: Findings, task: str) -> Plot:
             axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(axis="y")
-        panels[0].set_ylabel(f"dev {wording.METRICS[metric]} {wording.TIMES} 100")
+        for axes in panels[::columns]:
+            axes.set_ylabel(f"dev {wording.METRICS[metric]} {wording.TIMES} 100")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         image = svg(figure, name=f"curves-{task}", title=f"{task}: training curves")

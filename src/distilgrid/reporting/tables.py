@@ -37,7 +37,7 @@ def main_table(findings: Findings, task: str) -> Table:
     columns[Column("init", number=False)] = [Cell(line.facts["init"]) for line in lines]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     caption = f"{scores_caption(findings, task)} {latency_caption(findings)} {SMALL_PRINT}"
-    return Table(task, caption, list(columns), rows, _groups(lines))
+    return Table(task, caption, list(columns), rows, name_groups(lines))
 
 
 def paper_table(findings: Findings, task: str) -> Table:
@@ -90,7 +90,7 @@ def other_table(findings: Findings, task: str) -> Table | None:
         [cells.model(line), *(cells.mean(line.values(split, metric)) for metric, split in others)] for line in lines
     ]
     caption = f"Other metrics {wording.TIMES} 100, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    return Table(task, caption, columns, rows, _groups(lines))
+    return Table(task, caption, columns, rows, name_groups(lines))
 
 
 def parity_table(findings: Findings) -> Table:
@@ -146,5 +146,6 @@ def _origin_columns() -> list[Column]:
     return [Column(title, number=title == "seed") for title in ("task", "student", "method", "seed", "runtime")]
 
 
-def _groups(lines: Sequence[Line]) -> set[int]:
+def name_groups(lines: Sequence[Line]) -> set[int]:
+    """The rows where a model with another name begins."""
     return {n for n in range(1, len(lines)) if lines[n].name != lines[n - 1].name}

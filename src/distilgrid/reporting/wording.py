@@ -15,6 +15,12 @@ def score(value: float) -> str:
     return f"{100 * value:.1f}".replace("-", MINUS)
 
 
+def loss(value: float) -> str:
+    """A loss, or a difference of two, with three decimals."""
+    text = f"{value:.3f}"
+    return "0.000" if text == "-0.000" else text.replace("-", MINUS)
+
+
 def signed(value: float) -> str:
     """A difference of scores in points, with its sign."""
     text = f"{100 * value:+.1f}"

@@ -11,6 +11,7 @@ from distilgrid.reporting.claims_file import load_claims
 from distilgrid.reporting.claims_schema import ClaimsFile
 from distilgrid.reporting.claims_tables import claims_json, claims_tables, paper_claims_table
 from distilgrid.reporting.collect import collect
+from distilgrid.reporting.extras import number_tables
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
@@ -32,6 +33,7 @@ def report(*, plan: Plan, results: Path, out: Path) -> None:
     with writing(out, recipe=plan.report.recipe, labels={"grid": plan.params.grid.name}) as folder:
         findings = find(collect(plan, results))
         others = [table for task in findings.tasks if (table := other_table(findings, task))]
+        others += number_tables(findings)
         main = [main_table(findings, task) for task in findings.tasks]
         claimed = _claims(findings, claims, folder)
         (folder / "table.md").write_text(markdown([*main, *others, *claimed]), encoding="utf-8")

@@ -71,7 +71,7 @@ def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase
 
 def subset(encodings: Encodings, rows: Sequence[int]) -> Encodings:
     """Some rows, in the given order."""
-    index = np.asarray(rows)
+    index = np.asarray(rows, dtype=np.int64)  # none at all are no numbers otherwise
     starts, lengths = encodings.offsets[index], encodings.lengths[index]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])

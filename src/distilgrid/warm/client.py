@@ -26,7 +26,7 @@ from distilgrid.warm.protocol import (
 )
 
 # Not `benchmark`: what it measures runs in a clean process.
-STAGES = {"finetune", "augment", "record", "distill", "export"}
+STAGES = {"finetune", "augment", "record", "distill", "export", "features"}
 
 
 def run_warm(arguments: list[str]) -> int | None:

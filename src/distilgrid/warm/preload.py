@@ -22,6 +22,7 @@ MODULES = (
     "distilgrid.stages.augment",
     "distilgrid.stages.distill",
     "distilgrid.stages.export",
+    "distilgrid.stages.features",
     "distilgrid.stages.finetune",
     "distilgrid.stages.record",
     "pandas",

@@ -1,0 +1,54 @@
+"""Augmented rows on a page: some of them beside their originals, and how many there are."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.collect import Measurement
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.table import Cell, Column, Table
+
+LONGEST = 160
+"""Characters of a text that are shown."""
+PAIR = " | "
+
+
+def augmented_tables(findings: Findings, task: str) -> list[Table]:
+    """A table for each augmentation of a task: samples of the largest set of rows, and the counts of all sets."""
+    found: dict[str, list[Measurement]] = {}
+    for rows in findings.collected.augmented:
+        if rows.artefact.labels["task"] == task:
+            found.setdefault(rows.artefact.labels["augmentation"], []).append(rows)
+    return [_table(findings, task, name, sets) for name, sets in found.items()]
+
+
+def _table(findings: Findings, task: str, name: str, sets: Sequence[Measurement]) -> Table:
+    labels = findings.collected.datasets[task].get("labels", [])
+    largest = max(sets, key=lambda rows: rows.values["rows"])
+    columns = [Column(title, number=False) for title in ("label", "before", "after")]
+    rows = [
+        [Cell(_label(sample["label"], labels)), Cell(_text(sample["before"])), Cell(_text(sample["after"]))]
+        for sample in largest.values["samples"]
+    ]
+    return Table(f"{task}: rows of {name}", " ".join(_counts(findings, rows) for rows in sets), columns, rows)
+
+
+def _counts(findings: Findings, rows: Measurement) -> str:
+    """How many rows came out of which share of the originals, and why some are missing."""
+    grid, labels, values = findings.collected.plan.params.grid, rows.artefact.labels, rows.values
+    parts = [f"{100 * labels['fraction']:g} % of rows"] if len(grid.fractions) > 1 else []
+    if len(grid.teachers) > 1 and "teacher-dir" in rows.artefact.inputs:
+        parts.append(f"teacher {labels['teacher']}")
+    said = f"{', '.join(parts)}: " if parts else ""
+    left_out = f"left out: {values['unchanged']:,} unchanged, {values['repeated']:,} repeated"
+    return f"{said}{wording.plural(values['rows'], 'new row')}; {left_out}."
+
+
+def _label(label: Any, names: Sequence[str]) -> str:
+    """A label's name, or a regression's number."""
+    return names[label] if names and isinstance(label, int) else f"{label:g}"
+
+
+def _text(texts: Sequence[str]) -> str:
+    """A text, or both of a pair, each cut to a readable length."""
+    return PAIR.join(text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}\u2026" for text in texts)

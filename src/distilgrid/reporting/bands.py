@@ -1,0 +1,69 @@
+"""Lines with bands: a mean over seeds at each of several places, and how far the seeds lie apart."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.figures import INK, MARKERS
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MANY_SEEDS = 3
+DASHES = ("-", (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (7, 2)))
+
+
+def band(scores: Sequence[float]) -> tuple[float, float]:
+    """The standard deviation to both sides of the mean; the lowest and the highest where there are too few for one."""
+    if len(scores) < MANY_SEEDS:
+        return min(scores), max(scores)
+    mean, deviation = statistics.fmean(scores), statistics.stdev(scores)
+    return mean - deviation, mean + deviation
+
+
+def band_words(findings: Findings) -> str:
+    """What the bands of this grid are."""
+    seeds = len(findings.collected.plan.params.grid.seeds)
+    if seeds == 1:
+        return "One seed only, so there are no bands."
+    if seeds < MANY_SEEDS:
+        return f"Mean over {seeds} seeds; bands reach from the lowest seed to the highest."
+    return f"Mean over {seeds} seeds; bands are one standard deviation to each side."
+
+
+def draw_band(axes: "Axes", lines: Mapping[float, Line], *, colour: str, style: int, label: str) -> None:
+    """The scores of lines by their place on the x axis; `style` numbers dashes and markers."""
+    places = sorted(lines)
+    bands = [band(lines[place].scores) for place in places]
+    if any(high > low for low, high in bands):
+        lows, highs = ([100 * bound[side] for bound in bands] for side in (0, 1))
+        axes.fill_between(places, lows, highs, color=colour, alpha=0.16, lw=0)
+    means = [100 * lines[place].score for place in places]
+    drawn: dict[str, Any] = {"ls": DASHES[style % len(DASHES)], "marker": MARKERS[style % len(MARKERS)]}
+    axes.plot(places, means, color=colour, lw=1.8, markersize=5, label=label, **drawn)
+
+
+def draw_teacher(axes: "Axes", lines: Mapping[float, Line]) -> None:
+    """A teacher's score, dashed: across the plot for one that saw all rows, else by its place on the x axis."""
+    style: dict[str, Any] = {"color": INK, "lw": 1.1, "ls": (0, (4, 3)), "label": f"teacher {_teacher(lines)}"}
+    if len(lines) == 1:
+        axes.axhline(100 * next(iter(lines.values())).score, **style)
+    else:
+        axes.plot(sorted(lines), [100 * lines[place].score for place in sorted(lines)], **style)
+
+
+def _teacher(lines: Mapping[float, Line]) -> str:
+    return str(next(iter(lines.values())).labels["teacher"])
+
+
+def height(entries: int, columns: int) -> float:
+    """Of a plot in inches, with room for a legend under it."""
+    return 3.1 + 0.2 * -(-entries // columns)
+
+
+def score_axis(findings: Findings, task: str) -> str:
+    """What the y axis shows."""
+    return f"{wording.METRICS[findings.main(task)[0]]} {wording.TIMES} 100"

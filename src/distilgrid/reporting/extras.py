@@ -1,0 +1,61 @@
+"""What a page shows below a task's main table, as far as the grid has it: curves, ablations, gaps, features."""
+
+from dataclasses import dataclass, field
+
+from distilgrid.reporting.ablation_views import ablation_plot, ablation_table
+from distilgrid.reporting.ablations import find_ablations
+from distilgrid.reporting.augmented_tables import augmented_tables
+from distilgrid.reporting.features_plot import features_plots
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.gap_table import gap_table
+from distilgrid.reporting.limited_data import data_plots
+from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.table import Table
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A part of a task's section.
+
+    Attributes:
+        title: its heading.
+        tables: shown first.
+        plots: side by side where there is room.
+        texts: whether the tables hold long texts, which need line breaks.
+    """
+
+    title: str
+    tables: list[Table] = field(default_factory=list)
+    plots: list[Plot] = field(default_factory=list)
+    texts: bool = False
+
+
+def task_extras(findings: Findings, task: str) -> list[Extra]:
+    """The parts of a task that have anything to show."""
+    gap, ablations = gap_table(findings, task), find_ablations(findings.collected.plan.params)
+    found = [
+        Extra("With fewer training rows", plots=data_plots(findings, task)),
+        *(
+            Extra(
+                f"Ablation of {ablation.objective}: {ablation.setting}",
+                [ablation_table(findings, task, ablation)],
+                [ablation_plot(findings, task, ablation)],
+            )
+            for ablation in ablations
+        ),
+        Extra("Generalisation gap", [gap] if gap else []),
+        Extra("What the teacher makes of the rows", plots=features_plots(findings, task)),
+        Extra("Augmented rows", augmented_tables(findings, task), texts=True),
+    ]
+    return [extra for extra in found if extra.tables or extra.plots]
+
+
+def number_tables(findings: Findings) -> list[Table]:
+    """The tables of numbers among these, for files that hold tables only."""
+    tables: list[Table] = []
+    for task in findings.tasks:
+        ablations = find_ablations(findings.collected.plan.params)
+        tables += [ablation_table(findings, task, ablation) for ablation in ablations]
+        gap = gap_table(findings, task)
+        tables += [gap] if gap else []
+    return tables
