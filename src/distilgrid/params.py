@@ -38,7 +38,7 @@ class Grid(Settings):
     """Names defined under `teachers`."""
     methods: list[Name] = Field(min_length=1)
     """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd."""
-    baselines: list[Name] = ["finetune", "kd", "pkd"]
+    baselines: list[Name] = Field(default=["finetune", "kd", "pkd"])
     """Methods that join a grid which has any with another objective than theirs, so that gains show; [] adds none."""
     students: list[Name] = Field(min_length=1)
     """Names defined under `students`."""
