@@ -36,9 +36,9 @@ rule data:
 
 rule teachers:
     input:
-        files([*PLAN.teachers, *PLAN.teacher_outputs]),
+        files([*PLAN.teachers, *PLAN.augmented, *PLAN.teacher_outputs]),
     message:
-        "the teachers are trained and recorded"
+        "the teachers are trained and recorded, the rows augmented"
 
 
 rule students:
@@ -50,9 +50,9 @@ rule students:
 
 rule benchmarks:
     input:
-        files([*PLAN.exports, *PLAN.benchmarks]),
+        files([*PLAN.exports, *PLAN.benchmarks, *PLAN.features]),
     message:
-        "the exports are checked and measured"
+        "the exports are checked and measured, the rows projected"
 
 
 rule report:

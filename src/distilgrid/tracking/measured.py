@@ -23,7 +23,7 @@ class Measured:
     def __init__(self, plan: Plan, results: Path) -> None:
         self.results = results
         self.teacher_scores = {
-            _pair(teacher): read_json(results / teacher.folder / "metrics.json")["score"]
+            (*_pair(teacher), teacher.labels["fraction"]): read_json(results / teacher.folder / "metrics.json")["score"]
             for teacher in plan.teachers
             if is_complete(results / teacher.folder)
         }
@@ -46,7 +46,8 @@ class Measured:
             parity = read_json(self.results / export.folder / "parity.json")
             if parity["runtime"] == INT8 and parity["accepted"]:
                 metrics |= {"score_int8": parity["score"], "size_mb_int8": round(parity["size_bytes"] / 1e6, 2)}
-        reference = self.teacher_scores.get(_pair(model), 0)
+        whole = self.teacher_scores.get((*_pair(model), 1.0), 0)
+        reference = self.teacher_scores.get((*_pair(model), model.labels["fraction"]), whole)
         if reference > 0:  # a share of nothing, or of a negative correlation, means nothing
             metrics["score_vs_teacher"] = round(score / reference, 4)
         return metrics, tags

@@ -26,13 +26,14 @@ class CompactVocabulary:
         self.model = model
         self.full = model.get_input_embeddings()
         assert isinstance(self.full, nn.Embedding)
-        self.full.weight.data = self.full.weight.data.clone()  # else it keeps the whole model file mapped
         pad = max(encodings.pad_id for encodings in used)
         # Ids up to the padding's keep their numbers: RoBERTa derives positions from the padding id.
         self.kept = np.unique(np.concatenate([np.arange(pad + 1), *(np.unique(e.tokens) for e in used)]))
         self.numbers = np.full(self.full.num_embeddings, -1, dtype=np.int32)
         self.numbers[self.kept] = np.arange(len(self.kept))
-        weight = self.full.weight.detach()[torch.from_numpy(self.kept)].clone()
+        table = self.full.weight.detach()
+        weight, self.others = table[self._rows(used=True)], table[self._rows(used=False)]
+        self.full.weight.data = torch.empty(0, table.shape[1])  # else it keeps the whole model file mapped
         self.compact = RowEmbedding.from_pretrained(weight, freeze=False, padding_idx=self.full.padding_idx)
         model.set_input_embeddings(self.compact)
 
@@ -46,10 +47,15 @@ class CompactVocabulary:
         Args:
             decay: what weight decay left of the rows that never occurred, as a factor.
         """
-        with torch.no_grad():
-            self.full.weight.mul_(decay)
-            self.full.weight[torch.from_numpy(self.kept)] = self.compact.weight
+        whole = torch.empty(self.full.num_embeddings, self.full.embedding_dim)
+        whole[self._rows(used=True)] = self.compact.weight.detach()
+        whole[self._rows(used=False)] = self.others.mul_(decay)
+        self.full.weight.data = whole
         self.model.set_input_embeddings(self.full)
+
+    def _rows(self, *, used: bool) -> Tensor:
+        """(V,) which words occur, or which do not."""
+        return torch.from_numpy((self.numbers >= 0) == used)
 
 
 class RowEmbedding(nn.Embedding):
