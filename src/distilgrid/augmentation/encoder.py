@@ -1,13 +1,12 @@
 """The model behind word look-ups: its tokeniser, its input embeddings and, where it has one, its masked-LM head."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.errors import UserError
-from distilgrid.models.io import load_tokenizer
+from distilgrid.models.io import load_tokenizer, read_model
 from distilgrid.models.source import model_folder
 
 if TYPE_CHECKING:
@@ -58,8 +57,8 @@ def load_encoder(folder: Path, *, masked_lm: bool) -> Encoder:
     head = _with_head(folder) if masked_lm and tokenizer.mask_token_id is not None else None
     if head is not None:
         return Encoder(tokenizer, _embeddings(head), head)
-    model, found = _load(AutoModel.from_pretrained, folder)
-    absent = [name for name in found["missing_keys"] if "embed" in name]
+    model, missing = read_model(AutoModel.from_pretrained, folder, named=str(folder))
+    absent = [name for name in missing if "embed" in name]
     if absent:
         raise UserError(f"{folder}: the weights lack '{absent[0]}'; they fit another config.json")
     return Encoder(tokenizer, _embeddings(model), None)
@@ -73,20 +72,8 @@ def _with_head(folder: Path) -> "PreTrainedModel | None":
     pretrained = any(name.endswith(HEADS) for name in config.architectures or HEADS)
     if not pretrained or type(config) not in AutoModelForMaskedLM._model_mapping:
         return None
-    model, found = _load(AutoModelForMaskedLM.from_pretrained, folder)
-    return None if found["missing_keys"] else model
-
-
-def _load(loader: Callable[..., Any], folder: Path) -> "tuple[PreTrainedModel, dict[str, Any]]":
-    import torch
-
-    options = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    try:
-        model, found = loader(str(folder), **options)
-    except Exception as error:  # transformers and safetensors raise many types; the user needs one line
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise UserError(f"{folder}: model cannot be loaded ({reason}); are its files whole?") from None
-    return model.eval(), found
+    model, missing = read_model(AutoModelForMaskedLM.from_pretrained, folder, named=str(folder))
+    return None if missing else model
 
 
 def _embeddings(model: "PreTrainedModel") -> "Tensor":

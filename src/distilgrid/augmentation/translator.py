@@ -10,7 +10,7 @@ import torch
 from distilgrid.augmentation.languages import Languages, declared_languages
 from distilgrid.augmentation.settings import BackTranslation
 from distilgrid.errors import UserError
-from distilgrid.models.io import load_tokenizer
+from distilgrid.models.io import first_line, load_tokenizer, read_model
 from distilgrid.models.source import model_folder, model_revision
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _check_kind(source: str, folder: Path) -> None:
     try:
         config: Any = AutoConfig.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # transformers raises many types; the user needs one line
-        raise UserError(f"model source '{source}': config.json cannot be read ({_first_line(error)})") from None
+        raise UserError(f"model source '{source}': config.json cannot be read ({first_line(error)})") from None
     if type(config) not in AutoModelForSeq2SeqLM._model_mapping:
         kind = f"its type '{config.model_type}' does not translate"
         raise UserError(f"model source '{source}': {kind}; take a sequence-to-sequence model such as opus-mt-en-de")
@@ -103,20 +103,7 @@ def _check_kind(source: str, folder: Path) -> None:
 def _load(source: str, folder: Path) -> "PreTrainedModel":
     from transformers import AutoModelForSeq2SeqLM
 
-    options = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    try:
-        model: PreTrainedModel
-        model, found = AutoModelForSeq2SeqLM.from_pretrained(str(folder), **options)
-    except Exception as error:  # transformers and safetensors raise many types; the user needs one line
-        raise UserError(
-            f"model source '{source}': cannot be loaded ({_first_line(error)}); are its files whole?"
-        ) from None
-    if found["missing_keys"]:
-        absent = min(found["missing_keys"])
-        raise UserError(f"model source '{source}': the weights lack '{absent}'; they fit another config.json")
-    return model.eval()
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
+    model, missing = read_model(AutoModelForSeq2SeqLM.from_pretrained, folder, named=f"model source '{source}'")
+    if missing:
+        raise UserError(f"model source '{source}': the weights lack '{missing[0]}'; they fit another config.json")
+    return model

@@ -1,7 +1,8 @@
 """Loading and saving classification models and their tokenisers: safetensors only, no remote code, offline."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.errors import UserError
 
@@ -20,7 +21,7 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # transformers raises many types; the user needs one line
-        raise UserError(f"{folder}: tokeniser cannot be loaded ({_first_line(error)})") from None
+        raise UserError(f"{folder}: tokeniser cannot be loaded ({first_line(error)})") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes an empty one where files are missing
         raise UserError(f"{folder}: the tokeniser has no vocabulary; a model needs tokenizer.json or vocab.txt")
     return tokenizer
@@ -36,30 +37,43 @@ def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrained
     Raises:
         UserError: when the files are missing or damaged, or the weights do not fill the encoder.
     """
-    import torch
     from transformers import AutoModelForSequenceClassification
 
     options = {} if outputs is None else {"num_labels": outputs}
-    try:
-        model: PreTrainedModel
-        model, found = AutoModelForSequenceClassification.from_pretrained(
-            str(folder),
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            attn_implementation="eager",  # faster than SDPA on CPUs at the lengths of classification
-            output_loading_info=True,
-            **options,
-        )
-    except Exception as error:  # transformers and safetensors raise many types; the user needs one line
-        raise UserError(f"{folder}: model cannot be loaded ({_first_line(error)}); are its files whole?") from None
+    # Eager attention is faster than SDPA on CPUs at the lengths of classification.
+    loader = AutoModelForSequenceClassification.from_pretrained
+    model, missing = read_model(loader, folder, named=str(folder), attn_implementation="eager", **options)
     body = f"{model.base_model_prefix}."
-    absent = sorted(name for name in found["missing_keys"] if name.startswith(body) and "pooler" not in name)
+    absent = sorted(name for name in missing if name.startswith(body) and "pooler" not in name)
     if absent:
         raise UserError(
             f"{folder}: the weights lack '{absent[0]}' (and {len(absent) - 1} more); they fit another config.json"
         )
-    return model.eval()
+    return model
+
+
+def read_model(
+    loader: Callable[..., Any], folder: Path | str, *, named: str, **options: Any
+) -> "tuple[PreTrainedModel, list[str]]":
+    """A model in fp32 and evaluation mode, and the names of weights that its files lack.
+
+    Args:
+        loader: `from_pretrained` of an automatic class.
+        folder: holds the model's files.
+        named: how a message calls the model.
+        options: further ones of the loader.
+
+    Raises:
+        UserError: when the files are missing or damaged.
+    """
+    import torch
+
+    always = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    try:
+        model, found = loader(str(folder), **always, **options)
+    except Exception as error:  # transformers and safetensors raise many types; the user needs one line
+        raise UserError(f"{named}: model cannot be loaded ({first_line(error)}); are its files whole?") from None
+    return model.eval(), sorted(found["missing_keys"])
 
 
 def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
@@ -73,6 +87,7 @@ def count_parameters(model: "PreTrainedModel") -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     text = str(error).strip()
     return text.splitlines()[0][:200] if text else type(error).__name__
