@@ -178,6 +178,7 @@ def record(
     if kind == "mixed-logits":
         stage.record_mixed(training_set=support.training_set(settings, data, augmented, fraction), **mixed, **given)
     else:
+        given |= {"fraction": fraction, "subset_seed": settings.data.seed}
         stage.record(data=data, kind=kind, augmented=augmented, **given)
 
 

@@ -146,17 +146,24 @@ class Shelf:
         return inputs
 
     def _recorded(self, cell: Mapping[str, Any], kind: Recording, augmented: Artefact | None) -> Artefact:
-        """Outputs on the prepared rows, or on augmented ones."""
+        """Outputs on the prepared rows that any student of the grid sees, or on augmented ones."""
         data, teacher = self._data(cell["task"]), self._teacher(cell)
         inputs: Inputs = {"data": data, "teacher-dir": teacher}
         place: str = kind
-        rows = data
+        rows, share = data, 1.0
         if augmented is not None:
             inputs["augmented"] = rows = augmented
             place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/{kind}"
+        elif (share := self._recorded_share(cell)) < 1:
+            place = f"frac-{share:g}/{kind}"
         length = self._teacher_training(cell).max_length
-        recipe = record_recipe(kind=kind, max_length=length, data=rows.key, teacher=teacher.key)
-        return self._output(cell, kind, place, recipe, {}, inputs)
+        recipe = record_recipe(kind=kind, max_length=length, data=rows.key, teacher=teacher.key, fraction=share)
+        return self._output(cell, kind, place, recipe, {"fraction": str(share)} if share < 1 else {}, inputs)
+
+    def _recorded_share(self, cell: Mapping[str, Any]) -> float:
+        """The largest that a student sees, of which smaller ones are parts; a teacher of a share records its own."""
+        own = self.params.teachers[cell["teacher"]].rows == "students"
+        return float(cell["fraction"] if own else max(self.params.grid.fractions))
 
     def _mixed(self, cell: Mapping[str, Any], method: MixKD, training: Training) -> Artefact:
         inputs: Inputs = {"data": self._data(cell["task"]), "teacher-dir": self._teacher(cell)}

@@ -61,9 +61,10 @@ def finetune_recipe(*, model: str, training: "Training", seed: int, data: str, f
     )
 
 
-def record_recipe(*, kind: str, max_length: int, data: str, teacher: str) -> Recipe:
-    """Recorded teacher outputs: what is kept, how inputs are cut, the keys of data and teacher."""
-    return _recipe("record", kind=kind, max_length=max_length, inputs={"data": data, "teacher-dir": teacher})
+def record_recipe(*, kind: str, max_length: int, data: str, teacher: str, fraction: float = 1.0) -> Recipe:
+    """Recorded teacher outputs: what is kept, how inputs are cut, the keys of data and teacher, which of the rows."""
+    share = {"fraction": fraction} if fraction < 1 else {}
+    return _recipe("record", kind=kind, max_length=max_length, inputs={"data": data, "teacher-dir": teacher}, **share)
 
 
 def mixed_recipe(

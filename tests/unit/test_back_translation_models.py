@@ -51,9 +51,11 @@ def test_a_model_that_does_not_translate_is_refused(tmp_path: Path) -> None:
 
 def test_damaged_files_are_one_line(broken: Path) -> None:
     (broken / "model.safetensors").write_bytes(b"short")
-    refused(lambda: translator(broken).translate(["good"], seed=0), "broken': model cannot be loaded .*are its files whole")
+    refused(
+        lambda: translator(broken).translate(["good"], seed=0), r"broken': model cannot be loaded .*are its files whole"
+    )
     (broken / "config.json").write_text("{")
-    refused(lambda: translator(broken), "broken': config.json cannot be read")
+    refused(lambda: translator(broken), r"broken': config.json cannot be read")
 
 
 def test_absent_weights_are_named(broken: Path) -> None:

@@ -61,6 +61,18 @@ def test_shares_of_the_rows_have_mixed_samples_of_their_own(values: Values) -> N
     assert len(found.teachers) == 1
 
 
+def test_the_teacher_is_recorded_on_the_largest_share_only(values: Values) -> None:
+    found = plan(values, methods=["kd"], fractions=[0.1, 0.5])
+    (recording,) = found.teacher_outputs
+    assert recording.recipe["fraction"] == 0.5
+    assert recording.options["fraction"] == "0.5"
+    values["teachers"]["tiny"]["rows"] = "students"
+    found = plan(values, methods=["kd"], fractions=[0.1, 0.5])
+    assert [recording.recipe["fraction"] for recording in found.teacher_outputs] == [0.1, 0.5]
+    whole = plan(values, methods=["kd"])
+    assert "fraction" not in whole.teacher_outputs[0].recipe, "as before there were shares"
+
+
 def test_a_live_teacher_is_read_instead(values: Values) -> None:
     found = plan(deep_merge(values, {"methods": {"tmkd": {"teacher": "live"}}}), methods=["tmkd"])
     assert found.teacher_outputs == []

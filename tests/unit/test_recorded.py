@@ -84,6 +84,16 @@ def test_rows_are_found_by_content_not_by_order(work: Path) -> None:
     assert torch.equal(straight.outputs(shuffled.tolist()).logits, mixed.outputs(range(40)).logits)
 
 
+def test_a_share_of_the_rows_is_recorded_for_its_students(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"kind": "logits", "max_length": 32, "labels": {}, "fraction": 0.25}
+    record(data=work / "data", teacher=work / "teacher", out=tmp_path / "rec", **given)
+    assert len(load_file(tmp_path / "rec" / "train.safetensors")["logits"]) == 24
+    metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[tmp_path / "rec"], fraction=0.25)
+    assert (metrics["teacher_forwards"], metrics["train_rows"]) == (0, 24)
+    with pytest.raises(UserError, match=r"no recorded output for training row .*record again"):
+        run_cell(work, tiny_model, tmp_path / "b", KD(), teacher_outputs=[tmp_path / "rec"], fraction=0.5)
+
+
 def test_a_fraction_uses_the_same_recording(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[work / "logits"], fraction=0.25)
     assert metrics["train_rows"] == pytest.approx(24, abs=1)

@@ -29,8 +29,10 @@ def record(
     out: Path,
     labels: Mapping[str, Any],
     augmented: Path | None = None,
+    fraction: float = 1.0,
+    subset_seed: int = 0,
 ) -> None:
-    """Write the teacher's logits (fp32) on all training rows, and for `cls-states` its [CLS] states (fp16) too.
+    """Write the teacher's logits (fp32) on the training rows, and for `cls-states` its [CLS] states (fp16) too.
 
     Args:
         data: prepared data.
@@ -40,21 +42,28 @@ def record(
         out: where the artefact goes.
         labels: what `run.json` says about it.
         augmented: rows made of the data, recorded instead of the data's own.
+        fraction: share of the training rows; not of augmented ones.
+        subset_seed: of that share.
 
     Raises:
         UserError: when an input is missing or damaged.
     """
     dataset, run = open_dataset(data), verified(teacher, stage="finetune")
-    source = dataset if augmented is None else open_augmented(augmented, dataset=dataset)
-    recipe = record_recipe(kind=kind, max_length=max_length, data=source.key, teacher=run["key"])
+    added = open_augmented(augmented, dataset=dataset) if augmented else None
+    key, share = (dataset.key, fraction) if added is None else (added.key, 1.0)
+    recipe = record_recipe(kind=kind, max_length=max_length, data=key, teacher=run["key"], fraction=share)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        rows = source.split("train")
-        encodings = tokenised(source, "train", tokenizer=load_tokenizer(teacher), max_length=max_length)
+        if added is None:
+            rows = TrainingSet(dataset, fraction, subset_seed)
+            ids, encodings = rows.example_ids, rows.encodings(load_tokenizer(teacher), max_length=max_length)
+        else:
+            ids = added.split("train")["example_id"].to_numpy()
+            encodings = tokenised(added, "train", tokenizer=load_tokenizer(teacher), max_length=max_length)
         outputs = teacher_outputs(load_model(teacher), encodings, states=kind == "cls-states")
-        tensors = {"example_ids": torch.from_numpy(rows["example_id"].to_numpy().copy()), "logits": outputs.logits}
+        tensors = {"example_ids": torch.from_numpy(ids.copy()), "logits": outputs.logits}
         if outputs.cls_states is not None:
             tensors["cls_states"] = outputs.cls_states
-        _write(folder, tensors, {"kind": kind, "data_key": source.key}, run)
+        _write(folder, tensors, {"kind": kind, "data_key": key}, run)
 
 
 def record_mixed(
