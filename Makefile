@@ -62,7 +62,6 @@ ui: install ## Browse the tracked runs in MLflow on 127.0.0.1
 
 dvc-sync: install ## Record the results of the workflow in DVC
 	@$(PY) -m distilgrid publish
-	@mkdir -p results/augmented results/exports results/features results/teacher-outputs
 	@dvc commit -f
 
 lock: install ## Resolve requirements/lock.txt from pyproject.toml (LOCK_ARGS=--upgrade for the newest of all)

@@ -8,12 +8,14 @@ from distilgrid.errors import UserError
 from distilgrid.grid import Plan
 
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
+OPTIONAL = ("augmented", "exports", "features", "teacher-outputs")  # not every grid has them, but DVC wants its outputs
 
 
 def publish(*, plan: Plan, results: Path) -> Path:
     """Copy the report of a plan to `results/latest`; returns the path of the page there.
 
-    Files appear atomically, and equal ones are not touched.
+    Files appear atomically, and equal ones are not touched. Folders of artefacts that the grid has none of are made, so
+    that DVC finds all outputs of `dvc.yaml`.
 
     Raises:
         UserError: when the report is not made yet, is damaged, or the folder cannot be written.
@@ -23,7 +25,8 @@ def publish(*, plan: Plan, results: Path) -> Path:
         raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
     verified(source, stage="report", only=PUBLISHED)
     with readable_os_errors(target):
-        target.mkdir(parents=True, exist_ok=True)
+        for folder in (target, *(results / name for name in OPTIONAL)):
+            folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
             _copy(source / name, target / name)
     return target / "report.html"
