@@ -52,7 +52,7 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
     start_job(threads=threads, log_level=log_level)
     loaded = "numpy" in sys.modules  # by the process that this one was forked from, with one thread
     # Batches have many lengths, and oneDNN keeps half a megabyte for each shape of a product: 1,024 of them by default.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "160")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "40")
     for name, value in TUNING.items():
         os.environ.setdefault(name, value)
     import torch
