@@ -15,6 +15,7 @@ from distilgrid.cli_options import (
     Out,
     ParamsFiles,
     Task,
+    TeacherGiven,
     TeacherName,
     Threads,
 )
@@ -25,7 +26,7 @@ def features(
     teacher: TeacherName,
     method: MethodName,
     data: DataDir,
-    teacher_dir: Annotated[Path, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")],
+    teacher_dir: TeacherGiven,
     out: Out,
     augmented: Annotated[
         list[Path] | None, typer.Option(help="Augmented rows of the data: a folder made by `augment`; repeatable.")

@@ -16,7 +16,9 @@ Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its 
 DataDir = Annotated[Path, typer.Option("--data", help="Prepared data: a folder made by `prepare`.")]
 Task = Annotated[str, typer.Option("--task", help="Name of the task.")]
 TeacherName = Annotated[str, typer.Option("--teacher", help="Name under `teachers` in the parameters.")]
-TeacherDir = Annotated[Path | None, typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")]
+_TEACHER_DIR = typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")
+TeacherGiven = Annotated[Path, _TEACHER_DIR]
+TeacherDir = Annotated[Path | None, _TEACHER_DIR]
 Augmented = Annotated[
     Path | None, typer.Option("--augmented", help="Augmented rows of the data: a folder made by `augment`.")
 ]

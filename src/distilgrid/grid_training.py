@@ -178,7 +178,7 @@ class Shelf:
             inputs=_keys(inputs),
         )
         place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/mixed"
-        options = {axis: str(cell[axis]) for axis in ("method", "augmentation", "fraction")}
+        options = {axis: str(cell[axis]) for axis in ("method", "fraction")}
         return self._output(cell, "mixed-logits", place, recipe, options, inputs)
 
     def _output(

@@ -29,8 +29,7 @@ def mixed_inputs(model: "PreTrainedModel", encodings: Encodings, mixtures: Mixtu
     Returns:
         `inputs_embeds` (M, L, H), `attention_mask` (M, L) and, for models with segments, `token_type_ids` (M, L).
     """
-    lengths = encodings.lengths
-    length = int(max(lengths[mixtures.first].max(), lengths[mixtures.second].max()))
+    length = int(mixtures.lengths(encodings.lengths).max())
     first, second = (encodings.batch(rows.tolist(), length=length) for rows in (mixtures.first, mixtures.second))
     weight = torch.from_numpy(mixtures.weight)[:, None]  # (M, 1)
     there = (weight > 0) & (first["attention_mask"] > 0) | (weight < 1) & (second["attention_mask"] > 0)

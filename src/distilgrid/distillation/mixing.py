@@ -40,6 +40,11 @@ class Mixtures:
         """Some of them, by number."""
         return Mixtures(self.first[samples], self.second[samples], self.weight[samples])
 
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """(M,) of each sample, that of its longer row, from the lengths of all rows (N,)."""
+        longer: np.ndarray = np.maximum(rows[self.first], rows[self.second])
+        return longer
+
 
 @dataclass(frozen=True)
 class Schedule:

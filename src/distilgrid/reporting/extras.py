@@ -53,8 +53,8 @@ def task_extras(findings: Findings, task: str) -> list[Extra]:
 def number_tables(findings: Findings) -> list[Table]:
     """The tables of numbers among these, for files that hold tables only."""
     tables: list[Table] = []
+    ablations = find_ablations(findings.collected.plan.params)
     for task in findings.tasks:
-        ablations = find_ablations(findings.collected.plan.params)
         tables += [ablation_table(findings, task, ablation) for ablation in ablations]
         gap = gap_table(findings, task)
         tables += [gap] if gap else []

@@ -111,7 +111,7 @@ def _mixed(
     def inputs(samples: Batch) -> Inputs:
         return mixed_inputs(model, encodings, mixtures.take(samples), token_types=mixup.token_types)
 
-    lengths = np.maximum(encodings.lengths[mixtures.first], encodings.lengths[mixtures.second])
+    lengths = mixtures.lengths(encodings.lengths)
     labels = rows.chosen["label"].to_numpy()[_nearer(mixtures)]
     return _described(MIXED, labels, mixtures.weight), _states(model, lengths, inputs)
 

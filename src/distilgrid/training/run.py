@@ -129,7 +129,7 @@ def _train(
 
 def _probe(job: Job) -> list[int]:
     """Some prepared training rows, as many as the main validation split has at most: the same for every method."""
-    rows, limit = len(job.training_set.chosen), min(PROBE_ROWS, len(job.dataset.split(job.dataset.validation[0])))
+    rows, limit = len(job.training_set.chosen), min(PROBE_ROWS, job.dataset.splits[job.dataset.validation[0]]["rows"])
     chooser = np.random.default_rng(derive_seed(0, "probe"))
     return sorted(chooser.choice(rows, size=min(rows, limit), replace=False).tolist())
 

@@ -106,9 +106,7 @@ class MixedStream:
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of the longer row of each pair."""
-        mixtures, lengths = self._mixtures(samples), self.rows.encodings.lengths
-        longer: np.ndarray = np.maximum(lengths[mixtures.first], lengths[mixtures.second])
-        return longer
+        return self._mixtures(samples).lengths(self.rows.encodings.lengths)
 
     def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
         """Mixed embeddings."""
