@@ -69,6 +69,8 @@ class Data(Settings):
     """Share of the training rows held out as `dev` for checkpoint selection, where the source brings no dev split."""
     max_dev_rows: int | None = Field(default=2000, ge=2)
     """Cap on dev rows; rows over it stay in training."""
+    max_validation_rows: int | None = Field(default=None, ge=2)
+    """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
     seed: int = Field(default=0, ge=0)
     """Seed of splits and subsets; independent of the training seeds."""
 

@@ -43,8 +43,9 @@ def _recipe(stage: str, **parts: Any) -> Recipe:
 def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
     """Prepared data: the task spec, the source's revision, and how rows are split. Not the path of a user's file."""
     hidden = {"source", "validation_source"} if spec.scheme in ("csv", "parquet") else {"validation_source"}
+    places = {"glue_dir"} if data.max_validation_rows else {"glue_dir", "max_validation_rows"}
     return _recipe(
-        "prepare", spec=spec.model_dump(exclude=hidden), revision=revision, data=data.model_dump(exclude={"glue_dir"})
+        "prepare", spec=spec.model_dump(exclude=hidden), revision=revision, data=data.model_dump(exclude=places)
     )
 
 

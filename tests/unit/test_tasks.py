@@ -329,6 +329,14 @@ def test_caps_hold_and_rows_over_the_dev_cap_stay_in_training(prepared: Prepare)
     assert {name: split["rows"] for name, split in capped.splits.items()} == {"train": 100, "dev": 10, "validation": 80}
 
 
+def test_a_cap_on_validation_rows_keeps_the_shares_and_is_said(prepared: Prepare) -> None:
+    rows = [(text, label, "train" if i < 200 else "validation") for i, (text, label) in enumerate(balanced(300))]
+    content = "text,label,part\n" + "".join(",".join(row) + "\n" for row in rows)
+    dataset = prepared(content, split_column="part", data={"max_validation_rows": 20})
+    assert dataset.splits["validation"]["label_counts"] == {"a": 12, "b": 6, "c": 2}
+    assert dataset.notes == ("validation: 20 of 100 rows",)
+
+
 def test_a_rare_label_stays_in_training(prepared: Prepare) -> None:
     rows = [(f"text {i}", "ab"[i % 2]) for i in range(40)] + [(f"rare {i}", f"rare-{i}") for i in range(12)]
     counts = prepared(csv(rows), data={"dev_fraction": 0.5}).splits["train"]["label_counts"]

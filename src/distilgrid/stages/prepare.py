@@ -46,7 +46,7 @@ def _description(
         "regression": spec.regression,
         "metrics": spec.metrics,
         "validation": spec.validation,
-        "notes": raw.notes,
+        "notes": raw.notes + _capped(spec, splits, raw),
         "splits": {name: _summary(frame, labels) for name, frame in splits.items()},
     }
 
@@ -54,3 +54,9 @@ def _description(
 def _summary(frame: "pd.DataFrame", labels: list[str]) -> dict[str, Any]:
     counts = {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
     return {"rows": len(frame), "pair": "text_b" in frame.columns, "label_counts": counts}
+
+
+def _capped(spec: TaskSpec, splits: "dict[str, pd.DataFrame]", raw: Raw) -> list[str]:
+    """What tables must say about validation splits that are not whole."""
+    sizes = {name: (len(splits[name]), len(raw.splits[name])) for name in spec.validation if name in raw.splits}
+    return [f"{name}: {kept:,} of {whole:,} rows" for name, (kept, whole) in sizes.items() if kept < whole]

@@ -73,10 +73,10 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
         splits["dev"] = limit_rows(
             splits["dev"], data.max_dev_rows, seed=data.seed, regression=spec.regression, purpose="dev"
         )
-    if data.max_train_rows is not None:
-        splits["train"] = limit_rows(
-            splits["train"], data.max_train_rows, seed=data.seed, regression=spec.regression, purpose="train"
-        )
+    caps = {"train": data.max_train_rows, **dict.fromkeys(spec.validation, data.max_validation_rows)}
+    for name, cap in caps.items():
+        if cap is not None:
+            splits[name] = limit_rows(splits[name], cap, seed=data.seed, regression=spec.regression, purpose=name)
     return splits
 
 
