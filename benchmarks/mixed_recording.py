@@ -20,7 +20,7 @@ from distilgrid.distillation.teaching import Sources
 from distilgrid.execution import Execution
 from distilgrid.job import start_torch_job
 from distilgrid.models.settings import Student
-from distilgrid.params import Data, glue_dir, load_params
+from distilgrid.params import Data, data_folders, load_params
 from distilgrid.stages.distill import Cell, distill
 from distilgrid.stages.finetune import finetune
 from distilgrid.stages.prepare import prepare
@@ -45,7 +45,7 @@ class Work:
         """Data and a teacher."""
         settings = load_params([ROOT / "params.yaml"])
         spec, data = find_task(task, {}), Data(max_train_rows=rows, max_dev_rows=64)
-        prepare(task=task, spec=spec, data=data, glue_dir=glue_dir(settings), out=self.folder / "data")
+        prepare(task=task, spec=spec, data=data, folders=data_folders(settings), out=self.folder / "data")
         short = self.training.model_copy(update={"epochs": 1})
         finetune(
             data=self.folder / "data", source=SOURCE, training=short, seed=0, out=self.folder / "teacher", labels={}

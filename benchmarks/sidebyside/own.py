@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distilgrid.distillation.finetune import FinetuneObjective
+from distilgrid.distillation.registry import build_phases
 from distilgrid.distillation.settings import Finetune
 from distilgrid.job import start_torch_job
 from distilgrid.models.io import load_model
@@ -67,17 +67,16 @@ def train(work: Work, model: "PreTrainedModel", sample: Sample, stopwatch: Stopw
     """One run of the training loop; the weights of its last step are kept."""
     trainer = Trainer(
         model,
-        FinetuneObjective(Finetune(), regression=False),
+        build_phases(Finetune(), _settings(work), regression=False),
         rows=_rows(sample.tokens, sample.segments, sample.offsets, sample.labels, sample),
         dev=_every_word(sample, work.max_length),
         metrics=["accuracy"],
-        settings=_settings(work),
         placement=_placement(work),
         seed=work.seed,
         teacher=None,
         checkpoints=Stamps(stopwatch),
     )
-    trainer.due = {trainer.total}  # scored after the last step only, so that nothing is selected
+    trainer.stretch.due = {trainer.total}  # scored after the last step only, so that nothing is selected
     outcome = trainer.run()
     split = outcome.time_split
     return {"steps": outcome.steps, "pauses": split.pop("evaluation"), "time_split": split, "tokens": outcome.tokens}

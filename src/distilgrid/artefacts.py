@@ -25,6 +25,7 @@ from distilgrid.machine import describe_machine, package_versions
 
 RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
+MODEL_STAGES = ("finetune", "distill")
 STATE = ".state"  # of unfinished training, beside the artefact's files
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,18 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
         if file_sha256(path) != digest:
             said = f"content differs from what {RUN} recorded (damaged?)"
             raise UserError(f"{path}: {said}; remove {folder} and run its stage again")
+    return run
+
+
+def trained_model(folder: Path | str) -> dict[str, Any]:
+    """The `run.json` of a teacher or student whose files all match it.
+
+    Raises:
+        UserError: when the folder holds something else, or nothing that is whole.
+    """
+    run = verified(folder)
+    if run["stage"] not in MODEL_STAGES:
+        raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")
     return run
 
 

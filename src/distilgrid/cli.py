@@ -16,6 +16,7 @@ from distilgrid.cli_options import (
     RESULTS_DEFAULT,
     AugmentationName,
     Augmented,
+    Candidates,
     DataDir,
     Fraction,
     GridFiles,
@@ -66,12 +67,12 @@ def prepare(task: Task, out: Out, params: ParamsFiles = PARAMS_DEFAULT, grid: Gr
     """Read a task's rows, check them, split them, and write parquet files."""
     settings = support.load(params, grid)
     support.start(settings, threads=1, torch=False)
-    from distilgrid.params import glue_dir
+    from distilgrid.params import data_folders
     from distilgrid.stages.prepare import prepare as stage
     from distilgrid.tasks.spec import find_task
 
     spec = find_task(task, settings.tasks)
-    stage(task=task, spec=spec, data=settings.data, glue_dir=glue_dir(settings), out=out)
+    stage(task=task, spec=spec, data=settings.data, folders=data_folders(settings), out=out)
 
 
 @app.command(
@@ -92,7 +93,8 @@ def finetune(
     settings = support.load(params, grid)
     chosen = support.named(settings.teachers, teacher, kind="teacher")
     support.start(settings, threads=threads, torch=True)
-    from distilgrid.grid_training import effective_training, teacher_labels
+    from distilgrid.grid_training import teacher_labels
+    from distilgrid.params import effective_training
     from distilgrid.stages.finetune import finetune as stage
 
     metrics = stage(
@@ -158,7 +160,12 @@ def record(
     out: Out,
     kind: Annotated[Kind, typer.Option(help="What to keep; cls-states holds logits too.")] = "logits",
     augmented: Augmented = None,
-    method: Annotated[str, typer.Option(help="For mixed-logits: the method whose mixed samples are meant.")] = "tmkd",
+    method: Annotated[
+        str, typer.Option(help="For mixed-logits and view-logits: the method whose samples are meant.")
+    ] = "tmkd",
+    student: Annotated[
+        str | None, typer.Option(help="Likewise, the student, if it has training settings of its own.")
+    ] = None,
     fraction: Fraction = 1.0,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
@@ -167,18 +174,21 @@ def record(
     """Run a teacher once over training rows, or mixed samples of them, and keep its outputs for every student."""
     settings = support.load(params, grid)
     chosen = support.named(settings.teachers, teacher, kind="teacher")
-    mixed = support.mixing(settings, method) if kind == "mixed-logits" else {}
+    samples = support.asked_about(settings, method, kind, student=student)
     support.start(settings, threads=threads, torch=True)
     from distilgrid.grid_training import teacher_labels
     from distilgrid.stages import record as stage
 
     labels = {**teacher_labels(task, teacher, chosen.seed, fraction), "method": "record", "kind": kind}
     given: dict[str, Any] = {"teacher": teacher_dir, "out": out, "labels": labels}
-    given["max_length"] = support.teacher_length(settings, teacher)
+    length = support.teacher_length(settings, teacher)
     if kind == "mixed-logits":
-        stage.record_mixed(training_set=support.training_set(settings, data, augmented, fraction), **mixed, **given)
+        rows = support.training_set(settings, data, augmented, fraction)
+        stage.record_mixed(training_set=rows, max_length=length, **samples, **given)
+    elif kind == "view-logits":
+        stage.record_views(training_set=support.training_set(settings, data, None, fraction), **samples, **given)
     else:
-        given |= {"fraction": fraction, "subset_seed": settings.data.seed}
+        given |= {"fraction": fraction, "subset_seed": settings.data.seed, "max_length": length}
         stage.record(data=data, kind=kind, augmented=augmented, **given)
 
 
@@ -205,6 +215,7 @@ def distill(
     mixed_outputs: Annotated[
         Path | None, typer.Option(help="A folder made by `record --kind mixed-logits`; likewise.")
     ] = None,
+    candidate: Candidates = None,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
@@ -222,7 +233,9 @@ def distill(
 
     metrics = stage(
         cell=Cell(**cell),
-        sources=Sources(data, augmented, teacher_dir, tuple(teacher_outputs or ()), mixed_outputs),
+        sources=Sources(
+            data, augmented, teacher_dir, tuple(teacher_outputs or ()), mixed_outputs, tuple(candidate or ())
+        ),
         out=out,
         labels=names,
         execution=support.execution(settings, trace=profile),

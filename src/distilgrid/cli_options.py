@@ -16,7 +16,9 @@ Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its 
 DataDir = Annotated[Path, typer.Option("--data", help="Prepared data: a folder made by `prepare`.")]
 Task = Annotated[str, typer.Option("--task", help="Name of the task.")]
 TeacherName = Annotated[str, typer.Option("--teacher", help="Name under `teachers` in the parameters.")]
-_TEACHER_DIR = typer.Option("--teacher-dir", help="Fine-tuned teacher: a folder `finetune` made.")
+_TEACHER_DIR = typer.Option(
+    "--teacher-dir", help="Trained teacher: a folder `finetune` made; an assistant's, `distill`."
+)
 TeacherGiven = Annotated[Path, _TEACHER_DIR]
 TeacherDir = Annotated[Path | None, _TEACHER_DIR]
 Augmented = Annotated[
@@ -27,7 +29,11 @@ AugmentationName = Annotated[
     str, typer.Option("--augmentation", help="Name under `augmentations` in the parameters, or none.")
 ]
 MethodName = Annotated[str, typer.Option("--method", help="Name under `methods` in the parameters, or a preset.")]
-Kind = Literal["logits", "cls-states", "mixed-logits"]
+Candidates = Annotated[
+    list[Path] | None,
+    typer.Option("--candidate", help="For a method that searches its values: each cell that tried some."),
+]
+Kind = Literal["logits", "cls-states", "mixed-logits", "view-logits"]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
 
 Trace = Annotated[

@@ -45,16 +45,17 @@ def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
 
 def cell(settings: "Params", names: Mapping[str, Any]) -> dict[str, Any]:
     """The settings behind a cell's names, as the fields of `stages.distill.Cell`."""
-    from distilgrid.grid_training import effective_training, origin_source
+    from distilgrid.grid_training import origin_source
+    from distilgrid.params import effective_training, find_method
 
     named(settings.teachers, names["teacher"], kind="teacher")
-    method = named(settings.methods, names["method"], kind="method")
+    method = find_method(settings, names["method"])
     student = named(settings.students, names["student"], kind="student")
     return {
         "method": method,
         "student": student,
         "origin": origin_source(settings, student, names["teacher"]),
-        "training": effective_training(settings, method.training),
+        "training": effective_training(settings, method.training, student.training),
         "augmentation": names["augmentation"],
         "fraction": names["fraction"],
         "seed": names["seed"],
@@ -64,24 +65,32 @@ def cell(settings: "Params", names: Mapping[str, Any]) -> dict[str, Any]:
 
 def teacher_length(settings: "Params", teacher: str) -> int:
     """The longest input of a teacher, in tokens."""
-    from distilgrid.grid_training import effective_training
+    from distilgrid.params import effective_training
 
     return effective_training(settings, named(settings.teachers, teacher, kind="teacher").training).max_length
 
 
-def mixing(settings: "Params", method: str) -> dict[str, Any]:
-    """What decides the mixed samples of a method, as arguments of `record_mixed`.
+def asked_about(settings: "Params", method: str, kind: str, *, student: str | None = None) -> dict[str, Any]:
+    """What decides the samples that a teacher is asked about beside the rows, as arguments of the stage.
 
     Raises:
-        UserError: for a method that mixes nothing.
+        UserError: for a method that has no such samples.
     """
+    from distilgrid.distillation.annealing import taught_training
     from distilgrid.distillation.settings import MixKD
-    from distilgrid.grid_training import effective_training
+    from distilgrid.params import effective_training, find_method
 
-    chosen = named(settings.methods, method, kind="method")
+    if kind in ("logits", "cls-states"):
+        return {}
+    chosen = find_method(settings, method)
+    own = named(settings.students, student, kind="student").training if student else {}
+    training = effective_training(settings, chosen.training, own)
+    if kind == "view-logits":
+        taught = taught_training(chosen, training)
+        return {"views": taught.views, "epochs": taught.epochs}
     if not isinstance(chosen, MixKD):
         raise UserError(f"--method: '{method}' mixes no samples; name one whose objective is mixkd")
-    return {"mixup": chosen.mixup, "training": effective_training(settings, chosen.training)}
+    return {"mixup": chosen.mixup, "training": training}
 
 
 def training_set(settings: "Params", data: Path, augmented: Path | None, fraction: float) -> "TrainingSet":

@@ -41,7 +41,19 @@ class Check:
 
 def examine() -> list[Check]:
     """All checks, in reading order."""
-    checks: list[Callable[[], Check]] = [_python, _cpu, _torch, _bf16, _gpu, _threads, _memory, _disk, _bytecode, _glue]
+    checks: list[Callable[[], Check]] = [
+        _python,
+        _cpu,
+        _torch,
+        _bf16,
+        _gpu,
+        _threads,
+        _memory,
+        _disk,
+        _bytecode,
+        _glue,
+        _cifar,
+    ]
     return [*(check() for check in checks), *map(_optional, OPTIONAL)]
 
 
@@ -113,12 +125,20 @@ def _bytecode() -> Check:
 
 
 def _glue() -> Check:
-    folder = os.environ.get("DISTILGRID_GLUE_DIR")
+    return _folder("glue", "DISTILGRID_GLUE_DIR", "GLUE tasks come from the hub")
+
+
+def _cifar() -> Check:
+    return _folder("cifar", "DISTILGRID_CIFAR_DIR", "CIFAR tasks come from the hub")
+
+
+def _folder(name: str, variable: str, otherwise: str) -> Check:
+    folder = os.environ.get(variable)
     if not folder:
-        return Check("glue", "note", "DISTILGRID_GLUE_DIR is unset: GLUE tasks come from the hub")
+        return Check(name, "note", f"{variable} is unset: {otherwise}")
     if not os.path.isdir(folder):  # noqa: PTH112
-        return Check("glue", "fail", f"DISTILGRID_GLUE_DIR={folder} is no folder", "correct or unset it")
-    return Check("glue", "ok", f"DISTILGRID_GLUE_DIR={folder}")
+        return Check(name, "fail", f"{variable}={folder} is no folder", "correct or unset it")
+    return Check(name, "ok", f"{variable}={folder}")
 
 
 def _optional(module: str) -> Check:

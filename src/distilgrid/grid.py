@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 from distilgrid.grid_features import plan_features
+from distilgrid.grid_kinds import fitting_cells
 from distilgrid.grid_training import Shelf
 from distilgrid.params import Params
 from distilgrid.planned import BENCHMARK_FILES, EXPORT_FILES, REPORT_FILES, Artefact, Inputs, listed
@@ -20,13 +21,20 @@ from distilgrid.reporting.claims_file import load_claims
 
 @dataclass(frozen=True)
 class Plan:
-    """All artefacts of a grid, in an order in which they can be made."""
+    """All artefacts of a grid.
+
+    Attributes:
+        params: the grid's.
+        helpers: models that are trained on the way to students: assistants, and candidates of searches.
+        data, teachers, augmented, teacher_outputs, students, exports, benchmarks, features, report: by stage.
+    """
 
     params: Params
     data: dict[str, Artefact]
     teachers: list[Artefact]
     augmented: list[Artefact]
     teacher_outputs: list[Artefact]
+    helpers: list[Artefact]
     students: list[Artefact]
     exports: list[Artefact]
     benchmarks: list[Artefact]
@@ -35,10 +43,13 @@ class Plan:
 
     @cached_property
     def artefacts(self) -> dict[str, Artefact]:
-        """Every artefact by its folder."""
+        """Every artefact by its folder, in an order in which they can be made."""
         made = [*self.data.values(), *self.teachers, *self.augmented, *self.teacher_outputs, *self.students]
         made += [*self.exports, *self.benchmarks, *self.features, self.report]
-        return {artefact.folder: artefact for artefact in made}
+        ordered: dict[str, Artefact] = {}
+        for artefact in made:
+            _add(artefact, ordered)
+        return ordered
 
     @property
     def tracking(self) -> str:
@@ -53,7 +64,7 @@ def expand(params: Params) -> Plan:
         UserError: for missing source files, libraries or model packages, or a method that does not fit its training.
     """
     shelf = Shelf(params)
-    students = [shelf.student(cell) for cell in _cells(params)]
+    students = [shelf.student(cell) for cell in fitting_cells(params, _cells(params))]
     teachers = list(shelf.teachers.values())
     exports = [e for model in [*teachers, *_exported(params, students)] for e in _exports(params, model)]
     benchmarks = [_benchmark(params, teacher, students, exports) for teacher in _largest(teachers)]
@@ -66,13 +77,22 @@ def expand(params: Params) -> Plan:
         data=shelf.data,
         teachers=teachers,
         augmented=augmented,
-        teacher_outputs=list(shelf.outputs.values()),
+        teacher_outputs=list(shelf.recordings.outputs.values()),
+        helpers=list(shelf.helpers.values()),
         students=students,
         exports=exports,
         benchmarks=benchmarks,
         features=features,
         report=_report(params, inputs | {n: found for n, found in shown.items() if found}),
     )
+
+
+def _add(artefact: Artefact, ordered: dict[str, Artefact]) -> None:
+    """Put an artefact behind those that it is made from."""
+    if artefact.folder not in ordered:
+        for source in artefact.each_input():
+            _add(source, ordered)
+        ordered[artefact.folder] = artefact
 
 
 def _cells(params: Params) -> Iterator[dict[str, Any]]:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from distilgrid.errors import UserError
-from distilgrid.grid_training import effective_training
-from distilgrid.params import Params
+from distilgrid.params import Params, effective_training
 from distilgrid.planned import FEATURES_FILES, Artefact, Inputs, listed
 from distilgrid.recipes import features_recipe
 from distilgrid.reporting.features_settings import KINDS, mixing_method

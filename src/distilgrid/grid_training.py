@@ -3,30 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+from distilgrid.distillation.annealing import taught_training
 from distilgrid.distillation.mixing_settings import check_batches
-from distilgrid.distillation.settings import Method, MixKD, Recording
+from distilgrid.distillation.settings import KD, TAKD, Method, MixKD
+from distilgrid.errors import UserError, did_you_mean
+from distilgrid.grid_kinds import fits
+from distilgrid.grid_recordings import Lesson, Recordings
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_revision
-from distilgrid.params import Params, glue_dir
-from distilgrid.planned import AUGMENT_FILES, DATA_FILES, MODEL_FILES, RECORD_FILES, Artefact, Inputs, listed
-from distilgrid.recipes import (
-    augment_recipe,
-    distill_recipe,
-    finetune_recipe,
-    mixed_recipe,
-    prepare_recipe,
-    record_recipe,
-)
+from distilgrid.params import Params, data_folders, effective_training
+from distilgrid.planned import AUGMENT_FILES, DATA_FILES, MODEL_FILES, Artefact, Inputs, input_keys
+from distilgrid.recipes import augment_recipe, distill_recipe, finetune_recipe, prepare_recipe
 from distilgrid.tasks.sources import source_revision
 from distilgrid.tasks.spec import find_task
-from distilgrid.training.settings import Training
 
 STUDENT = "students/{task}/{teacher}/{method}/{student}/{augmentation}/frac-{fraction:g}/seed-{seed}"
-
-
-def effective_training(params: Params, overrides: Mapping[str, Any]) -> Training:
-    """The `training` section with a teacher's or method's own values on top."""
-    return Training(**{**params.training.model_dump(), **overrides})
 
 
 def teacher_labels(task: str, name: str, seed: int, fraction: float = 1.0) -> dict[str, Any]:
@@ -39,30 +30,70 @@ def origin_source(params: Params, student: Student, teacher: str) -> str:
     return student.source or params.teachers[teacher].source
 
 
+def chain(params: Params, cell: Mapping[str, Any], method: TAKD) -> list[str]:
+    """The assistants between a cell's teacher and its student: those that read what its task is made of.
+
+    Raises:
+        UserError: for unknown assistants, none of the task's kind, the student itself among them, or a live chain whose
+            models start from the teacher.
+    """
+    name, student = cell["method"], cell["student"]
+    for assistant in method.assistants:
+        if assistant not in params.students:
+            hint = did_you_mean(assistant, params.students)
+            raise UserError(f"methods.{name}.assistants: unknown student '{assistant}'; {hint}")
+    suited = [assistant for assistant in method.assistants if fits(params, {**cell, "student": assistant})]
+    if not suited:
+        raise UserError(f"methods.{name}.assistants: none is for task '{cell['task']}'; add one of its kind")
+    if student in suited:
+        said = f"the chain loops: student '{student}' would be its own assistant"
+        raise UserError(f"methods.{name}.assistants: {said}; take it out of grid.students or of the chain")
+    if method.runs_teacher and any(params.students[n].init == "finetuned" for n in (student, *suited)):
+        raise UserError(
+            f"methods.{name}: a live chain cannot start students from the teacher (init: finetuned); record it"
+        )
+    return suited
+
+
 class Shelf:
-    """Plans students, and before them what they are made from."""
+    """Plans students, and before them what they are made from.
+
+    Attributes:
+        helpers: models that are trained on the way to others: assistants, and candidates of searches.
+    """
 
     def __init__(self, params: Params) -> None:
         self.params = params
         self.data: dict[str, Artefact] = {}
         self.teachers: dict[tuple[str, str, float], Artefact] = {}
         self.augmented: dict[str, Artefact] = {}
-        self.outputs: dict[str, Artefact] = {}
+        self.helpers: dict[str, Artefact] = {}
+        self.recordings = Recordings(params)
 
     def student(self, cell: dict[str, Any]) -> Artefact:
         """A cell: its task, teacher, method, student, augmentation, fraction and seed."""
-        method, student = self.params.methods[cell["method"]], self.params.students[cell["student"]]
-        training = effective_training(self.params, method.training)
+        method = self.params.methods[cell["method"]]
+        return self._learner(cell, method, self._instructor(cell, method))
+
+    def _learner(self, cell: Mapping[str, Any], method: Method, instructor: Artefact) -> Artefact:
+        """A model that learns from an instructor."""
+        student = self.params.students[cell["student"]]
+        training = effective_training(self.params, method.training, student.training)
         if isinstance(method, MixKD):
             check_batches(training)
-        inputs: Inputs = {"data": self._data(cell["task"])}
-        teacher, augmented = self._teacher(cell), self._augmented(cell)
+        taught_training(method, training)  # refuses schedules that do not fit
+        data, augmented = self._data(cell["task"]), self._augmented(cell)
+        inputs: Inputs = {"data": data}
         if augmented is not None:
             inputs["augmented"] = augmented
-        if student.init == "finetuned" or method.runs_teacher:
-            inputs["teacher-dir"] = teacher
-        if not method.runs_teacher:
-            inputs |= self._recordings(cell, method, training)
+        if method.runs_teacher:
+            inputs["teacher-dir"] = instructor
+        else:
+            inputs |= self.recordings.of(Lesson(cell, method, training, data, augmented, instructor))
+        if student.init == "finetuned":
+            inputs["teacher-dir"] = self._teacher(cell)
+        if isinstance(method, KD) and method.search is not None:
+            inputs["candidate"] = self._candidates(cell, method, instructor)
         recipe = distill_recipe(
             method=method,
             student=student,
@@ -71,15 +102,35 @@ class Shelf:
             augmentation=cell["augmentation"],
             fraction=cell["fraction"],
             seed=cell["seed"],
-            inputs=_keys(inputs),
+            inputs=input_keys(inputs),
         )
         options = {name: str(value) for name, value in cell.items()}
-        return Artefact("distill", STUDENT.format(**cell), recipe, MODEL_FILES, options, inputs, cell)
+        return Artefact("distill", STUDENT.format(**cell), recipe, MODEL_FILES, options, inputs, dict(cell))
+
+    def _instructor(self, cell: Mapping[str, Any], method: Method) -> Artefact:
+        """The teacher, or the last assistant of a chain, each link of which learns from the one before."""
+        instructor = self._teacher(cell)
+        if not isinstance(method, TAKD):
+            return instructor
+        for name in chain(self.params, cell, method):
+            link = {**cell, "student": name, "seed": method.assistant_seed}
+            instructor = self._helper(self._learner(link, method, instructor))
+        return instructor
+
+    def _candidates(self, cell: Mapping[str, Any], method: KD, instructor: Artefact) -> list[Artefact]:
+        """The cells among which a search chooses: the same ones for all seeds."""
+        assert method.search is not None
+        seed, tried = method.search.seed, method.candidates(cell["method"])
+        named = [({**cell, "method": name, "seed": seed}, candidate) for name, candidate in tried.items()]
+        return [self._helper(self._learner(own, candidate, instructor)) for own, candidate in named]
+
+    def _helper(self, made: Artefact) -> Artefact:
+        return self.helpers.setdefault(made.folder, made)
 
     def _data(self, task: str) -> Artefact:
         if task not in self.data:
             spec = find_task(task, self.params.tasks)
-            revision = source_revision(spec, glue_dir(self.params))
+            revision = source_revision(spec, data_folders(self.params))
             recipe = prepare_recipe(spec=spec, revision=revision, data=self.params.data)
             location = f"data/{task}/{task}"
             self.data[task] = Artefact("prepare", location, recipe, DATA_FILES, {"task": task}, {}, {"task": task})
@@ -124,85 +175,10 @@ class Shelf:
             settings=settings,
             models=[model_revision(source) for source in settings.sources],
             fraction=cell["fraction"],
-            inputs=_keys(inputs),
+            inputs=input_keys(inputs),
         )
         chosen = {axis: cell[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
         options = {axis: str(value) for axis, value in chosen.items()}
         location = f"{place}/frac-{cell['fraction']:g}/{name}"
         made = Artefact("augment", location, recipe, AUGMENT_FILES, options, inputs, chosen)
         return self.augmented.setdefault(made.folder, made)
-
-    def _recordings(self, cell: Mapping[str, Any], method: Method, training: Training) -> Inputs:
-        """What a method's teacher left behind, by the command's option."""
-        inputs: Inputs = {}
-        for kind in method.recordings:
-            if kind == "mixed-logits":
-                assert isinstance(method, MixKD)
-                inputs["mixed-outputs"] = self._mixed(cell, method, training)
-            else:
-                augmented = self._augmented(cell)
-                parts = [None, augmented] if augmented else [None]
-                inputs["teacher-outputs"] = [self._recorded(cell, kind, part) for part in parts]
-        return inputs
-
-    def _recorded(self, cell: Mapping[str, Any], kind: Recording, augmented: Artefact | None) -> Artefact:
-        """Outputs on the prepared rows that any student of the grid sees, or on augmented ones."""
-        data, teacher = self._data(cell["task"]), self._teacher(cell)
-        inputs: Inputs = {"data": data, "teacher-dir": teacher}
-        place: str = kind
-        rows, share = data, 1.0
-        if augmented is not None:
-            inputs["augmented"] = rows = augmented
-            place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/{kind}"
-        elif (share := self._recorded_share(cell)) < 1:
-            place = f"frac-{share:g}/{kind}"
-        length = self._teacher_training(cell).max_length
-        recipe = record_recipe(kind=kind, max_length=length, data=rows.key, teacher=teacher.key, fraction=share)
-        return self._output(cell, kind, place, recipe, {"fraction": str(share)} if share < 1 else {}, inputs)
-
-    def _recorded_share(self, cell: Mapping[str, Any]) -> float:
-        """The largest that a student sees, of which smaller ones are parts; a teacher of a share records its own."""
-        own = self.params.teachers[cell["teacher"]].rows == "students"
-        return float(cell["fraction"] if own else max(self.params.grid.fractions))
-
-    def _mixed(self, cell: Mapping[str, Any], method: MixKD, training: Training) -> Artefact:
-        inputs: Inputs = {"data": self._data(cell["task"]), "teacher-dir": self._teacher(cell)}
-        augmented = self._augmented(cell)
-        if augmented is not None:
-            inputs["augmented"] = augmented
-        recipe = mixed_recipe(
-            mixup=method.mixup,
-            training=training,
-            max_length=self._teacher_training(cell).max_length,
-            fraction=cell["fraction"],
-            inputs=_keys(inputs),
-        )
-        place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/mixed"
-        options = {axis: str(cell[axis]) for axis in ("method", "fraction")}
-        return self._output(cell, "mixed-logits", place, recipe, options, inputs)
-
-    def _output(
-        self,
-        cell: Mapping[str, Any],
-        kind: Recording,
-        place: str,
-        recipe: Mapping[str, Any],
-        options: Mapping[str, str],
-        inputs: Inputs,
-    ) -> Artefact:
-        teacher = self._teacher(cell)
-        seed = teacher.labels["seed"]
-        location = f"teacher-outputs/{cell['task']}/{cell['teacher']}/{place}-seed-{seed}"
-        options = {"task": cell["task"], "teacher": cell["teacher"], "kind": kind, **options}
-        labels = {**teacher.labels, "method": "record", "kind": kind}
-        made = Artefact("record", location, recipe, RECORD_FILES, options, inputs, labels)
-        return self.outputs.setdefault(made.folder, made)
-
-    def _teacher_training(self, cell: Mapping[str, Any]) -> Training:
-        return effective_training(self.params, self.params.teachers[cell["teacher"]].training)
-
-
-def _keys(inputs: Inputs) -> dict[str, Any]:
-    """The keys of inputs, by option."""
-    keys = {name: [artefact.key for artefact in listed(source)] for name, source in inputs.items()}
-    return {name: found[0] if len(found) == 1 else found for name, found in keys.items()}

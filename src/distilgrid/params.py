@@ -14,12 +14,14 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from distilgrid.augmentation.settings import Augmentation
 from distilgrid.distillation.presets import PRESETS
-from distilgrid.distillation.settings import Method
+from distilgrid.distillation.settings import KD, Method
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.messages import first_problem
 from distilgrid.models.settings import Student, Teacher
+from distilgrid.models.source import is_new
 from distilgrid.reporting.features_settings import Features, mixing_method
 from distilgrid.schema import Settings
+from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
 
@@ -37,7 +39,7 @@ class Grid(Settings):
     teachers: list[Name] = Field(min_length=1)
     """Names defined under `teachers`."""
     methods: list[Name] = Field(min_length=1)
-    """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd."""
+    """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd, annealing-kd, continuation-kd."""
     baselines: list[Name] = Field(default=["finetune", "kd", "pkd"])
     """Methods that join a grid which has any with another objective than theirs, so that gains show; [] adds none."""
     students: list[Name] = Field(min_length=1)
@@ -63,6 +65,9 @@ class Data(Settings):
 
     glue_dir: str | None = None
     """A folder of GLUE parquet files; null reads DISTILGRID_GLUE_DIR, else the hub at a pinned revision."""
+    cifar_dir: str | None = None
+    """A folder of CIFAR files, parquet or the official binary ones; null reads DISTILGRID_CIFAR_DIR, else the hub at a
+    pinned revision."""
     max_train_rows: int | None = Field(default=None, ge=2)
     """Cap on training rows: a seeded, stratified subset; null keeps all."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=1)
@@ -250,10 +255,14 @@ def _with_baselines(params: Params) -> Params:
 
 
 def _suits(params: Params, method: Method) -> bool:
-    """Whether all students can learn by a method: pkd compares hidden states, so it wants the teacher's width."""
+    """Whether a grid's students can learn by a method: pkd compares a teacher's hidden states of texts, layer by layer,
+    with those of a student as wide."""
+    if all(find_task(name, params.tasks).kind == "image" for name in params.grid.tasks):
+        return method.objective != "pkd"
     students = [params.students[name] for name in params.grid.students]
     shapes = [student.architecture for student in students if student.architecture]
-    other = any(shape.hidden_size for shape in shapes) or any(student.source for student in students)
+    sources = [student.source for student in students if student.source and not is_new(student.source)]
+    other = any(shape.hidden_size for shape in shapes) or bool(sources)
     return method.objective != "pkd" or not other
 
 
@@ -284,6 +293,28 @@ def _check_report(params: Params) -> None:
         mixing_method(params.report.features, params.grid.methods, params.methods)
 
 
+def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Training:
+    """The `training` section with the values of a teacher, or of a method and then a student, on top."""
+    values = params.training.model_dump()
+    for own in overrides:
+        values |= own
+    return Training(**values)
+
+
+def find_method(params: Params, name: str) -> Method:
+    """A method by its name; also one that a search tries, by the name that the search gives it.
+
+    Raises:
+        UserError: when nothing has that name, with a suggestion.
+    """
+    searches = [(n, method) for n, method in params.methods.items() if isinstance(method, KD)]
+    tried = {n: candidate for name, method in searches for n, candidate in method.candidates(name).items()}
+    known = {**tried, **params.methods}
+    if name not in known:
+        raise UserError(f"--method: unknown method '{name}'; {did_you_mean(name, params.methods)}")
+    return known[name]
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the parameters; `workflow/schemas/params.schema.json` holds a copy that a test keeps equal."""
     schema = Params.model_json_schema()
@@ -296,16 +327,23 @@ def schema_text() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
-def glue_dir(params: Params) -> Path | None:
-    """The local GLUE folder, from `data.glue_dir` or DISTILGRID_GLUE_DIR; None means the hub.
+def data_folders(params: Params) -> Folders:
+    """The local folders of published data: from `data.*_dir`, else from DISTILGRID_*_DIR, else none, the hub's.
 
     Raises:
-        UserError: when the folder does not exist.
+        UserError: when a folder does not exist.
     """
-    setting = params.data.glue_dir or os.environ.get("DISTILGRID_GLUE_DIR")
-    if not setting:
+    return Folders(
+        glue=_data_folder("glue_dir", params.data.glue_dir), cifar=_data_folder("cifar_dir", params.data.cifar_dir)
+    )
+
+
+def _data_folder(key: str, setting: str | None) -> Path | None:
+    variable = f"DISTILGRID_{key.upper()}"
+    chosen = setting or os.environ.get(variable)
+    if not chosen:
         return None
-    folder = Path(setting).expanduser()
+    folder = Path(chosen).expanduser()
     if not folder.is_dir():
-        raise UserError(f"data.glue_dir / DISTILGRID_GLUE_DIR: no folder '{folder}'; correct or unset it")
+        raise UserError(f"data.{key} / {variable}: no folder '{folder}'; correct or unset it")
     return folder

@@ -8,21 +8,20 @@ from typing import Any
 
 from distilgrid.fingerprint import recipe_key
 
+# Models of texts bring their tokeniser's files, too; `run.json` lists all files, so they are verified on use.
 MODEL_FILES = (
     "model.safetensors",
     "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
     "metrics.json",
     "history.parquet",
     "predictions.parquet",
     "run.json",
 )
-# Validation splits differ by task; `run.json` lists them too, so they are verified on use.
+# Validation splits differ by task.
 DATA_FILES = ("train.parquet", "dev.parquet", "dataset.json", "run.json")
 AUGMENT_FILES = ("train.parquet", "samples.json", "run.json")
 RECORD_FILES = ("train.safetensors", "manifest.json", "run.json")
-EXPORT_FILES = ("model.onnx", "tokenizer.json", "parity.json", "run.json")
+EXPORT_FILES = ("model.onnx", "parity.json", "run.json")
 BENCHMARK_FILES = ("benchmark.json", "run.json")
 FEATURES_FILES = ("features.parquet", "features.json", "run.json")
 REPORT_FILES = (
@@ -92,3 +91,9 @@ def listed(source: "Artefact | list[Artefact]") -> "list[Artefact]":
 
 
 Inputs = dict[str, Artefact | list[Artefact]]
+
+
+def input_keys(inputs: Mapping[str, Artefact | list[Artefact]]) -> dict[str, Any]:
+    """The keys of inputs, by option: one, or a list of several."""
+    keys = {name: [artefact.key for artefact in listed(source)] for name, source in inputs.items()}
+    return {name: found[0] if len(found) == 1 else found for name, found in keys.items()}

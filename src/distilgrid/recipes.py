@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.distillation.registry import METHODS
+from distilgrid.tasks.spec import IMAGE_FIELDS
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.settings import Augmentation
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from distilgrid.params import Benchmark, Data
     from distilgrid.reporting.features_settings import Features
     from distilgrid.tasks.spec import TaskSpec
-    from distilgrid.training.settings import Training
+    from distilgrid.training.settings import Training, Views
 
 Recipe = dict[str, Any]
 
@@ -32,7 +33,7 @@ VERSIONS = {
     "export": 1,
     "benchmark": 1,
     "features": 1,
-    "report": 2,
+    "report": 3,
 }
 
 
@@ -43,7 +44,8 @@ def _recipe(stage: str, **parts: Any) -> Recipe:
 def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
     """Prepared data: the task spec, the source's revision, and how rows are split. Not the path of a user's file."""
     hidden = {"source", "validation_source"} if spec.scheme in ("csv", "parquet") else {"validation_source"}
-    places = {"glue_dir"} if data.max_validation_rows else {"glue_dir", "max_validation_rows"}
+    hidden |= IMAGE_FIELDS if spec.kind == "text" else {"text"}
+    places = {"glue_dir", "cifar_dir"} | (set() if data.max_validation_rows else {"max_validation_rows"})
     return _recipe(
         "prepare", spec=spec.model_dump(exclude=hidden), revision=revision, data=data.model_dump(exclude=places)
     )
@@ -91,6 +93,18 @@ def mixed_recipe(
     )
 
 
+def view_recipe(*, views: "Views", epochs: int, fraction: float, inputs: Mapping[str, str]) -> Recipe:
+    """Recorded outputs on views of images: how views are drawn, in how many epochs, which rows, the inputs' keys."""
+    return _recipe(
+        "record",
+        kind="view-logits",
+        views=views.model_dump(),
+        epochs=epochs,
+        fraction=fraction,
+        inputs=dict(inputs),
+    )
+
+
 def augment_recipe(
     *, settings: "Augmentation", models: Sequence[str], fraction: float, inputs: Mapping[str, str]
 ) -> Recipe:
@@ -119,8 +133,9 @@ def distill_recipe(
     """A student cell: the method and its declared version, the student, its origin's revision, its inputs' keys."""
     return _recipe(
         "distill",
-        method=method.model_dump(exclude={"training", "teacher"}) | {"version": METHODS[method.objective].version},
-        student=student.model_dump(exclude={"source"}),
+        method=method.model_dump(exclude={"training", "teacher", "assistants", "assistant_seed"})
+        | {"version": METHODS[method.objective].version},
+        student=student.model_dump(exclude={"source", "training"}),
         origin=origin,
         training=training.model_dump(),
         augmentation=augmentation,

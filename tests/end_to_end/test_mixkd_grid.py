@@ -24,7 +24,6 @@ CLAIMS = {
             "tasks": "all",
         }
     ],
-    "published": [],
 }
 
 

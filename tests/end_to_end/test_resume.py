@@ -80,7 +80,7 @@ def work(
     values["training"]["epochs"], values["teachers"]["tiny"]["training"]["epochs"] = STUDENT, TEACHER
     spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
     data, teacher, outputs = (folder / name for name in ("data", "teacher", "outputs"))
-    prepare(task="reviews", spec=spec, data=Data(max_train_rows=160, max_dev_rows=32), glue_dir=None, out=data)
+    prepare(task="reviews", spec=spec, data=Data(max_train_rows=160, max_dev_rows=32), out=data)
     brief = Training(**values["training"] | {"epochs": 1})
     finetune(data=data, source=f"path:{tiny_model}", training=brief, seed=0, out=teacher, labels={})
     record(data=data, teacher=teacher, kind="cls-states", max_length=32, out=outputs, labels={})

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from distilgrid.distillation.registry import METHODS, build_objective
+from distilgrid.distillation.registry import METHODS, build_phases
 from distilgrid.distillation.settings import KD, PKD, Finetune, Method
 from distilgrid.distillation.teacher import StoredTeacher
 from distilgrid.fingerprint import derive_seed
@@ -126,11 +126,10 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
 
     outcome = Trainer(
         student,
-        build_objective(settings, regression=False),
+        build_phases(settings, SETTINGS, regression=False),
         rows=rows,
         dev=rows,
         metrics=["accuracy"],
-        settings=SETTINGS,
         placement=Placement(),
         seed=7,
         teacher=StoredTeacher(logits, states),
@@ -147,11 +146,10 @@ def test_a_golden_sequence_changes_with_the_seed(student: torch.nn.Module, rows:
     def losses(seed: int) -> list[float]:
         outcome = Trainer(
             copy.deepcopy(student),
-            build_objective(Finetune(), regression=False),
+            build_phases(Finetune(), SETTINGS, regression=False),
             rows=rows,
             dev=rows,
             metrics=["accuracy"],
-            settings=SETTINGS,
             placement=Placement(),
             seed=seed,
             teacher=None,

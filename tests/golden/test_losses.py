@@ -7,9 +7,10 @@ import torch
 from distilgrid.distillation.kd import KDObjective
 from distilgrid.distillation.objective import Outputs
 from distilgrid.distillation.pkd import PKDObjective, mapped_layers
-from distilgrid.distillation.registry import METHODS, build_objective
-from distilgrid.distillation.settings import KD, PKD, Finetune, MixKD
+from distilgrid.distillation.registry import METHODS, build_objective, build_phases
+from distilgrid.distillation.settings import KD, PKD, TAKD, AnnealingKD, ContinuationKD, Finetune, MixKD
 from distilgrid.errors import UserError
+from distilgrid.training.settings import Training
 
 GENERATOR = np.random.default_rng(0)
 STUDENT = GENERATOR.normal(size=(5, 3)).astype(np.float32)
@@ -51,8 +52,11 @@ def terms(objective: object, *, states: bool = False, labels: np.ndarray = LABEL
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_registered_method_can_be_built(name: str) -> None:
-    settings = {"finetune": Finetune(), "kd": KD(), "pkd": PKD(), "mixkd": MixKD()}[name]
-    assert hasattr(build_objective(settings, regression=False), "losses")
+    takd = TAKD(assistants=["middle"])
+    known = [Finetune(), KD(), takd, PKD(), MixKD(), AnnealingKD(tau_max=2), ContinuationKD(tau_max=2)]
+    settings = next(method for method in known if method.objective == name)
+    phases = build_phases(settings, Training(epochs=2), regression=False)
+    assert all(hasattr(phase.objective(0.0), "losses") for phase in phases)
 
 
 def test_finetune_is_cross_entropy() -> None:

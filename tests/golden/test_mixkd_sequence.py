@@ -25,6 +25,7 @@ from distilgrid.distillation.mixing import Schedule, make_schedule
 from distilgrid.distillation.mixing_settings import Mixup
 from distilgrid.distillation.mixkd import MixKDObjective
 from distilgrid.distillation.registry import METHODS
+from distilgrid.distillation.schedule import plain
 from distilgrid.distillation.settings import MixKD
 from distilgrid.distillation.teacher import StoredTeacher
 from distilgrid.fingerprint import derive_seed
@@ -119,11 +120,10 @@ def test_loss_sequence(student: torch.nn.Module, rows: Rows, given: dict[str, ob
     objective = MixKDObjective(METHOD, regression=False)
     outcome = Trainer(
         student,  # type: ignore[arg-type]
-        objective,
+        plain(objective, SETTINGS),
         rows=rows,
         dev=rows,
         metrics=["accuracy"],
-        settings=SETTINGS,
         placement=Placement(),
         seed=7,
         teacher=StoredTeacher(on_rows),

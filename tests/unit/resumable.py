@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from distilgrid.artefacts import STATE
-from distilgrid.distillation.registry import build_objective
-from distilgrid.distillation.settings import PKD, Finetune, Method
+from distilgrid.distillation.registry import build_phases
+from distilgrid.distillation.settings import PKD, AnnealingKD, Finetune, Method
 from distilgrid.distillation.teacher import StoredTeacher, TeacherOutputs
 from distilgrid.training import checkpoint
 from distilgrid.training.batching import Encodings, Rows
@@ -23,16 +23,30 @@ from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
-METHODS: dict[str, Method] = {"finetune": Finetune(), "pkd": PKD(beta=10.0)}
+METHODS: dict[str, Method] = {
+    "finetune": Finetune(),
+    "pkd": PKD(beta=10.0),
+    "annealing-kd": AnnealingKD(tau_max=1, stage1={"epochs": 1}, stage2={"epochs": 1, "learning_rate": 1e-4}),
+}
 SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2)
 STEPS, FIRST_EVALUATION = 16, 4
-STOPS = {"early": 1, "before an evaluation": 3, "after an evaluation": 4, "between": 9, "last but one": STEPS - 1}
+STOPS = {
+    "early": 1,
+    "before an evaluation": 3,
+    "after an evaluation": 4,
+    "at the end of an epoch": 8,
+    "between": 9,
+    "last but one": STEPS - 1,
+}
 VARIANTS = {
     "accumulation": SHORT.model_copy(update={"accumulation": 3}),
     "layer decay": SHORT.model_copy(update={"layer_decay": 0.7, "weight_decay": 0.1}),
     "averaged weights": SHORT.model_copy(update={"average_decay": 0.9, "weight_decay": 0.1}),
     "token budget": SHORT.model_copy(update={"batch_tokens": 64}),
     "bf16": SHORT.model_copy(update={"precision": "bf16"}),
+    "sgd": SHORT.model_copy(
+        update={"optimiser": "sgd", "learning_rate": 0.1, "schedule": "steps", "max_grad_norm": None}
+    ),
     "plain": SHORT.model_copy(update={"engine": "plain"}),
 }
 ENOSPC = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -84,14 +98,13 @@ class Runs:
     def trainer(self, checkpoints: Checkpoints, *, method: str = "finetune", settings: Training = SHORT) -> Trainer:
         return Trainer(
             copy.deepcopy(self.model),  # type: ignore[arg-type]
-            build_objective(METHODS[method], regression=False),
+            build_phases(METHODS[method], settings, regression=False),
             rows=make_rows(64, seed=0),
             dev=make_rows(32, seed=1),
             metrics=["accuracy"],
-            settings=settings,
             placement=Placement(precision="bf16" if settings.precision == "bf16" else "fp32"),
             seed=0,
-            teacher=recorded_teacher() if method == "pkd" else None,
+            teacher=recorded_teacher() if method != "finetune" else None,
             checkpoints=checkpoints,
         )
 

@@ -42,7 +42,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, reviews_cs
     """A data set, two trained models, and for each model an accepted fp32 and an accepted int8 export."""
     root = tmp_path_factory.mktemp("chain")
     spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
-    prepare(task="reviews", spec=spec, data=Data(max_train_rows=32, max_dev_rows=16), glue_dir=None, out=root / "data")
+    prepare(task="reviews", spec=spec, data=Data(max_train_rows=32, max_dev_rows=16), out=root / "data")
     training = Training(epochs=1, max_length=16, learning_rate=1e-3, precision="fp32")
     for seed, (name, method) in enumerate([("tiny", "teacher"), ("half", "kd")]):
         labels = {**LABELS, "method": method, "student": name, "seed": seed}

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from scipy import stats
-from tests.unit.fabricate import fabricate_results
+from tests.unit.fabricate import LAYERS, fabricate_results
 
 from distilgrid.artefacts import read_json, verified
 from distilgrid.grid import Plan
@@ -161,6 +162,7 @@ def test_effects_below_the_minimum_do_not_count(findings: Findings) -> None:
         ({"better": KD, "worse": FINETUNE, "metric": "regret"}, ("metric regret",)),
         ({"better": KD, "worse": FINETUNE, "metric": "precision"}, ("metric precision",)),
         ({"better": {"method": "tmkd", "student": "bert"}, "worse": FINETUNE}, ("method tmkd", "student bert")),
+        ({"better": KD, "worse": FINETUNE, "without": ["topics", "reviews"]}, ("task but topics, reviews",)),
     ],
 )
 def test_claims_without_cells_name_what_is_missing(
@@ -173,6 +175,35 @@ def test_claims_without_cells_name_what_is_missing(
 def test_tasks_that_the_grid_has_are_judged_without_the_others(findings: Findings) -> None:
     found = judged(findings, better=KD, worse=FINETUNE, tasks=["rte", "topics"])
     assert (found.verdict, found.missing, len(found.results)) == ("confirmed", ("task rte",), 1)
+
+
+def test_a_claim_may_say_nothing_about_a_task(findings: Findings) -> None:
+    found = judged(findings, better=KD, worse=FINETUNE, without=["reviews"])
+    (result,) = found.results
+    assert (result.tasks, found.missing) == (("topics",), ())
+
+
+def between_students(better: str, worse: str) -> dict[str, Any]:
+    """The gain of kd over finetune is larger for one student than for another."""
+    than = {"better": {**KD, "student": worse}, "worse": FINETUNE}
+    return {"better": {**KD, "student": better, "fraction": 1.0}, "worse": FINETUNE, "than": than}
+
+
+def test_gains_of_two_students_are_compared_where_a_grid_has_both(findings: Findings) -> None:
+    (result,) = judged(findings, **between_students("two", "three"), tasks=["topics"]).results
+    two, three = (gain(findings, KD, FINETUNE, task="topics", student=name, fraction=1.0) for name in ("two", "three"))
+    assert result.effect == pytest.approx(two - three)
+    found = judged(findings, **between_students("resnet-8", "resnet-20"))
+    assert (found.verdict, found.missing) == ("not in this grid", ("student resnet-8", "student resnet-20"))
+    found = judged(findings, **between_students("two", "resnet-20"))
+    assert (found.verdict, found.missing) == ("not in this grid", ("student resnet-20",))
+
+
+def test_tasks_without_a_claims_students_are_named_where_others_have_them(findings: Findings) -> None:
+    lines = [line for line in findings.lines if line.key[0] == "topics" or line.labels["student"] != "two"]
+    found = judged(replace(findings, lines=lines), **between_students("two", "three"))
+    assert [result.tasks for result in found.results] == [("topics",)]
+    assert found.missing == ("student two on reviews",)
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +264,30 @@ def test_published_numbers_stand_beside_ours_with_their_certainty(findings: Find
     assert texts["Big"][2] != "\u2013"
     assert "Elsewhere" not in texts, "of a task that the grid does not have"
     assert "set-ups differ" in table.caption and "test server" in table.caption
+    assert table.caption.endswith("3 of 4 numbers have a counterpart here.")
     assert published_table(findings, file(published=ROWS[-1:])) is None
+
+
+def test_a_named_teacher_chooses_among_several(tmp_path: Path) -> None:
+    """Two teachers of one task: a number of one of them stands beside its own cells, a nameless one beside both."""
+    overlay = {
+        "grid": {"teachers": ["big", "bigger"], "tasks": ["topics"], "students": ["three"], "seeds": [0]},
+        "teachers": {"bigger": {"source": f"path:{tmp_path / 'model'}", "seed": 1}},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(LAYERS, "bigger", 12)
+        findings = find(collect(*fabricate_results(tmp_path, overlay=overlay)))
+    kd = {**ROWS[0], "student": "three"}
+    rows = [{**kd, "teacher": "bigger"}, {**kd, "teacher": "biggest"}, kd, {**ROWS[3], "teacher": "big"}]
+    table = published_table(findings, file(published=tuple({**row, "metric": "accuracy"} for row in rows)))
+    assert table is not None
+
+    def ours(teacher: str, method: str) -> str:
+        line = next(line for line in findings.of("topics") if line.key[1:3] == (teacher, method))
+        return f"{100 * line.score:.1f}"
+
+    both = f"{ours('big', 'kd')} \u00b7 {ours('bigger', 'kd')}"
+    assert [row[-1].text for row in table.rows] == [ours("bigger", "kd"), "\u2013", both, ours("big", "teacher")]
 
 
 def test_another_split_of_ours_can_be_named(findings: Findings) -> None:
@@ -258,11 +312,11 @@ def test_a_report_shows_claims_in_every_format_and_nothing_without_them(
     made: tuple[Plan, Path], findings: Findings, tmp_path: Path
 ) -> None:
     plan, results = made
-    claims = file({"better": KD, "worse": FINETUNE, "claim": "Soft <labels> help."}, published=ROWS)
+    claims = file({"better": KD, "worse": FINETUNE, "claim": "Soft <labels> help."})
     stated = tmp_path / "stated.claims.yaml"
     values = claims.model_dump(mode="json", exclude_none=True)
-    values["published"] = [{"value": None, **row} for row in values["published"]]
-    stated.write_text(yaml.safe_dump(values))
+    stated.write_text(yaml.safe_dump({**values, "published": "stated.expected.csv"}))
+    pd.DataFrame(ROWS).to_csv(tmp_path / "stated.expected.csv", index=False)
     settings = plan.params.report.model_copy(update={"claims": str(stated)})
     plan = replace(plan, params=plan.params.model_copy(update={"report": settings}))
     report(plan=plan, results=results, out=tmp_path / "with")

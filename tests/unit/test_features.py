@@ -40,7 +40,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     """Prepared data, a teacher, two copies of each row with words swapped, and features of all these."""
     folder = tmp_path_factory.mktemp("work")
     spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
-    prepare(task="reviews", spec=spec, data=Data(max_train_rows=96), glue_dir=None, out=folder / "data")
+    prepare(task="reviews", spec=spec, data=Data(max_train_rows=96), out=folder / "data")
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
     given: dict[str, Any] = {"fraction": 1.0, "subset_seed": 0, "max_length": 32, "teacher": None}

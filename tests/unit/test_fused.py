@@ -125,7 +125,7 @@ def test_outputs_and_states_equal_the_models_own(model: PreTrainedModel, rows: R
     model.eval()
     with torch.no_grad():
         own = forward(model, inputs, states=True)
-        flat = FlatParameters(parameter_groups(model, Training(), layers=2), compute=torch.float32)
+        flat = FlatParameters(parameter_groups(model, layers=2, layered=False), compute=torch.float32)
         original = fuse(model, flat, DropoutMasks(0))
         assert any(isinstance(module, FusedEncoder) for module in model.modules())
         fused = forward(model, inputs, states=True)

@@ -10,6 +10,7 @@ from distilgrid.errors import UserError
 from distilgrid.params import Data
 from distilgrid.stages.prepare import prepare
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import builtin_tasks
 
 
@@ -24,7 +25,7 @@ def test_glue_specs_are_complete() -> None:
 def test_a_glue_folder_without_the_task_is_named(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UserError, match="DISTILGRID_GLUE_DIR") as caught:
-        prepare(task="cola", spec=builtin_tasks()["cola"], data=Data(), glue_dir=tmp_path, out=out)
+        prepare(task="cola", spec=builtin_tasks()["cola"], data=Data(), folders=Folders(glue=tmp_path), out=out)
     assert str(tmp_path / "cola") in str(caught.value)
 
 
@@ -39,7 +40,9 @@ def glue_rows(folder: Path, name: str, count: int, *, pair: bool) -> None:
 def test_subsets_of_official_splits_are_noted(tmp_path: Path) -> None:
     for name in ("train_subset", "validation_matched", "validation_mismatched_subset"):
         glue_rows(tmp_path / "mnli", name, 60, pair=True)
-    prepare(task="mnli", spec=builtin_tasks()["mnli"], data=Data(), glue_dir=tmp_path, out=tmp_path / "out")
+    prepare(
+        task="mnli", spec=builtin_tasks()["mnli"], data=Data(), folders=Folders(glue=tmp_path), out=tmp_path / "out"
+    )
     dataset = open_dataset(tmp_path / "out")
     assert [note.partition(":")[0] for note in dataset.notes] == ["train", "validation_mismatched"]
     assert set(dataset.splits) == {"train", "dev", "validation_matched", "validation_mismatched"}
@@ -51,7 +54,9 @@ needs_glue = pytest.mark.skipif(not os.environ.get("DISTILGRID_GLUE_DIR"), reaso
 @needs_glue
 def test_real_cola_is_prepared(tmp_path: Path) -> None:
     glue_dir = Path(os.environ["DISTILGRID_GLUE_DIR"])
-    prepare(task="cola", spec=builtin_tasks()["cola"], data=Data(), glue_dir=glue_dir, out=tmp_path / "out")
+    prepare(
+        task="cola", spec=builtin_tasks()["cola"], data=Data(), folders=Folders(glue=glue_dir), out=tmp_path / "out"
+    )
     dataset = open_dataset(tmp_path / "out")
     rows = {name: split["rows"] for name, split in dataset.splits.items()}
     assert rows["validation"] == 1043
@@ -65,7 +70,7 @@ def test_real_cola_is_prepared(tmp_path: Path) -> None:
 def test_real_mnli_is_prepared_with_both_validation_splits(tmp_path: Path) -> None:
     glue_dir = Path(os.environ["DISTILGRID_GLUE_DIR"])
     spec = builtin_tasks()["mnli"]
-    prepare(task="mnli", spec=spec, data=Data(max_train_rows=600), glue_dir=glue_dir, out=tmp_path / "out")
+    prepare(task="mnli", spec=spec, data=Data(max_train_rows=600), folders=Folders(glue=glue_dir), out=tmp_path / "out")
     dataset = open_dataset(tmp_path / "out")
     assert dataset.validation == ("validation_matched", "validation_mismatched")
     assert dataset.pair

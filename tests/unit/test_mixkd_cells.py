@@ -34,7 +34,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     folder = tmp_path_factory.mktemp("work")
     spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
     data = Data(max_train_rows=96, max_dev_rows=32)
-    prepare(task="reviews", spec=spec, data=data, glue_dir=None, out=folder / "data")
+    prepare(task="reviews", spec=spec, data=data, out=folder / "data")
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
     given: dict[str, Any] = {"teacher": folder / "teacher", "max_length": 32, "labels": {}}

@@ -76,7 +76,7 @@ def work(
     folder = tmp_path_factory.mktemp("work")
     spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
     data = Data(max_train_rows=ROWS, max_dev_rows=32)
-    prepare(task="reviews", spec=spec, data=data, glue_dir=None, out=folder / "data")
+    prepare(task="reviews", spec=spec, data=data, out=folder / "data")
     values = tiny_defaults | {
         "teachers": {"tiny": {"source": f"path:{model}"}},
         "training": TRAINING,

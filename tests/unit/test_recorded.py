@@ -35,7 +35,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
     for seed, name in ((0, "data"), (1, "other-data")):
         data = Data(max_train_rows=96, max_dev_rows=32, seed=seed)
-        prepare(task="reviews", spec=spec, data=data, glue_dir=None, out=folder / name)
+        prepare(task="reviews", spec=spec, data=data, out=folder / name)
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
     for kind in ("logits", "cls-states"):

@@ -34,7 +34,7 @@ def prepared(tmp_path: Path) -> Prepare:
             content.to_parquet(path, index=False)
         fields = {"source": f"{path.suffix[1:]}:{path}", "text": ["text"], "label": "label", **spec}
         out = tmp_path / f"prepared-{number}"
-        prepare(task="own", spec=TaskSpec(**fields), data=Data(**(data or {})), glue_dir=None, out=out)
+        prepare(task="own", spec=TaskSpec(**fields), data=Data(**(data or {})), out=out)
         return open_dataset(out)
 
     return run
@@ -65,7 +65,7 @@ def all_texts(dataset: Dataset) -> dict[str, list[str]]:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     spec = TaskSpec(source=f"csv:{tmp_path}/absent.csv", text=["text"])
-    message = refused(lambda: prepare(task="x", spec=spec, data=Data(), glue_dir=None, out=tmp_path / "out"))
+    message = refused(lambda: prepare(task="x", spec=spec, data=Data(), out=tmp_path / "out"))
     assert "absent.csv: no such file" in message
 
 
@@ -171,7 +171,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     path.write_bytes(b"no parquet")
     spec = TaskSpec(source=f"parquet:{path}", text=["text"])
-    message = refused(lambda: prepare(task="x", spec=spec, data=Data(), glue_dir=None, out=tmp_path / "out"))
+    message = refused(lambda: prepare(task="x", spec=spec, data=Data(), out=tmp_path / "out"))
     assert "rows.parquet: cannot be read as a table" in message
 
 

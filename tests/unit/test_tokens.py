@@ -19,7 +19,7 @@ from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training import tokens
 from distilgrid.training.batching import Encodings, encode
-from distilgrid.training.tokens import subset, tokenised
+from distilgrid.training.tokens import tokenised
 
 LENGTH = 16
 
@@ -27,7 +27,7 @@ LENGTH = 16
 @pytest.fixture
 def dataset(tmp_path: Path, reviews_csv: Path) -> Dataset:
     spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
-    prepare(task="reviews", spec=spec, data=Data(max_train_rows=60), glue_dir=None, out=tmp_path / "data")
+    prepare(task="reviews", spec=spec, data=Data(max_train_rows=60), out=tmp_path / "data")
     return open_dataset(tmp_path / "data")
 
 
@@ -278,5 +278,5 @@ def test_a_subset_holds_the_chosen_rows(dataset: Dataset, tiny_model: Path, segm
     )
     whole = encode(tokenizer, first, second, max_length=LENGTH)
     assert (whole.segments is not None) == segments
-    assert equal(subset(whole, rows), alone)
-    assert subset(whole, rows).batch([4, 0])["input_ids"].tolist() == whole.batch([0, 7])["input_ids"].tolist()
+    assert equal(whole.take(rows), alone)
+    assert whole.take(rows).batch([4, 0])["input_ids"].tolist() == whole.batch([0, 7])["input_ids"].tolist()

@@ -2,7 +2,6 @@
 
 import copy
 import json
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from distilgrid.distillation.forward import forward
-from distilgrid.distillation.registry import build_objective
+from distilgrid.distillation.registry import build_phases
 from distilgrid.distillation.settings import KD, PKD, Finetune, Method
 from distilgrid.distillation.teacher import LiveTeacher, StoredTeacher, TeacherOutputs
 from distilgrid.errors import UserError
@@ -18,8 +17,10 @@ from distilgrid.models.io import load_model
 from distilgrid.training import loop
 from distilgrid.training.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.training.evaluation import predict
-from distilgrid.training.loop import Outcome, Trainer
-from distilgrid.training.optimiser import parameter_groups
+from distilgrid.training.flat import FlatParameters
+from distilgrid.training.loop import Trainer
+from distilgrid.training.optimiser import Optimiser, parameter_groups
+from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
@@ -47,11 +48,10 @@ def run(
 ) -> Outcome:
     return Trainer(
         model,  # type: ignore[arg-type]
-        build_objective(method or Finetune(), regression=False),
+        build_phases(method or Finetune(), settings, regression=False),
         rows=make_rows(),
         dev=dev or make_rows(32, seed=1),
         metrics=["accuracy"],
-        settings=settings,
         placement=Placement(),
         seed=seed,
         teacher=teacher,
@@ -197,11 +197,10 @@ def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
     for precision in ("fp32", "bf16"):
         outcome = Trainer(
             copy.deepcopy(model),  # type: ignore[arg-type]
-            build_objective(Finetune(), regression=False),
+            build_phases(Finetune(), SHORT, regression=False),
             rows=make_rows(),
             dev=make_rows(16, seed=1),
             metrics=["accuracy"],
-            settings=SHORT,
             placement=Placement(precision=precision),  # type: ignore[arg-type]
             seed=0,
             teacher=None,
@@ -230,16 +229,18 @@ def test_random_batches_mix_lengths() -> None:
 
 
 def test_layer_decay_slows_layers_far_from_the_head(model: torch.nn.Module) -> None:
-    groups = parameter_groups(model, Training(layer_decay=0.5, weight_decay=0.1), layers=4)
-    rates = {id(p): group.rate for group in groups for p in group.parameters}
+    groups = parameter_groups(model, layers=4, layered=True)
+    optimiser = Optimiser(FlatParameters(groups, compute=torch.float32), Training(layer_decay=0.5), steps=10)
+    rates = {id(p): optimiser.share(group) for group in groups for p in group.parameters}
     named = dict(model.named_parameters())
     assert len(rates) == len(named)
     assert rates[id(named["classifier.weight"])] == rates[id(named["bert.pooler.dense.bias"])] == 1
     assert rates[id(named["bert.encoder.layer.3.output.dense.weight"])] == 0.5
     assert rates[id(named["bert.encoder.layer.0.output.dense.bias"])] == 0.5**4
     assert rates[id(named["bert.embeddings.word_embeddings.weight"])] == 0.5**5
-    decays = {group.weight_decay for group in groups for p in group.parameters if p.dim() == 1}
+    decays = {o["weight_decay"] for o, g in zip(optimiser.inner.param_groups, groups, strict=True) if g.vectors}
     assert decays == {0.0}
+    assert all(group.vectors == (p.dim() <= 1) for group in groups for p in group.parameters)
 
 
 def test_layer_decay_reaches_the_update(model: torch.nn.Module) -> None:
@@ -259,11 +260,10 @@ def test_the_time_of_a_run_is_split_up(model: torch.nn.Module) -> None:
 def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path) -> None:
     trainer = Trainer(
         model,  # type: ignore[arg-type]
-        build_objective(Finetune(), regression=False),
+        build_phases(Finetune(), Training(epochs=1, batch_size=8), regression=False),
         rows=make_rows(96),
         dev=make_rows(16, seed=1),
         metrics=["accuracy"],
-        settings=Training(epochs=1, batch_size=8),
         placement=Placement(),
         seed=0,
         teacher=None,
@@ -273,23 +273,27 @@ def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path
     assert any(event.get("name") == "aten::addmm" for event in events)
 
 
-def test_averaged_weights_are_those_of_the_formula(model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def ended(model: torch.nn.Module, settings: Training, *, after: int) -> dict[str, torch.Tensor]:
+    """The weights after a number of steps, scored there alone."""
+    phases = build_phases(Finetune(), settings, regression=False)
+    options = {"rows": make_rows(), "dev": make_rows(32, seed=1), "metrics": ["accuracy"], "placement": Placement()}
+    trainer = Trainer(model, phases, seed=0, teacher=None, **options)  # type: ignore[arg-type]
+    (stretch,) = trainer.stretches
+    trainer.total = stretch.end = after
+    stretch.due = {after}
+    trainer.run()
+    return weights(model)
+
+
+def test_averaged_weights_are_those_of_the_formula(model: torch.nn.Module) -> None:
     settings = Training(epochs=1, batch_size=8, learning_rate=1e-2, weight_decay=0.1, warmup_fraction=0)
     start, steps = weights(model), 8
-    seen: list[dict[str, torch.Tensor]] = []
-    for count in range(1, steps + 1):  # the weights after each step, from runs that are stopped there
-        stopped = copy.deepcopy(model)
-        monkeypatch.setattr(loop, "islice", lambda batches, done, end, n=count: islice(batches, done, n))
-        monkeypatch.setattr(loop, "_evaluation_steps", lambda settings, total, n=count: {n})
-        run(stopped, settings=settings)
-        seen.append(weights(stopped))
+    seen = [ended(copy.deepcopy(model), settings, after=count) for count in range(1, steps + 1)]
     expected = start
     for step, now in enumerate(seen, start=1):
         decay = min(0.6, (1 + step) / (10 + step))
         expected = {name: decay * value + (1 - decay) * now[name] for name, value in expected.items()}
-    monkeypatch.setattr(loop, "islice", islice)
-    monkeypatch.setattr(loop, "_evaluation_steps", lambda settings, total: {total})
-    run(model, settings=settings.model_copy(update={"average_decay": 0.6}))
-    for name, value in weights(model).items():
+    found = ended(model, settings.model_copy(update={"average_decay": 0.6}), after=steps)
+    for name, value in found.items():
         assert torch.allclose(value.float(), expected[name].float(), atol=1e-5), name
     assert max(float((seen[-1][name] - expected[name]).abs().max()) for name in start) > 1e-3

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from distilgrid.artefacts import read_json, verified
+from distilgrid.artefacts import read_json, trained_model, verified
 from distilgrid.benchmark.protocol import SEED
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
-from distilgrid.runtimes.base import find_runtime
+from distilgrid.runtimes.base import IMAGE_LENGTH, find_runtime
 
 SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
 """Model types whose position numbers start after the padding id."""
@@ -49,12 +49,28 @@ class Model:
 
     @cached_property
     def input_names(self) -> list[str]:
-        """The inputs that its tokeniser gives."""
+        """The inputs that the tokeniser of a model of texts gives."""
         return list(load_tokenizer(self.folder).model_input_names)
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether it reads images of one size instead of texts of any length."""
+        return "image_size" in self.config
+
+    def lengths(self, asked: Sequence[int]) -> Sequence[int]:
+        """The lengths at which it is measured: those asked for, or the single one that images have."""
+        return [IMAGE_LENGTH] if self.reads_images else asked
+
     def inputs(self, batch_size: int, length: int) -> dict[str, np.ndarray]:
-        """Random token ids under a full attention mask, in the model's inputs: each (B, L) int64."""
+        """Random inputs, the same each time.
+
+        Of texts token ids under a full attention mask, in the model's inputs: each (B, L) int64. Of images
+        `pixel_values` (B, C, H, W) uint8, channels last in memory, as in training.
+        """
         generator = np.random.default_rng([SEED, batch_size, length])
+        if self.reads_images:
+            shape = (batch_size, *self.config["image_size"], self.config["num_channels"])
+            return {"pixel_values": generator.integers(256, size=shape, dtype=np.uint8).transpose(0, 3, 1, 2)}
         ids = generator.integers(self.config["vocab_size"], size=(batch_size, length), dtype=np.int64)
         pad = self.config.get("pad_token_id") or 0
         ids[ids == pad] = (pad + 1) % self.config["vocab_size"]
@@ -112,9 +128,7 @@ def open_model(folder: Path) -> Model:
     Raises:
         UserError: when files are missing or damaged, or the folder holds something else.
     """
-    run = verified(folder)
-    if run["stage"] not in ("finetune", "distill"):
-        raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")
+    run = trained_model(folder)
     return Model(folder, run, read_json(folder / "metrics.json"), read_json(folder / "config.json"))
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool) -> Outputs:
     """Logits, and on request the first token's state after each layer, in fp32, on the model's device."""
+    if "pixel_values" in inputs:
+        return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
     fused = next((m for m in model.base_model.children() if isinstance(m, FusedEncoder)), None)
     mask = inputs["attention_mask"]
     padded = not bool(mask.all())

@@ -7,13 +7,14 @@ Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015:
 The MSE form replaces the second term by alpha * mean((z_s - z_t)^2)
 (Ba, Caruana: Do Deep Nets Really Need to be Deep?, 2014).
 For a regression both terms are mean squared errors: of the labels, and of the teacher's output.
+Teacher-assistant distillation (Mirzadeh et al. 2020) has the same losses: its teachers differ, link by link.
 """
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from distilgrid.distillation.objective import Outputs, hard_loss, soft_loss
-from distilgrid.distillation.settings import KD
+from distilgrid.distillation.settings import SoftLabels
 
 
 class KDObjective:
@@ -21,7 +22,7 @@ class KDObjective:
 
     needs_states = False
 
-    def __init__(self, settings: KD, *, regression: bool) -> None:
+    def __init__(self, settings: SoftLabels, *, regression: bool) -> None:
         self.settings = settings
         self.regression = regression
 

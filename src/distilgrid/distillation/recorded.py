@@ -12,6 +12,7 @@ from distilgrid.artefacts import read_json, verified
 from distilgrid.distillation.mixing import Schedule
 from distilgrid.distillation.teacher import StoredTeacher
 from distilgrid.errors import UserError
+from distilgrid.training.settings import Views
 
 FILE = "train.safetensors"
 
@@ -40,7 +41,7 @@ def _tensors(folder: Path, data_keys: Collection[str], *, states: bool) -> dict[
     from safetensors.torch import load_file
 
     kind = _checked(folder, data_keys)["kind"]
-    if kind == "mixed-logits" or (states and kind != "cls-states"):
+    if kind in ("mixed-logits", "view-logits") or (states and kind != "cls-states"):
         wanted = "cls-states" if states else "logits"
         raise UserError(f"{folder}: holds {kind} only, but this method needs {wanted}; record --kind {wanted}")
     tensors: dict[str, Tensor] = load_file(folder / FILE)
@@ -76,6 +77,35 @@ def open_mixed(
             "student; record again"
         )
     return StoredTeacher(load_file(folder / FILE)["logits"])
+
+
+def open_views(
+    folder: Path, *, views: Views, epochs: int, example_ids: np.ndarray, data_keys: Collection[str]
+) -> StoredTeacher:
+    """Recorded outputs on views of images, addressed by sample: e * N + row.
+
+    Args:
+        folder: the teacher-outputs artefact.
+        views: the student's.
+        epochs: how many of the student's epochs need them.
+        example_ids, data_keys: as for `open_recorded`.
+
+    Raises:
+        UserError: when the recording is damaged, was made from other data or views, or has too few epochs.
+    """
+    from safetensors.torch import load_file
+
+    manifest = _checked(folder, data_keys)
+    if manifest["kind"] != "view-logits":
+        raise UserError(f"{folder}: holds no outputs on views of images; record --kind view-logits")
+    if manifest["views"] != views.model_dump() or manifest["epochs"] < epochs:
+        raise UserError(
+            f"{folder}: recorded for {manifest['epochs']} epochs of views {manifest['views']}, but this student needs "
+            f"{epochs} epochs of {views.model_dump()}; record again"
+        )
+    tensors = load_file(folder / FILE)
+    rows = torch.from_numpy(_positions(folder, tensors["example_ids"].numpy(), example_ids))
+    return StoredTeacher(tensors["logits"][:epochs, rows].flatten(0, 1))
 
 
 def _checked(folder: Path, data_keys: Collection[str]) -> dict[str, Any]:

@@ -1,23 +1,33 @@
 """The table of methods: where the code of each is, and its declared version.
 
-To add a method: write `distillation/<name>.py` with an Objective, its settings in `settings.py`, and a row here.
+To add a method: write `distillation/<name>.py` with an Objective, its settings in `settings.py`, and a row here. A
+method whose losses change along the way has a function that makes its phases instead.
 """
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distilgrid.distillation.objective import Objective
+    from distilgrid.distillation.schedule import Phase
     from distilgrid.distillation.settings import Method
+    from distilgrid.training.settings import Training
 
 
 @dataclass(frozen=True)
 class MethodEntry:
-    """One row of the table: `target` is "module:class"; `version` is bumped when the method's results may change."""
+    """One row of the table.
+
+    Attributes:
+        target: "module:name" of the Objective, or of the function that makes the phases.
+        version: bumped when the method's results may change.
+        scheduled: whether the losses change along the way.
+    """
 
     target: str
     version: int
+    scheduled: bool = False
 
 
 METHODS = {
@@ -25,11 +35,33 @@ METHODS = {
     "kd": MethodEntry("distilgrid.distillation.kd:KDObjective", 2),
     "pkd": MethodEntry("distilgrid.distillation.pkd:PKDObjective", 2),
     "mixkd": MethodEntry("distilgrid.distillation.mixkd:MixKDObjective", 1),
+    "takd": MethodEntry("distilgrid.distillation.kd:KDObjective", 1),
+    "annealing_kd": MethodEntry("distilgrid.distillation.annealing_kd:annealing_phases", 1, scheduled=True),
+    "continuation_kd": MethodEntry("distilgrid.distillation.continuation_kd:continuation_phases", 1, scheduled=True),
 }
 
 
 def build_objective(settings: "Method", *, regression: bool) -> "Objective":
-    """The Objective of a method's settings, imported on first use because it needs torch."""
-    module, _, name = METHODS[settings.objective].target.partition(":")
-    objective: Objective = getattr(importlib.import_module(module), name)(settings, regression=regression)
+    """The Objective of a method whose losses never change, imported on first use because it needs torch."""
+    objective: Objective = _load(METHODS[settings.objective])(settings, regression=regression)
     return objective
+
+
+def build_phases(settings: "Method", training: "Training", *, regression: bool) -> "list[Phase]":
+    """The phases of a method's training.
+
+    Raises:
+        UserError: when the method does not fit the training settings.
+    """
+    entry = METHODS[settings.objective]
+    if entry.scheduled:
+        phases: list[Phase] = _load(entry)(settings, training, regression=regression)
+        return phases
+    from distilgrid.distillation.schedule import plain
+
+    return plain(build_objective(settings, regression=regression), training)
+
+
+def _load(entry: MethodEntry) -> Any:
+    module, _, name = entry.target.partition(":")
+    return getattr(importlib.import_module(module), name)

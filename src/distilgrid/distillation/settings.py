@@ -1,20 +1,22 @@
 """What a user can set for each distillation method. Light: no torch here."""
 
+from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from distilgrid.distillation.mixing_settings import Mixup
-from distilgrid.schema import Settings
+from distilgrid.schema import Settings, self_contained_schema
 from distilgrid.training.settings import Training, check_training_overrides
 
-Recording = Literal["logits", "cls-states", "mixed-logits"]
-"""What a teacher leaves behind for its students: outputs on the training rows, or on mixed samples of them."""
+Recording = Literal["logits", "cls-states", "mixed-logits", "view-logits"]
+"""What a teacher leaves behind for its students: outputs on the training rows, on mixed samples, or on views of images.
+"""
 
 TrainingOverrides = Annotated[
     dict[str, Any],
     AfterValidator(check_training_overrides),
-    WithJsonSchema(Training.model_json_schema()),
+    WithJsonSchema(self_contained_schema(Training)),
 ]
 
 
@@ -54,11 +56,20 @@ class Finetune(BaseMethod):
     """Hard-label training."""
 
 
-class KD(TaughtMethod):
-    """Knowledge distillation on logits (Hinton et al. 2015)."""
+class KDSearch(Settings):
+    """Values of KD's weight and temperature, all pairs of which are trained once and judged on `dev`."""
 
-    objective: Literal["kd"] = "kd"
-    """(1 - alpha) * CE + alpha * T^2 * KL, or the mean squared error between logits."""
+    alpha: list[Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1)
+    """Weights of the teacher term to try."""
+    temperature: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    """Temperatures to try."""
+    seed: int = Field(default=0, ge=0)
+    """Training seed of the candidates; the best pair is then trained with each seed of the grid."""
+
+
+class SoftLabels(TaughtMethod):
+    """Knowledge distillation's losses on logits: (1 - alpha) * CE + alpha * T^2 * KL, or a mean squared error."""
+
     alpha: float = Field(default=0.7, ge=0, le=1)
     """Weight of the teacher term; 1 - alpha is the weight of the hard labels."""
     temperature: float = Field(default=4.0, gt=0)
@@ -70,6 +81,45 @@ class KD(TaughtMethod):
     def recordings(self) -> tuple[Recording, ...]:
         """Logits."""
         return ("logits",)
+
+
+class KD(SoftLabels):
+    """Knowledge distillation on logits (Hinton et al. 2015)."""
+
+    objective: Literal["kd"] = "kd"
+    """(1 - alpha) * CE + alpha * T^2 * KL, or the mean squared error between logits."""
+    search: KDSearch | None = None
+    """Choose alpha and temperature among these values by the score on `dev`; null takes those above."""
+
+    def candidates(self, name: str) -> "dict[str, KD]":
+        """The methods that a search tries, by the names that their cells get; none without a search."""
+        if self.search is None:
+            return {}
+        return {
+            f"{name}.alpha-{alpha:g}.t-{temperature:g}": self.model_copy(
+                update={"alpha": alpha, "temperature": temperature, "search": None}
+            )
+            for alpha, temperature in product(self.search.alpha, self.search.temperature)
+        }
+
+
+class TAKD(SoftLabels):
+    """Teacher-assistant distillation (Mirzadeh et al. 2020): KD along a chain of ever smaller models."""
+
+    objective: Literal["takd"] = "takd"
+    """KD's losses; each model learns from the one before it, the first assistant from the teacher."""
+    assistants: list[str] = Field(min_length=1)
+    """Names under `students`, from the largest to the smallest: the models between the teacher and the student."""
+    assistant_seed: int = Field(default=0, ge=0)
+    """Seed of the assistants' training; the students of all seeds learn from one chain, as they do from one teacher."""
+
+    @field_validator("assistants")
+    @classmethod
+    def _no_loop(cls, assistants: list[str]) -> list[str]:
+        twice = next((name for name in assistants if assistants.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the chain loops: '{twice}' is in it twice; name each assistant once")
+        return assistants
 
 
 class PKD(TaughtMethod):
@@ -122,4 +172,54 @@ class MixKD(TaughtMethod):
         return self.alpha_sm > 0 or self.alpha_tmkd > 0
 
 
-Method = Annotated[Finetune | KD | PKD | MixKD, Field(discriminator="objective")]
+class AnnealingKD(TaughtMethod):
+    """Annealing-KD (Jafari et al. 2021): the teacher's logits from soft to sharp, then the hard labels alone."""
+
+    objective: Literal["annealing_kd"] = "annealing_kd"
+    """Stage I: MSE with the annealed logits of the teacher; stage II, from stage I's best weights: hard labels."""
+    tau_max: int = Field(default=7, ge=1)
+    """Temperatures of stage I: T falls from tau_max to 1, and the teacher's logits grow from 1/tau_max to all of them.
+    """
+    distance: Literal["mse", "kl"] = "mse"
+    """Of stage I: `mse`, as in the paper, or `kl`: the KL divergence from softmax of the annealed logits."""
+    stage1: TrainingOverrides = Field(default={"epochs": 14})
+    """Training settings of stage I. Its epochs are shared among the temperatures as evenly as they can be."""
+    stage2: TrainingOverrides = Field(default={"epochs": 4})
+    """Training settings of stage II. Its optimiser and learning rate start anew."""
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """Logits."""
+        return ("logits",)
+
+
+class ContinuationKD(TaughtMethod):
+    """Continuation-KD (Jafari et al. 2022): annealed logits with a margin, while the hard labels take over."""
+
+    objective: Literal["continuation_kd"] = "continuation_kd"
+    """psi * CE + (1 - psi) * max(0, MSE(student, phi * teacher) - margin * phi)."""
+    tau_max: int = Field(default=10, ge=1)
+    """Temperatures: T falls from tau_max to 1 as in Annealing-KD."""
+    margin: float = Field(default=0.1, ge=0)
+    """m: differences from the teacher that do not count. The paper's value is unknown; 0 is Annealing-KD's."""
+    psi: Literal["linear", "step"] = "linear"
+    """The weight of the hard labels: from 0 to 1 over all epochs, or 0 while T falls and 1 afterwards."""
+    annealing: float = Field(default=1.0, gt=0, le=1)
+    """Share of the epochs over which T falls; it is 1 afterwards."""
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """Logits."""
+        return ("logits",)
+
+    @model_validator(mode="after")
+    def _labels_count(self) -> "ContinuationKD":
+        if self.psi == "step" and self.annealing == 1:
+            raise ValueError("psi: step leaves no epoch for the hard labels; set annealing below 1")
+        return self
+
+
+Method = Annotated[
+    Finetune | KD | TAKD | PKD | MixKD | AnnealingKD | ContinuationKD,
+    Field(discriminator="objective"),
+]

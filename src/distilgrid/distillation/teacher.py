@@ -12,12 +12,14 @@ from distilgrid.distillation.mixed_inputs import mixed_inputs
 from distilgrid.distillation.mixing import Schedule
 from distilgrid.distillation.objective import Outputs
 from distilgrid.progress import progress
-from distilgrid.training.batching import Batch, Encodings, evaluation_batches
+from distilgrid.training.batching import Batch, Encodings, Samples, evaluation_batches
+from distilgrid.training.images import ViewedImages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LABEL = "asking the teacher"
+VIEW_BATCH = 256
 
 
 class TeacherOutputs(Protocol):
@@ -60,7 +62,7 @@ class LiveTeacher:
     The rows are the same in each epoch, so that asking once gives what asking each time would.
     """
 
-    def __init__(self, model: "PreTrainedModel", encodings: Encodings, *, states: bool) -> None:
+    def __init__(self, model: "PreTrainedModel", encodings: Samples, *, states: bool) -> None:
         self.model, self.encodings, self.states = model.eval().requires_grad_(False), encodings, states
 
     @cached_property
@@ -109,8 +111,43 @@ class LiveMixedTeacher:
         return Outputs(self.logits[[place[sample] for sample in samples]])
 
 
+class LiveViewTeacher:
+    """A teacher that sees the views of images that its student sees, batch by batch."""
+
+    def __init__(self, model: "PreTrainedModel", views: ViewedImages) -> None:
+        self.model, self.views = model.eval().requires_grad_(False), views
+        self.forwards = 0
+
+    def move(self, device: torch.device) -> None:
+        """Compute on a device."""
+        self.model.to(device)
+
+    def outputs(self, samples: Sequence[int]) -> Outputs:
+        """The outputs on a batch."""
+        self.forwards += len(samples)
+        return Outputs(view_logits(self.model, self.views, samples))
+
+
 @torch.no_grad()
-def teacher_outputs(model: "PreTrainedModel", encodings: Encodings, *, states: bool) -> Outputs:
+def view_logits(model: "PreTrainedModel", views: ViewedImages, samples: Sequence[int]) -> Tensor:
+    """A teacher's logits on views of one epoch, in fp32: (B, C), on its device."""
+    with torch.autocast(model.device.type, enabled=False):
+        return forward(model, views.batch(samples), states=False).logits
+
+
+def all_view_logits(model: "PreTrainedModel", views: ViewedImages, *, epochs: int) -> Tensor:
+    """A teacher's logits on all images as they are seen in each epoch: (E, N, C), on the CPU."""
+    count = len(views.images)
+    logits = torch.empty(epochs * count, model.config.num_labels)
+    starts = [epoch * count + row for epoch in range(epochs) for row in range(0, count, VIEW_BATCH)]
+    for start in progress(starts, total=len(starts), label=LABEL):
+        samples = range(start, min(start + VIEW_BATCH, (start // count + 1) * count))
+        logits[samples.start : samples.stop] = view_logits(model, views, samples).cpu()
+    return logits.view(epochs, count, -1)
+
+
+@torch.no_grad()
+def teacher_outputs(model: "PreTrainedModel", encodings: Samples, *, states: bool) -> Outputs:
     """A teacher's outputs on all rows, computed in fp32 in the batches of an evaluation.
 
     Returns:

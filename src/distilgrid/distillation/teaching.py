@@ -6,14 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distilgrid.distillation.annealing import taught_training
 from distilgrid.distillation.mixing import make_schedule
 from distilgrid.distillation.mixkd import MixKDObjective
-from distilgrid.distillation.recorded import open_mixed, open_recorded
+from distilgrid.distillation.recorded import open_mixed, open_recorded, open_views
 from distilgrid.distillation.settings import Method, MixKD
-from distilgrid.distillation.teacher import LiveMixedTeacher, LiveTeacher, TeacherOutputs
+from distilgrid.distillation.teacher import LiveMixedTeacher, LiveTeacher, LiveViewTeacher, TeacherOutputs
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.training.batching import Encodings
+from distilgrid.training.batching import Encodings, Samples
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Mixing
 from distilgrid.training.training_set import TrainingSet
@@ -33,6 +34,7 @@ class Sources:
         teacher_outputs: recorded outputs on the training rows, and on the augmented ones; without them a method that
             needs a teacher runs it live.
         mixed_outputs: recorded outputs on mixed samples; likewise.
+        candidates: the cells among which a search chooses.
     """
 
     data: Path
@@ -40,6 +42,7 @@ class Sources:
     teacher: Path | None = None
     teacher_outputs: Sequence[Path] = ()
     mixed_outputs: Path | None = None
+    candidates: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,20 @@ class Teaching:
         if not wanted:
             return None
         states = "cls-states" in wanted
+        taught = taught_training(self.method, self.training)
+        if self.training_set.dataset.image and taught.views.drawn:
+            return self._on_views(taught)
         if self.sources.teacher_outputs:
             ids, keys = self.training_set.example_ids, self.data_keys
             return open_recorded(self.sources.teacher_outputs, example_ids=ids, data_keys=keys, states=states)
         return LiveTeacher(*self._live, states=states)
+
+    def _on_views(self, taught: Training) -> TeacherOutputs:
+        """Its outputs on the views of images that the student sees."""
+        if self.sources.teacher_outputs:
+            folder, ids, keys = self.sources.teacher_outputs[0], self.training_set.example_ids, self.data_keys
+            return open_views(folder, views=taught.views, epochs=taught.epochs, example_ids=ids, data_keys=keys)
+        return LiveViewTeacher(load_model(self._folder), self.training_set.views(taught.views))
 
     def mixing(self) -> Mixing | None:
         """The mixed samples, if the method learns from any."""
@@ -78,7 +91,9 @@ class Teaching:
             ids, keys = self.training_set.example_ids, self.data_keys
             stored = open_mixed(self.sources.mixed_outputs, schedule=schedule, example_ids=ids, data_keys=keys)
             return Mixing(schedule, objective, stored)
-        live = LiveMixedTeacher(*self._live, schedule, token_types=self.method.mixup.token_types)
+        model, samples = self._live
+        assert isinstance(samples, Encodings)
+        live = LiveMixedTeacher(model, samples, schedule, token_types=self.method.mixup.token_types)
         return Mixing(schedule, objective, live)
 
     @property
@@ -87,12 +102,17 @@ class Teaching:
         augmented = self.training_set.augmented
         return [self.training_set.dataset.key, *([augmented.key] if augmented else [])]
 
-    @cached_property
-    def _live(self) -> "tuple[PreTrainedModel, Encodings]":
-        """The teacher itself, and the training rows through its tokeniser."""
-        folder = self.sources.teacher
-        if folder is None:
+    @property
+    def _folder(self) -> Path:
+        """The teacher's."""
+        if self.sources.teacher is None:
             name, options = self.method.objective, "--teacher-outputs (and --mixed-outputs for mixkd)"
             raise UserError(f"method '{name}' needs a teacher; give {options}, or --teacher-dir to run it live")
-        encodings = self.training_set.encodings(load_tokenizer(folder), max_length=self.training.max_length)
-        return load_model(folder), encodings
+        return self.sources.teacher
+
+    @cached_property
+    def _live(self) -> "tuple[PreTrainedModel, Samples]":
+        """The teacher itself, and the training rows as it reads them."""
+        tokenizer = None if self.training_set.dataset.image else load_tokenizer(self._folder)
+        samples = self.training_set.samples(tokenizer, max_length=self.training.max_length)
+        return load_model(self._folder), samples

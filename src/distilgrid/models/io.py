@@ -1,10 +1,11 @@
 """Loading and saving classification models and their tokenisers: safetensors only, no remote code, offline."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.errors import UserError
+from distilgrid.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,15 +29,17 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
 
 
 def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrainedModel":
-    """A sequence classification model in fp32 and evaluation mode.
+    """A sequence or image classification model in fp32 and evaluation mode.
 
     Args:
-        folder: holds `config.json` and `model.safetensors`; heads that it lacks are drawn at random.
+        folder: holds `config.json` and `model.safetensors`; heads that a text model lacks are drawn at random.
         outputs: width of the logits for a pretrained model without a head; null takes the stored width.
 
     Raises:
-        UserError: when the files are missing or damaged, or the weights do not fill the encoder.
+        UserError: when the files are missing or damaged, or the weights do not fill the model.
     """
+    if _model_type(folder).startswith("distilgrid-"):
+        return _load_image_model(folder, outputs)
     from transformers import AutoModelForSequenceClassification
 
     options = {} if outputs is None else {"num_labels": outputs}
@@ -44,12 +47,36 @@ def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrained
     loader = AutoModelForSequenceClassification.from_pretrained
     model, missing = read_model(loader, folder, named=str(folder), attn_implementation="eager", **options)
     body = f"{model.base_model_prefix}."
-    absent = sorted(name for name in missing if name.startswith(body) and "pooler" not in name)
-    if absent:
-        raise UserError(
-            f"{folder}: the weights lack '{absent[0]}' (and {len(absent) - 1} more); they fit another config.json"
-        )
+    _refuse_absent(folder, [name for name in missing if name.startswith(body) and "pooler" not in name])
     return model
+
+
+def _load_image_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel":
+    from distilgrid.models.new import IMAGE_MODELS
+
+    model_type = _model_type(folder)
+    if model_type not in IMAGE_MODELS:
+        raise UserError(f"{folder}: model type '{model_type}' is unknown; {did_you_mean(model_type, IMAGE_MODELS)}")
+    model, missing = read_model(IMAGE_MODELS[model_type].from_pretrained, folder, named=str(folder))
+    _refuse_absent(folder, missing)
+    if outputs not in (None, model.config.num_labels):
+        raise UserError(f"{folder}: the model has {model.config.num_labels} outputs, but the task needs {outputs}")
+    return model
+
+
+def _model_type(folder: Path | str) -> str:
+    """The type in a model's configuration; empty where that cannot be read, which the loaders report."""
+    try:
+        return str(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8")).get("model_type"))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _refuse_absent(folder: Path | str, names: list[str]) -> None:
+    if names:
+        raise UserError(
+            f"{folder}: the weights lack '{names[0]}' (and {len(names) - 1} more); they fit another config.json"
+        )
 
 
 def read_model(
@@ -76,10 +103,11 @@ def read_model(
     return model.eval(), sorted(found["missing_keys"])
 
 
-def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
-    """Write `model.safetensors`, `config.json`, `tokenizer.json` and `tokenizer_config.json` into a folder."""
+def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase | None", folder: Path) -> None:
+    """Write `model.safetensors` and `config.json`, and with a tokeniser its `tokenizer*.json`, into a folder."""
     model.save_pretrained(str(folder))
-    tokenizer.save_pretrained(str(folder))
+    if tokenizer is not None:
+        tokenizer.save_pretrained(str(folder))
 
 
 def count_parameters(model: "PreTrainedModel") -> int:

@@ -1,5 +1,6 @@
-"""Where a pretrained model comes from: `hub:<name>@<revision>`, `path:<folder>`, `package:<distribution>`.
+"""Where a model comes from: `hub:<name>@<revision>`, `path:<folder>`, `package:<distribution>`, `new:<architecture>`.
 
+The first three are pretrained; a new model starts from random weights (models/architectures.py says which there are).
 Light: planning a grid needs only revisions, so nothing here imports torch.
 """
 
@@ -9,19 +10,27 @@ from pathlib import Path
 
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import file_sha256
+from distilgrid.models.architectures import find_architecture
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.spm", WEIGHTS]
-SCHEMES = ("hub", "path", "package")
+SCHEMES = ("hub", "path", "package", "new")
+
+
+def is_new(source: str) -> bool:
+    """Whether a source names an architecture without pretrained weights."""
+    return source.startswith("new:")
 
 
 def model_revision(source: str) -> str:
     """A text that changes whenever the model behind a source changes.
 
     Raises:
-        UserError: for an unknown scheme, an unpinned hub model, a missing folder or a missing package.
+        UserError: for an unknown scheme or architecture, an unpinned hub model, a missing folder or a missing package.
     """
     scheme, locator = _split(source)
+    if scheme == "new":
+        return f"new:{find_architecture(locator).revision}"
     if scheme == "package":
         return f"package:{locator}=={_distribution(locator).version}"
     if scheme == "path":
@@ -38,9 +47,11 @@ def model_folder(source: str) -> Path:
     """The local folder that holds the model's files; downloads it first when the source is `hub:`.
 
     Raises:
-        UserError: when the model cannot be found, or brings no safetensors.
+        UserError: when the model cannot be found, brings no safetensors, or is a new one.
     """
     scheme, locator = _split(source)
+    if scheme == "new":
+        raise UserError(f"model source '{source}': has no pretrained weights, which are needed here; use hub: or path:")
     if scheme == "path":
         return _checked(Path(locator).expanduser(), source)
     if scheme == "package":

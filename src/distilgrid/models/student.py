@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model
 from distilgrid.models.settings import Student
+from distilgrid.models.source import is_new
+from distilgrid.tasks.dataset import Dataset
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -47,6 +49,26 @@ def build_student(
     if student.init != "scratch":
         inherit_leading(model, base.state_dict())
     return model
+
+
+def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
+    """A model of a `new:` source for an image task, in fp32, with weights from the seed."""
+    from distilgrid.models.new import create_model
+
+    assert dataset.image is not None, "checked before"
+    return create_model(source, outputs=dataset.outputs, image=dataset.image, seed=seed)
+
+
+def check_kinds(source: str, dataset: Dataset) -> None:
+    """Refuse a model that cannot read what a task is made of.
+
+    Raises:
+        UserError: naming both.
+    """
+    if is_new(source) and dataset.image is None:
+        raise UserError(f"task '{dataset.task}' is made of texts, but '{source}' reads images; take a language model")
+    if not is_new(source) and dataset.image is not None:
+        raise UserError(f"task '{dataset.task}' is made of images, but '{source}' reads texts; take a new: model")
 
 
 def layer_numbers(student: Student, *, depth: int) -> list[int]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.reporting import cells, wording
-from distilgrid.reporting.ablations import Ablation
+from distilgrid.reporting.ablations import Ablation, find_ablations
 from distilgrid.reporting.bands import band_words, draw_band, height, score_axis
 from distilgrid.reporting.figures import PALETTE, drawing, svg
 from distilgrid.reporting.findings import Findings
@@ -21,12 +21,20 @@ WIDE = 10
 Curves = dict[str, dict[float, Line]]  # lines by name, then by value
 
 
+def task_ablations(findings: Findings, task: str) -> list[Ablation]:
+    """The grid's ablations that a task has cells of: not every method suits every task."""
+    methods = {line.labels["method"] for line in findings.of(task)}
+    found = find_ablations(findings.collected.plan.params)
+    return [ablation for ablation in found if methods.issuperset(ablation.methods.values())]
+
+
 def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
     """Score against the setting's value: a line for each student."""
     curves = _curves(findings, task, ablation)
     with drawing(6.0, height(len(curves), KEY_COLUMNS)) as (figure, (axes,)):
         for number, (name, lines) in enumerate(curves.items()):
-            draw_band(axes, lines, colour=PALETTE[number % len(PALETTE)], style=number // len(PALETTE), label=name)
+            scores = {value: line.scores for value, line in lines.items()}
+            draw_band(axes, scores, colour=PALETTE[number % len(PALETTE)], style=number // len(PALETTE), label=name)
         _value_axis(axes, list(ablation.methods))
         axes.set_xlabel(ablation.setting)
         axes.set_ylabel(score_axis(findings, task))

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from distilgrid.grid_training import effective_training
-from distilgrid.params import Params
+from distilgrid.params import Params, effective_training
 
 FEWEST = 3
 """Two values are a comparison, which the main table shows."""

@@ -34,15 +34,24 @@ def band_words(findings: Findings) -> str:
     return f"Mean over {seeds} seeds; bands are one standard deviation to each side."
 
 
-def draw_band(axes: "Axes", lines: Mapping[float, Line], *, colour: str, style: int, label: str) -> None:
-    """The scores of lines by their place on the x axis; `style` numbers dashes and markers."""
-    places = sorted(lines)
-    bands = [band(lines[place].scores) for place in places]
+def draw_band(
+    axes: "Axes",
+    scores: Mapping[float, Sequence[float]],
+    *,
+    colour: str,
+    label: str,
+    style: int = 0,
+    markers: bool = True,
+) -> None:
+    """The scores of all seeds by their place on the x axis; `style` numbers dashes and markers."""
+    places = sorted(scores)
+    bands = [band(scores[place]) for place in places]
     if any(high > low for low, high in bands):
         lows, highs = ([100 * bound[side] for bound in bands] for side in (0, 1))
         axes.fill_between(places, lows, highs, color=colour, alpha=0.16, lw=0)
-    means = [100 * lines[place].score for place in places]
-    drawn: dict[str, Any] = {"ls": DASHES[style % len(DASHES)], "marker": MARKERS[style % len(MARKERS)]}
+    means = [100 * statistics.fmean(scores[place]) for place in places]
+    marker = MARKERS[style % len(MARKERS)] if markers else ""
+    drawn: dict[str, Any] = {"ls": DASHES[style % len(DASHES)], "marker": marker}
     axes.plot(places, means, color=colour, lw=1.8, markersize=5, label=label, **drawn)
 
 

@@ -79,19 +79,41 @@ def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
 
 def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
     """The claim's comparison on each task that has one, and what the others lack."""
-    contrasts, absent = [], []
-    for task in claim.tasks or findings.tasks:
-        lines = findings.of(task) if task in findings.tasks else []
-        found = contrast(claim, task, lines)
-        if not lines:
-            absent.append(f"task {task}")
-        elif found is None:
-            absent += missing(claim, lines)
-        elif not all(_has(model, claim.metric) for line in found.weights for model in line.models):
-            absent.append(f"metric {claim.metric}")
-        else:
+    contrasts, lacking = [], {}
+    for task in claim.tasks or [task for task in findings.tasks if task not in claim.without]:
+        found = _contrast(findings, claim, task)
+        if isinstance(found, Contrast):
             contrasts.append(found)
-    return contrasts, list(dict.fromkeys(absent))
+        else:
+            lacking[task] = found
+    if not contrasts and not lacking:
+        return [], [f"task but {', '.join(claim.without)}"]
+    return contrasts, _absent(lacking, name_tasks=bool(contrasts))
+
+
+def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[str]:
+    """The claim's comparison on a task, or what the task lacks for it."""
+    if task not in findings.tasks:
+        return [f"task {task}"]
+    lines = findings.of(task)
+    found = contrast(claim, task, lines)
+    if found is None:
+        return missing(claim, lines)
+    if not all(_has(model, claim.metric) for line in found.weights for model in line.models):
+        return [f"metric {claim.metric}"]
+    return found
+
+
+def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[str]:
+    """What tasks lack, each thing once; with the tasks that lack it, where others have it."""
+    tasks: dict[str, list[str]] = {}
+    for task, things in lacking.items():
+        for thing in things:
+            tasks.setdefault(thing, []).append(task)
+    return [
+        f"{thing} on {', '.join(found)}" if name_tasks and thing != f"task {found[0]}" else thing
+        for thing, found in tasks.items()
+    ]
 
 
 def _has(model: Model, metric: str) -> bool:

@@ -73,6 +73,8 @@ class Claim(Pair):
     """A second difference; the claim is then that the first one exceeds it."""
     tasks: list[Name] | None = None
     """Tasks that it is about; `all` takes those of the grid."""
+    without: list[Name] = Field(default_factory=list)
+    """Tasks of the grid that it says nothing about, where it is about all others."""
     metric: Name = MAIN
     """`main`, or a number in `metrics.json`, such as generalisation_gap."""
     unit: str = Field(default=POINTS, min_length=1)
@@ -92,6 +94,12 @@ class Claim(Pair):
         if not isinstance(value, list) or not value or len(set(map(str, value))) < len(value):
             raise ValueError("must be all, or a list that names at least one task, each once")
         return value
+
+    @model_validator(mode="after")
+    def _all_but(self) -> "Claim":
+        if self.tasks is not None and self.without:
+            raise ValueError("without goes with tasks: all; leave tasks out that the list need not name")
+        return self
 
     @model_validator(mode="after")
     def _compares(self) -> "Claim":
@@ -127,7 +135,9 @@ class Published(Settings):
     method: Name | None = None
     """Our method to put beside it; `teacher` for the teacher."""
     student: Name | None = None
-    """Our student, or teacher, to put beside it; without one, all of them."""
+    """Our student to put beside it; without one, all of them."""
+    teacher: Name | None = None
+    """Our teacher, or the teacher of our students, to put beside it; without one, all of them."""
     task: Name
     """The task."""
     metric: Name
@@ -136,17 +146,17 @@ class Published(Settings):
     """What it was scored on: GLUE test server, dev, ..."""
     our_split: Name | None = None
     """Our validation split to put beside it; the one of the main score by default."""
-    value: float | None
-    """The number as printed; null when it is not known."""
+    value: float | None = Field(allow_inf_nan=False)
+    """The number as printed; empty when it is not known."""
     source: str = Field(min_length=1)
     """Where it was read."""
     certainty: Certainty
-    """How well it is known; `unknown` goes with null."""
+    """How well it is known; `unknown` goes with an empty value."""
 
     @model_validator(mode="after")
     def _known_or_not(self) -> "Published":
         if (self.value is None) != (self.certainty == "unknown"):
-            raise ValueError("value is null when certainty is unknown, and only then")
+            raise ValueError("value is empty when certainty is unknown, and only then")
         return self
 
 
@@ -155,6 +165,8 @@ class ClaimsFile(Settings):
 
     paper: Paper
     """The paper."""
+    methods: dict[Name, str] = Field(default_factory=dict)
+    """Methods that grids of the paper define for themselves, with what each of them is: a grid may lack them."""
     claims: list[Claim] = Field(default_factory=list)
     """Its claims."""
     published: list[Published] = Field(default_factory=list)

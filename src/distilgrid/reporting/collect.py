@@ -85,6 +85,10 @@ class Collected:
     augmented: list[Measurement]
     features: list[Points]
 
+    def reads_images(self, task: str) -> bool:
+        """Whether a task's inputs are images."""
+        return self.datasets[task].get("kind") == "image"
+
     @property
     def runs(self) -> list[dict[str, Any]]:
         """The `run.json` of all that is collected but the data."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, shape, spread
+from distilgrid.reporting.selection_table import optimistic_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,9 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         **{name: _mean(line, name) for name in ("train_seconds", "tokens_per_second", "peak_memory_mib")},
         **_measured(findings, line),
     }
+    optimistic = optimistic_mean(line)
+    if optimistic is not None:
+        row["optimistic_score"] = optimistic
     for name, values in line.facts["validation"].items():
         for other in values:
             row[f"{name}/{other}"] = sum(line.values(name, other)) / len(line.models)
@@ -62,7 +66,7 @@ def _difference(findings: Findings, line: Line) -> dict[str, Any]:
 def _measured(findings: Findings, line: Line) -> dict[str, Any]:
     """Latency, speed-up, score and size for each runtime."""
     protocol = findings.collected.plan.params.benchmark
-    batch, length = shape(findings.collected)
+    batch, length = shape(findings.collected, line.labels["task"])
     row: dict[str, Any] = {"device": protocol.device, "batch_size": batch, "length": length}
     for runtime in protocol.runtimes:
         speed, exports = line.speeds.get(runtime), line.exports.get(runtime, ())

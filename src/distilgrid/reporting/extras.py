@@ -1,15 +1,17 @@
-"""What a page shows below a task's main table, as far as the grid has it: curves, ablations, gaps, features."""
+"""What a page shows below a task's main table, as far as the grid has it: curves, annealing, gaps, features."""
 
 from dataclasses import dataclass, field
 
-from distilgrid.reporting.ablation_views import ablation_plot, ablation_table
-from distilgrid.reporting.ablations import find_ablations
+from distilgrid.reporting.ablation_views import ablation_plot, ablation_table, task_ablations
+from distilgrid.reporting.annealing_plot import annealing_plots
 from distilgrid.reporting.augmented_tables import augmented_tables
 from distilgrid.reporting.features_plot import features_plots
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.gap_table import gap_table
 from distilgrid.reporting.limited_data import data_plots
 from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.search_tables import search_tables
+from distilgrid.reporting.selection_table import selection_table
 from distilgrid.reporting.table import Table
 
 
@@ -32,7 +34,7 @@ class Extra:
 
 def task_extras(findings: Findings, task: str) -> list[Extra]:
     """The parts of a task that have anything to show."""
-    gap, ablations = gap_table(findings, task), find_ablations(findings.collected.plan.params)
+    gap, selection = gap_table(findings, task), selection_table(findings, task)
     found = [
         Extra("With fewer training rows", plots=data_plots(findings, task)),
         *(
@@ -41,8 +43,11 @@ def task_extras(findings: Findings, task: str) -> list[Extra]:
                 [ablation_table(findings, task, ablation)],
                 [ablation_plot(findings, task, ablation)],
             )
-            for ablation in ablations
+            for ablation in task_ablations(findings, task)
         ),
+        Extra("Annealed training", plots=annealing_plots(findings, task)),
+        Extra("Selection of checkpoints", [selection] if selection else []),
+        Extra("Search of alpha and temperature", search_tables(findings, task)),
         Extra("Generalisation gap", [gap] if gap else []),
         Extra("What the teacher makes of the rows", plots=features_plots(findings, task)),
         Extra("Augmented rows", augmented_tables(findings, task), texts=True),
@@ -53,9 +58,8 @@ def task_extras(findings: Findings, task: str) -> list[Extra]:
 def number_tables(findings: Findings) -> list[Table]:
     """The tables of numbers among these, for files that hold tables only."""
     tables: list[Table] = []
-    ablations = find_ablations(findings.collected.plan.params)
     for task in findings.tasks:
-        tables += [ablation_table(findings, task, ablation) for ablation in ablations]
-        gap = gap_table(findings, task)
-        tables += [gap] if gap else []
+        tables += [ablation_table(findings, task, ablation) for ablation in task_ablations(findings, task)]
+        tables += [table for table in (selection_table(findings, task), gap_table(findings, task)) if table]
+        tables += search_tables(findings, task)
     return tables

@@ -59,6 +59,18 @@ def drawing(
         yield figure, axes[:panels]
 
 
+@contextlib.contextmanager
+def stacked(width: float, height: float, *, shares: Sequence[float]) -> Iterator[tuple["Figure", list["Axes"]]]:
+    """A figure in inches with panels one below the other that share their x axis, by their shares of the height."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False, height_ratios=shares)
+        yield figure, panels.ravel().tolist()
+
+
 def svg(figure: "Figure", *, name: str, title: str) -> str:
     """An `<svg>` element to put into a page: `name` makes its ids unique, `title` tells what it shows."""
     import matplotlib as mpl

@@ -8,9 +8,10 @@ import numpy as np
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
 from distilgrid.params import Report
+from distilgrid.reporting import wording
 from distilgrid.reporting.bootstrap import interval, resampled_scores
 from distilgrid.reporting.collect import Collected, Model
-from distilgrid.reporting.lines import Key, Line, make_lines
+from distilgrid.reporting.lines import Key, Line, make_lines, shape
 from distilgrid.training.metrics import predictions
 
 Verdict = Literal["better", "worse", "unclear"]
@@ -60,6 +61,14 @@ class Findings:
         own = [t for t in lines if t.is_teacher and t.labels["teacher"] == line.labels["teacher"]]
         fraction = line.labels["fraction"]
         return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
+
+
+def batch_words(findings: Findings, task: str) -> str:
+    """The inputs of which a task's latencies are shown."""
+    batch, length = shape(findings.collected, task)
+    if findings.collected.reads_images(task):
+        return f"batch of {wording.plural(batch, 'image')}"
+    return f"batch of {batch}, {length} tokens"
 
 
 def find(collected: Collected) -> Findings:

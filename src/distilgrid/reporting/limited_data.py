@@ -17,10 +17,12 @@ Variant = tuple[str, str]  # method and augmentation
 
 def data_plots(findings: Findings, task: str) -> list[Plot]:
     """A plot for each student, of each teacher; none for a grid with a single share."""
-    grid = findings.collected.plan.params.grid
-    if len(grid.fractions) < 2:
+    if len(findings.collected.plan.params.grid.fractions) < 2:
         return []
-    return [_plot(findings, task, teacher, student) for teacher in grid.teachers for student in grid.students]
+    students = [line.labels for line in findings.of(task) if not line.is_teacher]
+    pairs = dict.fromkeys((labels["teacher"], labels["student"]) for labels in students)
+    several = len({teacher for teacher, _ in pairs}) > 1
+    return [_plot(findings, task, teacher, student, several=several) for teacher, student in pairs]
 
 
 def row_counts(findings: Findings, task: str) -> dict[float, int]:
@@ -33,9 +35,9 @@ def row_counts(findings: Findings, task: str) -> dict[float, int]:
     return counts
 
 
-def _plot(findings: Findings, task: str, teacher: str, student: str) -> Plot:
+def _plot(findings: Findings, task: str, teacher: str, student: str, *, several: bool) -> Plot:
     grid = findings.collected.plan.params.grid
-    title = student if len(grid.teachers) == 1 else f"{student} from {teacher}"
+    title = f"{student} from {teacher}" if several else student
     own = [line for line in findings.of(task) if line.labels["teacher"] == teacher]
     entries = 1 + len(grid.methods) * len(grid.augmentations)
     with drawing(6.0, height(entries, KEY_COLUMNS)) as (figure, (axes,)):
@@ -64,7 +66,8 @@ def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
     for (method, augmentation), curve in curves.items():
         name = method if augmentation == "none" else f"{method} with {augmentation}"
         style = params.grid.augmentations.index(augmentation)
-        draw_band(axes, curve, colour=colours[method], style=style, label=name)
+        scores = {fraction: line.scores for fraction, line in curve.items()}
+        draw_band(axes, scores, colour=colours[method], style=style, label=name)
 
 
 def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:

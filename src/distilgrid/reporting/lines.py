@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from distilgrid.params import Grid, Params
+from distilgrid.grid import Plan
+from distilgrid.params import Grid
 from distilgrid.planned import Artefact
 from distilgrid.reporting.collect import Collected, Measurement, Model
+from distilgrid.runtimes.base import IMAGE_LENGTH
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
 DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # a teacher sees original rows only
@@ -130,7 +132,7 @@ def _line(collected: Collected, key: Key, models: tuple[Model, ...]) -> Line:
     rejected = tuple(runtime for runtime, listed in accepted.items() if not listed)
     return Line(
         key=key,
-        name=_name(collected.plan.params, key),
+        name=_name(collected.plan, key),
         models=models,
         exports={runtime: listed for runtime, listed in accepted.items() if listed},
         rejected=rejected,
@@ -144,36 +146,45 @@ def _model_folder(export: Measurement) -> str:
     return model.folder
 
 
-def _name(params: Params, key: Key) -> str:
-    """The student with the axes that vary within the grid, or the teacher with its share of the rows if that varies."""
-    grid = params.grid
-    _, teacher, method, student, augmentation, fraction = key
-    share = [f"{100 * fraction:g} % of rows"] if len(grid.fractions) > 1 else []
+def _name(plan: Plan, key: Key) -> str:
+    """The student with the axes that vary within its task, or the teacher with its share of the rows if that varies."""
+    task, teacher, method, student, augmentation, fraction = key
+    share = [f"{100 * fraction:g} % of rows"] if _varies(plan, task, "fraction") else []
     if method == TEACHER:
-        student, parts = teacher, share if params.teachers[teacher].rows == "students" else []
+        student, parts = teacher, share if plan.params.teachers[teacher].rows == "students" else []
     else:
-        parts = [f"from {teacher}"] if len(grid.teachers) > 1 else []
-        parts += [f"with {augmentation}"] if len(grid.augmentations) > 1 else []
+        parts = [f"from {teacher}"] if _varies(plan, task, "teacher") else []
+        parts += [f"with {augmentation}"] if _varies(plan, task, "augmentation") else []
         parts += share
     return f"{student} ({', '.join(parts)})" if parts else str(student)
 
 
-def shape(collected: Collected) -> tuple[int, int]:
-    """The batch size and the length in tokens that tables show: the smallest batch and the longest length measured."""
-    candidates = [candidate for benchmark in collected.benchmarks for candidate in benchmark.values["candidates"]]
+def _varies(plan: Plan, task: str, axis: str) -> bool:
+    """Whether a task's students have several values of an axis: not every task takes all that its grid lists."""
+    return len({student.labels[axis] for student in plan.students if student.labels["task"] == task}) > 1
+
+
+def shape(collected: Collected, task: str) -> tuple[int, int]:
+    """The batch size and the length that a task's tables show: the smallest batch and the longest length measured.
+
+    A length is in tokens; that of images is IMAGE_LENGTH.
+    """
+    found = [benchmark for benchmark in collected.benchmarks if benchmark.artefact.labels["task"] == task]
+    candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
     measured = [(shape["batch_size"], shape["length"]) for candidate in candidates for shape in candidate["shapes"]]
     if not measured:
-        return 1, max(collected.plan.params.benchmark.lengths)
+        return 1, IMAGE_LENGTH if collected.reads_images(task) else max(collected.plan.params.benchmark.lengths)
     return min(batch for batch, _ in measured), max(length for _, length in measured)
 
 
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
-    teacher, method, student = key[1:4]
+    task, teacher, method, student = key[:4]
+    shown = shape(collected, task)
     found = [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
-    reference = _latencies(candidates, TEACHER, teacher, shape(collected))
+    reference = _latencies(candidates, TEACHER, teacher, shown)
     role = TEACHER if method == TEACHER else "student"
-    own = _latencies(candidates, role, student, shape(collected))
+    own = _latencies(candidates, role, student, shown)
     return {
         runtime: Speed(ms, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
         for runtime, ms in own.items()

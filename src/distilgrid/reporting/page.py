@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from distilgrid.distillation.settings import TAKD
 from distilgrid.reporting import wording
 from distilgrid.reporting.extras import Extra, task_extras
 from distilgrid.reporting.findings import Findings
@@ -84,13 +85,19 @@ def _cells(findings: Findings) -> Table:
                 model.artefact.folder,
             ]
             rows.append([Cell(text) for text in texts])
-    numbers = ("seed", "score", "training, s", "tokens/s", "of peak", "memory, MiB")
+    numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows)
 
 
+def _inputs(findings: Findings) -> str:
+    """What training speed is counted in."""
+    kinds = {"images" if findings.collected.reads_images(task) else "tokens" for task in findings.tasks}
+    return f"{' or '.join(sorted(kinds, reverse=True))}/s"
+
+
 def _efficiency(metrics: Mapping[str, Any]) -> list[str]:
-    """Tokens per second, share of the machine's matrix-product rate, peak memory, where the time went."""
+    """Tokens or images per second, share of the machine's matrix-product rate, peak memory, where the time went."""
     fraction, split = metrics["peak_fraction"], metrics["time_split"]
     whole = sum(split.values()) or 1.0
     parts = sorted(split.items(), key=lambda part: -part[1])
@@ -107,12 +114,19 @@ def _settings(findings: Findings) -> str:
     import yaml
 
     values = findings.collected.plan.params.model_dump(
-        exclude={"resources": True, "data": {"glue_dir"}, "report": {"claims"}}
+        exclude={"resources": True, "data": {"glue_dir", "cifar_dir"}, "report": {"claims"}}
     )
     for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
-        named = values["grid"][axis]
+        named = values["grid"][axis] + (_assistants(findings) if axis == "students" else [])
         values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def _assistants(findings: Findings) -> list[str]:
+    """Students that stand between a teacher and the grid's own students."""
+    params = findings.collected.plan.params
+    methods = [params.methods[name] for name in params.grid.methods]
+    return [name for method in methods if isinstance(method, TAKD) for name in method.assistants]
 
 
 def _portable(definition: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from distilgrid.reporting import wording
 from distilgrid.reporting.figures import INK, MARKERS, drawing, method_colours, svg
-from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import Line, shape
+from distilgrid.reporting.findings import Findings, batch_words
+from distilgrid.reporting.lines import Line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,14 +75,13 @@ def score_against_latency(findings: Findings, task: str) -> Plot:
     """All models in all runtimes, with the Pareto front: colour is the method, shape the model, filling the runtime."""
     found, front = points(findings, task), pareto(points(findings, task))
     metric, split = findings.main(task)
-    batch, length = shape(findings.collected)
     keys = _keys(findings, found)
     with drawing(6.0, 4.2 + 0.2 * max(0, len(keys) // KEY_COLUMNS - SHORT_KEY)) as (figure, (axes,)):
         _scatter(findings, axes, found)
         axes.plot([p.latency_ms for p in front], [100 * p.score for p in front], color=INK, alpha=0.55, lw=1, zorder=1)
         axes.set_xscale("log")
         _plain_log_axis(axes)
-        axes.set_xlabel(f"latency in ms (batch {batch}, {length} tokens)")
+        axes.set_xlabel(f"latency in ms ({batch_words(findings, task)})")
         axes.set_ylabel(f"{wording.METRICS[metric]} {wording.TIMES} 100")
         axes.grid()
         axes.margins(x=0.08, y=0.1)
@@ -231,14 +230,14 @@ def training_curves(findings: Findings, task: str) -> Plot:
 def _curve(axes: "Axes", line: Line, metric: str, colour: str) -> None:
     import pandas as pd
 
-    curves = [_dev(model.history, metric) for model in line.models]
+    curves = [dev_curve(model.history, metric) for model in line.models]
     for curve in curves:
         axes.plot(curve.index, 100 * curve, color=colour, alpha=0.25, lw=1)
     mean = pd.concat(curves, axis=1).mean(axis=1)
     axes.plot(mean.index, 100 * mean, color=colour, lw=2, marker="o", markersize=3.5, label=line.labels["method"])
 
 
-def _dev(history: "pd.DataFrame", metric: str) -> "pd.Series[float]":
+def dev_curve(history: "pd.DataFrame", metric: str) -> "pd.Series[float]":
     """The dev score by epoch."""
     kept = history[(history["split"] == "dev") & (history["name"] == metric)]
     return kept.set_index("epoch")["value"]

@@ -18,7 +18,9 @@ def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
     rows = [_row(findings, published) for published in listed]
     groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
     columns = [Column(title, number=title in ("published", "ours")) for title in TITLES]
-    return Table("Published numbers", _caption(findings, listed), columns, rows, groups)
+    beside = sum(row[-1] != EMPTY for row in rows)
+    caption = f"{_caption(findings, listed)} {beside} of {wording.plural(len(rows), 'number')} have a counterpart here."
+    return Table("Published numbers", caption, columns, rows, groups)
 
 
 def _row(findings: Findings, published: Published) -> list[Cell]:
@@ -35,7 +37,7 @@ def _row(findings: Findings, published: Published) -> list[Cell]:
 
 
 def _ours(findings: Findings, published: Published) -> Cell:
-    """Our mean score, on all of the original rows; several students side by side when none is named."""
+    """Our mean score, on all of the original rows; several side by side where not all of its axes are named."""
     split = published.our_split or findings.main(published.task)[1]
     found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
     if not found:
@@ -45,10 +47,10 @@ def _ours(findings: Findings, published: Published) -> Cell:
 
 
 def _lines(findings: Findings, published: Published) -> list[Line]:
-    wanted = {"method": published.method, "student": published.student, **DEFAULTS}
-    wanted = {axis: value for axis, value in wanted.items() if value is not None}
-    if "method" not in wanted:
+    if published.method is None:
         return []
+    wanted = {axis: getattr(published, axis) for axis in ("teacher", "method", "student")} | DEFAULTS
+    wanted = {axis: value for axis, value in wanted.items() if value is not None}
     lines = findings.of(published.task)
     return [line for line in lines if all(line.labels[axis] == value for axis, value in wanted.items())]
 
@@ -68,12 +70,12 @@ def _caption(findings: Findings, listed: list[Published]) -> str:
     """Where both kinds of numbers come from: they are not scores of the same rows unless the splits say so."""
     params = findings.collected.plan.params
     splits = ", ".join(dict.fromkeys(row.split for row in listed))
-    cap = params.data.max_train_rows
-    capped = "" if cap is None else f", trained on at most {cap:,} rows"
+    caps = {"of": params.data.max_validation_rows, "trained on": params.data.max_train_rows}
+    capped = "".join(f", {what} at most {cap:,} rows" for what, cap in caps.items() if cap is not None)
     held = f"{wording.percent(params.data.dev_fraction)} of the training rows may be held out to select checkpoints"
     return (
         f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
-        f"{wording.TIMES}100 on our validation splits{capped}, from {_teachers(findings)}; {held}. "
+        f"{wording.TIMES}100 on the splits named beside them{capped}, from {_teachers(findings)}; {held}. "
         "Certainty: how well the number is known."
     )
 

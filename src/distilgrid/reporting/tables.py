@@ -1,16 +1,18 @@
 """The tables of a report: main results, other metrics, data, export parity, rejected exports."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from distilgrid.reporting import cells, wording
-from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import Line, shape
+from distilgrid.reporting.findings import Findings, batch_words
+from distilgrid.reporting.lines import Line
 from distilgrid.reporting.table import Cell, Column, Table
 
 MODEL = Column("model", number=False)
 LATENCY = ", ms"
 CHANGE = "change to torch"
+MOST_LABELS = 20
+"""More labels than these are counted in short."""
 SMALL_PRINT = "Beside it the speed-up against the teacher in the same runtime / in torch."
 
 
@@ -32,12 +34,17 @@ def main_table(findings: Findings, task: str) -> Table:
     for runtime in runtimes:
         engine, _, precision = runtime.rpartition("-")
         columns[Column(engine, f"{precision}{LATENCY}")] = cells.speeds(lines, runtime)
-    for runtime in (runtime for runtime in runtimes if runtime.endswith("int8")):
+    for runtime in (runtime for runtime in runtimes if runtime.endswith("int8") and _accepted(lines, runtime)):
         columns[Column(f"int8 {wording.METRICS[metric]}", CHANGE)] = cells.exports(lines, runtime)
     columns[Column("init", number=False)] = [Cell(line.facts["init"]) for line in lines]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    caption = f"{scores_caption(findings, task)} {latency_caption(findings)} {SMALL_PRINT}"
+    caption = f"{scores_caption(findings, task)} {latency_caption(findings, task)} {SMALL_PRINT}"
     return Table(task, caption, list(columns), rows, name_groups(lines))
+
+
+def _accepted(lines: Sequence[Line], runtime: str) -> bool:
+    """Whether a runtime took any model; of a task of images none may be left."""
+    return any(runtime in line.exports for line in lines)
 
 
 def paper_table(findings: Findings, task: str) -> Table:
@@ -47,7 +54,7 @@ def paper_table(findings: Findings, task: str) -> Table:
     columns = [table.columns[n] for n in kept]
     columns = [replace(c, note=f"{wording.TIMES}100") if c.note == CHANGE else c for c in columns]
     rows = [[replace(row[n], note=_short(table.columns[n], row[n].note)) for n in kept] for row in table.rows]
-    caption = f"{scores_caption(findings, task)} {latency_caption(findings)}"
+    caption = f"{scores_caption(findings, task)} {latency_caption(findings, task)}"
     return replace(table, caption=caption, columns=columns, rows=rows)
 
 
@@ -69,13 +76,12 @@ def scores_caption(findings: Findings, task: str) -> str:
     return f"{scored}, {spreading}; the teacher is one run."
 
 
-def latency_caption(findings: Findings) -> str:
+def latency_caption(findings: Findings, task: str) -> str:
     """How latency was measured, and where."""
-    batch, length = shape(findings.collected)
     protocol = findings.collected.plan.params.benchmark
     processors = dict.fromkeys(b.values["machine"]["cpu"] for b in findings.collected.benchmarks)
     device = f"{protocol.device} ({' / '.join(processors)}, {wording.plural(protocol.threads, 'thread')})"
-    return f"Latency: median, batch of {batch}, {length} tokens, on {device}."
+    return f"Latency: median, {batch_words(findings, task)}, on {device}."
 
 
 def other_table(findings: Findings, task: str) -> Table | None:
@@ -135,11 +141,19 @@ def data_table(findings: Findings) -> Table:
         uses |= dict.fromkeys(dataset["validation"][1:], "further score")
         for split, use in uses.items():
             facts = dataset["splits"][split]
-            labels = ", ".join(f"{label} {count}" for label, count in facts["label_counts"].items()) or "real numbers"
             notes = "; ".join(dataset["notes"]) if split == "train" else ""
+            labels = _label_counts(facts["label_counts"])
             rows.append([Cell(text) for text in (task, split, use, f"{facts['rows']:,}", labels, notes)])
     columns = [Column(title, number=title == "rows") for title in ("task", "split", "use", "rows", "labels", "notes")]
     return Table("Data", "", columns, rows, groups - {0})
+
+
+def _label_counts(counts: Mapping[str, int]) -> str:
+    """How many rows have which label; of many labels only the fewest and the most."""
+    if len(counts) <= MOST_LABELS:
+        return ", ".join(f"{label} {count}" for label, count in counts.items()) or "real numbers"
+    fewest, most = min(counts.values()), max(counts.values())
+    return f"{len(counts)} labels, {fewest:,} {'each' if fewest == most else f'to {most:,} rows each'}"
 
 
 def _origin_columns() -> list[Column]:

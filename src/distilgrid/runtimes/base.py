@@ -23,9 +23,10 @@ class Session(Protocol):
     """A model that is loaded and ready to run."""
 
     def bind(self, inputs: "Mapping[str, np.ndarray]") -> "Callable[[], np.ndarray]":
-        """A call that runs the model on fixed inputs, each (B, L) int64, and returns its logits (B, C) in fp32.
+        """A call that runs the model on fixed inputs and returns its logits (B, C) in fp32.
 
-        Converting the inputs happens here, so a benchmark times nothing but the call.
+        Inputs of texts are (B, L) int64 each, of images (B, channels, H, W) uint8. Converting them happens here, so a
+        benchmark times nothing but the call.
         """
 
 
@@ -42,7 +43,7 @@ class Exporter(Runtime, Protocol):
     file: str
 
     def export(self, model: "PreTrainedModel", example: "Mapping[str, Tensor]", folder: Path) -> None:
-        """Convert a model in evaluation mode; `example` holds inputs of any shape, each (B, L)."""
+        """Convert a model in evaluation mode; `example` holds inputs of at least two rows."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class RuntimeEntry:
         exact: whether its logits must stay within the parity gate's tolerance.
         packages: modules that it needs beyond the core.
         extra: the optional dependency group that brings them.
+        no_images: why it takes no models of images; empty where it does.
     """
 
     target: str
@@ -62,8 +64,11 @@ class RuntimeEntry:
     exact: bool = True
     packages: tuple[str, ...] = ()
     extra: str = ""
+    no_images: str = ""
 
 
+IMAGE_LENGTH = 1
+"""What stands for the length in tokens in measurements of image models, which have none."""
 ONNX_PACKAGES = ("onnx", "onnxruntime")
 ONNX_MODULE = "distilgrid.runtimes.onnxruntime"
 
@@ -71,7 +76,11 @@ RUNTIMES = {
     "torch-eager-fp32": RuntimeEntry("distilgrid.runtimes.torch_eager:TorchEager", exported=False),
     "onnxruntime-fp32": RuntimeEntry(f"{ONNX_MODULE}:OnnxRuntime", packages=ONNX_PACKAGES, extra="onnx"),
     "onnxruntime-int8": RuntimeEntry(
-        f"{ONNX_MODULE}:OnnxRuntimeInt8", exact=False, packages=ONNX_PACKAGES, extra="onnx"
+        f"{ONNX_MODULE}:OnnxRuntimeInt8",
+        exact=False,
+        packages=ONNX_PACKAGES,
+        extra="onnx",
+        no_images="dynamic quantisation leaves convolutions in fp32, and static quantisation is not there yet",
     ),
 }
 

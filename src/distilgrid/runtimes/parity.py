@@ -8,13 +8,14 @@ import torch
 
 from distilgrid.progress import progress
 from distilgrid.runtimes.base import Session
-from distilgrid.training.batching import Encodings, Inputs
+from distilgrid.training.batching import Encodings, Inputs, Samples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 GATE_ROWS = 256
 GATE_BATCHES = (1, 3, 8, 32)
+IMAGES_AT_ONCE = 32
 
 
 def arrays(inputs: Inputs) -> dict[str, np.ndarray]:
@@ -27,32 +28,37 @@ def gate_rows(total: int) -> np.ndarray:
     return np.unique(np.linspace(0, total - 1, min(total, GATE_ROWS)).astype(int))
 
 
-def gate_batches(encodings: Encodings, rows: np.ndarray) -> Iterator[Inputs]:
-    """The rows in batches of 1, 3, 8, 32, 1, 3, ...; those of the first round are padded to the longest of all rows."""
-    longest = int(encodings.lengths[rows].max())
+def gate_batches(samples: Samples, rows: np.ndarray) -> Iterator[Inputs]:
+    """The rows in batches of 1, 3, 8, 32, 1, 3, ...; texts of the first round are padded to the longest of all rows."""
+    longest = int(samples.lengths[rows].max())
     start = number = 0
     while start < len(rows):
         size = GATE_BATCHES[number % len(GATE_BATCHES)]
         chosen = rows[start : start + size].tolist()
-        yield encodings.batch(chosen, length=longest if number < len(GATE_BATCHES) else None)
+        if isinstance(samples, Encodings) and number < len(GATE_BATCHES):
+            yield samples.batch(chosen, length=longest)
+        else:
+            yield samples.batch(chosen)
         start, number = start + size, number + 1
 
 
 @torch.inference_mode()
-def max_abs_difference(model: "PreTrainedModel", session: Session, encodings: Encodings, rows: np.ndarray) -> float:
+def max_abs_difference(model: "PreTrainedModel", session: Session, samples: Samples, rows: np.ndarray) -> float:
     """The largest absolute difference between the logits of torch and of a runtime; not finite if any logit is not."""
     largest = 0.0
-    for inputs in gate_batches(encodings, rows):
+    for inputs in gate_batches(samples, rows):
         difference = np.abs(model(**inputs).logits.numpy() - session.bind(arrays(inputs))())
         largest = float(np.maximum(largest, difference.max()))  # a NaN stays
     return largest
 
 
-def session_logits(session: Session, encodings: Encodings, *, label: str) -> np.ndarray:
-    """Logits of every row, run one at a time: (N, C).
+def session_logits(session: Session, samples: Samples, *, label: str) -> np.ndarray:
+    """Logits of every row: (N, C).
 
-    Dynamic quantisation scales activations over a whole batch, padding included, so with larger
-    batches a row's int8 logits would depend on its neighbours. Without padding this costs little more time.
+    Texts run one at a time: dynamic quantisation scales activations over a whole batch, padding included, so with
+    larger batches a row's int8 logits would depend on its neighbours. Without padding this costs little more time.
     """
-    rows = progress(range(len(encodings)), total=len(encodings), label=label)
-    return np.concatenate([session.bind(arrays(encodings.batch([row])))() for row in rows])
+    size = 1 if isinstance(samples, Encodings) else IMAGES_AT_ONCE
+    starts = range(0, len(samples), size)
+    batches = (samples.batch(range(len(samples))[start : start + size]) for start in starts)
+    return np.concatenate([session.bind(arrays(b))() for b in progress(batches, total=len(starts), label=label)])

@@ -14,7 +14,7 @@ from distilgrid.errors import UserError
 from distilgrid.machine import describe_machine
 from distilgrid.params import Benchmark
 from distilgrid.recipes import benchmark_recipe
-from distilgrid.runtimes.base import Session, open_runtime
+from distilgrid.runtimes.base import IMAGE_LENGTH, Session, open_runtime
 
 NOISY = 1.5
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _run(settings: Benchmark, candidates: list[Candidate]) -> dict[str, Any]:
     with pinned(settings.threads) as cores:
         entries = [_load(candidate, threads=settings.threads) for candidate in candidates]
         for batch_size in settings.batch_sizes:
-            for length in settings.lengths:
+            for length in _lengths(settings, entries):
                 _measure_shape(settings, entries, batch_size=batch_size, length=length)
     _warn_if_noisy(entries)
     return {
@@ -74,6 +74,12 @@ def _run(settings: Benchmark, candidates: list[Candidate]) -> dict[str, Any]:
         "load_average": {"before": list(before), "after": list(os.getloadavg())},
         "candidates": [entry.as_dict() for entry in entries],
     }
+
+
+def _lengths(settings: Benchmark, entries: list[Entry]) -> list[int]:
+    """All lengths at which any of the candidates is measured."""
+    found = (entry.candidate.model.lengths(settings.lengths) for entry in entries if entry.session is not None)
+    return list(dict.fromkeys(length for lengths in found for length in lengths))
 
 
 def _load(candidate: Candidate, *, threads: int) -> Entry:
@@ -88,7 +94,7 @@ def _measure_shape(settings: Benchmark, entries: list[Entry], *, batch_size: int
     measured, runs = [], []
     for entry in entries:
         model = entry.candidate.model
-        if entry.session is None:
+        if entry.session is None or length not in model.lengths(settings.lengths):
             continue
         if model.longest is not None and length > model.longest:
             reason = f"length {length} is more than the model's {model.longest} positions"
@@ -96,7 +102,7 @@ def _measure_shape(settings: Benchmark, entries: list[Entry], *, batch_size: int
             continue
         measured.append(entry)
         runs.append(entry.session.bind(model.inputs(batch_size, length)))
-    label = f"latency at batch {batch_size}, length {length}"
+    label = f"latency at batch {batch_size}" + (f", length {length}" if length != IMAGE_LENGTH else "")
     samples = measure(runs, warmup=settings.warmup, repetitions=settings.repetitions, label=label)
     for entry, times in zip(measured, samples, strict=True):
         entry.shapes.append({**shape, **summary(times)})

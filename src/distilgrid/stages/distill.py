@@ -3,24 +3,28 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distilgrid.artefacts import verified, writing
-from distilgrid.distillation.registry import build_objective
+from distilgrid.artefacts import trained_model, verified, writing
+from distilgrid.distillation.registry import build_phases
+from distilgrid.distillation.search import search
 from distilgrid.distillation.settings import Method
 from distilgrid.distillation.teaching import Sources, Teaching
 from distilgrid.execution import Execution
 from distilgrid.fingerprint import derive_seed, recipe_key
 from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.models.source import model_folder, model_revision
-from distilgrid.models.student import build_student
+from distilgrid.models.source import is_new, model_folder, model_revision
+from distilgrid.models.student import build_student, check_kinds, new_model
 from distilgrid.recipes import distill_recipe
 from distilgrid.tasks.augmented import open_augmented
-from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.run import Job, run_job
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DEFAULT = Execution()
 
@@ -58,22 +62,36 @@ def distill(
     augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None
     training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
     recipe = _recipe(cell, training_set, sources)
+    check_kinds(cell.origin, dataset)
+    method, found = search(cell.method, sources.candidates)
+    phases = build_phases(method, cell.training, regression=dataset.regression)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        origin, teacher = model_folder(cell.origin), sources.teacher
-        from_teacher = cell.student.init == "finetuned" and teacher is not None
-        seed = derive_seed(cell.seed, "init")
+        model, tokenizer = _student(cell, dataset, sources.teacher)
         job = Job(
             training_set=training_set,
-            tokenizer=load_tokenizer(teacher if from_teacher and teacher else origin),
-            model=build_student(cell.student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed),
-            objective=build_objective(cell.method, regression=dataset.regression),
-            settings=cell.training,
+            tokenizer=tokenizer,
+            model=model,
+            phases=phases,
             seed=cell.seed,
             init=cell.student.init,
             execution=execution,
-            teaching=Teaching(cell.method, cell.training, training_set, sources),
+            teaching=Teaching(method, cell.training, training_set, sources),
+            facts=found,
         )
         return run_job(job, folder, out=out, key=recipe_key(recipe))
+
+
+def _student(
+    cell: Cell, dataset: Dataset, teacher: Path | None
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
+    """The student as it begins, and its tokeniser, if it reads texts."""
+    seed = derive_seed(cell.seed, "init")
+    if is_new(cell.origin):
+        return new_model(cell.origin, dataset, seed=seed), None
+    origin = model_folder(cell.origin)
+    inherits = cell.student.init == "finetuned" and teacher is not None
+    tokenizer = load_tokenizer(teacher if inherits and teacher else origin)
+    return build_student(cell.student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed), tokenizer
 
 
 def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str, Any]:
@@ -81,7 +99,10 @@ def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str
     if training_set.augmented is not None:
         inputs["augmented"] = training_set.augmented.key
     if sources.teacher is not None:
-        inputs["teacher-dir"] = verified(sources.teacher, stage="finetune")["key"]
+        inputs["teacher-dir"] = trained_model(sources.teacher)["key"]
+    if sources.candidates:
+        found = [trained_model(folder)["key"] for folder in sources.candidates]
+        inputs["candidate"] = found[0] if len(found) == 1 else found
     recordings = [verified(folder, stage="record")["key"] for folder in sources.teacher_outputs]
     if recordings:
         inputs["teacher-outputs"] = recordings[0] if len(recordings) == 1 else recordings

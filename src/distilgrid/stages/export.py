@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from distilgrid.artefacts import read_json, verified, write_json, writing
+from distilgrid.artefacts import read_json, trained_model, write_json, writing
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.recipes import export_recipe
 from distilgrid.runtimes.base import Exporter, RuntimeEntry, Session, find_runtime, open_exporter
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
-from distilgrid.training.batching import Encodings, encode
+from distilgrid.training.batching import Samples, encode
+from distilgrid.training.images import Images
 from distilgrid.training.metrics import predictions, score
-
-MODEL_STAGES = ("finetune", "distill")
 
 
 class RejectedError(Exception):
@@ -35,13 +34,13 @@ class Source:
         folder: the model's.
         run: its `run.json`.
         dataset: the data it was trained on.
-        encodings: every validation split, tokenised as in training.
+        samples: every validation split, as the model reads it.
     """
 
     folder: Path
     run: dict[str, Any]
     dataset: Dataset
-    encodings: dict[str, Encodings]
+    samples: dict[str, Samples]
 
 
 def export(*, data: Path, model: Path, runtime: str, tolerance: float, out: Path, threads: int = 1) -> dict[str, Any]:
@@ -49,21 +48,22 @@ def export(*, data: Path, model: Path, runtime: str, tolerance: float, out: Path
 
     An export in fp32 is accepted when its logits stay within `tolerance` of torch's. One in int8 is accepted when its
     logits are finite; how often it predicts torch's label, and its own score, are reported. A rejected export is still
-    written, with the reason, and a benchmark lists it as skipped.
+    written, with the reason, and a benchmark lists it as skipped: so is one for a runtime that takes no images.
 
     Raises:
         UserError: for an unknown runtime, missing packages, damaged inputs, or a model trained on other data.
     """
     exporter, entry = open_exporter(runtime), find_runtime(runtime)
-    dataset, run = open_dataset(data), _trained(model)
+    dataset, run = open_dataset(data), trained_model(model)
     if run["recipe"]["inputs"]["data"] != dataset.key:
         wanted = run["recipe"]["inputs"]["data"]
         raise UserError(f"{data}: has key {dataset.key}, but {model} was trained on data {wanted}; pass that folder")
     recipe = export_recipe(runtime=runtime, tolerance=tolerance, data=dataset.key, model=run["key"])
     torch.set_num_threads(threads)
     with writing(out, recipe=recipe, labels={**run["labels"], "runtime": runtime}) as folder:
-        shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
-        source = Source(model, run, dataset, _encodings(model, run, dataset))
+        if dataset.kind == "text":
+            shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
+        source = Source(model, run, dataset, _samples(model, run, dataset))
         parity = _report(source, runtime, tolerance if entry.exact else None)
         try:
             _convert_and_judge(source, exporter, entry, folder, threads, parity)
@@ -76,14 +76,9 @@ def export(*, data: Path, model: Path, runtime: str, tolerance: float, out: Path
         return parity
 
 
-def _trained(model: Path) -> dict[str, Any]:
-    run = verified(model)
-    if run["stage"] not in MODEL_STAGES:
-        raise UserError(f"{model}: holds the output of '{run['stage']}'; give the folder of a trained model")
-    return run
-
-
-def _encodings(model: Path, run: dict[str, Any], dataset: Dataset) -> dict[str, Encodings]:
+def _samples(model: Path, run: dict[str, Any], dataset: Dataset) -> dict[str, Samples]:
+    if dataset.kind == "image":
+        return {split: Images(dataset.images(split)) for split in dataset.validation}
     tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
     return {split: encode(tokenizer, *texts(dataset.split(split)), max_length=longest) for split in dataset.validation}
 
@@ -110,14 +105,16 @@ def _convert_and_judge(
     source: Source, exporter: Exporter, entry: RuntimeEntry, folder: Path, threads: int, parity: dict[str, Any]
 ) -> None:
     """Fill in the report; raises RejectedError with the reason when the export must not be used."""
+    if source.dataset.kind == "image" and entry.no_images:
+        raise RejectedError(entry.no_images)
     model = load_model(source.folder)
-    encodings = source.encodings[source.dataset.validation[0]]
+    samples = source.samples[source.dataset.validation[0]]
     with _rejecting("conversion failed"):
-        exporter.export(model, encodings.batch([0, len(encodings) - 1]), folder)
+        exporter.export(model, samples.batch([0, len(samples) - 1]), folder)
     with _rejecting("the exported model does not run"):
         session = exporter.load(folder, threads=threads)
-        rows = gate_rows(len(encodings))
-        difference = max_abs_difference(model, session, encodings, rows)
+        rows = gate_rows(len(samples))
+        difference = max_abs_difference(model, session, samples, rows)
         parity["rows"] = len(rows)
         _check_finite(difference)
         parity["max_abs_difference"] = difference
@@ -148,8 +145,8 @@ def _check_finite(values: float | np.ndarray) -> None:
 
 def _all_logits(source: Source, session: Session, runtime: str) -> dict[str, np.ndarray]:
     return {
-        split: session_logits(session, encodings, label=f"{runtime} on {split}")
-        for split, encodings in source.encodings.items()
+        split: session_logits(session, samples, label=f"{runtime} on {split}")
+        for split, samples in source.samples.items()
     }
 
 

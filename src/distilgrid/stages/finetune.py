@@ -7,12 +7,13 @@ from typing import Any
 import torch
 
 from distilgrid.artefacts import writing
-from distilgrid.distillation.finetune import FinetuneObjective
+from distilgrid.distillation.registry import build_phases
 from distilgrid.distillation.settings import Finetune
 from distilgrid.execution import Execution
 from distilgrid.fingerprint import derive_seed, recipe_key
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.models.source import model_folder, model_revision
+from distilgrid.models.source import is_new, model_folder, model_revision
+from distilgrid.models.student import check_kinds, new_model
 from distilgrid.recipes import finetune_recipe
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.run import Job, run_job
@@ -52,18 +53,21 @@ def finetune(
     """
     dataset = open_dataset(data)
     model = model_revision(source)
+    check_kinds(source, dataset)
     recipe = finetune_recipe(model=model, training=training, seed=seed, data=dataset.key, fraction=fraction)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        origin = model_folder(source)
-        torch.manual_seed(derive_seed(seed, "init"))
+        new = is_new(source)
+        init_seed = derive_seed(seed, "init")
+        torch.manual_seed(init_seed)
         job = Job(
             training_set=TrainingSet(dataset, fraction, subset_seed),
-            tokenizer=load_tokenizer(origin),
-            model=load_model(origin, outputs=dataset.outputs),
-            objective=FinetuneObjective(Finetune(), regression=dataset.regression),
-            settings=training,
+            tokenizer=None if new else load_tokenizer(model_folder(source)),
+            model=new_model(source, dataset, seed=init_seed)
+            if new
+            else load_model(model_folder(source), outputs=dataset.outputs),
+            phases=build_phases(Finetune(), training, regression=dataset.regression),
             seed=seed,
-            init="pretrained",
+            init="scratch" if new else "pretrained",
             execution=execution,
         )
         return run_job(job, folder, out=out, key=recipe_key(recipe))

@@ -6,16 +6,18 @@ from typing import Any
 
 import torch
 
-from distilgrid.artefacts import verified, write_json, writing
+from distilgrid.artefacts import trained_model, write_json, writing
 from distilgrid.distillation.mixing import make_schedule
 from distilgrid.distillation.mixing_settings import Mixup
 from distilgrid.distillation.recorded import FILE
-from distilgrid.distillation.teacher import all_mixed_logits, teacher_outputs
+from distilgrid.distillation.teacher import all_mixed_logits, all_view_logits, teacher_outputs
+from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.recipes import mixed_recipe, record_recipe
+from distilgrid.recipes import mixed_recipe, record_recipe, view_recipe
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.training.settings import Training
+from distilgrid.training.batching import Samples
+from distilgrid.training.settings import Training, Views
 from distilgrid.training.tokens import tokenised
 from distilgrid.training.training_set import TrainingSet
 
@@ -48,18 +50,21 @@ def record(
     Raises:
         UserError: when an input is missing or damaged.
     """
-    dataset, run = open_dataset(data), verified(teacher, stage="finetune")
+    dataset, run = open_dataset(data), trained_model(teacher)
     added = open_augmented(augmented, dataset=dataset) if augmented else None
     key, share = (dataset.key, fraction) if added is None else (added.key, 1.0)
     recipe = record_recipe(kind=kind, max_length=max_length, data=key, teacher=run["key"], fraction=share)
     with writing(out, recipe=recipe, labels=labels) as folder:
+        tokenizer = None if dataset.image else load_tokenizer(teacher)
+        samples: Samples
         if added is None:
             rows = TrainingSet(dataset, fraction, subset_seed)
-            ids, encodings = rows.example_ids, rows.encodings(load_tokenizer(teacher), max_length=max_length)
+            ids, samples = rows.example_ids, rows.samples(tokenizer, max_length=max_length)
         else:
+            assert tokenizer is not None, "images are not augmented beforehand"
             ids = added.split("train")["example_id"].to_numpy()
-            encodings = tokenised(added, "train", tokenizer=load_tokenizer(teacher), max_length=max_length)
-        outputs = teacher_outputs(load_model(teacher), encodings, states=kind == "cls-states")
+            samples = tokenised(added, "train", tokenizer=tokenizer, max_length=max_length)
+        outputs = teacher_outputs(load_model(teacher), samples, states=kind == "cls-states")
         tensors = {"example_ids": torch.from_numpy(ids.copy()), "logits": outputs.logits}
         if outputs.cls_states is not None:
             tensors["cls_states"] = outputs.cls_states
@@ -90,7 +95,7 @@ def record_mixed(
     Raises:
         UserError: when an input is missing or damaged, or the rows cannot be mixed.
     """
-    run, augmented = verified(teacher, stage="finetune"), training_set.augmented
+    run, augmented = trained_model(teacher), training_set.augmented
     inputs = {"data": training_set.dataset.key, "teacher-dir": run["key"]}
     inputs |= {"augmented": augmented.key} if augmented else {}
     fraction = training_set.fraction
@@ -107,18 +112,46 @@ def record_mixed(
         _write(folder, {"logits": logits, "weights": torch.from_numpy(schedule.mixtures.weight)}, manifest, run)
 
 
+def record_views(
+    *, training_set: TrainingSet, teacher: Path, views: Views, epochs: int, out: Path, labels: Mapping[str, Any]
+) -> None:
+    """Write the teacher's logits (fp32) on all training images as they are seen in each epoch: (E, N, C).
+
+    Args:
+        training_set: the images.
+        teacher: the trained teacher, or an assistant.
+        views: how they are drawn.
+        epochs: E.
+        out: where the artefact goes.
+        labels: what `run.json` says about it.
+
+    Raises:
+        UserError: when an input is missing or damaged, or the task is not made of images.
+    """
+    run, dataset = trained_model(teacher), training_set.dataset
+    if dataset.image is None:
+        raise UserError(f"--kind view-logits: task '{dataset.task}' is made of texts; take logits")
+    inputs = {"data": dataset.key, "teacher-dir": run["key"]}
+    recipe = view_recipe(views=views, epochs=epochs, fraction=training_set.fraction, inputs=inputs)
+    with writing(out, recipe=recipe, labels=labels) as folder:
+        logits = all_view_logits(load_model(teacher), training_set.views(views), epochs=epochs)
+        manifest = {"kind": "view-logits", "data_key": dataset.key, "views": views.model_dump(), "epochs": epochs}
+        tensors = {"example_ids": torch.from_numpy(training_set.example_ids.copy()), "logits": logits}
+        _write(folder, tensors, manifest, run)
+
+
 def _write(folder: Path, tensors: dict[str, torch.Tensor], manifest: dict[str, Any], teacher: dict[str, Any]) -> None:
     """The outputs, and what they are, of what: readers compare it with what they hold."""
     from safetensors.torch import save_file
 
-    logits = tensors["logits"]
     save_file(tensors, folder / FILE)
+    asked = tensors["logits"].shape[:-1].numel()
     facts = {
         "teacher_key": teacher["key"],
         "teacher_weights_sha256": teacher["files"]["model.safetensors"],
-        "tokenizer_sha256": teacher["files"]["tokenizer.json"],
-        "rows": len(logits),
+        "tokenizer_sha256": teacher["files"].get("tokenizer.json"),
+        "rows": asked,
         "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
-        "teacher_forwards": len(logits),
+        "teacher_forwards": asked,
     }
     write_json(folder / "manifest.json", manifest | facts)

@@ -23,7 +23,7 @@ def label_set(spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
     """
     if spec.regression:
         return []
-    _check_columns(train, [spec.label], origin)
+    check_columns(train, [spec.label], origin)
     if spec.labels is not None:
         return spec.labels
     found = sorted({str(value) for value in train[spec.label][~_blank(train[spec.label])]}, key=_natural)
@@ -42,13 +42,13 @@ def check_rows(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin:
     """
     import pandas as pd
 
-    _check_columns(frame, [*spec.text, spec.label], origin)
+    check_columns(frame, [*spec.text, spec.label], origin)
     own = spec.scheme in ("csv", "parquet")  # published corpora do hold a few empty texts
     for name in [*spec.text, spec.label] if own else [spec.label]:
-        _check_filled(frame[name], origin)
+        check_filled(frame[name], origin)
     columns = [[str(value) for value in frame[name]] for name in spec.text]
     values = dict(zip(TEXT_COLUMNS, columns, strict=False))
-    numbers = _numbers(frame[spec.label], origin) if spec.regression else _codes(frame, spec, labels, origin)
+    numbers = _numbers(frame[spec.label], origin) if spec.regression else label_codes(frame, spec, labels, origin)
     return pd.DataFrame({**values, "label": numbers, "example_id": np.array(example_ids(columns), dtype=np.int64)})
 
 
@@ -106,7 +106,12 @@ def _sample(
     return stratified_sample(ids, labels, count=count, seed=seed, purpose=purpose, held_out=held_out)
 
 
-def _check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> None:
+def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> None:
+    """Refuse a frame without rows or without one of the columns.
+
+    Raises:
+        UserError: naming the origin and the nearest column.
+    """
     for column in columns:
         if column not in frame.columns:
             raise UserError(f"{origin}: no column '{column}'; {did_you_mean(column, [str(c) for c in frame.columns])}")
@@ -119,7 +124,12 @@ def _blank(column: "pd.Series[str]") -> np.ndarray:
     return column.isna().to_numpy(dtype=bool) | (column.astype(str).str.strip() == "").to_numpy(dtype=bool)
 
 
-def _check_filled(column: "pd.Series[str]", origin: str) -> None:
+def check_filled(column: "pd.Series[str]", origin: str) -> None:
+    """Refuse missing values and white space.
+
+    Raises:
+        UserError: naming the first such row.
+    """
     rows = np.flatnonzero(_blank(column))
     if len(rows):
         raise UserError(
@@ -137,8 +147,12 @@ def _numbers(column: "pd.Series[float]", origin: str) -> np.ndarray:
     return numbers
 
 
-def _codes(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-    """Label numbers: integers stay where labels are words, as in GLUE; anything else is looked up by name."""
+def label_codes(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
+    """Label numbers (N,): integers stay where labels are words, as in GLUE; anything else is looked up by name.
+
+    Raises:
+        UserError: for a label outside the set, naming its row.
+    """
     column = frame[spec.label]
     if column.dtype.kind in "iu" and all(_natural(label)[0] for label in labels):
         codes = column.to_numpy(dtype=np.int64)

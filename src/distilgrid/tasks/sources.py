@@ -1,7 +1,7 @@
 """From a task spec to raw rows: one loader and one light revision text for each kind of source."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,29 @@ GLUE_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
 
 @dataclass(frozen=True)
+class Folders:
+    """Local folders of published data sets; None stands for the hub."""
+
+    glue: Path | None = None
+    cifar: Path | None = None
+
+
+HUB = Folders()
+
+
+@dataclass(frozen=True)
 class Raw:
-    """Rows as a source brings them: one frame per split, and notes that tables must carry."""
+    """Rows as a source brings them: one frame per split, notes that tables must carry, and files to name in messages.
+
+    Images are in the spec's image column: encoded bytes, a struct with the field `bytes`, or uint8 arrays (H, W, C).
+    """
 
     splits: "dict[str, pd.DataFrame]"
     notes: list[str]
+    files: dict[str, str] = field(default_factory=dict)
 
 
-def source_revision(spec: TaskSpec, glue_dir: Path | None) -> str:
+def source_revision(spec: TaskSpec, folders: Folders) -> str:
     """A text that changes whenever the rows behind a spec change. Light: reads no rows.
 
     Raises:
@@ -34,16 +49,23 @@ def source_revision(spec: TaskSpec, glue_dir: Path | None) -> str:
         from distilgrid.tasks import docs_corpus
 
         return docs_corpus.revision()
-    if spec.scheme == "glue" and glue_dir is None:
+    if spec.scheme in ("digits", "cifar"):
+        from distilgrid.tasks import images_sources
+
+        return images_sources.revision(spec, folders)
+    if spec.scheme == "glue" and folders.glue is None:
         return f"hub:{GLUE_REPOSITORY}@{GLUE_REVISION}"
-    if spec.scheme == "glue" and glue_dir is not None:  # the names of local files say which splits are subsets
-        named = {path.name: path for path in _glue_files(spec, glue_dir).values()}
-    else:
-        named = _own_files(spec)
+    if spec.scheme == "glue" and folders.glue is not None:  # the names of local files say which splits are subsets
+        return files_revision({path.name: path for path in _glue_files(spec, folders.glue).values()})
+    return files_revision(_own_files(spec))
+
+
+def files_revision(named: Mapping[str, Path]) -> str:
+    """A text that changes with the content of files, each under a name that holds on every machine."""
     return "files:" + ",".join(f"{name}={file_sha256(path)[:16]}" for name, path in named.items())
 
 
-def load_raw(spec: TaskSpec, glue_dir: Path | None) -> Raw:
+def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
     """The rows of a task, straight from its source.
 
     Raises:
@@ -53,11 +75,15 @@ def load_raw(spec: TaskSpec, glue_dir: Path | None) -> Raw:
         from distilgrid.tasks import docs_corpus
 
         return Raw(docs_corpus.build(spec.locator), ["docs corpus: docstrings of installed libraries"])
+    if spec.scheme in ("digits", "cifar"):
+        from distilgrid.tasks import images_sources
+
+        return images_sources.load(spec, folders)
     if spec.scheme == "glue":
-        files = _glue_files(spec, glue_dir) if glue_dir else _glue_download(spec)
+        files = _glue_files(spec, folders.glue) if folders.glue else _glue_download(spec)
         notes = [f"{split}: a subset of the official split" for split, p in files.items() if "_subset" in p.name]
-        return Raw({split: _read_parquet(path) for split, path in files.items()}, notes)
-    reader = _read_csv if spec.scheme == "csv" else _read_parquet
+        return Raw({split: read_parquet(path) for split, path in files.items()}, notes)
+    reader = _read_csv if spec.scheme == "csv" else read_parquet
     frames = {split: reader(path) for split, path in _own_files(spec).items()}
     return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])
 
@@ -65,7 +91,7 @@ def load_raw(spec: TaskSpec, glue_dir: Path | None) -> Raw:
 def _glue_files(spec: TaskSpec, folder: Path) -> dict[str, Path]:
     files = {}
     for split in ["train", *spec.validation]:
-        names = [f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet"]
+        names = parquet_names(split)
         found = [folder / spec.locator / name for name in names if (folder / spec.locator / name).is_file()]
         if not found:
             raise UserError(f"{folder / spec.locator}: no {names[0]}; check data.glue_dir / DISTILGRID_GLUE_DIR")
@@ -73,20 +99,36 @@ def _glue_files(spec: TaskSpec, folder: Path) -> dict[str, Path]:
     return files
 
 
+def parquet_names(split: str) -> list[str]:
+    """What the file of a published split may be called, in a folder of its data set."""
+    return [f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet"]
+
+
 def _glue_download(spec: TaskSpec) -> dict[str, Path]:
+    names = {split: f"{spec.locator}/{split}-00000-of-00001.parquet" for split in ["train", *spec.validation]}
+    return {split: hub_file(GLUE_REPOSITORY, name, GLUE_REVISION, key="glue_dir") for split, name in names.items()}
+
+
+def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
+    """A file of a data set on the hub, fetched unless it is in the local cache.
+
+    Args:
+        repository: of the data set.
+        name: the file's path in it.
+        revision: a commit.
+        key: the setting of `data` that serves without a network, for messages.
+
+    Raises:
+        UserError: when it cannot be fetched.
+    """
     from huggingface_hub import hf_hub_download
 
-    files = {}
-    for split in ["train", *spec.validation]:
-        name = f"{spec.locator}/{split}-00000-of-00001.parquet"
-        try:
-            path = hf_hub_download(GLUE_REPOSITORY, name, repo_type="dataset", revision=GLUE_REVISION)
-        except Exception as error:  # the hub client raises many types; the user needs one line
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            message = f"{GLUE_REPOSITORY}/{name}: cannot be fetched ({reason}); offline, set data.glue_dir"
-            raise UserError(message) from None
-        files[split] = Path(path)
-    return files
+    try:
+        return Path(hf_hub_download(repository, name, repo_type="dataset", revision=revision))
+    except Exception as error:  # the hub client raises many types; the user needs one line
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = f"{repository}/{name}: cannot be fetched ({reason}); offline, set data.{key}"
+        raise UserError(message) from None
 
 
 def _own_files(spec: TaskSpec) -> dict[str, Path]:
@@ -121,7 +163,12 @@ def _read_csv(path: Path) -> "pd.DataFrame":
     return frame
 
 
-def _read_parquet(path: Path) -> "pd.DataFrame":
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """All rows of a parquet file.
+
+    Raises:
+        UserError: when it cannot be read.
+    """
     import pandas as pd
 
     return _reading(path, lambda: pd.read_parquet(path))

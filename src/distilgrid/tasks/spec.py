@@ -13,7 +13,13 @@ from distilgrid.errors import UserError, did_you_mean
 from distilgrid.schema import Settings
 
 Metric = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
-SCHEMES = ("glue", "docs", "csv", "parquet")
+SCHEMES = {
+    "text": ("glue", "docs", "csv", "parquet"),
+    "image": ("digits", "cifar", "parquet"),
+}
+BUNDLED = {"digits": ("sklearn",), "cifar": ("cifar10", "cifar100")}
+IMAGE_FIELDS = frozenset({"kind", "image", "image_size", "mean", "std"})
+"""Fields that say nothing about a text task, so its recipe leaves them out."""
 
 
 class TaskSpec(Settings):
@@ -21,12 +27,23 @@ class TaskSpec(Settings):
 
     version: int = Field(default=1, ge=1)
     """Bumped when the prepared rows of the task may change for the same source."""
+    kind: Literal["text", "image"] = "text"
+    """What is classified: texts or images."""
     source: str
-    """`glue:<config>`, `docs:<corpus task>`, `csv:<file>` or `parquet:<file>`; for files, the training rows."""
+    """`glue:<config>`, `docs:<corpus task>`, `csv:<file>` or `parquet:<file>`; for files, the training rows.
+    For images `digits:sklearn`, `cifar:cifar10`, `cifar:cifar100` or `parquet:<file>`."""
     validation_source: str | None = None
     """A second `csv:`/`parquet:` file with the rows that scores are reported on."""
-    text: list[str] = Field(min_length=1, max_length=2)
-    """The text column, or the two columns of a sentence pair."""
+    text: list[str] = Field(default=[], max_length=2)
+    """The text column, or the two columns of a sentence pair; none for images."""
+    image: str = "image"
+    """The column of encoded images (PNG, JPEG and the like): bytes, or a struct with the field `bytes`."""
+    image_size: int | None = Field(default=None, ge=4, le=1024)
+    """Side in pixels of the square that images are resized to; null wants images of one size and keeps it."""
+    mean: list[float] | None = None
+    """Mean of each colour channel in 0..1, which models subtract; null computes it from the training rows."""
+    std: list[float] | None = None
+    """Standard deviation of each colour channel in 0..1; null computes it from the training rows."""
     label: str = "label"
     """The label column."""
     labels: list[str] | None = None
@@ -54,8 +71,7 @@ class TaskSpec(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "TaskSpec":
-        if self.scheme not in SCHEMES or not self.locator:
-            raise ValueError(f"source '{self.source}' must be one of {', '.join(f'{s}:...' for s in SCHEMES)}")
+        self._check_source()
         correlations = {"pearson", "spearman"} & set(self.metrics)
         if self.regression and len(correlations) != len(self.metrics):
             raise ValueError("a regression task takes the metrics pearson and spearman")
@@ -66,6 +82,44 @@ class TaskSpec(Settings):
         if "f1" in self.metrics and self.labels is not None and len(self.labels) != 2:
             raise ValueError("f1 is defined here for two labels, the second one being positive")
         return self
+
+    def _check_source(self) -> None:
+        schemes = SCHEMES[self.kind]
+        if self.scheme not in schemes or not self.locator:
+            named = ", ".join(f"{scheme}:..." for scheme in schemes)
+            other = [kind for kind, found in SCHEMES.items() if self.scheme in found and kind != self.kind]
+            hint = f", or set kind: {other[0]}" if other else ""
+            raise ValueError(f"source '{self.source}' must be one of {named} for kind: {self.kind}{hint}")
+        known = BUNDLED.get(self.scheme, (self.locator,))
+        if self.locator not in known:
+            raise ValueError(f"source '{self.source}': unknown data set; {did_you_mean(self.locator, known)}")
+
+    @model_validator(mode="after")
+    def _suits_kind(self) -> "TaskSpec":
+        if self.kind == "text":
+            defaults = TaskSpec.model_fields
+            stray = [name for name in sorted(IMAGE_FIELDS) if getattr(self, name) != defaults[name].default]
+            if stray:
+                raise ValueError(f"{stray[0]} is for images; set kind: image or leave it out")
+            if not self.text:
+                raise ValueError("text must name the text column, or the two columns of a sentence pair")
+            return self
+        if self.text:
+            raise ValueError("an image task has no text columns; leave text out or set kind: text")
+        if self.regression:
+            raise ValueError("an image task takes labels; regression is for texts")
+        self._check_statistics()
+        return self
+
+    def _check_statistics(self) -> None:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give both mean and std, or neither")
+        if self.mean is None or self.std is None:
+            return
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise ValueError("mean and std take one number for grey images, or three for colour")
+        if not all(0 <= value <= 1 for value in self.mean) or not all(0 < value <= 1 for value in self.std):
+            raise ValueError("mean and std are shares of the brightest value: mean in 0..1, std above 0 and up to 1")
 
     @model_validator(mode="after")
     def _separate_splits(self) -> "TaskSpec":

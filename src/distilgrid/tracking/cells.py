@@ -85,6 +85,7 @@ def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
     recipe = {name: value for name, value in model.recipe.items() if name not in ("stage", "version", "inputs")}
     recipe["data"] = model.recipe["inputs"]["data"]  # the keys of other inputs follow from the rest
     facts = {f"model.{fact}": metrics[fact] for fact in FACTS}
+    facts |= {f"model.{name}": value for name, value in metrics.get("search", {}).get("chosen", {}).items()}
     return {name: text(value) for name, value in (_flat(recipe) | facts).items()}
 
 
@@ -105,6 +106,10 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     for split, scores in metrics["validation"].items():
         values |= {f"{split}/{name}": value for name, value in scores.items()}
     values |= {f"dev_best/{name}": value for name, value in metrics["dev"].items()}
+    for phase in metrics.get("phases", [])[:-1]:
+        values |= {f"dev_best_{phase['name']}/{name}": value for name, value in phase["dev"].items()}
+    if "optimistic_score" in metrics:
+        values["optimistic_score"] = metrics["optimistic_score"]
     return {name: float(value) for name, value in values.items()}
 
 
@@ -124,7 +129,12 @@ def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Poi
         raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
     per_step = metrics["train_seconds"] * 1000 / max(metrics["steps"], 1)
     return [
-        Point(f"{row['split']}/{row['name']}", row["value"], row["step"], started + round(row["step"] * per_step))
+        Point(_curve_name(row), row["value"], row["step"], started + round(row["step"] * per_step))
         for row in rows
         if row["name"] != "learning_rate"
     ]
+
+
+def _curve_name(row: Mapping[str, Any]) -> str:
+    """MLflow has one value for a name, so a watched split's curve must not be called as the model's score on it."""
+    return f"{'watched' if row['split'] == 'validation' else row['split']}/{row['name']}"

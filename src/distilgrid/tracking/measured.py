@@ -6,6 +6,7 @@ from typing import Any
 from distilgrid.artefacts import is_complete, read_json
 from distilgrid.grid import Plan
 from distilgrid.planned import Artefact
+from distilgrid.runtimes.base import IMAGE_LENGTH
 from distilgrid.tracking.naming import role_of
 
 INT8 = "onnxruntime-int8"
@@ -13,8 +14,8 @@ Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags that name t
 
 
 def shape_name(runtime: str, batch_size: int, length: int) -> str:
-    """How metrics call a runtime and an input shape."""
-    return f"{runtime}-b{batch_size}-len{length}"
+    """How metrics call a runtime and an input shape; images have no length."""
+    return f"{runtime}-b{batch_size}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
 
 
 class Measured:

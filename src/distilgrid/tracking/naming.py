@@ -30,7 +30,8 @@ def role_of(model: Artefact) -> str:
 def recipe_name(plan: Plan, of: Mapping[str, str]) -> str:
     """What tells a row of a task's table from the others, such as `kd / minilm-l3`; defaults go without saying."""
     method = of["method"]
-    if len(plan.params.grid.teachers) > 1 and method != "teacher":
+    teachers = {teacher.labels["teacher"] for teacher in plan.teachers if teacher.labels["task"] == of["task"]}
+    if len(teachers) > 1 and method != "teacher":
         method += f" from {of['teacher']}"
     parts = [method, of["student"]]
     parts += [of["augmentation"]] if of["augmentation"] != "none" else []

@@ -20,15 +20,16 @@ class WeightAverage:
     Args:
         flat: the weights in training; the average begins with their values.
         decay: of each update.
+        unseen: what weight decay has left so far of embeddings that occur in no row, as a factor.
 
     Attributes:
         values: (P,) fp32.
-        unseen: the same average of what weight decay leaves of embeddings that occur in no row, as a factor.
+        unseen: the same average of that factor.
     """
 
-    def __init__(self, flat: FlatParameters, *, decay: float) -> None:
+    def __init__(self, flat: FlatParameters, *, decay: float, unseen: float = 1.0) -> None:
         self.flat, self.decay = flat, decay
-        self.values, self.unseen = flat.values.clone(), 1.0
+        self.values, self.unseen = flat.values.clone(), unseen
 
     def update(self, step: int, *, unseen: float) -> None:
         """Take in the weights after a step."""

@@ -1,8 +1,8 @@
-"""Tokenised rows, and the batches made of them."""
+"""Rows as models read them, and the batches made of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 Inputs = dict[str, Tensor]
 Batch = list[int]
 BUCKET_BATCHES = 32
+
+
+class Samples(Protocol):
+    """Rows of one split as a model reads them: tokenised texts, or images."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) tokens of each row; 1 for an image."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: Sequence[int]) -> Inputs:
+        """The model inputs of some rows."""
+        ...
+
+    def take(self, rows: Sequence[int]) -> "Samples":
+        """Some rows, in the given order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,6 +66,15 @@ class Encodings:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def take(self, rows: Sequence[int]) -> "Encodings":
+        """Some rows, in the given order."""
+        index = np.asarray(rows, dtype=np.int64)  # none at all are no numbers otherwise
+        starts, lengths = self.offsets[index], self.lengths[index]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        segments = None if self.segments is None else self.segments[places]
+        return Encodings(self.tokens[places], segments, offsets, self.pad_id)
+
     def batch(self, rows: Sequence[int], *, length: int | None = None) -> Inputs:
         """The model inputs of some rows, padded to the longest of them or to `length`: each (B, L), int64."""
         index = np.asarray(rows)
@@ -65,9 +93,9 @@ class Encodings:
 
 @dataclass(frozen=True)
 class Rows:
-    """Tokenised rows with their labels: (N,) int64, or float32 for a regression."""
+    """Rows as a model reads them, with their labels: (N,) int64, or float32 for a regression."""
 
-    encodings: Encodings
+    encodings: Samples
     labels: Tensor
 
 

@@ -6,30 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from distilgrid.training.peak import peak_flops, training_flops
+from distilgrid.training.peak import image_flops, peak_flops, training_flops
 from distilgrid.training.placement import Placement
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distilgrid.training.loop import Outcome
+    from distilgrid.training.outcome import Outcome
 
 
 def efficiency(model: "PreTrainedModel", outcome: "Outcome", placement: Placement, *, batch: int) -> dict[str, Any]:
     """Seconds, tokens per second, share of the machine's matrix-product rate, time by section, peak memory.
 
-    Tokens are those of the rows, without padding. The share of the peak counts the time of steps, not of evaluation.
+    Tokens are those of the rows, without padding; an image counts as one. The share of the peak counts the time of
+    steps, not of evaluation.
     """
-    config, world = model.config, placement.world.size
+    world = placement.world.size
     steps = sum(outcome.time_split.get(name, 0.0) for name in ("data", "forward", "backward", "optimiser"))
-    tokens = outcome.tokens * world
-    flops = training_flops(
-        matrix_weights=_matrix_weights(model),
-        layers=config.num_hidden_layers,
-        width=config.hidden_size,
-        tokens=outcome.tokens,
-        mean_length=outcome.tokens * world / max(1, outcome.steps * batch),
-    )
+    tokens, images = outcome.tokens * world, hasattr(model.config, "image_size")
+    if images:
+        flops = 3.0 * image_flops(model) * outcome.tokens  # the backward pass is two forward passes' work
+    else:
+        flops = training_flops(
+            matrix_weights=_matrix_weights(model),
+            layers=model.config.num_hidden_layers,
+            width=model.config.hidden_size,
+            tokens=outcome.tokens,
+            mean_length=tokens / max(1, outcome.steps * batch),
+        )
     return {
         "precision": placement.precision,
         "device": placement.device.type,

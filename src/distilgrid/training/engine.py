@@ -32,10 +32,15 @@ class Engine:
     Args:
         model: in fp32, its word embeddings already cut to the words that occur.
         streams: what it learns from.
-        settings: of training.
+        settings: of training, in its first phase.
         placement: device, precision, and the processes that share a batch.
         seed: of dropout.
-        steps: all updates of the run, for the schedule.
+        steps: all updates of the first phase, for its schedule.
+        layered: whether any phase trains layers at different rates.
+
+    Attributes:
+        flat: the trained weights.
+        buffers: what else the model keeps and saves, by name: batch norm's statistics.
     """
 
     def __init__(
@@ -47,28 +52,35 @@ class Engine:
         placement: Placement,
         seed: int,
         steps: int,
+        layered: bool = False,
     ) -> None:
         self.model, self.streams = model.to(placement.device), streams
-        self.settings, self.placement = settings, placement
+        self.placement = placement
         for stream in streams:
             if stream.teacher is not None:
                 stream.teacher.move(placement.device)
         self.seed = derive_seed(seed, "dropout") + placement.world.rank
-        self.parts = settings.accumulation
         self.clock = Clock()
         on_cpu = placement.device.type == "cpu"
         if not on_cpu:
-            model.set_attn_implementation("sdpa")  # eager attention is faster on CPUs only
+            _set_attention(model, "sdpa")  # eager attention is faster on CPUs only
         fused = on_cpu and settings.engine == "auto" and fusible(model)
-        groups = parameter_groups(model, settings, layers=model.config.num_hidden_layers)
+        groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=layered)
         compute = torch.bfloat16 if fused and placement.precision == "bf16" else torch.float32
         self.flat = FlatParameters(groups, compute=compute)
-        self.optimiser = Optimiser(self.flat, settings, steps=steps)
+        kept = model.state_dict(keep_vars=True)
+        self.buffers = {name: tensor for name, tensor in kept.items() if not tensor.requires_grad}
+        self.start_phase(settings, steps=steps)
         self.masks = DropoutMasks(self.seed)
         # GPUs draw dropout masks fast; and the plain engine is there to be compared with.
         self.dropouts = swap_dropout(model, self.masks) if on_cpu and settings.engine == "auto" else {}
         self.original = fuse(model, self.flat, self.masks) if fused else None
         self.tokens = 0
+
+    def start_phase(self, settings: Training, *, steps: int) -> None:
+        """Begin a phase of some updates, with an optimiser that knows nothing yet."""
+        self.settings, self.parts = settings, settings.accumulation
+        self.optimiser = Optimiser(self.flat, settings, steps=steps)
 
     def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:
         """One update from a batch of each stream; returns the means of the loss terms.
@@ -101,7 +113,7 @@ class Engine:
         restore_dropout(self.model, self.dropouts)
         self.flat.release()
         self.model.to("cpu")
-        self.model.set_attn_implementation("eager")
+        _set_attention(self.model, "eager")
 
     def _accumulate(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Collect the gradients of this process's share of the batches, in parts that fit into memory."""
@@ -139,7 +151,8 @@ class Engine:
     def _backward(self, stream: Stream, part: Sequence[int], *, share: float) -> dict[str, float]:
         with self.clock("data"):
             inputs = stream.inputs(self.model, part)
-            self.tokens += int(inputs["attention_mask"].sum())
+            mask = inputs.get("attention_mask")
+            self.tokens += len(part) if mask is None else int(mask.sum())
         with self.clock("forward"):
             with self.placement.autocast():
                 outputs = forward(self.model, inputs, states=stream.needs_states)
@@ -148,3 +161,8 @@ class Engine:
         with self.clock("backward"):
             (loss if share == 1 else loss * share).backward()
             return {name: float(value.detach()) * share for name, value in terms.items()}
+
+
+def _set_attention(model: "PreTrainedModel", name: str) -> None:
+    if hasattr(model.config, "num_attention_heads") or hasattr(model.config, "n_heads"):  # not in image models
+        model.set_attn_implementation(name)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from distilgrid.distillation.forward import forward
-from distilgrid.training.batching import Encodings, evaluation_batches
+from distilgrid.training.batching import Samples, evaluation_batches
 from distilgrid.training.metrics import score
 from distilgrid.training.placement import Placement
 
@@ -18,7 +18,7 @@ PLAIN = Placement()
 
 
 @torch.inference_mode()
-def predict(model: "PreTrainedModel", encodings: Encodings, *, placement: Placement = PLAIN) -> np.ndarray:
+def predict(model: "PreTrainedModel", encodings: Samples, *, placement: Placement = PLAIN) -> np.ndarray:
     """Logits of every row, in row order: (N, C). The model is left in the mode it came in.
 
     Args:
@@ -39,7 +39,7 @@ def predict(model: "PreTrainedModel", encodings: Encodings, *, placement: Placem
 
 def evaluate(
     model: "PreTrainedModel",
-    encodings: Encodings,
+    encodings: Samples,
     labels: np.ndarray,
     metrics: Sequence[str],
     *,

@@ -17,13 +17,13 @@ class Group:
 
     Attributes:
         parameters: in the order of their storage.
-        weight_decay: AdamW's.
-        rate: factor on the learning rate.
+        vectors: whether they are biases and norms.
+        below: how many layers below the head they are.
     """
 
     parameters: Sequence[nn.Parameter]
-    weight_decay: float
-    rate: float = 1.0
+    vectors: bool
+    below: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,31 @@
 """The one training loop: teachers, baselines and every distillation method go through it."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from distilgrid.distillation.objective import Objective, hard_loss
+from distilgrid.distillation.objective import hard_loss
+from distilgrid.distillation.schedule import Phase
 from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.fingerprint import derive_seed
 from distilgrid.progress import progress
 from distilgrid.training.averaging import WeightAverage
-from distilgrid.training.batching import Batch, Rows, epoch_batches
+from distilgrid.training.batching import Batch, Rows
+from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate, predict
-from distilgrid.training.history import History
+from distilgrid.training.images import ViewedImages
+from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training
-from distilgrid.training.streams import MixedStream, Mixing, RowStream, Stream
-from distilgrid.training.tokens import subset
+from distilgrid.training.steps import Stretch, plan_steps
+from distilgrid.training.streams import MixedStream, Mixing, RowStream, Stream, ViewStream
 from distilgrid.training.tracing import tracing
-from distilgrid.training.vocabulary import CompactVocabulary
+from distilgrid.training.vocabulary import cut_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,80 +34,75 @@ log = logging.getLogger(__name__)
 LOSS_RECORDS = 50
 
 
-@dataclass
-class Outcome:
-    """How a training run went. The model holds the weights of `best_step`."""
-
-    history: History = field(default_factory=History)
-    best_step: int = 0
-    best_dev: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
-    epochs: float = 0.0
-    stopped_early: bool = False
-    seconds: float = 0.0
-    tokens: int = 0
-    resumed_at: int = 0
-    time_split: dict[str, float] = field(default_factory=dict)
-    probe_loss: float | None = None
-
-
 class Trainer:
     """One training run: `run` trains a model in place and leaves it with the weights that scored best on `dev`.
 
     Args:
         model: in fp32; changed in place.
-        objective: the losses of a batch.
+        phases: the losses, and the epochs, batch size and optimiser, of each part of the run.
         rows: training rows.
         dev: rows that select the checkpoint; never the rows that scores are reported on.
         metrics: the first one decides which checkpoint is best; ties keep the earlier one.
-        settings: epochs, batch size, optimiser.
         placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
-        teacher: outputs on the training rows for methods that need them.
+        teacher: outputs on the training rows, or on views of them, for methods that need them.
         mixing: mixed samples, for methods that learn from them too.
+        views: how training images are seen; None for texts.
         probe: training rows on which the finished model's loss is measured, without dropout.
+        watched: rows that `watch_validation` scores along the way; they select nothing.
         checkpoints: where the state of an unfinished run is kept; nowhere unless given.
     """
 
     def __init__(
         self,
         model: "PreTrainedModel",
-        objective: Objective,
+        phases: Sequence[Phase],
         *,
         rows: Rows,
         dev: Rows,
         metrics: Sequence[str],
-        settings: Training,
         placement: Placement,
         seed: int,
         teacher: TeacherOutputs | None,
         mixing: Mixing | None = None,
+        views: ViewedImages | None = None,
         probe: Sequence[int] = (),
+        watched: Rows | None = None,
         checkpoints: Checkpoints = NOWHERE,
     ) -> None:
-        self.vocabulary = CompactVocabulary(model, [rows.encodings, dev.encodings])
-        self.model, self.metrics, self.settings, self.placement = model, metrics, settings, placement
-        rows, self.dev = (Rows(self.vocabulary.renumbered(r.encodings), r.labels) for r in (rows, dev))
-        self.probe = Rows(subset(rows.encodings, probe), rows.labels[list(probe)]) if probe else None
-        streams: list[Stream] = [RowStream(rows, objective, teacher)]
-        self.epochs = [[[batch] for batch in epoch] for epoch in _epochs(rows.encodings.lengths, settings, seed)]
+        settings = phases[0].settings
+        read = [part.encodings for part in (rows, dev, watched) if part is not None]
+        self.vocabulary = cut_vocabulary(model, read, optimiser=settings.optimiser)
+        self.model, self.metrics, self.placement = model, metrics, placement
+        rows, self.dev = self._renumbered(rows), self._renumbered(dev)
+        self.watched = None if watched is None else self._renumbered(watched)
+        self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
+        losses, self.teacher = phases[0].objective(0.0), teacher
+        self.rows = (
+            RowStream(rows, losses, teacher) if views is None else ViewStream(rows.labels, views, losses, teacher)
+        )
+        streams: list[Stream] = [self.rows]
         if mixing is not None:
             streams.append(MixedStream(rows, mixing))
-            self.epochs = [
-                [[*step, batch] for step, batch in zip(steps, batches, strict=True)]
-                for steps, batches in zip(self.epochs, mixing.batches(seed), strict=True)
-            ]
-        self.total = sum(map(len, self.epochs))
-        self.due = _evaluation_steps(settings, self.total)
-        self.engine = Engine(model, streams, settings=settings, placement=placement, seed=seed, steps=self.total)
+        lengths = rows.encodings.lengths
+        self.stretches = plan_steps(phases, lengths, seed=seed, mixing=mixing, viewed=views is not None)
+        self.stretch = self.stretches[0]
+        self.total = self.stretches[-1].end
+        self.engine = Engine(
+            model,
+            streams,
+            settings=settings,
+            placement=placement,
+            seed=seed,
+            steps=len(self.stretch),
+            layered=any(phase.settings.layer_decay < 1 for phase in phases),
+        )
         self.checkpoints = checkpoints
         self.outcome = Outcome()
         self.terms: list[dict[str, float]] = []
-        self.best_weights: Tensor | None = None
-        self.decay = self.best_decay = 1.0  # of embeddings that occur in no row
-        decay = settings.average_decay
-        self.average = WeightAverage(self.engine.flat, decay=decay) if decay is not None else None
-        self.worse = 0
+        self.best = Best(self.engine)
+        self.decay = 1.0  # of embeddings that occur in no row
+        self.average = self._new_average()
 
     def run(self, *, trace: Path | None = None) -> Outcome:
         """All steps, or as many as patience allows, from the last saved state if there is one.
@@ -121,70 +114,97 @@ class Trainer:
             UserError: when the loss is not finite.
         """
         self.model.train()
-        step = done = self.outcome.resumed_at = self._resume()
-        steps = islice((step for epoch in self.epochs for step in epoch), done, None)
+        done = self.outcome.resumed_at = self._resume()
         left = self.total - done
         with tracing(trace) as traced:
-            for step, batches in enumerate(progress(steps, total=left, label="training"), start=done + 1):
+            for step, batches in progress(self._ahead(done), total=left, label="training"):
                 self._advance(step, batches)
                 traced()
-                if self.outcome.stopped_early:
-                    break
                 if self.placement.world.rank == 0 and self.checkpoints.due(step, last=step == self.total):
                     with self.engine.clock("checkpoint"):
                         self.checkpoints.save(self._state(step))
-        self.outcome.steps, self.outcome.epochs = step, self._epoch(step)
         self.outcome.seconds += self.engine.clock.elapsed()
         return self._finish()
 
+    def _ahead(self, done: int) -> Iterator[tuple[int, list[Batch]]]:
+        """The steps that are left, by number; a phase is started as it is reached, and left when patience ends it."""
+        for stretch in self.stretches:
+            if done >= stretch.end:
+                continue
+            if stretch is not self.stretch:
+                self._start(stretch)
+            for step in range(max(done, stretch.start), stretch.end):
+                if self.best.given_up:
+                    self.outcome.stopped_early = True
+                    break
+                yield step + 1, stretch.batches(step + 1)
+
+    def _start(self, stretch: Stretch) -> None:
+        """Begin a phase with the best weights of the one before."""
+        self.best.restore()
+        self.decay = self.best.decay
+        self.outcome.phases.append(self.best.record(self.stretch.phase.name))
+        self.best.forget(patience=stretch.phase.settings.patience)
+        self.stretch = stretch
+        self.engine.start_phase(stretch.phase.settings, steps=len(stretch))
+        self.average = self._new_average()
+
     def _advance(self, step: int, batches: Sequence[Batch]) -> None:
-        rate = self.engine.optimiser.rate() * self.engine.flat.groups[-1].rate  # the last group is the deepest
+        phase, moment = self.stretch.phase, self.stretch.moment(step)
+        self.rows.objective = phase.objective(moment)
+        self.rows.teacher = self.teacher if phase.taught else None
+        left = self.engine.optimiser.unseen_decay()
         self.terms.append(self.engine.step(step, batches))
-        self.decay *= 1 - rate * self.settings.weight_decay
+        self.outcome.steps, self.outcome.epochs = self.outcome.steps + 1, self.stretch.epoch(step)
+        self.decay *= left
         if self.average is not None:
-            self.average.update(step, unseen=self.decay)
-        if step % max(1, self.total // LOSS_RECORDS) == 0 or step in self.due:
-            means = {name: float(np.mean([t[name] for t in self.terms])) for name in self.terms[0]}
-            means["learning_rate"] = self.engine.optimiser.rate()
-            self.outcome.history.add(step=step, epoch=self._epoch(step), split="train", values=means)
+            self.average.update(step - self.stretch.start, unseen=self.decay)
+        due = step in self.stretch.due
+        if step % max(1, self.total // LOSS_RECORDS) == 0 or due:
+            names = dict.fromkeys(name for terms in self.terms for name in terms)
+            means = {name: float(np.mean([t[name] for t in self.terms if name in t])) for name in names}
+            means |= {"learning_rate": self.engine.optimiser.rate(), **phase.values(moment)}
+            self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="train", values=means)
             self.terms = []
-        if step in self.due:
+        if due:
             with self.engine.clock("evaluation"), self.average.in_place() if self.average else nullcontext():
                 self._evaluate(step)
 
     def _evaluate(self, step: int) -> None:
-        """Score on dev and keep the best weights; stops the run when patience has run out."""
-        scores = evaluate(
-            self.model, self.dev.encodings, self.dev.labels.numpy(), self.metrics, placement=self.placement
-        )
-        self.outcome.history.add(step=step, epoch=self._epoch(step), split="dev", values=scores)
+        """Score on dev and keep the best weights."""
+        scores, main = self._scores(self.dev), self.metrics[0]
+        self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="dev", values=scores)
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-        main = self.metrics[0]
-        if self.best_weights is None or scores[main] > self.outcome.best_dev[main]:
-            self.outcome.best_dev, self.outcome.best_step, self.worse = scores, step, 0
-            self.best_decay = self.average.unseen if self.average else self.decay
-            if self.best_weights is None:
-                self.best_weights = torch.empty_like(self.engine.flat.values)
-            self.best_weights.copy_(self.engine.flat.values)
-        else:
-            self.worse += 1
-        self.outcome.stopped_early = self.settings.patience is not None and self.worse >= self.settings.patience
+        self.best.offer(step, scores, main, decay=self.average.unseen if self.average else self.decay)
+        if self.watched is not None:
+            seen = self._scores(self.watched)
+            self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="validation", values=seen)
+            self.outcome.watched = max(seen[main], seen[main] if self.outcome.watched is None else self.outcome.watched)
+
+    def _scores(self, rows: Rows) -> dict[str, float]:
+        return evaluate(self.model, rows.encodings, rows.labels.numpy(), self.metrics, placement=self.placement)
+
+    def _renumbered(self, rows: Rows) -> Rows:
+        return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)
+
+    def _new_average(self) -> WeightAverage | None:
+        decay = self.stretch.phase.settings.average_decay
+        return None if decay is None else WeightAverage(self.engine.flat, decay=decay, unseen=self.decay)
 
     def _state(self, step: int) -> Saved:
-        tensors = {"weights": self.engine.flat.values, **self.engine.optimiser.state()}
-        if self.best_weights is not None:
-            tensors["best_weights"] = self.best_weights
+        tensors = {"weights": self.engine.flat.values, **self.engine.optimiser.state(), **self.best.tensors()}
+        tensors |= {f"buffers.{name}": buffer for name, buffer in self.engine.buffers.items()}
         if self.average is not None:
             tensors["average"] = self.average.values
-        outcome = self.outcome
         values = {
-            "decay": [self.decay, self.best_decay, self.average.unseen if self.average else None],
-            "best": [outcome.best_step, outcome.best_dev],
-            "worse": self.worse,
+            "decay": [self.decay, self.average.unseen if self.average else None],
+            "best": self.best.values(),
             "terms": self.terms,
-            "history": outcome.history.records,
-            "seconds": outcome.seconds + self.engine.clock.elapsed(),
-            "tokens": outcome.tokens + self.engine.tokens,
+            "outcome": self.outcome.values()
+            | {
+                "seconds": self.outcome.seconds + self.engine.clock.elapsed(),
+                "tokens": self.outcome.tokens + self.engine.tokens,
+            },
         }
         return Saved(step=step, tensors=tensors, values=values)
 
@@ -193,50 +213,34 @@ class Trainer:
         saved = self.checkpoints.load()
         if saved is None:
             return 0
-        tensors, values, outcome = saved.tensors, saved.values, self.outcome
+        tensors, values = saved.tensors, saved.values
+        self.stretch = next(part for part in self.stretches if saved.step <= part.end)
+        self.engine.start_phase(self.stretch.phase.settings, steps=len(self.stretch))
         self.engine.flat.values.copy_(tensors["weights"])
-        self.engine.optimiser.load_state(tensors, updates=saved.step)
-        self.best_weights = tensors.get("best_weights")
-        self.decay, self.best_decay, unseen = values["decay"]
+        for name, buffer in self.engine.buffers.items():
+            buffer.copy_(tensors[f"buffers.{name}"])
+        self.engine.optimiser.load_state(tensors, updates=saved.step - self.stretch.start)
+        self.best.load(tensors, values["best"])
+        self.average = self._new_average()
+        self.decay, unseen = values["decay"]
         if self.average is not None:
             self.average.load(tensors["average"], unseen)
-        outcome.best_step, outcome.best_dev = values["best"]
-        self.worse, self.terms = values["worse"], values["terms"]
-        outcome.history.records = [tuple(record) for record in values["history"]]
-        outcome.seconds, outcome.tokens = values["seconds"], values["tokens"]
+        self.terms = values["terms"]
+        self.outcome.load(values["outcome"])
         return saved.step
 
-    def _epoch(self, step: int) -> float:
-        return step / self.total * self.settings.epochs
-
     def _finish(self) -> Outcome:
-        assert self.best_weights is not None, "the last step is always scored"
-        self.engine.flat.values.copy_(self.best_weights)
+        self.best.restore()
+        self.outcome.best_step, self.outcome.best_dev = self.best.step, self.best.scores
+        if self.outcome.phases:
+            self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         if self.probe is not None:
             logits = torch.from_numpy(predict(self.model, self.probe.encodings, placement=self.placement))
             regression = logits.shape[1] == 1
             self.outcome.probe_loss = float(hard_loss(logits, self.probe.labels, regression=regression))
         self.engine.release()
-        self.vocabulary.restore(decay=self.best_decay)
+        self.vocabulary.restore(decay=self.best.decay)
         self.model.eval()
         self.outcome.tokens += self.engine.tokens
         self.outcome.time_split = dict(self.engine.clock.seconds)
         return self.outcome
-
-
-def _epochs(lengths: np.ndarray, settings: Training, seed: int) -> Iterable[list[Batch]]:
-    """The batches of each epoch, from the seed and the epoch's number alone."""
-    for epoch in range(settings.epochs):
-        generator = torch.Generator().manual_seed(derive_seed(seed, f"shuffle epoch {epoch}"))
-        yield epoch_batches(
-            lengths,
-            batch_size=settings.batch_size,
-            generator=generator,
-            tokens=settings.batch_tokens,
-            bucketed=settings.batching == "bucketed",
-        )
-
-
-def _evaluation_steps(settings: Training, total: int) -> set[int]:
-    count = settings.evaluations_per_epoch * settings.epochs
-    return {max(1, round(total * i / count)) for i in range(1, count + 1)}

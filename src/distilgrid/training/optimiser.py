@@ -1,4 +1,4 @@
-"""AdamW with linear warm-up and decay, as BERT fine-tuning is done (Devlin et al. 2019)."""
+"""AdamW as for BERT (Devlin et al. 2019), SGD as for ResNets (He et al. 2015), and learning-rate schedules."""
 
 import re
 from collections import defaultdict
@@ -10,25 +10,25 @@ from torch import Tensor, nn
 from distilgrid.training.flat import FlatParameters, Group
 from distilgrid.training.settings import Training
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # as torch names them
+MOMENTS = {"adamw": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}  # as torch names them
 CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
-def parameter_groups(model: nn.Module, settings: Training, *, layers: int) -> list[Group]:
-    """A model's trained parameters by what the optimiser does with them.
+def parameter_groups(model: nn.Module, *, layers: int, layered: bool) -> list[Group]:
+    """A model's trained parameters by what an optimiser may do differently with them.
 
-    Vectors (biases, layer norms) are exempt from weight decay. With `layer_decay` d, a layer k steps below the head
-    learns at d**k times the rate, the embeddings slowest (Howard and Ruder 2018; Sun et al. 2019).
+    Args:
+        model: the model.
+        layers: how many it has.
+        layered: whether layers learn at different rates.
     """
     members: dict[tuple[int, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            below = _steps_below_head(name, layers) if settings.layer_decay < 1 else 0
+            below = _steps_below_head(name, layers) if layered else 0
             members[below, parameter.dim() <= 1].append(parameter)
-    return [
-        Group(found, weight_decay=0.0 if vectors else settings.weight_decay, rate=settings.layer_decay**below)
-        for (below, vectors), found in sorted(members.items(), key=lambda item: item[0])
-    ]
+    ordered = sorted(members.items(), key=lambda item: item[0])
+    return [Group(found, vectors=vectors, below=below) for (below, vectors), found in ordered]
 
 
 def learning_rate_factor(settings: Training, *, steps: int) -> Callable[[int], float]:
@@ -38,56 +38,84 @@ def learning_rate_factor(settings: Training, *, steps: int) -> Callable[[int], f
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
+        if settings.schedule == "constant":
+            return 1.0
+        if settings.schedule == "steps":
+            return 0.1 ** ((2 * step >= steps) + (4 * step >= 3 * steps))
         return max(0.0, (steps - step) / max(1, steps - warmup))
 
     return factor
 
 
 class Optimiser:
-    """Clipping, AdamW and the learning-rate schedule over flat parameters."""
+    """Clipping, the optimiser proper and the learning-rate schedule over flat parameters.
+
+    With `layer_decay` d, a layer k steps below the head learns at d**k times the rate, the embeddings slowest (Howard
+    and Ruder 2018; Sun et al. 2019).
+    """
 
     def __init__(self, flat: FlatParameters, settings: Training, *, steps: int) -> None:
         self.flat, self.settings = flat, settings
         self.factor = learning_rate_factor(settings, steps=steps)
         self.parts = flat.slices()
         groups = [
-            {"params": [part], "lr": settings.learning_rate * group.rate, "weight_decay": group.weight_decay}
+            {"params": [part], "lr": settings.learning_rate * self.share(group), "weight_decay": self._decay(group)}
             for part, group in zip(self.parts, flat.groups, strict=True)
         ]
-        self.adamw = torch.optim.AdamW(groups, fused=True)
+        self.inner = (
+            torch.optim.AdamW(groups, fused=True)
+            if settings.optimiser == "adamw"
+            else torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, fused=True)
+        )
         self.updates = 0
 
     def rate(self) -> float:
         """The learning rate of the next update, without a layer's own factor."""
         return self.settings.learning_rate * self.factor(self.updates)
 
+    def share(self, group: Group) -> float:
+        """A group's factor on the learning rate."""
+        return self.settings.layer_decay**group.below
+
+    def unseen_decay(self) -> float:
+        """What AdamW's next update leaves, as a factor, of embeddings that occur in no row: they are only decayed."""
+        return 1 - self.rate() * self.share(self.flat.groups[-1]) * self.settings.weight_decay
+
     def step(self) -> None:
         """Update the weights with the collected gradients, scaled down to `max_grad_norm`."""
-        for options, group in zip(self.adamw.param_groups, self.flat.groups, strict=True):
-            options["lr"] = self.rate() * group.rate
-        norm = torch.linalg.vector_norm(self.flat.grads)
-        # The fused kernel divides gradients by this as it reads them, which saves a pass over memory.
-        self.adamw.grad_scale = ((norm + CLIP_EPSILON) / self.settings.max_grad_norm).clamp(min=1.0)  # type: ignore[attr-defined]
-        self.adamw.step()
+        for options, group in zip(self.inner.param_groups, self.flat.groups, strict=True):
+            options["lr"] = self.rate() * self.share(group)
+        if self.settings.max_grad_norm is not None:
+            norm = torch.linalg.vector_norm(self.flat.grads)
+            # The fused kernels divide gradients by this as they read them, which saves a pass over memory.
+            self.inner.grad_scale = ((norm + CLIP_EPSILON) / self.settings.max_grad_norm).clamp(min=1.0)  # type: ignore[union-attr]
+        self.inner.step()
         self.updates += 1
         self.flat.refresh()
 
     def state(self) -> dict[str, Tensor]:
-        """AdamW's moments of each group: `exp_avg.0`, `exp_avg_sq.0`, `exp_avg.1`, ...; nothing is copied."""
+        """The moments of each group: `exp_avg.0`, `exp_avg_sq.0`, `exp_avg.1`, ...; nothing is copied."""
         return {
-            f"{name}.{number}": self.adamw.state[part][name]
+            f"{name}.{number}": self.inner.state[part][name]
             for number, part in enumerate(self.parts)
-            for name in MOMENTS
+            for name in self._moments()
         }
 
     def load_state(self, state: dict[str, Tensor], *, updates: int) -> None:
         """Continue after `updates` updates with the moments of `state`, which become the optimiser's own."""
         for number, part in enumerate(self.parts):
-            step = torch.tensor(float(updates), device=part.device)
-            moments = {name: state[f"{name}.{number}"].to(part.device) for name in MOMENTS}
-            self.adamw.state[part] = {"step": step, **moments}
+            moments = {name: state[f"{name}.{number}"].to(part.device) for name in self._moments()}
+            step = {"step": torch.tensor(float(updates), device=part.device)}
+            self.inner.state[part] = {**(step if self.settings.optimiser == "adamw" else {}), **moments}
         self.updates = updates
         self.flat.refresh()
+
+    def _moments(self) -> tuple[str, ...]:
+        kept = self.settings.optimiser == "adamw" or self.settings.momentum > 0
+        return MOMENTS[self.settings.optimiser] if kept else ()
+
+    def _decay(self, group: Group) -> float:
+        return self.settings.weight_decay if self.settings.decay_vectors or not group.vectors else 0.0
 
 
 def _steps_below_head(name: str, layers: int) -> int:

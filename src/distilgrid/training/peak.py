@@ -4,12 +4,16 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from distilgrid.fingerprint import recipe_key
 from distilgrid.machine import describe_machine, package_versions
 from distilgrid.training.placement import Placement
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 SIZE, ROUNDS = 2048, 5
 
@@ -42,6 +46,18 @@ def training_flops(*, matrix_weights: int, layers: int, width: int, tokens: int,
     """Operations of forward and backward pass over some tokens (Kaplan et al. 2020): 6 per weight and token, plus
     attention's products, which grow with the length."""
     return tokens * (6.0 * matrix_weights + 12.0 * layers * width * mean_length)
+
+
+@torch.no_grad()
+def image_flops(model: "PreTrainedModel") -> int:
+    """Operations of a forward pass over one image, counted while it runs."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = model.config
+    height, width = (config.image_size, config.image_size) if isinstance(config.image_size, int) else config.image_size
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, config.num_channels, height, width, dtype=torch.uint8))
+    return counter.get_total_flops()
 
 
 def _measure(device: torch.device, dtype: torch.dtype) -> float:

@@ -1,5 +1,6 @@
 """Train one model on prepared data and write its artefact's files: shared by the stages `finetune` and `distill`."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,10 @@ import numpy as np
 import torch
 
 from distilgrid.artefacts import write_json
-from distilgrid.distillation.objective import Objective, hard_loss
+from distilgrid.distillation.objective import hard_loss
+from distilgrid.distillation.schedule import Phase
 from distilgrid.distillation.teacher import TeacherOutputs
+from distilgrid.errors import UserError
 from distilgrid.execution import Execution
 from distilgrid.fingerprint import derive_seed
 from distilgrid.job import stopping_gently
@@ -20,14 +23,14 @@ from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.device import choose_device, prepare_device
 from distilgrid.training.efficiency import efficiency
 from distilgrid.training.evaluation import predict
-from distilgrid.training.loop import Outcome, Trainer
+from distilgrid.training.loop import Trainer
 from distilgrid.training.metrics import score
+from distilgrid.training.outcome import Outcome
 from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Mixing
-from distilgrid.training.tokens import tokenised
-from distilgrid.training.training_set import TrainingSet, label_tensor
+from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,30 +47,35 @@ class Job:
 
     Attributes:
         training_set: the rows to train on, and the prepared data that they come from.
-        tokenizer: the model's own.
+        tokenizer: the model's own; None for images.
         model: initialised; changed in place.
-        objective: the method's losses.
-        settings: training settings.
+        phases: the method's losses and training settings.
         seed: of shuffling and dropout.
         init: where the weights came from, for tables.
         execution: how the job runs.
         teaching: opens what the method learns from a teacher and from mixed samples.
+        facts: what else `metrics.json` says.
     """
 
     training_set: TrainingSet
-    tokenizer: "PreTrainedTokenizerBase"
+    tokenizer: "PreTrainedTokenizerBase | None"
     model: "PreTrainedModel"
-    objective: Objective
-    settings: Training
+    phases: Sequence[Phase]
     seed: int
     init: str
     execution: Execution = field(default_factory=Execution)
     teaching: "Teaching | None" = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dataset(self) -> Dataset:
         """Prepared data."""
         return self.training_set.dataset
+
+    @property
+    def settings(self) -> Training:
+        """Training settings of the first phase; what is not about optimisation is the same in all."""
+        return self.phases[0].settings
 
 
 def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
@@ -83,6 +91,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
         Interrupted: when the process was asked to stop; the state is saved.
     """
     execution = job.execution
+    _check_whole_batches(job)
     device = choose_device(execution.device)
     with joined_world(execution.processes, cuda=device.type == "cuda") as world, stopping_gently() as stop:
         placement = Placement(device, choose_precision(job.settings.precision, device), world)
@@ -102,6 +111,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
     asked = (teacher, mixing.teacher if mixing else None)
     metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
+    metrics |= job.facts
     metrics["size_bytes"] = (folder / "model.safetensors").stat().st_size
     write_json(folder / "metrics.json", metrics)
     return metrics
@@ -111,20 +121,30 @@ def _train(
     job: Job, teacher: TeacherOutputs | None, mixing: Mixing | None, placement: Placement, checkpoints: Checkpoints
 ) -> Outcome:
     _name_labels(job.model, job.dataset)
+    watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,
-        job.objective,
+        job.phases,
         rows=job.training_set.rows(job.tokenizer, max_length=job.settings.max_length),
         dev=_rows(job, "dev"),
         metrics=job.dataset.metrics,
-        settings=job.settings,
         placement=placement,
         seed=job.seed,
         teacher=teacher,
         mixing=mixing,
+        views=job.training_set.views(job.settings.views) if job.dataset.image else None,
         probe=_probe(job),
+        watched=watched,
         checkpoints=checkpoints,
     ).run(trace=job.execution.profile)
+
+
+def _check_whole_batches(job: Job) -> None:
+    """Batch norm's statistics are those of a whole batch, so image models cannot take one in parts."""
+    if job.dataset.image and job.execution.processes > 1:
+        raise UserError("resources.processes: an image model is trained by one process; set it to 1")
+    if job.dataset.image and any(phase.settings.accumulation > 1 for phase in job.phases):
+        raise UserError("training.accumulation: an image model takes whole batches; set it to 1")
 
 
 def _probe(job: Job) -> list[int]:
@@ -135,9 +155,9 @@ def _probe(job: Job) -> list[int]:
 
 
 def _rows(job: Job, split: str) -> Rows:
-    """The tokenised rows of a whole split."""
-    encodings = tokenised(job.dataset, split, tokenizer=job.tokenizer, max_length=job.settings.max_length)
-    return Rows(encodings, label_tensor(job.dataset.split(split), job.dataset))
+    """The rows of a whole split as the model reads them."""
+    samples = read_split(job.dataset, split, tokenizer=job.tokenizer, max_length=job.settings.max_length)
+    return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
 
 def _name_labels(model: "PreTrainedModel", dataset: Dataset) -> None:
@@ -185,6 +205,8 @@ def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_row
         "validation": validation,
         "dev": outcome.best_dev,
         "best_step": outcome.best_step,
+        **({"phases": outcome.phases} if outcome.phases else {}),
+        **({} if outcome.watched is None else {"optimistic_score": outcome.watched}),
         "steps": outcome.steps,
         "epochs": round(outcome.epochs, 3),
         "stopped_early": outcome.stopped_early,

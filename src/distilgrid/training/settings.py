@@ -8,6 +8,26 @@ from distilgrid.errors import did_you_mean
 from distilgrid.schema import Settings
 
 
+class Views(Settings):
+    """Random views of images: shifted by up to some pixels, over a black border, and mirrored.
+
+    They follow from the image's row, the epoch and their own seed alone. All students of a grid therefore see the same
+    views, and a teacher's outputs on them are recorded once.
+    """
+
+    shift: int = Field(default=0, ge=0, le=16)
+    """Largest shift in pixels, in each direction: 4 for CIFAR."""
+    flip: bool = False
+    """Mirror every other image, at random, from left to right."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the views; independent of the training seeds."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether an image looks different in each epoch."""
+        return self.shift > 0 or self.flip
+
+
 class Training(Settings):
     """How a model is trained; the same loop serves teachers, baselines and every distillation method."""
 
@@ -21,22 +41,36 @@ class Training(Settings):
     """`bucketed` puts rows of similar length together, within random buckets of 32 batches; `random` pads far more."""
     accumulation: int = Field(default=1, ge=1)
     """Parts that a batch is cut into, to save memory; their gradients add up to the whole batch's."""
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    """`adamw`, as transformers are trained, or `sgd` with momentum, as convolutional networks are."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of SGD."""
     learning_rate: float = Field(default=5e-5, gt=0)
-    """Peak learning rate of AdamW; it decays linearly to zero after the warm-up."""
+    """Peak learning rate."""
+    schedule: Literal["linear", "steps", "constant"] = "linear"
+    """After the warm-up the rate falls linearly to zero, to a tenth after each of 50 % and 75 % of the steps, or never.
+    """
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of all steps during which the learning rate rises linearly from zero."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW weight decay; biases and layer norms are exempt."""
+    """Weight decay: decoupled in AdamW, part of the gradient in SGD. Biases and norms are exempt."""
+    decay_vectors: bool = False
+    """Decay biases and norms as well, as in the original training of ResNets."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor on the learning rate for each layer further from the head; 1 trains all layers alike."""
     average_decay: float | None = Field(default=None, gt=0, lt=1)
     """Score and keep an exponential moving average of the weights, with this decay a step (0.999); null: no average."""
-    max_grad_norm: float = Field(default=1.0, gt=0)
-    """Gradients are scaled down to this global norm."""
+    max_grad_norm: float | None = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this global norm; null leaves them."""
     max_length: int = Field(default=128, ge=4, le=512)
     """Longest input in tokens, special tokens included; longer texts are truncated."""
+    views: Views = Field(default_factory=Views)
+    """What a model sees of a training image in each epoch."""
     evaluations_per_epoch: int = Field(default=1, ge=1)
     """How often per epoch the model is scored on `dev`; the best checkpoint by the task's main metric is kept."""
+    watch_validation: bool = False
+    """Also score the main validation split each time, and report the best of these scores, which some public code takes
+    for its result, as `optimistic_score`. Nothing is ever selected by it."""
     patience: int | None = Field(default=None, ge=1)
     """Stop after this many evaluations without a better dev score; null never stops early."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"

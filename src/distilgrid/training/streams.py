@@ -13,7 +13,8 @@ from distilgrid.distillation.mixkd import MixKDObjective
 from distilgrid.distillation.objective import Objective, Outputs
 from distilgrid.distillation.teacher import TeacherOutputs
 from distilgrid.fingerprint import derive_seed
-from distilgrid.training.batching import Batch, Inputs, Rows
+from distilgrid.training.batching import Batch, Encodings, Inputs, Rows
+from distilgrid.training.images import ViewedImages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -75,6 +76,32 @@ class RowStream:
 
 
 @dataclass
+class ViewStream:
+    """The training images, as they are seen in each epoch. Samples are numbered as in `ViewedImages`."""
+
+    labels: Tensor
+    views: ViewedImages
+    objective: Objective
+    teacher: TeacherOutputs | None
+    needs_states: bool = False
+
+    def lengths(self, samples: Sequence[int]) -> np.ndarray:
+        """None: a batch is never cut for its size, because batch norm's statistics are those of all of it."""
+        return np.zeros(len(samples), dtype=np.int64)
+
+    def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
+        """Views."""
+        return self.views.batch(samples)
+
+    def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
+        """The objective's terms."""
+        device, rows = student.logits.device, self.views.rows(samples)
+        asked = samples if self.views.views.drawn else rows.tolist()
+        teacher = self.teacher.outputs(asked).to(device) if self.teacher is not None else None
+        return self.objective.losses(self.labels[rows].to(device), student, teacher)
+
+
+@dataclass
 class Mixing:
     """What a run learns from mixed samples: which, with what losses, from which teacher."""
 
@@ -111,6 +138,7 @@ class MixedStream:
     def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
         """Mixed embeddings."""
         kinds = self.mixing.objective.settings.mixup.token_types
+        assert isinstance(self.rows.encodings, Encodings)
         return mixed_inputs(model, self.rows.encodings, self._mixtures(samples), token_types=kinds)
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:

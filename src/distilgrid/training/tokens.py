@@ -69,16 +69,6 @@ def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase
     return found
 
 
-def subset(encodings: Encodings, rows: Sequence[int]) -> Encodings:
-    """Some rows, in the given order."""
-    index = np.asarray(rows, dtype=np.int64)  # none at all are no numbers otherwise
-    starts, lengths = encodings.offsets[index], encodings.lengths[index]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-    segments = None if encodings.segments is None else encodings.segments[places]
-    return Encodings(encodings.tokens[places], segments, offsets, encodings.pad_id)
-
-
 def joined(parts: Sequence[Encodings]) -> Encodings:
     """The rows of several, one after the other; all through one tokeniser."""
     starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])

@@ -12,8 +12,10 @@ from torch.nn import functional as F
 from distilgrid.tasks.augmented import AugmentedRows
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
 from distilgrid.tasks.rows import limit_rows
-from distilgrid.training.batching import Encodings, Rows
-from distilgrid.training.tokens import joined, subset, tokenised
+from distilgrid.training.batching import Encodings, Rows, Samples
+from distilgrid.training.images import Images, ViewedImages
+from distilgrid.training.settings import Views
+from distilgrid.training.tokens import joined, tokenised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,13 +64,27 @@ class TrainingSet:
 
     def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
         """All rows through a tokeniser; whole splits are tokenised once and kept."""
-        parts = []
+        parts: list[Encodings] = []
         sources = (self.dataset, self.augmented)
         for source, frame in zip(sources, self._frames(), strict=False):
             assert source is not None
             whole = tokenised(source, "train", tokenizer=tokenizer, max_length=max_length)
-            parts.append(whole if len(frame) == len(whole) else subset(whole, frame["row"].tolist()))
+            parts.append(whole if len(frame) == len(whole) else whole.take(frame["row"].tolist()))
         return parts[0] if len(parts) == 1 else joined(parts)
+
+    @cached_property
+    def images(self) -> Images:
+        """All rows of an image task."""
+        whole = Images(self.dataset.images("train"))
+        return whole if len(self.chosen) == len(whole) else whole.take(self.chosen["row"].tolist())
+
+    def views(self, settings: Views) -> ViewedImages:
+        """The images as they are seen in each epoch."""
+        return ViewedImages(self.images, settings, self.example_ids)
+
+    def samples(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Samples:
+        """All rows as a model reads them: through its tokeniser, or as images."""
+        return self.images if tokenizer is None else self.encodings(tokenizer, max_length=max_length)
 
     def labels(self) -> Tensor:
         """(N,) label numbers or real numbers; (N, C) probabilities where a teacher labelled the augmented rows."""
@@ -79,15 +95,24 @@ class TrainingSet:
         given = [torch.tensor(values) for values in self.added["probabilities"]]
         return torch.cat([certain, torch.stack(given).float()]) if given else certain
 
-    def rows(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Rows:
+    def rows(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Rows:
         """All rows with their labels."""
-        return Rows(self.encodings(tokenizer, max_length=max_length), self.labels())
+        return Rows(self.samples(tokenizer, max_length=max_length), self.labels())
 
     def __len__(self) -> int:
         return sum(map(len, self._frames()))
 
     def _frames(self) -> "list[pd.DataFrame]":
         return [self.chosen] if self.added is None else [self.chosen, self.added]
+
+
+def read_split(
+    dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
+) -> Samples:
+    """The rows of a whole split as a model reads them; without a tokeniser, images."""
+    if tokenizer is None:
+        return Images(dataset.images(split))
+    return tokenised(dataset, split, tokenizer=tokenizer, max_length=max_length)
 
 
 def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.DataFrame":

@@ -13,10 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distilgrid.training.batching import Encodings
+from distilgrid.training.batching import Encodings, Samples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+class WholeVocabulary:
+    """A model that keeps all it has: one without words, or trained by another rule than AdamW's."""
+
+    def renumbered(self, samples: Samples) -> Samples:
+        """The rows as they are."""
+        return samples
+
+    def restore(self, *, decay: float) -> None:
+        """Nothing was cut."""
 
 
 class CompactVocabulary:
@@ -37,9 +48,10 @@ class CompactVocabulary:
         self.compact = RowEmbedding.from_pretrained(weight, freeze=False, padding_idx=self.full.padding_idx)
         model.set_input_embeddings(self.compact)
 
-    def renumbered(self, encodings: Encodings) -> Encodings:
+    def renumbered(self, samples: Samples) -> Samples:
         """Rows with token ids of the cut vocabulary."""
-        return replace(encodings, tokens=self.numbers[encodings.tokens])
+        assert isinstance(samples, Encodings)
+        return replace(samples, tokens=self.numbers[samples.tokens])
 
     def restore(self, *, decay: float) -> None:
         """Give the model its whole vocabulary back.
@@ -56,6 +68,14 @@ class CompactVocabulary:
     def _rows(self, *, used: bool) -> Tensor:
         """(V,) which words occur, or which do not."""
         return torch.from_numpy((self.numbers >= 0) == used)
+
+
+def cut_vocabulary(
+    model: "PreTrainedModel", used: Sequence[Samples], *, optimiser: str
+) -> CompactVocabulary | WholeVocabulary:
+    """The model with the words of some rows alone, where that changes nothing."""
+    texts = [samples for samples in used if isinstance(samples, Encodings)]
+    return CompactVocabulary(model, texts) if texts and optimiser == "adamw" else WholeVocabulary()
 
 
 class RowEmbedding(nn.Embedding):

@@ -1,0 +1,76 @@
+"""What our image models share: their configuration, the normalisation of pixels, and the form of their outputs.
+
+They are transformers models, so they are saved, loaded and trained as the text models are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
+
+
+class ImageConfig(PretrainedConfig):
+    """The part of a configuration that does not depend on the architecture.
+
+    Attributes:
+        num_channels: of the images: 3 for colours, 1 for grey.
+        image_size: height and width in pixels.
+        image_mean, image_std: of each channel, pixels counted from 0 to 1.
+        num_hidden_layers: the depth in the architecture's name.
+        hidden_size: channels of the last feature map, or units of the last hidden layer.
+    """
+
+    num_channels: int = 3
+    image_size: Sequence[int] = (32, 32)
+    image_mean: Sequence[float] = (0.5, 0.5, 0.5)
+    image_std: Sequence[float] = (0.5, 0.5, 0.5)
+    num_hidden_layers: int = 8
+    hidden_size: int = 64
+
+
+class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
+    """An image classifier without attention. Subclasses define `feature_maps` and `classified`."""
+
+    main_input_name = "pixel_values"
+    input_modalities = "image"
+
+    def feature_maps(self, pixels: Tensor) -> list[Tensor]:
+        """Normalised pixels (B, C, H, W) to feature maps (B, channels, height, width), the first layer's first."""
+        raise NotImplementedError
+
+    def classified(self, features: Tensor) -> Tensor:
+        """The last feature maps to logits (B, outputs)."""
+        raise NotImplementedError
+
+    def forward(self, pixel_values: Tensor, output_hidden_states: bool = False) -> ImageClassifierOutputWithNoAttention:
+        """Classify images.
+
+        Args:
+            pixel_values: (B, C, H, W) of 0 to 255, uint8 or floating.
+            output_hidden_states: return the feature maps too.
+        """
+        maps = self.feature_maps(normalised(pixel_values, self.config))
+        logits = self.classified(maps[-1])
+        return ImageClassifierOutputWithNoAttention(
+            logits=logits, hidden_states=tuple(maps) if output_hidden_states else None
+        )
+
+    def set_attn_implementation(self, *_: Any, **__: Any) -> None:
+        """Does nothing: there is no attention."""
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Weights keep what torch drew as the modules were made."""
+
+
+def normalised(pixels: Tensor, config: ImageConfig) -> Tensor:
+    """(pixels / 255 - mean) / std in fp32: (B, C, H, W) in the memory format of the pixels."""
+    values = pixels.to(torch.float32, copy=True)
+    # A constant for each place of an image: one for each channel would make loops over 3 numbers of channels-last pixels.
+    mean, std = (
+        torch.empty_like(values[:1]).copy_(255 * torch.tensor(constants, device=values.device)[:, None, None])
+        for constants in (config.image_mean, config.image_std)
+    )
+    return values.sub_(mean).div_(std)

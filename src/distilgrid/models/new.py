@@ -1,0 +1,70 @@
+"""Models without pretrained weights: made from the architecture's name and a seed."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from distilgrid.errors import UserError
+from distilgrid.models.architectures import Architecture, find_architecture
+from distilgrid.models.image_model import ImageModel
+from distilgrid.models.plain_cnn import PlainCnn, PlainConfig, last_size
+from distilgrid.models.resnet import WIDTHS, ResNet, ResNetConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from distilgrid.tasks.dataset import ImageShape
+
+
+IMAGE_MODELS: dict[str, type[ImageModel]] = {m.config_class.model_type: m for m in (ResNet, PlainCnn)}
+
+
+def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -> "PreTrainedModel":
+    """An image classifier with random weights, in fp32 and evaluation mode.
+
+    Args:
+        source: `new:<architecture>`.
+        outputs: width of the logits.
+        image: size, channels and normalisation of the images.
+        seed: decides the weights; torch's own generator stays as it was.
+
+    Raises:
+        UserError: for an unknown architecture, or images that are too small for it.
+    """
+    architecture = find_architecture(source.removeprefix("new:"))
+    build = _resnet if architecture.family == "resnet" else _plain_cnn
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return build(architecture, outputs, image).eval()
+
+
+def _resnet(architecture: Architecture, outputs: int, image: "ImageShape") -> ResNet:
+    config = ResNetConfig(
+        **_shared(architecture, outputs, image),
+        hidden_size=WIDTHS[-1],
+        blocks=architecture.blocks,
+        shortcut=architecture.shortcut,
+    )
+    return ResNet(config)
+
+
+def _plain_cnn(architecture: Architecture, outputs: int, image: "ImageShape") -> PlainCnn:
+    layers = architecture.layers(outputs)
+    if 0 in last_size(layers, (image.height, image.width)):
+        raise UserError(
+            f"model source 'new:{architecture.name}': images of {image.height} x {image.width} pixels are too small, "
+            f"it halves them {layers.count('M')} times; choose fewer layers"
+        )
+    width = int(layers.replace("M", "").replace("|", "").split()[-1])
+    return PlainCnn(PlainConfig(**_shared(architecture, outputs, image), hidden_size=width, layers=layers))
+
+
+def _shared(architecture: Architecture, outputs: int, image: "ImageShape") -> dict[str, object]:
+    return {
+        "num_labels": outputs,
+        "num_channels": image.channels,
+        "image_size": [image.height, image.width],
+        "image_mean": list(image.mean),
+        "image_std": list(image.std),
+        "num_hidden_layers": architecture.depth,
+    }

@@ -1,0 +1,80 @@
+"""How checkpoints were selected: dev scores of each phase, and what selecting on the scored rows would have shown."""
+
+from collections.abc import Sequence
+
+from distilgrid.reporting import cells, wording
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.tables import MODEL, name_groups
+
+OPTIMISTIC = "optimistic_score"
+
+
+def selection_table(findings: Findings, task: str) -> Table | None:
+    """The score of each model beside its optimistic one and the dev scores of its phases; None where none has either.
+
+    No value is marked as the best: an optimistic score selects nothing here either.
+    """
+    lines, (metric, split) = findings.of(task), findings.main(task)
+    watched = any(_optimistic(line) for line in lines)
+    phases = dict.fromkeys(name for line in lines for name in _earlier(line))
+    if not watched and not phases:
+        return None
+    columns = {
+        MODEL: [cells.model(line) for line in lines],
+        Column(wording.METRICS[metric], f"on {split}, checkpoint selected on dev"): _means(
+            [line.scores for line in lines]
+        ),
+    }
+    if watched:
+        title = f"best on {split} over all evaluations"
+        columns[Column(title, "optimistic, selected nothing")] = _means([_optimistic(line) for line in lines])
+    for name in phases:
+        columns[Column(f"dev after {name}", "its best checkpoint")] = _means(
+            [_after(line, name, metric) for line in lines]
+        )
+    columns[Column("dev", "of the selected checkpoint")] = _means([_dev(line, metric) for line in lines])
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    caption = _caption(wording.METRICS[metric], split, watched=watched, phases=list(phases))
+    return Table(f"{task}: selection of checkpoints", caption, list(columns), rows, name_groups(lines))
+
+
+def optimistic_mean(line: Line) -> float | None:
+    """The mean optimistic score over the seeds that have one."""
+    values = _optimistic(line)
+    return sum(values) / len(values) if values else None
+
+
+def _caption(metric: str, split: str, *, watched: bool, phases: Sequence[str]) -> str:
+    parts = [f"{metric[0].upper()}{metric[1:]} {wording.TIMES} 100, mean {wording.PLUS_MINUS} standard deviation."]
+    if watched:
+        parts.append(
+            f"Optimistic: the best score on {split} over all evaluations of a run, which some public code reports as "
+            "its result. It is shown for comparison only: nothing was selected by it, and no other number uses it."
+        )
+    if phases:
+        parts.append(f"Training goes on after {' and '.join(phases)} from the checkpoint that was best on dev by then.")
+    return " ".join(parts)
+
+
+def _means(values: Sequence[list[float]]) -> list[Cell]:
+    return [cells.mean(scores) if scores else cells.EMPTY for scores in values]
+
+
+def _optimistic(line: Line) -> list[float]:
+    return [model.metrics[OPTIMISTIC] for model in line.models if OPTIMISTIC in model.metrics]
+
+
+def _earlier(line: Line) -> list[str]:
+    """The phases before the last one, whose dev score is the model's."""
+    return [phase["name"] for phase in line.facts.get("phases", [])[:-1]]
+
+
+def _after(line: Line, name: str, metric: str) -> list[float]:
+    phases = [phase for model in line.models for phase in model.metrics.get("phases", [])[:-1]]
+    return [phase["dev"][metric] for phase in phases if phase["name"] == name]
+
+
+def _dev(line: Line, metric: str) -> list[float]:
+    return [model.metrics["dev"][metric] for model in line.models]

@@ -1,0 +1,74 @@
+"""The best weights of a phase so far, by the score on `dev`."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distilgrid.training.engine import Engine
+
+
+class Best:
+    """Keeps copies of an engine's weights and buffers.
+
+    Attributes:
+        step, scores: of the best weights; 0 and empty without any.
+        decay: what weight decay had then left of embeddings that occur in no row.
+        given_up: whether as many scores in a row as `patience` says were no better.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.weights: Tensor | None = None
+        self.buffers: dict[str, Tensor] = {}
+        self.decay = 1.0
+        self.forget(patience=engine.settings.patience)
+
+    def forget(self, *, patience: int | None) -> None:
+        """Begin anew; the next weights are the best. The memory of the copies is kept."""
+        self.patience = patience
+        self.step, self.scores, self.worse = 0, dict[str, float](), 0
+
+    @property
+    def given_up(self) -> bool:
+        """See the class."""
+        return self.patience is not None and self.worse >= self.patience
+
+    def offer(self, step: int, scores: dict[str, float], main: str, *, decay: float) -> None:
+        """The current weights, to be kept if they are better by the main metric."""
+        if self.scores and scores[main] <= self.scores[main]:
+            self.worse += 1
+            return
+        self.step, self.scores, self.worse, self.decay = step, scores, 0, decay
+        if self.weights is None:
+            self.weights = torch.empty_like(self.engine.flat.values)
+        self.weights.copy_(self.engine.flat.values)
+        self.buffers = {name: buffer.clone() for name, buffer in self.engine.buffers.items()}
+
+    def restore(self) -> None:
+        """Give the model the best weights."""
+        assert self.weights is not None, "the last step of a phase is always scored"
+        self.engine.flat.values.copy_(self.weights)
+        self.engine.flat.refresh()
+        for name, buffer in self.engine.buffers.items():
+            buffer.copy_(self.buffers[name])
+
+    def record(self, name: str) -> dict[str, Any]:
+        """What `metrics.json` says about a phase."""
+        return {"name": name, "best_step": self.step, "dev": self.scores}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For a saved state."""
+        weights = {} if self.weights is None else {"best_weights": self.weights}
+        return weights | {f"best_buffers.{name}": buffer for name, buffer in self.buffers.items()}
+
+    def values(self) -> list[Any]:
+        """For a saved state, beside the tensors."""
+        return [self.step, self.scores, self.worse, self.decay]
+
+    def load(self, tensors: dict[str, Tensor], values: list[Any]) -> None:
+        """Take up a saved state."""
+        self.weights = tensors.get("best_weights")
+        self.buffers = {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("best_buffers.")}
+        self.step, self.scores, self.worse, self.decay = values
+        self.patience = self.engine.settings.patience

@@ -1,0 +1,106 @@
+"""The steps of a run: the batches of all phases, and when the model is scored."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from distilgrid.distillation.schedule import Phase
+from distilgrid.fingerprint import derive_seed
+from distilgrid.training.batching import Batch, epoch_batches
+from distilgrid.training.settings import Training
+from distilgrid.training.streams import Mixing
+
+
+class Stretch:
+    """A phase's steps; a step is one batch of each stream. Only one epoch's batches are held at a time.
+
+    Args:
+        phase: the phase.
+        start: how many steps of other phases come before.
+        first_epoch: how many epochs of them.
+        make: the steps of an epoch, counted over all phases.
+        counts: how many steps each of its epochs has.
+    """
+
+    def __init__(
+        self, phase: Phase, *, start: int, first_epoch: int, make: Callable[[int], list[list[Batch]]], counts: list[int]
+    ) -> None:
+        self.phase, self.start, self.first_epoch, self.make = phase, start, first_epoch, make
+        self.ends = np.cumsum(counts)  # (epochs,) steps of the phase when an epoch is over
+        self.end = start + int(self.ends[-1])
+        times = phase.settings.evaluations_per_epoch * len(counts)
+        self.due = {start + max(1, round(len(self) * i / times)) for i in range(1, times + 1)}
+        self._held: tuple[int, list[list[Batch]]] | None = None
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def batches(self, step: int) -> list[Batch]:
+        """Those of a step, counted from 1 over all phases."""
+        epoch, place = self._place(step)
+        if self._held is None or self._held[0] != epoch:
+            self._held = (epoch, self.make(self.first_epoch + epoch))
+        return self._held[1][place]
+
+    def moment(self, step: int) -> float:
+        """When a step begins, in epochs since the phase began: whole numbers are first steps of epochs."""
+        epoch, place = self._place(step)
+        return epoch + place / self._count(epoch)
+
+    def epoch(self, step: int) -> float:
+        """How much is done after a step, in epochs of all phases."""
+        return self.first_epoch + (step - self.start) / len(self) * len(self.ends)
+
+    def _place(self, step: int) -> tuple[int, int]:
+        """A step's epoch within the phase, and its number within the epoch."""
+        number = step - self.start - 1
+        epoch = int(np.searchsorted(self.ends, number, side="right"))
+        return epoch, number - (int(self.ends[epoch]) - self._count(epoch))
+
+    def _count(self, epoch: int) -> int:
+        return int(self.ends[epoch] - (self.ends[epoch - 1] if epoch else 0))
+
+
+def plan_steps(
+    phases: Sequence[Phase], lengths: np.ndarray, *, seed: int, mixing: Mixing | None, viewed: bool
+) -> list[Stretch]:
+    """The steps of all phases.
+
+    Args:
+        phases: one after the other.
+        lengths: (N,) tokens of each training row.
+        seed: of the shuffling.
+        mixing: mixed samples, whose batches join those of the rows.
+        viewed: samples are images as they are seen in an epoch: e * N + row, with e counted over all phases.
+    """
+    stretches: list[Stretch] = []
+    mixed = None if mixing is None else mixing.batches(seed)
+    steps = epochs = 0
+    for phase in phases:
+        settings = phase.settings
+        make = partial(_epoch, lengths=lengths, settings=settings, seed=seed, mixed=mixed, viewed=viewed)
+        same = [math.ceil(len(lengths) / settings.batch_size)] * settings.epochs
+        counts = same if settings.batch_tokens is None else [len(make(epochs + e)) for e in range(settings.epochs)]
+        stretches.append(Stretch(phase, start=steps, first_epoch=epochs, make=make, counts=counts))
+        steps, epochs = stretches[-1].end, epochs + settings.epochs
+    return stretches
+
+
+def _epoch(
+    epoch: int, *, lengths: np.ndarray, settings: Training, seed: int, mixed: list[list[Batch]] | None, viewed: bool
+) -> list[list[Batch]]:
+    """An epoch's steps, from the seed and its number alone."""
+    batches = epoch_batches(
+        lengths,
+        batch_size=settings.batch_size,
+        generator=torch.Generator().manual_seed(derive_seed(seed, f"shuffle epoch {epoch}")),
+        tokens=settings.batch_tokens,
+        bucketed=settings.batching == "bucketed",
+    )
+    if viewed:
+        batches = [[epoch * len(lengths) + row for row in batch] for batch in batches]
+    streams = [batches] if mixed is None else [batches, mixed[epoch]]
+    return [list(step) for step in zip(*streams, strict=True)]

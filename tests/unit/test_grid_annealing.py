@@ -1,0 +1,185 @@
+"""Plans with annealed methods, chains of assistants, searches, and image tasks beside text tasks."""
+
+from typing import Any
+
+import pytest
+
+from distilgrid.errors import UserError
+from distilgrid.grid import Plan, expand
+from distilgrid.params import deep_merge, find_method, parse_params
+from distilgrid.planned import Artefact, listed
+
+Values = dict[str, Any]
+IMAGES: Values = {
+    "grid": {
+        "tasks": ["digits"],
+        "teachers": ["resnet-14"],
+        "methods": ["finetune", "kd", "annealing-kd"],
+        "baselines": [],
+        "students": ["resnet-8"],
+        "seeds": [0, 1],
+    },
+    "teachers": {"resnet-14": {"source": "new:resnet-14"}},
+    "students": {"resnet-8": {"source": "new:resnet-8"}},
+    "methods": {"annealing-kd": {"tau_max": 2, "stage1": {"epochs": 4}, "stage2": {"epochs": 2}}},
+    "training": {"epochs": 3, "views": {"shift": 1}},
+}
+
+
+def plan(values: Values, **grid: Any) -> Plan:
+    return expand(parse_params(deep_merge(values, {"grid": grid}), origin="test"))
+
+
+def refused(values: Values, **grid: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        plan(values, **grid)
+    return str(caught.value)
+
+
+def one(found: Plan, **labels: Any) -> Artefact:
+    return next(s for s in found.students if labels.items() <= s.labels.items())
+
+
+def source(artefact: Artefact, option: str) -> Artefact:
+    (found,) = listed(artefact.inputs[option])
+    return found
+
+
+@pytest.fixture
+def values(tiny_values: Values) -> Values:
+    chain = {"takd": {"objective": "takd", "assistants": ["three", "half"]}}
+    students = {"three": {"layers": 3}, "quarter": {"layers": 1}}
+    grid = {"methods": ["takd"], "baselines": [], "students": ["quarter"]}
+    return deep_merge(tiny_values, {"grid": grid, "students": students, "methods": chain})
+
+
+def test_each_link_of_a_chain_learns_from_the_one_before(values: Values) -> None:
+    found = plan(values)
+    link, names = one(found, seed=1), []
+    while "teacher-outputs" in link.inputs:
+        names.append(link.labels["student"])
+        link = source(source(link, "teacher-outputs"), "teacher-dir")
+    assert names == ["quarter", "half", "three"]
+    assert link.stage == "finetune"
+
+
+def test_all_seeds_share_one_chain(values: Values) -> None:
+    found = plan(values, seeds=[0, 1, 2])
+    assert [helper.labels["student"] for helper in found.helpers] == ["three", "half"]
+    assert {helper.labels["seed"] for helper in found.helpers} == {0}
+    assert len(found.teacher_outputs) == 3
+    assert len({source(student, "teacher-outputs").folder for student in found.students}) == 1
+
+
+def test_artefacts_come_after_what_they_are_made_from(values: Values) -> None:
+    found = list(plan(values).artefacts.values())
+    places = {artefact.folder: number for number, artefact in enumerate(found)}
+    assert all(places[i.folder] < places[a.folder] for a in found for i in a.each_input())
+    assert sum(a.stage == "distill" for a in found) == 4, "two seeds and two assistants"
+
+
+def test_another_chain_is_another_result_for_the_student(values: Values) -> None:
+    shorter = deep_merge(values, {"methods": {"takd": {"objective": "takd", "assistants": ["half"]}}})
+    assert one(plan(values)).key != one(plan(shorter)).key
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"grid": {"students": ["half"]}}, "loops: student 'half' would be its own assistant"),
+        ({"methods": {"takd": {"assistants": ["half", "half"]}}}, "methods.takd.assistants: the chain loops"),
+        ({"methods": {"takd": {"assistants": ["hlaf"]}}}, "unknown student 'hlaf'; did you mean 'half'"),
+        ({"methods": {"takd": {"assistants": []}}}, "methods.takd.assistants"),
+        (
+            {"methods": {"takd": {"teacher": "live"}}, "students": {"half": {"layers": 2, "init": "finetuned"}}},
+            "record it",
+        ),
+    ],
+)
+def test_chains_that_cannot_be(values: Values, changed: Values, said: str) -> None:
+    message = refused(deep_merge(values, changed))
+    assert said in message.replace("methods.takd.takd.", "methods.takd.")
+    assert "\n" not in message
+
+
+def test_a_search_tries_all_pairs_once_for_all_seeds(tiny_values: Values) -> None:
+    search = {"kd": {"objective": "kd", "search": {"alpha": [0.3, 0.9], "temperature": [1, 2.5, 4], "seed": 7}}}
+    values = deep_merge(tiny_values, {"grid": {"methods": ["kd"]}, "methods": search})
+    found = plan(values, seeds=[0, 1, 2])
+    assert len(found.students) == 3
+    assert len(found.helpers) == 6
+    assert {helper.labels["seed"] for helper in found.helpers} == {7}
+    assert [c.folder for c in listed(found.students[2].inputs["candidate"])] == [h.folder for h in found.helpers]
+    names = [helper.labels["method"] for helper in found.helpers]
+    assert names[:2] == ["kd.alpha-0.3.t-1", "kd.alpha-0.3.t-2.5"]
+    tried = find_method(found.params, "kd.alpha-0.9.t-4")
+    assert (tried.alpha, tried.temperature, tried.search) == (0.9, 4, None)  # type: ignore[union-attr]
+    assert len(found.teacher_outputs) == 1
+
+
+def test_more_temperatures_than_epochs_are_refused_before_anything_runs(tiny_values: Values) -> None:
+    short = {"methods": {"annealing-kd": {"tau_max": 5, "stage1": {"epochs": 3}}}}
+    message = refused(deep_merge(tiny_values, short), methods=["annealing-kd"])
+    assert message == "annealing_kd, stage1: tau_max 5 is larger than its 3 epoch(s); lower it or raise epochs"
+
+
+def test_all_methods_share_the_views_of_the_longest() -> None:
+    found = plan(IMAGES)
+    (recording,) = found.teacher_outputs
+    assert recording.recipe["epochs"] == 4, "stage I of annealing-kd has four, kd three"
+    assert recording.options["method"] == "annealing-kd"
+    taught = [s for s in found.students if s.labels["method"] != "finetune"]
+    assert all(source(s, "teacher-outputs") is recording for s in taught)
+
+
+def test_other_views_are_another_recording() -> None:
+    other = deep_merge(IMAGES, {"methods": {"kd": {"objective": "kd", "training": {"views": {"flip": True}}}}})
+    assert sorted(a.recipe["epochs"] for a in plan(other).teacher_outputs) == [3, 4]
+
+
+def test_images_that_never_change_are_recorded_as_texts_are() -> None:
+    (recording,) = plan(deep_merge(IMAGES, {"training": {"views": {"shift": 0}}})).teacher_outputs
+    assert recording.recipe["kind"] == "logits"
+
+
+def test_text_and_image_tasks_in_one_grid_join_what_fits(values: Values) -> None:
+    both = deep_merge(values, IMAGES)
+    both = deep_merge(
+        both,
+        {
+            "methods": {"takd": {"assistants": ["half", "resnet-20"]}},
+            "students": {"resnet-20": {"source": "new:resnet-20"}},
+        },
+    )
+    grid = {"tasks": ["reviews", "digits"], "teachers": ["tiny", "resnet-14"], "students": ["quarter", "resnet-8"]}
+    found = plan(both, **grid, methods=["kd", "pkd", "takd"], seeds=[0])
+    cells = {tuple(s.labels[name] for name in ("task", "teacher", "method", "student")) for s in found.students}
+    text = {("reviews", "tiny", method, "quarter") for method in ("kd", "pkd", "takd")}
+    assert cells == text | {("digits", "resnet-14", method, "resnet-8") for method in ("kd", "takd")}
+    assert {(h.labels["task"], h.labels["student"]) for h in found.helpers} == {
+        ("reviews", "half"),
+        ("digits", "resnet-20"),
+    }
+
+
+def test_what_fits_nothing_is_named() -> None:
+    assert "grid.methods: 'pkd' fits nothing else in the grid" in refused(IMAGES, methods=["finetune", "pkd"])
+    assert "'digits' fits nothing else" in refused(
+        deep_merge(IMAGES, {"teachers": {"resnet-14": {"source": "path:somewhere"}}})
+    )
+
+
+def test_pkd_is_no_baseline_of_images() -> None:
+    found = plan(IMAGES, methods=["annealing-kd"], baselines=["finetune", "kd", "pkd"])
+    assert {s.labels["method"] for s in found.students} == {"finetune", "kd", "annealing-kd"}
+
+
+def test_a_student_may_train_otherwise() -> None:
+    own = deep_merge(IMAGES, {"students": {"resnet-8": {"training": {"epochs": 9, "batch_size": 4}}}})
+    found = plan(own)
+    assert one(found, method="kd").recipe["training"]["epochs"] == 9
+    assert one(found, method="kd").recipe["training"]["batch_size"] == 4
+    assert "training" not in one(found, method="kd").recipe["student"]
+    (recording,) = found.teacher_outputs
+    assert recording.recipe["epochs"] == 9
+    assert recording.options["student"] == "resnet-8"

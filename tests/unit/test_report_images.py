@@ -1,0 +1,153 @@
+"""Reports and MLflow views of grids with tasks of images, alone and beside tasks of texts."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.unit.fabricate import fabricate_results
+from tests.unit.fabricate_annealing import image_overlay
+
+from distilgrid.grid import Plan
+from distilgrid.params import deep_merge
+from distilgrid.reporting.collect import collect
+from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.lines import shape
+from distilgrid.reporting.tables import data_table, main_table, rejected_table
+from distilgrid.stages.report import report
+from distilgrid.tracking.cells import cell_records
+from distilgrid.tracking.views import saved_views
+
+INT8 = "onnxruntime-int8"
+MIXED = {"tasks": ["reviews", "shapes"], "teachers": ["big", "deep"], "students": ["two", "shallow"]}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    """A grid of one task of texts and one of images, with everything that only texts have."""
+    folder = tmp_path_factory.mktemp("mixed")
+    mixkd = {f"mixed-{beta:g}": {"objective": "mixkd", "mixup": {"beta": beta}} for beta in (0.1, 0.4, 4.0)}
+    grid = MIXED | {
+        "seeds": [0],
+        "methods": ["finetune", "kd", *mixkd],
+        "augmentations": ["none", "eda"],
+        "fractions": [0.5, 1.0],
+    }
+    more = {"methods": mixkd, "augmentations": {"eda": {"kind": "eda"}}}
+    overlay = deep_merge(image_overlay(folder, **grid), more)
+    plan, results = fabricate_results(folder / "grid", overlay=overlay, losses=True)
+    report(plan=plan, results=results, out=results / plan.report.folder)
+    return plan, results
+
+
+@pytest.fixture(scope="module")
+def findings(made: tuple[Plan, Path]) -> Findings:
+    return find(collect(*made))
+
+
+def output(made: tuple[Plan, Path], name: str) -> str:
+    plan, results = made
+    return (results / plan.report.folder / name).read_text(encoding="utf-8")
+
+
+def test_each_task_shows_its_own_shape(findings: Findings, made: tuple[Plan, Path]) -> None:
+    assert shape(findings.collected, "reviews") == (1, 128)
+    assert shape(findings.collected, "shapes") == (1, 1)
+    captions = {task: main_table(findings, task).caption for task in findings.tasks}
+    assert "batch of 1, 128 tokens" in captions["reviews"]
+    assert "batch of 1 image, on" in captions["shapes"] and "token" not in captions["shapes"]
+    page = output(made, "report.html")
+    assert "latency in ms (batch of 1 image)" in page and "latency in ms (batch of 1, 128 tokens)" in page
+    assert "tokens or images/s" in page
+    frame = pd.read_csv(io.StringIO(output(made, "table.csv"))).set_index("task")
+    assert set(frame.loc["shapes", "length"]) == {1} and set(frame.loc["reviews", "length"]) == {128}
+
+
+def test_speeds_of_images_are_against_the_teacher_of_images(findings: Findings) -> None:
+    line = next(line for line in findings.of("shapes") if not line.is_teacher)
+    runtime = "onnxruntime-fp32"
+    teacher = findings.teacher(line)
+    assert teacher.labels["teacher"] == "deep"
+    expected = teacher.speeds[runtime].latency_ms / line.speeds[runtime].latency_ms
+    assert line.speeds[runtime].same == pytest.approx(expected)
+    assert INT8 not in line.speeds
+
+
+def test_names_tell_only_what_varies_within_the_task(findings: Findings) -> None:
+    images = {line.name for line in findings.of("shapes")}
+    assert images == {"deep", "shallow (50 % of rows)", "shallow (100 % of rows)"}
+    assert "two (with eda, 50 % of rows)" in {line.name for line in findings.of("reviews")}
+
+
+def test_quantised_exports_of_images_are_rejected_with_the_reason(findings: Findings) -> None:
+    titles = [column.title for column in main_table(findings, "shapes").columns]
+    assert "int8 accuracy" not in titles
+    assert "int8 accuracy" in [column.title for column in main_table(findings, "reviews").columns]
+    listed = rejected_table(findings)
+    assert listed is not None
+    assert {row[0].text for row in listed.rows} == {"shapes"}
+    assert {row[-1].text for row in listed.rows} == {
+        "dynamic quantisation leaves convolutions in fp32, and static quantisation is not there yet"
+    }
+
+
+def test_the_data_table_counts_many_labels_in_short(findings: Findings) -> None:
+    def labels(counts: dict[str, int]) -> str:
+        dataset = findings.collected.datasets["shapes"]
+        split = dataset["splits"]["train"] | {"label_counts": counts}
+        dataset["splits"]["train"] = split
+        return next(row[4].text for row in data_table(findings).rows if row[0].text == "shapes")
+
+    whole = findings.collected.datasets["shapes"]["splits"]["train"]["label_counts"]
+    assert labels(whole) == ", ".join(f"{name} {count}" for name, count in whole.items())
+    assert labels({f"label {n}": 450 for n in range(100)}) == "100 labels, 450 each"
+    assert labels({f"label {n}": 4 + n % 3 for n in range(100)}) == "100 labels, 4 to 6 rows each"
+    labels(whole)
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_grid_of_images_alone_is_reported(tmp_path: Path, measured: bool) -> None:
+    overlay: dict[str, Any] = image_overlay(tmp_path, seeds=[0], methods=["finetune", "annealing-kd"])
+    overlay["benchmark"] = {"runtimes": ["onnxruntime-fp32" if measured else INT8], "batch_sizes": [8]}
+    plan, results = fabricate_results(tmp_path / "grid", overlay=overlay)
+    report(plan=plan, results=results, out=results / plan.report.folder)
+    page = output((plan, results), "report.html")
+    assert "<h3>Annealed training</h3>" in page
+    assert ("batch of 8 images" if measured else "batch of 1 image,") in page
+    assert "images/s" in page and "token" not in page.partition("<details><summary>Settings")[0]
+
+
+def test_views_of_images_show_what_images_have(made: tuple[Plan, Path]) -> None:
+    views = [json.loads(value) for name, value in saved_views(made[0]).items() if "sharedViewState" in name]
+    states = {view["name"]: json.loads(view["state"]) for view in views}
+    columns = states["Methods on shapes"]["selectedColumns"]
+    assert "metrics.`latency_ms/onnxruntime-fp32-b1`" in columns
+    assert not any("int8" in name for name in columns)
+    assert "metrics.`latency_ms/onnxruntime-int8-b1-len128`" in states["Methods on reviews"]["selectedColumns"]
+    assert states["Every run"]["selectedColumns"] == states["Methods on reviews"]["selectedColumns"]
+
+
+def test_records_of_images_have_their_latency_and_no_quantised_score(made: tuple[Plan, Path]) -> None:
+    record = next(r for r in cell_records(*made) if r.tags["task"] == "shapes" and r.tags["role"] == "student")
+    assert "latency_ms/onnxruntime-fp32-b1" in record.metrics and "speedup/onnxruntime-fp32-b1" in record.metrics
+    assert "score_int8" not in record.metrics
+    assert record.tags["recipe"] == "finetune / shallow / fraction 0.5"
+
+
+def test_records_keep_watched_scores_apart_and_name_what_a_search_chose(tmp_path: Path) -> None:
+    search = {"alpha": [0.5, 1.0], "temperature": [2.0]}
+    overlay = {
+        "grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0], "methods": ["kd", "annealing-kd"]},
+        "methods": {"kd": {"objective": "kd", "search": search}, "annealing-kd": {"objective": "annealing_kd"}},
+        "training": {"watch_validation": True},
+    }
+    records = {r.tags["method"]: r for r in cell_records(*fabricate_results(tmp_path, overlay=overlay))}
+    curves = {point.name for point in records["kd"].curves}
+    assert "watched/accuracy" in curves and "dev/accuracy" in curves
+    assert not curves & records["kd"].metrics.keys()
+    assert records["kd"].metrics["optimistic_score"] > records["kd"].metrics["score"]
+    assert records["kd"].params["model.temperature"] == "2"
+    assert "dev_best_stage-1/accuracy" in records["annealing-kd"].metrics
+    assert "train/temperature" in {point.name for point in records["annealing-kd"].curves}
