@@ -7,10 +7,11 @@ from distilgrid.params import Params, effective_training
 from distilgrid.planned import FEATURES_FILES, Artefact, Inputs, listed
 from distilgrid.recipes import features_recipe
 from distilgrid.reporting.features_settings import KINDS, mixing_method
+from distilgrid.tasks.spec import find_task
 
 
 def plan_features(params: Params, teachers: Sequence[Artefact], students: Sequence[Artefact]) -> Iterator[Artefact]:
-    """One for each of the teachers; none where the report wants none.
+    """One for each of the teachers that read texts; none where the report wants none.
 
     Args:
         params: the grid's.
@@ -27,7 +28,8 @@ def plan_features(params: Params, teachers: Sequence[Artefact], students: Sequen
         raise UserError(f"augmentations: '{min(taken)}' names other rows in the plot of features; choose another name")
     name, method = mixing_method(settings, params.grid.methods, params.methods)
     fraction = max(params.grid.fractions)
-    for teacher in teachers:
+    texts = [teacher for teacher in teachers if find_task(teacher.labels["task"], params.tasks).kind == "text"]
+    for teacher in texts:
         task, model = teacher.labels["task"], teacher.labels["teacher"]
         augmented = _augmented(teacher, students, fraction)
         inputs: Inputs = {"data": listed(teacher.inputs["data"])[0], "teacher-dir": teacher}

@@ -1,11 +1,13 @@
 """MixKD cells: recorded and live teachers give the same bytes, other recordings are refused, no gradient leaks."""
 
+import string
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from distilgrid.distillation.mixing import make_schedule
 from distilgrid.distillation.settings import Finetune, Method, MixKD
@@ -100,6 +102,32 @@ def test_all_training_seeds_share_a_recording(work: Path, tiny_model: Path, tmp_
     for seed in (0, 1):
         run_cell(work, tiny_model, tmp_path / str(seed), seed=seed, mixed_outputs=work / "mixed")
     assert (tmp_path / "0/model.safetensors").read_bytes() != (tmp_path / "1/model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def speller(tiny_model: Path, tmp_path: Path) -> Path:
+    """A pretrained model that reads letter by letter, so that its rows are longer than the teacher's."""
+    letters = [prefix + letter for prefix in ("", "##") for letter in string.ascii_lowercase]
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+    tokenizer = BertTokenizerFast(vocab={piece: number for number, piece in enumerate(known)})
+    torch.manual_seed(1)
+    config = BertConfig.from_pretrained(tiny_model)
+    config.vocab_size = len(known)
+    BertModel(config).save_pretrained(tmp_path / "speller")
+    tokenizer.save_pretrained(tmp_path / "speller")
+    return tmp_path / "speller"
+
+
+def test_a_student_with_another_tokeniser_mixes_the_same_rows(work: Path, speller: Path, tmp_path: Path) -> None:
+    rows = TrainingSet(open_dataset(work / "data"))
+    lengths = [rows.encodings(load_tokenizer(model), max_length=32).lengths for model in (work / "teacher", speller)]
+    assert (lengths[1] >= lengths[0]).all() and (lengths[1] > lengths[0]).any()
+    run_cell(work, speller, tmp_path / "recorded", mixed_outputs=work / "mixed")
+    run_cell(work, speller, tmp_path / "live", teacher=work / "teacher")
+    recorded, live = (tmp_path / name / "model.safetensors" for name in ("recorded", "live"))
+    assert recorded.read_bytes() == live.read_bytes()
+    run_cell(work, speller, tmp_path / "finetune", Finetune())
+    assert recorded.read_bytes() != (tmp_path / "finetune/model.safetensors").read_bytes()
 
 
 def test_each_term_changes_the_student(work: Path, tiny_model: Path, tmp_path: Path) -> None:

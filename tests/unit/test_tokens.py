@@ -103,6 +103,17 @@ def test_another_length_is_kept_apart(dataset: Dataset, tiny_model: Path, calls:
     assert len(folders(dataset)) == 2
 
 
+def test_a_tokeniser_of_a_model_without_segments_is_kept_apart(
+    dataset: Dataset, tiny_model: Path, calls: list[int]
+) -> None:
+    assert train_rows(dataset, tiny_model).segments is not None
+    for _ in range(2):
+        tokenizer = load_tokenizer(tiny_model)
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]  # as DistilBERT's, on the same vocabulary
+        assert tokenised(dataset, "train", tokenizer=tokenizer, max_length=LENGTH).segments is None
+    assert calls == [LENGTH, LENGTH]
+
+
 def test_another_tokeniser_is_kept_apart(dataset: Dataset, tiny_model: Path, tmp_path: Path, calls: list[int]) -> None:
     other = tmp_path / "other"
     tokenizer = load_tokenizer(tiny_model)

@@ -68,7 +68,7 @@ class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
 def normalised(pixels: Tensor, config: ImageConfig) -> Tensor:
     """(pixels / 255 - mean) / std in fp32: (B, C, H, W) in the memory format of the pixels."""
     values = pixels.to(torch.float32, copy=True)
-    # A constant for each place of an image: one for each channel would make loops over 3 numbers of channels-last pixels.
+    # A constant for each place of an image: one for each channel would mean loops over 3 numbers.
     mean, std = (
         torch.empty_like(values[:1]).copy_(255 * torch.tensor(constants, device=values.device)[:, None, None])
         for constants in (config.image_mean, config.image_std)

@@ -1,13 +1,15 @@
-"""Plain CNNs for small images: the "plane" networks of Mirzadeh et al. 2020, "Improved Knowledge Distillation via Teacher
-Assistant", which Annealing-KD (Jafari et al. 2021) uses too. `architectures.py` holds their tables.
+"""Plain CNNs for small images: the "plane" networks of Mirzadeh et al. 2020, "Improved Knowledge Distillation via
+Teacher Assistant", which Annealing-KD (Jafari et al. 2021) uses too. `architectures.py` holds their tables.
 """
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distilgrid.models.conv_norm import ConvNorm
 from distilgrid.models.image_model import ImageConfig, ImageModel
 
 
@@ -38,7 +40,7 @@ class PlainCnn(ImageModel):
             self.stages.append(Stage(channels, stage, pooled=len(self.stages) < convolutions.count("M")))
             channels = stage[-1]
         widths = [channels * math.prod(last_size(config.layers, config.image_size)), *map(int, hidden.split())]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.classifier = nn.Linear(widths[-1], config.num_labels)
         self.post_init()
 
@@ -63,15 +65,13 @@ class Stage(nn.Module):
 
     def __init__(self, channels: int, widths: list[int], *, pooled: bool) -> None:
         super().__init__()
-        pairs = list(zip([channels, *widths], widths, strict=False))
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairs)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b in pairs)
+        self.convs = nn.ModuleList(ConvNorm(nn.Conv2d(a, b, 3, padding=1)) for a, b in pairwise([channels, *widths]))
         self.pooled = pooled
 
     def forward(self, states: Tensor) -> Tensor:
         """(B, channels, H, W) to (B, last width, H, W), or half of H and W, rounded down."""
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            states = F.relu(norm(conv(states)))
+        for conv in self.convs:
+            states = conv(states)
         return F.max_pool2d(states, 2) if self.pooled else states
 
 

@@ -4,10 +4,14 @@ A 3x3 convolution to 16 channels, three groups of n basic blocks with 16, 32 and
 group at half the resolution of the one before, a global mean, a linear layer: 6n + 2 layers with weights.
 """
 
+from itertools import pairwise
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distilgrid.models.conv_norm import ConvNorm
 from distilgrid.models.image_model import ImageConfig, ImageModel
 
 WIDTHS = (16, 32, 64)
@@ -35,17 +39,14 @@ class ResNet(ImageModel):
 
     def __init__(self, config: ResNetConfig) -> None:
         super().__init__(config)
-        self.conv = nn.Conv2d(config.num_channels, WIDTHS[0], 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(WIDTHS[0])
-        self.groups = nn.ModuleList(
-            _group(narrow, wide, config) for narrow, wide in zip((WIDTHS[0], *WIDTHS), WIDTHS, strict=False)
-        )
+        self.stem = ConvNorm(nn.Conv2d(config.num_channels, WIDTHS[0], 3, padding=1, bias=False))
+        self.groups = nn.ModuleList(_group(narrow, wide, config) for narrow, wide in pairwise((WIDTHS[0], *WIDTHS)))
         self.classifier = nn.Linear(WIDTHS[-1], config.num_labels)
         self.post_init()
 
     def feature_maps(self, pixels: Tensor) -> list[Tensor]:
         """(B, C, H, W) to maps of 16, 16, 32 and 64 channels."""
-        maps = [F.relu(self.norm(self.conv(pixels)))]
+        maps = [self.stem(pixels)]
         for group in self.groups:
             maps.append(group(maps[-1]))
         return maps
@@ -66,16 +67,14 @@ class Block(nn.Module):
     def __init__(self, narrow: int, wide: int, *, shortcut: str) -> None:
         super().__init__()
         stride = wide // narrow
-        self.conv1 = nn.Conv2d(narrow, wide, 3, stride=stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(wide)
-        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(wide)
+        self.first = ConvNorm(nn.Conv2d(narrow, wide, 3, stride=stride, padding=1, bias=False))
+        self.second = ConvNorm(nn.Conv2d(wide, wide, 3, padding=1, bias=False))
         self.shortcut = _shortcut(narrow, wide, shortcut) if stride > 1 else nn.Identity()
 
     def forward(self, states: Tensor) -> Tensor:
-        """(B, narrow, H, W) to (B, wide, H / stride, W / stride)."""
-        update = F.relu(self.norm1(self.conv1(states)))
-        return F.relu(self.norm2(self.conv2(update)) + self.shortcut(states))
+        """(B, narrow, H, W) to (B, wide, H / stride, W / stride), rounded up."""
+        result: Tensor = self.second(self.first(states), self.shortcut(states))
+        return result
 
 
 class Subsampling(nn.Module):
@@ -83,31 +82,47 @@ class Subsampling(nn.Module):
 
     def __init__(self, added: int) -> None:
         super().__init__()
-        self.added = added
+        self.before = added // 2
+        self.after = added - self.before
 
     def forward(self, states: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C + added, H / 2, W / 2), rounded up."""
-        return F.pad(states[:, :, ::2, ::2], (0, 0, 0, 0, self.added // 2, self.added // 2))
+        if self.training and states.device.type == "cpu":
+            result: Tensor = _Subsample.apply(states, self.before, self.after)
+            return result
+        return F.pad(states[:, :, ::2, ::2], (0, 0, 0, 0, self.before, self.after))
 
 
-class Projection(nn.Module):
-    """Shortcut B: a 1x1 convolution of stride 2 with batch norm."""
+class _Subsample(torch.autograd.Function):
+    """The same, channels last: padding makes another format of maps with gaps, which everything after it pays for."""
 
-    def __init__(self, narrow: int, wide: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(narrow, wide, 1, stride=2, bias=False)
-        self.norm = nn.BatchNorm2d(wide)
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, before: int, after: int) -> Tensor:
+        kept = states[:, :, ::2, ::2]
+        batch, channels, height, width = kept.shape
+        ctx.shape, ctx.channels = states.shape, slice(before, before + channels)
+        result = _zeros(states, (batch, before + channels + after, height, width))
+        result[:, ctx.channels] = kept
+        return result
 
-    def forward(self, states: Tensor) -> Tensor:
-        """(B, narrow, H, W) to (B, wide, H / 2, W / 2), rounded up."""
-        projected: Tensor = self.norm(self.conv(states))
-        return projected
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        result = _zeros(grads[0], ctx.shape)
+        result[:, :, ::2, ::2] = grads[0][:, ctx.channels]
+        return result, None, None
+
+
+def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last).zero_()
 
 
 def _shortcut(narrow: int, wide: int, option: str) -> nn.Module:
-    return Projection(narrow, wide) if option == "B" else Subsampling(wide - narrow)
+    """Shortcut B is a 1x1 convolution of stride 2 with batch norm."""
+    if option == "A":
+        return Subsampling(wide - narrow)
+    return ConvNorm(nn.Conv2d(narrow, wide, 1, stride=2, bias=False), relu=False)
 
 
 def _group(narrow: int, wide: int, config: ResNetConfig) -> nn.Sequential:
     widths = [narrow] + [wide] * config.blocks
-    return nn.Sequential(*(Block(a, b, shortcut=config.shortcut) for a, b in zip(widths, widths[1:], strict=False)))
+    return nn.Sequential(*(Block(a, b, shortcut=config.shortcut) for a, b in pairwise(widths)))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
-FORMAT = 1
+FORMAT = 2
 PARTS = ("tokens", "segments", "offsets")
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase
         "data": source.key,
         "split": split,
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
+        "inputs": list(tokenizer.model_input_names),  # the same tokeniser gives segments to BERT, and none to DistilBERT
         "max_length": max_length,
         "tokenizers": package_versions()["tokenizers"],
     }
