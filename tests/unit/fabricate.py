@@ -303,3 +303,9 @@ def _candidate(params: Params, model: Artefact, runtime: str, dataset: Dataset) 
         "shapes": shapes,
         "skipped_shapes": [],
     }
+
+
+def output(made: tuple[Plan, Path], name: str) -> str:
+    """A file of a report."""
+    plan, results = made
+    return (results / plan.report.folder / name).read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.unit.fabricate import fabricate_results
+from tests.unit.fabricate import fabricate_results, output
 
 from distilgrid.grid import Plan
 from distilgrid.reporting import wording
@@ -41,11 +41,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
 @pytest.fixture(scope="module")
 def findings(made: tuple[Plan, Path]) -> Findings:
     return find(collect(*made))
-
-
-def output(made: tuple[Plan, Path], name: str) -> str:
-    plan, results = made
-    return (results / plan.report.folder / name).read_text(encoding="utf-8")
 
 
 def without(findings: Findings, *names: str) -> Findings:

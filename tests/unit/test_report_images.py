@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.unit.fabricate import fabricate_results
+from tests.unit.fabricate import fabricate_results, output
 from tests.unit.fabricate_annealing import image_overlay
 
 from distilgrid.grid import Plan
@@ -45,11 +45,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
 @pytest.fixture(scope="module")
 def findings(made: tuple[Plan, Path]) -> Findings:
     return find(collect(*made))
-
-
-def output(made: tuple[Plan, Path], name: str) -> str:
-    plan, results = made
-    return (results / plan.report.folder / name).read_text(encoding="utf-8")
 
 
 def test_each_task_shows_its_own_shape(findings: Findings, made: tuple[Plan, Path]) -> None:

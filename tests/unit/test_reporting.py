@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.fabricate import fabricate_results
+from tests.unit.fabricate import fabricate_results, output
 
 from distilgrid.artefacts import read_json, verified
 from distilgrid.errors import UserError
@@ -48,11 +48,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
 @pytest.fixture(scope="module")
 def findings(made: tuple[Plan, Path]) -> Findings:
     return find(collect(*made))
-
-
-def output(made: tuple[Plan, Path], name: str) -> str:
-    plan, results = made
-    return (results / plan.report.folder / name).read_text(encoding="utf-8")
 
 
 def table_csv(made: tuple[Plan, Path]) -> pd.DataFrame:
