@@ -21,7 +21,13 @@ def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
     if problem["type"] == "union_tag_invalid":
         context = problem["ctx"]
         tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
-        return f"{dotted}.objective: unknown method '{context['tag']}'; {did_you_mean(context['tag'], tags)}"
+        key = context["discriminator"].strip("'")
+        return f"{dotted}.{key}: unknown {key} '{context['tag']}'; {did_you_mean(context['tag'], tags)}"
+    if problem["type"] == "union_tag_not_found":
+        key = problem["ctx"]["discriminator"].strip("'")
+        return (
+            f"{dotted}: says no {key}, and no preset or lower file has that name; add '{key}: ...' or correct the name"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
     return f"{dotted}: {message}{shown}"

@@ -18,8 +18,16 @@ from distilgrid.params import Params, deep_merge, json_schema, load_params, pars
 from distilgrid.schema import Settings
 
 ROOT = Path(__file__).parents[2]
+ON_TOP = {"annealing_kd_bert": "annealing_kd", "annealing_kd_cifar100": "annealing_kd_cifar10"}
+ON_TOP |= {"annealing_kd_cifar10_mini": "annealing_kd_cifar10"}
 OVERLAYS = sorted(path for path in (ROOT / "grids").glob("*.yaml") if not path.name.endswith(".claims.yaml"))
 Values = dict[str, Any]
+
+
+def below(overlay: Path) -> list[Path]:
+    """The files that an overlay lies upon."""
+    lower = ON_TOP.get(overlay.stem)
+    return [ROOT / "params.yaml", *([overlay.with_name(f"{lower}.yaml")] if lower else [])]
 
 
 def changed(values: Values, dotted: str, value: object) -> Values:
@@ -103,7 +111,7 @@ def test_suggestions_for_a_method_are_those_of_its_objective(tiny_values: Values
         ("grid.methods", ["pdk"], "did you mean 'pkd'?"),
         ("grid.students", ["halve"], "did you mean 'half'?"),
         ("report.baseline", "finetun", "did you mean 'finetune'?"),
-        ("methods.kd.objective", "kdd", "methods.kd.objective: unknown method 'kdd'; did you mean 'kd'?"),
+        ("methods.kd.objective", "kdd", "methods.kd.objective: unknown objective 'kdd'; did you mean 'kd'?"),
         ("methods.kd.alpha", 1.5, "methods.kd.alpha"),
         ("methods.kd.training", {"epochs": 0}, "methods.kd.training"),
         ("students.half.layers", 0, "students.half"),
@@ -239,8 +247,11 @@ def test_parameters_survive_a_round_trip(tiny_values: Values) -> None:
 
 @pytest.mark.parametrize("overlay", [None, *OVERLAYS], ids=lambda p: p.stem if p else "default")
 def test_the_shipped_parameters_are_valid(overlay: Path | None) -> None:
-    base = ROOT / "params.yaml"
-    params = load_params([base] if overlay is None else [base, overlay])
+    files = [ROOT / "params.yaml"] if overlay is None else [*below(overlay), overlay]
+    params = load_params(files)
     assert isinstance(params, Params)
     if overlay is not None:
-        assert params.grid.name != load_params([base]).grid.name, "an overlay needs a name for its report"
+        assert params.grid.name != load_params(files[:-1]).grid.name, "an overlay needs a name for its report"
+        commands = [line for line in overlay.read_text().splitlines() if "--configfile" in line]
+        shown = " ".join(str(path.relative_to(ROOT)) for path in files[1:])
+        assert commands and all(f"--configfile {shown}" in line for line in commands)
