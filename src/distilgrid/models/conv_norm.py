@@ -1,9 +1,8 @@
 """Convolution, batch norm, shortcut and ReLU as one step of a network, whose backward pass is written out for CPUs.
 
 The same mathematics as the modules it holds (batch norm: Ioffe and Szegedy 2015), with what torch's kernels do not do:
-neighbouring pixels of channels-last maps count as one, so that loops over 16 channels become loops over 128 numbers;
-bf16 numbers are compared as integers; everything stays channels last. Statistics are over the whole batch and in fp32,
-as are all sums.
+bf16 numbers are compared as integers, and for the statistics of few channels neighbouring pixels count as one, so that
+loops over 16 channels become loops over 128 numbers. Maps stay channels last. Statistics are over the whole batch.
 """
 
 from typing import Any
@@ -14,7 +13,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 aten = torch.ops.aten
-WIDTH = 128  # numbers of a regrouped channel dimension: more are no faster
+FEW_CHANNELS = 16
+WIDTH = 128  # numbers in a loop over few channels of several pixels: more are no faster
 LOWEST_INFINITY = -128  # minus infinity in bf16, read as int16; what is greater and negative is NaN
 
 
@@ -67,56 +67,70 @@ class _Function(torch.autograd.Function):
         shape = (list(unit.conv.stride), list(unit.conv.padding), [1, 1], False, [0, 0], 1)
         y = aten.convolution(x, kernel, None if offset is None else offset.to(x.dtype), *shape)
         y = y.contiguous(memory_format=torch.channels_last)  # which it is, unless there is a single channel
-        mean, var = statistics(y)
-        _follow(unit.norm, mean, var, count=y.numel() // y.shape[1])
-        deviation = torch.rsqrt(var + unit.norm.eps)
-        scale = gamma * deviation
-        out = affine(y, scale, beta - mean * scale)
+        out, mean, deviation = normalised(y, gamma, beta, unit.norm)
         if shortcut is not None:
             out += shortcut
         if unit.relu:
             relu_(out)
-        ctx.save_for_backward(x, kernel, y, out, mean, deviation, scale)
-        ctx.shape, ctx.relu, ctx.has = shape, unit.relu, (offset is not None, shortcut is not None)
+        ctx.save_for_backward(x, kernel, gamma, y, out, mean, deviation)
+        ctx.unit, ctx.shape, ctx.shortcut = unit, shape, shortcut is not None
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, kernel, y, out, mean, deviation, scale = ctx.saved_tensors
+        x, kernel, gamma, y, out, mean, deviation = ctx.saved_tensors
         grad = grads[0].contiguous(memory_format=torch.channels_last)
-        if ctx.relu:
+        if ctx.unit.relu:
             grad = relu_backward(grad, out)
-        d_gamma, d_beta = norm_sums(grad, y, mean, deviation)
-        count = y.numel() // y.shape[1]
-        slope = (-scale * deviation * d_gamma / count).to(y.dtype)
-        d_y = affine(grad, scale, -scale * d_beta / count - slope * mean)
-        add_scaled_(d_y, y, slope)
+        given = (grad, y, gamma, None, None, mean, deviation, True, ctx.unit.norm.eps, [True, True, True])
+        d_y, d_gamma, d_beta = aten.native_batch_norm_backward(*given)
         wanted = [ctx.needs_input_grad[0], True, False]
         d_x, d_weight, _ = aten.convolution_backward(d_y, x, kernel, None, *ctx.shape, wanted)
-        has_offset, has_shortcut = ctx.has
         # Batch norm takes away what the convolution's offset adds.
-        d_offset = torch.zeros_like(mean) if has_offset else None
-        return d_x, d_weight.float(), d_offset, d_gamma, d_beta, grad if has_shortcut else None, None
+        d_offset = torch.zeros_like(mean) if ctx.unit.conv.bias is not None else None
+        return d_x, d_weight.float(), d_offset, d_gamma, d_beta, grad if ctx.shortcut else None, None
+
+
+def normalised(y: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch norm in training; moves the running statistics.
+
+    Args:
+        y: (B, C, H, W), channels last.
+        gamma, beta: (C,), weight and bias.
+        norm: the module whose statistics they are.
+
+    Returns:
+        The normalised maps; the means and the reciprocal deviations of the channels (C,), in fp32.
+    """
+    assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    norm.num_batches_tracked.add_(1)
+    running = (norm.running_mean, norm.running_var)
+    if y.shape[1] > FEW_CHANNELS:
+        result: tuple[Tensor, Tensor, Tensor]
+        result = aten.native_batch_norm(y, gamma, beta, *running, True, norm.momentum, norm.eps)
+        return result
+    mean, var = statistics(y)
+    count = y.numel() // y.shape[1]
+    for old, new in zip(running, (mean, var * (count / max(1, count - 1))), strict=True):
+        old.lerp_(new, norm.momentum)
+    out = aten.native_batch_norm(y, gamma, beta, mean, var, False, 0.0, norm.eps)[0]
+    return out, mean, torch.rsqrt(var + norm.eps)
 
 
 def statistics(y: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (divided by n) of each channel of (B, C, H, W), channels last, in fp32."""
-    times = _regrouping(y)
-    unused = torch.zeros(2, times * y.shape[1])  # running statistics in fp32 make the results fp32, too
-    means, variances = aten.batch_norm_update_stats(_regrouped(y, times), unused[0], unused[1], 0.0)
-    if times == 1:
-        return means, variances
-    means, variances = means.view(times, -1), variances.view(times, -1)
+    batch, channels, height, width = y.shape
+    pixels = height * width
+    times = max((n for n in range(2, pixels // 2 + 1) if pixels % n == 0 and n * channels <= WIDTH), default=1)
+    wide = times * channels
+    regrouped = y.as_strided((batch, wide, pixels // times, 1), (pixels * channels, 1, wide, wide))  # channels last
+    unused = torch.zeros(2, wide)  # running statistics in fp32 make the results fp32, too
+    means, variances = aten.batch_norm_update_stats(regrouped, unused[0], unused[1], 0.0)
+    means, variances = means.view(times, channels), variances.view(times, channels)
     mean = means.mean(0)
     return mean, (variances + (means - mean).square_()).mean(0)
-
-
-def affine(y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """y * scale + shift of each channel: batch norm with nothing to normalise is the fastest way to say it."""
-    ones, zeros = torch.ones_like(scale), torch.zeros_like(scale)
-    result: Tensor = aten.native_batch_norm(y, scale, shift, zeros, ones, False, 0.0, 0.0)[0]
-    return result
 
 
 def relu_(y: Tensor) -> None:
@@ -134,48 +148,3 @@ def relu_backward(grad: Tensor, out: Tensor) -> Tensor:
         return masked.view(torch.bfloat16)
     result: Tensor = aten.threshold_backward(grad, out, 0)
     return result
-
-
-def norm_sums(grad: Tensor, y: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of batch norm's weight and bias: sums of grad * (y - mean) * deviation, and of grad, in fp32.
-
-    Args:
-        grad, y: (B, C, H, W), channels last.
-        mean, deviation: (C,), the second one the reciprocal standard deviation.
-    """
-    times = _regrouping(y)
-    given = (_regrouped(grad, times), _regrouped(y, times), None, None, None)
-    _, products, sums = aten.native_batch_norm_backward(
-        *given, mean.repeat(times), deviation.repeat(times), True, 0.0, [False, True, True]
-    )
-    return products.view(times, -1).sum(0), sums.view(times, -1).sum(0)
-
-
-def add_scaled_(total: Tensor, y: Tensor, scale: Tensor) -> None:
-    """total += y * scale of each channel, in place."""
-    times = _regrouping(y)
-    rows = (y.numel() // (times * y.shape[1]), times * y.shape[1])
-    total.as_strided(rows, (rows[1], 1)).addcmul_(y.as_strided(rows, (rows[1], 1)), scale.repeat(times))
-
-
-def _follow(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, *, count: int) -> None:
-    """Move the running statistics towards a batch's, whose variance is made unbiased."""
-    assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean, norm.momentum)
-    norm.running_var.lerp_(var * (count / max(1, count - 1)), norm.momentum)
-
-
-def _regrouping(y: Tensor) -> int:
-    """How many neighbouring pixels count as one with as many times the channels."""
-    _, channels, height, width = y.shape
-    pixels = height * width
-    return max((n for n in range(2, pixels // 2 + 1) if pixels % n == 0 and n * channels <= WIDTH), default=1)
-
-
-def _regrouped(y: Tensor, times: int) -> Tensor:
-    """(B, C, H, W), channels last, as (B, times * C, H * W / times, 1), channels last."""
-    batch, channels, height, width = y.shape
-    wide = times * channels
-    return y.as_strided((batch, wide, height * width // times, 1), (channels * height * width, 1, wide, wide))

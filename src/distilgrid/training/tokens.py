@@ -56,7 +56,7 @@ def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase
         "data": source.key,
         "split": split,
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
-        "inputs": list(tokenizer.model_input_names),  # the same tokeniser gives segments to BERT, and none to DistilBERT
+        "inputs": list(tokenizer.model_input_names),  # BERT has segments, DistilBERT with the same tokeniser has none
         "max_length": max_length,
         "tokenizers": package_versions()["tokenizers"],
     }
