@@ -18,12 +18,25 @@ WIDTH = 128  # numbers in a loop over few channels of several pixels: more are n
 LOWEST_INFINITY = -128  # minus infinity in bf16, read as int16; what is greater and negative is NaN
 
 
-class ConvNorm(nn.Module):
+class WrittenOut(nn.Module):
+    """A module that is trained on CPUs through a written-out backward pass.
+
+    Attributes:
+        written_out: False trains it through torch's own modules and autograd, as everywhere else.
+    """
+
+    written_out = True
+
+    def trains_written_out(self, states: Tensor) -> bool:
+        """Whether this forward pass is to be followed by a written-out backward pass."""
+        return self.training and self.written_out and states.device.type == "cpu"
+
+
+class ConvNorm(WrittenOut):
     """relu(norm(conv(states)) + shortcut).
 
     Attributes:
         relu: whether there is a ReLU.
-        written_out: train on CPUs through the written-out backward pass; otherwise always through the modules.
     """
 
     def __init__(self, conv: nn.Conv2d, *, relu: bool = True) -> None:
@@ -31,11 +44,10 @@ class ConvNorm(nn.Module):
         self.conv = conv
         self.norm = nn.BatchNorm2d(conv.out_channels)
         self.relu = relu
-        self.written_out = True
 
     def forward(self, states: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """(B, C, H, W) to (B, O, H', W'); the shortcut has the form of the result."""
-        if self.training and self.written_out and states.device.type == "cpu":
+        if self.trains_written_out(states):
             return self._trained(states, shortcut)
         result: Tensor = self.norm(self.conv(states))
         if shortcut is not None:
