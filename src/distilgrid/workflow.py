@@ -67,10 +67,12 @@ def freeze(params: Params, results: Path) -> Path:
 
 
 def release_stale_locks(folder: Path) -> None:
-    """Remove the locks of a killed Snakemake; those of a living one stay.
+    """Remove what a killed Snakemake left in its folder; a living one's locks and marks stay.
 
     The process holds a lock of its own for as long as it lives, which the kernel frees however it dies. Who gets it
-    knows that no other Snakemake works in this folder, so any lock file left there is stale.
+    knows that no other Snakemake works in this folder, so any lock file left there is stale. So are its marks of
+    incomplete files: ours appear whole, the last one last. If all files of a marked job are there, Snakemake would make
+    them again, and nothing else.
     """
     folder.mkdir(exist_ok=True)
     stream = open(folder / "distilgrid.lock", "w")  # noqa: SIM115 - held until the process ends
@@ -80,5 +82,6 @@ def release_stale_locks(folder: Path) -> None:
         stream.close()
         return
     _held.append(stream)
-    for lock in (folder / "locks").glob("*.lock"):
-        lock.unlink(missing_ok=True)
+    marks = (path for path in (folder / "incomplete").rglob("*") if path.is_file())
+    for stale in [*(folder / "locks").glob("*.lock"), *marks]:
+        stale.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """`kill -9` of Snakemake at a random moment, then the same command: results equal an undisturbed run's."""
 
+import base64
 import hashlib
 import random
 import signal
@@ -45,6 +46,19 @@ def check_kill(project: Any, finished: Any, seconds: float) -> None:
 
 def test_a_killed_run_continues(project: Any, finished: Any) -> None:
     check_kill(project, finished, seconds=random.uniform(6, 25))
+
+
+def test_a_job_that_was_killed_after_its_last_file_hides_no_other_work(project: Any) -> None:
+    project.snakemake("--", "teachers")
+    left = project.jobs("--", "students")
+    assert left["distill"] > 0
+    marks = project.folder / ".snakemake/incomplete"
+    for path in project.folder.glob("results/teacher-outputs/**/*.safetensors"):
+        for name in ("train.safetensors", "manifest.json", "run.json"):
+            made = str(path.with_name(name).relative_to(project.folder))
+            (marks / base64.b64encode(made.encode()).decode()).touch()
+    assert list(marks.iterdir())
+    assert project.jobs("--", "students") == left
 
 
 @pytest.mark.slow
