@@ -10,6 +10,8 @@ from torch import Tensor
 
 from distilgrid.training.flat import FlatParameters
 
+PART = 2**20
+
 
 class WeightAverage:
     """The exponential moving average of flat weights.
@@ -45,13 +47,16 @@ class WeightAverage:
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
         """Within the body, the model has the averaged weights."""
-        trained = self.flat.values.clone()
-        self._set(self.values)
+        self._swap()
         try:
             yield
         finally:
-            self._set(trained)
+            self._swap()
 
-    def _set(self, values: Tensor) -> None:
-        self.flat.values.copy_(values)
+    def _swap(self) -> None:
+        """Exchange the trained weights and their average, part by part: a copy of all of them would cost memory."""
+        for trained, average in zip(self.flat.values.split(PART), self.values.split(PART), strict=True):
+            kept = trained.clone()
+            trained.copy_(average)
+            average.copy_(kept)
         self.flat.refresh()
