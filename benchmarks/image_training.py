@@ -1,12 +1,13 @@
 """Training ResNet-8 on small images: a per-image DataLoader pipeline, as torchvision's users have it, and DistilGrid.
 
-Run: python benchmarks/image_training.py                    (two threads, some minutes)
+Run: python benchmarks/image_training.py --peer-python PEER     (two threads, some minutes)
      python benchmarks/image_training.py --threads 1
 
 Each contender is a process of its own; they take turns, one epoch of some batches each, so that what else the machine
 does meets all of them. The images are random bytes: time does not depend on what they show. Both sides draw a new
 view of each image in each epoch (shifted by up to 4 pixels, mirrored) and train with SGD at batch 128, as for CIFAR.
-The peer uses torchvision's transforms where torchvision is installed, and else the same ones written in PIL and torch.
+The peer uses torchvision's transforms where PEER, a Python with benchmarks/peers/requirements.txt, has it; without, the
+same ones written out in PIL and torch.
 """
 
 import argparse
@@ -42,7 +43,8 @@ class Child:
         paths = [str(ROOT / "src"), str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH", "")]
         environment = os.environ | threads | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen([sys.executable, __file__, *asked], stdin=pipe, stdout=pipe, env=environment)
+        python = options.peer_python if name.startswith("peer") else sys.executable
+        self.process = subprocess.Popen([python, __file__, *asked], stdin=pipe, stdout=pipe, env=environment)
         self.said: dict[str, Any] = self._read()
         self.rates: list[float] = []
 
@@ -164,6 +166,7 @@ def _print_ratios(children: dict[str, Child]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--peer-python", default=sys.executable, help="Python of the peer")
     parser.add_argument("--threads", type=int, default=2, help="of every process")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--steps", type=int, default=20, help="of a turn")

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from peers.torchvision_operators import declare_missing_operators
-
 PADDING = 4
 Transform = Callable[[Image.Image], Tensor]
 
@@ -86,7 +84,6 @@ def epochs(
 
 
 def _transforms(mean: tuple[float, ...], std: tuple[float, ...]) -> Transform:
-    declare_missing_operators()
     try:
         transforms = importlib.import_module("torchvision.transforms")
     except ImportError:
