@@ -15,7 +15,7 @@ from distilgrid.grid import Plan, expand
 from distilgrid.machine import describe_machine
 from distilgrid.params import Params, deep_merge, parse_params
 from distilgrid.planned import Artefact
-from distilgrid.runtimes.base import find_runtime
+from distilgrid.runtimes.registry import find_runtime
 from distilgrid.stages.prepare import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.history import History

@@ -24,10 +24,13 @@ from distilgrid.artefacts import read_json, verified, write_json, writing
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.params import Runtime
-from distilgrid.runtimes import onnxruntime as onnx_module
-from distilgrid.runtimes.base import RUNTIMES, open_exporter, open_runtime
-from distilgrid.runtimes.onnxruntime import OnnxRuntime, export_onnx
+from distilgrid.runtimes import onnx_export as onnx_module
+from distilgrid.runtimes import onnx_quantised
+from distilgrid.runtimes.base import Execution
+from distilgrid.runtimes.onnx_export import export_onnx
+from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
+from distilgrid.runtimes.registry import RUNTIMES, open_exporter, open_runtime
 from distilgrid.stages.export import export
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
 from distilgrid.training.batching import encode
@@ -139,7 +142,8 @@ def break_exporter(monkeypatch: pytest.MonkeyPatch, damage: Callable[[Any], None
             damage(damaged)
         export_onnx(damaged, example, path)
 
-    monkeypatch.setattr(onnx_module, "export_onnx", wrong)
+    for module in (onnx_module, onnx_quantised):
+        monkeypatch.setattr(module, "export_onnx", wrong)
 
 
 def test_parameters_name_exactly_the_runtimes_of_the_table() -> None:
@@ -163,7 +167,9 @@ def test_missing_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_table_of_runtimes_is_light() -> None:
-    code = "import sys, distilgrid.runtimes.base; sys.exit(bool({'torch', 'onnxruntime', 'numpy'} & set(sys.modules)))"
+    code = (
+        "import sys, distilgrid.runtimes.registry; sys.exit(bool({'torch', 'onnxruntime', 'numpy'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -180,7 +186,7 @@ def test_export_has_the_tokenisers_inputs_and_computes_the_same_at_any_shape(
     names = load_tokenizer(folder)("word1 word2").keys()
     assert {i.name for i in inputs} == set(names)
     assert all(isinstance(axis, str) for i in inputs for axis in i.shape)
-    session, torch_model = OnnxRuntime().load(tmp_path / "out", threads=1), load_model(folder)
+    session, torch_model = OnnxRuntime().load(tmp_path / "out", Execution()), load_model(folder)
     for batch, length in ((1, 1), (5, 3), (2, 33)):
         ids = torch.randint(5, len(VOCABULARY), (batch, length))
         mask = torch.ones_like(ids)
@@ -193,19 +199,18 @@ def test_export_has_the_tokenisers_inputs_and_computes_the_same_at_any_shape(
         np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
-def test_runtime_fuses_the_exported_graph(model: Path, tmp_path: Path) -> None:
-    import onnx
-    import onnxruntime as ort
+def test_fusion_is_counted(run_export: Callable[..., Any]) -> None:
+    graph = run_export()["graph"]
+    assert graph["fused"] == {"attention": 0, "layer_norm": 5, "gelu": 2}
+    assert graph["before"]["Erf"] == 2 and not {"Erf", "ReduceMean", "Sqrt"} & set(graph["after"])
+    assert sum(graph["after"].values()) < sum(graph["before"].values())
 
-    export_onnx(load_model(model), load_tokenizer(model)("word1", return_tensors="pt"), tmp_path / "model.onnx")
-    options = ort.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "fused.onnx")
-    options.log_severity_level = 3  # it warns that the fused file suits this machine only
-    ort.InferenceSession(str(tmp_path / "model.onnx"), options, providers=["CPUExecutionProvider"])
-    operators = [node.op_type for node in onnx.load(tmp_path / "fused.onnx").graph.node]
-    assert operators.count("BiasGelu") == 2
-    assert operators.count("LayerNormalization") + operators.count("SkipLayerNormalization") == 5
-    assert not {"Erf", "ReduceMean", "Sqrt"} & set(operators)
+
+def test_without_optimisation_the_logits_stay(run_export: Callable[..., Any], model: Path, tmp_path: Path) -> None:
+    run_export()
+    feed = {name: value.numpy() for name, value in load_tokenizer(model)("word1", return_tensors="pt").items()}
+    both = [OnnxRuntime().load(tmp_path / "out", Execution(optimised=on)).bind(feed)() for on in (True, False)]
+    np.testing.assert_allclose(*both, atol=1e-5)
 
 
 def test_accepted_export_reports_its_own_scores(run_export: Callable[..., Any], model: Path, tmp_path: Path) -> None:
@@ -266,7 +271,8 @@ def test_failed_conversion_is_written_with_its_reason(
     monkeypatch.setattr(onnx_module, "export_onnx", fail)
     parity = run_export()
     assert not parity["accepted"] and parity["reason"] == "conversion failed: operator not supported"
-    assert (tmp_path / "out/model.onnx").is_file()
+    assert parity["size_bytes"] == 0 and parity["graph"] is None
+    assert set(verified(tmp_path / "out", stage="export")["files"]) == {"tokenizer.json", "parity.json"}
 
 
 def test_full_disk_is_no_property_of_the_export(
@@ -289,7 +295,7 @@ def test_int8_reports_what_it_costs(
     assert parity["accepted"] and parity["tolerance"] is None
     assert parity["max_abs_difference"] > exact["max_abs_difference"]
     assert parity["size_bytes"] < exact["size_bytes"]
-    session = open_runtime("onnxruntime-int8").load(tmp_path / "out", threads=1)
+    session = open_runtime("onnxruntime-int8").load(tmp_path / "out", Execution())
     same = []
     for split in dataset.validation:
         frame = dataset.split(split)

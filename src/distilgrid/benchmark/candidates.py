@@ -12,7 +12,8 @@ from distilgrid.artefacts import read_json, trained_model, verified
 from distilgrid.benchmark.protocol import SEED
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
-from distilgrid.runtimes.base import IMAGE_LENGTH, find_runtime
+from distilgrid.runtimes.base import IMAGE_LENGTH
+from distilgrid.runtimes.registry import find_runtime
 
 SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
 """Model types whose position numbers start after the padding id."""

@@ -1,22 +1,79 @@
-"""What a runtime is, and the table of runtimes. Light: a runtime's own module is imported on first use.
+"""What a runtime is: something that executes models, exported ones or torch's own.
 
-To add a runtime: write `runtimes/<name>.py` with a class that has `load` (and `export`, if models are converted for
-it), add a row here, and add its name to `distilgrid.params.Runtime`.
+Light: a module that only loads and runs exported models needs neither torch nor transformers, so that a process which
+serves one stays small. Conversion lives in modules of its own (`*_export.py`).
 """
 
-import importlib
-import importlib.util
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-from distilgrid.errors import UserError, did_you_mean
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
     from transformers import PreTrainedModel
+
+Processor = Literal["cpu", "cuda"]
+IMAGE_LENGTH = 1
+"""What stands for the length in tokens in measurements of image models, which have none."""
+PIXELS = "pixel_values"
+"""The input of image models."""
+
+
+class UnsupportedError(Exception):
+    """A runtime cannot take a model, a precision, a shape or a processor; the message is the reason, for tables."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a model is run.
+
+    Attributes:
+        threads: of one call, on a CPU.
+        processor: what computes.
+        optimised: whether the runtime may rewrite the graph: fuse operators, fold constants, choose layouts.
+    """
+
+    threads: int = 1
+    processor: Processor = "cpu"
+    optimised: bool = True
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a conversion may look at.
+
+    Attributes:
+        example: inputs of two rows, padded to the longer one: texts (2, L) int64 each, images (2, C, H, W) uint8.
+        calibration: inputs of single `dev` rows without padding, from which ranges of int8 activations are chosen.
+        longest: the most tokens of an input; `IMAGE_LENGTH` for images.
+    """
+
+    example: "Mapping[str, Tensor]"
+    calibration: "Sequence[Mapping[str, Tensor]]"
+    longest: int
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a runtime made of a model's graph, as counts of operators by name.
+
+    Attributes:
+        before: of the exported file.
+        after: of what is executed, after the runtime's own rewriting.
+        fused: how many `attention`, `layer_norm` and `gelu` blocks run as one operator each.
+        note: what a reader of the counts must know; empty where they speak for themselves.
+    """
+
+    before: dict[str, int]
+    after: dict[str, int]
+    fused: dict[str, int] = field(default_factory=dict)
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for `parity.json`."""
+        return asdict(self)
 
 
 class Session(Protocol):
@@ -26,105 +83,35 @@ class Session(Protocol):
         """A call that runs the model on fixed inputs and returns its logits (B, C) in fp32.
 
         Inputs of texts are (B, L) int64 each, of images (B, channels, H, W) uint8. Converting them happens here, so a
-        benchmark times nothing but the call.
+        benchmark times nothing but the call. On a GPU the call includes the copies there and back.
+
+        Raises:
+            UnsupportedError: when the model was not converted for inputs of this shape.
         """
 
 
 class Runtime(Protocol):
     """Something that executes models."""
 
-    def load(self, folder: Path, *, threads: int) -> Session:
-        """The model of a folder: an export, or the trained model itself where `RuntimeEntry.exported` is false."""
+    def load(self, folder: Path, how: Execution) -> Session:
+        """The model of a folder: an export, or the trained model itself where nothing is exported.
+
+        Raises:
+            UnsupportedError: when it cannot run in this way.
+        """
 
 
-class Exporter(Runtime, Protocol):
-    """A runtime that models are converted for; `file` is the name of what it writes."""
+class Exporter(Protocol):
+    """Converts trained models for a runtime; `files` names what it writes, the weights' file first."""
 
-    file: str
+    files: tuple[str, ...]
 
-    def export(self, model: "PreTrainedModel", example: "Mapping[str, Tensor]", folder: Path) -> None:
-        """Convert a model in evaluation mode; `example` holds inputs of at least two rows."""
+    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
+        """Convert a model in evaluation mode.
 
+        Raises:
+            UnsupportedError: when the runtime has no way to run such a model.
+        """
 
-@dataclass(frozen=True)
-class RuntimeEntry:
-    """One row of the table.
-
-    Attributes:
-        target: "module:class" of the runtime.
-        exported: whether models are converted for it; otherwise it runs the trained model's folder.
-        exact: whether its logits must stay within the parity gate's tolerance.
-        packages: modules that it needs beyond the core.
-        extra: the optional dependency group that brings them.
-        no_images: why it takes no models of images; empty where it does.
-    """
-
-    target: str
-    exported: bool = True
-    exact: bool = True
-    packages: tuple[str, ...] = ()
-    extra: str = ""
-    no_images: str = ""
-
-
-IMAGE_LENGTH = 1
-"""What stands for the length in tokens in measurements of image models, which have none."""
-ONNX_PACKAGES = ("onnx", "onnxruntime")
-ONNX_MODULE = "distilgrid.runtimes.onnxruntime"
-
-RUNTIMES = {
-    "torch-eager-fp32": RuntimeEntry("distilgrid.runtimes.torch_eager:TorchEager", exported=False),
-    "onnxruntime-fp32": RuntimeEntry(f"{ONNX_MODULE}:OnnxRuntime", packages=ONNX_PACKAGES, extra="onnx"),
-    "onnxruntime-int8": RuntimeEntry(
-        f"{ONNX_MODULE}:OnnxRuntimeInt8",
-        exact=False,
-        packages=ONNX_PACKAGES,
-        extra="onnx",
-        no_images="dynamic quantisation leaves convolutions in fp32, and static quantisation is not there yet",
-    ),
-}
-
-
-def find_runtime(name: str) -> RuntimeEntry:
-    """A runtime's row.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
-    if name not in RUNTIMES:
-        raise UserError(f"unknown runtime '{name}'; {did_you_mean(name, RUNTIMES)}")
-    return RUNTIMES[name]
-
-
-def open_runtime(name: str) -> Runtime:
-    """A runtime by its name.
-
-    Raises:
-        UserError: for an unknown name, or when the packages it needs are not installed.
-    """
-    runtime: Runtime = _build(name)
-    return runtime
-
-
-def open_exporter(name: str) -> Exporter:
-    """A runtime that models are converted for, by its name.
-
-    Raises:
-        UserError: for an unknown name, one that needs no export, or when the packages it needs are not installed.
-    """
-    if not find_runtime(name).exported:
-        known = ", ".join(sorted(other for other, entry in RUNTIMES.items() if entry.exported))
-        raise UserError(
-            f"runtime '{name}' runs the trained model itself, nothing is exported for it; choose one of: {known}"
-        )
-    exporter: Exporter = _build(name)
-    return exporter
-
-
-def _build(name: str) -> Any:
-    entry = find_runtime(name)
-    missing = [package for package in entry.packages if importlib.util.find_spec(package) is None]
-    if missing:
-        raise UserError(f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{entry.extra}]'")
-    module, _, target = entry.target.partition(":")
-    return getattr(importlib.import_module(module), target)()
+    def graph(self, folder: Path) -> Graph | None:
+        """What the runtime makes of an exported model on this machine; None where it does not tell."""

@@ -14,7 +14,8 @@ from distilgrid.errors import UserError
 from distilgrid.machine import describe_machine
 from distilgrid.params import Benchmark
 from distilgrid.recipes import benchmark_recipe
-from distilgrid.runtimes.base import IMAGE_LENGTH, Session, open_runtime
+from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Session
+from distilgrid.runtimes.registry import open_runtime
 
 NOISY = 1.5
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def _lengths(settings: Benchmark, entries: list[Entry]) -> list[int]:
 def _load(candidate: Candidate, *, threads: int) -> Entry:
     if candidate.skipped is not None:
         return Entry(candidate, None)
-    return Entry(candidate, open_runtime(candidate.runtime).load(candidate.folder, threads=threads))
+    return Entry(candidate, open_runtime(candidate.runtime).load(candidate.folder, Execution(threads)))
 
 
 def _measure_shape(settings: Benchmark, entries: list[Entry], *, batch_size: int, length: int) -> None:

@@ -14,8 +14,9 @@ from distilgrid.artefacts import read_json, trained_model, write_json, writing
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.recipes import export_recipe
-from distilgrid.runtimes.base import Exporter, RuntimeEntry, Session, find_runtime, open_exporter
+from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, Session, UnsupportedError
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
+from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_runtime
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.training.batching import Samples, encode
 from distilgrid.training.images import Images
@@ -34,13 +35,15 @@ class Source:
         folder: the model's.
         run: its `run.json`.
         dataset: the data it was trained on.
-        samples: every validation split, as the model reads it.
+        samples: `dev` and every validation split, as the model reads them.
+        longest: the most tokens of an input; `IMAGE_LENGTH` for images.
     """
 
     folder: Path
     run: dict[str, Any]
     dataset: Dataset
     samples: dict[str, Samples]
+    longest: int
 
 
 def export(*, data: Path, model: Path, runtime: str, tolerance: float, out: Path, threads: int = 1) -> dict[str, Any]:
@@ -63,24 +66,30 @@ def export(*, data: Path, model: Path, runtime: str, tolerance: float, out: Path
     with writing(out, recipe=recipe, labels={**run["labels"], "runtime": runtime}) as folder:
         if dataset.kind == "text":
             shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
-        source = Source(model, run, dataset, _samples(model, run, dataset))
+        source = _open(model, run, dataset)
         parity = _report(source, runtime, tolerance if entry.exact else None)
         try:
             _convert_and_judge(source, exporter, entry, folder, threads, parity)
             parity["accepted"] = True
         except RejectedError as reason:
             parity["reason"] = str(reason)
-        (folder / exporter.file).touch()
-        parity["size_bytes"] = (folder / exporter.file).stat().st_size
+        parity["size_bytes"] = _size(folder, exporter)
         write_json(folder / "parity.json", parity)
         return parity
 
 
-def _samples(model: Path, run: dict[str, Any], dataset: Dataset) -> dict[str, Samples]:
+def _open(model: Path, run: dict[str, Any], dataset: Dataset) -> Source:
+    splits = ["dev", *dataset.validation]
     if dataset.kind == "image":
-        return {split: Images(dataset.images(split)) for split in dataset.validation}
+        return Source(model, run, dataset, {name: Images(dataset.images(name)) for name in splits}, IMAGE_LENGTH)
     tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
-    return {split: encode(tokenizer, *texts(dataset.split(split)), max_length=longest) for split in dataset.validation}
+    samples = {name: encode(tokenizer, *texts(dataset.split(name)), max_length=longest) for name in splits}
+    return Source(model, run, dataset, samples, longest)
+
+
+def _size(folder: Path, exporter: Exporter) -> int:
+    """Bytes of the model's own files."""
+    return sum((folder / name).stat().st_size for name in exporter.files if (folder / name).exists())
 
 
 def _report(source: Source, runtime: str, tolerance: float | None) -> dict[str, Any]:
@@ -98,6 +107,7 @@ def _report(source: Source, runtime: str, tolerance: float | None) -> dict[str, 
         "score_name": metrics["score_name"],
         "torch_score": metrics["score"],
         "validation": {},
+        "graph": None,
     }
 
 
@@ -110,9 +120,11 @@ def _convert_and_judge(
     model = load_model(source.folder)
     samples = source.samples[source.dataset.validation[0]]
     with _rejecting("conversion failed"):
-        exporter.export(model, samples.batch([0, len(samples) - 1]), folder)
+        exporter.export(model, _sample(source, calibrated=entry.calibrated), folder)
+        graph = exporter.graph(folder)
+        parity["graph"] = None if graph is None else graph.as_dict()
     with _rejecting("the exported model does not run"):
-        session = exporter.load(folder, threads=threads)
+        session = open_runtime(parity["runtime"]).load(folder, Execution(threads))
         rows = gate_rows(len(samples))
         difference = max_abs_difference(model, session, samples, rows)
         parity["rows"] = len(rows)
@@ -126,11 +138,19 @@ def _convert_and_judge(
         raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {parity['tolerance']:g}")
 
 
+def _sample(source: Source, *, calibrated: bool) -> Sample:
+    samples, dev = source.samples[source.dataset.validation[0]], source.samples["dev"]
+    rows = gate_rows(len(dev)).tolist() if calibrated else []
+    return Sample(samples.batch([0, len(samples) - 1]), [dev.batch([row]) for row in rows], source.longest)
+
+
 @contextlib.contextmanager
 def _rejecting(what: str) -> Iterator[None]:
     """Turn a runtime's own errors into a reason; a full disk or memory is no property of the export."""
     try:
         yield
+    except UnsupportedError as reason:
+        raise RejectedError(str(reason)) from None
     except (RejectedError, UserError, OSError, MemoryError):
         raise
     except Exception as error:  # exporters and runtimes raise many types
@@ -145,8 +165,8 @@ def _check_finite(values: float | np.ndarray) -> None:
 
 def _all_logits(source: Source, session: Session, runtime: str) -> dict[str, np.ndarray]:
     return {
-        split: session_logits(session, samples, label=f"{runtime} on {split}")
-        for split, samples in source.samples.items()
+        split: session_logits(session, source.samples[split], label=f"{runtime} on {split}")
+        for split in source.dataset.validation
     }
 
 

@@ -1,0 +1,39 @@
+"""Quantised ONNX files: int8 weights, with activations scaled at run time."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.runtimes.base import Sample
+from distilgrid.runtimes.onnx_export import OnnxExporter, export_onnx, quiet
+from distilgrid.runtimes.onnxruntime import MODEL_FILE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# Matrix products carry nearly all arithmetic. Gather carries the embedding table: two thirds of a 3-layer MiniLM's
+# bytes in fp32, and nine tenths of its int8 file if left alone (53 MB instead of 18 MB). Quantising it too moved label
+# agreement on SST-2 from 99.1 to 99.0 %. Products of two activations (attention) stay in fp32: only constants are
+# quantised.
+QUANTISED_OPERATORS = ["MatMul", "Gemm", "Gather"]
+
+
+class DynamicInt8Exporter(OnnxExporter):
+    """Exports to ONNX with int8 weights and activations quantised on the fly."""
+
+    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
+        """Write `model.onnx` with int8 weights."""
+        with tempfile.TemporaryDirectory() as scratch:
+            exact = Path(scratch) / "fp32.onnx"
+            export_onnx(model, sample.example, exact)
+            quantise(exact, folder / MODEL_FILE)
+
+
+def quantise(source: Path, target: Path) -> None:
+    """Dynamic quantisation: int8 weights with one scale per output channel, uint8 activations scaled at run time."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        quantize_dynamic(
+            source, target, op_types_to_quantize=QUANTISED_OPERATORS, per_channel=True, weight_type=QuantType.QInt8
+        )

@@ -1,0 +1,120 @@
+"""The table of runtimes. Light: a runtime's own modules are imported on first use.
+
+To add a runtime: write `runtimes/<name>.py` with a class that has `load` and, if models are converted for it,
+`runtimes/<name>_export.py` with one that has `export` (`distilgrid.runtimes.base` says what both owe); add a row here,
+and its name to `distilgrid.runtimes.settings.Runtime`.
+"""
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from distilgrid.errors import UserError, did_you_mean
+from distilgrid.runtimes.base import Exporter, Processor, Runtime
+
+
+@dataclass(frozen=True)
+class RuntimeEntry:
+    """One row of the table.
+
+    Attributes:
+        loads: "module:class" of what loads and runs models.
+        exports: "module:class" of what converts them; empty where the trained model itself is run.
+        exact: whether its logits must stay within the parity gate's tolerance.
+        calibrated: whether the conversion looks at `dev` rows, so that it depends on the data.
+        packages: modules that it needs beyond the core.
+        extra: the optional dependency group that brings them.
+        processors: what it computes on.
+        graph: whether it rewrites the graph, so that it can be measured with and without.
+        mobile: whether it is made for phones: its latency on another processor is not a phone's.
+        no_images: why it takes no models of images; empty where it does.
+    """
+
+    loads: str
+    exports: str = ""
+    exact: bool = True
+    calibrated: bool = False
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    processors: tuple[Processor, ...] = ("cpu",)
+    graph: bool = False
+    mobile: bool = False
+    no_images: str = ""
+
+    @property
+    def exported(self) -> bool:
+        """Whether models are converted for it; otherwise it runs the trained model's folder."""
+        return bool(self.exports)
+
+
+BOTH: tuple[Processor, ...] = ("cpu", "cuda")
+DYNAMIC_ONLY = "dynamic quantisation leaves convolutions in fp32; onnxruntime-int8-static quantises them"
+
+
+def _torch(target: str, **facts: Any) -> RuntimeEntry:
+    return RuntimeEntry(f"distilgrid.runtimes.{target}", processors=BOTH, **facts)
+
+
+def _onnx(exporter: str, **facts: Any) -> RuntimeEntry:
+    return RuntimeEntry(
+        "distilgrid.runtimes.onnxruntime:OnnxRuntime",
+        f"distilgrid.runtimes.{exporter}",
+        packages=("onnx", "onnxruntime"),
+        extra="onnx",
+        graph=True,
+        **facts,
+    )
+
+
+RUNTIMES = {
+    "torch-eager-fp32": _torch("torch_eager:TorchEager"),
+    "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
+    "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, no_images=DYNAMIC_ONLY),
+}
+
+
+def find_runtime(name: str) -> RuntimeEntry:
+    """A runtime's row.
+
+    Raises:
+        UserError: for an unknown name, with a suggestion.
+    """
+    if name not in RUNTIMES:
+        raise UserError(f"unknown runtime '{name}'; {did_you_mean(name, RUNTIMES)}")
+    return RUNTIMES[name]
+
+
+def open_runtime(name: str) -> Runtime:
+    """What loads and runs models, by the runtime's name.
+
+    Raises:
+        UserError: for an unknown name, or when the packages it needs are not installed.
+    """
+    runtime: Runtime = _build(name, find_runtime(name).loads)
+    return runtime
+
+
+def open_exporter(name: str) -> Exporter:
+    """What converts models, by the runtime's name.
+
+    Raises:
+        UserError: for an unknown name, one that needs no export, or when the packages it needs are not installed.
+    """
+    entry = find_runtime(name)
+    if not entry.exported:
+        known = ", ".join(sorted(other for other, entry in RUNTIMES.items() if entry.exported))
+        raise UserError(
+            f"runtime '{name}' runs the trained model itself, nothing is exported for it; choose one of: {known}"
+        )
+    exporter: Exporter = _build(name, entry.exports)
+    return exporter
+
+
+def _build(name: str, target: str) -> Any:
+    entry = find_runtime(name)
+    missing = [package for package in entry.packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UserError(f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{entry.extra}]'")
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)()
