@@ -83,8 +83,8 @@ def _open(model: Path, run: dict[str, Any], dataset: Dataset) -> Source:
     if dataset.kind == "image":
         return Source(model, run, dataset, {name: Images(dataset.images(name)) for name in splits}, IMAGE_LENGTH)
     tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
-    samples = {name: encode(tokenizer, *texts(dataset.split(name)), max_length=longest) for name in splits}
-    return Source(model, run, dataset, samples, longest)
+    read = {name: encode(tokenizer, *texts(dataset.split(name)), max_length=longest) for name in splits}
+    return Source(model, run, dataset, dict(read), longest)
 
 
 def _size(folder: Path, exporter: Exporter) -> int:
