@@ -11,6 +11,7 @@ import typer
 
 from distilgrid import cli_support as support
 from distilgrid.cli_features import features
+from distilgrid.cli_measuring import benchmark, export
 from distilgrid.cli_options import (
     PARAMS_DEFAULT,
     RESULTS_DEFAULT,
@@ -243,50 +244,13 @@ def distill(
     support.say_score(metrics)
 
 
-@app.command(
+app.command(
     epilog="Example: distilgrid export --runtime onnxruntime-int8 --data work/data --model work/student --out work/int8"
-)
-def export(
-    runtime: Annotated[str, typer.Option(help="onnxruntime-fp32 or onnxruntime-int8.")],
-    data: DataDir,
-    model: Annotated[Path, typer.Option(help="A trained model: a folder made by `finetune` or `distill`.")],
-    out: Out,
-    params: ParamsFiles = PARAMS_DEFAULT,
-    grid: GridFiles = None,
-    threads: Threads = None,
-) -> None:
-    """Export a model to a runtime and check that it is still the same model."""
-    settings = support.load(params, grid)
-    count = support.start(settings, threads=threads, torch=True)
-    from distilgrid.stages.export import export as stage
-
-    tolerance = settings.export.tolerance
-    parity = stage(data=data, model=model, runtime=runtime, tolerance=tolerance, out=out, threads=count)
-    typer.echo("accepted" if parity["accepted"] else f"rejected: {parity['reason']}")
-
-
-@app.command(
+)(export)
+app.command(
     epilog="Example: distilgrid benchmark --task docs-topic --teacher minilm-l6 --model work/teacher "
     "--model work/student --export work/int8 --out work/latency"
-)
-def benchmark(
-    task: Task,
-    teacher: TeacherName,
-    model: Annotated[list[Path], typer.Option(help="Trained models, the teacher first.")],
-    out: Out,
-    export: Annotated[list[Path] | None, typer.Option(help="Exports of these models.")] = None,
-    params: ParamsFiles = PARAMS_DEFAULT,
-    grid: GridFiles = None,
-) -> None:
-    """Measure latency: all models and runtimes in turns within one process."""
-    settings = support.load(params, grid)
-    support.start(settings, threads=settings.benchmark.threads, torch=True)
-    from distilgrid.stages.benchmark import benchmark as stage
-
-    labels = {"task": task, "teacher": teacher}
-    stage(settings=settings.benchmark, models=model, exports=export or [], out=out, labels=labels)
-
-
+)(benchmark)
 app.command(
     epilog="Example: distilgrid features --task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
     "--teacher-dir work/teacher --out work/features"

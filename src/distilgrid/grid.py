@@ -150,11 +150,16 @@ def _benchmark(params: Params, teacher: Artefact, students: list[Artefact], expo
         first.setdefault(student.labels["student"], student)
     models = [teacher, *first.values()]
     chosen = [e for e in exports if any(e.inputs["model"] is model for model in models)]
+    data = teacher.inputs["data"] if params.benchmark.texts else None
+    assert data is None or isinstance(data, Artefact)
     recipe = benchmark_recipe(
-        settings=params.benchmark, models=[m.key for m in models], exports=[e.key for e in chosen]
+        settings=params.benchmark,
+        models=[m.key for m in models],
+        exports=[e.key for e in chosen],
+        data=data.key if data else None,
     )
     location = f"benchmarks/{params.benchmark.device}/{teacher.labels['task']}/{teacher.labels['teacher']}"
-    inputs: Inputs = {"model": models, "export": chosen}
+    inputs: Inputs = {"model": models, "export": chosen} | ({"data": data} if data else {})
     labels = {name: teacher.labels[name] for name in names}
     options = {name: str(value) for name, value in labels.items()}
     return Artefact("benchmark", location, recipe, BENCHMARK_FILES, options, inputs, labels)

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from distilgrid.augmentation.settings import Augmentation
+from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.distillation.presets import PRESETS
 from distilgrid.distillation.settings import KD, Method
 from distilgrid.errors import UserError, did_you_mean
@@ -26,7 +27,6 @@ from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Runtime = Literal["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"]
 
 
 class Grid(Settings):
@@ -78,34 +78,6 @@ class Data(Settings):
     """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
     seed: int = Field(default=0, ge=0)
     """Seed of splits and subsets; independent of the training seeds."""
-
-
-class Export(Settings):
-    """Which students are exported, and how strict the parity gate is."""
-
-    seeds: Literal["first", "all"] = "first"
-    """Export the first seed of each student, or every cell."""
-    tolerance: float = Field(default=1e-4, gt=0)
-    """Largest absolute difference of logits between an fp32 export and torch."""
-
-
-class Benchmark(Settings):
-    """The latency protocol, as data."""
-
-    device: Name = "local-cpu"
-    """Name of the machine in paths and tables; its description is kept beside the samples."""
-    runtimes: list[Runtime] = Field(default=["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"], min_length=1)
-    """What executes the models: torch itself, and ONNX Runtime with fp32 or dynamically quantised int8 weights."""
-    threads: int = Field(default=1, ge=1)
-    """Threads of every candidate, pinned."""
-    batch_sizes: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
-    """Batch sizes to measure."""
-    lengths: list[Annotated[int, Field(ge=4, le=512)]] = Field(default=[32, 128], min_length=1)
-    """Sequence lengths in tokens to measure."""
-    warmup: int = Field(default=5, ge=0)
-    """Runs thrown away per candidate and shape."""
-    repetitions: int = Field(default=50, ge=3)
-    """Timed runs per candidate and shape, taken in turns (ABAB) within one process."""
 
 
 class Report(Settings):

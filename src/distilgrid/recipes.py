@@ -13,10 +13,11 @@ from distilgrid.tasks.spec import IMAGE_FIELDS
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.settings import Augmentation
+    from distilgrid.benchmark.settings import Benchmark
     from distilgrid.distillation.mixing_settings import Mixup
     from distilgrid.distillation.settings import Method
     from distilgrid.models.settings import Student
-    from distilgrid.params import Benchmark, Data
+    from distilgrid.params import Data
     from distilgrid.reporting.features_settings import Features
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.training.settings import Training, Views
@@ -30,8 +31,8 @@ VERSIONS = {
     "finetune": 3,
     "record": 2,
     "distill": 3,
-    "export": 1,
-    "benchmark": 1,
+    "export": 2,
+    "benchmark": 2,
     "features": 1,
     "report": 3,
 }
@@ -150,9 +151,13 @@ def export_recipe(*, runtime: str, tolerance: float, data: str, model: str) -> R
     return _recipe("export", runtime=runtime, tolerance=tolerance, inputs={"data": data, "model": model})
 
 
-def benchmark_recipe(*, settings: "Benchmark", models: Sequence[str], exports: Sequence[str]) -> Recipe:
-    """A latency run: the protocol, and the keys of models and exports in the order of the candidates."""
-    return _recipe("benchmark", protocol=settings.model_dump(), inputs={"model": list(models), "export": list(exports)})
+def benchmark_recipe(
+    *, settings: "Benchmark", models: Sequence[str], exports: Sequence[str], data: str | None
+) -> Recipe:
+    """A latency run: the protocol, the keys of models and exports in the order of the candidates, and that of the data
+    whose texts are measured."""
+    inputs: dict[str, Any] = {"model": list(models), "export": list(exports)}
+    return _recipe("benchmark", protocol=settings.model_dump(), inputs=inputs | ({"data": data} if data else {}))
 
 
 def features_recipe(

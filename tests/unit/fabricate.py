@@ -291,12 +291,16 @@ def _candidate(params: Params, model: Artefact, runtime: str, dataset: Dataset) 
         for length in [1] if dataset.image else params.benchmark.lengths:
             middle = (0.4 + MS_PER_LAYER[runtime] * layers) * batch_size * length / 128
             samples = [round(middle * factor, 5) for factor in (0.98, 0.99, 1.0, 1.02, 1.1)]
-            shapes.append({"batch_size": batch_size, "length": length, "samples_ms": samples})
-            shapes[-1] |= {"p50_ms": round(middle, 5), "p90_ms": round(middle * 1.068, 5)}
+            shapes.append({"kind": "shape", "threads": 1, "batch_size": batch_size, "length": length})
+            shapes[-1] |= {"p50_ms": round(middle, 5), "p90_ms": round(middle * 1.068, 5), "samples_ms": samples}
+            shapes[-1] |= {"p99_ms": round(middle * 1.0968, 5), "width": 0.02, "drift": 0.01, "turns": 1}
+            shapes[-1] |= {"noisy": False, "attempts": 1, "energy_mj": None}
     return {
         "name": model.labels["student"],
         "role": "teacher" if model.stage == "finetune" else "student",
         "runtime": runtime,
+        "optimised": True,
+        "footprint": None,
         "parameters": 11_900_000 + 1_775_000 * layers,
         "size_bytes": 4 * (11_900_000 + 1_775_000 * layers) // (4 if runtime.endswith("int8") else 1),
         "skipped": f"export rejected: {unfit}" if unfit else None,

@@ -8,25 +8,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from distilgrid.artefacts import read_json, verified
+from distilgrid.benchmark import entries as entries_module
+from distilgrid.benchmark import protocol as protocol_module
 from distilgrid.benchmark.candidates import Model, open_model
-from distilgrid.benchmark.protocol import BURST, PRIMING, measure, pinned
+from distilgrid.benchmark.pinning import pinned
+from distilgrid.benchmark.precision import steadiness
+from distilgrid.benchmark.protocol import BURST, PRIMING, Run, Series, measure, repeated
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.benchmark.texts import choose_texts, label_calls
 from distilgrid.errors import UserError
 from distilgrid.grid import expand
-from distilgrid.params import Benchmark, Data, parse_params
+from distilgrid.machine import usable_cores
+from distilgrid.params import Data, parse_params
 from distilgrid.recipes import benchmark_recipe, export_recipe
-from distilgrid.stages import benchmark as benchmark_stage
+from distilgrid.runtimes.base import Execution
+from distilgrid.runtimes.registry import open_runtime
+from distilgrid.runtimes.text_reader import TextReader
 from distilgrid.stages.benchmark import benchmark
 from distilgrid.stages.export import export
 from distilgrid.stages.finetune import finetune
 from distilgrid.stages.prepare import prepare
+from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
 LABELS = {"task": "reviews", "teacher": "tiny"}
-QUICK = {"lengths": [8, 16], "warmup": 1, "repetitions": 6}
+QUICK = {"lengths": [8, 16], "warmup": 1, "repetitions": 10, "max_repetitions": 10, "retries": 0}
 
 
 @dataclass(frozen=True)
@@ -62,19 +74,26 @@ def convert(root: Path, name: str, kind: str, *, tolerance: float = 1e-4) -> Pat
 def run_benchmark(chain: Chain, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Runs the stage and returns the candidates."""
 
-    def run(exports: list[Path] | None = None, **options: Any) -> list[dict[str, Any]]:
+    def run(exports: list[Path] | None = None, data: Path | None = None, **options: Any) -> list[dict[str, Any]]:
         settings = Benchmark(**{**QUICK, **options})
         models, given = [chain.teacher, chain.student], chain.exports if exports is None else exports
-        result = benchmark(settings=settings, models=models, exports=given, out=tmp_path / "out", labels=LABELS)
+        result = benchmark(
+            settings=settings, models=models, exports=given, out=tmp_path / "out", labels=LABELS, data=data
+        )
         candidates: list[dict[str, Any]] = result["candidates"]
         return candidates
 
     return run
 
 
+def timed(runs: list[Run], **protocol: Any) -> list[Series]:
+    """Measure calls, as often as asked and no more."""
+    return measure([repeated(run) for run in runs], protocol=Benchmark(**{**QUICK, **protocol}), label="test")
+
+
 def test_candidates_take_turns_in_shuffled_rounds() -> None:
     calls: list[str] = []
-    samples = measure([lambda n=n: calls.append(n) for n in "abc"], warmup=2, repetitions=BURST * 20, label="test")
+    series = timed([lambda n=n: calls.append(n) for n in "abc"], warmup=2, repetitions=BURST * 20)
     assert calls[:6] == list("aabbcc")
     turn = PRIMING + BURST
     turns = [calls[6:][i : i + turn] for i in range(0, len(calls) - 6, turn)]
@@ -83,28 +102,83 @@ def test_candidates_take_turns_in_shuffled_rounds() -> None:
     assert len(rounds) == 20
     assert all(sorted(order) == list("abc") for order in rounds)
     assert len(set(rounds)) > 1
-    assert [len(times) for times in samples] == [BURST * 20] * 3
+    assert [len(found.samples) for found in series] == [BURST * 20] * 3
 
 
 def test_order_of_rounds_is_seeded() -> None:
     def order() -> list[str]:
         calls: list[str] = []
-        measure([lambda n=n: calls.append(n) for n in "abcd"], warmup=0, repetitions=30, label="test")
+        timed([lambda n=n: calls.append(n) for n in "abcd"], warmup=0, repetitions=30)
         return calls
 
     assert order() == order()
 
 
-@pytest.mark.parametrize("repetitions", [3, BURST, BURST + 1])
-def test_every_sample_is_kept(repetitions: int) -> None:
-    samples = measure([lambda: None, lambda: None], warmup=0, repetitions=repetitions, label="test")
-    assert [len(times) for times in samples] == [repetitions] * 2
-    assert all(time > 0 for times in samples for time in times)
+@pytest.mark.parametrize(("repetitions", "turns"), [(3, 1), (BURST, 1), (BURST + 1, 2)])
+def test_every_sample_is_kept(repetitions: int, turns: int) -> None:
+    found = timed([lambda: None, lambda: None], warmup=0, repetitions=repetitions, max_repetitions=repetitions)
+    assert [len(series.samples) for series in found] == [turns * BURST] * 2
+    assert all(time > 0 for series in found for time in series.samples)
+
+
+def pretend_times(monkeypatch: pytest.MonkeyPatch, milliseconds: Callable[[int], float]) -> None:
+    """Let the n-th timed call take so many milliseconds."""
+    clock = {"now": 0.0, "reads": 0}
+
+    def read() -> int:
+        clock["reads"] += 1
+        if clock["reads"] % 2 == 0:
+            clock["now"] += 1e6 * milliseconds(clock["reads"] // 2 - 1)
+        return int(clock["now"])
+
+    monkeypatch.setattr(protocol_module.time, "perf_counter_ns", read)
+
+
+def test_repetitions_go_on_until_the_median_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_times(monkeypatch, lambda call: 10 + call // BURST % 2)  # turns of 10 ms and of 11 ms
+    unknown = timed([lambda: None], repetitions=50, max_repetitions=200, precision=0.05)[0]
+    assert unknown.steadiness.turns == 40 and unknown.steadiness.width == pytest.approx(1 / 10.5)
+    pretend_times(monkeypatch, lambda _: 10)
+    known = timed([lambda: None], repetitions=50, max_repetitions=200, precision=0.05)[0]
+    assert known.steadiness.turns == 10 and known.steadiness.width == 0
+
+
+def test_a_candidate_that_drifts_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = {"repetitions": 50, "max_repetitions": 50}
+    pretend_times(monkeypatch, lambda call: 10 if call < 25 else 12)  # the machine slows down once
+    again = timed([lambda: None], retries=2, **quick)[0]
+    assert again.attempts == 2 and again.summary(max_drift=0.05)["noisy"] is False
+    assert again.samples == [12] * 50
+    pretend_times(monkeypatch, lambda call: 10 if call < 25 else 12)
+    once = timed([lambda: None], retries=0, **quick)[0].summary(max_drift=0.05)
+    assert once["attempts"] == 1 and once["noisy"] is True and once["drift"] == pytest.approx(2 / 11)
+
+
+def test_turns_of_texts_time_each_call_once() -> None:
+    calls: list[str] = []
+    work = [lambda n=n: calls.append(n) for n in "abc"]
+    (series,) = measure([work], protocol=Benchmark(**{**QUICK, "warmup": 0}), label="test")
+    assert calls == list("aaaabc" * 2)
+    assert [len(turn) for turn in series.turns] == [3, 3]
+
+
+def test_energy_is_counted_per_run() -> None:
+    used = iter(range(100))
+    (series,) = measure([repeated(lambda: None)], protocol=Benchmark(**QUICK), label="t", energy=lambda: next(used))
+    assert series.summary(max_drift=1)["energy_mj"] == pytest.approx(1e3 * 2 / (2 * (PRIMING + BURST)))
+    assert timed([lambda: None])[0].summary(max_drift=1)["energy_mj"] is None
+
+
+def test_medians_interval_is_that_of_order_statistics() -> None:
+    values = [float(n) for n in range(1, 21)]
+    assert steadiness(values[:5]).width is None
+    # Binomial(20, 1/2): the 6th and the 15th of 20 values enclose the median with 95.9 %
+    assert steadiness(values).width == pytest.approx((15 - 6) / 10.5)
 
 
 def test_garbage_collector_rests_while_timing() -> None:
     states: list[bool] = []
-    measure([lambda: states.append(gc.isenabled())], warmup=0, repetitions=3, label="test")
+    timed([lambda: states.append(gc.isenabled())], warmup=0)
     assert not any(states)
     assert gc.isenabled()
 
@@ -114,7 +188,7 @@ def test_garbage_collector_comes_back_after_a_failure() -> None:
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        measure([fail], warmup=0, repetitions=3, label="test")
+        timed([fail], warmup=0)
     assert gc.isenabled()
 
 
@@ -153,21 +227,86 @@ def test_every_model_is_measured_on_every_runtime(
     stored = read_json(tmp_path / "out/benchmark.json")
     assert stored["candidates"] == candidates
     assert stored["device"] == "local-cpu"
-    assert {"threads", "warmup", "priming", "burst", "seed", "cores"} <= set(stored["protocol"])
+    assert {"threads", "warmup", "priming", "burst", "seed"} <= set(stored["protocol"])
     assert {"cpu", "cores", "flags"} <= set(stored["machine"])
     assert [len(values) for values in stored["load_average"].values()] == [3, 3]
     assert set(verified(tmp_path / "out", stage="benchmark")["files"]) == {"benchmark.json"}
 
 
-def test_scattered_samples_are_announced(
+def test_drifting_measurements_are_marked_and_announced(
     run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def scattered(runs: list[Any], *, repetitions: int, **_: Any) -> list[list[float]]:
-        return [[1.0] * (repetitions - 2) + [4.0, 4.0] for _ in runs]
+    def drifting(works: list[Any], **_: Any) -> list[Series]:
+        return [Series([[1.0], [1.0], [2.0], [2.0]]) for _ in works]
 
-    monkeypatch.setattr(benchmark_stage, "measure", scattered)
-    run_benchmark(lengths=[8])
-    assert "noisy machine: in 6 of 6 measurements" in caplog.text
+    monkeypatch.setattr(entries_module, "measure", drifting)
+    candidates = run_benchmark(lengths=[8])
+    assert "noisy machine: 6 of 6 measurements still drift" in caplog.text
+    assert all(shape["noisy"] for candidate in candidates for shape in candidate["shapes"])
+
+
+def test_threads_are_measured_one_after_the_other(run_benchmark: Callable[..., Any]) -> None:
+    if usable_cores() < 2:
+        pytest.skip("one core only")
+    for candidate in run_benchmark(lengths=[8], threads=[1, 2]):
+        assert [shape["threads"] for shape in candidate["shapes"]] == [1, 2]
+
+
+def test_texts_are_measured_at_their_own_lengths_and_to_the_label(
+    run_benchmark: Callable[..., Any], chain: Chain
+) -> None:
+    for candidate in run_benchmark(lengths=[8], texts=6, data=chain.data):
+        kinds = {shape["kind"]: shape for shape in candidate["shapes"]}
+        assert list(kinds) == ["shape", "texts", "text-to-label"]
+        for kind in ("texts", "text-to-label"):
+            assert kinds[kind]["texts"] == 6 and len(kinds[kind]["samples_ms"]) == 2 * 6
+            assert 3 <= kinds[kind]["tokens"]["least"] <= kinds[kind]["tokens"]["most"] <= 16
+
+
+def test_texts_want_data(run_benchmark: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match=r"--data: benchmark\.texts wants validation texts"):
+        run_benchmark(texts=6)
+
+
+def test_labels_of_texts_are_those_of_the_stored_predictions(chain: Chain) -> None:
+    dataset, model = open_dataset(chain.data), open_model(chain.teacher)
+    texts = choose_texts(dataset, chain.teacher, count=100, longest=16)
+    reader = TextReader(chain.teacher, names=model.input_names, longest=16)
+    session = open_runtime("torch-eager-fp32").load(chain.teacher, Execution())
+    found = {call.row[0]: call() for call in label_calls(texts, reader, session)}
+    stored = pd.read_parquet(chain.teacher / "predictions.parquet")
+    names = [dataset.labels[int(np.argmax(logits))] for logits in stored["logits"]]
+    expected = dict(zip(dataset.split("validation")["text_a"], names, strict=True))
+    assert {text: expected[text] for text in found} == found
+
+
+def test_chosen_texts_cover_the_lengths(chain: Chain) -> None:
+    dataset = open_dataset(chain.data)
+    reader = TextReader(chain.teacher, names=["input_ids"], longest=16)
+    everything = [reader(text)["input_ids"].size for text in dataset.split("validation")["text_a"]]
+    chosen = [reader(*row)["input_ids"].size for row in choose_texts(dataset, chain.teacher, count=4, longest=16).rows]
+    assert len(chosen) == 4
+    assert (min(chosen), max(chosen)) == (min(everything), max(everything))
+
+
+def test_graph_runtimes_are_measured_without_their_optimisation(run_benchmark: Callable[..., Any]) -> None:
+    found = [(c["runtime"], c["optimised"]) for c in run_benchmark(lengths=[8], unfused=True)[:5]]
+    graphs = [(name, on) for name in ("onnxruntime-fp32", "onnxruntime-int8") for on in (True, False)]
+    assert found == [("torch-eager-fp32", True), *graphs]
+
+
+def test_footprint_is_measured_in_a_process_of_its_own(run_benchmark: Callable[..., Any]) -> None:
+    for candidate in run_benchmark(lengths=[8], runtimes=["onnxruntime-int8"], footprint=True):
+        found = candidate["footprint"]
+        assert set(found) == {"import_seconds", "load_seconds", "first_run_seconds", "loaded_mib", "peak_mib"}
+        assert 0 < found["loaded_mib"] < found["peak_mib"] < 400
+
+
+def test_a_processor_that_a_runtime_has_not_is_skipped(run_benchmark: Callable[..., Any]) -> None:
+    skipped = [candidate["skipped"] for candidate in run_benchmark(lengths=[8], processor="cuda")]
+    assert skipped[2] == "does not run on cuda"
+    if not torch.cuda.is_available():
+        assert skipped[0] == "no CUDA GPU here" and "has no CUDAExecutionProvider" in skipped[1]
 
 
 def test_rejected_export_is_skipped_with_its_reason(run_benchmark: Callable[..., Any], chain: Chain) -> None:
@@ -188,7 +327,9 @@ def test_lengths_beyond_the_positions_are_skipped(run_benchmark: Callable[..., A
     for candidate in run_benchmark(lengths=[64, 65]):
         assert candidate["skipped"] is None
         assert [shape["length"] for shape in candidate["shapes"]] == [64]
-        assert candidate["skipped_shapes"] == [{"batch_size": 1, "length": 65, "reason": reason}]
+        assert candidate["skipped_shapes"] == [
+            {"kind": "shape", "threads": 1, "batch_size": 1, "length": 65, "reason": reason}
+        ]
     assert {candidate["skipped"] for candidate in run_benchmark(lengths=[65])} == {reason}
 
 
@@ -245,4 +386,4 @@ def test_planned_paths_hold_the_recipes_of_the_stages(tiny_values: dict[str, Any
     assert made.recipe == export_recipe(runtime="onnxruntime-int8", tolerance=params.export.tolerance, **keys)
     latency = plan.benchmarks[0]
     models, exports = ([a.key for a in latency.inputs[name]] for name in ("model", "export"))
-    assert latency.recipe == benchmark_recipe(settings=params.benchmark, models=models, exports=exports)
+    assert latency.recipe == benchmark_recipe(settings=params.benchmark, models=models, exports=exports, data=None)

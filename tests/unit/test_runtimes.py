@@ -21,9 +21,9 @@ from transformers import (
 )
 
 from distilgrid.artefacts import read_json, verified, write_json, writing
+from distilgrid.benchmark.settings import Runtime
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
-from distilgrid.params import Runtime
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes import onnx_quantised
 from distilgrid.runtimes.base import Execution

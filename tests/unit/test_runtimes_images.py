@@ -12,8 +12,9 @@ from tests.unit.fabricate_annealing import image_task
 
 from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark.candidates import open_model
+from distilgrid.benchmark.settings import Benchmark
 from distilgrid.models.io import load_model
-from distilgrid.params import Benchmark, Data
+from distilgrid.params import Data
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.onnx_export import export_onnx
@@ -125,7 +126,7 @@ def test_scores_of_an_export_are_those_of_its_own_logits(root: Path, images: Ima
 @pytest.fixture
 def run_benchmark(root: Path, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     def run(**options: Any) -> list[dict[str, Any]]:
-        settings = Benchmark(**{"lengths": [8, 16], "warmup": 1, "repetitions": 3, **options})
+        settings = Benchmark(**{"lengths": [8, 16], "warmup": 1, "repetitions": 5, "max_repetitions": 5, **options})
         exports = [root / f"{name}-{runtime}" for name in ("deep", "shallow") for runtime in (FP32, INT8)]
         models = [root / "deep", root / "shallow"]
         labels = {"task": "shapes", "teacher": "deep"}

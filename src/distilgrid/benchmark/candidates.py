@@ -1,7 +1,7 @@
 """What is measured: each model on each runtime, with the reason where it cannot be."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from distilgrid.artefacts import read_json, trained_model, verified
 from distilgrid.benchmark.protocol import SEED
+from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
 from distilgrid.runtimes.base import IMAGE_LENGTH
@@ -96,8 +97,9 @@ class Candidate:
         model: the trained model.
         runtime: the runtime's name.
         folder: what the runtime loads.
-        size_bytes: of the weights' file; None when there is none.
+        size_bytes: of the model's files; None when there is none.
         skipped: why it cannot be measured, or None.
+        optimised: whether the runtime may rewrite the graph.
     """
 
     model: Model
@@ -105,6 +107,7 @@ class Candidate:
     folder: Path
     size_bytes: int | None
     skipped: str | None = None
+    optimised: bool = True
 
     @property
     def name(self) -> str:
@@ -117,6 +120,7 @@ class Candidate:
             "name": self.name,
             "role": self.model.role,
             "runtime": self.runtime,
+            "optimised": self.optimised,
             "parameters": self.model.metrics["parameters"],
             "size_bytes": self.size_bytes,
             "skipped": self.skipped,
@@ -145,13 +149,22 @@ def open_export(folder: Path, models: Sequence[Model]) -> Export:
     return Export(folder, run, read_json(folder / "parity.json"))
 
 
-def list_candidates(models: Sequence[Model], exports: Sequence[Export], runtimes: Sequence[str]) -> list[Candidate]:
-    """Each model on each runtime, in this order."""
+def list_candidates(models: Sequence[Model], exports: Sequence[Export], settings: Benchmark) -> list[Candidate]:
+    """Each model on each runtime, in this order; graph runtimes also without their optimisation, where asked for."""
     by_origin = {(e.run["recipe"]["inputs"]["model"], e.parity["runtime"]): e for e in exports}
-    return [_candidate(model, name, by_origin.get((model.run["key"], name))) for model in models for name in runtimes]
+    found = []
+    for model in models:
+        for name in settings.runtimes:
+            candidate = _candidate(model, name, by_origin.get((model.run["key"], name)), settings)
+            found.append(candidate)
+            if settings.unfused and find_runtime(name).graph and candidate.skipped is None:
+                found.append(replace(candidate, optimised=False))
+    return found
 
 
-def _candidate(model: Model, runtime: str, export: Export | None) -> Candidate:
+def _candidate(model: Model, runtime: str, export: Export | None, settings: Benchmark) -> Candidate:
+    if settings.processor not in find_runtime(runtime).processors:
+        return Candidate(model, runtime, model.folder, None, f"does not run on {settings.processor}")
     if not find_runtime(runtime).exported:
         return Candidate(model, runtime, model.folder, model.metrics["size_bytes"])
     if export is None:

@@ -1,96 +1,147 @@
-"""The latency protocol: pinned, warmed up, in turns, every sample kept.
+"""The latency protocol: warmed up, in turns, until the median is known; every sample kept.
 
-Candidates take turns (ABAB), so a machine that slows down slows all of them alike. A turn is a short burst whose first
-runs are not timed: a single run right after another model's took a 3-layer MiniLM at length 32 about 1.5 times as long
-as steady running does, which is what a device that serves one model sees.
+Candidates take turns (ABAB), so a machine that slows down slows all of them alike. A turn is a short burst of calls,
+the same one again and again or one for each of many texts, after some that are not timed: a single run right after
+another model's took a 3-layer MiniLM at length 32 about 1.5 times as long as steady running does, which is what a
+device that serves one model sees.
 """
 
 import contextlib
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
-from distilgrid.errors import UserError
-from distilgrid.machine import usable_cores
+from distilgrid.benchmark.energy import Counter
+from distilgrid.benchmark.precision import Steadiness, steadiness
+from distilgrid.benchmark.settings import Benchmark
 from distilgrid.progress import progress
 
 PRIMING = 3
 """Untimed runs at the start of each turn."""
 BURST = 5
-"""Timed runs of each turn."""
+"""Timed runs of each turn, where all are of one call."""
 SEED = 0
 """Of the inputs and of the order of turns."""
 
 Run = Callable[[], object]
+Work = Sequence[Run]
+"""The timed calls of one turn of a candidate."""
 
 
-def measure(runs: Sequence[Run], *, warmup: int, repetitions: int, label: str) -> list[list[float]]:
-    """Times of calls in ms, in the order taken: `repetitions` for each of the runs.
+@dataclass
+class Series:
+    """The turns of one candidate at one shape.
+
+    Attributes:
+        turns: the times of each turn's runs in ms, in the order taken.
+        joules: what all runs used, untimed ones included; None without a counter.
+        runs: how many these were.
+        attempts: how often the measurement was begun.
+    """
+
+    turns: list[list[float]] = field(default_factory=list)
+    joules: float | None = None
+    runs: int = 0
+    attempts: int = 1
+
+    @property
+    def samples(self) -> list[float]:
+        """All times in ms."""
+        return [sample for turn in self.turns for sample in turn]
+
+    @property
+    def steadiness(self) -> Steadiness:
+        """How well its median is known."""
+        return steadiness([float(np.median(turn)) for turn in self.turns])
+
+    def summary(self, *, max_drift: float) -> dict[str, Any]:
+        """Its entry in `benchmark.json`: percentiles, how well they are known, raw samples in ms."""
+        p50, p90, p99 = np.percentile(self.samples, [50, 90, 99]).round(5).tolist()
+        known = self.steadiness
+        return {
+            "p50_ms": p50,
+            "p90_ms": p90,
+            "p99_ms": p99,
+            **known.as_dict(),
+            "noisy": known.drifts(max_drift),
+            "attempts": self.attempts,
+            "energy_mj": None if self.joules is None else round(1e3 * self.joules / self.runs, 4),
+            "samples_ms": [round(sample, 5) for sample in self.samples],
+        }
+
+
+def repeated(run: Run) -> Work:
+    """The work of a turn that measures a single call."""
+    return [run] * BURST
+
+
+def measure(works: Sequence[Work], *, protocol: Benchmark, label: str, energy: Counter | None = None) -> list[Series]:
+    """Time calls in turns until each candidate's median is known, or the most repetitions are reached.
+
+    There are a fifth as many turns as the protocol asks repetitions for. Candidates whose times drift are measured
+    again, together, as often as the protocol allows.
 
     Args:
-        runs: the candidates' calls.
-        warmup: calls of each candidate before anything is timed.
-        repetitions: timed calls of each candidate, in turns of up to 5; a seed shuffles the order of each round.
+        works: the candidates' calls.
+        protocol: how often, how precisely.
         label: names the work on the progress line.
+        energy: the counter of what computes.
+
+    Returns:
+        One series for each candidate, in their order.
     """
-    for run in runs:
-        for _ in range(warmup):
-            run()
-    order = np.random.default_rng(SEED)
-    samples: list[list[float]] = [[] for _ in runs]
-    starts = range(0, repetitions, BURST)
+    found = _attempt(works, protocol, label, energy)
+    for attempt in range(2, protocol.retries + 2):
+        drifting = [n for n, series in enumerate(found) if series.steadiness.drifts(protocol.max_drift)]
+        if not drifting:
+            break
+        again = _attempt([works[n] for n in drifting], protocol, f"{label}, again", energy)
+        for number, series in zip(drifting, again, strict=True):
+            series.attempts = attempt
+            found[number] = _steadier(found[number], series)
+    return found
+
+
+def _steadier(old: Series, new: Series) -> Series:
+    kept = min(old, new, key=lambda series: abs(series.steadiness.drift))
+    kept.attempts = new.attempts
+    return kept
+
+
+def _attempt(works: Sequence[Work], protocol: Benchmark, label: str, energy: Counter | None) -> list[Series]:
+    for work in works:
+        for _ in range(protocol.warmup):
+            work[0]()
+    order, found = np.random.default_rng(SEED), [Series() for _ in works]
+    least, most = (-(-n // BURST) for n in (protocol.repetitions, max(protocol.repetitions, protocol.max_repetitions)))
     with _no_garbage_collection():
-        for start in progress(starts, total=len(starts), label=label):
-            for index in order.permutation(len(runs)):
-                samples[index] += _turn(runs[index], min(BURST, repetitions - start))
-    return samples
+        for _ in progress(range(least), total=least, label=label):
+            for index in order.permutation(len(works)):
+                _turn(works[index], found[index], energy)
+        for _ in range(least, most):
+            unknown = [n for n, series in enumerate(found) if not series.steadiness.settled(protocol.precision)]
+            for index in order.permutation(unknown):
+                _turn(works[index], found[index], energy)
+    return found
 
 
-def _turn(run: Run, timed: int) -> list[float]:
+def _turn(work: Work, series: Series, energy: Counter | None) -> None:
+    before = energy() if energy else 0.0
     for _ in range(PRIMING):
-        run()
+        work[0]()
     times = []
-    for _ in range(timed):
-        before = time.perf_counter_ns()
+    for run in work:
+        start = time.perf_counter_ns()
         run()
-        times.append((time.perf_counter_ns() - before) / 1e6)
-    return times
-
-
-def summary(samples: Sequence[float]) -> dict[str, Any]:
-    """The raw samples in ms, and their median and 90th percentile."""
-    p50, p90 = np.percentile(samples, [50, 90]).round(5).tolist()
-    return {"samples_ms": [round(sample, 5) for sample in samples], "p50_ms": p50, "p90_ms": p90}
-
-
-@contextlib.contextmanager
-def pinned(threads: int) -> Iterator[list[int]]:
-    """Hold this process to as many cores and torch threads as the protocol says; yields the cores' numbers.
-
-    Load models inside, so that worker threads that a runtime starts inherit the cores.
-
-    Raises:
-        UserError: when the process may not use so many cores.
-    """
-    if threads > usable_cores():
-        raise UserError(f"benchmark.threads: {threads}, but this process may use {usable_cores()} cores; set it lower")
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set[int]()
-    cores = sorted(allowed)[-threads:]  # the first core often serves interrupts
-    torch_threads = torch.get_num_threads()
-    try:
-        if cores:
-            os.sched_setaffinity(0, cores)
-        torch.set_num_threads(threads)
-        yield cores
-    finally:
-        if cores:
-            os.sched_setaffinity(0, allowed)
-        torch.set_num_threads(torch_threads)
+        times.append((time.perf_counter_ns() - start) / 1e6)
+    series.turns.append(times)
+    series.runs += PRIMING + len(work)
+    if energy:
+        series.joules = (series.joules or 0.0) + energy() - before
 
 
 @contextlib.contextmanager

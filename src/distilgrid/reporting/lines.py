@@ -1,7 +1,7 @@
 """The lines of the tables: one for each task, teacher, method, student, augmentation and fraction, seeds together."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -171,10 +171,17 @@ def shape(collected: Collected, task: str) -> tuple[int, int]:
     """
     found = [benchmark for benchmark in collected.benchmarks if benchmark.artefact.labels["task"] == task]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
-    measured = [(shape["batch_size"], shape["length"]) for candidate in candidates for shape in candidate["shapes"]]
+    threads = collected.plan.params.benchmark.threads[0]
+    shapes = [shape for candidate in candidates for shape in fixed_shapes(candidate, threads)]
+    measured = [(shape["batch_size"], shape["length"]) for shape in shapes]
     if not measured:
         return 1, IMAGE_LENGTH if collected.reads_images(task) else max(collected.plan.params.benchmark.lengths)
     return min(batch for batch, _ in measured), max(length for _, length in measured)
+
+
+def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
+    """The measurements of a candidate at fixed batch sizes and lengths with so many threads."""
+    return [s for s in candidate["shapes"] if s["kind"] == "shape" and s["threads"] == threads]
 
 
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
@@ -182,22 +189,25 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     shown = shape(collected, task)
     found = [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
-    reference = _latencies(candidates, TEACHER, teacher, shown)
+    threads = collected.plan.params.benchmark.threads[0]
+    usual = [candidate for candidate in candidates if candidate["optimised"]]
     role = TEACHER if method == TEACHER else "student"
-    own = _latencies(candidates, role, student, shown)
+    reference, own = (_latencies(usual, *who, shown, threads) for who in ((TEACHER, teacher), (role, student)))
     return {
         runtime: Speed(ms, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
         for runtime, ms in own.items()
     }
 
 
-def _latencies(candidates: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int]) -> dict[str, float]:
+def _latencies(
+    candidates: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int], threads: int
+) -> dict[str, float]:
     """p50 in ms by runtime, at one shape."""
     return {
         candidate["runtime"]: measured["p50_ms"]
         for candidate in candidates
         if candidate["role"] == role and candidate["name"] == name and not candidate["skipped"]
-        for measured in candidate["shapes"]
+        for measured in fixed_shapes(candidate, threads)
         if (measured["batch_size"], measured["length"]) == wanted
     }
 

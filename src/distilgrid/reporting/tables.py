@@ -80,7 +80,7 @@ def latency_caption(findings: Findings, task: str) -> str:
     """How latency was measured, and where."""
     protocol = findings.collected.plan.params.benchmark
     processors = dict.fromkeys(b.values["machine"]["cpu"] for b in findings.collected.benchmarks)
-    device = f"{protocol.device} ({' / '.join(processors)}, {wording.plural(protocol.threads, 'thread')})"
+    device = f"{protocol.device} ({' / '.join(processors)}, {wording.plural(protocol.threads[0], 'thread')})"
     return f"Latency: median, {batch_words(findings, task)}, on {device}."
 
 

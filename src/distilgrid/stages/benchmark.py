@@ -2,46 +2,43 @@
 
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from distilgrid.artefacts import write_json, writing
-from distilgrid.benchmark.candidates import Candidate, list_candidates, open_export, open_model
-from distilgrid.benchmark.protocol import BURST, PRIMING, SEED, measure, pinned, summary
+from distilgrid.benchmark.candidates import Candidate, Model, list_candidates, open_export, open_model
+from distilgrid.benchmark.entries import Entry, measure_shapes, open_entries
+from distilgrid.benchmark.pinning import alone, pinned
+from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.benchmark.texts import Texts, choose_texts
 from distilgrid.errors import UserError
 from distilgrid.machine import describe_machine
-from distilgrid.params import Benchmark
 from distilgrid.recipes import benchmark_recipe
-from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Session
-from distilgrid.runtimes.registry import open_runtime
+from distilgrid.tasks.dataset import open_dataset
 
-NOISY = 1.5
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Entry:
-    """A candidate in the making of its entry in `benchmark.json`; `session` is None when it is skipped."""
-
-    candidate: Candidate
-    session: Session | None
-    shapes: list[dict[str, Any]] = field(default_factory=list)
-    skipped_shapes: list[dict[str, Any]] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The entry; a candidate with no shape left is skipped as a whole."""
-        described = self.candidate.describe()
-        if self.skipped_shapes and not self.shapes:
-            described["skipped"] = self.skipped_shapes[0]["reason"]
-        return {**described, "shapes": self.shapes, "skipped_shapes": self.skipped_shapes}
-
-
 def benchmark(
-    *, settings: Benchmark, models: list[Path], exports: list[Path], out: Path, labels: Mapping[str, Any]
+    *,
+    settings: Benchmark,
+    models: list[Path],
+    exports: list[Path],
+    out: Path,
+    labels: Mapping[str, Any],
+    data: Path | None = None,
 ) -> dict[str, Any]:
     """Measure the models and their exports; returns what `benchmark.json` holds.
+
+    Args:
+        settings: the protocol.
+        models: folders of trained models, the teacher first.
+        exports: folders of their exports.
+        out: where `benchmark.json` goes.
+        labels: the task and the teacher.
+        data: prepared data, of which the protocol may want texts.
 
     Raises:
         UserError: when an input is missing or damaged, an export belongs to none of the models, a runtime's packages
@@ -51,25 +48,41 @@ def benchmark(
         raise UserError("--model: give the folder of at least one trained model")
     trained = [open_model(folder) for folder in models]
     converted = [open_export(folder, trained) for folder in exports]
+    texts, key = _texts(settings, trained, data)
     recipe = benchmark_recipe(
-        settings=settings, models=[m.run["key"] for m in trained], exports=[e.run["key"] for e in converted]
+        settings=settings, models=[m.run["key"] for m in trained], exports=[e.run["key"] for e in converted], data=key
     )
     with writing(out, recipe=recipe, labels=labels) as folder:
-        result = _run(settings, list_candidates(trained, converted, settings.runtimes))
+        result = _run(settings, list_candidates(trained, converted, settings), texts)
         write_json(folder / "benchmark.json", result)
         return result
 
 
-def _run(settings: Benchmark, candidates: list[Candidate]) -> dict[str, Any]:
+def _texts(settings: Benchmark, models: Sequence[Model], data: Path | None) -> tuple[Texts | None, str | None]:
+    """The texts to measure, None for images or where none are wanted, and the key of the data that they are from."""
+    if not settings.texts:
+        return None, None
+    if data is None:
+        raise UserError("--data: benchmark.texts wants validation texts; give the folder of the prepared data")
+    dataset = open_dataset(data)
+    if dataset.kind == "image":
+        return None, dataset.key
+    longest = min(model.run["recipe"]["training"]["max_length"] for model in models)
+    return choose_texts(dataset, models[0].folder, count=settings.texts, longest=longest), dataset.key
+
+
+def _run(settings: Benchmark, candidates: list[Candidate], texts: Texts | None) -> dict[str, Any]:
+    entries, cores = [Entry(candidate) for candidate in candidates], {}
     machine, before = describe_machine(), os.getloadavg()
-    with pinned(settings.threads) as cores:
-        entries = [_load(candidate, threads=settings.threads) for candidate in candidates]
-        for batch_size in settings.batch_sizes:
-            for length in _lengths(settings, entries):
-                _measure_shape(settings, entries, batch_size=batch_size, length=length)
+    with alone():
+        for threads in settings.threads:
+            with pinned(threads) as cores[threads]:
+                open_entries(entries, settings, threads=threads)
+                measure_shapes(entries, settings, threads=threads, texts=texts)
     _warn_if_noisy(entries)
     return {
-        "protocol": {**settings.model_dump(), "priming": PRIMING, "burst": BURST, "seed": SEED, "cores": cores},
+        "protocol": {**settings.model_dump(), "priming": PRIMING, "burst": BURST, "seed": SEED},
+        "cores": [{"threads": threads, "cores": used} for threads, used in cores.items()],
         "machine": machine,
         "device": settings.device,
         "load_average": {"before": list(before), "after": list(os.getloadavg())},
@@ -77,48 +90,15 @@ def _run(settings: Benchmark, candidates: list[Candidate]) -> dict[str, Any]:
     }
 
 
-def _lengths(settings: Benchmark, entries: list[Entry]) -> list[int]:
-    """All lengths at which any of the candidates is measured."""
-    found = (entry.candidate.model.lengths(settings.lengths) for entry in entries if entry.session is not None)
-    return list(dict.fromkeys(length for lengths in found for length in lengths))
-
-
-def _load(candidate: Candidate, *, threads: int) -> Entry:
-    if candidate.skipped is not None:
-        return Entry(candidate, None)
-    return Entry(candidate, open_runtime(candidate.runtime).load(candidate.folder, Execution(threads)))
-
-
-def _measure_shape(settings: Benchmark, entries: list[Entry], *, batch_size: int, length: int) -> None:
-    """Time all loaded candidates at one shape and add the samples to their entries."""
-    shape = {"batch_size": batch_size, "length": length}
-    measured, runs = [], []
-    for entry in entries:
-        model = entry.candidate.model
-        if entry.session is None or length not in model.lengths(settings.lengths):
-            continue
-        if model.longest is not None and length > model.longest:
-            reason = f"length {length} is more than the model's {model.longest} positions"
-            entry.skipped_shapes.append({**shape, "reason": reason})
-            continue
-        measured.append(entry)
-        runs.append(entry.session.bind(model.inputs(batch_size, length)))
-    label = f"latency at batch {batch_size}" + (f", length {length}" if length != IMAGE_LENGTH else "")
-    samples = measure(runs, warmup=settings.warmup, repetitions=settings.repetitions, label=label)
-    for entry, times in zip(measured, samples, strict=True):
-        entry.shapes.append({**shape, **summary(times)})
-
-
 def _warn_if_noisy(entries: list[Entry]) -> None:
-    """One line when samples scatter; the numbers stay, and so do the raw samples."""
-    ratios = [shape["p90_ms"] / shape["p50_ms"] for entry in entries for shape in entry.shapes]
-    noisy = sum(ratio > NOISY for ratio in ratios)
+    """One line when measurements drifted to the last; the numbers stay, marked, and so do the raw samples."""
+    shapes = [shape for entry in entries for shape in entry.shapes]
+    noisy = [abs(shape["drift"]) for shape in shapes if shape["noisy"]]
     if noisy:
         log.warning(
-            "noisy machine: in %d of %d measurements p90 is over %g times p50, at worst %.1f times; "
+            "noisy machine: %d of %d measurements still drift after being taken again, by up to %.0f %%; "
             "measure again when nothing else runs",
-            noisy,
-            len(ratios),
-            NOISY,
-            max(ratios),
+            len(noisy),
+            len(shapes),
+            100 * max(noisy),
         )

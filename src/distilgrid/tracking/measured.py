@@ -13,9 +13,18 @@ INT8 = "onnxruntime-int8"
 Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags that name the folders they come from
 
 
-def shape_name(runtime: str, batch_size: int, length: int) -> str:
-    """How metrics call a runtime and an input shape; images have no length."""
-    return f"{runtime}-b{batch_size}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
+def shape_name(runtime: str, batch_size: int, length: int, threads: int = 1) -> str:
+    """How metrics call a runtime and an input shape; images have no length, and one thread is not named."""
+    name = f"{runtime}-b{batch_size}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
+    return name + (f"-t{threads}" if threads > 1 else "")
+
+
+def _name(candidate: dict[str, Any], measured: dict[str, Any]) -> str:
+    """How metrics call a measurement."""
+    runtime = candidate["runtime"] + ("" if candidate["optimised"] else "-unfused")
+    if measured["kind"] == "shape":
+        return shape_name(runtime, measured["batch_size"], measured["length"], measured["threads"])
+    return f"{runtime}-{measured['kind']}" + (f"-t{measured['threads']}" if measured["threads"] > 1 else "")
 
 
 class Measured:
@@ -73,7 +82,7 @@ def _pair(artefact: Artefact) -> tuple[str, str]:
 def _latencies(candidates: list[dict[str, Any]], *, role: str, name: str) -> dict[str, float]:
     """The median latency in milliseconds of one model, by runtime and shape."""
     return {
-        shape_name(candidate["runtime"], shape["batch_size"], shape["length"]): shape["p50_ms"]
+        _name(candidate, shape): shape["p50_ms"]
         for candidate in candidates
         if (candidate["role"], candidate["name"]) == (role, name) and not candidate["skipped"]
         for shape in candidate["shapes"]

@@ -1,0 +1,62 @@
+"""Energy counters: RAPL of Intel and AMD processors through the kernel, NVML of NVIDIA GPUs. None where there is none.
+
+A counter is the whole package's or GPU's: what else runs there is counted too, so nothing else should.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+POWERCAP = Path("/sys/class/powercap")
+
+Counter = Callable[[], float]
+"""Joules since some moment; never falls."""
+
+
+def energy_counter(processor: str) -> Counter | None:
+    """The counter of what computes, or None when it has none that this process may read."""
+    return _nvml() if processor == "cuda" else _rapl(POWERCAP)
+
+
+def _rapl(root: Path) -> Counter | None:
+    """The sum over packages; each counter wraps at a range of its own."""
+    zones = [_Zone(path) for path in sorted(root.glob("intel-rapl:[0-9]")) if _readable(path / "energy_uj")]
+    return (lambda: sum(zone.joules() for zone in zones)) if zones else None
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.read_text(encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+class _Zone:
+    def __init__(self, path: Path) -> None:
+        self._path = path / "energy_uj"
+        self._range = int((path / "max_energy_range_uj").read_text(encoding="ascii"))
+        self._last, self._total = self._read(), 0
+
+    def _read(self) -> int:
+        return int(self._path.read_text(encoding="ascii"))
+
+    def joules(self) -> float:
+        now = self._read()
+        self._total += (now - self._last) % self._range
+        self._last = now
+        return self._total / 1e6
+
+
+def _nvml() -> Counter | None:
+    if importlib.util.find_spec("pynvml") is None:
+        return None
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
+    except pynvml.NVMLError:
+        return None
+    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3

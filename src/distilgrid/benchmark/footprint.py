@@ -1,0 +1,106 @@
+"""How long a model takes to load and how much memory it needs: measured in a process that does nothing else.
+
+`python -m distilgrid.benchmark.footprint RUNTIME FOLDER INPUTS THREADS PROCESSOR OPTIMISED` prints a line of JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from distilgrid.runtimes.base import Execution, Processor
+from distilgrid.runtimes.registry import open_runtime
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MIB = 2**20
+RUNS = 3
+SECONDS = 600
+
+
+def footprint(*, runtime: str, folder: Path, how: Execution, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
+    """Measure one candidate in a process of its own.
+
+    Args:
+        runtime: its name.
+        folder: what it loads.
+        how: threads, processor, optimisation.
+        inputs: of the largest shape that is measured.
+
+    Returns:
+        `import_seconds` of the runtime's packages, `load_seconds` from files to a model that is ready,
+        `first_run_seconds`, `loaded_mib` of memory that loading added, `peak_mib` of the whole process; or `reason`
+        where the process failed.
+    """
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "inputs.npz"
+        np.savez(path, allow_pickle=False, **dict(inputs))
+        words = [runtime, str(folder), str(path), str(how.threads), how.processor, str(int(how.optimised))]
+        threads = {name: str(how.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        done = subprocess.run(
+            [sys.executable, "-m", "distilgrid.benchmark.footprint", *words],
+            env=os.environ | threads,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    if done.returncode:
+        return {"reason": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200]}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: str, optimised: str) -> dict[str, Any]:
+    import numpy as np
+
+    stored = np.load(inputs, allow_pickle=False)
+    feed = {name: stored[name] for name in stored.files}
+    started = time.perf_counter()
+    engine = open_runtime(runtime)
+    imported, before = time.perf_counter(), _resident()
+    how = Execution(int(threads), cast(Processor, processor), bool(int(optimised)))
+    session = engine.load(Path(folder), how)
+    loaded, after = time.perf_counter(), _resident()
+    run = session.bind(feed)
+    run()
+    first = time.perf_counter()
+    for _ in range(RUNS):
+        run()
+    return {
+        "import_seconds": round(imported - started, 3),
+        "load_seconds": round(loaded - imported, 3),
+        "first_run_seconds": round(first - loaded, 3),
+        "loaded_mib": round((after - before) / MIB, 1),
+        "peak_mib": round(_peak() / MIB, 1),
+    }
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak() -> int:
+    """The most bytes that this process ever held. What `getrusage` tells includes the process that started it."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_measure(*sys.argv[1:])) + "\n")

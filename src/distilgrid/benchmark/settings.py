@@ -1,0 +1,57 @@
+"""What of the measurements a user decides: which models are exported, and the latency protocol. Light."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from distilgrid.runtimes.base import Processor
+from distilgrid.schema import Settings
+
+Runtime = Literal["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"]
+DeviceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Export(Settings):
+    """Which students are exported, and how strict the parity gate is."""
+
+    seeds: Literal["first", "all"] = "first"
+    """Export the first seed of each student, or every cell."""
+    tolerance: float = Field(default=1e-4, gt=0)
+    """Largest absolute difference of logits between an fp32 export and torch."""
+
+
+class Benchmark(Settings):
+    """The latency protocol, as data."""
+
+    device: DeviceName = "local-cpu"
+    """Name of the machine in paths and tables; its description is kept beside the samples."""
+    processor: Processor = "cpu"
+    """What computes: the CPU, or a GPU by CUDA."""
+    runtimes: list[Runtime] = Field(default=["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"], min_length=1)
+    """What executes the models: torch itself, and exports for other runtimes, by engine and precision."""
+    threads: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
+    """Threads of every candidate, each pinned to a core of its own; several values are measured one after the other."""
+    batch_sizes: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
+    """Batch sizes to measure."""
+    lengths: list[Annotated[int, Field(ge=4, le=512)]] = Field(default=[32, 128], min_length=1)
+    """Sequence lengths in tokens to measure."""
+    texts: int = Field(default=0, ge=0)
+    """Validation texts, spread evenly over the task's lengths, to measure one by one: the model alone at its own
+    length, and from text to label with the tokeniser; 0 measures fixed lengths only."""
+    unfused: bool = False
+    """Measure runtimes that rewrite the graph with this switched off, too."""
+    footprint: bool = False
+    """Measure load time and peak memory, each candidate in a process of its own."""
+    warmup: int = Field(default=5, ge=0)
+    """Runs thrown away per candidate and shape."""
+    repetitions: int = Field(default=50, ge=3)
+    """Least number of timed runs per candidate and shape, taken in turns (ABAB) within one process."""
+    max_repetitions: int = Field(default=400, ge=3)
+    """Most timed runs: further ones are taken until the median is known to `precision`."""
+    precision: float = Field(default=0.03, gt=0, lt=1)
+    """Width of the 95 % confidence interval of the median, as a share of it, at which a candidate is done."""
+    max_drift: float = Field(default=0.05, gt=0, lt=1)
+    """Largest change of the median from the first half of a measurement to the second, as a share; one that drifts
+    further is taken again."""
+    retries: int = Field(default=2, ge=0)
+    """How often a measurement that drifts is taken again before it is marked as noisy."""

@@ -1,0 +1,76 @@
+"""Latency on a task's own texts: the model at each text's length, and the way from text to label."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilgrid.benchmark.protocol import SEED, Run
+from distilgrid.runtimes.base import Session
+from distilgrid.runtimes.text_reader import TextReader
+from distilgrid.tasks.dataset import Dataset, texts
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Validation texts that stand for a task's lengths.
+
+    Attributes:
+        rows: first and, for pairs, second text.
+        labels: what the logits stand for; empty for a regression.
+        longest: the most tokens that are read.
+    """
+
+    rows: list[tuple[str, str | None]]
+    labels: tuple[str, ...]
+    longest: int
+
+
+def choose_texts(dataset: Dataset, folder: Path, *, count: int, longest: int) -> Texts:
+    """Rows of the main validation split at evenly spaced ranks of their length, in a seeded random order.
+
+    Args:
+        dataset: of texts.
+        folder: of a model whose tokeniser decides what is long.
+        count: how many; all rows where there are fewer.
+        longest: the most tokens that the models read.
+    """
+    first, second = texts(dataset.split(dataset.validation[0]))
+    rows = list(zip(first, second or repeat(None, len(first)), strict=True))
+    reader = TextReader(folder, names=["input_ids"], longest=longest)
+    by_length = np.argsort([reader(*row)["input_ids"].size for row in rows], kind="stable")
+    ranks = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
+    chosen = np.random.default_rng(SEED).permutation(by_length[ranks])
+    return Texts([rows[row] for row in chosen], dataset.labels, longest)
+
+
+def facts(chosen: Texts, reader: TextReader) -> dict[str, Any]:
+    """What a reader of a measurement must know of the texts: how many, and their tokens."""
+    tokens = [reader(*row)["input_ids"].size for row in chosen.rows]
+    low, middle, high = np.percentile(tokens, [0, 50, 100]).astype(int).tolist()
+    return {"texts": len(tokens), "tokens": {"least": low, "median": middle, "most": high}}
+
+
+def model_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run]:
+    """One call for each text: the model alone, on tokens that are ready."""
+    return [session.bind(reader(*row)) for row in chosen.rows]
+
+
+def label_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run]:
+    """One call for each text: from the text to its label, or to the number of a regression."""
+    return [_Label(row, chosen.labels, reader, session) for row in chosen.rows]
+
+
+@dataclass(frozen=True)
+class _Label:
+    row: tuple[str, str | None]
+    labels: Sequence[str]
+    reader: TextReader
+    session: Session
+
+    def __call__(self) -> str | float:
+        logits = self.session.bind(self.reader(*self.row))()
+        return self.labels[int(logits.argmax())] if self.labels else float(logits[0, 0])
