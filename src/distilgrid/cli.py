@@ -11,7 +11,7 @@ import typer
 
 from distilgrid import cli_support as support
 from distilgrid.cli_features import features
-from distilgrid.cli_measuring import benchmark, export
+from distilgrid.cli_measuring import benchmark, choose, export
 from distilgrid.cli_options import (
     PARAMS_DEFAULT,
     RESULTS_DEFAULT,
@@ -251,6 +251,7 @@ app.command(
     epilog="Example: distilgrid benchmark --task docs-topic --teacher minilm-l6 --model work/teacher "
     "--model work/student --export work/int8 --out work/latency"
 )(benchmark)
+app.command(epilog="Example: distilgrid choose --task docs-topic --max-latency 10ms --max-loss 1.0")(choose)
 app.command(
     epilog="Example: distilgrid features --task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
     "--teacher-dir work/teacher --out work/features"

@@ -1,18 +1,20 @@
-"""The commands that deploy and measure: `export`, `benchmark`; light, as the rest of the command line."""
+"""The commands that deploy and measure: `export`, `benchmark`, `choose`; light, as the rest of the command line."""
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from distilgrid import cli_support as support
 from distilgrid.cli_options import (
     PARAMS_DEFAULT,
+    RESULTS_DEFAULT,
     DataDir,
     GridFiles,
     Out,
     ParamsFiles,
+    Results,
     Task,
     TeacherName,
     Threads,
@@ -56,3 +58,32 @@ def benchmark(
 
     labels = {"task": task, "teacher": teacher}
     stage(settings=settings.benchmark, models=model, exports=export or [], out=out, labels=labels, data=data)
+
+
+def choose(
+    max_latency: Annotated[str, typer.Option(help="The most time for one input: 10ms, 0.5s, 800us.")],
+    max_loss: Annotated[float, typer.Option(help="The most points of score (x 100) below the teacher.")],
+    task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="What was measured: a length in tokens, `texts` or `text-to-label`.")
+    ] = None,
+    percentile: Annotated[Literal["p50", "p90", "p99"], typer.Option(help="Which latency must be low.")] = "p50",
+    threads: Annotated[int, typer.Option(help="Threads of one call.", min=1)] = 1,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+) -> None:
+    """The smallest model that is fast and good enough, as a folder that can be deployed."""
+    _, plan = support.load_plan(params, grid)
+    from distilgrid.deployment.choice import Limits
+    from distilgrid.deployment.command import choose_model, parse_latency
+    from distilgrid.deployment.options import Where
+
+    limits, where = Limits(parse_latency(max_latency), max_loss / 100), Where(at, threads, percentile)
+    choice, folder = choose_model(plan=plan, results=results, task=task, limits=limits, where=where)
+    typer.echo(choice.winner.name if choice.winner else "no model keeps to both limits")
+    for reason in choice.reasons:
+        typer.echo(f"  {reason}")
+    if folder is None:
+        raise typer.Exit(1)
+    typer.echo(f"  ready to deploy: {folder}")

@@ -34,7 +34,7 @@ VERSIONS = {
     "export": 2,
     "benchmark": 2,
     "features": 1,
-    "report": 3,
+    "report": 4,
 }
 
 

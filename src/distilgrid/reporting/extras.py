@@ -8,6 +8,7 @@ from distilgrid.reporting.augmented_tables import augmented_tables
 from distilgrid.reporting.features_plot import features_plots
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.gap_table import gap_table
+from distilgrid.reporting.latency_tables import latency_tables
 from distilgrid.reporting.limited_data import data_plots
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.search_tables import search_tables
@@ -48,6 +49,7 @@ def task_extras(findings: Findings, task: str) -> list[Extra]:
         Extra("Annealed training", plots=annealing_plots(findings, task)),
         Extra("Selection of checkpoints", [selection] if selection else []),
         Extra("Search of alpha and temperature", search_tables(findings, task)),
+        Extra("Latency", latency_tables(findings, task)),
         Extra("Generalisation gap", [gap] if gap else []),
         Extra("What the teacher makes of the rows", plots=features_plots(findings, task)),
         Extra("Augmented rows", augmented_tables(findings, task), texts=True),
@@ -61,5 +63,5 @@ def number_tables(findings: Findings) -> list[Table]:
     for task in findings.tasks:
         tables += [ablation_table(findings, task, ablation) for ablation in task_ablations(findings, task)]
         tables += [table for table in (selection_table(findings, task), gap_table(findings, task)) if table]
-        tables += search_tables(findings, task)
+        tables += [*search_tables(findings, task), *latency_tables(findings, task)]
     return tables

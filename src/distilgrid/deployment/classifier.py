@@ -1,0 +1,33 @@
+"""A deployed folder as a function from text to label. Light: needs the runtime that the folder was made for."""
+
+from pathlib import Path
+
+from distilgrid.artefacts import read_json
+from distilgrid.runtimes.base import Execution
+from distilgrid.runtimes.registry import open_runtime
+from distilgrid.runtimes.text_reader import TextReader
+
+FACTS = "deployed.json"
+
+
+class Classifier:
+    """Classifies texts, or pairs of texts, with a deployed folder.
+
+    Args:
+        folder: made by `distilgrid choose`.
+        threads: of one call.
+
+    Raises:
+        UserError: when the folder is none, or the runtime's packages are missing.
+    """
+
+    def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
+        facts = read_json(Path(folder) / FACTS)
+        self._labels: list[str] = facts["labels"]
+        self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
+        self._session = open_runtime(facts["runtime"]).load(Path(folder), Execution(threads))
+
+    def __call__(self, text: str, pair: str | None = None) -> str | float:
+        """The label of a text, or the number of a regression."""
+        logits = self._session.bind(self._reader(text, pair))()
+        return self._labels[int(logits[0].argmax())] if self._labels else float(logits[0, 0])

@@ -1,0 +1,52 @@
+"""`distilgrid choose`: from limits to a deployable folder."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from distilgrid.deployment.choice import Choice, Limits, choose
+from distilgrid.deployment.folder import write_folder
+from distilgrid.deployment.options import Where, list_options
+from distilgrid.errors import UserError
+from distilgrid.grid import Plan
+from distilgrid.reporting.collect import collect
+from distilgrid.reporting.findings import find
+
+UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
+
+
+def parse_latency(text: str) -> float:
+    """Milliseconds of a time such as `10ms`, `0.5s`, `800us` or `10`.
+
+    Raises:
+        UserError: for anything else.
+    """
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|us|s)?", text.strip())
+    if not found or float(found[1]) <= 0:
+        raise UserError(f"--max-latency: '{text}' is no time; write 10ms, 0.5s or 800us")
+    return float(found[1]) * UNITS[found[2] or "ms"]
+
+
+def choose_model(
+    *, plan: Plan, results: Path, task: str | None, limits: Limits, where: Where
+) -> tuple[Choice, Path | None]:
+    """The choice for a task of a finished grid, and the deployable folder of its winner.
+
+    Raises:
+        UserError: when the grid has several tasks and none is named, results are missing, or nothing was measured so.
+    """
+    chosen = _task(plan.params.grid.tasks, task)
+    findings = find(collect(plan, results))
+    options = list_options(findings, chosen, where)
+    teacher = max(line.score for line in findings.of(chosen) if line.is_teacher)
+    choice = choose(options, teacher=teacher, limits=limits)
+    folder = write_folder(choice.winner, findings.collected, results=results) if choice.winner else None
+    return choice, folder
+
+
+def _task(tasks: Sequence[str], task: str | None) -> str:
+    if task is None and len(tasks) > 1:
+        raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
+    if task is not None and task not in tasks:
+        raise UserError(f"--task: '{task}' is not in the grid; choose one of: {', '.join(tasks)}")
+    return task or tasks[0]

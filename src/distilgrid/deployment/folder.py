@@ -1,0 +1,100 @@
+"""The folder that ships: the model, its tokeniser and labels, and a README that says how to call it."""
+
+import shutil
+from pathlib import Path
+
+from distilgrid.artefacts import write_json
+from distilgrid.deployment.classifier import FACTS
+from distilgrid.deployment.options import Option
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_tokenizer
+from distilgrid.reporting import wording
+from distilgrid.reporting.collect import Collected
+from distilgrid.runtimes.registry import find_runtime
+
+OURS = {"run.json", "parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
+"""Files of an artefact that do not ship, or not as they are."""
+GENERAL = """from distilgrid.deployment.classifier import Classifier
+
+classify = Classifier(".")
+print(classify({example}))
+"""
+ONNX = """import json, numpy, onnxruntime, tokenizers
+read = tokenizers.Tokenizer.from_file("tokenizer.json").encode({example})
+inputs = {{{inputs}}}
+(logits,) = onnxruntime.InferenceSession("model.onnx").run(None, {{n: numpy.array([v]) for n, v in inputs.items()}})
+print({answer})
+"""
+FIELDS = {
+    "input_ids": "read.ids",
+    "attention_mask": "read.attention_mask",
+    "token_type_ids": "read.type_ids",
+}
+README = """# {title}
+
+{facts}
+
+Install: {install}. In this folder:
+
+```python
+{example}```
+"""
+
+
+def write_folder(option: Option, collected: Collected, *, results: Path) -> Path:
+    """Write the folder of a chosen model of texts under `results/deployed/`; returns it.
+
+    Raises:
+        UserError: for a model of images.
+    """
+    task = option.line.labels["task"]
+    if collected.reads_images(task):
+        raise UserError(f"'{task}' classifies images: take {results / option.folder} as it is; folders are for texts")
+    out = results / "deployed" / task / f"{Path(option.folder).parent.name}-{Path(option.folder).name}"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for file in sorted((results / option.folder).iterdir()):
+        if file.is_file() and file.name not in OURS and not file.name.startswith("."):
+            shutil.copyfile(file, out / file.name)
+    longest = int(option.line.models[0].run["recipe"]["training"]["max_length"])
+    _write_tokenizer(results / option.model.folder, out, longest)
+    names = list(load_tokenizer(results / option.model.folder).model_input_names)
+    labels = list(collected.datasets[task]["labels"])
+    write_json(out / "labels.json", labels)
+    made = {"runtime": option.runtime, "inputs": names, "labels": labels, "max_length": longest}
+    score = {"score": option.score, "latency_ms": option.latency_ms, "model": option.model.key}
+    write_json(out / FACTS, {**made, **score})
+    readme = _readme(option, names, labels, pair=bool(collected.datasets[task]["splits"]["train"]["pair"]))
+    (out / "README.md").write_text(readme, encoding="utf-8")
+    return out
+
+
+def _write_tokenizer(model: Path, out: Path, longest: int) -> None:
+    """The tokeniser with the model's longest input built in, so that any caller cuts texts as training did."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(longest)
+    tokenizer.save(str(out / "tokenizer.json"))
+
+
+def _readme(option: Option, names: list[str], labels: list[str], *, pair: bool) -> str:
+    example = '"A first text.", "A second text."' if pair else '"A text of yours."'
+    axes = option.line.labels
+    facts = (
+        f"{axes['task']}: the student {option.line.name} of the teacher {axes['teacher']}, trained by "
+        f"{axes['method']}, for the runtime {option.runtime}. Score {wording.score(option.score)}, "
+        f"{wording.milliseconds(option.latency_ms)} ms, {wording.size(option.size_bytes)}."
+    )
+    entry = find_runtime(option.runtime)
+    install = f"`pip install 'distilgrid{f'[{entry.extra}]' if entry.extra else ''}'`"
+    code = GENERAL.format(example=example)
+    if option.runtime.startswith("onnxruntime"):
+        inputs = ", ".join(f'"{name}": {FIELDS[name]}' for name in names)
+        answer = 'json.load(open("labels.json"))[logits.argmax()]' if labels else "float(logits[0, 0])"
+        code, install = (
+            ONNX.format(example=example, inputs=inputs, answer=answer),
+            "`pip install onnxruntime tokenizers`",
+        )
+    return README.format(title=option.name, facts=facts, install=install, example=code)
