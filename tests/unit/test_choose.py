@@ -1,0 +1,94 @@
+"""Choosing a model: which options there are, which limit decides, what is said when nothing fits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.fabricate import fabricate_results
+
+from distilgrid.deployment.choice import Limits, choose
+from distilgrid.deployment.command import choose_model, parse_latency
+from distilgrid.deployment.options import Option, Where, list_options
+from distilgrid.errors import UserError
+from distilgrid.reporting.collect import collect
+from distilgrid.reporting.findings import Findings, find
+
+SKILL = {"teacher": 0.95, "kd": 0.94, "finetune": 0.1}
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """A grid whose kd students are nearly as good as the teacher, and whose fine-tuned ones are not."""
+    plan, results = fabricate_results(tmp_path_factory.mktemp("choose"), skill=lambda labels: SKILL[labels["method"]])
+    return find(collect(plan, results))
+
+
+def options(findings: Findings, **where: Any) -> list[Option]:
+    return list_options(findings, "reviews", Where(**where))
+
+
+def test_every_student_in_every_runtime_is_an_option(findings: Findings) -> None:
+    found = options(findings)
+    runtimes = ["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"]
+    expected = [(m, s, r) for s in ("three", "two") for m in ("finetune", "kd") for r in runtimes]
+    assert sorted((o.line.labels["method"], o.line.name, o.runtime) for o in found) == sorted(expected)
+    assert all(Path(o.folder).parts[0] == ("students" if "torch" in o.runtime else "exports") for o in found)
+    assert all(o.model.labels["student"] == o.line.labels["student"] for o in found)
+
+
+def test_the_longest_length_counts_unless_another_is_asked_for(findings: Findings) -> None:
+    longest, short = options(findings), options(findings, at="32")
+    assert [o.latency_ms for o in longest] == pytest.approx([4 * o.latency_ms for o in short], rel=1e-3)
+    tail = options(findings, percentile="p99")
+    assert all(slow.latency_ms > usual.latency_ms for slow, usual in zip(tail, longest, strict=True))
+
+
+def test_what_was_not_measured_is_refused_with_what_was(findings: Findings) -> None:
+    with pytest.raises(UserError, match=r"--at: nothing of 'reviews' was measured at 64; .*128.*32"):
+        options(findings, at="64")
+
+
+def test_the_smallest_file_within_both_limits_wins(findings: Findings) -> None:
+    found = options(findings)
+    teacher = max(line.score for line in findings.of("reviews") if line.is_teacher)
+    loose = choose(found, teacher=teacher, limits=Limits(latency_ms=1e6, loss=1.0)).winner
+    assert loose is not None and (loose.line.name, loose.runtime) == ("two", "onnxruntime-int8")
+    good = [o for o in found if teacher - o.score <= 0.05]
+    assert {o.line.labels["method"] for o in good} == {"kd"}, "the fabricated grid should make kd the better method"
+    strict = choose(found, teacher=teacher, limits=Limits(latency_ms=1e6, loss=0.05))
+    assert strict.winner is not None and strict.winner.line.labels["method"] == "kd"
+    assert strict.winner.size_bytes == min(o.size_bytes for o in good)
+    assert f"{len(found)} take at most" in strict.reasons[0] and f"{len(good)} do both" in strict.reasons[0]
+
+
+def test_latency_is_a_limit_too(findings: Findings) -> None:
+    found = options(findings)
+    fastest = min(o.latency_ms for o in found)
+    chosen = choose(found, teacher=1.0, limits=Limits(latency_ms=fastest, loss=1.0)).winner
+    assert chosen is not None and chosen.latency_ms == fastest
+
+
+def test_when_nothing_fits_the_nearest_are_named(findings: Findings) -> None:
+    found = options(findings)
+    none = choose(found, teacher=1.0, limits=Limits(latency_ms=min(o.latency_ms for o in found), loss=0.0))
+    assert none.winner is None
+    assert "0 do both" in none.reasons[0] and none.reasons[1].startswith("the best of the fast ones scores")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("10ms", 10), ("0.5s", 500), ("800us", 0.8), ("12", 12)])
+def test_latencies_are_read_with_their_unit(text: str, expected: float) -> None:
+    assert parse_latency(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "fast", "-3ms", "0ms", "10 hours"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"--max-latency: .* is no time; write 10ms"):
+        parse_latency(text)
+
+
+def test_a_grid_of_several_tasks_wants_one_named(findings: Findings) -> None:
+    plan, limits = findings.collected.plan, Limits(1, 1)
+    with pytest.raises(UserError, match="--task: the grid has several; name one of: reviews, topics"):
+        choose_model(plan=plan, results=Path("none"), task=None, limits=limits, where=Where())
+    with pytest.raises(UserError, match="--task: 'review' is not in the grid"):
+        choose_model(plan=plan, results=Path("none"), task="review", limits=limits, where=Where())
