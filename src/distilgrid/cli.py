@@ -33,6 +33,7 @@ from distilgrid.cli_options import (
     Threads,
     Trace,
 )
+from distilgrid.cli_search import latency
 from distilgrid.errors import UserError
 
 app = typer.Typer(
@@ -252,6 +253,9 @@ app.command(
     "--model work/student --export work/int8 --out work/latency"
 )(benchmark)
 app.command(epilog="Example: distilgrid choose --task docs-topic --max-latency 10ms --max-loss 1.0")(choose)
+app.command(
+    epilog="Example: distilgrid latency --space grids/spaces/minilm.yaml --runtime onnxruntime-fp32 --out work/latency"
+)(latency)
 app.command(
     epilog="Example: distilgrid features --task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
     "--teacher-dir work/teacher --out work/features"

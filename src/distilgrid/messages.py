@@ -9,9 +9,14 @@ from distilgrid.errors import did_you_mean
 
 
 def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
-    """The first of pydantic's complaints as one line that names the key and, for an unknown one, the nearest known."""
-    problem = error.errors()[0]
+    """The first of pydantic's complaints as one line that names the key and, for an unknown one, the nearest known.
+
+    An unknown key goes before others: a misspelt one also leaves the right one missing.
+    """
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location, objective = list(problem["loc"]), None
+    if not location:  # of the whole
+        return problem["msg"].removeprefix("Value error, ")
     if location[0] == "methods" and len(location) > 3:
         objective = location.pop(2)  # pydantic inserts the tag of the union here
     dotted = ".".join(str(part) for part in location)

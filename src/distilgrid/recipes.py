@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distilgrid.models.settings import Student
     from distilgrid.params import Data
     from distilgrid.reporting.features_settings import Features
+    from distilgrid.search.space import Space
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.training.settings import Training, Views
 
@@ -33,6 +34,7 @@ VERSIONS = {
     "distill": 3,
     "export": 2,
     "benchmark": 2,
+    "latency": 1,
     "features": 1,
     "report": 4,
 }
@@ -158,6 +160,15 @@ def benchmark_recipe(
     whose texts are measured."""
     inputs: dict[str, Any] = {"model": list(models), "export": list(exports)}
     return _recipe("benchmark", protocol=settings.model_dump(), inputs=inputs | ({"data": data} if data else {}))
+
+
+def latency_recipe(
+    *, space: "Space", conditions: Mapping[str, Any], settings: "Benchmark", counts: tuple[int, int], seed: int
+) -> Recipe:
+    """A latency predictor: the space, what is measured and how, how many shapes are fitted and held out."""
+    protocol = settings.model_dump(exclude={"device", "runtimes", "threads", "batch_sizes", "lengths", "texts"})
+    drawn = {"fitted": counts[0], "held_out": counts[1], "seed": seed}
+    return _recipe("latency", space=space.model_dump(), conditions=dict(conditions), protocol=protocol, **drawn)
 
 
 def features_recipe(

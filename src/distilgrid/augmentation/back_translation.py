@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Sequence
 
 from distilgrid.augmentation.augmenter import Surroundings
-from distilgrid.augmentation.journal import Journal
 from distilgrid.augmentation.languages import agreed_prefixes
 from distilgrid.augmentation.settings import BackTranslation
 from distilgrid.augmentation.translator import Translator
 from distilgrid.fingerprint import canonical_json, derive_seed
+from distilgrid.journal import Journal
 from distilgrid.machine import package_versions
 from distilgrid.progress import progress
 from distilgrid.training.device import choose_device

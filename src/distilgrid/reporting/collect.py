@@ -124,22 +124,27 @@ def _model(artefact: Artefact, results: Path) -> Model:
         artefact=artefact,
         run=_run(artefact, folder, "metrics.json", "history.parquet", "predictions.parquet"),
         metrics=read_json(folder / "metrics.json"),
-        history=_parquet(folder / "history.parquet"),
-        predictions=_parquet(folder / "predictions.parquet"),
+        history=read_parquet(folder / "history.parquet"),
+        predictions=read_parquet(folder / "predictions.parquet"),
     )
 
 
 def _points(artefact: Artefact, results: Path) -> Points:
     folder = results / artefact.folder
     run = _run(artefact, folder, "features.json", "features.parquet")
-    return Points(artefact, run, read_json(folder / "features.json"), _parquet(folder / "features.parquet"))
+    return Points(artefact, run, read_json(folder / "features.json"), read_parquet(folder / "features.parquet"))
 
 
 def _run(artefact: Artefact, folder: Path, *names: str) -> dict[str, Any]:
     return verified(folder, stage=artefact.stage, only=names)
 
 
-def _parquet(path: Path) -> "pd.DataFrame":
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """A parquet file.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
     import pandas as pd
 
     try:

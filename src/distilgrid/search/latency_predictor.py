@@ -1,0 +1,145 @@
+"""Latency of shapes that were not measured, from shapes that were."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distilgrid.artefacts import read_json, write_json
+from distilgrid.search.latency_features import features
+from distilgrid.search.space import Shape
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sklearn.pipeline import Pipeline
+
+SETTINGS, TABLE = "predictor.json", "measurements.parquet"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What was measured: a predictor holds for these alone.
+
+    Attributes:
+        device: name of the machine.
+        runtime: what executed the models.
+        threads: of each run.
+        batch: rows of a run.
+        length: tokens of a row.
+    """
+
+    device: str
+    runtime: str
+    threads: int
+    batch: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well measured latencies are predicted.
+
+    Attributes:
+        rows: how many were compared.
+        median_error: relative.
+        p90_error: relative, of nine in ten the largest.
+        kendall_tau: rank correlation.
+    """
+
+    rows: int
+    median_error: float
+    p90_error: float
+    kendall_tau: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class LatencyPredictor:
+    """A Gaussian process on standardised logarithms, from shape to the logarithm of latency.
+
+    Latency is near a product of powers of the sizes, with steps where a size fits the vector width and where weights
+    outgrow a cache: the linear kernel carries the powers, the Matern kernel (one length scale for each feature) what is
+    smooth beyond them, the white one the noise of measuring. With some dozens of measurements this predicted better
+    than boosted trees, which know no powers, and than ridge regression, which knows nothing else.
+
+    Stored as its training data, and fitted again when loaded: the fit takes no random numbers, and no code is loaded.
+
+    Args:
+        conditions: what was measured.
+        shapes: the measured shapes.
+        latencies: of each the median in ms: (N,).
+    """
+
+    def __init__(self, conditions: Conditions, shapes: Sequence[Shape], latencies: Sequence[float]) -> None:
+        self.conditions, self.shapes = conditions, tuple(shapes)
+        self.latencies = np.asarray(latencies, dtype=float)
+        known = self._features(shapes)
+        with warnings.catch_warnings():  # a feature that does not matter has its length scale at the upper bound
+            warnings.simplefilter("ignore")
+            self._model = _regressor(known.shape[1]).fit(known, np.log(self.latencies))
+
+    def predict(self, shapes: Sequence[Shape]) -> np.ndarray:
+        """Latencies in ms: (N,)."""
+        return np.exp(self._model.predict(self._features(shapes)))
+
+    def spread(self, shapes: Sequence[Shape]) -> np.ndarray:
+        """The standard deviation of each prediction, as a share of it: (N,)."""
+        _, deviation = self._model.predict(self._features(shapes), return_std=True)
+        return np.asarray(deviation)
+
+    def quality(self, shapes: Sequence[Shape], latencies: Sequence[float]) -> Quality:
+        """How well it predicts measurements that it was not fitted to."""
+        return compare(self.predict(shapes), np.asarray(latencies, dtype=float))
+
+    def table(self) -> "pd.DataFrame":
+        """Its training data: the choices of each shape and `latency_ms`."""
+        import pandas as pd
+
+        return pd.DataFrame([shape.as_dict() for shape in self.shapes]).assign(latency_ms=self.latencies)
+
+    def save(self, folder: Path, **facts: Any) -> None:
+        """Write `measurements.parquet`, and `predictor.json` with the conditions and further facts."""
+        self.table().to_parquet(folder / TABLE, index=False)
+        write_json(folder / SETTINGS, {"conditions": asdict(self.conditions), **facts})
+
+    @classmethod
+    def load(cls, folder: Path) -> "LatencyPredictor":
+        """A stored predictor, fitted again.
+
+        Raises:
+            UserError: when a file is missing or damaged.
+        """
+        from distilgrid.reporting.collect import read_parquet
+
+        conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
+        table = read_parquet(folder / TABLE)
+        shapes = [Shape(*row) for row in table.drop(columns="latency_ms").itertuples(index=False)]
+        return cls(conditions, shapes, table["latency_ms"].tolist())
+
+    def _features(self, shapes: Sequence[Shape]) -> np.ndarray:
+        return features(shapes, length=self.conditions.length, batch=self.conditions.batch).to_numpy()
+
+
+def compare(predicted: np.ndarray, measured: np.ndarray) -> Quality:
+    """Relative errors and rank correlation of predictions: (N,) each."""
+    from scipy.stats import kendalltau
+
+    errors = np.abs(predicted - measured) / measured
+    tau = float(kendalltau(predicted, measured).statistic)
+    return Quality(len(errors), float(np.median(errors)), float(np.quantile(errors, 0.9)), tau)
+
+
+def _regressor(width: int) -> "Pipeline":
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    smooth = ConstantKernel(0.1) * Matern(length_scale=np.full(width, 3.0), length_scale_bounds=(0.1, 1e3), nu=2.5)
+    kernel = ConstantKernel(1.0) * DotProduct() + smooth + WhiteKernel(1e-3, noise_level_bounds=(1e-6, 1e-1))
+    return make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True))
