@@ -60,7 +60,7 @@ def fabricate_results(
     plan, results = expand(params), tmp_path / "results"
     scores: dict[str, dict[str, Any]] = {}
     datasets = {task: _prepare(params, artefact, results) for task, artefact in plan.data.items()}
-    for model in [*plan.teachers, *plan.students]:
+    for model in [*plan.teachers, *plan.helpers, *plan.students]:
         scores[model.key] = _model(model, datasets[model.labels["task"]], results, skill(model.labels), losses=losses)
     for rows in plan.augmented:
         fabricate_augmented(rows, datasets[rows.labels["task"]], results)

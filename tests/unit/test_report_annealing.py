@@ -22,7 +22,7 @@ from distilgrid.reporting.selection_table import selection_table
 from distilgrid.stages.report import report
 
 SEARCH = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
-TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature"]
+TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature", "Latency"]
 
 
 def overlay(**more: Any) -> dict[str, Any]:
@@ -58,13 +58,13 @@ def test_a_page_shows_each_part_once_and_a_grid_without_them_none(
 ) -> None:
     assert [extra.title for extra in task_extras(findings, "reviews")] == TITLES
     page = output(made, "report.html")
-    assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 3
+    assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 4
     plain = {"grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0]}}
     plan, results = fabricate_results(tmp_path, overlay=plain)
     report(plan=plan, results=results, out=results / plan.report.folder)
     found = find(collect(plan, results))
-    assert task_extras(found, "reviews") == []
-    assert 'class="extra' not in render(found)
+    assert [extra.title for extra in task_extras(found, "reviews")] == ["Latency"]
+    assert render(found).count('class="extra') == 1
     assert "optimistic_score" not in output((plan, results), "table.csv")
 
 

@@ -35,6 +35,7 @@ TSNE = {"projection": "tsne", "explained_variance": None}
 TITLES = [
     "With fewer training rows",
     "Ablation of mixkd: mixup.beta",
+    "Latency",
     "Generalisation gap",
     "What the teacher makes of the rows",
     "Augmented rows",
@@ -82,11 +83,11 @@ def page(made: tuple[Plan, Path]) -> str:
 
 def test_a_page_shows_each_part_once_and_a_plain_grid_none(findings: Findings, page: str, tmp_path: Path) -> None:
     assert [extra.title for extra in task_extras(findings, "reviews")] == TITLES
-    assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 5
+    assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 6
     plain = {"grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0]}}
     found = find(collect(*fabricate_results(tmp_path, overlay=plain)))
-    assert task_extras(found, "reviews") == []
-    assert 'class="extra' not in render(found)
+    assert [extra.title for extra in task_extras(found, "reviews")] == ["Latency"]
+    assert render(found).count('class="extra') == 1
 
 
 def test_ids_stay_unique_and_references_whole(page: str) -> None:

@@ -71,6 +71,7 @@ class Collected:
         plan: the grid's.
         datasets: `dataset.json` by task.
         models: teachers, then students, in the plan's order.
+        helpers: `metrics.json` of models on the way to students: assistants, and candidates of searches.
         exports: accepted and rejected ones.
         benchmarks: one for each task and teacher.
         augmented: `samples.json` of augmented rows.
@@ -80,6 +81,7 @@ class Collected:
     plan: Plan
     datasets: dict[str, dict[str, Any]]
     models: list[Model]
+    helpers: list[Measurement]
     exports: list[Measurement]
     benchmarks: list[Measurement]
     augmented: list[Measurement]
@@ -92,7 +94,7 @@ class Collected:
     @property
     def runs(self) -> list[dict[str, Any]]:
         """The `run.json` of all that is collected but the data."""
-        measured = [found.run for found in self.exports + self.benchmarks + self.augmented]
+        measured = [found.run for found in self.helpers + self.exports + self.benchmarks + self.augmented]
         return [model.run for model in self.models] + measured + [points.run for points in self.features]
 
 
@@ -106,6 +108,7 @@ def collect(plan: Plan, results: Path) -> Collected:
         plan=plan,
         datasets={task: _measurement(data, results, "dataset.json").values for task, data in plan.data.items()},
         models=[_model(model, results) for model in [*plan.teachers, *plan.students]],
+        helpers=[_measurement(helper, results, "metrics.json") for helper in plan.helpers],
         exports=[_measurement(export, results, "parity.json") for export in plan.exports],
         benchmarks=[_measurement(benchmark, results, "benchmark.json") for benchmark in plan.benchmarks],
         augmented=[_measurement(rows, results, "samples.json") for rows in plan.augmented],

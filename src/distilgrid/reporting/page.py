@@ -66,7 +66,9 @@ def _subtitle(findings: Findings) -> str:
     counts |= {"student": len(grid.students), "seed": len(grid.seeds)}
     parts = [wording.plural(number, noun) for noun, number in counts.items()]
     finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)
-    minutes = sum(model.metrics["train_seconds"] for model in findings.collected.models) / 60
+    trained = [model.metrics for model in findings.collected.models]
+    trained += [helper.values for helper in findings.collected.helpers]
+    minutes = sum(metrics["train_seconds"] for metrics in trained) / 60
     parts += [f"{minutes:.0f} min of training" if minutes >= 1 else "under a minute of training"]
     return f" {wording.DOT} ".join([*parts, f"{finished:%Y-%m-%d}"])
 
