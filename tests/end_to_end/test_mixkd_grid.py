@@ -1,6 +1,7 @@
 """A tiny MixKD grid with augmented rows, shares of the data and claims, from a CSV file to its report."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def mixed(
             "teachers": {"tiny": {"rows": "students"}},
             "augmentations": {"soft": {"kind": "eda", "labels": "teacher"}},
             "benchmark": {"runtimes": ["torch-eager-fp32"], "lengths": [8]},
-            "report": {"claims": "a.claims.yaml"},
+            "report": {"claims": "a.claims.yaml", "features": {"rows": 12, "projection": "pca"}},
         },
     )
     project.write(values)
@@ -94,3 +95,29 @@ def test_the_claim_is_judged(mixed: Any) -> None:
 def test_a_second_run_has_nothing_to_do(mixed: Any) -> None:
     done = mixed.snakemake()
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_dvc_versions_augmented_rows_and_features(
+    mixed: Any, new_project: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    project = new_project(tmp_path / "copy")
+    for name in ("results", "a.claims.yaml", "params.yaml"):
+        source, target = mixed.folder / name, project.folder / name
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+    (project.folder / ".gitignore").write_text("/results\n/.snakemake\n")
+    project.run("git", "init", "-q")
+    project.run("dvc", "init", "-q")
+    shutil.copytree(Path(__file__).parents[2] / ".dvc/plots", project.folder / ".dvc/plots")
+    before = trained(project)
+    project.run("dvc", "repro")
+    assert trained(project) == before, "the workflow's artefacts are taken as they are"
+    assert "up to date" in project.run("dvc", "status").stdout
+    kept = yaml.safe_load((project.folder / "dvc.lock").read_text())["stages"]
+    files = {out["path"]: out["nfiles"] for stage in kept.values() for out in stage["outs"] if "nfiles" in out}
+    assert files["results/augmented"] > 0 and files["results/features"] > 0
+
+
+def trained(project: Any) -> dict[Path, int]:
+    """When each artefact was made."""
+    runs = project.folder.glob("results/**/run.json")
+    return {path.relative_to(project.folder): path.stat().st_mtime_ns for path in runs}
