@@ -249,8 +249,8 @@ app.command(
     epilog="Example: distilgrid export --runtime onnxruntime-int8 --data work/data --model work/student --out work/int8"
 )(export)
 app.command(
-    epilog="Example: distilgrid benchmark --task docs-topic --teacher minilm-l6 --model work/teacher "
-    "--model work/student --export work/int8 --out work/latency"
+    epilog="Example: distilgrid benchmark --device local-cpu --task docs-topic --teacher minilm-l6 "
+    "--model work/teacher --model work/student --export work/int8 --out work/latency"
 )(benchmark)
 app.command(epilog="Example: distilgrid choose --task docs-topic --max-latency 10ms --max-loss 1.0")(choose)
 app.command(

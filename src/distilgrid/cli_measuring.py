@@ -41,6 +41,7 @@ def export(
 
 
 def benchmark(
+    device: Annotated[str, typer.Option(help="Name of a file in the folder `devices`: local-cpu.")],
     task: Task,
     teacher: TeacherName,
     model: Annotated[list[Path], typer.Option(help="Trained models, the teacher first.")],
@@ -52,18 +53,29 @@ def benchmark(
 ) -> None:
     """Measure latency: all models and runtimes in turns within one process."""
     settings = support.load(params, grid)
+    from distilgrid.devices.files import load_device
+    from distilgrid.devices.settings import most_threads
+
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024")  # torch's own: training jobs keep fewer kernels
-    support.start(settings, threads=max(settings.benchmark.threads), torch=True)
+    support.start(settings, threads=most_threads(load_device(device)), torch=True)
     from distilgrid.stages.benchmark import benchmark as stage
 
-    labels = {"task": task, "teacher": teacher}
-    stage(settings=settings.benchmark, models=model, exports=export or [], out=out, labels=labels, data=data)
+    stage(
+        settings=settings.benchmark,
+        device=device,
+        models=model,
+        exports=export or [],
+        out=out,
+        labels={"device": device, "task": task, "teacher": teacher},
+        data=data,
+    )
 
 
 def choose(
     max_latency: Annotated[str, typer.Option(help="The most time for one input: 10ms, 0.5s, 800us.")],
     max_loss: Annotated[float, typer.Option(help="The most points of score (x 100) below the teacher.")],
     task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
+    device: Annotated[str | None, typer.Option(help="One of `benchmark.devices`; the first one unless given.")] = None,
     at: Annotated[
         str | None, typer.Option(help="What was measured: a length in tokens, `texts` or `text-to-label`.")
     ] = None,
@@ -79,7 +91,10 @@ def choose(
     from distilgrid.deployment.command import choose_model, parse_latency
     from distilgrid.deployment.options import Where
 
-    limits, where = Limits(parse_latency(max_latency), max_loss / 100), Where(at, threads, percentile)
+    limits, where = (
+        Limits(parse_latency(max_latency), max_loss / 100),
+        Where(device or plan.params.benchmark.devices[0], at, threads, percentile),
+    )
     choice, folder = choose_model(plan=plan, results=results, task=task, limits=limits, where=where)
     typer.echo(choice.winner.name if choice.winner else "no model keeps to both limits")
     for reason in choice.reasons:

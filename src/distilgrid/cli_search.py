@@ -15,12 +15,13 @@ def latency(
     out: Out,
     architectures: Annotated[int, typer.Option(help="Shapes that the predictor is fitted to.", min=8)] = 120,
     held_out: Annotated[int, typer.Option(help="Further shapes that judge it.", min=2)] = 40,
+    device: Annotated[str, typer.Option(help="Name of a file in the folder `devices`.")] = "local-cpu",
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
 ) -> None:
     """Measure random shapes of a search space, and fit a latency predictor to them."""
     settings = support.load(params, grid)
-    support.start(settings, threads=settings.benchmark.threads[0], torch=True)
+    support.start(settings, threads=1, torch=True)
     from distilgrid.search.space import load_space
     from distilgrid.stages.latency import latency as stage
 
@@ -28,6 +29,7 @@ def latency(
         space=load_space(space),
         runtime=runtime,
         settings=settings.benchmark,
+        device=device,
         fitted=architectures,
         held_out=held_out,
         out=out,

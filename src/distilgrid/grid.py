@@ -4,12 +4,14 @@ Paths are made here and in `grid_training.py`, and nowhere else. Light: 1,000 ce
 without torch or pandas.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Any
 
+from distilgrid.devices.files import device_recipe, load_device
+from distilgrid.devices.settings import Device
 from distilgrid.grid_features import plan_features
 from distilgrid.grid_kinds import fitting_cells
 from distilgrid.grid_training import Shelf
@@ -25,11 +27,13 @@ class Plan:
 
     Attributes:
         params: the grid's.
+        devices: by name.
         helpers: models that are trained on the way to students: assistants, and candidates of searches.
         data, teachers, augmented, teacher_outputs, students, exports, benchmarks, features, report: by stage.
     """
 
     params: Params
+    devices: Mapping[str, Device]
     data: dict[str, Artefact]
     teachers: list[Artefact]
     augmented: list[Artefact]
@@ -67,13 +71,16 @@ def expand(params: Params) -> Plan:
     students = [shelf.student(cell) for cell in fitting_cells(params, _cells(params))]
     teachers = list(shelf.teachers.values())
     exports = [e for model in [*teachers, *_exported(params, students)] for e in _exports(params, model)]
-    benchmarks = [_benchmark(params, teacher, students, exports) for teacher in _largest(teachers)]
+    devices = {name: load_device(name) for name in params.benchmark.devices}
+    measured = list(product(devices, _largest(teachers)))
+    benchmarks = [_benchmark(params, devices, name, teacher, students, exports) for name, teacher in measured]
     features = list(plan_features(params, _largest(teachers), students))
     augmented = list(shelf.augmented.values())
     inputs: Inputs = {"model": [*teachers, *students], "export": exports, "benchmark": benchmarks}
     shown: Inputs = {"augmented": augmented, "features": features}
     return Plan(
         params,
+        devices=devices,
         data=shelf.data,
         teachers=teachers,
         augmented=augmented,
@@ -137,8 +144,15 @@ def _exports(params: Params, model: Artefact) -> Iterator[Artefact]:
         yield Artefact("export", location, recipe, EXPORT_FILES, {"runtime": runtime}, inputs, labels)
 
 
-def _benchmark(params: Params, teacher: Artefact, students: list[Artefact], exports: list[Artefact]) -> Artefact:
-    """One run per task and teacher: the teacher and one model of each student architecture, on every runtime.
+def _benchmark(
+    params: Params,
+    devices: Mapping[str, Device],
+    device: str,
+    teacher: Artefact,
+    students: list[Artefact],
+    exports: list[Artefact],
+) -> Artefact:
+    """One run per device, task and teacher: the teacher and one model of each student architecture, on every runtime.
 
     Latency depends on the architecture and the runtime, not on the trained values,
     so the methods and seeds of a student share the figures of its first cell.
@@ -154,13 +168,14 @@ def _benchmark(params: Params, teacher: Artefact, students: list[Artefact], expo
     assert data is None or isinstance(data, Artefact)
     recipe = benchmark_recipe(
         settings=params.benchmark,
+        device=device_recipe(devices[device]),
         models=[m.key for m in models],
         exports=[e.key for e in chosen],
         data=data.key if data else None,
     )
-    location = f"benchmarks/{params.benchmark.device}/{teacher.labels['task']}/{teacher.labels['teacher']}"
+    location = f"benchmarks/{device}/{teacher.labels['task']}/{teacher.labels['teacher']}"
     inputs: Inputs = {"model": models, "export": chosen} | ({"data": data} if data else {})
-    labels = {name: teacher.labels[name] for name in names}
+    labels = {"device": device, **{name: teacher.labels[name] for name in names}}
     options = {name: str(value) for name, value in labels.items()}
     return Artefact("benchmark", location, recipe, BENCHMARK_FILES, options, inputs, labels)
 

@@ -154,19 +154,21 @@ def export_recipe(*, runtime: str, tolerance: float, data: str, model: str) -> R
 
 
 def benchmark_recipe(
-    *, settings: "Benchmark", models: Sequence[str], exports: Sequence[str], data: str | None
+    *, settings: "Benchmark", device: Mapping[str, Any], models: Sequence[str], exports: Sequence[str], data: str | None
 ) -> Recipe:
-    """A latency run: the protocol, the keys of models and exports in the order of the candidates, and that of the data
-    whose texts are measured."""
+    """A latency run: the protocol, the device, the keys of models and exports in the order of the candidates, and that
+    of the data whose texts are measured."""
     inputs: dict[str, Any] = {"model": list(models), "export": list(exports)}
-    return _recipe("benchmark", protocol=settings.model_dump(), inputs=inputs | ({"data": data} if data else {}))
+    protocol = settings.model_dump(exclude={"devices"})
+    inputs |= {"data": data} if data else {}
+    return _recipe("benchmark", protocol=protocol, device=dict(device), inputs=inputs)
 
 
 def latency_recipe(
     *, space: "Space", conditions: Mapping[str, Any], settings: "Benchmark", counts: tuple[int, int], seed: int
 ) -> Recipe:
     """A latency predictor: the space, what is measured and how, how many shapes are fitted and held out."""
-    protocol = settings.model_dump(exclude={"device", "runtimes", "threads", "batch_sizes", "lengths", "texts"})
+    protocol = settings.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})
     drawn = {"fitted": counts[0], "held_out": counts[1], "seed": seed}
     return _recipe("latency", space=space.model_dump(), conditions=dict(conditions), protocol=protocol, **drawn)
 

@@ -276,7 +276,9 @@ def _benchmark(params: Params, benchmark: Artefact, dataset: Dataset, results: P
     value = {
         "protocol": params.benchmark.model_dump(),
         "machine": describe_machine(),
-        "device": params.benchmark.device,
+        "device": benchmark.labels["device"],
+        "kind": "local",
+        "processor": "cpu",
         "load_average": {"before": [0.1, 0.1, 0.1], "after": [0.9, 0.4, 0.2]},
         "candidates": candidates,
     }

@@ -21,6 +21,8 @@ from distilgrid.benchmark.precision import steadiness
 from distilgrid.benchmark.protocol import BURST, PRIMING, Run, Series, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import choose_texts, label_calls
+from distilgrid.devices.files import device_recipe
+from distilgrid.devices.settings import LocalDevice
 from distilgrid.errors import UserError
 from distilgrid.grid import expand
 from distilgrid.machine import usable_cores
@@ -74,11 +76,19 @@ def convert(root: Path, name: str, kind: str, *, tolerance: float = 1e-4) -> Pat
 def run_benchmark(chain: Chain, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Runs the stage and returns the candidates."""
 
-    def run(exports: list[Path] | None = None, data: Path | None = None, **options: Any) -> list[dict[str, Any]]:
+    def run(
+        exports: list[Path] | None = None, data: Path | None = None, device: str = "local-cpu", **options: Any
+    ) -> list[dict[str, Any]]:
         settings = Benchmark(**{**QUICK, **options})
         models, given = [chain.teacher, chain.student], chain.exports if exports is None else exports
         result = benchmark(
-            settings=settings, models=models, exports=given, out=tmp_path / "out", labels=LABELS, data=data
+            settings=settings,
+            device=device,
+            models=models,
+            exports=given,
+            out=tmp_path / "out",
+            labels=LABELS,
+            data=data,
         )
         candidates: list[dict[str, Any]] = result["candidates"]
         return candidates
@@ -202,7 +212,7 @@ def test_cores_are_pinned_and_given_back() -> None:
 
 
 def test_more_threads_than_cores_are_refused() -> None:
-    with pytest.raises(UserError, match=r"benchmark\.threads: 100000, but this process may use"), pinned(100_000):
+    with pytest.raises(UserError, match="threads of the device: 100000, but this process may use"), pinned(100_000):
         pass
 
 
@@ -227,7 +237,7 @@ def test_every_model_is_measured_on_every_runtime(
     stored = read_json(tmp_path / "out/benchmark.json")
     assert stored["candidates"] == candidates
     assert stored["device"] == "local-cpu"
-    assert {"threads", "warmup", "priming", "burst", "seed"} <= set(stored["protocol"])
+    assert {"warmup", "priming", "burst", "seed"} <= set(stored["protocol"])
     assert {"cpu", "cores", "flags"} <= set(stored["machine"])
     assert [len(values) for values in stored["load_average"].values()] == [3, 3]
     assert set(verified(tmp_path / "out", stage="benchmark")["files"]) == {"benchmark.json"}
@@ -248,7 +258,7 @@ def test_drifting_measurements_are_marked_and_announced(
 def test_threads_are_measured_one_after_the_other(run_benchmark: Callable[..., Any]) -> None:
     if usable_cores() < 2:
         pytest.skip("one core only")
-    for candidate in run_benchmark(lengths=[8], threads=[1, 2]):
+    for candidate in run_benchmark(lengths=[8], device="local-cpu-2"):
         assert [shape["threads"] for shape in candidate["shapes"]] == [1, 2]
 
 
@@ -303,7 +313,7 @@ def test_footprint_is_measured_in_a_process_of_its_own(run_benchmark: Callable[.
 
 
 def test_a_processor_that_a_runtime_has_not_is_skipped(run_benchmark: Callable[..., Any]) -> None:
-    skipped = [candidate["skipped"] for candidate in run_benchmark(lengths=[8], processor="cuda")]
+    skipped = [candidate["skipped"] for candidate in run_benchmark(lengths=[8], device="local-cuda")]
     assert skipped[2] == "does not run on cuda"
     if not torch.cuda.is_available():
         assert skipped[0] == "no CUDA GPU here" and "has no CUDAExecutionProvider" in skipped[1]
@@ -336,7 +346,12 @@ def test_lengths_beyond_the_positions_are_skipped(run_benchmark: Callable[..., A
 def test_export_of_a_model_that_is_not_measured_is_refused(chain: Chain, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="made from a model with key"):
         benchmark(
-            settings=Benchmark(), models=[chain.teacher], exports=chain.exports, out=tmp_path / "out", labels=LABELS
+            settings=Benchmark(),
+            device="local-cpu",
+            models=[chain.teacher],
+            exports=chain.exports,
+            out=tmp_path / "out",
+            labels=LABELS,
         )
 
 
@@ -351,7 +366,7 @@ def test_damaged_export_is_refused(run_benchmark: Callable[..., Any], chain: Cha
 
 def test_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--model"):
-        benchmark(settings=Benchmark(), models=[], exports=[], out=tmp_path / "out", labels=LABELS)
+        benchmark(settings=Benchmark(), device="local-cpu", models=[], exports=[], out=tmp_path / "out", labels=LABELS)
 
 
 def test_inputs_are_random_ids_under_a_full_mask(chain: Chain) -> None:
@@ -386,4 +401,6 @@ def test_planned_paths_hold_the_recipes_of_the_stages(tiny_values: dict[str, Any
     assert made.recipe == export_recipe(runtime="onnxruntime-int8", tolerance=params.export.tolerance, **keys)
     latency = plan.benchmarks[0]
     models, exports = ([a.key for a in latency.inputs[name]] for name in ("model", "export"))
-    assert latency.recipe == benchmark_recipe(settings=params.benchmark, models=models, exports=exports, data=None)
+    assert latency.recipe == benchmark_recipe(
+        settings=params.benchmark, device=device_recipe(LocalDevice()), models=models, exports=exports, data=None
+    )

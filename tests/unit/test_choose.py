@@ -24,7 +24,7 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
 
 
 def options(findings: Findings, **where: Any) -> list[Option]:
-    return list_options(findings, "reviews", Where(**where))
+    return list_options(findings, "reviews", Where("local-cpu", **where))
 
 
 def test_every_student_in_every_runtime_is_an_option(findings: Findings) -> None:
@@ -75,6 +75,11 @@ def test_when_nothing_fits_the_nearest_are_named(findings: Findings) -> None:
     assert "0 do both" in none.reasons[0] and none.reasons[1].startswith("the best of the fast ones scores")
 
 
+def test_a_device_that_the_grid_does_not_measure_on_is_refused(findings: Findings) -> None:
+    with pytest.raises(UserError, match="--device: the grid measures nothing on 'phone'; "):
+        list_options(findings, "reviews", Where("phone"))
+
+
 @pytest.mark.parametrize(("text", "expected"), [("10ms", 10), ("0.5s", 500), ("800us", 0.8), ("12", 12)])
 def test_latencies_are_read_with_their_unit(text: str, expected: float) -> None:
     assert parse_latency(text) == pytest.approx(expected)
@@ -89,6 +94,6 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 def test_a_grid_of_several_tasks_wants_one_named(findings: Findings) -> None:
     plan, limits = findings.collected.plan, Limits(1, 1)
     with pytest.raises(UserError, match="--task: the grid has several; name one of: reviews, topics"):
-        choose_model(plan=plan, results=Path("none"), task=None, limits=limits, where=Where())
+        choose_model(plan=plan, results=Path("none"), task=None, limits=limits, where=Where("local-cpu"))
     with pytest.raises(UserError, match="--task: 'review' is not in the grid"):
-        choose_model(plan=plan, results=Path("none"), task="review", limits=limits, where=Where())
+        choose_model(plan=plan, results=Path("none"), task="review", limits=limits, where=Where("local-cpu"))

@@ -189,7 +189,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(hostname="x"), "hostname: unknown key; did you mean"),
+        (lambda d: d.update(hostname="x"), "hostname: unknown key; choose one of: date, device"),
         (lambda d: d["device"].update(user="x"), "device.user: unknown key"),
         (lambda d: d.pop("tool"), "tool: Field required"),
         (lambda d: d.update(format=2), "format: Input should be 1"),

@@ -72,7 +72,13 @@ def test_a_stored_predictor_predicts_the_same(predictor: LatencyPredictor, shape
 
 
 def run(out: Path, **changes: Any) -> dict[str, Any]:
-    options: dict[str, Any] = {"space": TINY, "runtime": "onnxruntime-fp32", "settings": QUICK, "fitted": 6}
+    options: dict[str, Any] = {
+        "space": TINY,
+        "runtime": "onnxruntime-fp32",
+        "settings": QUICK,
+        "device": "local-cpu",
+        "fitted": 6,
+    }
     return latency(**{**options, "held_out": 2, "out": out, "vocabulary": 60, **changes})
 
 

@@ -127,7 +127,10 @@ def test_every_table_names_the_split_of_its_numbers(made: tuple[Plan, Path]) -> 
     tables = output(made, "table.md").split("### ")[1:]
     scores, latencies = tables[:4], tables[4:]
     assert all("validation" in table for table in scores)
-    assert [table.partition("\n")[0] for table in latencies] == ["reviews: latency, ms", "topics: latency, ms"]
+    assert [table.partition("\n")[0] for table in latencies] == [
+        "reviews on local-cpu: latency, ms",
+        "topics on local-cpu: latency, ms",
+    ]
     assert "validation_shifted" in tables[3]
     assert "Matthews correlation (validation_shifted)" in tables[3]
 

@@ -130,7 +130,9 @@ def run_benchmark(root: Path, tmp_path: Path) -> Callable[..., list[dict[str, An
         exports = [root / f"{name}-{runtime}" for name in ("deep", "shallow") for runtime in (FP32, INT8)]
         models = [root / "deep", root / "shallow"]
         labels = {"task": "shapes", "teacher": "deep"}
-        result = benchmark(settings=settings, models=models, exports=exports, out=tmp_path / "out", labels=labels)
+        result = benchmark(
+            settings=settings, device="local-cpu", models=models, exports=exports, out=tmp_path / "out", labels=labels
+        )
         candidates: list[dict[str, Any]] = result["candidates"]
         return candidates
 

@@ -13,7 +13,7 @@ from distilgrid.benchmark.protocol import SEED
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
-from distilgrid.runtimes.base import IMAGE_LENGTH
+from distilgrid.runtimes.base import IMAGE_LENGTH, Processor
 from distilgrid.runtimes.registry import find_runtime
 
 SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
@@ -149,22 +149,24 @@ def open_export(folder: Path, models: Sequence[Model]) -> Export:
     return Export(folder, run, read_json(folder / "parity.json"))
 
 
-def list_candidates(models: Sequence[Model], exports: Sequence[Export], settings: Benchmark) -> list[Candidate]:
+def list_candidates(
+    models: Sequence[Model], exports: Sequence[Export], settings: Benchmark, processor: Processor
+) -> list[Candidate]:
     """Each model on each runtime, in this order; graph runtimes also without their optimisation, where asked for."""
     by_origin = {(e.run["recipe"]["inputs"]["model"], e.parity["runtime"]): e for e in exports}
     found = []
     for model in models:
         for name in settings.runtimes:
-            candidate = _candidate(model, name, by_origin.get((model.run["key"], name)), settings)
+            candidate = _candidate(model, name, by_origin.get((model.run["key"], name)), processor)
             found.append(candidate)
             if settings.unfused and find_runtime(name).graph and candidate.skipped is None:
                 found.append(replace(candidate, optimised=False))
     return found
 
 
-def _candidate(model: Model, runtime: str, export: Export | None, settings: Benchmark) -> Candidate:
-    if settings.processor not in find_runtime(runtime).processors:
-        return Candidate(model, runtime, model.folder, None, f"does not run on {settings.processor}")
+def _candidate(model: Model, runtime: str, export: Export | None, processor: Processor) -> Candidate:
+    if processor not in find_runtime(runtime).processors:
+        return Candidate(model, runtime, model.folder, None, f"does not run on {processor}")
     if not find_runtime(runtime).exported:
         return Candidate(model, runtime, model.folder, model.metrics["size_bytes"])
     if export is None:

@@ -7,12 +7,12 @@ from itertools import product
 from typing import Any
 
 from distilgrid.benchmark.candidates import Candidate
-from distilgrid.benchmark.energy import energy_counter
+from distilgrid.benchmark.energy import Counter, energy_counter
 from distilgrid.benchmark.footprint import footprint
 from distilgrid.benchmark.protocol import Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
-from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Session, UnsupportedError
+from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Processor, Session, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 
@@ -45,7 +45,7 @@ class Entry:
         self.skipped_shapes.append({**shape, "reason": reason})
 
 
-def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int) -> None:
+def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int, processor: Processor) -> None:
     """Load every candidate that can run with so many threads; the first time also measure load time and memory.
 
     Raises:
@@ -55,7 +55,7 @@ def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int)
         candidate, entry.session = entry.candidate, None
         if candidate.skipped is not None:
             continue
-        how = Execution(threads, settings.processor, candidate.optimised)
+        how = Execution(threads, processor, candidate.optimised)
         try:
             entry.session = open_runtime(candidate.runtime).load(candidate.folder, how)
         except UnsupportedError as reason:
@@ -66,16 +66,19 @@ def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int)
             entry.footprint = footprint(runtime=candidate.runtime, folder=candidate.folder, how=how, inputs=inputs)
 
 
-def measure_shapes(entries: Sequence[Entry], settings: Benchmark, *, threads: int, texts: Texts | None) -> None:
+def measure_shapes(
+    entries: Sequence[Entry], settings: Benchmark, *, threads: int, processor: Processor, texts: Texts | None
+) -> None:
     """Time all loaded candidates at every shape of the protocol, and on the texts where there are any."""
+    bench = partial(_measure, entries, settings, energy_counter(processor))
     for batch_size, length in product(settings.batch_sizes, _lengths(settings, entries)):
         shape = {"kind": "shape", "threads": threads, "batch_size": batch_size, "length": length}
         words = f"batch {batch_size}" + (f", length {length}" if length != IMAGE_LENGTH else "")
-        _measure(entries, settings, shape, words, partial(_fixed, settings=settings, shape=shape))
+        bench(shape, words, partial(_fixed, settings=settings, shape=shape))
     if texts is not None:
         for kind, calls in (("texts", model_calls), ("text-to-label", label_calls)):
             shape = {"kind": kind, "threads": threads, "batch_size": 1, "length": None}
-            _measure(entries, settings, shape, kind, partial(_of_texts, texts=texts, calls=calls))
+            bench(shape, kind, partial(_of_texts, texts=texts, calls=calls))
 
 
 def _lengths(settings: Benchmark, entries: Sequence[Entry]) -> list[int]:
@@ -87,18 +90,15 @@ def _lengths(settings: Benchmark, entries: Sequence[Entry]) -> list[int]:
 def _measure(
     entries: Sequence[Entry],
     settings: Benchmark,
+    energy: Counter | None,
     shape: Shape,
     words: str,
     prepare: Callable[[Entry], Prepared | None],
 ) -> None:
     """Time the candidates side by side and add what was found to their entries."""
     ready = list(_ready(entries, shape, prepare))
-    series = measure(
-        [work for _, work, _ in ready],
-        protocol=settings,
-        label=f"latency at {words}",
-        energy=energy_counter(settings.processor),
-    )
+    works = [work for _, work, _ in ready]
+    series = measure(works, protocol=settings, label=f"latency at {words}", energy=energy)
     for (entry, _, more), measured in zip(ready, series, strict=True):
         entry.shapes.append({**shape, **more, **measured.summary(max_drift=settings.max_drift)})
 

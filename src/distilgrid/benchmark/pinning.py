@@ -22,7 +22,9 @@ def pinned(threads: int) -> Iterator[list[int]]:
         UserError: when the process may not use so many cores.
     """
     if threads > usable_cores():
-        raise UserError(f"benchmark.threads: {threads}, but this process may use {usable_cores()} cores; set it lower")
+        raise UserError(
+            f"threads of the device: {threads}, but this process may use {usable_cores()} cores; set them lower"
+        )
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
     cores = sorted(allowed)[-threads:]  # the first core often serves interrupts
     torch_threads = torch.get_num_threads()

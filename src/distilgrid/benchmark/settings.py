@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from distilgrid.runtimes.base import Processor
 from distilgrid.schema import Settings
 
 Runtime = Literal["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"]
@@ -23,14 +22,10 @@ class Export(Settings):
 class Benchmark(Settings):
     """The latency protocol, as data."""
 
-    device: DeviceName = "local-cpu"
-    """Name of the machine in paths and tables; its description is kept beside the samples."""
-    processor: Processor = "cpu"
-    """What computes: the CPU, or a GPU by CUDA."""
+    devices: list[DeviceName] = Field(default=["local-cpu"], min_length=1)
+    """Where models are measured: files of the folder `devices`, by name. Tables of scores show the first one."""
     runtimes: list[Runtime] = Field(default=["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"], min_length=1)
     """What executes the models: torch itself, and exports for other runtimes, by engine and precision."""
-    threads: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
-    """Threads of every candidate, each pinned to a core of its own; several values are measured one after the other."""
     batch_sizes: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
     """Batch sizes to measure."""
     lengths: list[Annotated[int, Field(ge=4, le=512)]] = Field(default=[32, 128], min_length=1)

@@ -18,11 +18,13 @@ class Where:
     """Which measurement counts.
 
     Attributes:
+        device: one of the grid's.
         at: a length in tokens, `texts` or `text-to-label`; None takes the longest length.
         threads: how many.
         percentile: `p50`, `p90` or `p99`.
     """
 
+    device: str
     at: str | None = None
     threads: int = 1
     percentile: str = "p50"
@@ -64,15 +66,22 @@ def list_options(findings: Findings, task: str, where: Where) -> list[Option]:
     Raises:
         UserError: when nothing was.
     """
+    devices = findings.collected.plan.params.benchmark.devices
+    if where.device not in devices:
+        raise UserError(
+            f"--device: the grid measures nothing on '{where.device}'; {did_you_mean(where.device, devices)}"
+        )
     found = [o for line in findings.of(task) if not line.is_teacher for o in _of_line(findings.collected, line, where)]
     if not found:
-        ways = sorted({_way(shape) for c in _candidates(findings.collected, task) for shape in c["shapes"]})
+        ways = sorted(
+            {_way(shape) for c in _candidates(findings.collected, task, where.device) for shape in c["shapes"]}
+        )
         raise UserError(f"--at: nothing of '{task}' was measured at {where.at}; {did_you_mean(str(where.at), ways)}")
     return found
 
 
 def _of_line(collected: Collected, line: Line, where: Where) -> Iterator[Option]:
-    for candidate in _candidates(collected, line.labels["task"]):
+    for candidate in _candidates(collected, line.labels["task"], where.device):
         if candidate["name"] != line.labels["student"] or not candidate["optimised"]:
             continue
         shape = _shape(candidate, where)
@@ -85,9 +94,9 @@ def _of_line(collected: Collected, line: Line, where: Where) -> Iterator[Option]
         yield Option(line, candidate["runtime"], model, folder, score, latency, size, bool(shape["noisy"]))
 
 
-def _candidates(collected: Collected, task: str) -> Iterator[Mapping[str, Any]]:
+def _candidates(collected: Collected, task: str, device: str) -> Iterator[Mapping[str, Any]]:
     for benchmark in collected.benchmarks:
-        if benchmark.artefact.labels["task"] == task:
+        if (benchmark.artefact.labels["task"], benchmark.artefact.labels["device"]) == (task, device):
             yield from benchmark.values["candidates"]
 
 

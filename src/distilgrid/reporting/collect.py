@@ -73,7 +73,7 @@ class Collected:
         models: teachers, then students, in the plan's order.
         helpers: `metrics.json` of models on the way to students: assistants, and candidates of searches.
         exports: accepted and rejected ones.
-        benchmarks: one for each task and teacher.
+        benchmarks: one for each device, task and teacher.
         augmented: `samples.json` of augmented rows.
         features: one for each task and teacher, where the report wants them.
     """
@@ -90,6 +90,12 @@ class Collected:
     def reads_images(self, task: str) -> bool:
         """Whether a task's inputs are images."""
         return self.datasets[task].get("kind") == "image"
+
+    @property
+    def main_benchmarks(self) -> list[Measurement]:
+        """Those on the first device, whose latencies stand beside scores."""
+        first = self.plan.params.benchmark.devices[0]
+        return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
 
     @property
     def runs(self) -> list[dict[str, Any]]:

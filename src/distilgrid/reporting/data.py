@@ -67,7 +67,7 @@ def _measured(findings: Findings, line: Line) -> dict[str, Any]:
     """Latency, speed-up, score and size for each runtime."""
     protocol = findings.collected.plan.params.benchmark
     batch, length = shape(findings.collected, line.labels["task"])
-    row: dict[str, Any] = {"device": protocol.device, "batch_size": batch, "length": length}
+    row: dict[str, Any] = {"device": protocol.devices[0], "batch_size": batch, "length": length}
     for runtime in protocol.runtimes:
         speed, exports = line.speeds.get(runtime), line.exports.get(runtime, ())
         row[f"{runtime}/latency_ms"] = speed.latency_ms if speed else None

@@ -1,11 +1,13 @@
 """Latency in full: every model in every runtime at every shape; what graph optimisation brings; what loading costs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distilgrid.reporting import wording
 from distilgrid.reporting.cells import EMPTY
+from distilgrid.reporting.collect import Measurement
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import benchmark_label
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.runtimes.registry import RUNTIMES
 
@@ -17,24 +19,21 @@ KINDS = {"texts": "the task's texts", "text-to-label": "text to label"}
 
 def latency_tables(findings: Findings, task: str) -> list[Table]:
     """The tables of a task that have anything to show."""
-    found = list(_candidates(findings, task))
-    measured = [candidate for candidate in found if candidate["shapes"]]
-    tables = [_latencies(findings, task, measured)] if measured else []
-    tables += [table for table in (_fusion(findings, task, measured), _footprints(task, measured)) if table]
-    return tables
-
-
-def _candidates(findings: Findings, task: str) -> Iterator[Candidate]:
+    tables = []
     for benchmark in findings.collected.benchmarks:
-        if benchmark.artefact.labels["task"] == task:
-            yield from benchmark.values["candidates"]
+        measured = [candidate for candidate in benchmark.values["candidates"] if candidate["shapes"]]
+        if benchmark.artefact.labels["task"] == task and measured:
+            name = f"{task} on {benchmark.artefact.labels['device']}"
+            found = [_fusion(findings, task, name, measured), _footprints(name, measured)]
+            tables += [_latencies(findings, name, benchmark, measured), *(table for table in found if table)]
+    return tables
 
 
 def _shape(measured: Mapping[str, Any]) -> Shape:
     return measured["kind"], measured["threads"], measured["batch_size"], measured["length"]
 
 
-def _latencies(findings: Findings, task: str, measured: Sequence[Candidate]) -> Table:
+def _latencies(findings: Findings, name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table:
     shapes = list(dict.fromkeys(_shape(shape) for candidate in measured for shape in candidate["shapes"]))
     rows = []
     for candidate in measured:
@@ -42,19 +41,18 @@ def _latencies(findings: Findings, task: str, measured: Sequence[Candidate]) -> 
         cells = [_latency(own[shape]) if shape in own else EMPTY for shape in shapes]
         rows.append([Cell(candidate["name"]), Cell(_engine(candidate)), *cells])
     columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
-    return Table(f"{task}: latency, ms", _latency_caption(findings), columns, rows, _groups(measured))
+    return Table(f"{name}: latency, ms", _latency_caption(findings, benchmark), columns, rows, _groups(measured))
 
 
-def _latency_caption(findings: Findings) -> str:
+def _latency_caption(findings: Findings, benchmark: Measurement) -> str:
     protocol = findings.collected.plan.params.benchmark
-    processors = dict.fromkeys(b.values["machine"]["cpu"] for b in findings.collected.benchmarks)
-    flags = dict.fromkeys(flag for b in findings.collected.benchmarks for flag in b.values["machine"]["flags"])
-    machine = f"{' / '.join(processors)}; {', '.join(flags) or 'no features for low precision'}"
+    flags = ", ".join(benchmark.values["machine"].get("flags", ())) or "no features for low precision"
+    machine = f"{benchmark_label(benchmark, findings.collected)}; {flags}"
     said = (
-        f"Medians on {protocol.device} ({machine}); in small print p90 and p99. ~ marks those that still drifted by "
+        f"Medians on {machine}; in small print p90 and p99. ~ marks those that still drifted by "
         f"more than {protocol.max_drift:.0%} after being measured again."
     )
-    if any(RUNTIMES[name].mobile for name in protocol.runtimes):
+    if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
         said += " Runtimes made for phones ran on this processor: these are no latencies of a phone."
     return said
 
@@ -79,7 +77,7 @@ def _groups(candidates: Sequence[Candidate]) -> set[int]:
     return {n for n in range(1, len(candidates)) if candidates[n]["name"] != candidates[n - 1]["name"]}
 
 
-def _fusion(findings: Findings, task: str, measured: Sequence[Candidate]) -> Table | None:
+def _fusion(findings: Findings, task: str, name: str, measured: Sequence[Candidate]) -> Table | None:
     """What a runtime's rewriting of the graph brings: the counterpart of a table with and without a compiler."""
     graphs = {
         (export.artefact.labels["student"], export.artefact.labels["runtime"]): export.values.get("graph")
@@ -101,7 +99,7 @@ def _fusion(findings: Findings, task: str, measured: Sequence[Candidate]) -> Tab
         "Graph optimisation switched off and on, at the longest length with the first number of threads; operators in "
         "the exported file and after the runtime's rewriting; how many blocks run as one operator each."
     )
-    return Table(f"{task}: what fusion brings", caption, columns, rows)
+    return Table(f"{name}: what fusion brings", caption, columns, rows)
 
 
 def _ratios(candidate: Candidate, plain: Candidate | None) -> list[Cell]:
@@ -128,15 +126,15 @@ def _operators(graph: Mapping[str, Any] | None) -> list[Cell]:
     return [*totals, *(EMPTY if number is None else Cell(str(number)) for number in fused)]
 
 
-def _footprints(task: str, measured: Sequence[Candidate]) -> Table | None:
+def _footprints(name: str, measured: Sequence[Candidate]) -> Table | None:
     found = [c for c in measured if c["footprint"] and "reason" not in c["footprint"]]
     if not found:
         return None
     rows = [
         [
             *(Cell(text) for text in (c["name"], _engine(c), wording.size(c["size_bytes"]))),
-            *(Cell(f"{c['footprint'][name]:.2f}") for name in ("import_seconds", "load_seconds", "first_run_seconds")),
-            *(Cell(f"{c['footprint'][name]:.0f}") for name in ("loaded_mib", "peak_mib")),
+            *(Cell(f"{c['footprint'][key]:.2f}") for key in ("import_seconds", "load_seconds", "first_run_seconds")),
+            *(Cell(f"{c['footprint'][key]:.0f}") for key in ("loaded_mib", "peak_mib")),
         ]
         for c in found
     ]
@@ -150,4 +148,4 @@ def _footprints(task: str, measured: Sequence[Candidate]) -> Table | None:
     )
     caption = "Each candidate in a process of its own, which imports the runtime, loads the model and runs it."
     columns = [MODEL, RUNTIME, *(Column(title) for title in titles)]
-    return Table(f"{task}: loading and memory", caption, columns, rows, _groups(found))
+    return Table(f"{name}: loading and memory", caption, columns, rows, _groups(found))

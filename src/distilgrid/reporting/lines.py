@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from distilgrid.devices.labels import device_label
+from distilgrid.devices.settings import ImportDevice
 from distilgrid.grid import Plan
 from distilgrid.params import Grid
 from distilgrid.planned import Artefact
@@ -169,14 +171,27 @@ def shape(collected: Collected, task: str) -> tuple[int, int]:
 
     A length is in tokens; that of images is IMAGE_LENGTH.
     """
-    found = [benchmark for benchmark in collected.benchmarks if benchmark.artefact.labels["task"] == task]
+    found = [benchmark for benchmark in collected.main_benchmarks if benchmark.artefact.labels["task"] == task]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
-    threads = collected.plan.params.benchmark.threads[0]
+    threads = main_threads(collected)
     shapes = [shape for candidate in candidates for shape in fixed_shapes(candidate, threads)]
     measured = [(shape["batch_size"], shape["length"]) for shape in shapes]
     if not measured:
         return 1, IMAGE_LENGTH if collected.reads_images(task) else max(collected.plan.params.benchmark.lengths)
     return min(batch for batch, _ in measured), max(length for _, length in measured)
+
+
+def main_threads(collected: Collected) -> int:
+    """The threads whose latencies stand beside scores: the first number of the first device; 1 for imported ones."""
+    device = collected.plan.devices[collected.plan.params.benchmark.devices[0]]
+    return 1 if isinstance(device, ImportDevice) else device.threads[0]
+
+
+def benchmark_label(benchmark: Measurement, collected: Collected) -> str:
+    """What tables call the place of a measurement."""
+    values = benchmark.values
+    threads, processor = main_threads(collected), values.get("processor", "cpu")
+    return device_label(values["machine"], threads=threads, runtime=None, kind=values["kind"], processor=processor)
 
 
 def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
@@ -187,9 +202,11 @@ def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, A
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     task, teacher, method, student = key[:4]
     shown = shape(collected, task)
-    found = [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]]
+    found = [
+        b for b in collected.main_benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]
+    ]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
-    threads = collected.plan.params.benchmark.threads[0]
+    threads = main_threads(collected)
     usual = [candidate for candidate in candidates if candidate["optimised"]]
     role = TEACHER if method == TEACHER else "student"
     reference, own = (_latencies(usual, *who, shown, threads) for who in ((TEACHER, teacher), (role, student)))

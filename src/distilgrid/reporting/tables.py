@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings, batch_words
-from distilgrid.reporting.lines import Line
+from distilgrid.reporting.lines import Line, benchmark_label
 from distilgrid.reporting.table import Cell, Column, Table
 
 MODEL = Column("model", number=False)
@@ -78,10 +78,9 @@ def scores_caption(findings: Findings, task: str) -> str:
 
 def latency_caption(findings: Findings, task: str) -> str:
     """How latency was measured, and where."""
-    protocol = findings.collected.plan.params.benchmark
-    processors = dict.fromkeys(b.values["machine"]["cpu"] for b in findings.collected.benchmarks)
-    device = f"{protocol.device} ({' / '.join(processors)}, {wording.plural(protocol.threads[0], 'thread')})"
-    return f"Latency: median, {batch_words(findings, task)}, on {device}."
+    names = dict.fromkeys(benchmark_label(b, findings.collected) for b in findings.collected.main_benchmarks)
+    device = findings.collected.plan.params.benchmark.devices[0]
+    return f"Latency: median, {batch_words(findings, task)}, on {device} ({' / '.join(names)})."
 
 
 def other_table(findings: Findings, task: str) -> Table | None:

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.artefacts import write_json, writing
-from distilgrid.benchmark.candidates import Candidate, Model, list_candidates, open_export, open_model
+from distilgrid.benchmark.candidates import Candidate, Export, Model, list_candidates, open_export, open_model
 from distilgrid.benchmark.entries import Entry, measure_shapes, open_entries
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, choose_texts
+from distilgrid.devices.files import device_recipe, load_device
+from distilgrid.devices.imported import read_import
+from distilgrid.devices.joined import as_benchmark
+from distilgrid.devices.phone import measure_on_phone
+from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
 from distilgrid.errors import UserError
 from distilgrid.machine import describe_machine
 from distilgrid.recipes import benchmark_recipe
@@ -24,6 +29,7 @@ log = logging.getLogger(__name__)
 def benchmark(
     *,
     settings: Benchmark,
+    device: str,
     models: list[Path],
     exports: list[Path],
     out: Path,
@@ -34,6 +40,7 @@ def benchmark(
 
     Args:
         settings: the protocol.
+        device: name of a file in the folder `devices`.
         models: folders of trained models, the teacher first.
         exports: folders of their exports.
         out: where `benchmark.json` goes.
@@ -46,14 +53,23 @@ def benchmark(
     """
     if not models:
         raise UserError("--model: give the folder of at least one trained model")
+    where = load_device(device)
     trained = [open_model(folder) for folder in models]
     converted = [open_export(folder, trained) for folder in exports]
     texts, key = _texts(settings, trained, data)
     recipe = benchmark_recipe(
-        settings=settings, models=[m.run["key"] for m in trained], exports=[e.run["key"] for e in converted], data=key
+        settings=settings,
+        device=device_recipe(where),
+        models=[m.run["key"] for m in trained],
+        exports=[e.run["key"] for e in converted],
+        data=key,
     )
     with writing(out, recipe=recipe, labels=labels) as folder:
-        result = _run(settings, list_candidates(trained, converted, settings), texts)
+        if isinstance(where, LocalDevice):
+            result = _run(settings, where, list_candidates(trained, converted, settings, where.processor), texts)
+        else:
+            result = _elsewhere(settings, where, device, trained, converted)
+        result = {"device": device, "kind": where.kind, **result}
         write_json(folder / "benchmark.json", result)
         return result
 
@@ -71,23 +87,40 @@ def _texts(settings: Benchmark, models: Sequence[Model], data: Path | None) -> t
     return choose_texts(dataset, models[0].folder, count=settings.texts, longest=longest), dataset.key
 
 
-def _run(settings: Benchmark, candidates: list[Candidate], texts: Texts | None) -> dict[str, Any]:
+def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], texts: Texts | None) -> dict[str, Any]:
     entries, cores = [Entry(candidate) for candidate in candidates], {}
     machine, before = describe_machine(), os.getloadavg()
     with alone():
-        for threads in settings.threads:
+        for threads in device.threads:
             with pinned(threads) as cores[threads]:
-                open_entries(entries, settings, threads=threads)
-                measure_shapes(entries, settings, threads=threads, texts=texts)
+                open_entries(entries, settings, threads=threads, processor=device.processor)
+                measure_shapes(entries, settings, threads=threads, processor=device.processor, texts=texts)
     _warn_if_noisy(entries)
     return {
         "protocol": {**settings.model_dump(), "priming": PRIMING, "burst": BURST, "seed": SEED},
         "cores": [{"threads": threads, "cores": used} for threads, used in cores.items()],
         "machine": machine,
-        "device": settings.device,
+        "processor": device.processor,
         "load_average": {"before": list(before), "after": list(os.getloadavg())},
         "candidates": [entry.as_dict() for entry in entries],
     }
+
+
+def _elsewhere(
+    settings: Benchmark,
+    device: AdbDevice | ImportDevice,
+    name: str,
+    models: Sequence[Model],
+    exports: Sequence[Export],
+) -> dict[str, Any]:
+    """What a phone measures now, or another device measured before."""
+    if isinstance(device, ImportDevice):
+        found = read_import(Path(device.file))
+    else:
+        by_key = {model.run["key"]: model for model in models}
+        pairs = [(by_key[export.run["recipe"]["inputs"]["model"]], export) for export in exports]
+        found = measure_on_phone(device, protocol=settings, exports=pairs)
+    return as_benchmark(found, device=name, max_drift=settings.max_drift, models=models, exports=exports)
 
 
 def _warn_if_noisy(entries: list[Entry]) -> None:

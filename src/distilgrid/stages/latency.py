@@ -13,6 +13,8 @@ from distilgrid.artefacts import STATE, writing
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import Series, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
+from distilgrid.devices.files import load_device
+from distilgrid.devices.settings import LocalDevice
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import recipe_key
 from distilgrid.journal import Journal
@@ -36,6 +38,7 @@ def latency(
     space: Space,
     runtime: str,
     settings: Benchmark,
+    device: str,
     fitted: int,
     held_out: int,
     out: Path,
@@ -51,7 +54,8 @@ def latency(
     Args:
         space: where the shapes are drawn from.
         runtime: that executes them.
-        settings: the protocol; its first batch size, first number of threads and last length are measured.
+        settings: the protocol; its first batch size and last length are measured.
+        device: a local CPU by name; its first number of threads is measured.
         fitted: shapes that the predictor sees.
         held_out: shapes that judge it.
         out: where `measurements.parquet` and `predictor.json` go.
@@ -61,12 +65,13 @@ def latency(
     Raises:
         UserError: when the space holds too few shapes, or the runtime's packages are missing.
     """
+    where = load_device(device)
+    if not isinstance(where, LocalDevice) or where.processor != "cpu":
+        raise UserError(f"--device: shapes are measured on a CPU of this machine, and '{device}' is none")
     shapes = space.sample(fitted + held_out, seed=seed)
     if len(shapes) < fitted + held_out:
         raise UserError(f"--architectures: the space holds {len(shapes)} shapes, {fitted + held_out} are wanted")
-    conditions = Conditions(
-        settings.device, runtime, settings.threads[0], settings.batch_sizes[0], settings.lengths[-1]
-    )
+    conditions = Conditions(device, runtime, where.threads[0], settings.batch_sizes[0], settings.lengths[-1])
     recipe = latency_recipe(
         space=space, conditions=asdict(conditions), settings=settings, counts=(fitted, held_out), seed=seed
     )

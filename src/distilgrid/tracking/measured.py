@@ -45,7 +45,8 @@ class Measured:
         self.benchmarks = {
             _pair(benchmark): (benchmark.folder, read_json(results / benchmark.folder / "benchmark.json")["candidates"])
             for benchmark in plan.benchmarks
-            if is_complete(results / benchmark.folder)
+            if benchmark.labels["device"] == plan.params.benchmark.devices[0]
+            and is_complete(results / benchmark.folder)
         }
 
     def of(self, model: Artefact, score: float) -> Found:

@@ -68,7 +68,7 @@ class _Shown:
         if self.images:
             runtimes = [name for name in runtimes if not name.endswith(QUANTISED)] or runtimes
             length = IMAGE_LENGTH
-        return f"{measure}/{shape_name(runtimes[-1], benchmark.batch_sizes[-1], length, benchmark.threads[-1])}"
+        return f"{measure}/{shape_name(runtimes[-1], benchmark.batch_sizes[-1], length)}"
 
 
 def _state(shown: _Shown, search: str, group_by: str | None, charts: list[dict[str, Any]]) -> dict[str, Any]:

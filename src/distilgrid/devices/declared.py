@@ -1,0 +1,159 @@
+"""What an exported file for phones declares of its inputs, read here with the runtime's own package.
+
+Benchmark programs fill inputs with ones or with random numbers, which as token ids or masks mean nothing. They are
+given files with the inputs of our own benchmark instead, so order, shape and type must be those of the exported file.
+"""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.errors import UserError
+from distilgrid.runtimes.base import UnsupportedError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PACKAGES = {"litert": "ai_edge_litert", "executorch": "executorch"}
+EXECUTORCH_TYPES = {0: "uint8", 1: "int8", 3: "int32", 4: "int64", 6: "float32"}
+"""Torch's numbers of scalar types (c10/core/ScalarType.h), as ExecuTorch's metadata gives them."""
+FREE = -1
+"""A dimension of any size."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a file: its name (empty where it has none), its dimensions, NumPy's name of its type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call a file.
+
+    Attributes:
+        name: of the signature or method.
+        inputs: in the order of the call.
+        bounds: whether sizes are upper bounds, so that smaller inputs may or may not fit.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    bounds: bool = False
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What a benchmark program reads.
+
+    Attributes:
+        signature: how the file is called.
+        several: whether there are other signatures, so that it must be named.
+        shapes: of each input, in order.
+        contents: bytes of each input, in order, padded with zeros to the size that the file declares.
+        smaller: whether the inputs are smaller than declared.
+    """
+
+    signature: Signature
+    several: bool
+    shapes: tuple[tuple[int, ...], ...]
+    contents: tuple[bytes, ...]
+    smaller: bool
+
+
+def declared(engine: str, path: Path) -> list[Signature]:
+    """All ways to call an exported file.
+
+    Raises:
+        UserError: when the runtime's package is not installed here.
+    """
+    package = PACKAGES[engine]
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{path}: reading its inputs needs {package}: pip install 'distilgrid[{engine}]'")
+    return _litert(path) if engine == "litert" else _executorch(path)
+
+
+def _litert(path: Path) -> list[Signature]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    found = []
+    for name in interpreter.get_signature_list():
+        details = interpreter.get_signature_runner(name).get_input_details()
+        # `benchmark_model` takes inputs by the order of their tensors, a signature lists them by name.
+        ordered = sorted(details.items(), key=lambda item: item[1]["index"])
+        inputs = (Input(key, tuple(map(int, d["shape_signature"])), d["dtype"].__name__) for key, d in ordered)
+        found.append(Signature(name, tuple(inputs)))
+    return found
+
+
+def _executorch(path: Path) -> list[Signature]:
+    from executorch.runtime import Runtime
+
+    program = Runtime.get().load_program(path)
+    found = []
+    for name in sorted(program.method_names):
+        meta = program.metadata(name)
+        tensors = [meta.input_tensor_meta(number) for number in range(meta.num_inputs())]
+        inputs = (Input("", tuple(t.sizes()), EXECUTORCH_TYPES.get(t.dtype(), str(t.dtype()))) for t in tensors)
+        found.append(Signature(name, tuple(inputs), bounds=True))
+    return found
+
+
+def feed(signatures: Sequence[Signature], inputs: "Mapping[str, np.ndarray]") -> Feed:
+    """The bytes that call a file with the given inputs, by the signature that fits them best.
+
+    Inputs are matched by name where the file has their names, else by order.
+
+    Raises:
+        UnsupportedError: when the file takes no inputs of these shapes.
+    """
+    wanted = [values.shape for values in inputs.values()]
+    fitting = [signature for signature in signatures if _fits(signature, inputs)]
+    if not fitting:
+        raise UnsupportedError(f"not converted for inputs of shape {'x'.join(map(str, wanted[0]))}")
+    chosen = min(fitting, key=lambda signature: sum(_room(i.shape) for i in signature.inputs))
+    named = _ordered(chosen, inputs)
+    contents = tuple(_content(given, values) for given, values in zip(chosen.inputs, named, strict=True))
+    shapes = tuple(values.shape for values in named)
+    smaller = chosen.bounds and any(i.shape != shape for i, shape in zip(chosen.inputs, shapes, strict=True))
+    return Feed(chosen, len(signatures) > 1, shapes, contents, smaller)
+
+
+def _fits(signature: Signature, inputs: "Mapping[str, np.ndarray]") -> bool:
+    if len(signature.inputs) != len(inputs):
+        return False
+    pairs = zip(signature.inputs, _ordered(signature, inputs), strict=True)
+    return all(_takes(given.shape, values.shape, bounds=signature.bounds) for given, values in pairs)
+
+
+def _takes(given: Sequence[int], wanted: Sequence[int], *, bounds: bool) -> bool:
+    if len(given) != len(wanted):
+        return False
+    return all(g in (FREE, w) or (bounds and w < g) for g, w in zip(given, wanted, strict=True))
+
+
+def _room(shape: Sequence[int]) -> float:
+    """How many numbers a shape may hold; one of exactly the wanted size holds the fewest."""
+    room = 1.0
+    for size in shape:
+        room *= float("inf") if size == FREE else size
+    return room
+
+
+def _ordered(signature: Signature, inputs: "Mapping[str, np.ndarray]") -> "list[np.ndarray]":
+    names = [given.name for given in signature.inputs]
+    return [inputs[name] for name in names] if set(names) == set(inputs) else list(inputs.values())
+
+
+def _content(given: Input, values: "np.ndarray") -> bytes:
+    import numpy as np
+
+    flat = np.ascontiguousarray(values).astype(given.dtype).ravel()
+    total = flat.size if FREE in given.shape else int(np.prod(given.shape))
+    return np.pad(flat, (0, total - flat.size)).tobytes()

@@ -1,0 +1,68 @@
+"""Devices by name, from `devices/*.yaml`. Light."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from distilgrid.devices.settings import KINDS, Device, ImportDevice, LocalDevice
+from distilgrid.errors import UserError, did_you_mean
+from distilgrid.fingerprint import file_sha256
+from distilgrid.messages import first_problem
+
+FOLDER = Path("devices")
+BUILT_IN: Mapping[str, Device] = {"local-cpu": LocalDevice()}
+"""Devices that need no file; a file of the same name wins."""
+
+
+def device_names(folder: Path = FOLDER) -> list[str]:
+    """The names of all devices, in order."""
+    return sorted({path.stem for path in folder.glob("*.yaml")} | set(BUILT_IN))
+
+
+def load_device(name: str, *, folder: Path = FOLDER) -> Device:
+    """A device by its name.
+
+    Raises:
+        UserError: one line, for an unknown name with a suggestion, for a bad file with its path and key.
+    """
+    from distilgrid.params import read_yaml
+
+    known = device_names(folder)
+    if name not in known:
+        raise UserError(f"benchmark.device: no device '{name}' in {folder}; {did_you_mean(name, known)}")
+    path = folder / f"{name}.yaml"
+    return parse_device(read_yaml(path), origin=str(path)) if path.exists() else BUILT_IN[name]
+
+
+def device_recipe(device: Device) -> dict[str, Any]:
+    """What of a device decides a measurement: not which of several phones or paths it has, but what a file holds.
+
+    Raises:
+        UserError: when the file of an imported device does not exist.
+    """
+    if not isinstance(device, ImportDevice):
+        return device.model_dump(exclude={"serial", "folder"})
+    path = Path(device.file)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; correct the device's `file`")
+    return {"kind": device.kind, "sha256": file_sha256(path)}
+
+
+def parse_device(values: Mapping[str, Any], *, origin: str) -> Device:
+    """A validated device from plain values; `origin` names them in messages.
+
+    Raises:
+        UserError: one line naming the origin and the key.
+    """
+    if "kind" not in values:
+        raise UserError(f"{origin}: says no kind; add one of: {', '.join(f'kind: {kind}' for kind in KINDS)}")
+    kind = str(values["kind"])
+    if kind not in KINDS:
+        raise UserError(f"{origin}: kind: unknown kind '{kind}'; {did_you_mean(kind, KINDS)}")
+    model = KINDS[kind]
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{origin}: {first_problem(error, model.model_json_schema())}") from None

@@ -1,0 +1,209 @@
+"""Measure exported models on a device that has no more than their runtime, and write what a device file imports.
+
+`python -m distilgrid.devices.measure EXPORT... --name "Raspberry Pi 5" --out drop.json`
+
+Needs NumPy, SciPy, pydantic, PyYAML and the runtime; neither torch nor transformers.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from distilgrid import __version__
+from distilgrid.artefacts import read_json, verified
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
+from distilgrid.devices.inputs import Inputs, read_inputs
+from distilgrid.devices.labels import precision_of
+from distilgrid.devices.settings import LocalDevice
+from distilgrid.errors import UserError
+from distilgrid.machine import describe_machine, usable_cores
+from distilgrid.messages import first_problem
+from distilgrid.runtimes.base import Execution, Session, UnsupportedError
+from distilgrid.runtimes.registry import open_runtime
+
+Checked = TypeVar("Checked", Benchmark, LocalDevice)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An accepted export's folder, verified.
+
+    Attributes:
+        folder: where its files lie.
+        model: the key of the trained model.
+        runtime: the runtime's name.
+        inputs: what it reads.
+    """
+
+    folder: Path
+    model: str
+    runtime: str
+    inputs: Inputs
+
+
+@dataclass
+class _Entry:
+    """An export that is loaded, with what has been measured of it so far."""
+
+    export: Exported
+    session: Session
+    shapes: list[Times] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def measurement(self, threads: int) -> Measurement:
+        return Measurement(
+            model=self.export.model,
+            runtime=self.export.runtime,
+            precision=precision_of(self.export.runtime),
+            threads=threads,
+            shapes=self.shapes,
+            skipped_shapes=self.skipped,
+        )
+
+
+def open_exported(folder: Path) -> Exported:
+    """An export.
+
+    Raises:
+        UserError: when files are missing or damaged, the export was rejected, or its inputs are not known.
+    """
+    run, parity = verified(folder, stage="export"), read_json(folder / "parity.json")
+    if not parity["accepted"]:
+        raise UserError(f"{folder}: this export was rejected: {parity['reason']}")
+    return Exported(folder, run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(folder))
+
+
+def measure_exports(
+    exports: Sequence[Exported], protocol: Benchmark, here: LocalDevice, *, name: str, phone: bool = False
+) -> Imported:
+    """Measure exports side by side, at every batch size, length and number of threads of the protocol.
+
+    Args:
+        exports: what is measured.
+        protocol: how; its runtimes, texts and devices count for nothing here.
+        here: threads and processor.
+        name: what people call this device.
+        phone: whether it is a phone or tablet.
+
+    Raises:
+        UserError: when the name is no plain one, this process may not use so many cores, or a runtime's packages are
+            missing.
+    """
+    try:
+        device = Description(name=name, phone=phone, processor=here.processor, **describe_machine())
+    except ValidationError as error:
+        raise UserError(f"--{first_problem(error, Description.model_json_schema())}") from None
+    measurements = []
+    for threads in here.threads:
+        with _cores(threads):
+            measurements += _measure(exports, protocol, Execution(threads, here.processor))
+    return Imported(
+        format=1,
+        device=device,
+        tool=f"distilgrid {__version__}",
+        date=datetime.now(UTC).date(),
+        measurements=measurements,
+    )
+
+
+def _measure(exports: Sequence[Exported], protocol: Benchmark, how: Execution) -> list[Measurement]:
+    entries = [_Entry(export, open_runtime(export.runtime).load(export.folder, how)) for export in exports]
+    lengths = dict.fromkeys(length for export in exports for length in export.inputs.lengths(protocol.lengths))
+    for batch_size, length in product(protocol.batch_sizes, lengths):
+        asked = [entry for entry in entries if length in entry.export.inputs.lengths(protocol.lengths)]
+        _measure_shape(asked, protocol, batch_size=batch_size, length=length)
+    return [entry.measurement(how.threads) for entry in entries]
+
+
+def _measure_shape(entries: Sequence[_Entry], protocol: Benchmark, *, batch_size: int, length: int) -> None:
+    """Time exports at one shape and add what was found to their entries."""
+    from distilgrid.benchmark.protocol import BURST, measure, repeated
+
+    ready, works = [], []
+    for entry in entries:
+        try:
+            call = entry.session.bind(entry.export.inputs.make(batch_size, length))
+            call()
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:  # runtimes raise many types for inputs that they cannot take
+            words = str(error).strip().splitlines() or [type(error).__name__]
+            reason = words[0][:200] if isinstance(error, UnsupportedError) else f"does not run: {words[0][:180]}"
+            entry.skipped.append(Skipped(batch_size=batch_size, length=length, reason=reason))
+            continue
+        ready.append(entry)
+        works.append(repeated(call))
+    label = f"latency at batch {batch_size}, length {length}"
+    for entry, series in zip(ready, measure(works, protocol=protocol, label=label), strict=True):
+        samples = [round(sample, 5) for sample in series.samples]
+        entry.shapes.append(Times(batch_size=batch_size, length=length, samples_ms=samples, turn=BURST))
+
+
+@contextlib.contextmanager
+def _cores(threads: int) -> Iterator[None]:
+    """Hold this process to so many cores. `distilgrid.benchmark.pinning` does more, but needs torch."""
+    if threads > usable_cores():
+        raise UserError(f"--threads: {threads}, but this process may use {usable_cores()} cores")
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[-threads:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    about = "Measure exported models on this device, and write a JSON file for another machine to import."
+    parser = argparse.ArgumentParser(prog="python -m distilgrid.devices.measure", description=about)
+    parser.add_argument("exports", nargs="+", type=Path, metavar="EXPORT", help="folders of accepted exports")
+    parser.add_argument("--out", type=Path, required=True, help="the JSON file to write")
+    parser.add_argument("--name", required=True, help="what people call this device: Raspberry Pi 5")
+    parser.add_argument("--phone", action="store_true", help="this is a phone or tablet")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1])
+    parser.add_argument("--lengths", nargs="+", type=int, default=[32, 128], help="in tokens")
+    parser.add_argument("--repetitions", type=int, default=50, help="least number of timed runs")
+    parser.add_argument("--max-repetitions", type=int, default=400, help="most timed runs")
+    return parser
+
+
+def _checked(model: type[Checked], values: dict[str, Any]) -> Checked:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"--{first_problem(error, model.model_json_schema()).replace('_', '-', 1)}") from None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and write.
+
+    Raises:
+        UserError: when something given is wrong.
+    """
+    given = _arguments().parse_args(arguments)
+    fields = ("batch_sizes", "lengths", "repetitions", "max_repetitions")
+    protocol = _checked(Benchmark, {name: getattr(given, name) for name in fields})
+    here = _checked(LocalDevice, {"threads": given.threads})
+    exports = [open_exported(folder) for folder in given.exports]
+    write_import(given.out, measure_exports(exports, protocol, here, name=given.name, phone=given.phone))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.stderr.write(f"distilgrid: {error}\n")
+        sys.exit(2)
