@@ -1,15 +1,18 @@
 """The plots of a report, as SVG for the page: score against latency, score of every seed, training curves."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.figures import INK, MARKERS, drawing, method_colours, svg
+from distilgrid.reporting.figures import INK, MARKERS, PALETTE, drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.tables import engine_and_precision
+from distilgrid.runtimes.registry import find_runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +59,7 @@ def points(findings: Findings, task: str) -> list[Point]:
     found = []
     for line in findings.of(task):
         for runtime, speed in line.speeds.items():
-            change = line.export_change(runtime) if runtime.endswith("int8") else 0.0
+            change = 0.0 if find_runtime(runtime).exact else line.export_change(runtime)
             if change is not None:
                 found.append(Point(line, runtime, speed.latency_ms, line.score + change))
     return found
@@ -101,19 +104,55 @@ def _described(point: Point) -> str:
 
 
 def _scatter(findings: Findings, axes: "Axes", found: list[Point]) -> None:
-    colours, markers, fills = _colours(findings), _markers(found), _fills(found)
+    markers, look = _markers(found), _look(findings, found)
     for point in found:
-        colour = INK if point.line.is_teacher else colours[point.line.labels["method"]]
+        colour = look.colour(point)
         axes.scatter(
             point.latency_ms,
             100 * point.score,
             s=110 if point.line.is_teacher else 46,
             marker=markers[point.line.name],
-            facecolors=[(colour, fills[point.runtime])],
+            facecolors=[(colour, look.fill(point))],
             edgecolors=colour,
             linewidths=1.3,
             zorder=3,
         )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What colour and filling tell: the method and the runtime, or of many runtimes the engine and the precision."""
+
+    colours: Mapping[str, str]
+    fills: Mapping[str, float]
+    by_engine: bool
+
+    def colour(self, point: Point) -> str:
+        """Of the method, the teacher in ink; or of the engine."""
+        if self.by_engine:
+            return self.colours[engine_and_precision(point.runtime)[0]]
+        return INK if point.line.is_teacher else self.colours[point.line.labels["method"]]
+
+    def fill(self, point: Point) -> float:
+        """Of the runtime or the precision."""
+        return self.fills[engine_and_precision(point.runtime)[1] if self.by_engine else point.runtime]
+
+
+def _look(findings: Findings, found: list[Point]) -> Look:
+    runtimes = list(dict.fromkeys(point.runtime for point in found))
+    if len(runtimes) <= len(FILLS):
+        return Look(_colours(findings), _spread(runtimes), by_engine=False)
+    names = [engine_and_precision(runtime) for runtime in runtimes]
+    engines = list(dict.fromkeys(engine for engine, _ in names))
+    colours = {engine: PALETTE[n % len(PALETTE)] for n, engine in enumerate(engines)}
+    return Look(colours, _spread(sorted({precision for _, precision in names})), by_engine=True)
+
+
+def _spread(names: Sequence[str]) -> dict[str, float]:
+    """Fillings from hollow to full."""
+    if len(names) <= len(FILLS):
+        return dict(zip(names, FILLS, strict=False))
+    return {name: n / (len(names) - 1) for n, name in enumerate(names)}
 
 
 def _colours(findings: Findings) -> dict[str, str]:
@@ -127,18 +166,14 @@ def _markers(found: list[Point]) -> dict[str, str]:
     return {point.line.name: "*" if point.line.is_teacher else markers[point.line.name] for point in found}
 
 
-def _fills(found: list[Point]) -> dict[str, float]:
-    runtimes = dict.fromkeys(point.runtime for point in found)
-    return {runtime: FILLS[min(n, len(FILLS) - 1)] for n, runtime in enumerate(runtimes)}
-
-
 def _keys(findings: Findings, found: list[Point]) -> list["Line2D"]:
-    """The legend, one column each: methods by colour, models by shape, runtimes by filling."""
+    """The legend, one column each: methods or engines by colour, models by shape, runtimes or precisions by filling."""
+    look = _look(findings, found)
     used = {point.line.labels["method"] for point in found}
     columns = [
-        [_key(method, "o", colour, 1.0) for method, colour in _colours(findings).items() if method in used],
+        [_key(name, "o", colour, 1.0) for name, colour in look.colours.items() if look.by_engine or name in used],
         [_key(name, marker, INK, 0.0) for name, marker in _markers(found).items()],
-        [_key(runtime, "o", INK, fill) for runtime, fill in _fills(found).items()],
+        [_key(name, "o", INK, fill) for name, fill in look.fills.items()],
     ]
     longest = max(len(column) for column in columns)
     return [entry for column in columns for entry in column + [_key("", "", INK, 0.0)] * (longest - len(column))]

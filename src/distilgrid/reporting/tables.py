@@ -7,10 +7,13 @@ from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label
 from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.runtimes.registry import find_runtime
 
 MODEL = Column("model", number=False)
 LATENCY = ", ms"
 CHANGE = "change to torch"
+MOST_RUNTIMES = 4
+"""With more runtimes than these, the main table shows the fastest; the table of latencies has all."""
 MOST_LABELS = 20
 """More labels than these are counted in short."""
 SMALL_PRINT = "Beside it the speed-up against the teacher in the same runtime / in torch."
@@ -19,7 +22,7 @@ SMALL_PRINT = "Beside it the speed-up against the teacher in the same runtime / 
 def main_table(findings: Findings, task: str) -> Table:
     """The results of a task: teacher first, then student by student its methods; the best of each column marked."""
     lines = findings.of(task)
-    runtimes = findings.collected.plan.params.benchmark.runtimes
+    runtimes = shown_runtimes(findings, task)
     metric = findings.main(task)[0]
     report = findings.collected.plan.params.report
     columns = {
@@ -32,14 +35,38 @@ def main_table(findings: Findings, task: str) -> Table:
         Column("size", "fp32"): cells.sizes(lines),
     }
     for runtime in runtimes:
-        engine, _, precision = runtime.rpartition("-")
+        engine, precision = engine_and_precision(runtime)
         columns[Column(engine, f"{precision}{LATENCY}")] = cells.speeds(lines, runtime)
-    for runtime in (runtime for runtime in runtimes if runtime.endswith("int8") and _accepted(lines, runtime)):
-        columns[Column(f"int8 {wording.METRICS[metric]}", CHANGE)] = cells.exports(lines, runtime)
+    inexact = [name for name in runtimes if not find_runtime(name).exact and _accepted(lines, name)]
+    for runtime in inexact:
+        engine, precision = engine_and_precision(runtime)
+        named = precision if len(inexact) == 1 else f"{engine} {precision}"
+        columns[Column(f"{named} {wording.METRICS[metric]}", CHANGE)] = cells.exports(lines, runtime)
     columns[Column("init", number=False)] = [Cell(line.facts["init"]) for line in lines]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     caption = f"{scores_caption(findings, task)} {latency_caption(findings, task)} {SMALL_PRINT}"
     return Table(task, caption, list(columns), rows, name_groups(lines))
+
+
+def shown_runtimes(findings: Findings, task: str) -> list[str]:
+    """The runtimes that stand beside scores: all, or of many the first and those that run the students fastest."""
+    runtimes = findings.collected.plan.params.benchmark.runtimes
+    if len(runtimes) <= MOST_RUNTIMES:
+        return list(runtimes)
+    found: dict[str, list[float]] = {}
+    for line in (line for line in findings.of(task) if not line.is_teacher):
+        for runtime, speed in line.speeds.items():
+            found.setdefault(runtime, []).append(speed.latency_ms)
+    fastest = sorted((name for name in found if name != runtimes[0]), key=lambda name: min(found[name]))
+    kept = {runtimes[0], *fastest[: MOST_RUNTIMES - 1]}
+    return [runtime for runtime in runtimes if runtime in kept]
+
+
+def engine_and_precision(runtime: str) -> tuple[str, str]:
+    """The two parts of a runtime's name: `onnxruntime` and `int8-static`, `torch-eager` and `fp32`."""
+    parts = runtime.split("-")
+    place = next(n for n, part in enumerate(parts) if part.startswith(("fp", "bf", "int")))
+    return "-".join(parts[:place]), "-".join(parts[place:])
 
 
 def _accepted(lines: Sequence[Line], runtime: str) -> bool:
