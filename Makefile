@@ -13,7 +13,7 @@ CHECKED := $(wildcard src tests scripts benchmarks)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-all lint format ui dvc-sync lock clean
+.PHONY: help install runtimes reproduce test test-all lint format ui dvc-sync lock clean
 
 # The workflow's rules call `python -m distilgrid`.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -32,6 +32,9 @@ install: $(STAMP) ## Set up the locked environment in .venv (about two minutes, 
 $(STAMP): pyproject.toml requirements/lock.txt requirements/torch.txt scripts/setup_env.sh
 	@scripts/setup_env.sh $(VENV)
 	@touch $@
+
+runtimes: install ## Add OpenVINO, ExecuTorch and LiteRT to the environment (1 GB)
+	@scripts/setup_runtimes.sh $(VENV)
 
 reproduce: install ## Run the default grid from data to report, or continue where it stopped
 	@$(PY) -m distilgrid plan --cores $(CORES) | tail -n 1

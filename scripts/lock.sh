@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements/lock.txt: every package of every extra in pyproject.toml, at one exact version, with hashes.
+# Write requirements/lock.txt: every package of pyproject.toml and its extras, at one exact version, with hashes.
+# requirements/runtimes.txt has what further runtimes need beyond it, resolved by hand: see runtimes.in.
 #
 #   scripts/lock.sh                        keep the versions that still fit, add or drop what pyproject.toml changed
 #   scripts/lock.sh --upgrade              take the newest of everything
@@ -11,13 +12,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-uv pip compile pyproject.toml requirements/torch.txt --all-extras \
-  --python-version 3.11 --python-platform linux \
-  --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package torch \
-  --custom-compile-command "make lock" --quiet "$@" --output-file requirements/lock.txt
+readonly extras="workflow dvc mlflow onnx translation report model corpus dev"
+readonly common=(--python-version 3.11 --python-platform linux --generate-hashes --no-emit-index-url
+  --no-emit-find-links --custom-compile-command "make lock" --quiet "$@")
 
-if grep -nE '^(nvidia|cuda|triton|sentence-transformers)|://|file:' requirements/lock.txt; then
-  echo "requirements/lock.txt must not hold the lines above" >&2
+# shellcheck disable=SC2046,SC2086
+uv pip compile pyproject.toml requirements/torch.txt $(printf -- '--extra %s ' $extras) --no-emit-package torch \
+  "${common[@]}" --output-file requirements/lock.txt
+uv pip compile requirements/runtimes.in --no-deps "${common[@]}" --output-file requirements/runtimes.txt
+
+if grep -nE '^(nvidia|cuda|triton|sentence-transformers)|://|file:' requirements/lock.txt requirements/runtimes.txt; then
+  echo "requirements/*.txt must not hold the lines above" >&2
   exit 1
 fi
 echo "requirements/lock.txt: $(grep -c '==' requirements/lock.txt) packages"
