@@ -35,7 +35,7 @@ LITERT = [Signature("serving_default", tuple(Input(name, (1, 16), "int32") for n
 EXECUTORCH = [Signature("forward", tuple(Input("", (1, 16), "int64") for _ in NAMES), bounds=True)]
 AT = {"batch_size": 1, "length": 16}
 
-FAKE = '''#!{python}
+FAKE = '''#!{python} -IS
 """Plays adb and a phone: files lie under a folder, `state.json` beside it says how things go."""
 import json, pathlib, shlex, shutil, sys
 
@@ -111,7 +111,8 @@ def shell(line):
         print("10-05 12:00:00.000")
     elif words[0] == "logcat":
         print("--------- beginning of main")
-        print((home / "logcat").read_text(), end="")
+        if (home / "logcat").exists():
+            print((home / "logcat").read_text(), end="")
     elif words[0] == "getprop":
         print("\\n".join(f"[{{key}}]: [{{value}}]" for key, value in state["properties"].items()))
     elif words[0] == "cat":
@@ -138,7 +139,7 @@ if arguments[0] != "-s" or state["devices"].get(serial) != "device":
     sys.exit(f"adb: device '{{serial}}' not found")
 if command == "push":
     if state["full"]:
-        sys.exit(f"adb: error: failed to copy '{{rest[0]}}' to '{{rest[1]}}': remote write failed: No space left on device")
+        sys.exit(f"adb: error: failed to copy '{{rest[0]}}' to '{{rest[1]}}': remote No space left on device")
     shutil.copyfile(rest[0], there(rest[1]))
     print(f"{{rest[0]}}: 1 file pushed, 0 skipped. 30.1 MB/s (5 bytes in 0.001s)")
 elif command == "shell":
@@ -242,8 +243,11 @@ def measured(fake: Fake, device: AdbDevice, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_devices_are_read_after_the_daemons_own_messages() -> None:
-    listed = "* daemon started successfully\nList of devices attached\nabc\tdevice\nxyz\tno permissions (user in plugdev?)\n\n"
-    assert connected(listed) == {"abc": "device", "xyz": "no permissions"}
+    rows = "abc\tdevice\nxyz\tno permissions (user in plugdev?)\n\n"
+    assert connected(f"* daemon started successfully\nList of devices attached\n{rows}") == {
+        "abc": "device",
+        "xyz": "no permissions",
+    }
     assert connected("List of devices attached\n\n") == {}
 
 
@@ -316,9 +320,8 @@ def test_a_litert_export_is_measured(measured: Callable[..., Imported], fake: Fa
     [times] = found.measurements[0].shapes
     assert (times.batch_size, times.length, times.n, times.p50_ms, times.p95_ms) == (1, 16, 6, 4.02, 4.3)
     assert times.samples_ms is None
-    assert ["--num_threads=1", "--num_threads=4"] == [
-        word for line in fake.programs_run for word in line.split() if word.startswith("--num_threads")
-    ]
+    told = [word for line in fake.programs_run for word in line.split() if word.startswith("--num_threads")]
+    assert told == ["--num_threads=1", "--num_threads=4"]
 
 
 @pytest.mark.parametrize("logcat", [False, True])
@@ -383,7 +386,7 @@ def test_smaller_inputs_need_a_newer_runner(newer: bool, measured: Callable[...,
 
 def test_a_full_phone_ends_in_one_line(measured: Callable[..., Imported], fake: Fake) -> None:
     fake.set(full=True)
-    with pytest.raises(UserError, match=r"adb push .*: No space left on device|adb push .*No space left"):
+    with pytest.raises(UserError, match=r"^adb push .*No space left on device$"):
         measured("litert-int8")
     assert fake.calls[-1][3].startswith("rmdir")
 
@@ -398,10 +401,10 @@ def test_exports_that_suit_no_phone_are_left_out(measured: Callable[..., Importe
 
 def test_a_missing_program_ends_in_one_line(measured: Callable[..., Imported], device: AdbDevice) -> None:
     without = device.binaries.model_copy(update={"executorch": None})
-    with pytest.raises(UserError, match="binaries.executorch: missing, but an export is for it"):
+    with pytest.raises(UserError, match=r"binaries\.executorch: missing, but an export is for it"):
         measured("executorch-fp32", changed=device.model_copy(update={"binaries": without}))
     wrong = device.binaries.model_copy(update={"litert": "/nowhere/benchmark_model"})
-    with pytest.raises(UserError, match="binaries.litert: no file '/nowhere/benchmark_model'"):
+    with pytest.raises(UserError, match=r"binaries\.litert: no file '/nowhere/benchmark_model'"):
         measured("litert-fp32", changed=device.model_copy(update={"binaries": wrong}))
 
 
@@ -512,6 +515,7 @@ def test_reading_a_files_inputs_needs_its_runtime(monkeypatch: pytest.MonkeyPatc
         declared("litert", Path("model.tflite"))
 
 
+@pytest.mark.slow
 def test_inputs_of_a_real_executorch_file_are_read(tmp_path: Path) -> None:
     exir = pytest.importorskip("executorch.exir")
     import torch

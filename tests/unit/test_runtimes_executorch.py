@@ -24,10 +24,10 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 
 pytest.importorskip("executorch")
 
-from distilgrid.runtimes import executorch_export  # noqa: E402
-from distilgrid.runtimes.executorch import ExecuTorch  # noqa: E402
-from distilgrid.runtimes.executorch_export import ExecuTorchExporter  # noqa: E402
-from distilgrid.runtimes.executorch_quantised import Int8Exporter  # noqa: E402
+from distilgrid.runtimes import executorch_export
+from distilgrid.runtimes.executorch import ExecuTorch
+from distilgrid.runtimes.executorch_export import ExecuTorchExporter
+from distilgrid.runtimes.executorch_quantised import Int8Exporter
 
 EXPORTERS = {"fp32": ExecuTorchExporter, "int8": Int8Exporter}
 Exported = Callable[[str, str], Path]

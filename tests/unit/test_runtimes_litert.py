@@ -27,9 +27,9 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("litert_torch")
 
-from distilgrid.runtimes.litert import LiteRT  # noqa: E402
-from distilgrid.runtimes.litert_export import LiteRTExporter, lengths  # noqa: E402
-from distilgrid.runtimes.litert_quantised import Int8Exporter  # noqa: E402
+from distilgrid.runtimes.litert import LiteRT
+from distilgrid.runtimes.litert_export import LiteRTExporter, lengths
+from distilgrid.runtimes.litert_quantised import Int8Exporter
 
 EXPORTERS = {"fp32": LiteRTExporter, "int8": Int8Exporter}
 Exported = Callable[[str, str], Path]
@@ -49,9 +49,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 
 def test_loading_needs_no_torch_and_no_jax() -> None:
-    code = "import sys, distilgrid.runtimes.litert as m; m._environment(); sys.exit(len({'torch', 'jax'} & set(sys.modules)))"
+    code = "import sys, distilgrid.runtimes.litert; sys.exit(len({'torch', 'jax'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_lengths_double_up_to_the_longest() -> None:

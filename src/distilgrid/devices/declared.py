@@ -54,9 +54,9 @@ class Feed:
     Attributes:
         signature: how the file is called.
         several: whether there are other signatures, so that it must be named.
-        shapes: of each input, in order.
+        shapes: of each input, in order; texts that were padded to a length of the file have that length.
         contents: bytes of each input, in order, padded with zeros to the size that the file declares.
-        smaller: whether the inputs are smaller than declared.
+        smaller: whether the program must be told sizes below the file's bounds.
     """
 
     signature: Signature

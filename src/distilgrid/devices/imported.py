@@ -84,7 +84,7 @@ class Skipped(Settings):
     """Rows in one call."""
     length: int = Field(ge=1)
     """Tokens; 1 for images."""
-    reason: Words
+    reason: str = Field(min_length=1, max_length=500)
     """Why, in one line."""
 
 

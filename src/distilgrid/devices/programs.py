@@ -113,4 +113,4 @@ def executorch_times(output: str, *, batch_size: int, length: int, warmup: int, 
 def last_words(output: str) -> str:
     """The last line that a program wrote, shortened."""
     lines = output.strip().splitlines()
-    return lines[-1].strip()[:160] if lines else "it wrote nothing"
+    return lines[-1].strip()[:300] if lines else "it wrote nothing"
