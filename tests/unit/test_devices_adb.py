@@ -31,8 +31,10 @@ from distilgrid.runtimes.base import UnsupportedError
 
 KEY, SERIAL = "0123456789ab", "0A041FDD4003BK"
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
-LITERT = [Signature("serving_default", tuple(Input(name, (1, 16), "int32") for name in NAMES))]
-EXECUTORCH = [Signature("forward", tuple(Input("", (1, 16), "int64") for _ in NAMES), bounds=True)]
+LITERT = [Signature("length_16", (Input((1, 16), "int32"),) * 3)]
+EXECUTORCH = [Signature("forward", (Input((1, 16), "int64"),) * 3, bounds=True)]
+ORDER = ["input_ids", "token_type_ids", "attention_mask"]
+"""Of the inputs in the exported files, which is not that of the tokeniser."""
 AT = {"batch_size": 1, "length": 16}
 
 FAKE = '''#!{python} -IS
@@ -64,6 +66,8 @@ def benchmark_model(words):
             print(f"FATAL: The size of {{file}} is {{size}} bytes. It should be {{wanted}} bytes.", file=sys.stderr)
             return 134
     assert there(given["graph"]).read_text() == "tflite"
+    mask = there(files[2]).read_bytes()  # its place in the exported file
+    assert set(mask[::4]) <= {{0, 1}} and mask[0] == 1, "the mask is not where the file has it"
     print("INFO: STARTING!")
     print(f"INFO: Num threads: [{{given['num_threads']}}]")
     print(f"INFO: count={{given['warmup_runs']}} first=9000 curr=7000 min=7000 max=9000 avg=8000 std=800 "
@@ -233,6 +237,7 @@ def measured(fake: Fake, device: AdbDevice, tmp_path: Path, monkeypatch: pytest.
             folder.mkdir(exist_ok=True)
             (folder / "model.tflite").write_text("tflite")
             (folder / "model.pte").write_text("pte")
+            (folder / "model.json").write_text(json.dumps({"inputs": ORDER}))
             exports.append((model, Export(folder, {}, {"runtime": runtime, "accepted": accepted})))
         return measure_on_phone(changed or device, protocol=protocol, exports=exports)
 
@@ -411,41 +416,60 @@ def test_a_missing_program_ends_in_one_line(measured: Callable[..., Imported], d
 # Inputs, command lines, output.
 
 
-def inputs(batch_size: int = 1, length: int = 16) -> dict[str, np.ndarray]:
-    ids = np.arange(batch_size * length, dtype=np.int64).reshape(batch_size, length)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+def inputs(batch_size: int = 1, length: int = 16) -> list[np.ndarray]:
+    ids = np.arange(batch_size * length, dtype=np.int64).reshape(batch_size, length) + 1
+    return [ids, np.ones_like(ids), np.zeros_like(ids)]
 
 
-def test_inputs_go_by_name_in_the_files_order_and_type() -> None:
-    mixed = Signature("s", tuple(Input(name, (1, 16), "int32") for name in reversed(NAMES)))
-    found = feed([mixed], inputs())
-    assert np.frombuffer(found.contents[2], np.int32).tolist() == list(range(16))
-    assert np.frombuffer(found.contents[0], np.int32).tolist() == [0] * 16
+def fixed(*lengths: int) -> list[Signature]:
+    """One signature for each length, as files for LiteRT have them."""
+    return [Signature(f"length_{length}", (Input((1, length), "int32"),) * 3) for length in lengths]
+
+
+def test_inputs_have_the_files_type() -> None:
+    found = feed(LITERT, inputs())
+    assert np.frombuffer(found.contents[0], np.int32).tolist() == list(range(1, 17))
+    assert [len(content) for content in found.contents] == [64] * 3
     assert (found.several, found.smaller) == (False, False)
 
 
-def test_the_signature_of_the_wanted_shape_is_taken() -> None:
-    signatures = [
-        Signature(f"length_{length}", tuple(Input(f"args_{n}", (1, length), "int32") for n in range(3)))
-        for length in (32, 16, FREE)
-    ]
-    found = feed(signatures, inputs())
+def test_the_signature_of_the_wanted_length_is_taken() -> None:
+    found = feed(fixed(32, 16), inputs())
     assert (found.signature.name, found.several) == ("length_16", True)
-    assert feed(signatures, inputs(length=8)).signature.name == f"length_{FREE}"
-    with pytest.raises(UnsupportedError, match="not converted for inputs of shape 1x8"):
-        feed(signatures[:2], inputs(length=8))
-    with pytest.raises(UnsupportedError, match="not converted for inputs of shape 2x16"):
-        feed(signatures, inputs(batch_size=2))
+    assert feed(fixed(32, 16, FREE), inputs()).signature.name == "length_16"
+    free = feed(fixed(16, FREE), inputs(length=20))
+    assert (free.signature.name, free.shapes[0], len(free.contents[0])) == (f"length_{FREE}", (1, 20), 80)
+
+
+def test_shorter_texts_are_padded_to_the_next_length_of_a_file() -> None:
+    found = feed(fixed(64, 16, 32), inputs(length=20))
+    assert (found.signature.name, found.shapes, found.smaller) == ("length_32", ((1, 32),) * 3, False)
+    assert np.frombuffer(found.contents[0], np.int32).tolist() == [*range(1, 21), *[0] * 12]
+    assert np.frombuffer(found.contents[1], np.int32).tolist() == [1] * 20 + [0] * 12
+
+
+@pytest.mark.parametrize(("batch_size", "length"), [(1, 17), (2, 16)])
+def test_inputs_that_a_file_does_not_take_are_a_reason(batch_size: int, length: int) -> None:
+    with pytest.raises(UnsupportedError, match=f"not converted for inputs of shape {batch_size}x{length}"):
+        feed(fixed(16), inputs(batch_size, length))
     with pytest.raises(UnsupportedError, match="not converted"):
-        feed(signatures, {"input_ids": inputs()["input_ids"]})
+        feed(LITERT, inputs()[:2])
+
+
+def test_images_of_another_size_are_not_padded() -> None:
+    image = [Signature("image", (Input((1, 3, 8, 8), "uint8"),))]
+    assert len(feed(image, [np.ones((1, 3, 8, 8), np.uint8)]).contents[0]) == 192
+    with pytest.raises(UnsupportedError, match="not converted for inputs of shape 1x3x4x8"):
+        feed(image, [np.ones((1, 3, 4, 8), np.uint8)])
 
 
 def test_smaller_inputs_are_padded_to_the_bounds() -> None:
-    bounds = [Signature("forward", tuple(Input("", (4, 32), "int64") for _ in NAMES), bounds=True)]
+    bounds = [Signature("forward", (Input((4, 32), "int64"),) * 3, bounds=True)]
     found = feed(bounds, inputs(batch_size=2))
     assert found.smaller
     assert found.shapes == ((2, 16),) * 3
-    assert np.frombuffer(found.contents[0], np.int64).tolist() == [*range(32), *[0] * 96]
+    assert np.frombuffer(found.contents[0], np.int64).tolist() == [*range(1, 33), *[0] * 96]
+    assert not feed(bounds, inputs(4, 32)).smaller
 
 
 def test_command_lines() -> None:
@@ -453,9 +477,9 @@ def test_command_lines() -> None:
     assert litert_command(model="/m.tflite", feed=feed(LITERT, inputs()), **at) == [
         "/p",
         "--graph=/m.tflite",
-        "--input_layer=input_ids,attention_mask,token_type_ids",
+        "--input_layer=input_0,input_1,input_2",
         "--input_layer_shape=1,16:1,16:1,16",
-        "--input_layer_value_files=input_ids:/a,attention_mask:/b,token_type_ids:/c",
+        "--input_layer_value_files=input_0:/a,input_1:/b,input_2:/c",
         "--num_threads=4",
         "--warmup_runs=5",
         "--warmup_min_secs=0",
@@ -472,13 +496,8 @@ def test_command_lines() -> None:
         "--cpu_threads=4",
         "--print_output=none",
     ]
-    several = [*LITERT, Signature("other", LITERT[0].inputs)]
-    named = litert_command(model="/m.tflite", feed=feed(several, inputs()), **at)
-    assert "--signature_to_run_for=serving_default" in named
-    colon = [Signature("s", tuple(Input(f"x:{n}", (1, 16), "int32") for n in range(3)))]
-    escaped = litert_command(model="/m.tflite", feed=feed(colon, inputs()), **at)
-    assert "--input_layer_value_files=x::0:/a,x::1:/b,x::2:/c" in escaped
-    assert "--input_layer=x:0,x:1,x:2" in escaped
+    named = litert_command(model="/m.tflite", feed=feed(fixed(32, 16), inputs()), **at)
+    assert named[2] == "--signature_to_run_for=length_16"
 
 
 def test_equal_times_are_read_too() -> None:
@@ -528,4 +547,4 @@ def test_inputs_of_a_real_executorch_file_are_read(tmp_path: Path) -> None:
     program = exir.to_edge(torch.export.export(Sum().eval(), example)).to_executorch()
     (tmp_path / "model.pte").write_bytes(program.buffer)
     [found] = declared("executorch", tmp_path / "model.pte")
-    assert found == Signature("forward", (Input("", (1, 16), "int64"), Input("", (1, 16), "int64")), bounds=True)
+    assert found == Signature("forward", (Input((1, 16), "int64"),) * 2, bounds=True)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from distilgrid.artefacts import read_json, trained_model, verified
-from distilgrid.benchmark.protocol import SEED
 from distilgrid.benchmark.settings import Benchmark
+from distilgrid.devices.inputs import Inputs, describe_inputs, parse_inputs
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
-from distilgrid.runtimes.base import IMAGE_LENGTH, Processor
+from distilgrid.runtimes.base import Processor
 from distilgrid.runtimes.registry import find_runtime
 
 SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
@@ -59,9 +59,13 @@ class Model:
         """Whether it reads images of one size instead of texts of any length."""
         return "image_size" in self.config
 
+    @cached_property
+    def _reads(self) -> Inputs:
+        return parse_inputs(describe_inputs(self.config, [] if self.reads_images else self.input_names))
+
     def lengths(self, asked: Sequence[int]) -> Sequence[int]:
         """The lengths at which it is measured: those asked for, or the single one that images have."""
-        return [IMAGE_LENGTH] if self.reads_images else asked
+        return self._reads.lengths(asked)
 
     def inputs(self, batch_size: int, length: int) -> dict[str, np.ndarray]:
         """Random inputs, the same each time.
@@ -69,15 +73,7 @@ class Model:
         Of texts token ids under a full attention mask, in the model's inputs: each (B, L) int64. Of images
         `pixel_values` (B, C, H, W) uint8, channels last in memory, as in training.
         """
-        generator = np.random.default_rng([SEED, batch_size, length])
-        if self.reads_images:
-            shape = (batch_size, *self.config["image_size"], self.config["num_channels"])
-            return {"pixel_values": generator.integers(256, size=shape, dtype=np.uint8).transpose(0, 3, 1, 2)}
-        ids = generator.integers(self.config["vocab_size"], size=(batch_size, length), dtype=np.int64)
-        pad = self.config.get("pad_token_id") or 0
-        ids[ids == pad] = (pad + 1) % self.config["vocab_size"]
-        filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        return {name: filled[name] for name in self.input_names}
+        return self._reads.make(batch_size, length)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ given files with the inputs of our own benchmark instead, so order, shape and ty
 """
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +26,8 @@ FREE = -1
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a file: its name (empty where it has none), its dimensions, NumPy's name of its type."""
+    """One input of a file: its dimensions, and NumPy's name of its type."""
 
-    name: str
     shape: tuple[int, ...]
     dtype: str
 
@@ -86,8 +86,8 @@ def _litert(path: Path) -> list[Signature]:
     for name in interpreter.get_signature_list():
         details = interpreter.get_signature_runner(name).get_input_details()
         # `benchmark_model` takes inputs by the order of their tensors, a signature lists them by name.
-        ordered = sorted(details.items(), key=lambda item: item[1]["index"])
-        inputs = (Input(key, tuple(map(int, d["shape_signature"])), d["dtype"].__name__) for key, d in ordered)
+        ordered = sorted(details.values(), key=lambda detail: int(detail["index"]))
+        inputs = (Input(tuple(map(int, d["shape_signature"])), d["dtype"].__name__) for d in ordered)
         found.append(Signature(name, tuple(inputs)))
     return found
 
@@ -100,60 +100,63 @@ def _executorch(path: Path) -> list[Signature]:
     for name in sorted(program.method_names):
         meta = program.metadata(name)
         tensors = [meta.input_tensor_meta(number) for number in range(meta.num_inputs())]
-        inputs = (Input("", tuple(t.sizes()), EXECUTORCH_TYPES.get(t.dtype(), str(t.dtype()))) for t in tensors)
+        inputs = (Input(tuple(t.sizes()), EXECUTORCH_TYPES.get(t.dtype(), str(t.dtype()))) for t in tensors)
         found.append(Signature(name, tuple(inputs), bounds=True))
     return found
 
 
-def feed(signatures: Sequence[Signature], inputs: "Mapping[str, np.ndarray]") -> Feed:
+def feed(signatures: Sequence[Signature], inputs: "Sequence[np.ndarray]") -> Feed:
     """The bytes that call a file with the given inputs, by the signature that fits them best.
 
-    Inputs are matched by name where the file has their names, else by order.
+    Texts may be shorter than a signature's: a file with fixed lengths pads them to the next one, as its runtime does.
+
+    Args:
+        signatures: all ways to call the file.
+        inputs: in the order of the file.
 
     Raises:
         UnsupportedError: when the file takes no inputs of these shapes.
     """
-    wanted = [values.shape for values in inputs.values()]
     fitting = [signature for signature in signatures if _fits(signature, inputs)]
     if not fitting:
-        raise UnsupportedError(f"not converted for inputs of shape {'x'.join(map(str, wanted[0]))}")
-    chosen = min(fitting, key=lambda signature: sum(_room(i.shape) for i in signature.inputs))
-    named = _ordered(chosen, inputs)
-    contents = tuple(_content(given, values) for given, values in zip(chosen.inputs, named, strict=True))
-    shapes = tuple(values.shape for values in named)
-    smaller = chosen.bounds and any(i.shape != shape for i, shape in zip(chosen.inputs, shapes, strict=True))
+        raise UnsupportedError(f"not converted for inputs of shape {'x'.join(map(str, inputs[0].shape))}")
+    chosen = min(fitting, key=lambda signature: sum(_room(given.shape) for given in signature.inputs))
+    pairs = list(zip(chosen.inputs, inputs, strict=True))
+    shapes = tuple(values.shape if chosen.bounds else _padded_shape(given, values) for given, values in pairs)
+    contents = tuple(_content(given, values, shape) for (given, values), shape in zip(pairs, shapes, strict=True))
+    smaller = chosen.bounds and any(given.shape != values.shape for given, values in pairs)
     return Feed(chosen, len(signatures) > 1, shapes, contents, smaller)
 
 
-def _fits(signature: Signature, inputs: "Mapping[str, np.ndarray]") -> bool:
+def _fits(signature: Signature, inputs: "Sequence[np.ndarray]") -> bool:
     if len(signature.inputs) != len(inputs):
         return False
-    pairs = zip(signature.inputs, _ordered(signature, inputs), strict=True)
+    pairs = zip(signature.inputs, inputs, strict=True)
     return all(_takes(given.shape, values.shape, bounds=signature.bounds) for given, values in pairs)
 
 
 def _takes(given: Sequence[int], wanted: Sequence[int], *, bounds: bool) -> bool:
     if len(given) != len(wanted):
         return False
-    return all(g in (FREE, w) or (bounds and w < g) for g, w in zip(given, wanted, strict=True))
+    text = len(given) == 2
+    sizes = enumerate(zip(given, wanted, strict=True))
+    return all(g in (FREE, w) or (w < g and (bounds or (text and axis == 1))) for axis, (g, w) in sizes)
 
 
 def _room(shape: Sequence[int]) -> float:
-    """How many numbers a shape may hold; one of exactly the wanted size holds the fewest."""
-    room = 1.0
-    for size in shape:
-        room *= float("inf") if size == FREE else size
-    return room
+    """How many numbers a shape may hold: the fewest where nothing is padded."""
+    return math.prod(math.inf if size == FREE else size for size in shape)
 
 
-def _ordered(signature: Signature, inputs: "Mapping[str, np.ndarray]") -> "list[np.ndarray]":
-    names = [given.name for given in signature.inputs]
-    return [inputs[name] for name in names] if set(names) == set(inputs) else list(inputs.values())
+def _padded_shape(given: Input, values: "np.ndarray") -> tuple[int, ...]:
+    return tuple(own if size == FREE else size for size, own in zip(given.shape, values.shape, strict=True))
 
 
-def _content(given: Input, values: "np.ndarray") -> bytes:
+def _content(given: Input, values: "np.ndarray", shape: tuple[int, ...]) -> bytes:
+    """The values at the front of each row of `shape`, then zeros up to an upper bound."""
     import numpy as np
 
-    flat = np.ascontiguousarray(values).astype(given.dtype).ravel()
-    total = flat.size if FREE in given.shape else int(np.prod(given.shape))
+    rows = np.ascontiguousarray(values).astype(given.dtype)
+    flat = np.pad(rows, [(0, size - own) for size, own in zip(shape, values.shape, strict=True)]).ravel()
+    total = flat.size if FREE in given.shape else math.prod(given.shape)
     return np.pad(flat, (0, total - flat.size)).tobytes()

@@ -94,8 +94,17 @@ def read_inputs(folder: Path) -> Inputs:
     found = read_json(path).get(FIELD)
     if not isinstance(found, dict):
         raise UserError(f"{path}: says no {FIELD}, an older DistilGrid made this export; export the model again")
-    model = ImageInputs if "image" in found else TextInputs
     try:
-        return model.model_validate(found)
+        return parse_inputs(found)
     except ValidationError as error:
-        raise UserError(f"{path}: {FIELD}.{first_problem(error, model.model_json_schema())}") from None
+        schema = (ImageInputs if "image" in found else TextInputs).model_json_schema()
+        raise UserError(f"{path}: {FIELD}.{first_problem(error, schema)}") from None
+
+
+def parse_inputs(values: Mapping[str, Any]) -> Inputs:
+    """Inputs from what `describe_inputs` wrote.
+
+    Raises:
+        ValidationError: when they are none.
+    """
+    return (ImageInputs if "image" in values else TextInputs).model_validate(values)

@@ -4,13 +4,14 @@ import contextlib
 import logging
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
+from distilgrid.artefacts import read_json
 from distilgrid.devices.adb import Outcome, Phone, find_phone
 from distilgrid.devices.declared import Feed, Signature, declared, feed
 from distilgrid.devices.imported import Imported, Measurement, Skipped, Times
@@ -34,17 +35,28 @@ if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
 
 FILES = {"litert": "model.tflite", "executorch": "model.pte"}
+FACTS_FILE = "model.json"  # of both runtimes
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one export lies on the phone, with the program that runs it."""
+    """Where one export lies on the phone, with the program that runs it.
+
+    Attributes:
+        phone: which one.
+        engine: what runs it.
+        folder: on the phone.
+        signatures: how the exported file can be called.
+        names: of its inputs, in order.
+        affinity: the mask of the cores to use.
+    """
 
     phone: Phone
     engine: Engine
     folder: str
     signatures: Sequence[Signature]
+    names: Sequence[str]
     affinity: str | None
 
 
@@ -52,7 +64,7 @@ class Place:
 class Work:
     """One run of a benchmark program."""
 
-    inputs: "Mapping[str, np.ndarray]"
+    inputs: "Sequence[np.ndarray]"
     batch_size: int
     length: int
     threads: int
@@ -119,14 +131,14 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
     Raises:
         UserError: when the runtime's package is not installed here, or copying fails.
     """
-    signatures = declared(engine, folder / FILES[engine])
+    signatures, names = declared(engine, folder / FILES[engine]), read_json(folder / FACTS_FILE)["inputs"]
     target = f"{device.folder}/{uuid.uuid4().hex[:12]}"
     phone.checked(["mkdir", "-p", target])
     try:
         phone.push(program, f"{target}/program")
         phone.push(folder / FILES[engine], f"{target}/{FILES[engine]}")
         phone.checked(["chmod", "755", f"{target}/program"])
-        yield Place(phone, engine, target, signatures, device.affinity)
+        yield Place(phone, engine, target, signatures, names, device.affinity)
     finally:
         for words in (["rm", "-rf", target], ["rmdir", device.folder]):  # the latter fails while others use it
             with contextlib.suppress(UserError):
@@ -139,7 +151,9 @@ def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmar
     for batch_size, length in product(protocol.batch_sizes, model.lengths(protocol.lengths)):
         log.info("%s on the phone: batch %d, length %d, threads %d", place.engine, batch_size, length, threads)
         inputs = model.inputs(batch_size, length)
-        work = Work(inputs, batch_size, length, threads, protocol.warmup, protocol.repetitions)
+        work = Work(
+            [inputs[name] for name in place.names], batch_size, length, threads, protocol.warmup, protocol.repetitions
+        )
         try:
             shapes.append(run(place, work))
         except UnsupportedError as reason:

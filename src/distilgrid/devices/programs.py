@@ -6,7 +6,7 @@ Checked against sources, by reading them:
   the line of statistics against `xla/tsl/util/stats_calculator.h`. The program of the same name in `litert/tools` lacks
   `--input_layer_shape` and `--input_layer_value_files`, so it does not serve here.
 - ExecuTorch `executor_runner`: pytorch/executorch v1.3.0 to v1.4.1 and cff6f4d (August 2026). Before 1.3 it prints no
-  times of single runs. `--input_shapes`, for inputs smaller than the file's bounds, came after cff6f4d.
+  times of single runs. `--input_shapes`, for inputs smaller than the file's bounds, came with pull request 22411 (September 2026).
 
 Not verified: neither program has been run on a phone with these command lines.
 """
@@ -37,16 +37,15 @@ def litert_command(
         warmup: untimed runs.
         repetitions: timed runs.
     """
-    names = [given.name or f"input_{number}" for number, given in enumerate(feed.signature.inputs)]
+    names = [f"input_{number}" for number in range(len(files))]  # only their order counts
     shapes = [",".join(map(str, shape)) for shape in feed.shapes]
-    escaped = [name.replace(":", "::") for name in names]
     return [
         program,
         f"--graph={model}",
         *([f"--signature_to_run_for={feed.signature.name}"] if feed.several else []),
         f"--input_layer={','.join(names)}",
         f"--input_layer_shape={':'.join(shapes)}",
-        f"--input_layer_value_files={','.join(f'{n}:{f}' for n, f in zip(escaped, files, strict=True))}",
+        f"--input_layer_value_files={','.join(f'{n}:{f}' for n, f in zip(names, files, strict=True))}",
         f"--num_threads={threads}",
         f"--warmup_runs={warmup}",
         "--warmup_min_secs=0",  # runs are counted, not timed out; the defaults add runs for half a second and one

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from distilgrid.artefacts import read_json, trained_model, write_json, writing
+from distilgrid.devices.inputs import FIELD, describe_inputs
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.recipes import export_recipe
@@ -18,7 +19,7 @@ from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, 
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
 from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_runtime
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
-from distilgrid.training.batching import Samples, encode
+from distilgrid.training.batching import Inputs, Samples, encode
 from distilgrid.training.images import Images
 from distilgrid.training.metrics import predictions, score
 
@@ -108,6 +109,7 @@ def _report(source: Source, runtime: str, tolerance: float | None) -> dict[str, 
         "torch_score": metrics["score"],
         "validation": {},
         "graph": None,
+        FIELD: describe_inputs(read_json(source.folder / "config.json"), list(_first_rows(source))),
     }
 
 
@@ -139,9 +141,15 @@ def _convert_and_judge(
 
 
 def _sample(source: Source, *, calibrated: bool) -> Sample:
-    samples, dev = source.samples[source.dataset.validation[0]], source.samples["dev"]
+    dev = source.samples["dev"]
     rows = gate_rows(len(dev)).tolist() if calibrated else []
-    return Sample(samples.batch([0, len(samples) - 1]), [dev.batch([row]) for row in rows], source.longest)
+    return Sample(_first_rows(source), [dev.batch([row]) for row in rows], source.longest)
+
+
+def _first_rows(source: Source) -> Inputs:
+    """Two rows of the main validation split."""
+    samples = source.samples[source.dataset.validation[0]]
+    return samples.batch([0, len(samples) - 1])
 
 
 @contextlib.contextmanager
