@@ -31,19 +31,20 @@ def load_device(name: str, *, folder: Path = FOLDER) -> Device:
 
     known = device_names(folder)
     if name not in known:
-        raise UserError(f"benchmark.device: no device '{name}' in {folder}; {did_you_mean(name, known)}")
+        raise UserError(f"benchmark.devices: no device '{name}' in {folder}; {did_you_mean(name, known)}")
     path = folder / f"{name}.yaml"
     return parse_device(read_yaml(path), origin=str(path)) if path.exists() else BUILT_IN[name]
 
 
 def device_recipe(device: Device) -> dict[str, Any]:
-    """What of a device decides a measurement: not which of several phones or paths it has, but what a file holds.
+    """What of a device decides a measurement: not which of several phones it is or where programs lie, but what an
+    imported file holds.
 
     Raises:
         UserError: when the file of an imported device does not exist.
     """
     if not isinstance(device, ImportDevice):
-        return device.model_dump(exclude={"serial", "folder"})
+        return device.model_dump(exclude={"serial", "folder", "binaries"})
     path = Path(device.file)
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the device's `file`")

@@ -6,7 +6,8 @@ Checked against sources, by reading them:
   the line of statistics against `xla/tsl/util/stats_calculator.h`. The program of the same name in `litert/tools` lacks
   `--input_layer_shape` and `--input_layer_value_files`, so it does not serve here.
 - ExecuTorch `executor_runner`: pytorch/executorch v1.3.0 to v1.4.1 and cff6f4d (August 2026). Before 1.3 it prints no
-  times of single runs. `--input_shapes`, for inputs smaller than the file's bounds, came with pull request 22411 (September 2026).
+  times of single runs. `--input_shapes`, for inputs smaller than the file's bounds, came later, with pull request 22411
+  (September 2026).
 
 Not verified: neither program has been run on a phone with these command lines.
 """

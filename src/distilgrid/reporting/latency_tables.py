@@ -24,7 +24,7 @@ def latency_tables(findings: Findings, task: str) -> list[Table]:
         measured = [candidate for candidate in benchmark.values["candidates"] if candidate["shapes"]]
         if benchmark.artefact.labels["task"] == task and measured:
             name = f"{task} on {benchmark.artefact.labels['device']}"
-            found = [_fusion(findings, task, name, measured), _footprints(name, measured)]
+            found = [_fusion(findings, task, name, measured), _footprints(name, benchmark, measured)]
             tables += [_latencies(findings, name, benchmark, measured), *(table for table in found if table)]
     return tables
 
@@ -35,11 +35,11 @@ def _shape(measured: Mapping[str, Any]) -> Shape:
 
 def _latencies(findings: Findings, name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table:
     shapes = list(dict.fromkeys(_shape(shape) for candidate in measured for shape in candidate["shapes"]))
-    rows = []
+    rows, kind = [], benchmark.values["kind"]
     for candidate in measured:
         own = {_shape(shape): shape for shape in candidate["shapes"]}
         cells = [_latency(own[shape]) if shape in own else EMPTY for shape in shapes]
-        rows.append([Cell(candidate["name"]), Cell(_engine(candidate)), *cells])
+        rows.append([Cell(candidate["name"]), Cell(_engine(candidate, kind)), *cells])
     columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
     return Table(f"{name}: latency, ms", _latency_caption(findings, benchmark), columns, rows, _groups(measured))
 
@@ -58,13 +58,18 @@ def _latency_caption(findings: Findings, benchmark: Measurement) -> str:
 
 
 def _latency(shape: Mapping[str, Any]) -> Cell:
-    noisy = "~" if shape["noisy"] else ""
-    tail = " / ".join(wording.milliseconds(shape[name]) for name in ("p90_ms", "p99_ms"))
+    noisy = "~" if shape["noisy"] else ""  # None where only percentiles were sent
+    known = [shape[name] for name in ("p90_ms", "p99_ms") if shape[name] is not None]
+    tail = " / ".join(wording.milliseconds(value) for value in known)
     return Cell(f"{noisy}{wording.milliseconds(shape['p50_ms'])}", tail)
 
 
-def _engine(candidate: Candidate) -> str:
-    return str(candidate["runtime"]) + ("" if candidate["optimised"] else ", graph as exported")
+def _engine(candidate: Candidate, kind: str) -> str:
+    """The runtime; one that is made for phones says so wherever it did not run on one."""
+    runtime = str(candidate["runtime"])
+    elsewhere = kind == "local" and runtime in RUNTIMES and RUNTIMES[runtime].mobile
+    notes = ["graph as exported"] * (not candidate["optimised"]) + ["host CPU, not a phone"] * elsewhere
+    return ", ".join([runtime, *notes])
 
 
 def _titles(shape: Shape) -> tuple[str, str]:
@@ -126,13 +131,13 @@ def _operators(graph: Mapping[str, Any] | None) -> list[Cell]:
     return [*totals, *(EMPTY if number is None else Cell(str(number)) for number in fused)]
 
 
-def _footprints(name: str, measured: Sequence[Candidate]) -> Table | None:
+def _footprints(name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table | None:
     found = [c for c in measured if c["footprint"] and "reason" not in c["footprint"]]
     if not found:
         return None
     rows = [
         [
-            *(Cell(text) for text in (c["name"], _engine(c), wording.size(c["size_bytes"]))),
+            *(Cell(text) for text in (c["name"], _engine(c, benchmark.values["kind"]), wording.size(c["size_bytes"]))),
             *(Cell(f"{c['footprint'][key]:.2f}") for key in ("import_seconds", "load_seconds", "first_run_seconds")),
             *(Cell(f"{c['footprint'][key]:.0f}") for key in ("loaded_mib", "peak_mib")),
         ]
