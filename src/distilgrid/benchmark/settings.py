@@ -6,7 +6,22 @@ from pydantic import Field, StringConstraints
 
 from distilgrid.schema import Settings
 
-Runtime = Literal["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"]
+Runtime = Literal[
+    "torch-eager-fp32",
+    "torch-eager-bf16",
+    "torch-compile-fp32",
+    "onnxruntime-fp32",
+    "onnxruntime-fp16",
+    "onnxruntime-int8",
+    "onnxruntime-int8-static",
+    "openvino-fp32",
+    "openvino-bf16",
+    "openvino-int8",
+    "executorch-fp32",
+    "executorch-int8",
+    "litert-fp32",
+    "litert-int8",
+]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 

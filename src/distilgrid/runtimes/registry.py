@@ -56,21 +56,50 @@ def _torch(target: str, **facts: Any) -> RuntimeEntry:
     return RuntimeEntry(f"distilgrid.runtimes.{target}", processors=BOTH, **facts)
 
 
-def _onnx(exporter: str, **facts: Any) -> RuntimeEntry:
-    return RuntimeEntry(
-        "distilgrid.runtimes.onnxruntime:OnnxRuntime",
-        f"distilgrid.runtimes.{exporter}",
-        packages=("onnx", "onnxruntime"),
-        extra="onnx",
-        graph=True,
-        **facts,
-    )
+def _onnx(exporter: str, loader: str = "onnxruntime:OnnxRuntime", **facts: Any) -> RuntimeEntry:
+    packages = ("onnx", "onnxruntime")
+    return _exported(loader, exporter, packages=packages, extra="onnx", graph=True, **facts)
+
+
+def _exported(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
+    return RuntimeEntry(f"distilgrid.runtimes.{loader}", f"distilgrid.runtimes.{exporter}", **facts)
+
+
+def _openvino(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
+    return _exported(f"openvino:{loader}", exporter, **{"packages": ("openvino",), "extra": "openvino", **facts})
+
+
+def _executorch(exporter: str, **facts: Any) -> RuntimeEntry:
+    packages = ("executorch", "torchao")
+    return _exported("executorch:ExecuTorch", exporter, packages=packages, extra="executorch", mobile=True, **facts)
+
+
+def _litert(exporter: str, **facts: Any) -> RuntimeEntry:
+    packages = ("ai_edge_litert", "litert_torch")
+    return _exported("litert:LiteRT", exporter, packages=packages, extra="litert", mobile=True, graph=True, **facts)
 
 
 RUNTIMES = {
     "torch-eager-fp32": _torch("torch_eager:TorchEager"),
+    "torch-eager-bf16": _torch("torch_eager:TorchEagerBf16", exact=False),
+    "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
     "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
+    "onnxruntime-fp16": _onnx("onnx_half:HalfExporter", "onnx_half:HalfOnnxRuntime", exact=False, processors=("cuda",)),
     "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, no_images=DYNAMIC_ONLY),
+    "onnxruntime-int8-static": _onnx("onnx_static:StaticInt8Exporter", exact=False, calibrated=True),
+    "openvino-fp32": _openvino("OpenVino", "openvino_export:OpenVinoExporter"),
+    "openvino-bf16": _openvino("OpenVinoBf16", "openvino_export:OpenVinoBf16Exporter", exact=False),
+    "openvino-int8": _openvino(
+        "OpenVino",
+        "openvino_quantised:OpenVinoInt8Exporter",
+        packages=("openvino", "nncf"),
+        exact=False,
+        calibrated=True,
+    ),
+    "executorch-fp32": _executorch("executorch_export:ExecuTorchExporter"),
+    "executorch-int8": _executorch("executorch_quantised:Int8Exporter", exact=False, calibrated=True),
+    "litert-fp32": _litert("litert_export:LiteRTExporter"),
+    "litert-int8": _litert("litert_quantised:Int8Exporter", exact=False, calibrated=True),
 }
 
 

@@ -126,7 +126,8 @@ def _convert_and_judge(
         graph = exporter.graph(folder)
         parity["graph"] = None if graph is None else graph.as_dict()
     with _rejecting("the exported model does not run"):
-        session = open_runtime(parity["runtime"]).load(folder, Execution(threads))
+        how = Execution(threads, "cpu" if "cpu" in entry.processors else "cuda")
+        session = open_runtime(parity["runtime"]).load(folder, how)
         rows = gate_rows(len(samples))
         difference = max_abs_difference(model, session, samples, rows)
         parity["rows"] = len(rows)

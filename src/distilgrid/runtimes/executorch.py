@@ -1,0 +1,85 @@
+"""ExecuTorch: loads and runs .pte files with XNNPACK. Its Python runtime is linked against torch and imports it."""
+
+import weakref
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distilgrid.artefacts import read_json
+from distilgrid.runtimes.base import PIXELS, Execution, UnsupportedError
+from distilgrid.runtimes.quiet import quiet
+
+# The documented `executorch.runtime` wraps this extension and nothing else, but imports all converters for it.
+with quiet():
+    import executorch.kernels.quantized  # noqa: F401  registers the kernels of quantised embeddings
+    from executorch.extension.pybindings import _C
+
+MODEL_FILE, FACTS_FILE, METHOD = "model.pte", "model.json", "forward"
+
+
+class ExecuTorch:
+    """Loads exported models of any precision.
+
+    The graph was fixed at the conversion, so it cannot be run without optimisation. All models of a process share one
+    pool of threads, and each keeps a pointer to it: its size cannot change while a model is loaded.
+    """
+
+    def load(self, folder: Path, how: Execution) -> "ExecuTorchSession":
+        """The exported model of a folder."""
+        if how.processor != "cpu":
+            raise UnsupportedError("ExecuTorch runs on a CPU here")
+        if not how.optimised:
+            raise UnsupportedError("ExecuTorch rewrites the graph at the conversion, not when it loads the model")
+        with quiet():
+            _use_threads(how.threads)
+            return ExecuTorchSession(folder)
+
+
+class ExecuTorchSession:
+    """An ExecuTorch method behind the interface of runtimes.
+
+    Models are converted for one row: texts of any length up to the longest, images of their one size. A batch runs row
+    by row. A batch axis works too, but memory is planned and cleared for the largest shape: 119 MiB where one row took
+    29 (4 layers, 312 wide, 32 rows of 128 tokens).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._names: list[str] = read_json(folder / FACTS_FILE)["inputs"]
+        self._program = _C._load_program(str(folder / MODEL_FILE))
+        self._method = self._program.load_method(METHOD)
+        self._largest = tuple(self._program.method_meta(METHOD).input_tensor_meta(0).sizes())
+        _LOADED.add(self)
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
+        """See `distilgrid.runtimes.base.Session`."""
+        arrays = [np.ascontiguousarray(inputs[name]) for name in self._names]
+        self._check(arrays[0].shape)
+        rows = [[torch.from_numpy(values[row : row + 1]) for values in arrays] for row in range(len(arrays[0]))]
+
+        def run() -> np.ndarray:
+            return np.concatenate([self._method.call(row)[0].numpy() for row in rows])
+
+        return run
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        """Longer inputs would fail in the middle of the graph."""
+        if self._names == [PIXELS]:
+            if shape[1:] != self._largest[1:]:
+                raise UnsupportedError(f"the model was converted for images {self._largest[1:]}, not {shape[1:]}")
+        elif shape[1] > self._largest[1]:
+            raise UnsupportedError(f"length {shape[1]} is more than the {self._largest[1]} tokens of the conversion")
+
+
+_LOADED: "weakref.WeakSet[ExecuTorchSession]" = weakref.WeakSet()
+
+
+def _use_threads(threads: int) -> None:
+    """Set the size of the pool of threads, which models that are loaded point to."""
+    now = _C._threadpool_get_thread_count()
+    if threads == now:
+        return
+    if _LOADED:
+        raise UnsupportedError(f"ExecuTorch models that are loaded in this process use {now} threads, not {threads}")
+    _C._unsafe_reset_threadpool(threads)

@@ -1,0 +1,130 @@
+"""Conversion to ExecuTorch in fp32, and the refusal of models that its fast kernels do not take."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from distilgrid.artefacts import read_json, write_json
+from distilgrid.runtimes.base import PIXELS, Graph, Sample, UnsupportedError
+from distilgrid.runtimes.executorch import FACTS_FILE, MODEL_FILE
+from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.traceable import traceable
+
+if TYPE_CHECKING:
+    from executorch.devtools.backend_debug import DelegationInfo
+    from executorch.exir import EdgeProgramManager
+    from torch.export import ExportedProgram
+    from transformers import PreTrainedModel
+
+DELEGATE = "XnnpackBackend"
+HEAVY = ("linear", "addmm", "mm", "bmm", "convolution")
+"""Operators with nearly all arithmetic. In ExecuTorch's portable kernels a 4-layer model ran 20 to 30 times slower."""
+NO_WORK = ("getitem", "sym_size")
+
+
+class ExecuTorchExporter:
+    """Exports to ExecuTorch in fp32, for XNNPACK.
+
+    The length of texts is dynamic up to the longest, and no slower than a file for one length; the batch is one row:
+    `ExecuTorchSession` says why. Equal weights give equal bytes.
+    """
+
+    files = (MODEL_FILE, FACTS_FILE)
+
+    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
+        """Write `model.pte`, and `model.json` with its inputs and operators."""
+        names = list(sample.example)
+        row = tuple(values[:1].contiguous() for values in sample.example.values())
+        with quiet():
+            traced = torch.export.export(traceable(model, names), row, dynamic_shapes=_arguments(sample))
+            program = self.prepared(traced, row, sample)
+            edge = lowered(program)
+            facts = {"inputs": names, "graph": _graph(program, edge).as_dict()}
+            content = edge.to_executorch().buffer
+        (folder / MODEL_FILE).write_bytes(content)
+        write_json(folder / FACTS_FILE, facts)
+
+    def graph(self, folder: Path) -> Graph:
+        """Operators as they were at the conversion: the file does not tell those inside of delegates."""
+        return Graph(**read_json(folder / FACTS_FILE)["graph"])
+
+    def prepared(self, program: "ExportedProgram", row: tuple[Tensor, ...], sample: Sample) -> "ExportedProgram":
+        """The program to lower: here the traced one itself."""
+        return program
+
+
+def shapes(sample: Sample) -> tuple[dict[int, Any] | None, ...]:
+    """For each input, the axes that vary."""
+    if PIXELS in sample.example:
+        return (None,)
+    return tuple({1: torch.export.Dim.DYNAMIC(min=1, max=sample.longest)} for _ in sample.example)
+
+
+def _arguments(sample: Sample) -> tuple[Any, ...]:
+    """The same as `traceable` takes its inputs: one image tensor, or any number of texts' tensors."""
+    return shapes(sample) if PIXELS in sample.example else (shapes(sample),)
+
+
+def partitioners() -> list[Any]:
+    """What decides which operators XNNPACK takes."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+    return [XnnpackPartitioner()]
+
+
+def lowered(program: "ExportedProgram") -> "EdgeProgramManager":
+    """A program in which XNNPACK has taken the operators that it can.
+
+    Raises:
+        UnsupportedError: when it did not take all matrix products and convolutions.
+    """
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+    from executorch.exir.passes.quant_fusion_pass import QuantFusionPass
+
+    # Quantised embeddings are no core operators until the pass below has made each one operator.
+    unchecked = EdgeCompileConfig(_check_ir_validity=False)
+    edge = to_edge_transform_and_lower(program, partitioner=partitioners(), compile_config=unchecked)
+    edge = edge.transform([QuantFusionPass(_fix_node_meta_val=True)])
+    _check_coverage(_delegation(edge))
+    return edge
+
+
+def _delegation(edge: "EdgeProgramManager") -> "DelegationInfo":
+    from executorch.devtools.backend_debug import get_delegation_info
+
+    return get_delegation_info(edge.exported_program().graph_module)
+
+
+def _check_coverage(delegation: "DelegationInfo") -> None:
+    found = {_short(name): (n.delegated, n.non_delegated) for name, n in delegation.delegation_by_operator.items()}
+    taken = sum(found.get(name, (0, 0))[0] for name in HEAVY)
+    left = {name: found[name][1] for name in HEAVY if name in found and found[name][1]}
+    if left or not taken:
+        what = ", ".join(f"{count} {name}" for name, count in left.items()) or "every matrix product"
+        raise UnsupportedError(
+            f"XNNPACK left {what} to ExecuTorch's portable kernels, not made for speed: a latency would mislead"
+        )
+
+
+def _short(name: str) -> str:
+    """Names of operators as ATen has them: aten_linear_default -> linear."""
+    return name.removeprefix("aten_").removesuffix("_default")
+
+
+def _graph(program: "ExportedProgram", edge: "EdgeProgramManager") -> Graph:
+    before = Counter(str(node.target) for node in program.graph.nodes if node.op == "call_function")
+    delegation = _delegation(edge)
+    each = {name: n for name, n in delegation.delegation_by_operator.items() if name not in NO_WORK}
+    outside = Counter({_short(name): n.non_delegated for name, n in each.items() if n.non_delegated})
+    inside = Counter({_short(name): n.delegated for name, n in each.items() if n.delegated})
+    delegates = delegation.num_delegated_subgraphs
+    taken = ", ".join(f"{count} {name}" for name, count in inside.most_common())
+    return Graph(
+        before={name: count for name, count in before.most_common() if "getitem" not in name},
+        after={DELEGATE: delegates, **dict(outside.most_common())},
+        fused={"attention": 0, "layer_norm": outside["native_layer_norm"], "gelu": inside["gelu"] + outside["gelu"]},
+        note=f"counted at the conversion; in {delegates} delegates XNNPACK runs {taken}; ExecuTorch's kernels the rest",
+    )

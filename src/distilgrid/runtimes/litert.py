@@ -1,0 +1,118 @@
+"""LiteRT: loads and runs .tflite files. Light: needs neither torch nor jax."""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distilgrid.artefacts import read_json
+from distilgrid.runtimes.base import PIXELS, Execution, UnsupportedError
+from distilgrid.runtimes.quiet import quiet
+
+if TYPE_CHECKING:
+    from ai_edge_litert.environment import Environment
+
+MODEL_FILE, FACTS_FILE = "model.tflite", "model.json"
+IN_MEMORY = ":memory"
+"""A path that stands for a cache of packed weights in memory (TensorFlow Lite's `MMapWeightCacheProvider`): without it
+XNNPACK packs all weights again for each length."""
+
+
+class LiteRT:
+    """Loads exported models of any precision. Without optimisation, TensorFlow Lite's kernels replace XNNPACK's."""
+
+    def load(self, folder: Path, how: Execution) -> "LiteRTSession":
+        """The exported model of a folder."""
+        if how.processor != "cpu":
+            raise UnsupportedError("LiteRT runs on a CPU here")
+        return LiteRTSession(folder, how)
+
+
+class LiteRTSession:
+    """A LiteRT model behind the interface of runtimes.
+
+    Its shapes are fixed: one row, and for texts one of several lengths. Texts are padded to the next of them, batches
+    run row by row.
+    """
+
+    def __init__(self, folder: Path, how: Execution) -> None:
+        facts = read_json(folder / FACTS_FILE)
+        self._names: list[str] = facts["inputs"]
+        self._pad: dict[str, int] = facts["padding"]
+        with quiet():
+            self._model = _compiled(folder / MODEL_FILE, how)
+        self._shapes = [self._shape(number) for number in range(self._model.get_num_signatures())]
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
+        """See `distilgrid.runtimes.base.Session`."""
+        arrays = {name: inputs[name] for name in self._names}
+        number = self._signature(next(iter(arrays.values())).shape)
+        padded = [self._padded(name, values, number) for name, values in arrays.items()]
+        with quiet():  # the first write reports on accelerators
+            rows = [self._row([values[row : row + 1] for values in padded], number) for row in range(len(padded[0]))]
+        results = self._model.create_output_buffers(number)
+        outputs = self._outputs(number)
+
+        def run() -> np.ndarray:
+            logits = np.empty((len(rows), outputs), dtype=np.float32)
+            for row, buffers in enumerate(rows):
+                self._model.run_by_index(number, buffers, results)
+                logits[row] = results[0].read(outputs, np.float32)
+            return logits
+
+        return run
+
+    def _key(self, number: int) -> str:
+        return str(self._model.get_signature_by_index(number)["key"])
+
+    def _shape(self, number: int) -> tuple[int, ...]:
+        details = self._model.get_input_tensor_details(self._key(number))
+        return tuple(details["args_0"]["shape"])
+
+    def _outputs(self, number: int) -> int:
+        (details,) = self._model.get_output_tensor_details(self._key(number)).values()
+        return int(details["shape"][-1])
+
+    def _signature(self, shape: tuple[int, ...]) -> int:
+        """The number of the signature with the least padding."""
+        if self._names == [PIXELS]:
+            if shape[1:] != self._shapes[0][1:]:
+                raise UnsupportedError(f"the model was converted for images {self._shapes[0][1:]}, not {shape[1:]}")
+            return 0
+        lengths = {number: kept[1] for number, kept in enumerate(self._shapes) if kept[1] >= shape[1]}
+        if not lengths:
+            longest = max(kept[1] for kept in self._shapes)
+            raise UnsupportedError(f"length {shape[1]} is more than the {longest} tokens of the conversion")
+        return min(lengths, key=lengths.__getitem__)
+
+    def _padded(self, name: str, values: np.ndarray, number: int) -> np.ndarray:
+        if name == PIXELS:
+            return np.ascontiguousarray(values)
+        after = self._shapes[number][1] - values.shape[1]
+        return np.pad(values.astype(np.int32), ((0, 0), (0, after)), constant_values=self._pad[name])
+
+    def _row(self, values: list[np.ndarray], number: int) -> list[Any]:
+        buffers: list[Any] = self._model.create_input_buffers(number)
+        for buffer, array in zip(buffers, values, strict=True):
+            buffer.write(array)
+        return buffers
+
+
+def _compiled(path: Path, how: Execution) -> Any:
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.cpu_options import CpuKernelMode, CpuOptions
+    from ai_edge_litert.options import Options
+
+    mode = CpuKernelMode.DELEGATE if how.optimised else CpuKernelMode.BUILTIN
+    cpu = CpuOptions(num_threads=how.threads, kernel_mode=mode, xnnpack_weight_cache_path=IN_MEMORY)
+    return CompiledModel.from_file(str(path), environment=_environment(), options=Options(cpu_options=cpu))
+
+
+@functools.cache
+def _environment() -> "Environment":
+    """What all models of the process share: the registry of accelerators."""
+    from ai_edge_litert.environment import Environment
+
+    return Environment.create()

@@ -1,0 +1,113 @@
+"""Conversion to LiteRT in fp32, and which of its operators XNNPACK takes."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from distilgrid.artefacts import write_json
+from distilgrid.runtimes.base import PIXELS, Graph, Sample
+from distilgrid.runtimes.litert import FACTS_FILE, MODEL_FILE
+from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.traceable import traceable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+SHORTEST = 16
+DELEGATE = "DELEGATE"
+FUSED = {"attention": (), "layer_norm": (), "gelu": ("GELU",)}
+
+
+class LiteRTExporter:
+    """Exports to LiteRT in fp32.
+
+    The converter takes no dynamic shapes of these models (litert-torch 0.10 fails on the attention mask's), so each
+    length has a signature of its own; the weights are in the file once. Inputs of texts are int32. Equal weights give
+    equal bytes.
+    """
+
+    files = (MODEL_FILE, FACTS_FILE)
+
+    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
+        """Write `model.tflite`, and `model.json` with its inputs and what pads them."""
+        names = list(sample.example)
+        with quiet():
+            content = self.prepared(_converted(model, sample), sample)
+        padding = dict.fromkeys(names, 0) | {"input_ids": getattr(model.config, "pad_token_id", None) or 0}
+        facts = {"inputs": names, "padding": {name: padding[name] for name in names}}
+        (folder / MODEL_FILE).write_bytes(content)
+        write_json(folder / FACTS_FILE, facts)
+
+    def graph(self, folder: Path) -> Graph:
+        """Operators of the shortest signature, and what is left of them beside XNNPACK."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        with quiet():
+            interpreter = Interpreter(model_path=str(folder / MODEL_FILE), num_threads=1)
+            interpreter.allocate_tensors()
+            nodes = interpreter._get_ops_details()
+        before = [node for node in nodes if node["op_name"] != DELEGATE]
+        delegates = [node for node in nodes if node["op_name"] == DELEGATE]
+        taken: set[int] = set().union(*(_partition(before, delegate) for delegate in delegates))
+        after = Counter(node["op_name"] for node in before if node["index"] not in taken)
+        if delegates:
+            after["XNNPACK"] = len(delegates)
+        counts = Counter(node["op_name"] for node in before)
+        return Graph(
+            before=dict(counts.most_common()),
+            after=dict(after.most_common()),
+            fused={block: sum(counts[name] for name in names) for block, names in FUSED.items()},
+            note=f"of one length; XNNPACK runs {len(taken)} of {len(before)} operators in {len(delegates)} parts",
+        )
+
+    def prepared(self, content: bytes, sample: Sample) -> bytes:
+        """The file to write: here the converted one itself."""
+        return content
+
+
+def lengths(longest: int) -> list[int]:
+    """The lengths that texts are padded to: powers of two, and the longest."""
+    found = []
+    length = SHORTEST
+    while length < longest:
+        found.append(length)
+        length *= 2
+    return [*found, longest]
+
+
+def signatures(sample: Sample) -> dict[str, tuple[Tensor, ...]]:
+    """Inputs of one row for each signature, by its name."""
+    if PIXELS in sample.example:
+        return {"image": (sample.example[PIXELS][:1].contiguous(),)}
+    return {
+        f"length_{length}": tuple(torch.ones((1, length), dtype=torch.int64) for _ in sample.example)
+        for length in lengths(sample.longest)
+    }
+
+
+def _converted(model: "PreTrainedModel", sample: Sample) -> bytes:
+    import litert_torch
+
+    converter, module = litert_torch.Converter(), traceable(model, list(sample.example))
+    for name, inputs in signatures(sample).items():
+        converter.signature(name, module, inputs)
+    content: bytes = converter.convert().model_content()
+    return content
+
+
+def _partition(nodes: list[dict[str, Any]], delegate: Mapping[str, Any]) -> set[int]:
+    """Numbers of the nodes that a delegate stands for: all between its inputs and its outputs."""
+    producers = {tensor: node for node in nodes for tensor in node["outputs"]}
+    found: set[int] = set()
+    stop, wanted = set(delegate["inputs"]), list(delegate["outputs"])
+    while wanted:
+        tensor = wanted.pop()
+        node = producers.get(tensor)
+        if tensor not in stop and node is not None and node["index"] not in found:
+            found.add(node["index"])
+            wanted.extend(node["inputs"])
+    return found

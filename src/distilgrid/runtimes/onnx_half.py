@@ -1,0 +1,58 @@
+"""ONNX Runtime in fp16, for GPUs: half the bytes, and the arithmetic that their matrix units are made for."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.runtimes.base import Execution, Graph, Sample, UnsupportedError
+from distilgrid.runtimes.onnx_export import OnnxExporter, export_onnx, quiet
+from distilgrid.runtimes.onnxruntime import MODEL_FILE, OnnxRuntime, OnnxSession
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CPU_REASON = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
+COUNTED_ON_CPU = "operators after rewriting are counted on the CPU provider, whose Casts a GPU does not need"
+
+
+class HalfOnnxRuntime(OnnxRuntime):
+    """Loads models in fp16 where they run in fp16."""
+
+    def load(self, folder: Path, how: Execution) -> OnnxSession:
+        """The exported model of a folder.
+
+        Raises:
+            UnsupportedError: on a CPU, or where ONNX Runtime has no CUDA.
+        """
+        if how.processor == "cpu":
+            raise UnsupportedError(CPU_REASON)
+        return super().load(folder, how)
+
+
+class HalfExporter(OnnxExporter):
+    """Exports to ONNX with weights and activations in fp16; inputs stay as they are, and logits fp32."""
+
+    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
+        """Write `model.onnx` in fp16."""
+        with tempfile.TemporaryDirectory() as scratch:
+            exact = Path(scratch) / "fp32.onnx"
+            export_onnx(model, sample.example, exact)
+            halve(exact, folder / MODEL_FILE)
+
+    def graph(self, folder: Path) -> Graph:
+        """Operators of the file, and after ONNX Runtime's own fusions on a CPU."""
+        return replace(super().graph(folder), note=COUNTED_ON_CPU)
+
+
+def halve(source: Path, target: Path) -> None:
+    """Convert all weights and activations of a model to fp16, except in operators that have no fp16 form.
+
+    Numbers out of fp16's range become its greatest: so does the one that masks attention, which is still far below
+    every score. Numbers too small for fp16 become its least.
+    """
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with quiet():
+        onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)

@@ -1,0 +1,152 @@
+"""OpenVINO on CPUs: loads and runs IR files in fp32, bf16 or int8. Light: needs no torch."""
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distilgrid.machine import accelerates_bf16
+from distilgrid.runtimes.base import Execution, UnsupportedError
+
+MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
+NEVER_UNOPTIMISED = "OpenVINO always rewrites the graph: only builds for its own developers can leave that out"
+NO_INSTRUCTIONS = "this CPU lacks bf16 instructions (avx512_bf16 or amx_bf16 on x86, bf16 on Arm)"
+NO_KERNELS = "this CPU computes bf16, but this build of OpenVINO does not on it"
+# What comes before the reason in the messages of OpenVINO's errors: places in its source.
+PLACES = ("Exception", "Check '", "FrontEnd API failed", "Model wasn't fully", "Couldn't get TorchScript")
+
+
+def _without_telemetry() -> Any:
+    """OpenVINO, which reports its import and every conversion to Google Analytics unless the reporting package is away.
+
+    An opt-out of its own would be a file in the user's home. NNCF, imported later, reports nothing then either.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way to forbid an import
+    return importlib.import_module("openvino")
+
+
+ov = _without_telemetry()
+
+
+class OpenVino:
+    """Loads exported models and computes in fp32 whatever is not quantised; without asking OpenVINO may take bf16."""
+
+    precision = "f32"
+
+    def load(self, folder: Path, how: Execution) -> "OpenVinoSession":
+        """The exported model of a folder."""
+        return OpenVinoSession(compiled(folder, how, precision=self.precision))
+
+
+class OpenVinoBf16(OpenVino):
+    """Loads models exported in fp32 and computes in bf16."""
+
+    precision = "bf16"
+
+
+class OpenVinoSession:
+    """A compiled model behind the interface of runtimes."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._shapes = {port.get_any_name(): port.partial_shape for port in model.inputs}
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
+        """See `distilgrid.runtimes.base.Session`."""
+        shapes = {name: values.shape for name, values in inputs.items()}
+        known = shapes.keys() == self._shapes.keys()  # OpenVINO would run without an input that it lacks
+        if not known or not all(self._shapes[n].compatible(ov.PartialShape(list(s))) for n, s in shapes.items()):
+            raise UnsupportedError(f"converted for {_described(self._shapes)}, not for {_described(shapes)}")
+        if len(set(shapes.values())) > 1:  # OpenVINO would go on with empty tensors
+            raise UnsupportedError(f"inputs differ in shape: {_described(shapes)}")
+        batch = next(iter(shapes.values()))[0]
+        request = self._model.create_infer_request()
+        for name, values in inputs.items():
+            request.set_tensor(name, ov.Tensor(np.ascontiguousarray(values)))
+
+        def run() -> np.ndarray:
+            try:
+                logits: np.ndarray = request.infer(share_outputs=True)[0].copy()
+            except RuntimeError as error:
+                raise RuntimeError(reason(error)) from error
+            if len(logits) != batch:  # for tokens beyond the model's positions, say
+                raise RuntimeError(f"OpenVINO gave {len(logits)} rows of logits for {batch} rows of inputs")
+            return logits
+
+        return run
+
+
+def compiled(folder: Path, how: Execution, *, precision: str) -> Any:
+    """An exported model as OpenVINO's CompiledModel, "f32" or "bf16".
+
+    Raises:
+        UnsupportedError: when it cannot run in this way.
+        RuntimeError: for a damaged file.
+    """
+    if how.processor != "cpu":
+        raise UnsupportedError("OpenVINO is used on CPUs only")
+    if not how.optimised:
+        raise UnsupportedError(NEVER_UNOPTIMISED)
+    core, at_start = opened()
+    if precision == "bf16":
+        _check_bf16(core)
+    held = _usable()
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": how.threads,
+        # Otherwise it runs no more threads than there are physical cores, whatever is asked for.
+        "ENABLE_HYPER_THREADING": True,
+        # Pinning takes the first cores of those seen at the start: parallel jobs would share them. Without it threads
+        # may leave the cores that a process is held to. So it is right just where there is no choice of cores.
+        "ENABLE_CPU_PINNING": held == at_start and len(held) == how.threads,
+        "CACHE_DIR": "",
+    }
+    try:
+        model = core.compile_model(str(folder / MODEL_FILE), "CPU", settings)
+    except RuntimeError as error:
+        raise RuntimeError(reason(error)) from error
+    threads = model.get_property("INFERENCE_NUM_THREADS")
+    if threads < how.threads <= len(held):
+        raise UnsupportedError(
+            f"OpenVINO runs {threads} threads, not {how.threads}: it counts the cores that a process may use only once"
+        )
+    return model
+
+
+@functools.cache
+def opened() -> tuple[Any, frozenset[int]]:
+    """OpenVINO's Core, and the cores that the process was allowed when OpenVINO looked, which it does only once."""
+    cores, core = _usable(), ov.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # makes it look now
+    return core, cores
+
+
+def reason(error: Exception) -> str:
+    """The line of one of OpenVINO's messages that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(PLACES)] or [type(error).__name__]
+    return next((line for line in told if "No conversion rule" in line), told[0]).removeprefix("-- ")
+
+
+def _usable() -> frozenset[int]:
+    """Numbers of the cores that this process may use; none where the system does not tell."""
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
+
+
+def _check_bf16(core: Any) -> None:
+    """OpenVINO would take the hint on any CPU, and imitate bf16 or ignore it."""
+    if not accelerates_bf16():
+        raise UnsupportedError(NO_INSTRUCTIONS)
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UnsupportedError(NO_KERNELS)
+
+
+def _described(shapes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in sorted(shapes.items()))

@@ -1,0 +1,42 @@
+"""Quantised IR: int8 weights and int8 activations, their ranges chosen on calibration rows by NNCF."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.models.image_model import ImageModel
+from distilgrid.runtimes.base import Sample
+from distilgrid.runtimes.openvino_export import OpenVinoExporter, converted, save
+from distilgrid.runtimes.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class OpenVinoInt8Exporter(OpenVinoExporter):
+    """Exports to IR with matrix products and convolutions in int8; the rest stays in fp32."""
+
+    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
+        """Write `model.xml` and `model.bin` in int8.
+
+        The result depends on the calibration rows alone. Weights have one scale per output channel. NNCF halves the
+        range of the first layer's weights, no others': on an x86 CPU without VNNI instructions (avx512_vnni, avx_vnni)
+        sums of two products can saturate in the other layers, so label agreement there may be lower than here.
+
+        Raises:
+            UnsupportedError: when OpenVINO has no rule for one of the model's operators.
+            ValueError: without calibration rows.
+        """
+        if not sample.calibration:
+            raise ValueError("int8 needs calibration rows")
+        rows = [{name: values.numpy() for name, values in row.items()} for row in sample.calibration]
+        exact = converted(model, sample)
+        with quiet():
+            import nncf  # after OpenVINO: only then it reports nothing
+
+            # Knows attention: its softmax stays in fp32, and outliers of activations move into weights beforehand.
+            kind = None if isinstance(model, ImageModel) else nncf.ModelType.TRANSFORMER
+            with contextlib.redirect_stdout(io.StringIO()):  # progress bars, wherever standard output goes
+                quantised = nncf.quantize(exact, nncf.Dataset(rows), model_type=kind, subset_size=len(rows))
+        save(quantised, folder)

@@ -1,0 +1,134 @@
+"""Runtime `torch-compile-fp32`: the trained model as torch.compile (inductor) makes it."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch._dynamo import lookup_backend, maybe_mark_dynamic
+from torch._inductor import config
+from torch._inductor.cpp_builder import get_cpp_compiler
+from torch._inductor.exc import InvalidCxxCompiler
+from torch._inductor.utils import fresh_cache
+from torch.utils._triton import has_triton
+
+from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.torch_eager import TorchSession, placed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MOST_GRAPHS = 64
+"""Of all models of one class in a process: beyond it, compiling fails."""
+TOLERANCE = 1e-3
+"""How far compiled logits may be from eager ones, as a share of the largest: beyond rounding, and what a bug shows."""
+
+
+class TorchCompile:
+    """Loads trained models to be compiled. Needs a C++ compiler, on a GPU Triton too."""
+
+    def load(self, folder: Path, how: Execution) -> "TorchCompileSession":
+        """The trained model of a folder; it is compiled when its session sees inputs of a new kind.
+
+        Raises:
+            UnsupportedError: when nothing here compiles, or it must not.
+        """
+        if not how.optimised:
+            raise UnsupportedError("torch.compile is the optimisation: without it this is torch-eager-fp32")
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler:
+            raise UnsupportedError(
+                "torch.compile needs a C++ compiler, and finds none; install g++ or set CXX"
+            ) from None
+        if how.processor == "cuda" and not has_triton():
+            raise UnsupportedError("torch.compile needs Triton on a GPU, and finds none that works")
+        return TorchCompileSession(placed(folder, how), how)
+
+
+class TorchCompileSession:
+    """A compiled model behind the interface of runtimes; nothing is ever left to eager execution.
+
+    One graph serves inputs of any length, and another one those of single rows: lengths that are constants gained
+    nothing on a 3-layer MiniLM, and a task's texts have dozens. The weights stay variables ("freezing" them into the
+    graph gained nothing either, for convolutions too, and doubles the memory).
+
+    Attributes:
+        prepared_seconds: that calls of `bind` spent on compiling and on first runs. Inductor's caches live in a folder
+            of their own while it compiles, so this is what the first user of a machine waits for.
+    """
+
+    def __init__(self, model: "PreTrainedModel", how: Execution) -> None:
+        self.prepared_seconds = 0.0
+        self._inductor, self._ready = _Inductor(), set[tuple[torch.Size, ...]]()
+        self._eager = TorchSession(model, how)
+        # With fullgraph, breaks in the graph and too many recompilations are errors, not eager execution.
+        whole = cast("nn.Module", torch.compile(model, backend=self._inductor, fullgraph=True))
+        self._compiled = TorchSession(whole, how)
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
+        """See `distilgrid.runtimes.base.Session`. Compiles when no graph fits the inputs."""
+        tensors = {name: _in_order(torch.from_numpy(values)) for name, values in inputs.items()}
+        shapes = tuple(tensor.shape for tensor in tensors.values())
+        if shapes not in self._ready:
+            self._prepare(tensors)
+            self._ready.add(shapes)
+
+        def run() -> np.ndarray:
+            graphs = self._inductor.graphs
+            logits = self._compiled.logits(tensors)
+            if self._inductor.graphs != graphs:
+                raise RuntimeError(
+                    "torch compiled again in a call: were its number of threads or its settings changed?"
+                )
+            return logits
+
+        return run
+
+    def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
+        started, graphs = time.perf_counter(), self._inductor.graphs
+        for tensor in tensors.values():
+            for axis in range(2 if tensor.dim() == 2 else 1):  # of images, the batch alone: they have one size
+                maybe_mark_dynamic(tensor, axis)
+        try:
+            # Compiling in this process alone: inductor's own processes would go on living next to what is measured.
+            with tempfile.TemporaryDirectory() as scratch, fresh_cache(dir=scratch), config.patch(compile_threads=1):
+                # Models of one class share their code, and torch counts graphs by code.
+                torch._dynamo.config.recompile_limit = MOST_GRAPHS
+                logits = self._compiled.logits(tensors)
+        except RuntimeError as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise UnsupportedError(f"torch.compile failed: {lines[0][:200]}") from error
+        self.prepared_seconds += time.perf_counter() - started
+        if not self._inductor.graphs:
+            raise UnsupportedError("torch.compile is switched off, by TORCH_COMPILE_DISABLE or in torch's settings")
+        if self._inductor.graphs != graphs:
+            _compare(logits, self._eager.logits(tensors))
+
+
+class _Inductor:
+    """Inductor as a backend that counts its graphs. Holds no model: torch keeps backends for as long as it runs."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+
+    def __call__(self, graph: Any, inputs: Sequence[Any]) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = lookup_backend("inductor")(graph, inputs)
+        self.graphs += 1
+        return compiled
+
+
+def _in_order(tensor: Tensor) -> Tensor:
+    """A copy with the strides that inputs of this shape always have, for which graphs are compiled; images channels
+    last, as in training."""
+    return tensor.clone(memory_format=torch.channels_last if tensor.dim() == 4 else torch.contiguous_format)
+
+
+def _compare(compiled: np.ndarray, eager: np.ndarray) -> None:
+    difference = float(np.abs(compiled - eager).max())
+    if not difference <= TOLERANCE * max(1.0, float(np.abs(eager).max())):
+        raise UnsupportedError(f"compiled logits differ from eager ones by {difference:.2g}")
