@@ -12,7 +12,7 @@ import torch
 from tests.conftest import sentences
 from tests.unit.tiny_augmentation import save_translator
 
-from distilgrid.augmentation import journal
+from distilgrid import journal
 from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.back_translation import BackTranslationAugmenter
 from distilgrid.augmentation.languages import declared_languages
