@@ -26,7 +26,7 @@ from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes import onnx_quantised
-from distilgrid.runtimes.base import Execution
+from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
@@ -335,3 +335,11 @@ def test_gate_sees_every_chosen_row_at_several_shapes(dataset: Dataset, model: P
     shapes = [tuple(batch["input_ids"].shape) for batch in gate_batches(encodings, gate_rows(60))]
     assert [batch for batch, _ in shapes] == [1, 3, 8, 32, 1, 3, 8, 4]
     assert len({length for _, length in shapes}) > 2
+
+
+def test_fp16_is_judged_on_a_cpu_but_not_measured_there(run_export: Callable[..., Any], tmp_path: Path) -> None:
+    parity = run_export("onnxruntime-fp16")
+    assert parity["accepted"], parity["reason"]
+    assert 1e-6 < parity["max_abs_difference"] < 0.1
+    with pytest.raises(UnsupportedError, match="few fp16 kernels"):
+        open_runtime("onnxruntime-fp16").load(tmp_path / "out", Execution())

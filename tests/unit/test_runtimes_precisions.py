@@ -238,6 +238,16 @@ def test_fp16_is_refused_on_a_cpu_with_the_reason(cases: Callable[[str], Case]) 
     assert "CPU provider" in HalfExporter().graph(cases("bert").folder / "fp16").note
 
 
+def test_numbers_too_large_for_fp16_show_on_a_cpu_too(tmp_path: Path) -> None:
+    model = tiny("bert")
+    with torch.no_grad():
+        model.bert.encoder.layer[0].intermediate.dense.bias.fill_(1e5)
+    HalfExporter().export(model, sample_of("bert", []), tmp_path)
+    rows = rows_of("bert", 3)
+    assert np.isfinite(torch_logits(model, rows)).all()
+    assert not np.isfinite(logits_of(OnnxRuntime().load(tmp_path, Execution()), rows)).any()
+
+
 def test_bf16_is_the_trained_model_in_bf16_and_not_fp32(cases: Callable[[str], Case]) -> None:
     folder = cases("bert").folder / "trained"
     row = arrays(cases("bert").rows[0])

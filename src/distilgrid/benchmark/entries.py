@@ -51,8 +51,10 @@ def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int,
     Raises:
         UserError: when a runtime's packages are missing.
     """
+    for entry in entries:  # ExecuTorch's threads can only be set while none of its models is loaded
+        entry.session = None
     for entry in entries:
-        candidate, entry.session = entry.candidate, None
+        candidate = entry.candidate
         if candidate.skipped is not None:
             continue
         how = Execution(threads, processor, candidate.optimised)

@@ -54,7 +54,8 @@ def footprint(*, runtime: str, folder: Path, how: Execution, inputs: "Mapping[st
             check=False,
         )
     if done.returncode:
-        return {"reason": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200]}
+        said = [line for line in done.stderr.strip().splitlines() if not line.startswith("INFO:")]  # LiteRT's farewell
+        return {"reason": (said or [f"exit code {done.returncode}"])[-1][:200]}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

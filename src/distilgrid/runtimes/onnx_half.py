@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 CPU_REASON = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
-COUNTED_ON_CPU = "operators after rewriting are counted on the CPU provider, whose Casts a GPU does not need"
+COUNTED_ON_CPU = (
+    "Judged and counted on the CPU provider: Casts that a GPU does not need, and numbers beyond fp16's range show only "
+    "where they pass between operators."
+)
 
 
 class HalfOnnxRuntime(OnnxRuntime):

@@ -45,9 +45,9 @@ def quantise(source: Path, target: Path, rows: Sequence[Mapping[str, Tensor]], *
       8 bits of both, silently and on that machine only. Logits came no less close to those of fp32 with 7 bits.
     - Activations are unsigned: with signed ones ONNX Runtime left half the convolutions of a ResNet in fp32 on x86.
 
-    Ranges span all that the rows gave, which is ONNX Runtime's default. Its percentiles and entropy, the better choice
-    for a BERT-large by Wu et al. 2020 ("Integer quantization for deep learning inference"), did no better here with
-    results left in fp32, and they read rows of different lengths only one by one.
+    Ranges span all that the rows gave (min-max), which is ONNX Runtime's default. Percentiles, the better choice for a
+    BERT-large by Wu et al. 2020 ("Integer quantization for deep learning inference"), and entropy came no closer here
+    with results left in fp32, and ONNX Runtime's take rows of different lengths only one by one.
 
     Args:
         source: an ONNX file in fp32.

@@ -103,8 +103,8 @@ def compiled(folder: Path, how: Execution, *, precision: str) -> Any:
         "INFERENCE_NUM_THREADS": how.threads,
         # Otherwise it runs no more threads than there are physical cores, whatever is asked for.
         "ENABLE_HYPER_THREADING": True,
-        # Pinning takes the first cores of those seen at the start: parallel jobs would share them. Without it threads
-        # may leave the cores that a process is held to. So it is right just where there is no choice of cores.
+        # Pinning takes the first cores of those seen at the start: parallel jobs would share them. Without it a thread
+        # runs on any core that some thread of the process may use. So it is right just where there is no choice.
         "ENABLE_CPU_PINNING": held == at_start and len(held) == how.threads,
         "CACHE_DIR": "",
     }
@@ -115,7 +115,7 @@ def compiled(folder: Path, how: Execution, *, precision: str) -> Any:
     threads = model.get_property("INFERENCE_NUM_THREADS")
     if threads < how.threads <= len(held):
         raise UnsupportedError(
-            f"OpenVINO runs {threads} threads, not {how.threads}: it counts the cores that a process may use only once"
+            f"OpenVINO would run {threads} of {how.threads} threads: it counts the cores of a process only once"
         )
     return model
 

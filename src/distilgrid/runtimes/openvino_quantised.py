@@ -20,9 +20,9 @@ class OpenVinoInt8Exporter(OpenVinoExporter):
     def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
         """Write `model.xml` and `model.bin` in int8.
 
-        The result depends on the calibration rows alone. Weights have one scale per output channel. NNCF halves the
-        range of the first layer's weights, no others': on an x86 CPU without VNNI instructions (avx512_vnni, avx_vnni)
-        sums of two products can saturate in the other layers, so label agreement there may be lower than here.
+        The result depends on the calibration rows alone. Weights have one scale per output channel. But for the first
+        convolutions, NNCF uses their full range: on an x86 CPU without VNNI instructions (avx512_vnni, avx_vnni) sums
+        of two products can saturate, so there a model can agree with torch less often than where it was judged.
 
         Raises:
             UnsupportedError: when OpenVINO has no rule for one of the model's operators.

@@ -21,6 +21,7 @@ class RuntimeEntry:
     Attributes:
         loads: "module:class" of what loads and runs models.
         exports: "module:class" of what converts them; empty where the trained model itself is run.
+        judges: "module:class" of what runs them on a CPU for the parity gate; empty where that is `loads`.
         exact: whether its logits must stay within the parity gate's tolerance.
         calibrated: whether the conversion looks at `dev` rows, so that it depends on the data.
         packages: modules that it needs beyond the core.
@@ -33,6 +34,7 @@ class RuntimeEntry:
 
     loads: str
     exports: str = ""
+    judges: str = ""
     exact: bool = True
     calibrated: bool = False
     packages: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class RuntimeEntry:
         return bool(self.exports)
 
 
+ONNX = "distilgrid.runtimes.onnxruntime:OnnxRuntime"
 BOTH: tuple[Processor, ...] = ("cpu", "cuda")
 DYNAMIC_ONLY = "dynamic quantisation leaves convolutions in fp32; onnxruntime-int8-static quantises them"
 
@@ -84,7 +87,9 @@ RUNTIMES = {
     "torch-eager-bf16": _torch("torch_eager:TorchEagerBf16", exact=False),
     "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
     "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
-    "onnxruntime-fp16": _onnx("onnx_half:HalfExporter", "onnx_half:HalfOnnxRuntime", exact=False, processors=("cuda",)),
+    "onnxruntime-fp16": _onnx(
+        "onnx_half:HalfExporter", "onnx_half:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
+    ),
     "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, no_images=DYNAMIC_ONLY),
     "onnxruntime-int8-static": _onnx("onnx_static:StaticInt8Exporter", exact=False, calibrated=True),
     "openvino-fp32": _openvino("OpenVino", "openvino_export:OpenVinoExporter"),
@@ -122,6 +127,17 @@ def open_runtime(name: str) -> Runtime:
     """
     runtime: Runtime = _build(name, find_runtime(name).loads)
     return runtime
+
+
+def open_judge(name: str) -> Runtime:
+    """What runs a runtime's exports on a CPU for the parity gate.
+
+    Raises:
+        UserError: as `open_runtime`.
+    """
+    entry = find_runtime(name)
+    judge: Runtime = _build(name, entry.judges or entry.loads)
+    return judge
 
 
 def open_exporter(name: str) -> Exporter:

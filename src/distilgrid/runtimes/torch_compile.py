@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._dynamo import lookup_backend, maybe_mark_dynamic
+from torch._dynamo.exc import FailOnRecompileLimitHit
 from torch._inductor import config
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
@@ -100,7 +101,7 @@ class TorchCompileSession:
                 # Models of one class share their code, and torch counts graphs by code.
                 torch._dynamo.config.recompile_limit = MOST_GRAPHS
                 logits = self._compiled.logits(tensors)
-        except RuntimeError as error:
+        except (RuntimeError, FailOnRecompileLimitHit) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise UnsupportedError(f"torch.compile failed: {lines[0][:200]}") from error
         self.prepared_seconds += time.perf_counter() - started

@@ -17,7 +17,7 @@ from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.recipes import export_recipe
 from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, Session, UnsupportedError
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
-from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_runtime
+from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_judge
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.training.batching import Inputs, Samples, encode
 from distilgrid.training.images import Images
@@ -126,8 +126,7 @@ def _convert_and_judge(
         graph = exporter.graph(folder)
         parity["graph"] = None if graph is None else graph.as_dict()
     with _rejecting("the exported model does not run"):
-        how = Execution(threads, "cpu" if "cpu" in entry.processors else "cuda")
-        session = open_runtime(parity["runtime"]).load(folder, how)
+        session = open_judge(parity["runtime"]).load(folder, Execution(threads))
         rows = gate_rows(len(samples))
         difference = max_abs_difference(model, session, samples, rows)
         parity["rows"] = len(rows)
