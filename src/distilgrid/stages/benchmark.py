@@ -91,7 +91,7 @@ def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], 
     entries, cores = [Entry(candidate) for candidate in candidates], {}
     machine, before = describe_machine(), os.getloadavg()
     with alone():
-        for threads in device.threads:
+        for threads in sorted(device.threads, reverse=True):  # OpenVINO counts the cores of a process only once
             with pinned(threads) as cores[threads]:
                 open_entries(entries, settings, threads=threads, processor=device.processor)
                 measure_shapes(entries, settings, threads=threads, processor=device.processor, texts=texts)
