@@ -25,7 +25,6 @@ from distilgrid.benchmark.settings import Runtime
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.runtimes import onnx_export as onnx_module
-from distilgrid.runtimes import onnx_quantised
 from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
@@ -142,8 +141,7 @@ def break_exporter(monkeypatch: pytest.MonkeyPatch, damage: Callable[[Any], None
             damage(damaged)
         export_onnx(damaged, example, path)
 
-    for module in (onnx_module, onnx_quantised):
-        monkeypatch.setattr(module, "export_onnx", wrong)
+    monkeypatch.setattr(onnx_module, "export_onnx", wrong)
 
 
 def test_parameters_name_exactly_the_runtimes_of_the_table() -> None:

@@ -11,6 +11,7 @@ from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected
 from distilgrid.runtimes.registry import find_runtime
+from distilgrid.runtimes.text_reader import FIELDS
 
 OURS = {"run.json", "parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
 """Files of an artefact that do not ship, or not as they are."""
@@ -25,11 +26,6 @@ inputs = {{{inputs}}}
 (logits,) = onnxruntime.InferenceSession("model.onnx").run(None, {{n: numpy.array([v]) for n, v in inputs.items()}})
 print({answer})
 """
-FIELDS = {
-    "input_ids": "read.ids",
-    "attention_mask": "read.attention_mask",
-    "token_type_ids": "read.type_ids",
-}
 README = """# {title}
 
 {facts}
@@ -91,10 +87,8 @@ def _readme(option: Option, names: list[str], labels: list[str], *, pair: bool) 
     install = f"`pip install 'distilgrid{f'[{entry.extra}]' if entry.extra else ''}'`"
     code = GENERAL.format(example=example)
     if option.runtime.startswith("onnxruntime"):
-        inputs = ", ".join(f'"{name}": {FIELDS[name]}' for name in names)
+        inputs = ", ".join(f'"{name}": read.{FIELDS[name]}' for name in names)
         answer = 'json.load(open("labels.json"))[logits.argmax()]' if labels else "float(logits[0, 0])"
-        code, install = (
-            ONNX.format(example=example, inputs=inputs, answer=answer),
-            "`pip install onnxruntime tokenizers`",
-        )
+        code = ONNX.format(example=example, inputs=inputs, answer=answer)
+        install = "`pip install onnxruntime tokenizers`"
     return README.format(title=option.name, facts=facts, install=install, example=code)

@@ -48,6 +48,21 @@ class OnnxExporter:
         return Graph(before, after, {block: sum(after.get(n, 0) for n in names) for block, names in FUSED.items()})
 
 
+class RewritingExporter(OnnxExporter):
+    """Exports to ONNX in fp32, and writes that file anew in another precision."""
+
+    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
+        """Write `model.onnx` in the exporter's own precision."""
+        with tempfile.TemporaryDirectory() as scratch:
+            exact = Path(scratch) / "fp32.onnx"
+            export_onnx(model, sample.example, exact)
+            self.rewrite(exact, folder / MODEL_FILE, sample)
+
+    def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
+        """Write the fp32 file `source` to `target` in another precision."""
+        raise NotImplementedError
+
+
 def operators(path: Path) -> dict[str, int]:
     """How often each operator occurs in an ONNX file, the most frequent first."""
     import onnx

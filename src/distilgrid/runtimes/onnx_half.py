@@ -1,16 +1,11 @@
 """ONNX Runtime in fp16, for GPUs: half the bytes, and the arithmetic that their matrix units are made for."""
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from distilgrid.runtimes.base import Execution, Graph, Sample, UnsupportedError
-from distilgrid.runtimes.onnx_export import OnnxExporter, export_onnx, quiet
-from distilgrid.runtimes.onnxruntime import MODEL_FILE, OnnxRuntime, OnnxSession
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from distilgrid.runtimes.onnx_export import RewritingExporter, quiet
+from distilgrid.runtimes.onnxruntime import OnnxRuntime, OnnxSession
 
 CPU_REASON = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
 COUNTED_ON_CPU = (
@@ -33,15 +28,12 @@ class HalfOnnxRuntime(OnnxRuntime):
         return super().load(folder, how)
 
 
-class HalfExporter(OnnxExporter):
+class HalfExporter(RewritingExporter):
     """Exports to ONNX with weights and activations in fp16; inputs stay as they are, and logits fp32."""
 
-    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
-        """Write `model.onnx` in fp16."""
-        with tempfile.TemporaryDirectory() as scratch:
-            exact = Path(scratch) / "fp32.onnx"
-            export_onnx(model, sample.example, exact)
-            halve(exact, folder / MODEL_FILE)
+    def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
+        """See `halve`."""
+        halve(source, target)
 
     def graph(self, folder: Path) -> Graph:
         """Operators of the file, and after ONNX Runtime's own fusions on a CPU."""

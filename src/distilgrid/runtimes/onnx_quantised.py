@@ -1,15 +1,9 @@
 """Quantised ONNX files: int8 weights, with activations scaled at run time."""
 
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from distilgrid.runtimes.base import Sample
-from distilgrid.runtimes.onnx_export import OnnxExporter, export_onnx, quiet
-from distilgrid.runtimes.onnxruntime import MODEL_FILE
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from distilgrid.runtimes.onnx_export import RewritingExporter, quiet
 
 # Matrix products carry nearly all arithmetic. Gather carries the embedding table: two thirds of a 3-layer MiniLM's
 # bytes in fp32, and nine tenths of its int8 file if left alone (53 MB instead of 18 MB). Quantising it too moved label
@@ -18,15 +12,12 @@ if TYPE_CHECKING:
 QUANTISED_OPERATORS = ["MatMul", "Gemm", "Gather"]
 
 
-class DynamicInt8Exporter(OnnxExporter):
+class DynamicInt8Exporter(RewritingExporter):
     """Exports to ONNX with int8 weights and activations quantised on the fly."""
 
-    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
-        """Write `model.onnx` with int8 weights."""
-        with tempfile.TemporaryDirectory() as scratch:
-            exact = Path(scratch) / "fp32.onnx"
-            export_onnx(model, sample.example, exact)
-            quantise(exact, folder / MODEL_FILE)
+    def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
+        """See `quantise`."""
+        quantise(source, target)
 
 
 def quantise(source: Path, target: Path) -> None:

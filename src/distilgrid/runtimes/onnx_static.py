@@ -3,18 +3,13 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
 from distilgrid.runtimes.base import PIXELS, Sample
-from distilgrid.runtimes.onnx_export import OnnxExporter, export_onnx, quiet
+from distilgrid.runtimes.onnx_export import RewritingExporter, quiet
 from distilgrid.runtimes.onnx_quantised import QUANTISED_OPERATORS
-from distilgrid.runtimes.onnxruntime import MODEL_FILE
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 # Between convolutions everything stays in int8: ONNX Runtime has integer kernels for sums and maxima, and a ReLU
 # becomes the end of its convolution's range.
@@ -24,16 +19,13 @@ IMAGE_OPERATORS = ["Conv", "Gemm", "Relu", "Add", "MaxPool"]
 FLOAT_RESULTS = {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]}
 
 
-class StaticInt8Exporter(OnnxExporter):
+class StaticInt8Exporter(RewritingExporter):
     """Exports to ONNX with int8 weights, and with uint8 activations whose ranges come from calibration rows."""
 
-    def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
-        """Write `model.onnx` with int8 weights and fixed ranges."""
+    def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
+        """See `quantise`."""
         operators = IMAGE_OPERATORS if PIXELS in sample.example else QUANTISED_OPERATORS
-        with tempfile.TemporaryDirectory() as scratch:
-            exact = Path(scratch) / "fp32.onnx"
-            export_onnx(model, sample.example, exact)
-            quantise(exact, folder / MODEL_FILE, sample.calibration, operators=operators)
+        quantise(source, target, sample.calibration, operators=operators)
 
 
 def quantise(source: Path, target: Path, rows: Sequence[Mapping[str, Tensor]], *, operators: Sequence[str]) -> None:
