@@ -1,11 +1,13 @@
 """One model's forward pass, as the Outputs that losses see."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from distilgrid.distillation.objective import Outputs
+from distilgrid.errors import UserError
 from distilgrid.training.batching import Inputs
 from distilgrid.training.fused_encoder import FusedEncoder
 
@@ -27,7 +29,22 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool) -> Output
     if not states:
         return Outputs(result.logits.float())
     layers = [layer[:, 0] for layer in result.hidden_states[1:]] if fused is None else fused.cls_states
-    return Outputs(result.logits.float(), torch.stack(list(layers), dim=1).float())  # (B, layers, H)
+    return Outputs(result.logits.float(), _stacked(layers))
+
+
+def _stacked(layers: Sequence[Tensor]) -> Tensor:
+    """States of all layers, (B, H) each, as one tensor: (B, layers, H).
+
+    Raises:
+        UserError: when layers have different widths.
+    """
+    widths = [layer.shape[-1] for layer in layers]
+    if len(set(widths)) > 1:
+        raise UserError(
+            f"a model with layers of widths {', '.join(map(str, widths))} cannot imitate hidden states of one width; "
+            "take a method without them, such as kd"
+        )
+    return torch.stack(list(layers), dim=1).float()
 
 
 def _additive(mask: Tensor) -> Tensor:
