@@ -1,11 +1,13 @@
 """One model's forward pass, as the Outputs that losses see."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from distilgrid.distillation.objective import Outputs
+from distilgrid.errors import UserError
 from distilgrid.training.batching import Inputs
 from distilgrid.training.fused_encoder import FusedEncoder
 
@@ -13,8 +15,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool) -> Outputs:
-    """Logits, and on request the first token's state after each layer, in fp32, on the model's device."""
+def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: bool = False) -> Outputs:
+    """A model's outputs in fp32, on its device.
+
+    Args:
+        model: the model.
+        inputs: of a batch.
+        states: also the first token's state after each layer.
+        tokens: also all tokens' states.
+
+    Raises:
+        UserError: for states of layers that differ in width.
+    """
     if "pixel_values" in inputs:
         return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
     fused = next((m for m in model.base_model.children() if isinstance(m, FusedEncoder)), None)
@@ -23,11 +35,22 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool) -> Output
     given = {name: value.to(model.device) for name, value in inputs.items() if name != "attention_mask"}
     if padded:
         given["attention_mask"] = (mask if fused is None else _additive(mask)).to(model.device)
-    result = model(**given, output_hidden_states=states and fused is None)
-    if not states:
+    result = model(**given, output_hidden_states=(states or tokens) and fused is None)
+    if not (states or tokens):
         return Outputs(result.logits.float())
-    layers = [layer[:, 0] for layer in result.hidden_states[1:]] if fused is None else fused.cls_states
-    return Outputs(result.logits.float(), torch.stack(list(layers), dim=1).float())  # (B, layers, H)
+    layers = result.hidden_states[1:] if fused is None else fused.layer_states  # each (B, L, H)
+    if len({layer.shape[-1] for layer in layers}) > 1:
+        raise UserError(
+            f"hidden states: the layers of a '{model.config.model_type}' model differ in width; take a method on logits"
+        )
+    first = torch.stack([layer[:, 0] for layer in layers], dim=1).float() if states else None  # (B, layers, H)
+    return Outputs(result.logits.float(), first, _tokens(layers, mask) if tokens else None)
+
+
+def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """States (B, L, H) of each layer, without padding: (T, layers, H)."""
+    inside = mask.flatten().nonzero()[:, 0].to(layers[0].device)
+    return torch.stack([layer.flatten(0, 1)[inside] for layer in layers], dim=1).float()
 
 
 def _additive(mask: Tensor) -> Tensor:

@@ -63,12 +63,12 @@ LAYOUTS = {"bert": BERT, "roberta": BERT, "xlm-roberta": BERT, "camembert": BERT
 
 
 class FusedEncoder(nn.Module):
-    """Stands in for a model's encoder; `cls_states` keeps the first token's state after each layer of the last call."""
+    """Stands in for a model's encoder; `layer_states` keeps the states after each layer of the last call: (B, L, H)."""
 
     def __init__(self, layers: list[FusedLayer], spaces: Workspaces, dtype: torch.dtype) -> None:
         super().__init__()
         self.layers, self.spaces, self.dtype = layers, spaces, dtype
-        self.cls_states: list[Tensor] = []
+        self.layer_states: list[Tensor] = []
 
     def forward(self, hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_: Any) -> Any:
         """(B, L, H) through all layers; the mask is additive, (B, 1, 1, L), or None."""
@@ -77,12 +77,12 @@ class FusedEncoder(nn.Module):
         states = hidden_states.to(self.dtype).reshape(B * L, H)
         states = F.pad(states, (0, 0, 0, -len(states) % ROUND))
         bias = None if attention_mask is None else attention_mask.float()
-        self.cls_states = []
+        self.layer_states = []
         self.spaces.lasting.reset()  # the previous batch's backward pass is over
         for layer in self.layers:
             states = layer(states, bias, batch=B, length=L, training=self.training)
-            self.cls_states.append(states[: B * L : L])
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states[: B * L].view(B, L, H))
+            self.layer_states.append(states[: B * L].view(B, L, H))
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.layer_states[-1])
 
 
 def fusible(model: "PreTrainedModel") -> bool:
