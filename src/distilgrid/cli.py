@@ -160,7 +160,7 @@ def record(
     data: DataDir,
     teacher_dir: TeacherGiven,
     out: Out,
-    kind: Annotated[Kind, typer.Option(help="What to keep; cls-states holds logits too.")] = "logits",
+    kind: Annotated[Kind, typer.Option(help="What to keep; cls-states and hidden-states hold logits too.")] = "logits",
     augmented: Augmented = None,
     method: Annotated[
         str, typer.Option(help="For mixed-logits and view-logits: the method whose samples are meant.")

@@ -33,7 +33,7 @@ Candidates = Annotated[
     list[Path] | None,
     typer.Option("--candidate", help="For a method that searches its values: each cell that tried some."),
 ]
-Kind = Literal["logits", "cls-states", "mixed-logits", "view-logits"]
+Kind = Literal["logits", "cls-states", "hidden-states", "mixed-logits", "view-logits"]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
 
 Trace = Annotated[

@@ -80,7 +80,7 @@ def asked_about(settings: "Params", method: str, kind: str, *, student: str | No
     from distilgrid.distillation.settings import MixKD
     from distilgrid.params import effective_training, find_method
 
-    if kind in ("logits", "cls-states"):
+    if kind in ("logits", "cls-states", "hidden-states"):
         return {}
     chosen = find_method(settings, method)
     own = named(settings.students, student, kind="student").training if student else {}

@@ -8,7 +8,7 @@ from distilgrid.distillation.kd import KDObjective
 from distilgrid.distillation.objective import Outputs
 from distilgrid.distillation.pkd import PKDObjective, mapped_layers
 from distilgrid.distillation.registry import METHODS, build_objective, build_phases
-from distilgrid.distillation.settings import KD, PKD, TAKD, AnnealingKD, ContinuationKD, Finetune, MixKD
+from distilgrid.distillation.settings import KD, PKD, TAKD, AnnealingKD, ContinuationKD, Finetune, HiddenKD, MixKD
 from distilgrid.errors import UserError
 from distilgrid.training.settings import Training
 
@@ -53,7 +53,7 @@ def terms(objective: object, *, states: bool = False, labels: np.ndarray = LABEL
 @pytest.mark.parametrize("name", METHODS)
 def test_every_registered_method_can_be_built(name: str) -> None:
     takd = TAKD(assistants=["middle"])
-    known = [Finetune(), KD(), takd, PKD(), MixKD(), AnnealingKD(tau_max=2), ContinuationKD(tau_max=2)]
+    known = [Finetune(), KD(), takd, PKD(), HiddenKD(), MixKD(), AnnealingKD(tau_max=2), ContinuationKD(tau_max=2)]
     settings = next(method for method in known if method.objective == name)
     phases = build_phases(settings, Training(epochs=2), regression=False)
     assert all(hasattr(phase.objective(0.0), "losses") for phase in phases)

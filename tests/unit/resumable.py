@@ -14,8 +14,9 @@ import torch
 
 from distilgrid.artefacts import STATE
 from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import PKD, AnnealingKD, Finetune, Method
+from distilgrid.distillation.settings import PKD, AnnealingKD, Finetune, HiddenKD, Method
 from distilgrid.distillation.teacher import StoredTeacher, TeacherOutputs
+from distilgrid.distillation.token_states import TokenStates
 from distilgrid.training import checkpoint
 from distilgrid.training.batching import Encodings, Rows
 from distilgrid.training.checkpoint import Checkpoints, Interrupted
@@ -27,6 +28,7 @@ METHODS: dict[str, Method] = {
     "finetune": Finetune(),
     "pkd": PKD(beta=10.0),
     "annealing-kd": AnnealingKD(tau_max=1, stage1={"epochs": 1}, stage2={"epochs": 1, "learning_rate": 1e-4}),
+    "hidden-kd": HiddenKD(hidden={"epochs": 1}, task={"epochs": 1, "learning_rate": 1e-4}),
 }
 SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2)
 STEPS, FIRST_EVALUATION = 16, 4
@@ -68,7 +70,10 @@ def make_rows(count: int, seed: int) -> Rows:
 def recorded_teacher() -> TeacherOutputs:
     generator = torch.Generator().manual_seed(3)
     states = torch.randn(64, 4, 32, generator=generator).half()
-    return StoredTeacher(torch.randn(64, 2, generator=generator), states)
+    logits = torch.randn(64, 2, generator=generator)
+    lengths = torch.from_numpy(make_rows(64, seed=0).encodings.lengths)
+    tokens = torch.randn(int(lengths.sum()), 4, 32, generator=generator).half()
+    return StoredTeacher(logits, states, TokenStates.packed(tokens, lengths))
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from distilgrid.distillation.recorded import open_recorded
-from distilgrid.distillation.settings import KD, PKD, Method
+from distilgrid.distillation.settings import KD, PKD, HiddenKD, Method
 from distilgrid.distillation.teaching import Sources
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.models.settings import Student
+from distilgrid.models.settings import Architecture, Student
 from distilgrid.params import Data
 from distilgrid.stages.distill import Cell, distill
 from distilgrid.stages.finetune import finetune
@@ -65,6 +65,46 @@ def test_the_recording_holds_the_teachers_outputs(work: Path) -> None:
     last = expected.hidden_states[4][0, 0]
     assert torch.allclose(recorded["cls_states"][5, 3].float(), last, atol=2e-3), "fp16"
     assert json.loads((work / "logits" / "manifest.json").read_text())["teacher_forwards"] == len(rows)
+
+
+def test_states_of_all_tokens_are_kept_without_padding(work: Path, tmp_path: Path) -> None:
+    make_recording(work, "hidden-states", tmp_path / "rec")
+    dataset = open_dataset(work / "data")
+    rows = dataset.split("train")
+    model, tokenizer = load_model(work / "teacher"), load_tokenizer(work / "teacher")
+    encodings = encode(tokenizer, *texts(rows), max_length=32)
+    recorded = load_file(tmp_path / "rec" / "train.safetensors")
+    assert recorded["token_states"].shape == (int(encodings.lengths.sum()), 4, 32)
+    assert recorded["token_states"].dtype == torch.float16
+    ids = rows["example_id"].to_numpy()[::-1].copy()
+    given: dict[str, Any] = {"example_ids": ids, "data_keys": [dataset.key], "states": False}
+    teacher = open_recorded([tmp_path / "rec"], tokens=True, **given)
+    last = len(rows) - 1
+    with torch.no_grad():
+        alone = [model(**encodings.batch([row]), output_hidden_states=True) for row in (7, 90)]
+    expected = torch.cat([torch.stack(one.hidden_states[1:], dim=1)[0].transpose(0, 1) for one in alone])
+    found = teacher.outputs([last - 7, last - 90])
+    assert found.token_states is not None
+    assert torch.allclose(found.token_states.float(), expected, atol=2e-3)
+    assert torch.allclose(found.logits, torch.cat([one.logits for one in alone]), atol=1e-5)
+    with pytest.raises(UserError, match=r"holds logits only, but this method needs hidden-states; record --kind"):
+        open_recorded([work / "logits"], tokens=True, **given)
+
+
+def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    make_recording(work, "hidden-states", tmp_path / "rec")
+    method = HiddenKD(hidden={"epochs": 2}, task={"epochs": 1})
+    shape = Architecture(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
+    student = Student(architecture=shape)
+    for name, source in (("a", {"teacher_outputs": [tmp_path / "rec"]}), ("b", {"teacher": work / "teacher"})):
+        cell = Cell(method, student, f"path:{tiny_model}", TRAINING, "none", 1.0, 0, 0)
+        sources = Sources(data=work / "data", **source)  # type: ignore[arg-type]
+        metrics = distill(cell=cell, sources=sources, out=tmp_path / name, labels={})
+        assert [phase["name"] for phase in metrics["phases"]] == ["hidden", "task"]
+        assert metrics["teacher_forwards"] == (0 if name == "a" else metrics["train_rows"])
+    saved = [load_file(tmp_path / name / "model.safetensors") for name in "ab"]
+    assert not any("companion" in weight for weight in saved[0]), "the projection is no part of the student"
+    assert all(torch.equal(saved[0][weight], saved[1][weight]) for weight in saved[0]), "recorded or live"
 
 
 def test_a_student_costs_no_teacher_forwards(work: Path, tiny_model: Path, tmp_path: Path) -> None:

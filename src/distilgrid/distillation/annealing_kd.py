@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from distilgrid.distillation.annealing import annealed_stages, sharpness, temperature
 from distilgrid.distillation.finetune import FinetuneObjective
-from distilgrid.distillation.objective import Outputs, soft_loss
+from distilgrid.distillation.objective import Objective, Outputs, soft_loss
 from distilgrid.distillation.schedule import Phase, plain
 from distilgrid.distillation.settings import AnnealingKD, Finetune
 from distilgrid.training.settings import Training
@@ -27,12 +27,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class AnnealedObjective:
+class AnnealedObjective(Objective):
     """Stage I at one temperature: the distance from `phi` times the teacher's logits."""
 
     phi: float
     distance: str
-    needs_states: bool = False
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The single term `soft`."""

@@ -15,21 +15,20 @@ import torch
 from torch import Tensor
 
 from distilgrid.distillation.annealing import check_annealing, sharpness, temperature
-from distilgrid.distillation.objective import Outputs, hard_loss
+from distilgrid.distillation.objective import Objective, Outputs, hard_loss
 from distilgrid.distillation.schedule import Phase
 from distilgrid.distillation.settings import ContinuationKD
 from distilgrid.training.settings import Training
 
 
 @dataclass
-class ContinuedObjective:
+class ContinuedObjective(Objective):
     """The losses at one moment."""
 
     phi: float
     psi: float
     margin: float
     regression: bool
-    needs_states: bool = False
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The terms `hard` and `soft`."""

@@ -2,14 +2,12 @@
 
 from torch import Tensor
 
-from distilgrid.distillation.objective import Outputs, hard_loss
+from distilgrid.distillation.objective import Objective, Outputs, hard_loss
 from distilgrid.distillation.settings import Finetune
 
 
-class FinetuneObjective:
+class FinetuneObjective(Objective):
     """L = CE(y, student), or the mean squared error for a regression."""
-
-    needs_states = False
 
     def __init__(self, settings: Finetune, *, regression: bool) -> None:
         self.regression = regression

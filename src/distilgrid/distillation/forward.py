@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool) -> Outputs:
-    """Logits, and on request the first token's state after each layer, in fp32, on the model's device."""
+def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: bool = False) -> Outputs:
+    """A model's outputs in fp32, on its device.
+
+    Args:
+        model: the model.
+        inputs: of a batch.
+        states: also the first token's state after each layer.
+        tokens: also all tokens' states.
+
+    Raises:
+        UserError: for states of layers that differ in width.
+    """
     if "pixel_values" in inputs:
         return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
     fused = next((m for m in model.base_model.children() if isinstance(m, FusedEncoder)), None)
@@ -25,26 +35,28 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool) -> Output
     given = {name: value.to(model.device) for name, value in inputs.items() if name != "attention_mask"}
     if padded:
         given["attention_mask"] = (mask if fused is None else _additive(mask)).to(model.device)
-    result = model(**given, output_hidden_states=states and fused is None)
-    if not states:
+    result = model(**given, output_hidden_states=(states or tokens) and fused is None)
+    if not (states or tokens):
         return Outputs(result.logits.float())
-    layers = [layer[:, 0] for layer in result.hidden_states[1:]] if fused is None else fused.cls_states
-    return Outputs(result.logits.float(), _stacked(layers))
+    layers = result.hidden_states[1:] if fused is None else fused.layer_states  # each (B, L, H)
+    _require_one_width(layers)
+    first = torch.stack([layer[:, 0] for layer in layers], dim=1).float() if states else None  # (B, layers, H)
+    return Outputs(result.logits.float(), first, _tokens(layers, mask) if tokens else None)
 
 
-def _stacked(layers: Sequence[Tensor]) -> Tensor:
-    """States of all layers, (B, H) each, as one tensor: (B, layers, H).
-
-    Raises:
-        UserError: when layers have different widths.
-    """
+def _require_one_width(layers: Sequence[Tensor]) -> None:
     widths = [layer.shape[-1] for layer in layers]
     if len(set(widths)) > 1:
         raise UserError(
             f"a model with layers of widths {', '.join(map(str, widths))} cannot imitate hidden states of one width; "
             "take a method without them, such as kd"
         )
-    return torch.stack(list(layers), dim=1).float()
+
+
+def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """States (B, L, H) of each layer, without padding: (T, layers, H)."""
+    inside = mask.flatten().nonzero()[:, 0].to(layers[0].device)
+    return torch.stack([layer.flatten(0, 1)[inside] for layer in layers], dim=1).float()
 
 
 def _additive(mask: Tensor) -> Tensor:

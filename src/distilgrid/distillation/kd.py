@@ -13,14 +13,12 @@ Teacher-assistant distillation (Mirzadeh et al. 2020) has the same losses: its t
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.distillation.objective import Outputs, hard_loss, soft_loss
+from distilgrid.distillation.objective import Objective, Outputs, hard_loss, soft_loss
 from distilgrid.distillation.settings import SoftLabels
 
 
-class KDObjective:
+class KDObjective(Objective):
     """(1 - alpha) * hard + alpha * soft."""
-
-    needs_states = False
 
     def __init__(self, settings: SoftLabels, *, regression: bool) -> None:
         self.settings = settings

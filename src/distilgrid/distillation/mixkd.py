@@ -17,14 +17,12 @@ docs/methods/mixkd.md lists them.
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.distillation.objective import Outputs, hard_loss, soft_loss
+from distilgrid.distillation.objective import Objective, Outputs, hard_loss, soft_loss
 from distilgrid.distillation.settings import MixKD
 
 
-class MixKDObjective:
+class MixKDObjective(Objective):
     """The terms on training rows, and those on mixed samples."""
-
-    needs_states = False
 
     def __init__(self, settings: MixKD, *, regression: bool) -> None:
         self.settings = settings

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor, device
+from torch import Tensor, device, nn
 from torch.nn import functional as F
 
 
@@ -14,14 +14,26 @@ class Outputs:
     Attributes:
         logits: (B, C), fp32.
         cls_states: the first token's hidden state after each layer, (B, layers, H), fp32; None unless asked for.
+        token_states: all tokens' hidden states after each layer, (T, layers, H), row after row without the padding;
+            fp32, or fp16 as recorded; None unless asked for.
     """
 
     logits: Tensor
     cls_states: Tensor | None = None
+    token_states: Tensor | None = None
 
     def to(self, device: device) -> "Outputs":
         """The same outputs on a device."""
-        return Outputs(self.logits.to(device), None if self.cls_states is None else self.cls_states.to(device))
+        states = (self.cls_states, self.token_states)
+        return Outputs(self.logits.to(device), *(None if part is None else part.to(device) for part in states))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many layers a model has, and the width of its hidden states."""
+
+    layers: int
+    hidden: int
 
 
 class Objective(Protocol):
@@ -29,9 +41,25 @@ class Objective(Protocol):
 
     Attributes:
         needs_states: whether `cls_states` of the student are wanted.
+        needs_tokens: whether `token_states` are; the losses are then means over tokens, otherwise over rows.
     """
 
-    needs_states: bool
+    needs_states: bool = False
+    needs_tokens: bool = False
+
+    def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module | None:
+        """Weights that are trained with the student and are no part of it: a module from its Outputs to those that
+        `losses` gets. None for a method without any.
+
+        Args:
+            student: the student's sizes.
+            teacher: those of the teacher's states, where they are known.
+            seed: of the weights.
+
+        Raises:
+            UserError: when the student cannot learn from this teacher.
+        """
+        return None
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """Named terms, already weighted; the loop minimises their sum.

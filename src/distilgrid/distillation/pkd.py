@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distilgrid.distillation.kd import KDObjective
-from distilgrid.distillation.objective import Outputs
+from distilgrid.distillation.objective import Objective, Outputs
 from distilgrid.distillation.settings import KD, PKD
 from distilgrid.errors import UserError
 
@@ -33,7 +33,7 @@ def mapped_layers(*, student: int, teacher: int, layers: str) -> list[int]:
     return [round(j * teacher / student) for j in range(1, student)]
 
 
-class PKDObjective:
+class PKDObjective(Objective):
     """KD's two terms plus beta * patience."""
 
     needs_states = True

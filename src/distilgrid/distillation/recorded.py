@@ -11,6 +11,7 @@ from torch import Tensor
 from distilgrid.artefacts import read_json, verified
 from distilgrid.distillation.mixing import Schedule
 from distilgrid.distillation.teacher import StoredTeacher
+from distilgrid.distillation.token_states import TokenStates
 from distilgrid.errors import UserError
 from distilgrid.training.settings import Views
 
@@ -18,7 +19,12 @@ FILE = "train.safetensors"
 
 
 def open_recorded(
-    folders: Sequence[Path], *, example_ids: np.ndarray, data_keys: Collection[str], states: bool
+    folders: Sequence[Path],
+    *,
+    example_ids: np.ndarray,
+    data_keys: Collection[str],
+    states: bool,
+    tokens: bool = False,
 ) -> StoredTeacher:
     """Recorded outputs on training rows, addressed by their example ids.
 
@@ -27,22 +33,27 @@ def open_recorded(
         example_ids: (N,) ids of the training rows, in the student's order.
         data_keys: recipe keys of the data and the augmented rows that the student trains on.
         states: whether [CLS] states are needed.
+        tokens: whether all tokens' states are.
 
     Raises:
         UserError: when a recording is damaged, was made from other data, or rows or states are missing.
     """
-    parts = [_tensors(folder, data_keys, states=states) for folder in folders]
+    wanted = "hidden-states" if tokens else "cls-states" if states else "logits"
+    parts = [_tensors(folder, data_keys, wanted) for folder in folders]
     found = _joined(parts, "example_ids").numpy()
     rows = torch.from_numpy(_positions(folders[0], found, example_ids))
-    return StoredTeacher(_joined(parts, "logits")[rows], _joined(parts, "cls_states")[rows] if states else None)
+    kept = _joined(parts, "cls_states")[rows] if states else None
+    packed = (
+        TokenStates.packed(_joined(parts, "token_states"), _joined(parts, "lengths")).take(rows) if tokens else None
+    )
+    return StoredTeacher(_joined(parts, "logits")[rows], kept, packed)
 
 
-def _tensors(folder: Path, data_keys: Collection[str], *, states: bool) -> dict[str, Tensor]:
+def _tensors(folder: Path, data_keys: Collection[str], wanted: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     kind = _checked(folder, data_keys)["kind"]
-    if kind in ("mixed-logits", "view-logits") or (states and kind != "cls-states"):
-        wanted = "cls-states" if states else "logits"
+    if kind in ("mixed-logits", "view-logits") or (wanted != "logits" and kind != wanted):
         raise UserError(f"{folder}: holds {kind} only, but this method needs {wanted}; record --kind {wanted}")
     tensors: dict[str, Tensor] = load_file(folder / FILE)
     return tensors

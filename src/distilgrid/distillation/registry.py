@@ -34,6 +34,7 @@ METHODS = {
     "finetune": MethodEntry("distilgrid.distillation.finetune:FinetuneObjective", 2),
     "kd": MethodEntry("distilgrid.distillation.kd:KDObjective", 2),
     "pkd": MethodEntry("distilgrid.distillation.pkd:PKDObjective", 2),
+    "hidden_kd": MethodEntry("distilgrid.distillation.hidden_kd:hidden_phases", 1, scheduled=True),
     "mixkd": MethodEntry("distilgrid.distillation.mixkd:MixKDObjective", 1),
     "takd": MethodEntry("distilgrid.distillation.kd:KDObjective", 1),
     "annealing_kd": MethodEntry("distilgrid.distillation.annealing_kd:annealing_phases", 1, scheduled=True),

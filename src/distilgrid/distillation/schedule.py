@@ -20,6 +20,8 @@ class Phase:
         name: for tables; empty where a run has one phase.
         values: what the history says about a moment beside the losses.
         taught: whether the losses look at a teacher, if there is one.
+        selects: whether the weights that scored best on `dev` are kept; the last ones otherwise, for losses that leave
+            the head untrained.
     """
 
     settings: Training
@@ -27,11 +29,14 @@ class Phase:
     name: str = ""
     values: Callable[[float], dict[str, float]] = lambda moment: {}
     taught: bool = True
+    selects: bool = True
 
 
-def plain(objective: Objective, settings: Training, *, name: str = "", taught: bool = True) -> list[Phase]:
+def plain(
+    objective: Objective, settings: Training, *, name: str = "", taught: bool = True, selects: bool = True
+) -> list[Phase]:
     """One phase whose losses never change."""
-    return [Phase(settings, partial(_always, objective), name, taught=taught)]
+    return [Phase(settings, partial(_always, objective), name, taught=taught, selects=selects)]
 
 
 def _always(objective: Objective, moment: float) -> Objective:

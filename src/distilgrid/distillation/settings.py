@@ -9,7 +9,7 @@ from distilgrid.distillation.mixing_settings import Mixup
 from distilgrid.schema import Settings, self_contained_schema
 from distilgrid.training.settings import Training, check_training_overrides
 
-Recording = Literal["logits", "cls-states", "mixed-logits", "view-logits"]
+Recording = Literal["logits", "cls-states", "hidden-states", "mixed-logits", "view-logits"]
 """What a teacher leaves behind for its students: outputs on the training rows, on mixed samples, or on views of images.
 """
 
@@ -142,6 +142,27 @@ class PKD(TaughtMethod):
         return ("cls-states",)
 
 
+class HiddenKD(SoftLabels):
+    """Hidden-state distillation (Trivedi et al. 2023, KD-NAS): the teacher's states first, then kd's losses."""
+
+    objective: Literal["hidden_kd"] = "hidden_kd"
+    """Phase `hidden`: MSE of projected token states with the teacher's; phase `task`: kd's losses, as set above."""
+    mapping: Literal["uniform+last", "uniform", "last"] = "uniform+last"
+    """Teacher layers that a student layer imitates: every k-th (`uniform`), the last ones (`last`), or one of each, put
+    end to end."""
+    projection: Literal["shared", "layer"] = "shared"
+    """The linear map from the student's width to the teacher's: one for all layers, or one for each."""
+    hidden: TrainingOverrides = Field(default={"epochs": 5})
+    """Training settings of the phase on hidden states, whose last weights are kept. The paper's epochs are unknown."""
+    task: TrainingOverrides | None = Field(default={"epochs": 3})
+    """Training settings of the phase on logits and labels; null leaves it out, and the head untrained."""
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """Logits and all tokens' states in one."""
+        return ("hidden-states",)
+
+
 class MixKD(TaughtMethod):
     """MixKD (Liang et al. 2021): the student also learns from linear interpolations of pairs of training rows."""
 
@@ -220,6 +241,6 @@ class ContinuationKD(TaughtMethod):
 
 
 Method = Annotated[
-    Finetune | KD | TAKD | PKD | MixKD | AnnealingKD | ContinuationKD,
+    Finetune | KD | TAKD | PKD | HiddenKD | MixKD | AnnealingKD | ContinuationKD,
     Field(discriminator="objective"),
 ]

@@ -10,7 +10,8 @@ from torch import Tensor
 from distilgrid.distillation.forward import forward
 from distilgrid.distillation.mixed_inputs import mixed_inputs
 from distilgrid.distillation.mixing import Schedule
-from distilgrid.distillation.objective import Outputs
+from distilgrid.distillation.objective import Outputs, Sizes
+from distilgrid.distillation.token_states import TokenStates
 from distilgrid.progress import progress
 from distilgrid.training.batching import Batch, Encodings, Samples, evaluation_batches
 from distilgrid.training.images import ViewedImages
@@ -30,6 +31,11 @@ class TeacherOutputs(Protocol):
         """Samples that went through a live teacher."""
         ...
 
+    @property
+    def sizes(self) -> Sizes | None:
+        """Of the token states; None where there are none."""
+        ...
+
     def outputs(self, samples: Sequence[int]) -> Outputs:
         """The teacher's outputs on some training rows or mixed samples, in their order."""
         ...
@@ -40,10 +46,15 @@ class TeacherOutputs(Protocol):
 
 
 class StoredTeacher:
-    """Outputs held in memory: (N, C) logits, and (N, layers, H) [CLS] states or None."""
+    """Outputs held in memory: (N, C) logits, and (N, layers, H) [CLS] states and all tokens' states, or None."""
 
-    def __init__(self, logits: Tensor, cls_states: Tensor | None = None) -> None:
-        self.logits, self.cls_states, self.forwards = logits, cls_states, 0
+    def __init__(self, logits: Tensor, cls_states: Tensor | None = None, tokens: TokenStates | None = None) -> None:
+        self.logits, self.cls_states, self.tokens, self.forwards = logits, cls_states, tokens, 0
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Of the token states."""
+        return None if self.tokens is None else Sizes(*self.tokens.values.shape[1:])
 
     def move(self, device: torch.device) -> None:
         """Keep the logits on a device; the states stay in memory and go there batch by batch."""
@@ -53,7 +64,7 @@ class StoredTeacher:
         """Outputs looked up; no teacher runs."""
         index = torch.as_tensor(samples)
         states = None if self.cls_states is None else self.cls_states[index].float()
-        return Outputs(self.logits[index], states)
+        return Outputs(self.logits[index], states, None if self.tokens is None else self.tokens.of(samples))
 
 
 class LiveTeacher:
@@ -62,14 +73,23 @@ class LiveTeacher:
     The rows are the same in each epoch, so that asking once gives what asking each time would.
     """
 
-    def __init__(self, model: "PreTrainedModel", encodings: Samples, *, states: bool) -> None:
-        self.model, self.encodings, self.states = model.eval().requires_grad_(False), encodings, states
+    def __init__(self, model: "PreTrainedModel", encodings: Samples, *, states: bool, tokens: bool = False) -> None:
+        self.model, self.encodings = model.eval().requires_grad_(False), encodings
+        self.states, self.tokens = states, tokens
 
     @cached_property
     def stored(self) -> StoredTeacher:
         """The outputs."""
-        outputs = teacher_outputs(self.model, self.encodings, states=self.states)
-        return StoredTeacher(outputs.logits, outputs.cls_states)
+        outputs = teacher_outputs(self.model, self.encodings, states=self.states, tokens=self.tokens)
+        kept = outputs.token_states
+        tokens = None if kept is None else TokenStates.packed(kept, torch.from_numpy(self.encodings.lengths))
+        return StoredTeacher(outputs.logits, outputs.cls_states, tokens)
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Of the token states, before any is computed."""
+        config = self.model.config
+        return Sizes(config.num_hidden_layers, config.hidden_size) if self.tokens else None
 
     @property
     def forwards(self) -> int:
@@ -96,6 +116,11 @@ class LiveMixedTeacher:
         self.logits = torch.empty(0)
         self.forwards = 0
 
+    @property
+    def sizes(self) -> Sizes | None:
+        """No token states."""
+        return None
+
     def move(self, device: torch.device) -> None:
         """Compute on a device."""
         self.model.to(device)
@@ -117,6 +142,11 @@ class LiveViewTeacher:
     def __init__(self, model: "PreTrainedModel", views: ViewedImages) -> None:
         self.model, self.views = model.eval().requires_grad_(False), views
         self.forwards = 0
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """No token states."""
+        return None
 
     def move(self, device: torch.device) -> None:
         """Compute on a device."""
@@ -147,24 +177,29 @@ def all_view_logits(model: "PreTrainedModel", views: ViewedImages, *, epochs: in
 
 
 @torch.no_grad()
-def teacher_outputs(model: "PreTrainedModel", encodings: Samples, *, states: bool) -> Outputs:
+def teacher_outputs(model: "PreTrainedModel", encodings: Samples, *, states: bool, tokens: bool = False) -> Outputs:
     """A teacher's outputs on all rows, computed in fp32 in the batches of an evaluation.
 
     Returns:
-        On the CPU: logits (N, C), fp32, and on request [CLS] states (N, layers, H), fp16.
+        On the CPU: logits (N, C), fp32, and on request [CLS] states (N, layers, H) and token states (T, layers, H),
+        both fp16.
     """
     config = model.config
     logits = torch.empty(len(encodings), config.num_labels)
-    shape = (len(encodings), config.num_hidden_layers, config.hidden_size)
-    kept = torch.empty(shape, dtype=torch.float16) if states else None
+    shape = (config.num_hidden_layers, config.hidden_size)
+    kept = torch.empty((len(encodings), *shape), dtype=torch.float16) if states else None
+    lengths = torch.from_numpy(encodings.lengths) if tokens else torch.empty(0, dtype=torch.int64)
+    packed = TokenStates.packed(torch.empty((int(lengths.sum()), *shape), dtype=torch.float16), lengths)
     batches = evaluation_batches(encodings.lengths)
     for rows in progress(batches, total=len(batches), label=LABEL):
         with torch.autocast(model.device.type, enabled=False):
-            outputs = forward(model, encodings.batch(rows), states=states)
+            outputs = forward(model, encodings.batch(rows), states=states, tokens=tokens)
         logits[rows] = outputs.logits.cpu()
         if kept is not None and outputs.cls_states is not None:
             kept[rows] = outputs.cls_states.half().cpu()
-    return Outputs(logits, kept)
+        if outputs.token_states is not None:
+            packed.values[packed.places(rows)] = outputs.token_states.half().cpu()
+    return Outputs(logits, kept, packed.values if tokens else None)
 
 
 @torch.no_grad()

@@ -60,17 +60,18 @@ class Teaching:
 
     def outputs(self) -> TeacherOutputs | None:
         """The teacher's outputs on the training rows, if the method needs them."""
-        wanted = {"logits", "cls-states"}.intersection(self.method.recordings)
+        wanted = {"logits", "cls-states", "hidden-states"}.intersection(self.method.recordings)
         if not wanted:
             return None
-        states = "cls-states" in wanted
+        states, tokens = "cls-states" in wanted, "hidden-states" in wanted
         taught = taught_training(self.method, self.training)
         if self.training_set.dataset.image and taught.views.drawn:
             return self._on_views(taught)
         if self.sources.teacher_outputs:
             ids, keys = self.training_set.example_ids, self.data_keys
-            return open_recorded(self.sources.teacher_outputs, example_ids=ids, data_keys=keys, states=states)
-        return LiveTeacher(*self._live, states=states)
+            folders = self.sources.teacher_outputs
+            return open_recorded(folders, example_ids=ids, data_keys=keys, states=states, tokens=tokens)
+        return LiveTeacher(*self._live, states=states, tokens=tokens)
 
     def _on_views(self, taught: Training) -> TeacherOutputs:
         """Its outputs on the views of images that the student sees."""

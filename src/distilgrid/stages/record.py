@@ -34,12 +34,12 @@ def record(
     fraction: float = 1.0,
     subset_seed: int = 0,
 ) -> None:
-    """Write the teacher's logits (fp32) on the training rows, and for `cls-states` its [CLS] states (fp16) too.
+    """Write the teacher's logits (fp32) on the training rows, and on request its states after each layer (fp16) too.
 
     Args:
         data: prepared data.
         teacher: the fine-tuned teacher.
-        kind: `logits` or `cls-states`.
+        kind: `logits`, `cls-states` (of the first token), or `hidden-states` (of all tokens; no padding is kept).
         max_length: of the teacher's inputs, in tokens.
         out: where the artefact goes.
         labels: what `run.json` says about it.
@@ -51,6 +51,8 @@ def record(
         UserError: when an input is missing or damaged.
     """
     dataset, run = open_dataset(data), trained_model(teacher)
+    if dataset.image and kind == "hidden-states":
+        raise UserError(f"--kind hidden-states: task '{dataset.task}' is made of images; take logits")
     added = open_augmented(augmented, dataset=dataset) if augmented else None
     key, share = (dataset.key, fraction) if added is None else (added.key, 1.0)
     recipe = record_recipe(kind=kind, max_length=max_length, data=key, teacher=run["key"], fraction=share)
@@ -64,10 +66,14 @@ def record(
             assert tokenizer is not None, "images are not augmented beforehand"
             ids = added.split("train")["example_id"].to_numpy()
             samples = tokenised(added, "train", tokenizer=tokenizer, max_length=max_length)
-        outputs = teacher_outputs(load_model(teacher), samples, states=kind == "cls-states")
+        wanted = {"states": kind == "cls-states", "tokens": kind == "hidden-states"}
+        outputs = teacher_outputs(load_model(teacher), samples, **wanted)
         tensors = {"example_ids": torch.from_numpy(ids.copy()), "logits": outputs.logits}
         if outputs.cls_states is not None:
             tensors["cls_states"] = outputs.cls_states
+        if outputs.token_states is not None:
+            lengths = torch.from_numpy(samples.lengths.copy())
+            tensors |= {"token_states": outputs.token_states, "lengths": lengths}
         _write(folder, tensors, {"kind": kind, "data_key": key}, run)
 
 

@@ -34,9 +34,9 @@ class Best:
         """See the class."""
         return self.patience is not None and self.worse >= self.patience
 
-    def offer(self, step: int, scores: dict[str, float], main: str, *, decay: float) -> None:
-        """The current weights, to be kept if they are better by the main metric."""
-        if self.scores and scores[main] <= self.scores[main]:
+    def offer(self, step: int, scores: dict[str, float], main: str, *, decay: float, always: bool = False) -> None:
+        """The current weights, to be kept if they are better by the main metric, or in any case."""
+        if self.scores and scores[main] <= self.scores[main] and not always:
             self.worse += 1
             return
         self.step, self.scores, self.worse, self.decay = step, scores, 0, decay

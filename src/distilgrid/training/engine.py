@@ -120,7 +120,7 @@ class Engine:
         mine = [self.placement.world.share(batch) for batch in batches]
         while True:
             try:
-                return self._parts(mine, [len(batch) for batch in batches])
+                return self._parts(mine, [_weight(s, batch) for s, batch in zip(self.streams, batches, strict=True)])
             except torch.OutOfMemoryError:
                 if self.parts >= max(map(len, mine)):
                     raise
@@ -130,12 +130,14 @@ class Engine:
                 torch.cuda.empty_cache()
 
     def _parts(self, mine: Sequence[Sequence[int]], whole: Sequence[int]) -> dict[str, float]:
+        """The terms of these samples, and their gradients; each part counts by its share of the whole batch."""
         if not any(mine):
             self.flat.grads.zero_()
         totals: dict[str, float] = {}
-        for stream, samples, count in zip(self.streams, mine, whole, strict=True):
+        for stream, samples, weight in zip(self.streams, mine, whole, strict=True):
             for part in self._split(stream, samples) if samples else ():
-                for name, value in self._backward(stream, part.tolist(), share=len(part) / count).items():
+                share = _weight(stream, part) / weight
+                for name, value in self._backward(stream, part.tolist(), share=share).items():
                     totals[name] = totals.get(name, 0.0) + value
                 self.flat.fresh = False
         return totals
@@ -155,12 +157,19 @@ class Engine:
             self.tokens += len(part) if mask is None else int(mask.sum())
         with self.clock("forward"):
             with self.placement.autocast():
-                outputs = forward(self.model, inputs, states=stream.needs_states)
+                outputs = forward(self.model, inputs, states=stream.needs_states, tokens=stream.needs_tokens)
+                if stream.companion is not None:
+                    outputs = stream.companion(outputs)
             terms = stream.losses(part, outputs)
             loss: Tensor = torch.stack(list(terms.values())).sum()
         with self.clock("backward"):
             (loss if share == 1 else loss * share).backward()
             return {name: float(value.detach()) * share for name, value in terms.items()}
+
+
+def _weight(stream: Stream, samples: Sequence[int] | np.ndarray) -> int:
+    """What some samples count: their losses are means over rows, or over tokens."""
+    return int(stream.lengths(list(samples)).sum()) if stream.needs_tokens else len(samples)
 
 
 def _set_attention(model: "PreTrainedModel", name: str) -> None:

@@ -68,7 +68,7 @@ LAYOUTS |= {"distilgrid-layered-bert": replace(BERT, projection="projection")}
 
 
 class FusedEncoder(nn.Module):
-    """Stands in for a model's encoder; `cls_states` keeps the first token's state after each layer of the last call.
+    """Stands in for a model's encoder; `layer_states` keeps the states after each layer of the last call: (B, L, H).
 
     Args:
         layers: the written-out layers.
@@ -82,7 +82,7 @@ class FusedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.layers, self.projections, self.spaces, self.dtype = layers, projections, spaces, dtype
-        self.cls_states: list[Tensor] = []
+        self.layer_states: list[Tensor] = []
 
     def forward(self, hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_: Any) -> Any:
         """(B, L, H) through all layers; the mask is additive, (B, 1, 1, L), or None."""
@@ -91,12 +91,12 @@ class FusedEncoder(nn.Module):
         states = hidden_states.to(self.dtype).reshape(B * L, H)
         states = F.pad(states, (0, 0, 0, -len(states) % ROUND))
         bias = None if attention_mask is None else attention_mask.float()
-        self.cls_states = []
+        self.layer_states = []
         self.spaces.lasting.reset()  # the previous batch's backward pass is over
         for layer, projection in zip(self.layers, self.projections, strict=True):
             states = layer(projection(states), bias, batch=B, length=L, training=self.training)
-            self.cls_states.append(states[: B * L : L])
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states[: B * L].view(B, L, -1))
+            self.layer_states.append(states[: B * L].view(B, L, -1))
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.layer_states[-1])
 
 
 def fusible(model: "PreTrainedModel") -> bool:

@@ -1,6 +1,7 @@
 """What happened during a training run: losses and scores by step, in long form."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,21 @@ class History:
     def series(self, split: str, name: str) -> list[float]:
         """The values of one name, in order."""
         return [r[4] for r in self.records if r[2] == split and r[3] == name]
+
+    def last_step(self, split: str, *, within: tuple[int, int]) -> int | None:
+        """The last step with a record, after the first of these steps and up to the second; None without any."""
+        steps = [r[0] for r in self.records if r[2] == split and within[0] < r[0] <= within[1]]
+        return max(steps, default=None)
+
+    def means(self, split: str, *, within: tuple[int, int]) -> dict[str, float]:
+        """The mean of each name over these steps, each record counting for the steps since the one before it."""
+        found: dict[str, list[tuple[float, int]]] = {}
+        steps = sorted({r[0] for r in self.records if r[2] == split and within[0] < r[0] <= within[1]})
+        counts = {step: step - before for before, step in pairwise([within[0], *steps])}
+        for step, _, kind, name, value in self.records:
+            if kind == split and step in counts:
+                found.setdefault(name, []).append((value, counts[step]))
+        return {name: sum(v * n for v, n in parts) / sum(n for _, n in parts) for name, parts in found.items()}
 
     def frame(self) -> "pd.DataFrame":
         """All records as a table."""

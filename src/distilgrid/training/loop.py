@@ -17,6 +17,7 @@ from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.batching import Batch, Rows
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
+from distilgrid.training.companion import joined_companion, part
 from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.images import ViewedImages
@@ -78,8 +79,11 @@ class Trainer:
         self.watched = None if watched is None else self._renumbered(watched)
         self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
         losses, self.teacher = phases[0].objective(0.0), teacher
+        self.companion = joined_companion(model, phases, teacher, seed=seed)
         self.rows = (
-            RowStream(rows, losses, teacher) if views is None else ViewStream(rows.labels, views, losses, teacher)
+            RowStream(rows, losses, teacher, self.companion)
+            if views is None
+            else ViewStream(rows.labels, views, losses, teacher, self.companion)
         )
         streams: list[Stream] = [self.rows]
         if mixing is not None:
@@ -175,7 +179,8 @@ class Trainer:
         scores, main = self._scores(self.dev), self.metrics[0]
         self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="dev", values=scores)
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-        self.best.offer(step, scores, main, decay=self.average.unseen if self.average else self.decay)
+        decay = self.average.unseen if self.average else self.decay
+        self.best.offer(step, scores, main, decay=decay, always=not self.stretch.phase.selects)
         if self.watched is not None:
             seen = self._scores(self.watched)
             self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="validation", values=seen)
@@ -229,6 +234,15 @@ class Trainer:
         self.outcome.load(values["outcome"])
         return saved.step
 
+    def _last_losses(self) -> dict[str, float]:
+        """The mean of each loss term over the last epoch of the last phase that has it."""
+        losses: dict[str, float] = {}
+        for stretch in self.stretches:
+            done = self.outcome.history.last_step("train", within=(stretch.start, stretch.end))
+            if done is not None:
+                losses |= self.outcome.history.means("train", within=(stretch.epoch_start(done), done))
+        return losses
+
     def _finish(self) -> Outcome:
         self.best.restore()
         self.outcome.best_step, self.outcome.best_dev = self.best.step, self.best.scores
@@ -238,7 +252,10 @@ class Trainer:
             logits = torch.from_numpy(predict(self.model, self.probe.encodings, placement=self.placement))
             regression = logits.shape[1] == 1
             self.outcome.probe_loss = float(hard_loss(logits, self.probe.labels, regression=regression))
+        self.outcome.last_losses = self._last_losses()
         self.engine.release()
+        if self.companion is not None:
+            part(self.model)
         self.vocabulary.restore(decay=self.best.decay)
         self.model.eval()
         self.outcome.tokens += self.engine.tokens

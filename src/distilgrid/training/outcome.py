@@ -23,6 +23,7 @@ class Outcome:
         probe_loss: on some training rows, without dropout.
         phases: name, best step and scores of each, where there are several.
         watched: the best score on the watched validation split.
+        last_losses: the mean of each loss term over the last epoch that had it.
     """
 
     history: History = field(default_factory=History)
@@ -38,6 +39,7 @@ class Outcome:
     probe_loss: float | None = None
     phases: list[dict[str, Any]] = field(default_factory=list)
     watched: float | None = None
+    last_losses: dict[str, float] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """What a saved state needs of it, as JSON can hold it."""

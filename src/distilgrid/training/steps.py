@@ -50,6 +50,10 @@ class Stretch:
         epoch, place = self._place(step)
         return epoch + place / self._count(epoch)
 
+    def epoch_start(self, step: int) -> int:
+        """The last step before the epoch of a step."""
+        return step - 1 - self._place(step)[1]
+
     def epoch(self, step: int) -> float:
         """How much is done after a step, in epochs of all phases."""
         return self.first_epoch + (step - self.start) / len(self) * len(self.ends)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from distilgrid.distillation.mixed_inputs import mixed_inputs, mixed_targets
 from distilgrid.distillation.mixing import Mixtures, Schedule
@@ -33,6 +33,16 @@ class Stream(Protocol):
         """Whether the losses want the student's [CLS] states."""
         ...
 
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether they want all tokens' states, and are means over tokens."""
+        ...
+
+    @property
+    def companion(self) -> nn.Module | None:
+        """What the student's outputs go through before the losses see them."""
+        ...
+
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of each sample."""
         ...
@@ -53,11 +63,17 @@ class RowStream:
     rows: Rows
     objective: Objective
     teacher: TeacherOutputs | None
+    companion: nn.Module | None = None
 
     @property
     def needs_states(self) -> bool:
         """As the objective says."""
         return self.objective.needs_states
+
+    @property
+    def needs_tokens(self) -> bool:
+        """As the objective says."""
+        return self.objective.needs_tokens
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of each row."""
@@ -83,7 +99,9 @@ class ViewStream:
     views: ViewedImages
     objective: Objective
     teacher: TeacherOutputs | None
+    companion: nn.Module | None = None
     needs_states: bool = False
+    needs_tokens: bool = False
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """None: a batch is never cut for its size, because batch norm's statistics are those of all of it."""
@@ -124,7 +142,9 @@ class MixedStream:
 
     rows: Rows
     mixing: Mixing
+    companion: nn.Module | None = None
     needs_states: bool = False
+    needs_tokens: bool = False
 
     @property
     def teacher(self) -> TeacherOutputs | None:

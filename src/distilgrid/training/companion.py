@@ -1,0 +1,42 @@
+"""Weights that a method trains beside the student's: they join the model while it trains, and leave it afterwards.
+
+As a part of the model they have the same optimiser, checkpoints, best weights and processes as all its weights.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from distilgrid.distillation.objective import Sizes
+from distilgrid.distillation.schedule import Phase
+from distilgrid.distillation.teacher import TeacherOutputs
+from distilgrid.fingerprint import derive_seed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+NAME = "companion"
+
+
+def joined_companion(
+    model: "PreTrainedModel", phases: Sequence[Phase], teacher: TeacherOutputs | None, *, seed: int
+) -> nn.Module | None:
+    """The weights of the first phase that has any, joined to the model; None without.
+
+    Raises:
+        UserError: when the student cannot learn from this teacher.
+    """
+    sizes = Sizes(model.config.num_hidden_layers, model.config.hidden_size)
+    theirs = None if teacher is None else teacher.sizes
+    for phase in phases:
+        companion = phase.objective(0.0).companion(sizes, theirs, seed=derive_seed(seed, NAME))
+        if companion is not None:
+            model.add_module(NAME, companion.train())
+            return companion
+    return None
+
+
+def part(model: "PreTrainedModel") -> None:
+    """Leave the model to itself."""
+    delattr(model, NAME)
