@@ -152,7 +152,7 @@ def _student(student: "Student") -> Recipe:
     """What decides a student as it begins; settings that came later are there where they are used."""
     values = student.model_dump(exclude={"source", "training"})
     usual = {"inherit": "leading", "inherit_layers": "first"}
-    kept = {name: value for name, value in values.items() if usual.get(name) != value}
+    kept = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
     if student.architecture is not None:
         later = ("hidden_act", "hidden_sizes", "intermediate_sizes")
         unset = {name for name in later if getattr(student.architecture, name) is None}

@@ -156,24 +156,28 @@ def test_written_out_layers_have_autograds_gradients(rows: Rows) -> None:
     assert 0 < torch.linalg.vector_norm(gradients(model, rows, "bf16") - plain) < 0.1 * size
 
 
-@pytest.mark.parametrize("activation", ["gelu", "relu"])  # those that are written out, and others
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])  # the first cuts the vocabulary
+@pytest.mark.parametrize(("activation", "optimiser"), [("gelu", "adamw"), ("relu", "sgd")])
 def test_it_learns_by_kd_in_the_loop(activation: str, optimiser: str, rows: Rows) -> None:
-    model = layered(hidden_act=activation)
-    settings = Training(epochs=12, batch_size=8, learning_rate=2e-3, optimiser=optimiser)  # type: ignore[arg-type]
-    teacher = StoredTeacher(8 * F.one_hot(rows.labels, 3).float())
-    phase = Phase("kd", settings, lambda _: build_objective(KD(), regression=False))
+    """With layers that are written out and with its own, with a cut vocabulary and with the whole one."""
+    model = layered(hidden_act=activation, **NO_DROPOUT)
+    settings = Training(epochs=2, batch_size=8, learning_rate=1e-3, optimiser=optimiser)  # type: ignore[arg-type]
+    teacher = StoredTeacher(4 * F.one_hot(rows.labels, 3).float())
+    phase = Phase(settings, lambda _: build_objective(KD(), regression=False))
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    everything = rows.encodings.batch(range(24))
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(F.cross_entropy(model.eval()(**everything).logits, rows.labels))
+
+    untrained = loss()
     Trainer(
         model, [phase], rows=rows, dev=rows, metrics=["accuracy"], placement=Placement(), seed=0, teacher=teacher
     ).run()
-    after = model.state_dict()
-    assert list(after) == list(before) and all(after[name].shape == value.shape for name, value in before.items())
-    assert not torch.equal(
-        after["bert.encoder.layer.1.projection.weight"], before["bert.encoder.layer.1.projection.weight"]
-    )
-    correct = model.eval()(**rows.encodings.batch(range(24))).logits.argmax(-1) == rows.labels
-    assert optimiser == "sgd" or float(correct.float().mean()) > 0.6
+    after, name = model.state_dict(), "bert.encoder.layer.1.projection.weight"
+    assert {key: value.shape for key, value in after.items()} == {key: value.shape for key, value in before.items()}
+    assert not torch.equal(after[name], before[name])
+    assert loss() < untrained
 
 
 def test_hidden_states_of_different_widths_are_imitated_by_no_one(rows: Rows) -> None:

@@ -38,8 +38,7 @@ def encoder_of(architecture: Architecture) -> Encoder:
         hidden, feed_forward = (architecture.hidden,) * layers, (architecture.feed_forward,) * layers
     for width in hidden:
         if width % architecture.heads:
-            heads = f"{architecture.heads} heads"
             raise UserError(
-                f"architecture {architecture.name}: {heads} do not divide width {width}; change one of them"
+                f"architecture {architecture.name}: {architecture.heads} heads do not divide width {width}; change one"
             )
     return Encoder(hidden, feed_forward, architecture.heads, architecture.activation)

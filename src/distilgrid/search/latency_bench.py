@@ -48,7 +48,7 @@ class LatencyBench:
     ) -> None:
         if not conditions.fused and not find_runtime(conditions.runtime).graph:
             raise UserError(
-                f"runtime '{conditions.runtime}' does not tell fused from unfused; measure it with fused: true"
+                f"runtime '{conditions.runtime}' rewrites no graph that could be left as it is; set fused: true"
             )
         self.conditions, self._protocol, self._vocabulary = conditions, protocol, vocabulary
         self._how = Execution(conditions.threads, processor, optimised=conditions.fused)
