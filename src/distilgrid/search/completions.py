@@ -12,6 +12,7 @@ def projection_parameters(before: int | None, hidden: int) -> int:
     """Parameters of what joins two widths: a linear layer where they differ, nothing before the first layer."""
     return 0 if before in (None, hidden) else (before or 0) * hidden + hidden
 
+
 Sums = dict[int | None, Counter[int]]
 """By a width (None: there is none), numbers of stacks by their parameters."""
 

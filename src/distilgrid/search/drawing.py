@@ -46,6 +46,13 @@ class Untried:
         self.take(architecture)
         return architecture
 
+    def several(self, count: int) -> list[Architecture]:
+        """At most so many."""
+        found: list[Architecture] = []
+        while len(found) < count and (drawn := self.draw()) is not None:
+            found.append(drawn)
+        return found
+
     def take(self, architecture: Architecture) -> None:
         """Leave one out of what is drawn from now on."""
         places = self._space.encode(architecture)

@@ -133,7 +133,12 @@ class LayeredSpace(Settings):
             ValueError: for an architecture with a value that is not in its list.
         """
         sizes = zip(architecture.hidden, architecture.feed_forward, strict=True)
-        values = [architecture.layers, architecture.heads, architecture.activation, *(w for both in sizes for w in both)]
+        values = [
+            architecture.layers,
+            architecture.heads,
+            architecture.activation,
+            *(w for both in sizes for w in both),
+        ]
         if architecture.layers not in self.blocks:
             raise ValueError(f"{architecture.layers} blocks are not in the list {self.blocks}")
         return tuple(choice.values.index(value) for choice, value in zip(self.choices, values, strict=False))

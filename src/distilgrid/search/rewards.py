@@ -29,9 +29,9 @@ def quality(settings: LossReward | ScoreReward | LimitReward, *, score: float, l
         UserError: when the reward's product has no meaning for it, unless the settings clamp it.
     """
     if isinstance(settings, LossReward):
-        return _in_range(settings, 1 - loss, f"a loss below 1, found {loss:g}", above=0.0)
+        return _checked(settings, 1 - loss, valid=loss < 1, needs=f"a loss below 1, found {loss:g}")
     if isinstance(settings, ScoreReward):
-        return _in_range(settings, score, f"a score of 0 or more, found {score:g}")
+        return _checked(settings, score, valid=score >= 0, needs=f"a score of 0 or more, found {score:g}")
     if math.isnan(score):
         raise UserError("search.reward: the score of a candidate is no number; check the estimator's training settings")
     return score
@@ -59,13 +59,14 @@ def reward(
     return quality - settings.gamma * max(0.0, latency_ms - limit) / limit
 
 
-def _in_range(settings: LatencyPower, value: float, needs: str, *, above: float | None = None) -> float:
-    if math.isfinite(value) and (value >= 0 if above is None else value > above):
+def _checked(settings: LossReward | ScoreReward, value: float, *, valid: bool, needs: str) -> float:
+    if valid:
         return value
     if settings.outside == "clamp":
         return 0.0
-    kind = getattr(settings, "kind", "")
-    raise UserError(f"search.reward: {kind} needs {needs}; set `outside: clamp` to give such candidates the quality 0")
+    raise UserError(
+        f"search.reward: {settings.kind} needs {needs}; set `outside: clamp` to give such candidates the quality 0"
+    )
 
 
 def _require_latency(latency_ms: float) -> None:

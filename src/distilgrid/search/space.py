@@ -190,7 +190,9 @@ def read_architecture(values: Mapping[str, Any]) -> Shape | LayeredShape:
     cls = LayeredShape if plain.pop("kind", None) == "layered" else Shape
     names = {field.name for field in fields(cls)}
     if set(plain) != names:
-        raise ValueError(f"an architecture has the choices {', '.join(sorted(names))}, found {', '.join(sorted(plain))}")
+        raise ValueError(
+            f"an architecture has the choices {', '.join(sorted(names))}, found {', '.join(sorted(plain))}"
+        )
     return cls(**{name: _plain(value) for name, value in plain.items()})
 
 

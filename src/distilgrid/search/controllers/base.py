@@ -16,7 +16,7 @@ class Controller(Protocol):
     """
 
     def ask(self, count: int) -> list[Architecture]:
-        """The candidates of an episode, different from each other; at most `count`, and maybe tried before."""
+        """The candidates of an episode: at most `count` different ones, maybe tried before; none when none is left."""
         ...
 
     def tell(self, observations: Sequence[Observation]) -> None:

@@ -10,22 +10,15 @@ from distilgrid.search.observation import Observation
 
 
 class RandomController:
-    """Draws architectures without repetition, each decision uniform; when the space is exhausted, it begins again."""
+    """Draws architectures without repetition, each decision uniform, until the space is exhausted."""
 
     def __init__(self, space: SearchSpace, settings: RandomSearch, *, seed: int) -> None:
         del settings
-        self._space, self._random = space, Random(f"random-search/{seed}")
-        self._untried = Untried(space, self._random)
+        self._untried = Untried(space, Random(f"random-search/{seed}"))
 
     def ask(self, count: int) -> list[Architecture]:
-        """Candidates of an episode: fewer than `count` at the end of the space."""
-        found: list[Architecture] = []
-        while len(found) < count and (drawn := self._untried.draw()) is not None:
-            found.append(drawn)
-        if not found and count:
-            self._untried = Untried(self._space, self._random)
-            return self.ask(count)
-        return found
+        """Candidates that were not asked for before."""
+        return self._untried.several(count)
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """Learns nothing."""

@@ -1,0 +1,70 @@
+"""KD-NAS (Trivedi et al. 2023, "Neural Architecture Search for Effective Teacher-Student Knowledge Transfer in
+Language Models"): candidates are random or the best predicted ones, and what is predicted is learned from them."""
+
+from collections.abc import Sequence
+from random import Random
+
+from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.kd_nas_predictor import Predictor
+from distilgrid.search.controllers.settings import KDNAS
+from distilgrid.search.drawing import Untried
+from distilgrid.search.observation import Observation
+
+
+class KDNASController:
+    """Proposes epsilon * N random architectures and the N - epsilon * N best predicted of a random pool.
+
+    Epsilon falls with each episode. Where epsilon * N is no whole number, chance rounds it, so that it holds on
+    average. At the end of an episode the predictor is trained on the episode's candidates, the global best and the
+    previous episode's best, all behind the two bests that the episode was predicted with.
+    """
+
+    def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
+        self._space, self._settings = space, settings
+        self._random = Random(f"kd-nas/{seed}")
+        self._predictor = Predictor(space, settings, seed=seed)
+        self._episode = 0
+        self._known: dict[Architecture, Observation] = {}
+        self._previous: Observation | None = None
+
+    @property
+    def epsilon(self) -> float:
+        """The share of random candidates in the next episode."""
+        falling = self._settings.epsilon - self._episode * self._settings.epsilon_step
+        return max(self._settings.epsilon_floor, falling)
+
+    def ask(self, count: int) -> list[Architecture]:
+        """Candidates of an episode: random ones, then the best predicted from the best down."""
+        untried = self._untried()
+        drawn = untried.several(int(self.epsilon * count + self._random.random()))
+        pool = untried.several(max(self._settings.pool, count) if len(drawn) < count else 0)
+        predicted = self._predictor.predict(self._bests(), pool) if pool else []
+        order = sorted(range(len(pool)), key=lambda at: -predicted[at])
+        return drawn + [pool[at] for at in order[: count - len(drawn)]]
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Train the predictor on the episode's rewards, and go on to the next episode."""
+        if not observations:
+            return
+        bests = [seen for seen in (self._global_best(), self._previous) if seen is not None]
+        told = {seen.architecture: seen for seen in (*bests, *observations)}
+        rows = list((self._known | told if self._settings.memory == "all" else told).values())
+        self._predictor.fit(self._bests(), [(seen.architecture, seen.reward) for seen in rows])
+        self._known |= told
+        self._previous = max(observations, key=lambda seen: seen.reward)
+        self._episode += 1
+
+    def _untried(self) -> Untried:
+        """What an episode draws from."""
+        untried = Untried(self._space, self._random)
+        for architecture in () if self._settings.repeats else self._known:
+            untried.take(architecture)
+        return untried
+
+    def _global_best(self) -> Observation | None:
+        return max(self._known.values(), key=lambda seen: seen.reward, default=None)
+
+    def _bests(self) -> tuple[Architecture | None, Architecture | None]:
+        """What predictions are made behind: the previous episode's best and the global best."""
+        previous, best = self._previous, self._global_best()
+        return (previous and previous.architecture, best and best.architecture)

@@ -1,0 +1,125 @@
+"""A library's search: Optuna (Akiba et al. 2019), by Parzen estimators (TPE) or by NSGA-II."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from distilgrid.fingerprint import derive_seed
+from distilgrid.search.architecture import Architecture, Choice, SearchSpace
+from distilgrid.search.controllers.settings import Optuna
+from distilgrid.search.drawing import Untried, walk
+from distilgrid.search.observation import Observation
+
+TRIALS = 20
+"""Trials of Optuna for each candidate until one is new."""
+
+
+class OptunaController:
+    """Optuna's ask and tell in memory, each decision a parameter.
+
+    Numbers are parameters by rank, always over the whole list, so that all trials share one space that Optuna can model
+    and cross; what is not allowed becomes the nearest that is. Optuna hears of repeated architectures what is known of
+    them, and where it has no new one to propose, a random one takes the place.
+    """
+
+    def __init__(self, space: SearchSpace, settings: Optuna, *, seed: int) -> None:
+        self._space, self._settings = space, settings
+        self._untried = Untried(space, Random(f"optuna/{seed}"))
+        self._known: dict[Architecture, tuple[float, ...]] = {}
+        self._open: dict[Architecture, Trial] = {}
+        with _quiet():
+            self._study = _study(settings, derive_seed(seed, "optuna") % 2**32)
+
+    def ask(self, count: int) -> list[Architecture]:
+        """Candidates that were not told of yet."""
+        self._drop()
+        with _quiet():
+            for _ in range(count * TRIALS):
+                if len(self._open) < count:
+                    self._propose()
+            while len(self._open) < count and (drawn := self._untried.draw()) is not None:
+                self._study.enqueue_trial(self._parameters(drawn))
+                self._propose()
+        return list(self._open)
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """The reward, to NSGA-II quality and latency."""
+        with _quiet():
+            for seen in observations:
+                values = (seen.quality, seen.latency_ms) if self._settings.sampler == "nsga2" else (seen.reward,)
+                self._known[seen.architecture] = values
+                trial = self._open.pop(seen.architecture, None)
+                if trial is not None:
+                    self._study.tell(trial, values)
+
+    def _propose(self) -> None:
+        """One trial: a new candidate, or a repetition that is told at once."""
+        trial = self._study.ask()
+        architecture = self._space.decode(walk(self._space, lambda choice: _suggest(trial, choice)))
+        if architecture in self._known:
+            self._study.tell(trial, self._known[architecture])
+        elif architecture in self._open:
+            self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            self._open[architecture] = trial
+            self._untried.take(architecture)
+
+    def _drop(self) -> None:
+        """End trials that nobody told of."""
+        with _quiet():
+            for trial in self._open.values():
+                self._study.tell(trial, state=TrialState.FAIL)
+        self._open = {}
+
+    def _parameters(self, architecture: Architecture) -> dict[str, int | str]:
+        places = self._space.encode(architecture)
+        return {
+            choice.name: _ranks(choice).index(place) if _ordered(choice) else choice.values[place]
+            for choice, place in zip(self._space.choices, places, strict=False)
+        }
+
+
+def _study(settings: Optuna, seed: int) -> optuna.Study:
+    if settings.sampler == "nsga2":
+        sampler = optuna.samplers.NSGAIISampler(population_size=settings.population, seed=seed)
+        return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    tpe = optuna.samplers.TPESampler(n_startup_trials=settings.startup, seed=seed)
+    return optuna.create_study(direction="maximize", sampler=tpe)
+
+
+def _ordered(choice: Choice) -> bool:
+    return all(isinstance(value, int) for value in choice.values)
+
+
+def _ranks(choice: Choice) -> list[int]:
+    """Places from the smallest value to the largest."""
+    return sorted(range(len(choice.values)), key=lambda place: choice.values[place])
+
+
+def _suggest(trial: Trial, choice: Choice) -> int:
+    """The place that Optuna wants, or the nearest allowed one."""
+    if not _ordered(choice):
+        wanted = choice.values.index(trial.suggest_categorical(choice.name, choice.values))
+        return wanted if wanted in choice.allowed else choice.allowed[0]
+    ranks = _ranks(choice)
+    wanted = trial.suggest_int(choice.name, 0, len(ranks) - 1)
+    return min(choice.allowed, key=lambda place: (abs(ranks.index(place) - wanted), ranks.index(place)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither Optuna's log lines nor its warnings of experimental parts."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        logger.setLevel(level)
