@@ -15,6 +15,7 @@ def latency(
     out: Out,
     architectures: Annotated[int, typer.Option(help="Shapes that the predictor is fitted to.", min=8)] = 120,
     held_out: Annotated[int, typer.Option(help="Further shapes that judge it.", min=2)] = 40,
+    unfused: Annotated[bool, typer.Option("--unfused", help="Leave the graph as it was exported.")] = False,
     device: Annotated[str, typer.Option(help="Name of a file in the folder `devices`.")] = "local-cpu",
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
@@ -33,6 +34,7 @@ def latency(
         fitted=architectures,
         held_out=held_out,
         out=out,
+        fused=not unfused,
     )
     typer.echo(
         f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "

@@ -234,7 +234,7 @@ def _suits(params: Params, method: Method) -> bool:
     students = [params.students[name] for name in params.grid.students]
     shapes = [student.architecture for student in students if student.architecture]
     sources = [student.source for student in students if student.source and not is_new(student.source)]
-    other = any(shape.hidden_size for shape in shapes) or bool(sources)
+    other = any(shape.sets_width for shape in shapes) or bool(sources)
     return method.objective != "pkd" or not other
 
 

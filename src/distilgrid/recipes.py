@@ -138,7 +138,7 @@ def distill_recipe(
         "distill",
         method=method.model_dump(exclude={"training", "teacher", "assistants", "assistant_seed"})
         | {"version": METHODS[method.objective].version},
-        student=student.model_dump(exclude={"source", "training"}),
+        student=_student(student),
         origin=origin,
         training=training.model_dump(),
         augmentation=augmentation,
@@ -146,6 +146,18 @@ def distill_recipe(
         seed=seed,
         inputs=dict(inputs),
     )
+
+
+def _student(student: "Student") -> Recipe:
+    """What decides a student as it begins; settings that came later are there where they are used."""
+    values = student.model_dump(exclude={"source", "training"})
+    usual = {"inherit": "leading", "inherit_layers": "first"}
+    kept = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+    if student.architecture is not None:
+        later = ("hidden_act", "hidden_sizes", "intermediate_sizes")
+        unset = {name for name in later if getattr(student.architecture, name) is None}
+        kept["architecture"] = student.architecture.model_dump(exclude=unset)
+    return kept
 
 
 def export_recipe(*, runtime: str, tolerance: float, data: str, model: str) -> Recipe:

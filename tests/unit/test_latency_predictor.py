@@ -1,5 +1,6 @@
 """The latency predictor on a made-up machine, and the stage that measures for it on tiny shapes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
-from distilgrid.search.latency_features import multiply_adds
+from distilgrid.search import latency_bench
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.encoder import encoder_of
+from distilgrid.search.latency_features import features, multiply_adds
 from distilgrid.search.latency_predictor import Conditions, LatencyPredictor
+from distilgrid.search.layered_space import LayeredShape, LayeredSpace
 from distilgrid.search.space import Shape, Space, load_space
 from distilgrid.stages import latency as stage_module
 from distilgrid.stages.latency import latency
@@ -20,13 +25,15 @@ TINY = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16, 32])
 QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retries=0)
 
 
-def made_up(shape: Shape) -> float:
+def made_up(shape: Architecture) -> float:
     """Milliseconds on a machine with a rate that falls for narrow heads and small matrices, and a cost per layer."""
-    work = multiply_adds(shape, length=128)
-    rate = 6e7 * (1 - np.exp(-shape.hidden / 150))
-    slow = 2.5 if shape.activation == "gelu" else 1.0
-    touched = shape.layers * 128 * (shape.feed_forward * slow + 128 * shape.heads)
-    return 0.05 + 0.06 * shape.layers + sum(work.values()) / rate + touched / 4e6
+    hidden, feed_forward, heads, activation = encoder_of(shape)
+    slow, total = 2.5 if activation == "gelu" else 1.0, 0.05
+    for before, width, inner in zip((hidden[0], *hidden), hidden, feed_forward, strict=False):
+        work = 128 * (4 * width**2 + 256 * width + 2 * width * inner + before * width * (before != width))
+        touched = 128 * (inner * slow + 128 * heads)
+        total += 0.06 + work / (6e7 * (1 - np.exp(-width / 150))) + touched / 4e6
+    return total
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,39 @@ def test_a_stored_predictor_predicts_the_same(predictor: LatencyPredictor, shape
     np.testing.assert_array_equal(loaded.predict(shapes), predictor.predict(shapes))
 
 
+def test_work_adds_up_over_layers_and_the_projections_between_them() -> None:
+    plain, layered = Shape(2, 96, 4, 192), LayeredShape((96, 96), (192, 192), 4)
+    assert multiply_adds(layered, length=16) == multiply_adds(plain, length=16)
+    assert features([layered], length=16).equals(features([plain], length=16))
+    parts = [Shape(1, 96, 4, 192), Shape(1, 48, 4, 64)]
+    both = multiply_adds(LayeredShape((96, 48), (192, 64), 4), length=16, batch=3)
+    for name, value in both.items():
+        alone = sum(multiply_adds(part, length=16, batch=3)[name] for part in parts)
+        assert value == alone + (3 * 16 * 96 * 48 if name == "projections" else 0)
+
+
+def test_layers_of_different_widths_are_predicted(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"hidden": [96, 144, 192, 288, 384], "feed_forward": [192, 384, 768, 1536]}
+    space = LayeredSpace(blocks=[2, 3, 4, 5, 6], heads=[4, 6, 12], **sizes)
+    drawn = space.sample(110, seed=1)
+    noise = np.random.default_rng(0).normal(1, 0.02, size=len(drawn))
+    measured = [made_up(shape) * factor for shape, factor in zip(drawn, noise, strict=True)]
+    predictor = LatencyPredictor(CONDITIONS, drawn[:70], measured[:70])
+    quality = predictor.quality(drawn[70:], measured[70:])
+    assert quality.median_error <= 0.07 and quality.kendall_tau >= 0.85
+    predictor.save(tmp_path)
+    loaded = LatencyPredictor.load(tmp_path)
+    assert loaded.shapes == tuple(drawn[:70])
+    np.testing.assert_array_equal(loaded.predict(drawn), predictor.predict(drawn))
+
+
+def test_predictors_that_say_nothing_of_the_graph_are_fused_ones(predictor: LatencyPredictor, tmp_path: Path) -> None:
+    predictor.save(tmp_path)
+    assert "fused" not in read_json(tmp_path / "predictor.json")["conditions"]
+    assert LatencyPredictor.load(tmp_path).conditions.fused
+    assert replace(CONDITIONS, fused=False).as_dict()["fused"] is False
+
+
 def run(out: Path, **changes: Any) -> dict[str, Any]:
     options: dict[str, Any] = {
         "space": TINY,
@@ -92,13 +132,20 @@ def test_the_stage_measures_fits_and_judges(tmp_path: Path) -> None:
     assert set(verified(tmp_path / "out", stage="latency")["files"]) == {"measurements.parquet", "predictor.json"}
 
 
+def test_layers_of_different_widths_can_be_measured_as_exported(tmp_path: Path) -> None:
+    space = LayeredSpace(blocks=[1, 2], hidden=[8, 16], feed_forward=[8, 16], heads=[2])
+    assert run(tmp_path / "out", space=space, fused=False)["rows"] == 2
+    loaded = LatencyPredictor.load(tmp_path / "out")
+    assert not loaded.conditions.fused and all(isinstance(shape, LayeredShape) for shape in loaded.shapes)
+
+
 def test_torch_itself_can_be_measured(tmp_path: Path) -> None:
     assert run(tmp_path / "out", runtime="torch-eager-fp32")["rows"] == 2
 
 
 def test_a_killed_run_goes_on_after_its_last_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_module, "AT_ONCE", 3)
-    whole, measured = stage_module.measure, []
+    whole, measured = latency_bench.measure, []
 
     def killed(works: Any, **options: Any) -> Any:
         if len(measured) == 2:
@@ -106,11 +153,11 @@ def test_a_killed_run_goes_on_after_its_last_group(tmp_path: Path, monkeypatch: 
         measured.append(len(works))
         return whole(works, **options)
 
-    monkeypatch.setattr(stage_module, "measure", killed)
+    monkeypatch.setattr(latency_bench, "measure", killed)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "out")
     again: list[int] = []
-    monkeypatch.setattr(stage_module, "measure", lambda works, **o: again.append(len(works)) or whole(works, **o))
+    monkeypatch.setattr(latency_bench, "measure", lambda works, **o: again.append(len(works)) or whole(works, **o))
     run(tmp_path / "out")
     assert measured == [4, 4] and again == [3]  # the last group of 8 shapes, with the yardstick
 

@@ -10,6 +10,9 @@ from distilgrid.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+LAYERED = "distilgrid-layered-bert"
+"""The model type of our BERT whose layers differ in width."""
+
 
 def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
     """The tokeniser stored beside a model.
@@ -39,7 +42,7 @@ def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrained
         UserError: when the files are missing or damaged, or the weights do not fill the model.
     """
     if _model_type(folder).startswith("distilgrid-"):
-        return _load_image_model(folder, outputs)
+        return _load_own_model(folder, outputs)
     from transformers import AutoModelForSequenceClassification
 
     options = {} if outputs is None else {"num_labels": outputs}
@@ -51,13 +54,16 @@ def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrained
     return model
 
 
-def _load_image_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel":
+def _load_own_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel":
+    from distilgrid.models.layered_bert import LayeredBert
     from distilgrid.models.new import IMAGE_MODELS
 
+    models = {**IMAGE_MODELS, LAYERED: LayeredBert}
     model_type = _model_type(folder)
-    if model_type not in IMAGE_MODELS:
-        raise UserError(f"{folder}: model type '{model_type}' is unknown; {did_you_mean(model_type, IMAGE_MODELS)}")
-    model, missing = read_model(IMAGE_MODELS[model_type].from_pretrained, folder, named=str(folder))
+    if model_type not in models:
+        raise UserError(f"{folder}: model type '{model_type}' is unknown; {did_you_mean(model_type, models)}")
+    options = {"attn_implementation": "eager"} if model_type == LAYERED else {}
+    model, missing = read_model(models[model_type].from_pretrained, folder, named=str(folder), **options)
     _refuse_absent(folder, missing)
     if outputs not in (None, model.config.num_labels):
         raise UserError(f"{folder}: the model has {model.config.num_labels} outputs, but the task needs {outputs}")

@@ -1,12 +1,14 @@
 """What a user can set for teachers and students. Light: no torch here."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from distilgrid.distillation.settings import TrainingOverrides
 from distilgrid.models.source import is_new
 from distilgrid.schema import Settings
+
+Size = Annotated[int, Field(ge=8)]
 
 
 class Teacher(Settings):
@@ -33,6 +35,43 @@ class Architecture(Settings):
     """Width of the feed-forward layers."""
     num_attention_heads: int | None = Field(default=None, ge=1)
     """Attention heads per layer."""
+    hidden_act: Literal["gelu", "relu", "silu"] | None = None
+    """Activation of the feed-forward layers."""
+    hidden_sizes: list[Size] | None = Field(default=None, min_length=1)
+    """Width of each layer's hidden states, instead of the three sizes above; each a multiple of the number of heads."""
+    intermediate_sizes: list[Size] | None = Field(default=None, min_length=1)
+    """Width of each layer's feed-forward network, beside `hidden_sizes`."""
+
+    @property
+    def layered(self) -> bool:
+        """Whether each layer has widths of its own."""
+        return self.hidden_sizes is not None
+
+    @property
+    def sets_width(self) -> bool:
+        """Whether hidden states may have another width than the origin's."""
+        return self.layered or self.hidden_size is not None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Architecture":
+        hidden, feed_forward, heads = self.hidden_sizes, self.intermediate_sizes, self.num_attention_heads
+        if hidden is None and feed_forward is None:
+            return self
+        if hidden is None or feed_forward is None:
+            raise ValueError("give hidden_sizes and intermediate_sizes together: one of each for every layer")
+        if len(hidden) != len(feed_forward):
+            raise ValueError(
+                f"{len(hidden)} hidden_sizes and {len(feed_forward)} intermediate_sizes; give equally many"
+            )
+        beside = [n for n in ("num_hidden_layers", "hidden_size", "intermediate_size") if getattr(self, n) is not None]
+        if beside:
+            raise ValueError(f"{beside[0]} is for layers of equal widths; leave it out beside hidden_sizes")
+        wrong = [width for width in hidden if heads is not None and width % heads]
+        if wrong:
+            raise ValueError(
+                f"hidden_sizes: {wrong[0]} is no multiple of num_attention_heads {heads}; change one of them"
+            )
+        return self
 
 
 class Student(Settings):
@@ -44,7 +83,12 @@ class Student(Settings):
     layers: int | list[int] | None = None
     """The first k layers, or an explicit list of layer numbers counted from 0; null keeps all."""
     architecture: Architecture | None = None
-    """A shape of its own instead of a choice of layers; inherits the origin's leading rows and columns."""
+    """A shape of its own instead of a choice of layers; inherits a part of the origin's weights."""
+    inherit: Literal["leading", "importance"] = "leading"
+    """What a shape of its own inherits: the origin's leading rows and columns, or its most important heads,
+    feed-forward units and hidden units, by the norms of the weights that read them; that needs a BERT or RoBERTa."""
+    inherit_layers: Literal["first", "spread"] = "first"
+    """Which of the origin's layers a shallower shape inherits: the first ones, or evenly spread ones and the last."""
     init: Literal["pretrained", "finetuned", "scratch"] = "pretrained"
     """Weights from the pretrained model, from the fine-tuned teacher, or random; `new:` models are always random."""
     training: TrainingOverrides = Field(default_factory=dict)
@@ -70,4 +114,7 @@ class Student(Settings):
             raise ValueError("layers must name each layer once")
         if self.layers == 0 or self.layers == [] or (isinstance(self.layers, int) and self.layers < 0):
             raise ValueError("layers must name at least one layer")
+        chosen = self.inherit != "leading" or self.inherit_layers != "first"
+        if chosen and (self.architecture is None or self.init == "scratch"):
+            raise ValueError("inherit and inherit_layers belong to an architecture whose init is not scratch")
         return self

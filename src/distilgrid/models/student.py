@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from distilgrid.errors import UserError
-from distilgrid.models.io import load_model
+from distilgrid.models.inheritance import BERT_LAYOUT, inherit_important, inherit_leading
+from distilgrid.models.io import LAYERED, load_model
 from distilgrid.models.settings import Student
 from distilgrid.models.source import is_new
+from distilgrid.models.student_shape import layer_numbers, spread_layers, student_config
 from distilgrid.tasks.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -32,22 +34,26 @@ def build_student(
         seed: seed of every weight that is drawn at random.
 
     Raises:
-        UserError: when a chosen layer does not exist, or the shape is impossible.
+        UserError: when a chosen layer does not exist, the shape is impossible, or the origin's type does not fit.
     """
     if student.init == "finetuned" and teacher is None:
         raise UserError("init: finetuned needs the fine-tuned teacher; give --teacher-dir")
     folder = teacher if student.init == "finetuned" and teacher is not None else origin
     torch.manual_seed(seed)
     base = load_model(folder, outputs=outputs)
+    if base.config.model_type == LAYERED and (student.layers is not None or student.architecture is not None):
+        raise UserError(
+            f"{folder}: has layers of different widths, which are taken as they are; set no layers or architecture"
+        )
     if student.init == "scratch":
         log.warning("student starts from random weights (init: scratch)")
     if student.architecture is None and student.init != "scratch":
         return keep_layers(base, layer_numbers(student, depth=base.config.num_hidden_layers))
-    config = _student_config(student, base.config)
+    config = student_config(student, base.config)
     torch.manual_seed(seed)
     model = _from_config(config)
     if student.init != "scratch":
-        inherit_leading(model, base.state_dict())
+        _inherit(model, base, student)
     return model
 
 
@@ -71,21 +77,6 @@ def check_kinds(source: str, dataset: Dataset) -> None:
         raise UserError(f"task '{dataset.task}' is made of images, but '{source}' reads texts; take a new: model")
 
 
-def layer_numbers(student: Student, *, depth: int) -> list[int]:
-    """The origin's layers that a student keeps, counted from 0.
-
-    Raises:
-        UserError: for a layer that the origin does not have.
-    """
-    if student.layers is None:
-        return list(range(depth))
-    numbers = list(range(student.layers)) if isinstance(student.layers, int) else student.layers
-    wrong = [n for n in numbers if not 0 <= n < depth]
-    if wrong:
-        raise UserError(f"student layers: {wrong[0]} does not exist; the origin has layers 0 to {depth - 1}")
-    return numbers
-
-
 def keep_layers(model: "PreTrainedModel", numbers: list[int]) -> "PreTrainedModel":
     """The model with only the chosen transformer layers, in the given order."""
     stack_name, stack = _layer_stack(model)
@@ -93,18 +84,6 @@ def keep_layers(model: "PreTrainedModel", numbers: list[int]) -> "PreTrainedMode
     setattr(parent, stack_name.rpartition(".")[2], nn.ModuleList([stack[n] for n in numbers]))
     model.config.num_hidden_layers = len(numbers)
     return model
-
-
-def inherit_leading(model: nn.Module, source: dict[str, Tensor]) -> None:
-    """Copy into each weight the leading rows and columns of the equally named source weight, as far as both reach.
-
-    Layers keep their numbers, so a shallower model inherits the first ones, and a narrower one the first units.
-    """
-    with torch.no_grad():
-        for name, target in model.state_dict().items():
-            if name in source and source[name].dim() == target.dim():
-                overlap = tuple(slice(0, min(a, b)) for a, b in zip(target.shape, source[name].shape, strict=True))
-                target[overlap] = source[name][overlap]
 
 
 def _layer_stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
@@ -116,26 +95,28 @@ def _layer_stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
     raise UserError(f"model type '{model.config.model_type}': found no list of layers; use an encoder such as BERT")
 
 
-def _student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedConfig":
-    config = origin.__class__.from_dict(origin.to_dict())
-    shape = student.architecture.model_dump(exclude_none=True) if student.architecture else {}
-    if student.layers is not None:
-        shape["num_hidden_layers"] = len(layer_numbers(student, depth=origin.num_hidden_layers))
-    if "intermediate_size" in shape and not hasattr(config, "intermediate_size"):
-        shape["hidden_dim"] = shape.pop("intermediate_size")  # DistilBERT's name for it
-    for name, value in shape.items():
-        if not hasattr(config, name):
-            raise UserError(f"student architecture: a '{config.model_type}' model has no {name}; leave it out")
-        setattr(config, name, value)
-    if config.hidden_size % config.num_attention_heads:
-        raise UserError(
-            f"student architecture: hidden_size {config.hidden_size} is no multiple of "
-            f"num_attention_heads {config.num_attention_heads}; change one of them"
-        )
-    return config
+def _inherit(model: "PreTrainedModel", base: "PreTrainedModel", student: Student) -> None:
+    """Fill a student of a shape of its own from its origin, which may lose layers that the student has no place for."""
+    depth, wanted = base.config.num_hidden_layers, model.config.num_hidden_layers
+    if student.inherit_layers == "spread":
+        keep_layers(base, spread_layers(wanted, depth=depth))
+    elif student.inherit == "importance":
+        keep_layers(base, list(range(min(wanted, depth))))
+    if student.inherit == "leading":
+        inherit_leading(model, base.state_dict())
+        return
+    kind, config = base.config.model_type, base.config
+    if kind not in BERT_LAYOUT:
+        raise UserError(f"student inherit: importance knows BERT's weights, and not those of a '{kind}'; set leading")
+    inherit_important(model, base.state_dict(), layers=config.num_hidden_layers, heads=config.num_attention_heads)
 
 
 def _from_config(config: "PretrainedConfig") -> "PreTrainedModel":
+    if config.model_type == LAYERED:
+        from distilgrid.models.layered_bert import LayeredBert
+
+        layered: PreTrainedModel = LayeredBert._from_config(config, attn_implementation="eager")
+        return layered.float().eval()
     from transformers import AutoModelForSequenceClassification
 
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")

@@ -1,10 +1,12 @@
-"""Models of the shapes of a search space, with random weights: enough to measure latency."""
+"""Models of the architectures of a search space, with random weights: enough to measure latency."""
 
 from typing import TYPE_CHECKING
 
 import torch
 
-from distilgrid.search.space import Shape
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.encoder import encoder_of
+from distilgrid.search.layered_space import LayeredShape
 
 if TYPE_CHECKING:
     from transformers import BertForSequenceClassification
@@ -13,22 +15,32 @@ VOCABULARY, POSITIONS = 30522, 512  # of BERT's English models; the layers' spee
 
 
 def build_shape(
-    shape: Shape, *, outputs: int = 2, seed: int = 0, vocabulary: int = VOCABULARY
+    shape: Architecture, *, outputs: int = 2, seed: int = 0, vocabulary: int = VOCABULARY
 ) -> "BertForSequenceClassification":
-    """A random classifier of this shape, in evaluation mode, with the attention that students have here."""
+    """A random classifier of this shape, in evaluation mode, with the attention that students have here.
+
+    Raises:
+        UserError: when the heads do not divide a width.
+    """
     from transformers import BertConfig, BertForSequenceClassification
 
+    from distilgrid.models.layered_bert import LayeredBert, LayeredBertConfig
+
+    hidden, feed_forward, heads, activation = encoder_of(shape)
     config = BertConfig(
         vocab_size=vocabulary,
         max_position_embeddings=POSITIONS,
-        num_hidden_layers=shape.layers,
-        hidden_size=shape.hidden,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.feed_forward,
-        hidden_act=shape.activation,
+        num_hidden_layers=len(hidden),
+        hidden_size=hidden[-1],
+        num_attention_heads=heads,
+        intermediate_size=feed_forward[-1],
+        hidden_act=activation,
         num_labels=outputs,
     )
+    build = BertForSequenceClassification
+    if isinstance(shape, LayeredShape):
+        build, config = LayeredBert, LayeredBertConfig.of(config.to_dict(), hidden=hidden, feed_forward=feed_forward)
     config._attn_implementation = "eager"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return BertForSequenceClassification(config).eval()
+        return build(config).eval()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.artefacts import read_json, write_json
+from distilgrid.search.architecture import Architecture
 from distilgrid.search.latency_features import features
-from distilgrid.search.space import Shape
+from distilgrid.search.space import read_architecture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ class Conditions:
         threads: of each run.
         batch: rows of a run.
         length: tokens of a row.
+        fused: whether the runtime may rewrite the graph.
     """
 
     device: str
@@ -36,6 +38,12 @@ class Conditions:
     threads: int
     batch: int
     length: int
+    fused: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; what is not said of the graph means that it may be rewritten."""
+        values = asdict(self)
+        return values if not self.fused else {name: value for name, value in values.items() if name != "fused"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class LatencyPredictor:
         latencies: of each the median in ms: (N,).
     """
 
-    def __init__(self, conditions: Conditions, shapes: Sequence[Shape], latencies: Sequence[float]) -> None:
+    def __init__(self, conditions: Conditions, shapes: Sequence[Architecture], latencies: Sequence[float]) -> None:
         self.conditions, self.shapes = conditions, tuple(shapes)
         self.latencies = np.asarray(latencies, dtype=float)
         known = self._features(shapes)
@@ -83,16 +91,16 @@ class LatencyPredictor:
             warnings.simplefilter("ignore")
             self._model = _regressor(known.shape[1]).fit(known, np.log(self.latencies))
 
-    def predict(self, shapes: Sequence[Shape]) -> np.ndarray:
+    def predict(self, shapes: Sequence[Architecture]) -> np.ndarray:
         """Latencies in ms: (N,)."""
         return np.exp(self._model.predict(self._features(shapes)))
 
-    def spread(self, shapes: Sequence[Shape]) -> np.ndarray:
+    def spread(self, shapes: Sequence[Architecture]) -> np.ndarray:
         """The standard deviation of each prediction, as a share of it: (N,)."""
         _, deviation = self._model.predict(self._features(shapes), return_std=True)
         return np.asarray(deviation)
 
-    def quality(self, shapes: Sequence[Shape], latencies: Sequence[float]) -> Quality:
+    def quality(self, shapes: Sequence[Architecture], latencies: Sequence[float]) -> Quality:
         """How well it predicts measurements that it was not fitted to."""
         return compare(self.predict(shapes), np.asarray(latencies, dtype=float))
 
@@ -105,7 +113,7 @@ class LatencyPredictor:
     def save(self, folder: Path, **facts: Any) -> None:
         """Write `measurements.parquet`, and `predictor.json` with the conditions and further facts."""
         self.table().to_parquet(folder / TABLE, index=False)
-        write_json(folder / SETTINGS, {"conditions": asdict(self.conditions), **facts})
+        write_json(folder / SETTINGS, {"conditions": self.conditions.as_dict(), **facts})
 
     @classmethod
     def load(cls, folder: Path) -> "LatencyPredictor":
@@ -118,10 +126,10 @@ class LatencyPredictor:
 
         conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
         table = read_parquet(folder / TABLE)
-        shapes = [Shape(*row) for row in table.drop(columns="latency_ms").itertuples(index=False)]
+        shapes = [read_architecture(row) for row in table.drop(columns="latency_ms").to_dict("records")]
         return cls(conditions, shapes, table["latency_ms"].tolist())
 
-    def _features(self, shapes: Sequence[Shape]) -> np.ndarray:
+    def _features(self, shapes: Sequence[Architecture]) -> np.ndarray:
         return features(shapes, length=self.conditions.length, batch=self.conditions.batch).to_numpy()
 
 

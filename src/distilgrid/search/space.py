@@ -1,26 +1,27 @@
 """A search space as data: which shapes a student may have, how many there are, how to draw one and its neighbours.
 
 The five choices are those of KD-NAS (Trivedi et al. 2023): layers, hidden size, heads, feed-forward size, activation.
+`distilgrid.search.layered_space` has the space whose layers differ from each other; files of both are read here.
 Light: no torch here.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from distilgrid.errors import UserError
+from distilgrid.errors import UserError, did_you_mean
 from distilgrid.messages import first_problem
 from distilgrid.params import read_yaml
 from distilgrid.schema import Settings
-
-Activation = Literal["gelu", "relu", "silu"]
-Size = Annotated[int, Field(ge=1)]
+from distilgrid.search.architecture import Activation, Choice, Size, encoder_layer_parameters, require_different
+from distilgrid.search.drawing import draw_places
+from distilgrid.search.layered_space import LayeredShape, LayeredSpace
 
 
 @dataclass(frozen=True, order=True)
@@ -49,9 +50,7 @@ class Shape:
     @property
     def parameters(self) -> int:
         """Parameters of its layers, embeddings and head apart: weights, biases and layer norms."""
-        attention = 4 * self.hidden * (self.hidden + 1)
-        feed_forward = 2 * self.hidden * self.feed_forward + self.feed_forward + self.hidden
-        return self.layers * (attention + feed_forward + 4 * self.hidden)
+        return self.layers * encoder_layer_parameters(self.hidden, self.feed_forward)
 
     def as_dict(self) -> dict[str, Any]:
         """Its choices by name."""
@@ -61,6 +60,8 @@ class Shape:
 class Space(Settings):
     """All shapes with one value of each list, as far as the constraints allow."""
 
+    kind: Literal["homogeneous"] = Field(default="homogeneous", exclude=True)
+    """What kind of space this is. Never written: recipes know spaces by their lists."""
     layers: list[Size] = Field(min_length=1)
     """Numbers of transformer layers."""
     hidden: list[Size] = Field(min_length=1)
@@ -76,10 +77,7 @@ class Space(Settings):
 
     @model_validator(mode="after")
     def _not_empty(self) -> "Space":
-        for name in ("layers", "hidden", "heads", "feed_forward", "activation"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"{name} must list each value once, found {values}")
+        require_different(**self._lists)
         if not self.shapes:
             raise ValueError("no shape is left: no number of heads divides a hidden size, or max_parameters is too low")
         return self
@@ -87,8 +85,28 @@ class Space(Settings):
     @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Every shape, in a fixed order."""
-        choices = product(self.layers, self.hidden, self.heads, self.feed_forward, self.activation)
-        return tuple(shape for shape in (Shape(*values) for values in choices) if self.allows(shape))
+        combined = product(*self._lists.values())
+        return tuple(shape for shape in (Shape(*values) for values in combined) if self.allows(shape))
+
+    @property
+    def size(self) -> int:
+        """How many shapes it holds."""
+        return len(self.shapes)
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """The decisions in their order, everything allowed."""
+        return tuple(Choice(name, tuple(values), tuple(range(len(values)))) for name, values in self._lists.items())
+
+    def next_choice(self, places: tuple[int, ...]) -> Choice | None:
+        """The decision that follows these, with what is allowed after them; None when the shape is complete."""
+        if len(places) == len(self.choices):
+            return None
+        return replace(self.choices[len(places)], allowed=self._allowed.get(places, ()))
+
+    def draw(self, random: random.Random) -> Shape:
+        """One, drawn decision by decision, each uniformly among what is allowed."""
+        return self.decode(draw_places(self, random))
 
     def allows(self, shape: Shape) -> bool:
         """Whether a shape keeps to the constraints."""
@@ -113,22 +131,73 @@ class Space(Settings):
         Raises:
             ValueError: for a shape outside the space.
         """
-        lists: list[list[Any]] = [getattr(self, field.name) for field in fields(Shape)]
-        return tuple(values.index(value) for values, value in zip(lists, astuple(shape), strict=True))
+        return tuple(values.index(value) for values, value in zip(self._lists.values(), astuple(shape), strict=True))
 
     def decode(self, places: tuple[int, ...]) -> Shape:
         """The shape of these places."""
-        lists: list[list[Any]] = [getattr(self, field.name) for field in fields(Shape)]
-        return Shape(*(values[place] for values, place in zip(lists, places, strict=True)))
+        return Shape(*(values[place] for values, place in zip(self._lists.values(), places, strict=True)))
+
+    @property
+    def _lists(self) -> dict[str, list[Any]]:
+        return {field.name: getattr(self, field.name) for field in fields(Shape)}
+
+    @cached_property
+    def _allowed(self) -> dict[tuple[int, ...], tuple[int, ...]]:
+        """By the places of the first decisions, the places of the next that lead to a shape, in order."""
+        following: dict[tuple[int, ...], set[int]] = {}
+        for places in map(self.encode, self.shapes):
+            for decided, place in enumerate(places):
+                following.setdefault(places[:decided], set()).add(place)
+        return {places: tuple(sorted(found)) for places, found in following.items()}
 
 
-def load_space(path: Path | str) -> Space:
-    """A search space from a YAML file.
+def _kind(values: Any) -> str:
+    """Which space a mapping or an instance is."""
+    kind = values.get("kind", "homogeneous") if isinstance(values, Mapping) else getattr(values, "kind", "")
+    return str(kind)
+
+
+AnySpace = Annotated[
+    Annotated[Space, Tag("homogeneous")] | Annotated[LayeredSpace, Tag("layered")], Discriminator(_kind)
+]
+"""A space within other settings; without a `kind` it is a homogeneous one."""
+KINDS: dict[str, type[Space] | type[LayeredSpace]] = {"homogeneous": Space, "layered": LayeredSpace}
+
+
+def load_space(path: Path | str) -> Space | LayeredSpace:
+    """A search space from a YAML file; its key `kind` says which, `homogeneous` (the default) or `layered`.
 
     Raises:
         UserError: one line naming the file and the key.
     """
+    values = read_yaml(path)
+    kind = _kind(values)
+    if kind not in KINDS:
+        raise UserError(f"{path}: kind: unknown kind '{kind}'; {did_you_mean(kind, KINDS)}")
     try:
-        return Space.model_validate(read_yaml(path))
+        return KINDS[kind].model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error, Space.model_json_schema())}") from None
+        raise UserError(f"{path}: {first_problem(error, KINDS[kind].model_json_schema())}") from None
+
+
+def read_architecture(values: Mapping[str, Any]) -> Shape | LayeredShape:
+    """The architecture whose `as_dict` gave these values, also after JSON or parquet.
+
+    Raises:
+        ValueError: when a choice is missing, unknown or no number.
+    """
+    plain = dict(values)
+    cls = LayeredShape if plain.pop("kind", None) == "layered" else Shape
+    names = {field.name for field in fields(cls)}
+    if set(plain) != names:
+        raise ValueError(
+            f"an architecture has the choices {', '.join(sorted(names))}, found {', '.join(sorted(plain))}"
+        )
+    return cls(**{name: _plain(value) for name, value in plain.items()})
+
+
+def _plain(value: Any) -> Any:
+    """A size, the sizes of all layers, or an activation."""
+    if isinstance(value, str):
+        return value
+    return tuple(map(int, value)) if hasattr(value, "__iter__") else int(value)

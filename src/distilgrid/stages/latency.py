@@ -1,47 +1,38 @@
 """Stage `latency`: measure random shapes of a search space on a runtime, and fit a predictor to them."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from distilgrid.artefacts import STATE, writing
-from distilgrid.benchmark.pinning import alone, pinned
-from distilgrid.benchmark.protocol import Series, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.devices.files import load_device
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.errors import UserError
-from distilgrid.fingerprint import recipe_key
 from distilgrid.journal import Journal
 from distilgrid.machine import describe_machine
 from distilgrid.progress import progress
 from distilgrid.recipes import latency_recipe
-from distilgrid.runtimes.base import Execution, Sample
-from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
-from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.build import VOCABULARY
+from distilgrid.search.latency_bench import AT_ONCE, SEED, LatencyBench
 from distilgrid.search.latency_predictor import Conditions, LatencyPredictor
-from distilgrid.search.space import Shape, Space
-
-AT_ONCE = 8
-"""Shapes that take turns with each other and with the yardstick."""
-CALIBRATION_ROWS = 16
-SEED = 0
+from distilgrid.search.layered_space import LayeredSpace
+from distilgrid.search.space import Space
 
 
 def latency(
     *,
-    space: Space,
+    space: Space | LayeredSpace,
     runtime: str,
     settings: Benchmark,
     device: str,
     fitted: int,
     held_out: int,
     out: Path,
+    fused: bool = True,
     seed: int = SEED,
     vocabulary: int = VOCABULARY,
 ) -> dict[str, Any]:
@@ -59,11 +50,13 @@ def latency(
         fitted: shapes that the predictor sees.
         held_out: shapes that judge it.
         out: where `measurements.parquet` and `predictor.json` go.
+        fused: whether the runtime may rewrite the graph.
         seed: of the draw.
         vocabulary: tokens of the models' embeddings.
 
     Raises:
-        UserError: when the space holds too few shapes, or the runtime's packages are missing.
+        UserError: when the space holds too few shapes, the runtime's packages are missing, or it has no graph to leave
+            as it is.
     """
     where = load_device(device)
     if not isinstance(where, LocalDevice) or where.processor != "cpu":
@@ -71,14 +64,17 @@ def latency(
     shapes = space.sample(fitted + held_out, seed=seed)
     if len(shapes) < fitted + held_out:
         raise UserError(f"--architectures: the space holds {len(shapes)} shapes, {fitted + held_out} are wanted")
-    conditions = Conditions(device, runtime, where.threads[0], settings.batch_sizes[0], settings.lengths[-1])
+    threads, batch, length = where.threads[0], settings.batch_sizes[0], settings.lengths[-1]
+    conditions = Conditions(device, runtime, threads, batch, length, fused=fused)
+    bench = LatencyBench(conditions, settings, vocabulary=vocabulary)
     recipe = latency_recipe(
-        space=space, conditions=asdict(conditions), settings=settings, counts=(fitted, held_out), seed=seed
+        space=space, conditions=conditions.as_dict(), settings=settings, counts=(fitted, held_out), seed=seed
     )
-    with writing(out, recipe=recipe, labels={"runtime": runtime}) as folder, alone(), pinned(conditions.threads):
-        bench = _Bench(conditions, settings, vocabulary, Journal(out / STATE))
-        groups = [shapes[start : start + AT_ONCE] for start in range(0, len(shapes), AT_ONCE)]
-        found = [bench.group([shapes[0], *group]) for group in progress(groups, total=len(groups), label="shapes")]
+    with writing(out, recipe=recipe, labels={"runtime": runtime}) as folder:
+        journal = Journal(out / STATE)
+        groups = [[shapes[0], *shapes[start : start + AT_ONCE]] for start in range(0, len(shapes), AT_ONCE)]
+        waiting = progress(groups, total=len(groups), label="shapes")
+        found = [_group(bench, journal, group) for group in waiting]
         latencies, yardstick = _scaled(found)
         predictor = LatencyPredictor(conditions, shapes[:fitted], latencies[:fitted])
         judged = _judged(predictor, shapes[fitted:], latencies[fitted:])
@@ -88,7 +84,7 @@ def latency(
         return quality
 
 
-def _judged(predictor: LatencyPredictor, shapes: Sequence[Shape], latencies: Sequence[float]) -> dict[str, Any]:
+def _judged(predictor: LatencyPredictor, shapes: Sequence[Architecture], latencies: Sequence[float]) -> dict[str, Any]:
     """The held-out shapes with what was measured and predicted, and how far these are apart."""
     rows = zip(shapes, latencies, predictor.predict(shapes).tolist(), strict=True)
     held_out = [{**s.as_dict(), "latency_ms": measured, "predicted_ms": found} for s, measured, found in rows]
@@ -106,54 +102,11 @@ def _scaled(groups: Sequence[Sequence[float]]) -> tuple[list[float], dict[str, f
     return latencies, {"median_ms": usual, "lowest": float(low), "highest": float(high)}
 
 
-class _Bench:
-    """Builds, exports and times groups of shapes, or finds them in the journal."""
-
-    def __init__(self, conditions: Conditions, settings: Benchmark, vocabulary: int, journal: Journal) -> None:
-        self._conditions, self._vocabulary, self._journal = conditions, vocabulary, journal
-        self._settings = settings
-        self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
-
-    def group(self, shapes: Sequence[Shape]) -> list[float]:
-        """Median latencies in ms."""
-        protocol = self._settings.model_dump(exclude={"runtimes", "lengths", "batch_sizes"})
-        facts = {"conditions": asdict(self._conditions), "protocol": protocol, "vocabulary": self._vocabulary}
-        key = recipe_key({"shapes": [shape.as_dict() for shape in shapes], **facts})
-        stored = self._journal.find(key)
-        if stored is None:
-            stored = [repr(float(np.median(series.samples))) for series in self._measure(shapes)]
-            self._journal.add(key, stored)
-        return [float(text) for text in stored]
-
-    def _measure(self, shapes: Sequence[Shape]) -> list[Series]:
-        with tempfile.TemporaryDirectory() as scratch:
-            works = []
-            for number, shape in enumerate(shapes):
-                folder = Path(scratch) / str(number)
-                folder.mkdir()
-                works.append(repeated(self._session(shape, folder).bind(self._inputs)))
-            return measure(works, protocol=self._settings, label="a group")
-
-    def _session(self, shape: Shape, folder: Path) -> Any:
-        runtime, how = self._conditions.runtime, Execution(self._conditions.threads)
-        model = build_shape(shape, vocabulary=self._vocabulary)
-        if find_runtime(runtime).exported:
-            open_exporter(runtime).export(model, self._sample(), folder)
-        else:
-            model.save_pretrained(folder)
-        return open_runtime(runtime).load(folder, how)
-
-    def _sample(self) -> Sample:
-        length = self._conditions.length
-        rows = [_tensors(_random_inputs(self._vocabulary, 1, length, seed)) for seed in range(CALIBRATION_ROWS)]
-        return Sample(_tensors(_random_inputs(self._vocabulary, 2, length)), rows, min(length, POSITIONS))
-
-
-def _random_inputs(vocabulary: int, batch: int, length: int, seed: int = SEED) -> dict[str, np.ndarray]:
-    """Random tokens under a full mask: (B, L) int64 each."""
-    ids = np.random.default_rng([SEED, seed]).integers(1, vocabulary, size=(batch, length), dtype=np.int64)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-
-
-def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+def _group(bench: LatencyBench, journal: Journal, group: Sequence[Architecture]) -> list[float]:
+    """Median latencies in ms, measured or found in the journal."""
+    key = bench.key(shapes=[shape.as_dict() for shape in group])
+    stored = journal.find(key)
+    if stored is None:
+        stored = [repr(median) for median in bench.medians(group)]
+        journal.add(key, stored)
+    return [float(text) for text in stored]

@@ -1,6 +1,6 @@
 """The encoder stack of a model, replaced during training by layers whose backward pass is written out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +24,10 @@ GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 @dataclass(frozen=True)
 class Names:
-    """Where a model type keeps the parts of its encoder: dotted names, below the base model or below a layer."""
+    """Where a model type keeps the parts of its encoder: dotted names, below the base model or below a layer.
+
+    `projection` is what stands before a layer whose width is not that of the layer before; empty where all are equal.
+    """
 
     stack: str
     qkv: tuple[str, str, str]
@@ -36,6 +39,7 @@ class Names:
     activation: str = "hidden_act"
     hidden_dropout: str = "hidden_dropout_prob"
     attention_dropout: str = "attention_probs_dropout_prob"
+    projection: str = ""
 
 
 BERT = Names(
@@ -60,14 +64,24 @@ DISTILBERT = Names(
     attention_dropout="attention_dropout",
 )
 LAYOUTS = {"bert": BERT, "roberta": BERT, "xlm-roberta": BERT, "camembert": BERT, "distilbert": DISTILBERT}
+LAYOUTS |= {"distilgrid-layered-bert": replace(BERT, projection="projection")}
 
 
 class FusedEncoder(nn.Module):
-    """Stands in for a model's encoder; `layer_states` keeps the states after each layer of the last call: (B, L, H)."""
+    """Stands in for a model's encoder; `layer_states` keeps the states after each layer of the last call: (B, L, H).
 
-    def __init__(self, layers: list[FusedLayer], spaces: Workspaces, dtype: torch.dtype) -> None:
+    Args:
+        layers: the written-out layers.
+        projections: what stands before each of them, for autograd.
+        spaces: the layers' memory.
+        dtype: of the states.
+    """
+
+    def __init__(
+        self, layers: list[FusedLayer], projections: list[nn.Module], spaces: Workspaces, dtype: torch.dtype
+    ) -> None:
         super().__init__()
-        self.layers, self.spaces, self.dtype = layers, spaces, dtype
+        self.layers, self.projections, self.spaces, self.dtype = layers, projections, spaces, dtype
         self.layer_states: list[Tensor] = []
 
     def forward(self, hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_: Any) -> Any:
@@ -79,9 +93,9 @@ class FusedEncoder(nn.Module):
         bias = None if attention_mask is None else attention_mask.float()
         self.layer_states = []
         self.spaces.lasting.reset()  # the previous batch's backward pass is over
-        for layer in self.layers:
-            states = layer(states, bias, batch=B, length=L, training=self.training)
-            self.layer_states.append(states[: B * L].view(B, L, H))
+        for layer, projection in zip(self.layers, self.projections, strict=True):
+            states = layer(projection(states), bias, batch=B, length=L, training=self.training)
+            self.layer_states.append(states[: B * L].view(B, L, -1))
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.layer_states[-1])
 
 
@@ -106,7 +120,8 @@ def fuse(model: "PreTrainedModel", flat: FlatParameters, masks: DropoutMasks) ->
     assert isinstance(stack, nn.ModuleList)
     spaces = Workspaces()
     layers = [_fused_layer(layer, names, model.config, flat, masks, spaces) for layer in stack]
-    setattr(base, names.stack, FusedEncoder(layers, spaces, flat.compute.dtype).train(model.training))
+    projections = [layer.get_submodule(names.projection) if names.projection else nn.Identity() for layer in stack]
+    setattr(base, names.stack, FusedEncoder(layers, projections, spaces, flat.compute.dtype).train(model.training))
     return original
 
 

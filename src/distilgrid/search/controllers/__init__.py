@@ -1,0 +1,1 @@
+"""Controllers: what proposes architectures and learns from their rewards."""

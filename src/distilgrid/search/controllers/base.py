@@ -1,0 +1,24 @@
+"""What a controller owes a search. Light: no torch here."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.observation import Observation
+
+
+class Controller(Protocol):
+    """Proposes architectures, episode by episode, and learns from what became of them.
+
+    It is built from a space, its settings and a seed, and measures or trains no candidate itself. All that it does
+    follows from these and from what it was told: the same asks and tells give the same state, which is how a killed
+    search goes on.
+    """
+
+    def ask(self, count: int) -> list[Architecture]:
+        """The candidates of an episode, different from each other; at most `count`, and maybe tried before."""
+        ...
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """What became of them: once for each episode, all of its candidates together."""
+        ...

@@ -1,0 +1,57 @@
+"""Regularised evolution (Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search")."""
+
+from collections import deque
+from collections.abc import Sequence
+from random import Random
+
+from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.settings import Evolution
+from distilgrid.search.drawing import Untried
+from distilgrid.search.observation import Observation
+
+CHILDREN = 30
+"""Children that are tried until one is new."""
+
+
+class EvolutionController:
+    """The best of a few of the population has a child that differs in one choice; the oldest makes room for it.
+
+    The population begins with random architectures. The paper trains an architecture again when it comes up again;
+    here a reward is known once and for all, so children that were tried before are drawn again.
+    """
+
+    def __init__(self, space: SearchSpace, settings: Evolution, *, seed: int) -> None:
+        self._space, self._settings = space, settings
+        self._random = Random(f"evolution/{seed}")
+        self._untried = Untried(space, self._random)
+        self._population: deque[Observation] = deque(maxlen=settings.population)
+        self._asked: set[Architecture] = set()
+
+    def ask(self, count: int) -> list[Architecture]:
+        """Random architectures until the population is full, children from then on."""
+        found: list[Architecture] = []
+        for _ in range(count):
+            founders = self._settings.population - len(self._population) - len(found)
+            candidate = self._child() if founders <= 0 else None
+            candidate = candidate or self._untried.draw()
+            if candidate is None:  # all of the space was tried
+                break
+            self._asked.add(candidate)
+            found.append(candidate)
+        return found
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """The youngest of the population; the oldest leave it."""
+        self._population.extend(observations)
+
+    def _child(self) -> Architecture | None:
+        """One that nobody tried; None where no drawn parent has any."""
+        for _ in range(CHILDREN if self._population else 0):
+            size = min(self._settings.tournament, len(self._population))
+            parent = max(self._random.sample(self._population, size), key=lambda seen: seen.reward)
+            children = list(self._space.neighbours(parent.architecture))
+            child = self._random.choice(children) if children else parent.architecture
+            if child not in self._asked:
+                self._untried.take(child)
+                return child
+        return None

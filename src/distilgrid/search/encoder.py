@@ -1,0 +1,44 @@
+"""Every architecture as the sizes of its encoder, layer by layer."""
+
+from typing import NamedTuple
+
+from distilgrid.errors import UserError
+from distilgrid.search.architecture import Activation, Architecture
+from distilgrid.search.layered_space import LayeredShape
+from distilgrid.search.space import Shape
+
+
+class Encoder(NamedTuple):
+    """What a model is built from.
+
+    Attributes:
+        hidden: width of the hidden states of each layer: (layers,).
+        feed_forward: feed-forward width of each layer: (layers,).
+        heads: attention heads of every layer.
+        activation: of the feed-forward layers.
+    """
+
+    hidden: tuple[int, ...]
+    feed_forward: tuple[int, ...]
+    heads: int
+    activation: Activation
+
+
+def encoder_of(architecture: Architecture) -> Encoder:
+    """An architecture's sizes.
+
+    Raises:
+        UserError: when the heads do not divide a width.
+    """
+    if isinstance(architecture, LayeredShape):
+        hidden, feed_forward = architecture.hidden, architecture.feed_forward
+    else:
+        assert isinstance(architecture, Shape), "there are two kinds of architecture"
+        layers = architecture.layers
+        hidden, feed_forward = (architecture.hidden,) * layers, (architecture.feed_forward,) * layers
+    for width in hidden:
+        if width % architecture.heads:
+            raise UserError(
+                f"architecture {architecture.name}: {architecture.heads} heads do not divide width {width}; change one"
+            )
+    return Encoder(hidden, feed_forward, architecture.heads, architecture.activation)

@@ -1,0 +1,169 @@
+"""Where a search takes the latency of its candidates from: measured on this machine, or predicted."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.errors import UserError
+from distilgrid.journal import Journal
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.build import VOCABULARY
+from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
+from distilgrid.search.latency_predictor import Conditions, LatencyPredictor
+from distilgrid.search.latency_settings import LatencySettings, Predicted
+
+log = logging.getLogger(__name__)
+REFERENCE_RUNS = 3
+
+
+class LatencySource(Protocol):
+    """Tells latencies, the same ones whenever it is asked again."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """What they are latencies of."""
+        ...
+
+    def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
+        """Of each architecture the latency in ms."""
+        ...
+
+
+class MeasuredLatency:
+    """Measures architectures it has not met, and remembers all.
+
+    They are measured in groups of 8 that take turns with one architecture that is the same in all, the yardstick, and
+    are scaled by what the machine did to that: by its latency when all began, against its latency now. What is measured
+    goes to a journal, so that a search that was killed gets the very same numbers when it is run again.
+
+    Args:
+        bench: builds and times architectures.
+        yardstick: of the search: the same one in every run.
+        folder: of the journal; None keeps nothing.
+    """
+
+    def __init__(self, bench: LatencyBench, *, yardstick: Architecture, folder: Path | None) -> None:
+        self._bench, self._yardstick, self._journal = bench, yardstick, Journal(folder)
+        self._found: dict[Architecture, float] = {}
+        self._usual: float | None = None
+
+    @property
+    def conditions(self) -> Conditions:
+        """What is measured."""
+        return self._bench.conditions
+
+    def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
+        """See `LatencySource`.
+
+        Raises:
+            UserError: when an architecture cannot be built or run.
+        """
+        unknown = [each for each in dict.fromkeys(architectures) if not self._known(each)]
+        for start in range(0, len(unknown), AT_ONCE):
+            self._measure(unknown[start : start + AT_ONCE])
+        return [self._found[each] for each in architectures]
+
+    def _known(self, architecture: Architecture) -> bool:
+        if architecture not in self._found:
+            stored = self._journal.find(self._key(architecture))
+            if stored is not None:
+                self._found[architecture] = float(stored[0])
+        return architecture in self._found
+
+    def _measure(self, group: Sequence[Architecture]) -> None:
+        usual = self._reference()
+        now, *latencies = self._bench.medians([self._yardstick, *group])
+        log.info("measured %d architectures; the yardstick took %.2f times the usual", len(group), now / usual)
+        for architecture, latency in zip(group, latencies, strict=True):
+            self._found[architecture] = latency * usual / now
+            self._journal.add(self._key(architecture), [repr(self._found[architecture])])
+
+    def _reference(self) -> float:
+        """The yardstick's usual latency in ms: that of the first time it was measured."""
+        if self._usual is None:
+            key = self._bench.key(reference=self._yardstick.as_dict())
+            stored = self._journal.find(key)
+            if stored is None:
+                stored = [repr(float(np.median(self._bench.medians([self._yardstick] * REFERENCE_RUNS))))]
+                self._journal.add(key, stored)
+            self._usual = float(stored[0])
+        return self._usual
+
+    def _key(self, architecture: Architecture) -> str:
+        return self._bench.key(architecture=architecture.as_dict(), yardstick=self._yardstick.as_dict())
+
+
+class PredictedLatency:
+    """Asks a predictor: for a search whose every candidate cannot be measured."""
+
+    def __init__(self, predictor: LatencyPredictor) -> None:
+        self._predictor = predictor
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the predictor was fitted to."""
+        return self._predictor.conditions
+
+    def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
+        """See `LatencySource`."""
+        return [float(latency) for latency in self._predictor.predict(architectures)] if architectures else []
+
+
+def open_source(
+    settings: LatencySettings,
+    *,
+    protocol: Benchmark,
+    yardstick: Architecture,
+    folder: Path | None,
+    vocabulary: int = VOCABULARY,
+) -> LatencySource:
+    """The source that settings describe.
+
+    Args:
+        settings: of the source.
+        protocol: how measurements are made.
+        yardstick: measured beside all others.
+        folder: of the journal of measurements; None keeps nothing.
+        vocabulary: tokens of the models' embeddings.
+
+    Raises:
+        UserError: for a runtime that cannot be measured so, or a predictor whose files are missing or damaged.
+    """
+    if isinstance(settings, Predicted):
+        return PredictedLatency(LatencyPredictor.load(Path(settings.folder)))
+    where = f"local-{settings.processor}"
+    conditions = Conditions(
+        where, settings.runtime, settings.threads, settings.batch, settings.length, fused=settings.fused
+    )
+    bench = LatencyBench(conditions, protocol, vocabulary=vocabulary, processor=settings.processor)
+    return MeasuredLatency(bench, yardstick=yardstick, folder=folder)
+
+
+def fastest(architectures: Sequence[Architecture], source: LatencySource) -> tuple[Architecture, float]:
+    """The architecture with the lowest latency and that latency in ms; of equal ones the first."""
+    latencies = source.latencies(architectures)
+    place = min(range(len(latencies)), key=latencies.__getitem__)
+    return architectures[place], latencies[place]
+
+
+def refuse_impossible_limit(limit_ms: float, architectures: Sequence[Architecture], source: LatencySource) -> None:
+    """Refuse a latency limit that no architecture keeps to.
+
+    Args:
+        limit_ms: the most that one may take.
+        architectures: those of the space, or the smallest of it.
+        source: tells their latencies.
+
+    Raises:
+        UserError: naming the fastest one and its latency.
+    """
+    found, latency = fastest(architectures, source)
+    if latency > limit_ms:
+        raise UserError(
+            f"latency limit {limit_ms:g} ms: no architecture is that fast; the fastest of {len(architectures)}, "
+            f"{found.name}, takes {latency:.3g} ms on {source.conditions.runtime}; raise the limit or widen the space"
+        )

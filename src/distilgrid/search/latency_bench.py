@@ -1,0 +1,102 @@
+"""Times architectures with random weights on a runtime, several of them in turns, as the latency protocol says."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from distilgrid.benchmark.pinning import alone, pinned
+from distilgrid.benchmark.protocol import measure, repeated
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import recipe_key
+from distilgrid.runtimes.base import Execution, Processor, Sample, Session, UnsupportedError
+from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
+from distilgrid.search.latency_predictor import Conditions
+
+AT_ONCE = 8
+"""Architectures that take turns with each other and with the yardstick."""
+CALIBRATION_ROWS = 16
+SEED = 0
+
+
+class LatencyBench:
+    """Builds, exports and times architectures.
+
+    Args:
+        conditions: what is measured.
+        protocol: how often, how precisely.
+        vocabulary: tokens of the models' embeddings.
+        processor: what computes.
+
+    Raises:
+        UserError: for an unknown runtime, or one that has no graph to leave as it is where that is asked for.
+    """
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        protocol: Benchmark,
+        *,
+        vocabulary: int = VOCABULARY,
+        processor: Processor = "cpu",
+    ) -> None:
+        if not conditions.fused and not find_runtime(conditions.runtime).graph:
+            raise UserError(
+                f"runtime '{conditions.runtime}' rewrites no graph that could be left as it is; set fused: true"
+            )
+        self.conditions, self._protocol, self._vocabulary = conditions, protocol, vocabulary
+        self._how = Execution(conditions.threads, processor, optimised=conditions.fused)
+        self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
+
+    def key(self, **what: Any) -> str:
+        """A key of some measurement under these conditions, for a journal."""
+        protocol = self._protocol.model_dump(exclude={"runtimes", "lengths", "batch_sizes"})
+        facts = {"conditions": self.conditions.as_dict(), "protocol": protocol, "vocabulary": self._vocabulary}
+        return recipe_key({**what, **facts})
+
+    def medians(self, architectures: Sequence[Architecture]) -> list[float]:
+        """Latencies in ms, of each the median, measured in turns on cores of their own.
+
+        Raises:
+            UserError: when the runtime cannot run one in this way.
+        """
+        with alone(), pinned(self.conditions.threads), tempfile.TemporaryDirectory() as scratch:
+            works = []
+            for number, architecture in enumerate(architectures):
+                folder = Path(scratch) / str(number)
+                folder.mkdir()
+                works.append(repeated(self._session(architecture, folder).bind(self._inputs)))
+            found = measure(works, protocol=self._protocol, label="a group")
+            return [float(np.median(series.samples)) for series in found]
+
+    def _session(self, architecture: Architecture, folder: Path) -> Session:
+        runtime, model = self.conditions.runtime, build_shape(architecture, vocabulary=self._vocabulary)
+        try:
+            if find_runtime(runtime).exported:
+                open_exporter(runtime).export(model, self._sample(), folder)
+            else:
+                model.save_pretrained(folder)
+            return open_runtime(runtime).load(folder, self._how)
+        except UnsupportedError as reason:
+            raise UserError(f"runtime '{runtime}' cannot run {architecture.name}: {reason}") from reason
+
+    def _sample(self) -> Sample:
+        length = self.conditions.length
+        rows = [_tensors(_random_inputs(self._vocabulary, 1, length, seed)) for seed in range(CALIBRATION_ROWS)]
+        return Sample(_tensors(_random_inputs(self._vocabulary, 2, length)), rows, min(length, POSITIONS))
+
+
+def _random_inputs(vocabulary: int, batch: int, length: int, seed: int = SEED) -> dict[str, np.ndarray]:
+    """Random tokens under a full mask: (B, L) int64 each."""
+    ids = np.random.default_rng([SEED, seed]).integers(1, vocabulary, size=(batch, length), dtype=np.int64)
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}

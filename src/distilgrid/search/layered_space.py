@@ -1,0 +1,220 @@
+"""A search space whose layers have sizes of their own, as in compiler-aware search (Niu et al. 2020, CANAO).
+
+First the number of transformer blocks is decided, then what all layers share, then the sizes of one layer after the
+other. Light: no torch here.
+"""
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from distilgrid.schema import Settings
+from distilgrid.search.architecture import Activation, Choice, Size, encoder_layer_parameters, require_different
+from distilgrid.search.completions import Completions, projection_parameters
+from distilgrid.search.drawing import Untried, draw_places
+
+SHARED = ("blocks", "heads", "activation")
+SIZES = ("hidden", "feed_forward")
+
+
+@dataclass(frozen=True, order=True)
+class LayeredShape:
+    """A BERT encoder whose layers have widths of their own.
+
+    Where a layer's width differs from the one before, a linear projection stands between them. The embeddings have
+    the width of the first layer.
+
+    Attributes:
+        hidden: width of each layer: (L).
+        feed_forward: feed-forward width of each layer: (L).
+        heads: attention heads of every layer; they must divide each width.
+        activation: of the feed-forward layers.
+    """
+
+    hidden: tuple[int, ...]
+    feed_forward: tuple[int, ...]
+    heads: int
+    activation: Activation = "gelu"
+
+    def __post_init__(self) -> None:
+        if len(self.hidden) != len(self.feed_forward) or not self.hidden:
+            raise ValueError(f"{self.hidden} and {self.feed_forward} must have one width for each layer, one at least")
+
+    @property
+    def layers(self) -> int:
+        """Transformer layers."""
+        return len(self.hidden)
+
+    @property
+    def name(self) -> str:
+        """How tables and files call it, hidden and feed-forward width by layer: `2B-384.1536-192.768-12A-gelu`."""
+        sizes = "-".join(f"{hidden}.{ff}" for hidden, ff in zip(self.hidden, self.feed_forward, strict=True))
+        return f"{self.layers}B-{sizes}-{self.heads}A-{self.activation}"
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of its layers and of the projections between them, embeddings and head apart."""
+        return parameters_of(self.hidden, self.feed_forward)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its choices by name, as plain values."""
+        sizes = {"hidden": list(self.hidden), "feed_forward": list(self.feed_forward)}
+        return {"kind": "layered", **asdict(self), **sizes}
+
+
+def parameters_of(hidden: tuple[int, ...], feed_forward: tuple[int, ...]) -> int:
+    """Parameters of layers of these widths and of the projections between them."""
+    befores = (None, *hidden)
+    projections = sum(projection_parameters(before, width) for before, width in zip(befores, hidden, strict=False))
+    return projections + sum(encoder_layer_parameters(h, f) for h, f in zip(hidden, feed_forward, strict=True))
+
+
+class LayeredSpace(Settings):
+    """All encoders with one number of blocks, one number of heads, and for each layer one width of each kind.
+
+    It may hold more than could ever be listed: it is counted, drawn from and limited without listing it.
+    """
+
+    kind: Literal["layered"] = "layered"
+    """What kind of space this is."""
+    blocks: list[Size] = Field(min_length=1)
+    """Numbers of transformer blocks."""
+    hidden: list[Size] = Field(min_length=1)
+    """Widths of the hidden states, chosen for each layer."""
+    feed_forward: list[Size] = Field(min_length=1)
+    """Widths of the feed-forward layers, chosen for each layer."""
+    heads: list[Size] = Field(min_length=1)
+    """Numbers of attention heads, one for all layers; it limits their widths to its multiples."""
+    activation: list[Activation] = Field(default=["gelu"], min_length=1)
+    """Activations of the feed-forward layers, one for all layers."""
+    max_parameters: int | None = Field(default=None, ge=1)
+    """Most parameters of the layers and projections, embeddings apart; null sets no limit."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "LayeredSpace":
+        require_different(**{name: getattr(self, name) for name in (*SHARED, *SIZES)})
+        if not self._completions:
+            raise ValueError("no shape is left: no number of heads divides a hidden size")
+        least = min(ways.least(None, min(self.blocks)) for ways in self._completions.values())
+        if self.max_parameters is not None and least > self.max_parameters:
+            raise ValueError(f"no shape is left: max_parameters is {self.max_parameters}, the smallest has {least}")
+        return self
+
+    @cached_property
+    def size(self) -> int:
+        """How many architectures it holds, counted, not listed."""
+        stacks = (ways.count(blocks) for ways in self._completions.values() for blocks in self.blocks)
+        return len(self.activation) * sum(stacks)
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """Every decision of its deepest architectures: blocks, heads, activation, then the sizes layer by layer."""
+        sized = ((f"{name}-{layer}", name) for layer in range(1, max(self.blocks) + 1) for name in SIZES)
+        names = [*((name, name) for name in SHARED), *sized]
+        return tuple(_choice(name, getattr(self, values)) for name, values in names)
+
+    def next_choice(self, places: tuple[int, ...]) -> Choice | None:
+        """The decision that follows these; None when the architecture is complete."""
+        if places and len(places) == len(SHARED) + len(SIZES) * self.blocks[places[0]]:
+            return None
+        choice = self.choices[len(places)]
+        allowed = (place for place in choice.allowed if self._can_follow(places, choice.values[place]))
+        return replace(choice, allowed=tuple(allowed))
+
+    def encode(self, architecture: LayeredShape) -> tuple[int, ...]:
+        """The place of each choice in its list.
+
+        Raises:
+            ValueError: for an architecture with a value that is not in its list.
+        """
+        sizes = zip(architecture.hidden, architecture.feed_forward, strict=True)
+        values = [
+            architecture.layers,
+            architecture.heads,
+            architecture.activation,
+            *(w for both in sizes for w in both),
+        ]
+        if architecture.layers not in self.blocks:
+            raise ValueError(f"{architecture.layers} blocks are not in the list {self.blocks}")
+        return tuple(choice.values.index(value) for choice, value in zip(self.choices, values, strict=False))
+
+    def decode(self, places: tuple[int, ...]) -> LayeredShape:
+        """The architecture of these places."""
+        blocks, heads, activation, *sizes = self._values(places)
+        if len(sizes) != len(SIZES) * blocks:
+            raise ValueError(f"{blocks} blocks have {len(SIZES) * blocks} sizes, found {len(sizes)}")
+        return LayeredShape(tuple(sizes[::2]), tuple(sizes[1::2]), heads, activation)
+
+    def draw(self, random: random.Random) -> LayeredShape:
+        """One, drawn decision by decision, each uniformly among what is allowed."""
+        return self.decode(draw_places(self, random))
+
+    def sample(self, count: int, *, seed: int) -> list[LayeredShape]:
+        """Different ones, drawn decision by decision; all of them, shuffled, where there are no more."""
+        untried = Untried(self, random.Random(f"space/{seed}"))
+        drawn = (untried.draw() for _ in range(count))
+        return [shape for shape in drawn if isinstance(shape, LayeredShape)]
+
+    def neighbours(self, architecture: LayeredShape) -> Iterator[LayeredShape]:
+        """Those that differ in one choice. A change of depth drops the last layers, or repeats the last one."""
+        places, fixed = self.encode(architecture), len(SHARED)
+        for at, choice in enumerate(self.choices[: len(places)]):
+            for place in choice.allowed:
+                if place == places[at]:
+                    continue
+                other = (*places[:at], place, *places[at + 1 :])
+                if at == 0:
+                    missing = max(self.blocks[place] - architecture.layers, 0)
+                    other = (*other, *places[-len(SIZES) :] * missing)[: fixed + len(SIZES) * self.blocks[place]]
+                if self.allows(shape := self.decode(other)):
+                    yield shape
+
+    def allows(self, architecture: LayeredShape) -> bool:
+        """Whether an architecture keeps to the constraints."""
+        fits = self.max_parameters is None or architecture.parameters <= self.max_parameters
+        return fits and all(hidden % architecture.heads == 0 for hidden in architecture.hidden)
+
+    @cached_property
+    def _completions(self) -> dict[int, Completions]:
+        """By number of heads, the layers whose widths it divides; numbers that divide none are left out."""
+        limit = math.inf if self.max_parameters is None else self.max_parameters
+        widths = {heads: [hidden for hidden in self.hidden if hidden % heads == 0] for heads in self.heads}
+        return {
+            heads: Completions(fitting, self.feed_forward, layers=max(self.blocks), limit=limit)
+            for heads, fitting in widths.items()
+            if fitting
+        }
+
+    def _values(self, places: tuple[int, ...]) -> list[Any]:
+        return [choice.values[place] for choice, place in zip(self.choices, places, strict=False)]
+
+    def _can_follow(self, places: tuple[int, ...], value: Any) -> bool:
+        """Whether a value after these places leaves a way to a member of the space."""
+        decided = self._values(places)
+        if not decided:
+            return any(ways.fits(0, None, value) for ways in self._completions.values())
+        if len(decided) == 1:
+            return value in self._completions and self._completions[value].fits(0, None, decided[0])
+        if len(decided) == len(SHARED) - 1:
+            return True
+        return self._layer_can_follow(decided, value)
+
+    def _layer_can_follow(self, decided: list[Any], value: int) -> bool:
+        blocks, heads, _, *sizes = decided
+        ways = self._completions[heads]
+        hidden, feed_forward = (*sizes[::2],), (*sizes[1::2],)
+        if len(sizes) % len(SIZES):
+            feed_forward += (value,)
+        else:
+            hidden, feed_forward = (*hidden, value), (*feed_forward, min(self.feed_forward))
+        used = parameters_of(hidden, feed_forward)
+        return hidden[-1] in ways.hidden and ways.fits(used, hidden[-1], blocks - len(hidden))
+
+
+def _choice(name: str, values: list[Any]) -> Choice:
+    return Choice(name, tuple(values), tuple(range(len(values))))

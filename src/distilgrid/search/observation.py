@@ -1,0 +1,22 @@
+"""What a controller is told of an architecture that was tried. Light: no torch here."""
+
+from dataclasses import dataclass
+
+from distilgrid.search.architecture import Architecture
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One architecture, tried.
+
+    Attributes:
+        architecture: which.
+        reward: what the search makes large.
+        quality: the reward's part that knows no latency, higher is better: the score, or 1 - loss.
+        latency_ms: of one run.
+    """
+
+    architecture: Architecture
+    reward: float
+    quality: float
+    latency_ms: float

@@ -1,0 +1,124 @@
+"""Latencies that a search is told: measured beside a yardstick and kept, or predicted; limits that nothing keeps to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.errors import UserError
+from distilgrid.journal import NAME
+from distilgrid.runtimes.base import Execution
+from distilgrid.search import latency_bench
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.latencies import MeasuredLatency, PredictedLatency, fastest, open_source, refuse_impossible_limit
+from distilgrid.search.latency_bench import LatencyBench
+from distilgrid.search.latency_predictor import Conditions, LatencyPredictor
+from distilgrid.search.latency_settings import Measured, Predicted
+from distilgrid.search.layered_space import LayeredShape
+from distilgrid.search.space import Shape
+
+CONDITIONS = Conditions("local-cpu", "onnxruntime-fp32", 1, 1, 8)
+QUICK = Benchmark(warmup=0, repetitions=5, max_repetitions=5, retries=0)
+YARDSTICK = Shape(2, 8, 2, 16)
+SHAPES: list[Architecture] = [Shape(layers, 8, 2, 16) for layers in range(3, 15)]
+
+
+class Clock(LatencyBench):
+    """A machine on which a layer takes a millisecond, times how fast the machine is just then."""
+
+    pace: ClassVar[list[float]] = [1.0]
+
+    def __init__(self) -> None:
+        super().__init__(CONDITIONS, QUICK, vocabulary=60)
+        self.groups: list[list[str]] = []
+
+    def medians(self, architectures: Sequence[Architecture]) -> list[float]:
+        pace = self.pace[min(len(self.groups), len(self.pace) - 1)]
+        self.groups.append([each.name for each in architectures])
+        return [pace * each.as_dict()["layers"] for each in architectures]
+
+
+def test_what_the_machine_does_to_the_yardstick_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "pace", [1.0, 3.0, 0.5])
+    bench = Clock()
+    source = MeasuredLatency(bench, yardstick=YARDSTICK, folder=None)
+    assert source.latencies([*SHAPES, SHAPES[0]]) == pytest.approx([*range(3, 15), 3])
+    assert [len(group) for group in bench.groups] == [3, 9, 5]  # the reference; 8 and the yardstick; the other 4
+    assert bench.groups[0] == [YARDSTICK.name] * 3 and {group[0] for group in bench.groups} == {YARDSTICK.name}
+    assert source.latencies(SHAPES[:2]) == pytest.approx([3, 4]) and len(bench.groups) == 3
+
+
+def test_a_search_that_was_killed_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = MeasuredLatency(Clock(), yardstick=YARDSTICK, folder=tmp_path).latencies(SHAPES[:3])
+    monkeypatch.setattr(Clock, "pace", [1.7])
+    bench = Clock()
+    again = MeasuredLatency(bench, yardstick=YARDSTICK, folder=tmp_path)
+    assert again.latencies(SHAPES[:3]) == first and bench.groups == []
+    assert again.latencies(SHAPES[2:4]) == pytest.approx([5, 6])
+    assert bench.groups == [[YARDSTICK.name, SHAPES[3].name]]
+    lines = (tmp_path / NAME).read_bytes().splitlines()
+    assert len(lines) == 1 + 4
+    other = MeasuredLatency(Clock(), yardstick=SHAPES[0], folder=tmp_path)
+    assert other.latencies(SHAPES[:1]) != first[:1], "latencies beside another yardstick are others"
+
+
+def test_conditions_do_not_share_a_journal() -> None:
+    fused, unfused = (
+        LatencyBench(Conditions("local-cpu", "onnxruntime-fp32", 1, 1, 8, fused=on), QUICK) for on in (True, False)
+    )
+    assert fused.key(architecture="a") != unfused.key(architecture="a")
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_architectures_are_built_exported_and_timed(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Execution] = []
+    whole = latency_bench.open_runtime
+
+    class Watched:
+        def load(self, folder: Path, how: Execution) -> Any:
+            loaded.append(how)
+            return whole("onnxruntime-fp32").load(folder, how)
+
+    monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Watched())
+    settings = Measured(length=8, fused=fused)
+    source = open_source(settings, protocol=QUICK, yardstick=YARDSTICK, folder=None, vocabulary=60)
+    shapes: list[Architecture] = [Shape(1, 8, 2, 8), LayeredShape((8, 16), (8, 16), 2)]
+    latencies = source.latencies(shapes)
+    assert all(0 < latency < 100 for latency in latencies)
+    assert {how.optimised for how in loaded} == {fused} and {how.threads for how in loaded} == {1}
+    assert source.conditions.fused == fused
+
+
+def test_a_runtime_without_a_graph_is_not_measured_unfused() -> None:
+    for runtime in ("torch-eager-fp32", "openvino-fp32"):
+        settings = Measured(runtime=runtime, fused=False)  # type: ignore[arg-type]
+        with pytest.raises(UserError, match=f"runtime '{runtime}' rewrites no graph .*; set fused: true"):
+            open_source(settings, protocol=QUICK, yardstick=YARDSTICK, folder=None)
+
+
+def test_a_stored_predictor_is_a_source(tmp_path: Path) -> None:
+    shapes = [LayeredShape((8 * n, 16), (16, 8 * n), 2) for n in range(1, 9)]
+    latencies = [1.0 * shape.parameters for shape in shapes]
+    conditions = Conditions("test", "onnxruntime-fp32", 1, 1, 32, fused=False)
+    predictor = LatencyPredictor(conditions, shapes, latencies)
+    predictor.save(tmp_path)
+    source = open_source(Predicted(folder=str(tmp_path)), protocol=QUICK, yardstick=YARDSTICK, folder=None)
+    assert isinstance(source, PredictedLatency) and source.conditions == conditions
+    assert source.latencies(shapes[:3]) == predictor.predict(shapes[:3]).tolist()
+    assert source.latencies([]) == []
+    np.testing.assert_allclose(source.latencies(shapes), latencies, rtol=0.2)
+
+
+def test_an_impossible_limit_names_the_fastest_architecture() -> None:
+    source = MeasuredLatency(Clock(), yardstick=YARDSTICK, folder=None)
+    assert fastest(SHAPES[::-1], source) == (SHAPES[0], pytest.approx(3))
+    refuse_impossible_limit(3.01, SHAPES, source)
+    with pytest.raises(UserError) as caught:
+        refuse_impossible_limit(2.5, SHAPES, source)
+    assert str(caught.value) == (
+        "latency limit 2.5 ms: no architecture is that fast; the fastest of 12, 3L-8H-2A-16F-gelu, takes 3 ms on "
+        "onnxruntime-fp32; raise the limit or widen the space"
+    )

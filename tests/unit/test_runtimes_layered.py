@@ -1,0 +1,50 @@
+"""Models whose layers differ in width on every runtime: torch's logits at any shape."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from tests.unit.layered import layered
+from tests.unit.mobile_models import LONGEST, SHAPES, differences
+
+from distilgrid.runtimes.base import Execution, Sample, UnsupportedError
+from distilgrid.runtimes.registry import RUNTIMES, find_runtime, open_exporter, open_runtime
+
+MODEL = layered(hidden=(32, 16, 24), feed_forward=(48, 8, 40), max_position_embeddings=LONGEST)
+SLOW = ("torch-compile-fp32", "executorch-int8", "litert-int8")
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+    for name, entry in RUNTIMES.items()
+    if "cpu" in entry.processors
+]
+
+
+def texts(batch: int, length: int) -> dict[str, torch.Tensor]:
+    """Random tokens; the last row is padded from its middle on."""
+    ids = torch.randint(5, 40, (batch, length))
+    mask = torch.ones_like(ids)
+    mask[-1, (length + 1) // 2 :] = 0
+    return {"input_ids": ids * mask, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_are_torchs(name: str, tmp_path: Path) -> None:
+    entry = find_runtime(name)
+    missing = [package for package in entry.packages if importlib.util.find_spec(package) is None]
+    if missing:
+        pytest.skip(f"needs {' and '.join(missing)}")
+    if entry.exported:
+        calibration = [texts(1, length) for length in range(8, LONGEST)]
+        open_exporter(name).export(MODEL, Sample(texts(2, 12), calibration, LONGEST), tmp_path)
+    else:
+        MODEL.save_pretrained(tmp_path)
+    try:
+        session = open_runtime(name).load(tmp_path, Execution())
+    except UnsupportedError as reason:
+        pytest.skip(str(reason))
+    largest = max(differences(MODEL, session, texts(batch, length)) for batch, length in SHAPES)
+    assert largest < (1e-4 if entry.exact else 0.5)
+    if name == "onnxruntime-fp32":
+        plain = open_runtime(name).load(tmp_path, Execution(optimised=False))
+        assert differences(MODEL, plain, texts(3, 9)) < 1e-4
