@@ -39,24 +39,29 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: b
     if not (states or tokens):
         return Outputs(result.logits.float())
     layers = result.hidden_states[1:] if fused is None else fused.layer_states  # each (B, L, H)
-    _require_one_width(layers)
-    first = torch.stack([layer[:, 0] for layer in layers], dim=1).float() if states else None  # (B, layers, H)
+    first = _stacked([layer[:, 0] for layer in layers]) if states else None
     return Outputs(result.logits.float(), first, _tokens(layers, mask) if tokens else None)
 
 
-def _require_one_width(layers: Sequence[Tensor]) -> None:
+def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """States (B, L, H) of each layer, without padding: (T, layers, H)."""
+    inside = mask.flatten().nonzero()[:, 0].to(layers[0].device)
+    return _stacked([layer.flatten(0, 1)[inside] for layer in layers])
+
+
+def _stacked(layers: Sequence[Tensor]) -> Tensor:
+    """States of all layers, (N, H) each, as one tensor: (N, layers, H), fp32.
+
+    Raises:
+        UserError: when layers have different widths.
+    """
     widths = [layer.shape[-1] for layer in layers]
     if len(set(widths)) > 1:
         raise UserError(
             f"a model with layers of widths {', '.join(map(str, widths))} cannot imitate hidden states of one width; "
             "take a method without them, such as kd"
         )
-
-
-def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """States (B, L, H) of each layer, without padding: (T, layers, H)."""
-    inside = mask.flatten().nonzero()[:, 0].to(layers[0].device)
-    return torch.stack([layer.flatten(0, 1)[inside] for layer in layers], dim=1).float()
+    return torch.stack(list(layers), dim=1).float()
 
 
 def _additive(mask: Tensor) -> Tensor:
