@@ -1,0 +1,1 @@
+"""Estimators: how good a candidate is, without distilling it in full."""

@@ -1,0 +1,77 @@
+"""What candidates learn from and are judged by: rows tokenised once, and the teacher's outputs on them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.distillation.settings import Method
+from distilgrid.distillation.teacher import TeacherOutputs
+from distilgrid.distillation.teaching import Sources, Teaching
+from distilgrid.errors import UserError
+from distilgrid.models.io import load_tokenizer
+from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.training.batching import Rows
+from distilgrid.training.settings import Training
+from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The same for all candidates of a search.
+
+    Attributes:
+        sources: prepared data, and recorded teacher outputs or the teacher itself.
+        origin: the pretrained model's folder, whose tokeniser candidates share.
+        method: what they learn.
+        training: their settings.
+        share: of the training rows.
+        subset_seed: of that share.
+
+    Raises:
+        UserError: when used: for images, or inputs that are missing, damaged or of other rows.
+    """
+
+    sources: Sources
+    origin: Path
+    method: Method
+    training: Training
+    share: float
+    subset_seed: int = 0
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """Prepared data."""
+        dataset = open_dataset(self.sources.data)
+        if dataset.image is not None:
+            raise UserError(f"task '{dataset.task}' is made of images; a search takes tasks made of texts")
+        return dataset
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The share of the training rows."""
+        return self._training_set.rows(self._tokenizer, max_length=self.training.max_length)
+
+    @cached_property
+    def dev(self) -> Rows:
+        """The rows that candidates are scored on."""
+        samples = read_split(self.dataset, "dev", tokenizer=self._tokenizer, max_length=self.training.max_length)
+        return Rows(samples, label_tensor(self.dataset.split("dev"), self.dataset))
+
+    @cached_property
+    def teacher(self) -> TeacherOutputs:
+        """Its outputs on the rows."""
+        teacher = Teaching(self.method, self.training, self._training_set, self.sources).outputs()
+        assert teacher is not None, "methods of estimators have a teacher"
+        return teacher
+
+    @cached_property
+    def _tokenizer(self) -> "PreTrainedTokenizerBase":
+        return load_tokenizer(self.origin)
+
+    @cached_property
+    def _training_set(self) -> TrainingSet:
+        return TrainingSet(self.dataset, self.share, self.subset_seed)

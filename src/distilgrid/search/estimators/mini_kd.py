@@ -1,0 +1,68 @@
+"""Mini-KD: a candidate's quality by distilling it for a few epochs on a share of the rows (KD-NAS, papers 1 and 2)."""
+
+import gc
+import time
+from dataclasses import dataclass, field
+
+from distilgrid.distillation.registry import build_phases
+from distilgrid.fingerprint import derive_seed
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.candidate import candidate_model
+from distilgrid.search.estimators.base import Estimate
+from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.estimators.settings import MiniKDSettings
+from distilgrid.training.loop import Trainer
+from distilgrid.training.placement import Placement
+
+TAUGHT = ("hidden", "soft")  # the terms that compare student and teacher
+
+
+@dataclass(frozen=True)
+class MiniKD:
+    """Distils each candidate through the training loop, in this process.
+
+    Attributes:
+        settings: the method and what candidates inherit.
+        lessons: rows and teacher outputs of `settings.method`; `lessons.sources.teacher`, where given, is the model
+            whose weights candidates inherit.
+        seed: of all candidates' weights, shuffling and dropout.
+        placement: device and precision.
+    """
+
+    settings: MiniKDSettings
+    lessons: Lessons
+    seed: int
+    placement: Placement = field(default_factory=Placement)
+
+    def estimate(self, architecture: Architecture) -> Estimate:
+        """The best score on `dev`, and the teacher's term of the losses, weighted as in training, in the last epoch.
+
+        With `hidden_kd` and `task: null` the head stays untrained: the loss tells the quality, the score does not.
+
+        Raises:
+            UserError: when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
+        """
+        start, lessons = time.perf_counter(), self.lessons
+        regression = lessons.dataset.regression
+        model = candidate_model(
+            architecture,
+            origin=lessons.origin,
+            outputs=lessons.dataset.outputs,
+            seed=derive_seed(self.seed, "init"),
+            inherit=self.settings.inherit,
+            teacher=lessons.sources.teacher,
+        )
+        outcome = Trainer(
+            model,
+            build_phases(self.settings.method, lessons.training, regression=regression),
+            rows=lessons.rows,
+            dev=lessons.dev,
+            metrics=lessons.dataset.metrics,
+            placement=self.placement,
+            seed=derive_seed(self.seed, "training"),
+            teacher=lessons.teacher,
+        ).run()
+        loss = next(outcome.last_losses[name] for name in TAUGHT if name in outcome.last_losses)
+        del model
+        gc.collect()  # modules and their training set-up refer to each other
+        return Estimate(outcome.best_dev[lessons.dataset.metrics[0]], loss, time.perf_counter() - start)

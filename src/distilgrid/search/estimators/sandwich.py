@@ -1,0 +1,149 @@
+"""Training a supernet by the sandwich rule with in-place distillation.
+
+Yu and Huang: Universally Slimmable Networks, 2019; Yu et al.: BigNAS, 2020. In each step
+
+    L = L_KD(z_largest; teacher, labels) + sum over the smallest and n drawn sub-networks of d(z_largest, z_sub)
+
+with d = T^2 KL(softmax(z_largest / T) || softmax(z_sub / T)), or the mean squared error for a regression; z_largest is
+a constant there. The gradients of all sub-networks add up. Only the largest has dropout, as in BigNAS.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distilgrid.distillation.kd import KDObjective
+from distilgrid.distillation.objective import Outputs, soft_loss
+from distilgrid.distillation.schedule import plain
+from distilgrid.distillation.teacher import TeacherOutputs
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import derive_seed
+from distilgrid.progress import progress
+from distilgrid.search.estimators.settings import SupernetSettings
+from distilgrid.search.estimators.supernet import Supernet
+from distilgrid.search.space import Shape
+from distilgrid.training.batching import Inputs, Rows
+from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
+from distilgrid.training.flat import FlatParameters
+from distilgrid.training.optimiser import Optimiser, parameter_groups
+from distilgrid.training.placement import Placement
+from distilgrid.training.settings import Training
+from distilgrid.training.steps import plan_steps
+from distilgrid.training.vocabulary import cut_vocabulary
+
+
+class Sandwich:
+    """One training run of a supernet: `run` trains it in place, from the last saved state if there is one.
+
+    Args:
+        supernet: its weights in fp32.
+        rows: training rows.
+        teacher: the fine-tuned teacher's logits on them.
+        settings: of the supernet.
+        training: of its optimiser.
+        seed: of shuffling, dropout and the drawn sub-networks.
+        placement: device and precision.
+        checkpoints: where the state of an unfinished run is kept; nowhere unless given.
+
+    Attributes:
+        losses: of each step: the largest's, and the sum of the others'.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        *,
+        rows: Rows,
+        teacher: TeacherOutputs,
+        settings: SupernetSettings,
+        training: Training,
+        seed: int,
+        placement: Placement,
+        checkpoints: Checkpoints = NOWHERE,
+    ) -> None:
+        self.supernet, self.settings, self.seed, self.placement = supernet, settings, seed, placement
+        model = supernet.model
+        self.vocabulary = cut_vocabulary(model, [rows.encodings], optimiser=training.optimiser)
+        self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), teacher
+        self.regression = model.config.num_labels == 1
+        self.objective = KDObjective(settings.method, regression=self.regression)
+        (self.stretch,) = plan_steps(
+            plain(self.objective, training), rows.encodings.lengths, seed=seed, mixing=None, viewed=False
+        )
+        model.to(placement.device)
+        teacher.move(placement.device)
+        groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=False)
+        self.flat = FlatParameters(groups, compute=torch.float32)
+        self.optimiser = Optimiser(self.flat, training, steps=len(self.stretch))
+        self.checkpoints, self.decay = checkpoints, 1.0
+        self.losses: list[list[float]] = []
+
+    def run(self) -> None:
+        """All steps that are left.
+
+        Raises:
+            UserError: when the loss is not finite.
+            Interrupted: when the process was asked to stop; the state is saved.
+        """
+        done = self._resume()
+        steps = range(done + 1, len(self.stretch) + 1)
+        for step in progress(steps, total=len(steps), label="training the supernet"):
+            self.decay *= self.optimiser.unseen_decay()
+            self.losses.append(self.collect(step))
+            self.optimiser.step()
+            self.flat.zero_grad()
+            if self.checkpoints.due(step, last=step == len(self.stretch)):
+                self.checkpoints.save(self._state(step))
+        self.flat.release()
+        self.supernet.model.to("cpu")
+        self.vocabulary.restore(decay=self.decay)
+
+    def others(self, step: int) -> list[Shape]:
+        """The sub-networks of a step beside the largest: the smallest, and those drawn."""
+        drawn = self.supernet.space.sample(self.settings.drawn, seed=derive_seed(self.seed, f"shapes {step}"))
+        return [self.supernet.smallest, *drawn]
+
+    def collect(self, step: int) -> list[float]:
+        """Add up the gradients of one step's sub-networks; returns the largest's loss and the sum of the others'."""
+        batch = self.stretch.batches(step)[0]
+        device = self.placement.device
+        inputs = {name: values.to(device) for name, values in self.rows.encodings.batch(batch).items()}
+        torch.manual_seed(derive_seed(self.seed, f"dropout {step}"))
+        logits = self._logits(self.supernet.largest, inputs, training=True)
+        labels = self.rows.labels[batch].to(device)
+        terms = self.objective.losses(labels, Outputs(logits), self.teacher.outputs(batch).to(device))
+        losses = [_backward(torch.stack(list(terms.values())).sum()), 0.0]
+        for shape in self.others(step):
+            losses[1] += _backward(self.distance(self._logits(shape, inputs, training=False), logits.detach()))
+        if not all(map(torch.isfinite, torch.tensor(losses))):
+            raise UserError(f"the supernet's loss is not finite in step {step}; lower its learning_rate")
+        return losses
+
+    def distance(self, logits: Tensor, largest: Tensor) -> Tensor:
+        """d of a sub-network's logits from the largest's: both (B, C)."""
+        if self.regression:
+            return F.mse_loss(logits, largest)
+        return soft_loss(logits, largest, temperature=self.settings.temperature)
+
+    def _logits(self, shape: Shape, inputs: Inputs, *, training: bool) -> Tensor:
+        with self.placement.autocast():
+            logits = self.supernet.forward(shape, inputs, training=training)
+        return logits.float()
+
+    def _state(self, step: int) -> Saved:
+        tensors = {"weights": self.flat.values, **self.optimiser.state()}
+        return Saved(step=step, tensors=tensors, values={"decay": self.decay, "losses": self.losses})
+
+    def _resume(self) -> int:
+        saved = self.checkpoints.load()
+        if saved is None:
+            return 0
+        self.flat.values.copy_(saved.tensors["weights"])
+        self.optimiser.load_state(saved.tensors, updates=saved.step)
+        self.decay, self.losses = saved.values["decay"], saved.values["losses"]
+        return saved.step
+
+
+def _backward(loss: Tensor) -> float:
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach())

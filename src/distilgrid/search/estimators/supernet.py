@@ -1,0 +1,142 @@
+"""A weight-sharing supernet: one BERT of a space's largest sizes, whose slices are the space's architectures.
+
+Cai, Gan, Wang, Zhang, Han: Once-for-All, 2020; Yu et al.: BigNAS, 2020; for BERT: Hou et al.: DynaBERT, 2020, which
+orders heads and units by importance first. Here the order comes from the weights alone.
+"""
+
+import copy
+import logging
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from distilgrid.errors import UserError
+from distilgrid.models.importance import encoder_order
+from distilgrid.models.inheritance import BERT_LAYOUT, inherit_leading
+from distilgrid.models.student_shape import spread_layers
+from distilgrid.search.estimators.slicing import Whole, ordered, sliced
+from distilgrid.search.space import Shape, Space
+from distilgrid.training.batching import Inputs
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+
+class Supernet:
+    """Runs and cuts out sub-networks.
+
+    Args:
+        model: of the largest sizes of the space, as `make_supernet` builds it.
+        space: the architectures.
+        layers: which layers a shallower sub-network has.
+    """
+
+    def __init__(self, model: "PreTrainedModel", space: Space, *, layers: Literal["first", "spread"]) -> None:
+        self.model, self.space, self.layers = model, space, layers
+        config = model.config
+        self.whole = Whole(config.hidden_size, config.num_attention_heads, config.intermediate_size)
+        self._skeleton = lru_cache(maxsize=256)(self._new_skeleton)
+
+    @cached_property
+    def largest(self) -> Shape:
+        """The shape with most parameters."""
+        return max(self.space.shapes, key=lambda shape: (shape.parameters, shape))
+
+    @cached_property
+    def smallest(self) -> Shape:
+        """The shape with fewest."""
+        return min(self.space.shapes, key=lambda shape: (shape.parameters, shape))
+
+    def forward(self, shape: Shape, inputs: Inputs, *, training: bool = False) -> Tensor:
+        """A sub-network's logits, (B, C); gradients go into the supernet's weights.
+
+        Args:
+            shape: of the sub-network.
+            inputs: of a batch, on the supernet's device.
+            training: with dropout.
+        """
+        skeleton = self._skeleton(shape).train(training)
+        tensors = {**self._weights(shape), **dict(self.model.named_buffers())}
+        logits: Tensor = functional_call(skeleton, tensors, (), dict(inputs)).logits
+        return logits
+
+    def subnetwork(self, shape: Shape) -> "PreTrainedModel":
+        """A model of its own with a sub-network's weights, on the CPU, in evaluation mode."""
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model = type(self.model)(self._config(shape))
+            model.load_state_dict({name: weight.cpu() for name, weight in self._weights(shape).items()})
+        return model.eval()
+
+    def _weights(self, shape: Shape) -> dict[str, Tensor]:
+        depth = self.model.config.num_hidden_layers
+        first = self.layers == "first"
+        numbers = list(range(shape.layers)) if first else spread_layers(shape.layers, depth=depth)
+        size = Whole(shape.hidden, shape.heads, shape.feed_forward)
+        return sliced(dict(self.model.named_parameters()), numbers, size, whole=self.whole)
+
+    def _config(self, shape: Shape) -> "PretrainedConfig":
+        config = copy.deepcopy(self.model.config)
+        _resize(config, shape.layers, Whole(shape.hidden, shape.heads, shape.feed_forward))
+        config.hidden_act = shape.activation
+        return config
+
+    def _new_skeleton(self, shape: Shape) -> nn.Module:
+        """A sub-network without weights."""
+        with torch.device("meta"):
+            model: nn.Module = type(self.model)(self._config(shape))
+        return model
+
+
+def make_supernet(
+    origin: "PreTrainedModel", space: Space, *, seed: int, layers: Literal["first", "spread"] = "first"
+) -> Supernet:
+    """A supernet with the weights of a pretrained or fine-tuned model, its heads and units by falling importance.
+
+    Its width is the next multiple of the space's largest number of heads. What the origin has not is drawn at random.
+
+    Args:
+        origin: a BERT; stays as it is.
+        space: the architectures.
+        seed: of the weights that are drawn.
+        layers: which layers a shallower sub-network has.
+
+    Raises:
+        UserError: when the origin has not BERT's layout.
+    """
+    config = copy.deepcopy(origin.config)
+    if config.model_type not in BERT_LAYOUT:
+        raise UserError(f"a supernet needs a BERT as its origin, and this is a '{config.model_type}'")
+    heads = max(space.heads)
+    size = Whole(-(-max(space.hidden) // heads) * heads, heads, max(space.feed_forward))
+    _resize(config, max(space.layers), size)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(seed)
+        model = type(origin)(config)
+        _inherit(model, origin, size)
+    return Supernet(model, space, layers=layers)
+
+
+def _inherit(model: "PreTrainedModel", origin: "PreTrainedModel", size: Whole) -> None:
+    config, prefix = origin.config, f"{origin.base_model_prefix}."
+    weights = {name: weight.detach().cpu() for name, weight in origin.named_parameters()}
+    base = {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
+    order = encoder_order(base, layers=config.num_hidden_layers, heads=config.num_attention_heads)
+    weights = ordered(weights, order)
+    whole = Whole(config.hidden_size, config.num_attention_heads, config.intermediate_size)
+    depth = model.config.num_hidden_layers
+    if depth <= config.num_hidden_layers and all(a <= b for a, b in zip(size, whole, strict=True)):
+        model.load_state_dict(sliced(weights, list(range(depth)), size, whole=whole))
+    else:
+        log.warning("the space is larger than the supernet's origin: the rest of its weights begins at random")
+        inherit_leading(model, weights)
+
+
+def _resize(config: "PretrainedConfig", layers: int, size: Whole) -> None:
+    config.num_hidden_layers = layers
+    config.hidden_size, config.num_attention_heads, config.intermediate_size = size
+    config._attn_implementation = "eager"

@@ -1,0 +1,123 @@
+"""A candidate's quality as a slice of a trained supernet."""
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from distilgrid.distillation.objective import soft_loss
+from distilgrid.distillation.registry import build_phases
+from distilgrid.distillation.teacher import StoredTeacher
+from distilgrid.fingerprint import derive_seed
+from distilgrid.models.io import load_model
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.estimators.base import Estimate
+from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.estimators.sandwich import Sandwich
+from distilgrid.search.estimators.settings import SupernetSettings
+from distilgrid.search.estimators.supernet import Supernet, make_supernet
+from distilgrid.search.space import Shape, Space
+from distilgrid.training.batching import Rows
+from distilgrid.training.checkpoint import NOWHERE, Checkpoints
+from distilgrid.training.evaluation import evaluate, predict
+from distilgrid.training.loop import Trainer
+from distilgrid.training.placement import Placement
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def train_supernet(
+    settings: SupernetSettings,
+    lessons: Lessons,
+    space: Space,
+    *,
+    seed: int,
+    placement: Placement,
+    checkpoints: Checkpoints = NOWHERE,
+) -> Supernet:
+    """A supernet trained on a task, from the fine-tuned teacher's weights where they are given, else the origin's.
+
+    Raises:
+        UserError: when an input is missing or damaged, or the loss is not finite.
+        Interrupted: when the process was asked to stop; the state is saved.
+    """
+    torch.manual_seed(derive_seed(seed, "init"))  # of a head that the origin lacks
+    origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs)
+    supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
+    Sandwich(
+        supernet,
+        rows=lessons.rows,
+        teacher=lessons.teacher,
+        settings=settings,
+        training=lessons.training,
+        seed=derive_seed(seed, "training"),
+        placement=placement,
+        checkpoints=checkpoints,
+    ).run()
+    return supernet
+
+
+@dataclass(frozen=True)
+class SupernetEstimator:
+    """Scores slices of a supernet.
+
+    Attributes:
+        supernet: trained.
+        settings: of the supernet.
+        lessons: rows and teacher outputs of `settings.method`.
+        seed: of the rows that are drawn, and of fine-tuning.
+        placement: device and precision of fine-tuning.
+    """
+
+    supernet: Supernet
+    settings: SupernetSettings
+    lessons: Lessons
+    seed: int
+    placement: Placement = field(default_factory=Placement)
+
+    def estimate(self, architecture: Architecture) -> Estimate:
+        """The slice's score on `dev`, and its T^2 KL from the teacher's logits on some training rows.
+
+        For a regression, the distance is the mean squared error.
+        """
+        assert isinstance(architecture, Shape), "a supernet's slices have layers that are all alike"
+        start, lessons = time.perf_counter(), self.lessons
+        model = self.supernet.subnetwork(architecture)
+        if self.settings.tuning_steps:
+            self._tune(model)
+        dev, metrics = lessons.dev, lessons.dataset.metrics
+        score = evaluate(model, dev.encodings, dev.labels.numpy(), metrics)[metrics[0]]
+        return Estimate(score, self._distance(model), time.perf_counter() - start)
+
+    def _tune(self, model: "PreTrainedModel") -> None:
+        """Some steps of the largest's method, on rows that are the same for all slices."""
+        lessons, count = self.lessons, self.settings.tuning_steps * self.lessons.training.batch_size
+        rows = self._some(count, "tuning")
+        training = lessons.training.model_copy(update={"epochs": 1})
+        Trainer(
+            model,
+            build_phases(self.settings.method, training, regression=lessons.dataset.regression),
+            rows=Rows(lessons.rows.encodings.take(rows), lessons.rows.labels[rows]),
+            dev=lessons.dev,
+            metrics=lessons.dataset.metrics,
+            placement=self.placement,
+            seed=derive_seed(self.seed, "tuning"),
+            teacher=StoredTeacher(lessons.teacher.outputs(rows).logits.cpu()),
+        ).run()
+
+    def _distance(self, model: "PreTrainedModel") -> float:
+        rows = self._some(self.settings.probe_rows, "probe")
+        logits = torch.from_numpy(predict(model, self.lessons.rows.encodings.take(rows)))
+        wanted = self.lessons.teacher.outputs(rows).logits.cpu()
+        if self.lessons.dataset.regression:
+            return float((logits - wanted).square().mean())
+        return float(soft_loss(logits, wanted, temperature=self.settings.method.temperature))
+
+    def _some(self, count: int, purpose: str) -> list[int]:
+        """Different training rows, at most so many, in their order."""
+        total = len(self.lessons.rows.labels)
+        chooser = np.random.default_rng(derive_seed(self.seed, purpose))
+        return sorted(chooser.choice(total, size=min(count, total), replace=False).tolist())
