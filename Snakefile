@@ -14,6 +14,7 @@ validate(config, "workflow/schemas/params.schema.json", set_default=False)
 include: "workflow/rules/data.smk"
 include: "workflow/rules/teacher.smk"
 include: "workflow/rules/augment.smk"
+include: "workflow/rules/search.smk"
 include: "workflow/rules/distill.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/features.smk"
@@ -39,6 +40,13 @@ rule teachers:
         files([*PLAN.teachers, *PLAN.augmented, *PLAN.teacher_outputs]),
     message:
         "the teachers are trained and recorded, the rows augmented"
+
+
+rule searches:
+    input:
+        files([*PLAN.supernets, *PLAN.searches]),
+    message:
+        "architectures are found"
 
 
 rule students:

@@ -33,7 +33,7 @@ from distilgrid.cli_options import (
     Threads,
     Trace,
 )
-from distilgrid.cli_search import latency
+from distilgrid.cli_search import latency, search, supernet
 from distilgrid.errors import UserError
 
 app = typer.Typer(
@@ -218,6 +218,7 @@ def distill(
         Path | None, typer.Option(help="A folder made by `record --kind mixed-logits`; likewise.")
     ] = None,
     candidate: Candidates = None,
+    search: Annotated[Path | None, typer.Option(help="The search that found the student's shape.")] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
@@ -236,7 +237,7 @@ def distill(
     metrics = stage(
         cell=Cell(**cell),
         sources=Sources(
-            data, augmented, teacher_dir, tuple(teacher_outputs or ()), mixed_outputs, tuple(candidate or ())
+            data, augmented, teacher_dir, tuple(teacher_outputs or ()), mixed_outputs, tuple(candidate or ()), search
         ),
         out=out,
         labels=names,
@@ -256,6 +257,14 @@ app.command(epilog="Example: distilgrid choose --task docs-topic --max-latency 1
 app.command(
     epilog="Example: distilgrid latency --space grids/spaces/minilm.yaml --runtime onnxruntime-fp32 --out work/latency"
 )(latency)
+app.command(
+    epilog="Example: distilgrid supernet --task sst2 --teacher minilm-l6 --search supernet --data work/data "
+    "--teacher-dir work/teacher --teacher-outputs work/outputs --out work/supernet"
+)(supernet)
+app.command(
+    epilog="Example: distilgrid search --task sst2 --teacher minilm-l6 --search kd-nas --data work/data "
+    "--teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/search"
+)(search)
 app.command(
     epilog="Example: distilgrid features --task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
     "--teacher-dir work/teacher --out work/features"

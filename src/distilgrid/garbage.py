@@ -20,7 +20,9 @@ def collect(*, params_files: Sequence[Path], overlays: Sequence[Path], results: 
     plans = [expand(load_params(files)) for files in grids]
     kept = {results / folder for plan in plans for folder in [*plan.artefacts, plan.tracking]}
     kept |= {above for folder in kept for above in folder.parents}  # a name of the grid may look like a key
-    return {folder: _size(folder) for folder in keyed_folders(results) if folder not in kept}
+    known = {results / folder for plan in plans for folder in plan.known}
+    found = (folder for folder in keyed_folders(results) if folder not in kept and folder.parent not in known)
+    return {folder: _size(folder) for folder in found}
 
 
 def keyed_folders(results: Path) -> list[Path]:

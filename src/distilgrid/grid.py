@@ -14,6 +14,7 @@ from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.settings import Device
 from distilgrid.grid_features import plan_features
 from distilgrid.grid_kinds import fitting_cells
+from distilgrid.grid_search import KNOWN
 from distilgrid.grid_training import Shelf
 from distilgrid.params import Params
 from distilgrid.planned import BENCHMARK_FILES, EXPORT_FILES, REPORT_FILES, Artefact, Inputs, listed
@@ -29,7 +30,8 @@ class Plan:
         params: the grid's.
         devices: by name.
         helpers: models that are trained on the way to students: assistants, and candidates of searches.
-        data, teachers, augmented, teacher_outputs, students, exports, benchmarks, features, report: by stage.
+        data, teachers, augmented, teacher_outputs, searches, supernets, students, exports, benchmarks, features,
+            report: by stage.
     """
 
     params: Params
@@ -39,6 +41,8 @@ class Plan:
     augmented: list[Artefact]
     teacher_outputs: list[Artefact]
     helpers: list[Artefact]
+    searches: list[Artefact]
+    supernets: list[Artefact]
     students: list[Artefact]
     exports: list[Artefact]
     benchmarks: list[Artefact]
@@ -48,12 +52,18 @@ class Plan:
     @cached_property
     def artefacts(self) -> dict[str, Artefact]:
         """Every artefact by its folder, in an order in which they can be made."""
-        made = [*self.data.values(), *self.teachers, *self.augmented, *self.teacher_outputs, *self.students]
+        made = [*self.data.values(), *self.teachers, *self.augmented, *self.teacher_outputs]
+        made += [*self.searches, *self.students]
         made += [*self.exports, *self.benchmarks, *self.features, self.report]
         ordered: dict[str, Artefact] = {}
         for artefact in made:
             _add(artefact, ordered)
         return ordered
+
+    @property
+    def known(self) -> list[str]:
+        """The folders, under the results folder, of what its searches know of architectures."""
+        return [f"{search.location.rpartition('/')[0]}/{KNOWN}" for search in self.searches]
 
     @property
     def tracking(self) -> str:
@@ -68,7 +78,10 @@ def expand(params: Params) -> Plan:
         UserError: for missing source files, libraries or model packages, or a method that does not fit its training.
     """
     shelf = Shelf(params)
-    students = [shelf.student(cell) for cell in fitting_cells(params, _cells(params))]
+    cells = fitting_cells(params, _cells(params))
+    students = [shelf.student(cell) for cell in cells]
+    for task, teacher in dict.fromkeys((cell["task"], cell["teacher"]) for cell in cells):
+        shelf.searches.compared(task, teacher)
     teachers = list(shelf.teachers.values())
     exports = [e for model in [*teachers, *_exported(params, students)] for e in _exports(params, model)]
     devices = {name: load_device(name) for name in params.benchmark.devices}
@@ -77,7 +90,8 @@ def expand(params: Params) -> Plan:
     features = list(plan_features(params, _largest(teachers), students))
     augmented = list(shelf.augmented.values())
     inputs: Inputs = {"model": [*teachers, *students], "export": exports, "benchmark": benchmarks}
-    shown: Inputs = {"augmented": augmented, "features": features}
+    searches = list(shelf.searches.searches.values())
+    shown: Inputs = {"augmented": augmented, "features": features, "search": searches}
     return Plan(
         params,
         devices=devices,
@@ -86,6 +100,8 @@ def expand(params: Params) -> Plan:
         augmented=augmented,
         teacher_outputs=list(shelf.recordings.outputs.values()),
         helpers=list(shelf.helpers.values()),
+        searches=searches,
+        supernets=list(shelf.searches.supernets.values()),
         students=students,
         exports=exports,
         benchmarks=benchmarks,
@@ -185,7 +201,7 @@ def _report(params: Params, inputs: Inputs) -> Artefact:
     recipe = {
         "stage": "report",
         "version": VERSIONS["report"],
-        "grid": params.grid.model_dump(),
+        "grid": params.grid.model_dump(exclude=None if params.grid.searches else {"searches"}),
         "settings": params.report.model_dump(exclude={"claims", "features"}),
         "claims": claims.model_dump() if claims else None,
         "inputs": {name: [artefact.key for artefact in listed(value)] for name, value in inputs.items()},

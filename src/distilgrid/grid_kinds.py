@@ -32,7 +32,8 @@ def fits(params: Params, cell: Mapping[str, Any]) -> bool:
     teacher, student = params.teachers[cell["teacher"]], params.students[cell["student"]]
     if is_new(teacher.source) != image or is_new(student.source or "") != image:
         return False
-    text_only = params.methods[cell["method"]].objective in TEXT_METHODS or cell["augmentation"] != "none"
+    found = student.found is not None
+    text_only = found or params.methods[cell["method"]].objective in TEXT_METHODS or cell["augmentation"] != "none"
     return not (image and text_only)
 
 

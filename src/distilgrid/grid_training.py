@@ -9,11 +9,13 @@ from distilgrid.distillation.settings import KD, TAKD, Method, MixKD
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.grid_kinds import fits
 from distilgrid.grid_recordings import Lesson, Recordings
+from distilgrid.grid_search import Searches
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_revision
 from distilgrid.params import Params, data_folders, effective_training
 from distilgrid.planned import AUGMENT_FILES, DATA_FILES, MODEL_FILES, Artefact, Inputs, input_keys
 from distilgrid.recipes import augment_recipe, distill_recipe, finetune_recipe, prepare_recipe
+from distilgrid.search.settings import Search
 from distilgrid.tasks.sources import source_revision
 from distilgrid.tasks.spec import find_task
 
@@ -60,6 +62,7 @@ class Shelf:
 
     Attributes:
         helpers: models that are trained on the way to others: assistants, and candidates of searches.
+        searches: of architectures.
     """
 
     def __init__(self, params: Params) -> None:
@@ -69,6 +72,7 @@ class Shelf:
         self.augmented: dict[str, Artefact] = {}
         self.helpers: dict[str, Artefact] = {}
         self.recordings = Recordings(params)
+        self.searches = Searches(params, self._taught, self._origin)
 
     def student(self, cell: dict[str, Any]) -> Artefact:
         """A cell: its task, teacher, method, student, augmentation, fraction and seed."""
@@ -92,6 +96,8 @@ class Shelf:
             inputs |= self.recordings.of(Lesson(cell, method, training, data, augmented, instructor))
         if student.init == "finetuned":
             inputs["teacher-dir"] = self._teacher(cell)
+        if student.found is not None:
+            inputs["search"] = self.searches.of_student(cell, student)
         if isinstance(method, KD) and method.search is not None:
             inputs["candidate"] = self._candidates(cell, method, instructor)
         recipe = distill_recipe(
@@ -123,6 +129,16 @@ class Shelf:
         seed, tried = method.search.seed, method.candidates(cell["method"])
         named = [({**cell, "method": name, "seed": seed}, candidate) for name, candidate in tried.items()]
         return [self._helper(self._learner(own, candidate, instructor)) for own, candidate in named]
+
+    def _taught(self, task: str, teacher: str, search: Search) -> Inputs:
+        """What the candidates of a search learn from: data, the teacher, its recorded outputs."""
+        cell = {"task": task, "teacher": teacher, "augmentation": "none", "fraction": 1.0, "seed": 0}
+        data, instructor, method = self._data(task), self._teacher(cell), search.estimator.method
+        lesson = Lesson(cell, method, search.estimator.trained(self.params.training), data, None, instructor)
+        return {"data": data, "teacher-dir": instructor, **self.recordings.of(lesson)}
+
+    def _origin(self, teacher: str) -> str:
+        return model_revision(self.params.teachers[teacher].source)
 
     def _helper(self, made: Artefact) -> Artefact:
         return self.helpers.setdefault(made.folder, made)

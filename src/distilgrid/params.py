@@ -22,6 +22,7 @@ from distilgrid.models.settings import Student, Teacher
 from distilgrid.models.source import is_new
 from distilgrid.reporting.features_settings import Features, mixing_method
 from distilgrid.schema import Settings
+from distilgrid.search.settings import Search
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
@@ -50,10 +51,12 @@ class Grid(Settings):
     """Shares of the training rows the students see: a seeded, stratified subset, the same one for every method."""
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     """Seeds of the students' training."""
+    searches: list[Name] = Field(default=[])
+    """Names defined under `searches`: run with all their seeds and compared, beside those that students come from."""
 
     @model_validator(mode="after")
     def _each_once(self) -> "Grid":
-        for axis in ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds"):
+        for axis in ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds", "searches"):
             values = getattr(self, axis)
             if len(set(values)) < len(values):
                 raise ValueError(f"{axis} must list each value once, found {values}")
@@ -130,6 +133,8 @@ class Params(Settings):
     """Students by name."""
     methods: dict[Name, Method] = Field(default_factory=lambda: dict(PRESETS))
     """Methods by name, beside the presets: one objective may appear under several names with different settings."""
+    searches: dict[Name, Search] = Field(default_factory=dict)
+    """Searches of architectures by name: students take the shapes that they find."""
     augmentations: dict[Name, Augmentation] = Field(default_factory=dict)
     """Augmentations of the training rows by name."""
     training: Training = Field(default_factory=Training)
@@ -234,17 +239,17 @@ def _suits(params: Params, method: Method) -> bool:
     students = [params.students[name] for name in params.grid.students]
     shapes = [student.architecture for student in students if student.architecture]
     sources = [student.source for student in students if student.source and not is_new(student.source)]
-    other = any(shape.sets_width for shape in shapes) or bool(sources)
+    other = any(shape.sets_width for shape in shapes) or bool(sources) or any(student.found for student in students)
     return method.objective != "pkd" or not other
 
 
 def _check_names(params: Params) -> None:
     """Refuse axis values that nothing defines."""
-    for axis in ("teachers", "students", "methods"):
+    for axis, kind in (("teachers", "teacher"), ("students", "student"), ("methods", "method"), ("searches", "search")):
         defined = getattr(params, axis)
         for name in getattr(params.grid, axis):
             if name not in defined:
-                raise UserError(f"grid.{axis}: unknown {axis[:-1]} '{name}'; {did_you_mean(name, defined)}")
+                raise UserError(f"grid.{axis}: unknown {kind} '{name}'; {did_you_mean(name, defined)}")
     for name in params.grid.baselines:
         if name not in params.methods:
             raise UserError(f"grid.baselines: unknown method '{name}'; {did_you_mean(name, params.methods)}")

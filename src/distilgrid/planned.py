@@ -23,6 +23,9 @@ AUGMENT_FILES = ("train.parquet", "samples.json", "run.json")
 RECORD_FILES = ("train.safetensors", "manifest.json", "run.json")
 EXPORT_FILES = ("parity.json", "run.json")  # and the model's own, which differ by runtime
 BENCHMARK_FILES = ("benchmark.json", "run.json")
+LATENCY_FILES = ("measurements.parquet", "predictor.json", "run.json")
+SUPERNET_FILES = ("model.safetensors", "config.json", "supernet.json", "run.json")
+SEARCH_FILES = ("trials.parquet", "best.json", "search.json", "run.json")
 FEATURES_FILES = ("features.parquet", "features.json", "run.json")
 REPORT_FILES = (
     "report.html",
@@ -77,7 +80,7 @@ class Artefact:
         """The command's options as shell text: what is made, from what, and where it goes."""
         words: list[str] = []
         for option, value in self.options.items():
-            words += [f"--{option}", value]
+            words += [f"--{option}", value] if value else [f"--{option}"]  # a switch has no value
         if self.stage != "report":  # a report finds the artefacts of its grid by itself
             for option, source in self.inputs.items():
                 for artefact in listed(source):

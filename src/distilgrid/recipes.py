@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.distillation.registry import METHODS
+from distilgrid.search.controllers.registry import CONTROLLERS
+from distilgrid.search.estimators.registry import VERSIONS as ESTIMATORS
 from distilgrid.tasks.spec import IMAGE_FIELDS
 
 if TYPE_CHECKING:
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from distilgrid.models.settings import Student
     from distilgrid.params import Data
     from distilgrid.reporting.features_settings import Features
-    from distilgrid.search.space import Space
+    from distilgrid.search.conditions import Conditions
+    from distilgrid.search.estimators.settings import EstimatorSettings, SupernetSettings
+    from distilgrid.search.settings import Search
+    from distilgrid.search.space import AnySpace, Space
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.training.settings import Training, Views
 
@@ -35,6 +40,8 @@ VERSIONS = {
     "export": 2,
     "benchmark": 2,
     "latency": 1,
+    "supernet": 1,
+    "search": 1,
     "features": 1,
     "report": 4,
 }
@@ -151,8 +158,10 @@ def distill_recipe(
 def _student(student: "Student") -> Recipe:
     """What decides a student as it begins; settings that came later are there where they are used."""
     values = student.model_dump(exclude={"source", "training"})
-    usual = {"inherit": "leading", "inherit_layers": "first"}
+    usual = {"inherit": "leading", "inherit_layers": "first", "found": None}
     kept = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+    if student.found is not None:
+        kept["found"] = {"rank": student.found.rank}  # the search is an input
     if student.architecture is not None:
         later = ("hidden_act", "hidden_sizes", "intermediate_sizes")
         unset = {name for name in later if getattr(student.architecture, name) is None}
@@ -183,6 +192,51 @@ def latency_recipe(
     protocol = settings.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})
     drawn = {"fitted": counts[0], "held_out": counts[1], "seed": seed}
     return _recipe("latency", space=space.model_dump(), conditions=dict(conditions), protocol=protocol, **drawn)
+
+
+def supernet_recipe(
+    *, settings: "SupernetSettings", training: "Training", space: "AnySpace", origin: str, inputs: Mapping[str, Any]
+) -> Recipe:
+    """A supernet: its training, the space that it holds, the pretrained model's revision, the inputs' keys."""
+    estimated = estimate_recipe(settings=settings, training=training, origin=origin, inputs=inputs)
+    return _recipe("supernet", space=space.model_dump(), **estimated)
+
+
+def estimate_recipe(
+    *, settings: "EstimatorSettings", training: "Training", origin: str, inputs: Mapping[str, Any]
+) -> Recipe:
+    """What decides the estimate of an architecture beside itself: an estimator, a model to inherit from, what is
+    learned from."""
+    own = settings.model_dump(exclude={"training", "epochs", "learning_rate", "batch_size"})
+    estimator = {**own, "training": settings.trained(training).model_dump(), "version": ESTIMATORS[settings.kind]}
+    return {"estimator": estimator, "origin": origin, "inputs": dict(inputs)}
+
+
+def search_recipe(
+    *,
+    settings: "Search",
+    training: "Training",
+    space: "AnySpace",
+    conditions: "Conditions",
+    benchmark: "Benchmark",
+    origin: str,
+    seed: int,
+    inputs: Mapping[str, Any],
+) -> Recipe:
+    """A search of architectures: what proposes, what estimates, what is measured and how, the seed, the inputs."""
+    estimate = estimate_recipe(settings=settings.estimator, training=training, origin=origin, inputs=inputs)
+    measured = settings.latency.source == "measured"
+    protocol = benchmark.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})
+    kept = settings.model_dump(include={"reward", "episodes", "candidates", "keep", "max_latency"})
+    controller = settings.controller.model_dump() | {"version": CONTROLLERS[settings.controller.kind].version}
+    latency = {
+        **conditions.as_dict(),
+        "source": settings.latency.source,
+        **({"protocol": protocol} if measured else {}),
+    }
+    return _recipe(
+        "search", **estimate, **kept, controller=controller, latency=latency, space=space.model_dump(), seed=seed
+    )
 
 
 def features_recipe(

@@ -14,9 +14,12 @@ from distilgrid.grid import Plan
 from distilgrid.machine import usable_cores
 from distilgrid.planned import Artefact
 
-STAGES = ("prepare", "finetune", "augment", "record", "distill", "export", "benchmark", "features", "report")
+STAGES = (
+    *("prepare", "finetune", "augment", "record", "latency", "supernet", "search", "distill"),
+    *("export", "benchmark", "features", "report"),
+)
 # Seconds per artefact before anything was measured here: the embedded default on two cores.
-ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 20, 33, 32, 15, 40, 15, 20), strict=True))
+ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 20, 33, 600, 300, 900, 32, 15, 40, 15, 20), strict=True))
 State = Literal["done", "stale", "to do"]
 
 
@@ -95,7 +98,7 @@ def _estimate(plan: Plan, found: list[Status], results: Path, cores: int | None)
     side_by_side = max(1, count // plan.params.resources.threads)
     seconds = 0.0
     for artefact in left:
-        alone = artefact.stage in ("benchmark", "report")
+        alone = artefact.stage in ("benchmark", "latency", "report")
         each = known.get(artefact.stage, ROUGH_SECONDS[artefact.stage])
         seconds += each if alone else each / side_by_side
     source = "from finished artefacts" if known else "a rough figure: nothing has been measured here yet"

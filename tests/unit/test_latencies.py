@@ -1,6 +1,7 @@
 """Latencies that a search is told: measured beside a yardstick and kept, or predicted; limits that nothing keeps to."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,16 +14,30 @@ from distilgrid.journal import NAME
 from distilgrid.runtimes.base import Execution
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.latencies import MeasuredLatency, PredictedLatency, fastest, open_source, refuse_impossible_limit
+from distilgrid.search.conditions import Conditions
+from distilgrid.search.latencies import (
+    LatencySource,
+    MeasuredLatency,
+    PredictedLatency,
+    fastest,
+    open_source,
+    refuse_impossible_limit,
+)
 from distilgrid.search.latency_bench import LatencyBench
-from distilgrid.search.latency_predictor import Conditions, LatencyPredictor
-from distilgrid.search.latency_settings import Measured, Predicted
+from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.search.layered_space import LayeredShape
 from distilgrid.search.space import Shape
 
 CONDITIONS = Conditions("local-cpu", "onnxruntime-fp32", 1, 1, 8)
 QUICK = Benchmark(warmup=0, repetitions=5, max_repetitions=5, retries=0)
 YARDSTICK = Shape(2, 8, 2, 16)
+
+
+def opened(conditions: Conditions, **options: Any) -> LatencySource:
+    given: dict[str, Any] = {"protocol": QUICK, "predictor": None, "yardstick": YARDSTICK, "folder": None}
+    return open_source(conditions, **{**given, **options})
+
+
 SHAPES: list[Architecture] = [Shape(layers, 8, 2, 16) for layers in range(3, 15)]
 
 
@@ -83,8 +98,7 @@ def test_architectures_are_built_exported_and_timed(fused: bool, monkeypatch: py
             return whole("onnxruntime-fp32").load(folder, how)
 
     monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Watched())
-    settings = Measured(length=8, fused=fused)
-    source = open_source(settings, protocol=QUICK, yardstick=YARDSTICK, folder=None, vocabulary=60)
+    source = opened(replace(CONDITIONS, fused=fused), vocabulary=60)
     shapes: list[Architecture] = [Shape(1, 8, 2, 8), LayeredShape((8, 16), (8, 16), 2)]
     latencies = source.latencies(shapes)
     assert all(0 < latency < 100 for latency in latencies)
@@ -94,9 +108,8 @@ def test_architectures_are_built_exported_and_timed(fused: bool, monkeypatch: py
 
 def test_a_runtime_without_a_graph_is_not_measured_unfused() -> None:
     for runtime in ("torch-eager-fp32", "openvino-fp32"):
-        settings = Measured(runtime=runtime, fused=False)  # type: ignore[arg-type]
         with pytest.raises(UserError, match=f"runtime '{runtime}' rewrites no graph .*; set fused: true"):
-            open_source(settings, protocol=QUICK, yardstick=YARDSTICK, folder=None)
+            opened(replace(CONDITIONS, runtime=runtime, fused=False))
 
 
 def test_a_stored_predictor_is_a_source(tmp_path: Path) -> None:
@@ -105,7 +118,7 @@ def test_a_stored_predictor_is_a_source(tmp_path: Path) -> None:
     conditions = Conditions("test", "onnxruntime-fp32", 1, 1, 32, fused=False)
     predictor = LatencyPredictor(conditions, shapes, latencies)
     predictor.save(tmp_path)
-    source = open_source(Predicted(folder=str(tmp_path)), protocol=QUICK, yardstick=YARDSTICK, folder=None)
+    source = opened(conditions, predictor=tmp_path)
     assert isinstance(source, PredictedLatency) and source.conditions == conditions
     assert source.latencies(shapes[:3]) == predictor.predict(shapes[:3]).tolist()
     assert source.latencies([]) == []
@@ -122,3 +135,10 @@ def test_an_impossible_limit_names_the_fastest_architecture() -> None:
         "latency limit 2.5 ms: no architecture is that fast; the fastest of 12, 3L-8H-2A-16F-gelu, takes 3 ms on "
         "onnxruntime-fp32; raise the limit or widen the space"
     )
+
+
+def test_a_predictor_of_other_conditions_is_refused(tmp_path: Path) -> None:
+    shapes = [Shape(layers, 8, 2, 16) for layers in range(1, 9)]
+    LatencyPredictor(CONDITIONS, shapes, [float(shape.layers) for shape in shapes]).save(tmp_path)
+    with pytest.raises(UserError, match=r"length=8.* but .*length=16.* is wanted"):
+        opened(replace(CONDITIONS, length=16), predictor=tmp_path)

@@ -5,9 +5,12 @@ from distilgrid.planned import (
     DATA_FILES,
     EXPORT_FILES,
     FEATURES_FILES,
+    LATENCY_FILES,
     MODEL_FILES,
     RECORD_FILES,
     REPORT_FILES,
+    SEARCH_FILES,
+    SUPERNET_FILES,
 )
 from distilgrid.workflow import open_workflow
 
@@ -45,6 +48,11 @@ def outputs(folder, names):
 def arguments(wildcards):
     """The command's options for an artefact, with a frozen copy of the parameters."""
     return f"--params {PARAMS_FILE} {planned(wildcards).arguments(RESULTS)}"
+
+
+def measures(wildcards):
+    """Whether a search times its candidates itself, so that nothing else may run beside it."""
+    return planned(wildcards).recipe["latency"]["source"] == "measured"
 
 
 def tracking_summary():

@@ -35,6 +35,7 @@ class Sources:
             needs a teacher runs it live.
         mixed_outputs: recorded outputs on mixed samples; likewise.
         candidates: the cells among which a search chooses.
+        search: the search that found the student's shape.
     """
 
     data: Path
@@ -43,6 +44,7 @@ class Sources:
     teacher_outputs: Sequence[Path] = ()
     mixed_outputs: Path | None = None
     candidates: Sequence[Path] = ()
+    search: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,17 @@ class Architecture(Settings):
         return self
 
 
+class Found(Settings):
+    """Which of the architectures that searches found a student has."""
+
+    search: str
+    """Name under `searches`."""
+    seed: int = Field(default=0, ge=0)
+    """Which of its seeds."""
+    rank: int = Field(default=1, ge=1)
+    """1 is the architecture of the highest reward."""
+
+
 class Student(Settings):
     """A smaller model: the first k layers of its origin, chosen layers of it, or a shape of its own."""
 
@@ -84,6 +95,8 @@ class Student(Settings):
     """The first k layers, or an explicit list of layer numbers counted from 0; null keeps all."""
     architecture: Architecture | None = None
     """A shape of its own instead of a choice of layers; inherits a part of the origin's weights."""
+    found: Found | None = None
+    """The shape that a search found, instead of one that is written here; inherits in the same way."""
     inherit: Literal["leading", "importance"] = "leading"
     """What a shape of its own inherits: the origin's leading rows and columns, or its most important heads,
     feed-forward units and hidden units, by the norms of the weights that read them; that needs a BERT or RoBERTa."""
@@ -114,7 +127,9 @@ class Student(Settings):
             raise ValueError("layers must name each layer once")
         if self.layers == 0 or self.layers == [] or (isinstance(self.layers, int) and self.layers < 0):
             raise ValueError("layers must name at least one layer")
+        if self.found is not None and (self.layers is not None or self.architecture is not None):
+            raise ValueError("found names the shape that a search gives: leave out layers and architecture")
         chosen = self.inherit != "leading" or self.inherit_layers != "first"
-        if chosen and (self.architecture is None or self.init == "scratch"):
+        if chosen and ((self.architecture is None and self.found is None) or self.init == "scratch"):
             raise ValueError("inherit and inherit_layers belong to an architecture whose init is not scratch")
         return self

@@ -64,6 +64,25 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """A finished search of architectures.
+
+    Attributes:
+        artefact: where it comes from in the plan.
+        run: its `run.json`.
+        values: its `search.json`.
+        best: its `best.json`, the highest reward first.
+        frame: its `trials.parquet`.
+    """
+
+    artefact: Artefact
+    run: dict[str, Any]
+    values: dict[str, Any]
+    best: list[dict[str, Any]]
+    frame: "pd.DataFrame"
+
+
+@dataclass(frozen=True)
 class Collected:
     """All that a report is made from.
 
@@ -76,6 +95,7 @@ class Collected:
         benchmarks: one for each device, task and teacher.
         augmented: `samples.json` of augmented rows.
         features: one for each task and teacher, where the report wants them.
+        searches: one for each task, teacher, search and seed.
     """
 
     plan: Plan
@@ -86,6 +106,7 @@ class Collected:
     benchmarks: list[Measurement]
     augmented: list[Measurement]
     features: list[Points]
+    searches: list[Searched]
 
     def reads_images(self, task: str) -> bool:
         """Whether a task's inputs are images."""
@@ -101,7 +122,8 @@ class Collected:
     def runs(self) -> list[dict[str, Any]]:
         """The `run.json` of all that is collected but the data."""
         measured = [found.run for found in self.helpers + self.exports + self.benchmarks + self.augmented]
-        return [model.run for model in self.models] + measured + [points.run for points in self.features]
+        shown = [found.run for found in (*self.features, *self.searches)]
+        return [model.run for model in self.models] + measured + shown
 
 
 def collect(plan: Plan, results: Path) -> Collected:
@@ -119,6 +141,7 @@ def collect(plan: Plan, results: Path) -> Collected:
         benchmarks=[_measurement(benchmark, results, "benchmark.json") for benchmark in plan.benchmarks],
         augmented=[_measurement(rows, results, "samples.json") for rows in plan.augmented],
         features=[_points(points, results) for points in plan.features],
+        searches=[_searched(search, results) for search in plan.searches],
     )
 
 
@@ -142,6 +165,13 @@ def _points(artefact: Artefact, results: Path) -> Points:
     folder = results / artefact.folder
     run = _run(artefact, folder, "features.json", "features.parquet")
     return Points(artefact, run, read_json(folder / "features.json"), read_parquet(folder / "features.parquet"))
+
+
+def _searched(artefact: Artefact, results: Path) -> Searched:
+    folder = results / artefact.folder
+    run = _run(artefact, folder, "search.json", "best.json", "trials.parquet")
+    values, best = (read_json(folder / name) for name in ("search.json", "best.json"))
+    return Searched(artefact, run, values, best, read_parquet(folder / "trials.parquet"))
 
 
 def _run(artefact: Artefact, folder: Path, *names: str) -> dict[str, Any]:

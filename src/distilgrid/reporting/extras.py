@@ -12,6 +12,9 @@ from distilgrid.reporting.latency_tables import latency_tables
 from distilgrid.reporting.limited_data import data_plots
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.search_tables import search_tables
+from distilgrid.reporting.searches import searches_table
+from distilgrid.reporting.searches_estimates import estimates_table
+from distilgrid.reporting.searches_plots import searches_plots
 from distilgrid.reporting.selection_table import selection_table
 from distilgrid.reporting.table import Table
 
@@ -49,6 +52,7 @@ def task_extras(findings: Findings, task: str) -> list[Extra]:
         Extra("Annealed training", plots=annealing_plots(findings, task)),
         Extra("Selection of checkpoints", [selection] if selection else []),
         Extra("Search of alpha and temperature", search_tables(findings, task)),
+        Extra("Architecture search", _searches(findings, task), searches_plots(findings, task)),
         Extra("Latency", latency_tables(findings, task)),
         Extra("Generalisation gap", [gap] if gap else []),
         Extra("What the teacher makes of the rows", plots=features_plots(findings, task)),
@@ -63,5 +67,9 @@ def number_tables(findings: Findings) -> list[Table]:
     for task in findings.tasks:
         tables += [ablation_table(findings, task, ablation) for ablation in task_ablations(findings, task)]
         tables += [table for table in (selection_table(findings, task), gap_table(findings, task)) if table]
-        tables += [*search_tables(findings, task), *latency_tables(findings, task)]
+        tables += [*search_tables(findings, task), *_searches(findings, task), *latency_tables(findings, task)]
     return tables
+
+
+def _searches(findings: Findings, task: str) -> list[Table]:
+    return [table for table in (searches_table(findings, task), estimates_table(findings, task)) if table]

@@ -8,7 +8,8 @@ from distilgrid.errors import UserError
 from distilgrid.grid import Plan
 
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
-OPTIONAL = ("augmented", "exports", "features", "teacher-outputs")  # not every grid has them, but DVC wants its outputs
+# Not every grid has them, but DVC wants its outputs.
+OPTIONAL = ("augmented", "exports", "features", "latencies", "searches", "supernets", "teacher-outputs")
 
 
 def publish(*, plan: Plan, results: Path) -> Path:

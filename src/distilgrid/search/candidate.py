@@ -61,14 +61,19 @@ def candidate_student(
         UserError: when the heads do not divide a width.
     """
     if inherit == "none":
-        return settings.Student(architecture=_settings(architecture), init="scratch")
+        return settings.Student(architecture=architecture_settings(architecture), init="scratch")
     init: Literal["finetuned", "pretrained"] = "finetuned" if finetuned else "pretrained"
     return settings.Student(
-        architecture=_settings(architecture), init=init, inherit=inherit, inherit_layers=inherit_layers
+        architecture=architecture_settings(architecture), init=init, inherit=inherit, inherit_layers=inherit_layers
     )
 
 
-def _settings(architecture: Architecture) -> settings.Architecture:
+def architecture_settings(architecture: Architecture) -> settings.Architecture:
+    """An architecture as a grid writes it.
+
+    Raises:
+        UserError: when the heads do not divide a width.
+    """
     hidden, feed_forward, heads, activation = encoder_of(architecture)
     sizes: dict[str, Any] = {"hidden_sizes": list(hidden), "intermediate_sizes": list(feed_forward)}
     if not isinstance(architecture, LayeredShape):

@@ -1,6 +1,7 @@
 """Every architecture as the sizes of its encoder, layer by layer."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from distilgrid.errors import UserError
 from distilgrid.search.architecture import Activation, Architecture
@@ -42,3 +43,19 @@ def encoder_of(architecture: Architecture) -> Encoder:
                 f"architecture {architecture.name}: {architecture.heads} heads do not divide width {width}; change one"
             )
     return Encoder(hidden, feed_forward, architecture.heads, architecture.activation)
+
+
+def shape_of(config: Mapping[str, Any]) -> Shape:
+    """The shape of a trained model, by its `config.json`: that of a teacher, to compare with.
+
+    Raises:
+        UserError: when it is no BERT-like encoder of equal layers.
+    """
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "hidden_act")
+    missing = [name for name in names if name not in config]
+    if missing:
+        kind = config.get("model_type")
+        raise UserError(
+            f"a search wants a BERT-like teacher, and the configuration of this '{kind}' has no {missing[0]}"
+        )
+    return Shape(*(config[name] for name in names))

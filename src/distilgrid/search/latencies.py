@@ -10,11 +10,12 @@ import numpy as np
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
 from distilgrid.journal import Journal
+from distilgrid.runtimes.base import Processor
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import VOCABULARY
+from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
-from distilgrid.search.latency_predictor import Conditions, LatencyPredictor
-from distilgrid.search.latency_settings import LatencySettings, Predicted
+from distilgrid.search.latency_predictor import LatencyPredictor
 
 log = logging.getLogger(__name__)
 REFERENCE_RUNS = 3
@@ -114,33 +115,37 @@ class PredictedLatency:
 
 
 def open_source(
-    settings: LatencySettings,
+    conditions: Conditions,
     *,
     protocol: Benchmark,
+    predictor: Path | None,
     yardstick: Architecture,
     folder: Path | None,
+    processor: Processor = "cpu",
     vocabulary: int = VOCABULARY,
 ) -> LatencySource:
-    """The source that settings describe.
+    """Where latencies under some conditions come from.
 
     Args:
-        settings: of the source.
+        conditions: what they are latencies of.
         protocol: how measurements are made.
+        predictor: folder of a predictor; None measures.
         yardstick: measured beside all others.
         folder: of the journal of measurements; None keeps nothing.
+        processor: what computes.
         vocabulary: tokens of the models' embeddings.
 
     Raises:
-        UserError: for a runtime that cannot be measured so, or a predictor whose files are missing or damaged.
+        UserError: for a runtime that cannot be measured so, or a predictor that is missing, damaged or of other
+            conditions.
     """
-    if isinstance(settings, Predicted):
-        return PredictedLatency(LatencyPredictor.load(Path(settings.folder)))
-    where = f"local-{settings.processor}"
-    conditions = Conditions(
-        where, settings.runtime, settings.threads, settings.batch, settings.length, fused=settings.fused
-    )
-    bench = LatencyBench(conditions, protocol, vocabulary=vocabulary, processor=settings.processor)
-    return MeasuredLatency(bench, yardstick=yardstick, folder=folder)
+    if predictor is None:
+        bench = LatencyBench(conditions, protocol, vocabulary=vocabulary, processor=processor)
+        return MeasuredLatency(bench, yardstick=yardstick, folder=folder)
+    fitted = LatencyPredictor.load(predictor)
+    if fitted.conditions != conditions:
+        raise UserError(f"{predictor}: predicts {fitted.conditions}, but {conditions} is wanted; fit another one")
+    return PredictedLatency(fitted)
 
 
 def fastest(architectures: Sequence[Architecture], source: LatencySource) -> tuple[Architecture, float]:

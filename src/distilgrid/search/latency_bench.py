@@ -17,7 +17,7 @@ from distilgrid.runtimes.base import Execution, Processor, Sample, Session, Unsu
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
-from distilgrid.search.latency_predictor import Conditions
+from distilgrid.search.conditions import Conditions
 
 AT_ONCE = 8
 """Architectures that take turns with each other and with the yardstick."""

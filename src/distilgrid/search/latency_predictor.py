@@ -10,6 +10,7 @@ import numpy as np
 
 from distilgrid.artefacts import read_json, write_json
 from distilgrid.search.architecture import Architecture
+from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_features import features
 from distilgrid.search.space import read_architecture
 
@@ -18,32 +19,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 SETTINGS, TABLE = "predictor.json", "measurements.parquet"
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What was measured: a predictor holds for these alone.
-
-    Attributes:
-        device: name of the machine.
-        runtime: what executed the models.
-        threads: of each run.
-        batch: rows of a run.
-        length: tokens of a row.
-        fused: whether the runtime may rewrite the graph.
-    """
-
-    device: str
-    runtime: str
-    threads: int
-    batch: int
-    length: int
-    fused: bool = True
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values; what is not said of the graph means that it may be rewritten."""
-        values = asdict(self)
-        return values if not self.fused else {name: value for name, value in values.items() if name != "fused"}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from distilgrid.models.settings import Student
 from distilgrid.models.source import is_new, model_folder, model_revision
 from distilgrid.models.student import build_student, check_kinds, new_model
 from distilgrid.recipes import distill_recipe
+from distilgrid.search.best import shaped
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.run import Job, run_job
@@ -64,9 +65,10 @@ def distill(
     recipe = _recipe(cell, training_set, sources)
     check_kinds(cell.origin, dataset)
     method, found = search(cell.method, sources.candidates)
+    student = shaped(cell.student, sources.search)
     phases = build_phases(method, cell.training, regression=dataset.regression)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        model, tokenizer = _student(cell, dataset, sources.teacher)
+        model, tokenizer = _student(student, cell, dataset, sources.teacher)
         job = Job(
             training_set=training_set,
             tokenizer=tokenizer,
@@ -82,16 +84,16 @@ def distill(
 
 
 def _student(
-    cell: Cell, dataset: Dataset, teacher: Path | None
+    student: Student, cell: Cell, dataset: Dataset, teacher: Path | None
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """The student as it begins, and its tokeniser, if it reads texts."""
     seed = derive_seed(cell.seed, "init")
     if is_new(cell.origin):
         return new_model(cell.origin, dataset, seed=seed), None
     origin = model_folder(cell.origin)
-    inherits = cell.student.init == "finetuned" and teacher is not None
+    inherits = student.init == "finetuned" and teacher is not None
     tokenizer = load_tokenizer(teacher if inherits and teacher else origin)
-    return build_student(cell.student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed), tokenizer
+    return build_student(student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed), tokenizer
 
 
 def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str, Any]:
@@ -100,6 +102,8 @@ def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str
         inputs["augmented"] = training_set.augmented.key
     if sources.teacher is not None:
         inputs["teacher-dir"] = trained_model(sources.teacher)["key"]
+    if sources.search is not None:
+        inputs["search"] = verified(sources.search, stage="search")["key"]
     if sources.candidates:
         found = [trained_model(folder)["key"] for folder in sources.candidates]
         inputs["candidate"] = found[0] if len(found) == 1 else found

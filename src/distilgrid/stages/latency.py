@@ -17,8 +17,9 @@ from distilgrid.progress import progress
 from distilgrid.recipes import latency_recipe
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import VOCABULARY
+from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_bench import AT_ONCE, SEED, LatencyBench
-from distilgrid.search.latency_predictor import Conditions, LatencyPredictor
+from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.search.layered_space import LayeredSpace
 from distilgrid.search.space import Space
 

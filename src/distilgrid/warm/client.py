@@ -25,8 +25,8 @@ from distilgrid.warm.protocol import (
     send,
 )
 
-# Not `benchmark`: what it measures runs in a clean process.
-STAGES = {"finetune", "augment", "record", "distill", "export", "features"}
+# Not `benchmark`, `latency` and `search`: what they measure runs in a clean process.
+STAGES = {"finetune", "augment", "record", "supernet", "distill", "export", "features"}
 
 
 def run_warm(arguments: list[str]) -> int | None:

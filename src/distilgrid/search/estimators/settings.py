@@ -39,6 +39,8 @@ class MiniKDSettings(ProxySettings):
     Share, epochs, learning rate and batch size are those of public reimplementations; the paper's are unknown.
     """
 
+    kind: Literal["mini_kd"] = "mini_kd"
+    """Each candidate is trained."""
     method: Annotated[KD | HiddenKD, Field(discriminator="objective")] = Field(default_factory=KD)
     """`kd` as in the paper's first version, judged by its score, or `hidden_kd` with `task: null` as in its second,
     judged by the loss of its last epoch."""
@@ -49,6 +51,8 @@ class MiniKDSettings(ProxySettings):
 class SupernetSettings(ProxySettings):
     """A weight-sharing supernet trained by the sandwich rule with in-place distillation (Yu et al. 2020, BigNAS)."""
 
+    kind: Literal["supernet"] = "supernet"
+    """One model is trained, and candidates are slices of it."""
     share: float = Field(default=1.0, gt=0, le=1)
     """Share of the training rows that the supernet learns from."""
     method: KD = Field(default_factory=KD)
@@ -63,3 +67,6 @@ class SupernetSettings(ProxySettings):
     """Steps of the largest's method by which a sub-network is fine-tuned before it is scored; 0 scores it as it is."""
     probe_rows: int = Field(default=512, ge=1)
     """Training rows, at most, on which the distance from the teacher's logits is measured."""
+
+
+EstimatorSettings = Annotated[MiniKDSettings | SupernetSettings, Field(discriminator="kind")]

@@ -2,14 +2,17 @@
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
+from distilgrid.artefacts import read_json, verified
 from distilgrid.distillation.objective import soft_loss
 from distilgrid.distillation.registry import build_phases
 from distilgrid.distillation.teacher import StoredTeacher
+from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture
@@ -58,6 +61,18 @@ def train_supernet(
         checkpoints=checkpoints,
     ).run()
     return supernet
+
+
+def open_supernet(folder: Path, space: Space, *, layers: Literal["first", "spread"]) -> Supernet:
+    """A supernet that the stage `supernet` trained.
+
+    Raises:
+        UserError: when a file is missing or damaged, or it was trained for another space.
+    """
+    verified(folder, stage="supernet")
+    if read_json(folder / "supernet.json")["space"] != space.model_dump():
+        raise UserError(f"{folder}: trained for another space; train one for this one")
+    return Supernet(load_model(folder), space, layers=layers)
 
 
 @dataclass(frozen=True)

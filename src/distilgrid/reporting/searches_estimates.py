@@ -1,0 +1,102 @@
+"""How well the estimates of searches foretell what architectures are worth once they are distilled in full."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from distilgrid.reporting.collect import Searched
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.searches import searched
+from distilgrid.reporting.table import Cell, Column, Table
+
+FEWEST = 5
+"""Architectures below which a rank correlation says nothing."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A search's estimates against full distillation.
+
+    Attributes:
+        architectures: how many were both estimated and distilled.
+        tau: Kendall's, between estimated quality and the score on dev.
+        estimate_seconds: mean cost of an estimate.
+        distilled_seconds: mean cost of distilling one in full, over seeds.
+    """
+
+    architectures: int
+    tau: float
+    estimate_seconds: float
+    distilled_seconds: float
+
+
+def estimates_table(findings: Findings, task: str) -> Table | None:
+    """A line for each search and method whose students share enough architectures with it; None without any."""
+    rows = []
+    for name, runs in searched(findings, task).items():
+        for method in findings.collected.plan.params.grid.methods:
+            found = agreement(runs, distilled(findings, task, method, teacher=runs[0].artefact.labels["teacher"]))
+            if found is not None:
+                rows.append(_row(name, runs[0], method, found))
+    if not rows:
+        return None
+    columns = [
+        Column("search", "its estimator", number=False),
+        Column("distilled by", number=False),
+        Column("architectures"),
+        Column("Kendall's tau"),
+        Column("an estimate", "seconds"),
+        Column("a full distillation", "seconds"),
+    ]
+    caption = (
+        "Rank correlation between the quality that a search estimated and the dev score after full distillation (mean "
+        f"over seeds), over architectures that were both; searches that share fewer than {FEWEST} are left out."
+    )
+    return Table(f"{task}: what estimates are worth", caption, columns, rows)
+
+
+def distilled(findings: Findings, task: str, method: str, *, teacher: str) -> dict[str, Line]:
+    """The students of a method whose shapes searches found, by the name of their architecture."""
+    students, found = findings.collected.plan.params.students, {}
+    wanted = {"task": task, "method": method, "teacher": teacher}
+    for line in findings.of(task):
+        student = students.get(line.labels["student"])
+        if student is None or student.found is None or not wanted.items() <= line.labels.items():
+            continue
+        place = {"task": task, "teacher": teacher, "search": student.found.search, "seed": student.found.seed}
+        search = next(each for each in findings.collected.searches if place.items() <= each.artefact.labels.items())
+        found.setdefault(search.best[student.found.rank - 1]["name"], line)
+    return found
+
+
+def agreement(runs: Sequence[Searched], lines: Mapping[str, Line]) -> Agreement | None:
+    """How the estimates of a search order architectures that were distilled; None for too few, or all alike."""
+    from scipy.stats import kendalltau
+
+    trials = {row["name"]: row for run in runs for row in run.frame.to_dict("records") if not row["repeated"]}
+    shared = [name for name in trials if name in lines]
+    if len(shared) < FEWEST:
+        return None
+    scores = [statistics.fmean(_dev(model.metrics) for model in lines[name].models) for name in shared]
+    tau = float(kendalltau([trials[name]["quality"] for name in shared], scores).statistic)
+    taken = [model.run["seconds"] for name in shared for model in lines[name].models]
+    cost = statistics.fmean(trials[name]["seconds"] for name in shared)
+    return None if tau != tau else Agreement(len(shared), tau, cost, statistics.fmean(taken))
+
+
+def _dev(metrics: Mapping[str, object]) -> float:
+    scores = metrics["dev"]
+    assert isinstance(scores, Mapping)
+    return float(scores[metrics["score_name"]])
+
+
+def _row(name: str, run: Searched, method: str, found: Agreement) -> list[Cell]:
+    return [
+        Cell(name, run.values["estimator"]),
+        Cell(method),
+        Cell(str(found.architectures)),
+        Cell(f"{found.tau:.2f}"),
+        Cell(f"{found.estimate_seconds:.1f}"),
+        Cell(f"{found.distilled_seconds:.1f}"),
+    ]

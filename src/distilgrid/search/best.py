@@ -1,0 +1,42 @@
+"""What a search found, as the shape of a student."""
+
+from pathlib import Path
+
+from distilgrid.artefacts import read_json, verified
+from distilgrid.errors import UserError
+from distilgrid.models.settings import Student
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.space import read_architecture
+
+BEST = "best.json"
+
+
+def shaped(student: Student, search: Path | None) -> Student:
+    """A student with the shape that its search found for it; others as they are.
+
+    Raises:
+        UserError: when the search is missing or damaged, or found fewer architectures.
+    """
+    from distilgrid.search.candidate import architecture_settings
+
+    if student.found is None:
+        return student
+    if search is None:
+        raise UserError(
+            f"the student's shape comes from search '{student.found.search}'; give its folder with --search"
+        )
+    architecture = found_architecture(search, rank=student.found.rank)
+    return student.model_copy(update={"found": None, "architecture": architecture_settings(architecture)})
+
+
+def found_architecture(search: Path, *, rank: int) -> Architecture:
+    """The architecture of a rank, 1 for the highest reward.
+
+    Raises:
+        UserError: when the search is missing or damaged, or found fewer.
+    """
+    verified(search, stage="search")
+    best = read_json(search / BEST)
+    if rank > len(best):
+        raise UserError(f"{search / BEST}: holds {len(best)} architectures, rank {rank} is wanted; take a lower one")
+    return read_architecture(best[rank - 1]["architecture"])

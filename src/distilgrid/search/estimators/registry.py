@@ -1,0 +1,108 @@
+"""The table of estimators, with their declared versions, and how a stage opens one. Light: no torch here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.errors import UserError
+from distilgrid.search.estimators.base import Estimator
+from distilgrid.search.estimators.settings import EstimatorSettings, MiniKDSettings
+from distilgrid.search.layered_space import LayeredSpace
+from distilgrid.training.settings import Training
+
+if TYPE_CHECKING:
+    from distilgrid.search.estimators.lessons import Lessons
+    from distilgrid.search.space import Space
+    from distilgrid.training.placement import Placement
+
+VERSIONS = {"mini_kd": 1, "supernet": 1}
+"""Bumped when an estimate may change."""
+SEED = 0
+"""Of candidates' weights, rows and dropout: the same for all candidates, so that they are compared alike."""
+
+
+@dataclass(frozen=True)
+class EstimatorSources:
+    """What an estimator is made from.
+
+    Attributes:
+        data: prepared data.
+        origin: the pretrained model's folder.
+        teacher_outputs: recorded on the training rows.
+        teacher: the fine-tuned teacher whose weights are inherited; None inherits the pretrained model's.
+        supernet: trained before.
+        subset_seed: of the rows that candidates learn from.
+        device: where candidates are trained.
+    """
+
+    data: Path
+    origin: Path
+    teacher_outputs: Sequence[Path] = ()
+    teacher: Path | None = None
+    supernet: Path | None = None
+    subset_seed: int = 0
+    device: str = "auto"
+
+
+def open_lessons(settings: EstimatorSettings, training: Training, sources: EstimatorSources) -> "Lessons":
+    """What candidates learn from and are judged by."""
+    from distilgrid.distillation.teaching import Sources
+    from distilgrid.search.estimators.lessons import Lessons
+
+    return Lessons(
+        sources=Sources(sources.data, teacher=sources.teacher, teacher_outputs=tuple(sources.teacher_outputs)),
+        origin=sources.origin,
+        method=settings.method,
+        training=settings.trained(training),
+        share=settings.share,
+        subset_seed=sources.subset_seed,
+    )
+
+
+def open_estimator(
+    settings: EstimatorSettings, *, space: "Space | LayeredSpace", training: Training, sources: EstimatorSources
+) -> Estimator:
+    """The estimator of some settings.
+
+    Args:
+        settings: the estimator's.
+        space: that candidates come from.
+        training: the common training settings, which the estimator's own go over.
+        sources: what it is made from.
+
+    Raises:
+        UserError: when an input is missing, or the space does not suit it.
+    """
+    lessons = open_lessons(settings, training, sources)
+    placement = placed(lessons.training, sources.device)
+    if isinstance(settings, MiniKDSettings):
+        from distilgrid.search.estimators.mini_kd import MiniKD
+
+        return MiniKD(settings, lessons, seed=SEED, placement=placement)
+    from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, open_supernet
+
+    if sources.supernet is None:
+        raise UserError("the estimator is a supernet: give --supernet, a folder made by `distilgrid supernet`")
+    supernet = open_supernet(sources.supernet, homogeneous(space), layers=settings.layers)
+    return SupernetEstimator(supernet, settings, lessons, seed=SEED, placement=placement)
+
+
+def placed(training: Training, device: str) -> "Placement":
+    """Where and in which precision candidates are trained."""
+    from distilgrid.training.device import choose_device
+    from distilgrid.training.placement import Placement, choose_precision
+
+    chosen = choose_device(device)
+    return Placement(chosen, choose_precision(training.precision, chosen))
+
+
+def homogeneous(space: "Space | LayeredSpace") -> "Space":
+    """A space whose architectures have layers that are all alike, as slices of a supernet have.
+
+    Raises:
+        UserError: for another one.
+    """
+    if isinstance(space, LayeredSpace):
+        raise UserError("a supernet's slices have layers that are all alike; take a homogeneous space, or mini_kd")
+    return space

@@ -1,0 +1,82 @@
+"""What a user decides of an architecture search. Light: no torch here."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from distilgrid.benchmark.settings import Benchmark, DeviceName, Runtime
+from distilgrid.devices.settings import LocalDevice
+from distilgrid.errors import UserError
+from distilgrid.schema import Settings
+from distilgrid.search.controllers.settings import ControllerSettings
+from distilgrid.search.estimators.settings import EstimatorSettings
+from distilgrid.search.reward_settings import Reward
+
+if TYPE_CHECKING:
+    from distilgrid.search.conditions import Conditions
+
+Seed = Annotated[int, Field(ge=0)]
+
+
+class CandidateLatency(Settings):
+    """Where the latencies of candidates come from; `benchmark` has the protocol, and its first batch size and last
+    length are what counts."""
+
+    source: Literal["measured", "predicted"] = "measured"
+    """`measured` times each candidate, once; `predicted` times some random shapes before, and fits a predictor."""
+    runtime: Runtime = "onnxruntime-fp32"
+    """What executes the candidates."""
+    device: DeviceName = "local-cpu"
+    """A local one of the folder `devices`; its first number of threads counts."""
+    fused: bool = True
+    """Whether the runtime may rewrite the graph; false searches as if there were no compiler."""
+    architectures: int = Field(default=120, ge=8)
+    """Shapes that a predictor is fitted to."""
+    held_out: int = Field(default=40, ge=2)
+    """Further shapes that judge it."""
+
+    def conditions(self, benchmark: Benchmark) -> "Conditions":
+        """What is measured.
+
+        Raises:
+            UserError: when the device is not this machine.
+        """
+        from distilgrid.devices.files import load_device
+        from distilgrid.search.conditions import Conditions
+
+        where = load_device(self.device)
+        if not isinstance(where, LocalDevice):
+            raise UserError(f"latency.device: candidates are measured on this machine, and '{self.device}' is another")
+        shape = (where.threads[0], benchmark.batch_sizes[0], benchmark.lengths[-1])
+        return Conditions(self.device, self.runtime, *shape, fused=self.fused)
+
+
+class Search(Settings):
+    """A search for students of a teacher on a task."""
+
+    space: str
+    """File of the search space: grids/spaces/minilm.yaml."""
+    controller: ControllerSettings
+    """What proposes candidates."""
+    estimator: EstimatorSettings
+    """What tells how good a candidate may become, at a fraction of the cost of distilling it."""
+    reward: Reward
+    """How score, or loss, and latency make one number."""
+    latency: CandidateLatency = Field(default_factory=CandidateLatency)
+    """The candidates' latency."""
+    episodes: int = Field(default=15, ge=1)
+    """Rounds of proposals; the controller learns after each."""
+    candidates: int = Field(default=20, ge=1)
+    """Proposals of an episode."""
+    keep: int = Field(default=3, ge=1)
+    """Architectures to keep, by reward: students of the grid take them by rank."""
+    max_latency: float | None = Field(default=None, gt=0)
+    """Only architectures within this many ms are kept; null keeps the best by reward alone."""
+    seeds: list[Seed] = Field(default=[0], min_length=1)
+    """Seeds of the controller; each is a search of its own."""
+
+    @model_validator(mode="after")
+    def _each_seed_once(self) -> "Search":
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must list each seed once, found {self.seeds}")
+        return self

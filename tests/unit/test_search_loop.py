@@ -1,0 +1,102 @@
+"""The search loop: what is tried once, what is told, what is kept, and what is known afterwards."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from distilgrid.errors import UserError
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.loop import Finding, search
+from distilgrid.search.observation import Observation
+from distilgrid.search.space import Shape
+from distilgrid.search.store import Store
+from distilgrid.search.trial import as_table, best_trials
+
+SMALL, WIDE, DEEP = Shape(1, 8, 2, 16), Shape(1, 16, 2, 16), Shape(2, 8, 2, 16)
+
+
+class Scripted:
+    """Proposes what it was given, and remembers what it was told."""
+
+    def __init__(self, *episodes: list[Architecture]) -> None:
+        self.episodes, self.told = iter(episodes), list[Sequence[Observation]]()
+
+    def ask(self, count: int) -> list[Architecture]:
+        return next(self.episodes)[:count]
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        self.told.append(observations)
+
+
+def examine(architecture: Architecture) -> Finding:
+    score = architecture.parameters / 10_000
+    return Finding(score, loss=1 - score, latency_ms=architecture.parameters / 1000, seconds=3.0)
+
+
+def judge(finding: Finding) -> tuple[float, float]:
+    return finding.score - finding.latency_ms / 100, finding.score
+
+
+def test_an_architecture_that_comes_again_is_examined_once_and_costs_nothing() -> None:
+    asked: list[Architecture] = []
+
+    def counted(architecture: Architecture) -> Finding:
+        asked.append(architecture)
+        return examine(architecture)
+
+    trials = search(Scripted([SMALL, WIDE], [WIDE, DEEP]), examine=counted, judge=judge, episodes=2, candidates=2)
+    assert asked == [SMALL, WIDE, DEEP]
+    assert [trial.repeated for trial in trials] == [False, False, True, False]
+    assert [trial.seconds for trial in trials] == [3.0, 3.0, 0.0, 3.0]
+    assert [trial.episode for trial in trials] == [0, 0, 1, 1]
+    assert trials[1].reward == trials[2].reward
+
+
+def test_a_controller_hears_of_each_episode_before_the_next_one_is_asked_for() -> None:
+    controller = Scripted([SMALL, WIDE], [DEEP])
+    search(controller, examine=examine, judge=judge, episodes=2, candidates=2)
+    assert [[told.architecture for told in episode] for episode in controller.told] == [[SMALL, WIDE], [DEEP]]
+    (small, _), _ = controller.told
+    reward, quality = judge(examine(SMALL))
+    assert (small.reward, small.quality, small.latency_ms) == (reward, quality, examine(SMALL).latency_ms)
+
+
+def test_the_best_are_kept_by_reward_each_once() -> None:
+    controller = Scripted([SMALL, WIDE, WIDE, DEEP])
+    trials = search(controller, examine=examine, judge=judge, episodes=1, candidates=4)
+    best = best_trials(trials, count=3)
+    assert [trial.architecture for trial in best] == sorted(
+        (SMALL, WIDE, DEEP), key=lambda shape: -judge(examine(shape))[0]
+    )
+    assert len(best_trials(trials, count=2)) == 2
+
+
+def test_the_table_has_a_row_for_each_trial_and_the_best_reward_so_far() -> None:
+    drawn: list[Architecture] = random.Random(0).choices((SMALL, WIDE, DEEP), k=9)
+    trials = search(Scripted(drawn), examine=examine, judge=judge, episodes=1, candidates=9)
+    table = as_table(trials)
+    assert len(table) == 9 and table["best_reward"].is_monotonic_increasing
+    assert table["best_reward"].iloc[-1] == max(trial.reward for trial in trials)
+    assert table["name"].tolist() == [trial.architecture.name for trial in trials]
+
+
+def test_the_first_facts_stand(tmp_path: Path) -> None:
+    store, about = Store(tmp_path / "known"), {"architecture": SMALL.as_dict()}
+    assert store.find(about) is None
+    assert store.keep(about, {"seconds": 1.5}) == {"seconds": 1.5}
+    assert Store(tmp_path / "known").keep(about, {"seconds": 2.5}) == {"seconds": 1.5}
+    assert Store(tmp_path / "known").find(about) == {"seconds": 1.5}
+    assert store.find({"architecture": WIDE.as_dict()}) is None
+    assert len(list((tmp_path / "known").iterdir())) == 1  # nothing is left over from writing
+
+
+@pytest.mark.parametrize("damage", ["", '{"facts": {"seconds": 9}, "check": "0"}', "[]"])
+def test_damaged_facts_are_refused(damage: str, tmp_path: Path) -> None:
+    store, about = Store(tmp_path), {"architecture": SMALL.as_dict()}
+    store.keep(about, {"seconds": 1.5})
+    (path,) = tmp_path.iterdir()
+    path.write_text(damage)
+    with pytest.raises(UserError, match=rf"{path.name}: damaged; remove it"):
+        store.find(about)

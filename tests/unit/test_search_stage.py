@@ -1,0 +1,230 @@
+"""The stage `search` on tiny models: the same trials after a kill, what searches share, what is kept and refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from distilgrid.artefacts import read_json
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.distillation.settings import KD
+from distilgrid.distillation.teaching import Sources as Taught
+from distilgrid.errors import UserError
+from distilgrid.models.settings import Found, Student
+from distilgrid.params import Data
+from distilgrid.search.estimators import mini_kd
+from distilgrid.search.settings import Search
+from distilgrid.search.space import Space
+from distilgrid.stages.distill import Cell, distill
+from distilgrid.stages.finetune import finetune
+from distilgrid.stages.latency import latency
+from distilgrid.stages.prepare import prepare
+from distilgrid.stages.record import record
+from distilgrid.stages.search import Sources, run_search
+from distilgrid.stages.supernet import supernet
+from distilgrid.tasks.spec import TaskSpec
+from distilgrid.training.settings import Training
+
+TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
+QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retries=0)
+SPACE = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16, 32])
+MINI = {"kind": "mini_kd", "epochs": 1, "learning_rate": 2e-3, "batch_size": 16}
+SETTINGS: dict[str, Any] = {
+    "space": "unread",
+    "controller": {"kind": "evolution", "population": 2, "tournament": 1},
+    "estimator": MINI,
+    "reward": {"kind": "score-latency"},
+    "latency": {"runtime": "torch-eager-fp32"},
+    "episodes": 3,
+    "candidates": 2,
+    "keep": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model: Path) -> Path:
+    """Prepared data, a teacher and its logits."""
+    folder = tmp_path_factory.mktemp("work")
+    spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
+    prepare(task="reviews", spec=spec, data=Data(max_train_rows=96, max_dev_rows=32), out=folder / "data")
+    source = f"path:{tiny_model}"
+    finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
+    record(
+        data=folder / "data", teacher=folder / "teacher", kind="logits", max_length=32, out=folder / "logits", labels={}
+    )
+    return folder
+
+
+def run(work: Path, tiny_model: Path, out: Path, *, seed: int = 0, **changes: Any) -> list[dict[str, Any]]:
+    sources = {name: changes.pop(name) for name in ("supernet", "latency_folder") if name in changes}
+    return run_search(
+        settings=Search(**{**SETTINGS, **changes}),
+        space=SPACE,
+        benchmark=QUICK,
+        origin=f"path:{tiny_model}",
+        seed=seed,
+        training=TRAINING,
+        sources=Sources(work / "data", (work / "logits",), sources.get("supernet"), sources.get("latency_folder")),
+        out=out,
+        labels={},
+    )
+
+
+def trials(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "trials.parquet")
+
+
+def test_a_killed_search_makes_the_same_trials(
+    work: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, asked = mini_kd.MiniKD.estimate, list[str]()
+
+    def dies_at_the_fourth(self: Any, architecture: Any) -> Any:
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        asked.append(architecture.name)
+        return whole(self, architecture)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mini_kd.MiniKD, "estimate", dies_at_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            run(work, tiny_model, tmp_path / "search", seed=3)
+    assert not (tmp_path / "search/trials.parquet").exists()
+    known = {path: path.read_bytes() for path in (tmp_path / ".known").rglob("*.json")}
+    assert len(known) == 3
+    again: list[str] = []
+
+    def counted(self: Any, architecture: Any) -> Any:
+        again.append(architecture.name)
+        return whole(self, architecture)
+
+    monkeypatch.setattr(mini_kd.MiniKD, "estimate", counted)
+    run(work, tiny_model, tmp_path / "search", seed=3)
+    assert not set(again) & set(asked), "nothing is estimated twice"
+    resumed = trials(tmp_path / "search")
+    assert {path: path.read_bytes() for path in known} == known
+    (tmp_path / "search/run.json").unlink()
+    run(work, tiny_model, tmp_path / "search", seed=3)
+    pd.testing.assert_frame_equal(trials(tmp_path / "search"), resumed)
+    fresh = tmp_path / "elsewhere/search"
+    run(work, tiny_model, fresh, seed=3, latency={"runtime": "torch-eager-fp32"}, reward=LATENCY_FREE)
+    run(work, tiny_model, tmp_path / "free", seed=3, reward=LATENCY_FREE)
+    same = ["name", "score", "loss", "reward", "episode", "repeated"]
+    pd.testing.assert_frame_equal(trials(fresh)[same], trials(tmp_path / "free")[same])
+
+
+LATENCY_FREE = {"kind": "score-latency", "alpha": 0.0}
+
+
+def test_searches_share_what_they_find_out(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    run(work, tiny_model, tmp_path / "a", controller={"kind": "random"}, episodes=1, candidates=8)
+    before = sorted(path.name for path in (tmp_path / ".known").rglob("*.json"))
+    run(work, tiny_model, tmp_path / "b", seed=5)
+    assert sorted(path.name for path in (tmp_path / ".known").rglob("*.json")) == before, "all 8 were known"
+    one, other = (trials(tmp_path / name).drop_duplicates("name").set_index("name") for name in ("a", "b"))
+    shared = one.index.intersection(other.index)
+    assert len(shared) > 1
+    columns = ["score", "loss", "latency_ms", "reward"]
+    pd.testing.assert_frame_equal(one.loc[shared, columns], other.loc[shared, columns])
+    assert read_json(tmp_path / "b/search.json")["cost"]["estimates_seconds"] > 0, "a budget counts what it used"
+
+
+def test_the_best_are_kept_and_within_the_limit(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    found = run(work, tiny_model, tmp_path / "a", controller={"kind": "random"}, episodes=1, candidates=8)
+    table = trials(tmp_path / "a")
+    assert [one["reward"] for one in found] == sorted(table["reward"], reverse=True)[:2]
+    limit = float(table["latency_ms"].sort_values().iloc[3])
+    fast = run(
+        work, tiny_model, tmp_path / "b", controller={"kind": "random"}, episodes=1, candidates=8, max_latency=limit
+    )
+    assert max(one["latency_ms"] for one in fast) <= limit
+
+
+def test_a_limit_that_nothing_keeps_to_names_the_fastest(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"1e-05 ms: no architecture is that fast; the fastest of 4, 1L-8H"):
+        run(work, tiny_model, tmp_path / "a", max_latency=1e-5)
+    reward = {"kind": "score-limit", "limit_share": 1e-6}
+    with pytest.raises(UserError, match="no architecture is that fast"):
+        run(work, tiny_model, tmp_path / "b", reward=reward)
+
+
+def test_a_found_shape_is_a_student_like_any_other(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    found = run(work, tiny_model, tmp_path / "search")
+    cell = Cell(
+        KD(),
+        Student(found=Found(search="any", rank=2)),
+        f"path:{tiny_model}",
+        TRAINING,
+        "none",
+        1.0,
+        seed=0,
+        subset_seed=0,
+    )
+    sources = Taught(data=work / "data", teacher_outputs=[work / "logits"], search=tmp_path / "search")
+    metrics = distill(cell=cell, sources=sources, out=tmp_path / "student", labels={})
+    config = read_json(tmp_path / "student/config.json")
+    shape = found[1]["architecture"]
+    assert (config["num_hidden_layers"], config["hidden_size"]) == (shape["layers"], shape["hidden"])
+    assert metrics["layers"] == shape["layers"]
+    with pytest.raises(UserError, match="give its folder with --search"):
+        distill(
+            cell=cell,
+            sources=Taught(data=work / "data", teacher_outputs=[work / "logits"]),
+            out=tmp_path / "other",
+            labels={},
+        )
+
+
+def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
+    work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    settings = Search(**{**SETTINGS, "estimator": {**MINI, "kind": "supernet"}})
+    assert settings.estimator.kind == "supernet"
+    supernet(
+        settings=settings.estimator,
+        training=TRAINING,
+        space=SPACE,
+        origin=f"path:{tiny_model}",
+        data=work / "data",
+        teacher=work / "teacher",
+        teacher_outputs=work / "logits",
+        subset_seed=0,
+        out=tmp_path / "supernet",
+        labels={},
+    )
+    latency(
+        space=SPACE,
+        runtime="torch-eager-fp32",
+        settings=QUICK,
+        device="local-cpu",
+        fitted=6,
+        held_out=2,
+        out=tmp_path / "latency",
+        vocabulary=40,
+    )
+    found = run(
+        work,
+        tiny_model,
+        tmp_path / "search",
+        estimator={**MINI, "kind": "supernet"},
+        latency={"runtime": "torch-eager-fp32", "source": "predicted"},
+        supernet=tmp_path / "supernet",
+        latency_folder=tmp_path / "latency",
+    )
+    assert len(found) == 2
+    cost = read_json(tmp_path / "search/search.json")["cost"]
+    assert cost["preparation_seconds"] == read_json(tmp_path / "supernet/run.json")["seconds"]
+    other = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16])
+    with pytest.raises(UserError, match="trained for another space"):
+        run_search(
+            settings=settings,
+            space=other,
+            benchmark=QUICK,
+            origin=f"path:{tiny_model}",
+            seed=0,
+            training=TRAINING,
+            sources=Sources(work / "data", (work / "logits",), tmp_path / "supernet"),
+            out=tmp_path / "other",
+            labels={},
+        )

@@ -1,0 +1,62 @@
+# A predictor of latency: random shapes of a space, timed. Takes all cores, so that nothing else of the workflow runs beside it.
+rule latency:
+    output:
+        outputs("latencies", LATENCY_FILES),
+    log:
+        "results/logs/{stage}/{path}-{key}.log",
+    benchmark:
+        "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: workflow.cores
+    resources:
+        bench_slot=1,
+    params:
+        arguments=arguments,
+    message:
+        "measuring shapes for {wildcards.path}"
+    shell:
+        "exec python -m distilgrid latency {params.arguments} > {log} 2>&1"
+
+
+# One model that holds every architecture of a space.
+rule supernet:
+    input:
+        inputs,
+    output:
+        outputs("supernets", SUPERNET_FILES),
+    log:
+        "results/logs/{stage}/{path}-{key}.log",
+    benchmark:
+        "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: PLAN.params.resources.threads
+    params:
+        arguments=arguments,
+    message:
+        "training the supernet {wildcards.path}"
+    shell:
+        "exec python -m distilgrid supernet --threads {threads} {params.arguments} > {log} 2>&1"
+
+
+# A search of architectures. One that times candidates itself takes all cores.
+rule search:
+    input:
+        inputs,
+    output:
+        outputs("searches", SEARCH_FILES),
+    log:
+        "results/logs/{stage}/{path}-{key}.log",
+    benchmark:
+        "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: lambda wildcards: workflow.cores if measures(wildcards) else PLAN.params.resources.threads
+    params:
+        arguments=arguments,
+        threads=PLAN.params.resources.threads,
+    message:
+        "searching {wildcards.path}"
+    shell:
+        "exec python -m distilgrid search --threads {params.threads} {params.arguments} > {log} 2>&1"
