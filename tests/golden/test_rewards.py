@@ -40,7 +40,7 @@ def test_the_form_with_a_limit(settings: LimitReward) -> None:
 
 @pytest.mark.parametrize("loss", [1.0, 1.3, math.inf, math.nan])
 def test_losses_that_the_form_has_no_meaning_for(loss: float) -> None:
-    with pytest.raises(UserError, match="loss-latency needs a loss below 1, found .*clamp"):
+    with pytest.raises(UserError, match=r"loss-latency needs a loss below 1, found .*clamp"):
         quality(LossReward(), score=0.9, loss=loss)
     assert quality(LossReward(outside="clamp"), score=0.9, loss=loss) == 0
 

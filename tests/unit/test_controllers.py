@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from tests.unit.landscape import LAYERED, SPACE, best, observe, search
 
 from distilgrid.errors import UserError
 from distilgrid.search.controllers.registry import CONTROLLERS, build_controller
@@ -20,7 +21,6 @@ from distilgrid.search.controllers.settings import (
     Reinforce,
 )
 from distilgrid.search.space import Space
-from tests.unit.landscape import LAYERED, SPACE, best, observe, search
 
 FAST: dict[str, Any] = {
     "random": RandomSearch(),

@@ -164,7 +164,7 @@ def test_a_file_says_which_kind_it_is(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         (LAYERED + "heads: [3]\n", "no number of heads divides"),
-        (LAYERED + "heads: [2]\nmax_parameters: 900\n", "max_parameters is 900, the smallest has 976"),
+        (LAYERED + "heads: [2]\nmax_parameters: 900\n", "max_parameters is 900, the smallest has 928"),
         (LAYERED + "heads: [2, 2]\n", "heads must list each value once"),
         (LAYERED + "head: [2]\n", "did you mean 'heads'"),
         ("kind: layerd\n", "did you mean 'layered'"),
