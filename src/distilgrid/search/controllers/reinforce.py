@@ -62,9 +62,11 @@ class ReinforceController:
     def _learn(self, drawn: Sequence[tuple[int, ...]], rewards: Sequence[float]) -> None:
         mean = sum(rewards) / len(rewards)
         baseline = mean if self._baseline is None else self._baseline
-        decisions = [self.policy.score(self._space, places, hold=self._hold) for places in drawn]
+        scored = {p: self.policy.score(self._space, p, hold=self._hold) for p in dict.fromkeys(drawn)}
         loss = policy_loss(
-            decisions, [reward - baseline for reward in rewards], entropy_weight=self._settings.entropy_weight
+            [scored[places] for places in drawn],
+            [reward - baseline for reward in rewards],
+            entropy_weight=self._settings.entropy_weight,
         )
         if loss.requires_grad:  # not where everything is held
             self._optimiser.zero_grad()

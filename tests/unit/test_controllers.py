@@ -1,0 +1,134 @@
+"""Controllers: what they propose, that a replay gives the same, that they find what there is to find."""
+
+import importlib.util
+import logging
+import random
+import warnings
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from tests.unit.landscape import LAYERED, SPACE, best, observe, search
+
+from distilgrid.errors import UserError
+from distilgrid.search.controllers.registry import CONTROLLERS, build_controller
+from distilgrid.search.controllers.settings import (
+    KDNAS,
+    ControllerSettings,
+    Evolution,
+    Optuna,
+    RandomSearch,
+    Reinforce,
+)
+from distilgrid.search.space import Space
+
+FAST: dict[str, Any] = {
+    "random": RandomSearch(),
+    "evolution": Evolution(population=5, tournament=3),
+    "kd_nas": KDNAS(pool=20, epochs=1, epsilon_step=0.4),
+    "reinforce": Reinforce(depth_episodes=2),
+    "tpe": Optuna(startup=5),
+    "nsga2": Optuna(sampler="nsga2", population=4),
+}
+LEARNING = [name for name in FAST if name != "random"]
+TINY = Space(layers=[1, 2], hidden=[8], heads=[2], feed_forward=[8, 16, 32])
+
+
+def build(name: str, space: Any = SPACE, seed: int = 0) -> Any:
+    return build_controller(FAST[name], space, seed=seed)
+
+
+def test_every_registered_controller_is_tested() -> None:
+    assert {settings.kind for settings in FAST.values()} == set(CONTROLLERS)
+
+
+@pytest.mark.parametrize("space", [SPACE, LAYERED], ids=["homogeneous", "layered"])
+@pytest.mark.parametrize("name", FAST)
+def test_a_replay_of_asks_and_tells_gives_the_same_next_candidates(name: str, space: Any) -> None:
+    def run() -> tuple[list[Any], list[Any]]:
+        controller = build(name, space)
+        asked = []
+        for _ in range(4):
+            asked.append(controller.ask(6))
+            controller.tell([observe(candidate) for candidate in asked[-1]])
+        return asked, controller.ask(6)
+
+    torch_state = random.getstate()
+    first, following = run()
+    again, replayed = run()
+    assert first == again and following == replayed
+    assert random.getstate() == torch_state  # no global state
+    assert first[0] != build(name, space, seed=1).ask(6)
+    for candidates in [*first, following]:
+        assert 0 < len(candidates) == len(set(candidates)) <= 6
+        assert all(space.allows(candidate) for candidate in candidates)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_space_can_be_searched_to_its_end(name: str) -> None:
+    controller, seen = build(name, TINY), set()
+    for _ in range(12):
+        asked = controller.ask(4)
+        controller.tell([observe(candidate) for candidate in asked])
+        seen |= set(asked)
+    if name == "reinforce":
+        assert {shape.layers for shape in seen} == {1, 2} and len(seen) >= 4
+    else:
+        assert seen == set(TINY.shapes) and controller.ask(4) == []
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_candidates_that_nothing_became_of_do_no_harm(name: str) -> None:
+    controller = build(name)
+    controller.ask(4)
+    controller.tell([])
+    asked = controller.ask(4)
+    controller.tell([observe(candidate) for candidate in asked[:2]])
+    assert len(set(controller.ask(4))) == 4
+
+
+def test_evolution_mutates_one_choice_of_the_best_of_a_tournament() -> None:
+    controller = build_controller(Evolution(population=4, tournament=4), SPACE, seed=0)
+    founders = controller.ask(4)
+    controller.tell([observe(founder) for founder in founders])
+    fittest = max(founders, key=lambda founder: observe(founder).reward)
+    assert set(controller.ask(6)) <= set(SPACE.neighbours(fittest))
+
+
+def test_evolution_forgets_the_oldest_however_good() -> None:
+    controller = build_controller(Evolution(population=2, tournament=2), SPACE, seed=0)
+    ranked = sorted(SPACE.sample(40, seed=1), key=lambda shape: -observe(shape).reward)
+    controller.tell([observe(shape) for shape in ranked[:1]])
+    controller.tell([observe(shape) for shape in ranked[20:22]])
+    assert set(controller.ask(5)) <= set(SPACE.neighbours(ranked[20]))
+
+
+def test_optuna_is_quiet_and_leaves_logging_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search(FAST["tpe"], seed=0, episodes=2, count=4)
+    assert logger.level == level and not caplog.records
+
+
+def test_optuna_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"'optuna' needs optuna: pip install 'distilgrid\[search\]'"):
+        build("tpe")
+
+
+def test_settings_are_chosen_by_kind() -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(ControllerSettings)
+    assert adapter.validate_python({"kind": "optuna", "sampler": "nsga2"}) == Optuna(sampler="nsga2")
+    with pytest.raises(ValidationError, match="larger than population"):
+        adapter.validate_python({"kind": "evolution", "population": 3, "tournament": 4})
+
+
+def test_evolution_and_tpe_find_what_random_search_does_not() -> None:
+    threshold = sorted((observe(shape).reward for shape in SPACE.shapes), reverse=True)[4]  # one in a thousand
+    found = {
+        name: sum(best(search(settings, seed=seed, episodes=8, count=8)) >= threshold for seed in range(20))
+        for name, settings in {"random": RandomSearch(), "evolution": Evolution(population=12)}.items()
+    }
+    assert found["random"] <= 5 and found["evolution"] >= 12, found
