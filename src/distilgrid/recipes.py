@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from distilgrid.models.settings import Student
     from distilgrid.params import Data
     from distilgrid.reporting.features_settings import Features
+    from distilgrid.search.layered_space import LayeredSpace
     from distilgrid.search.space import Space
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.training.settings import Training, Views
@@ -177,7 +178,12 @@ def benchmark_recipe(
 
 
 def latency_recipe(
-    *, space: "Space", conditions: Mapping[str, Any], settings: "Benchmark", counts: tuple[int, int], seed: int
+    *,
+    space: "Space | LayeredSpace",
+    conditions: Mapping[str, Any],
+    settings: "Benchmark",
+    counts: tuple[int, int],
+    seed: int,
 ) -> Recipe:
     """A latency predictor: the space, what is measured and how, how many shapes are fitted and held out."""
     protocol = settings.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})
