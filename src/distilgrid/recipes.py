@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from distilgrid.search.conditions import Conditions
     from distilgrid.search.estimators.settings import EstimatorSettings, SupernetSettings
     from distilgrid.search.settings import Search
-    from distilgrid.search.space import AnySpace, Space
+    from distilgrid.search.space import AnySpace
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.training.settings import Training, Views
 
@@ -186,7 +186,12 @@ def benchmark_recipe(
 
 
 def latency_recipe(
-    *, space: "Space", conditions: Mapping[str, Any], settings: "Benchmark", counts: tuple[int, int], seed: int
+    *,
+    space: "AnySpace",
+    conditions: Mapping[str, Any],
+    settings: "Benchmark",
+    counts: tuple[int, int],
+    seed: int,
 ) -> Recipe:
     """A latency predictor: the space, what is measured and how, how many shapes are fitted and held out."""
     protocol = settings.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})

@@ -101,7 +101,8 @@ class LatencyPredictor:
 
         conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
         table = read_parquet(folder / TABLE)
-        shapes = [read_architecture(row) for row in table.drop(columns="latency_ms").to_dict("records")]
+        choices = table.drop(columns="latency_ms").to_dict("records")
+        shapes = [read_architecture({str(name): value for name, value in row.items()}) for row in choices]
         return cls(conditions, shapes, table["latency_ms"].tolist())
 
     def _features(self, shapes: Sequence[Architecture]) -> np.ndarray:
