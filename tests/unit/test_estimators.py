@@ -95,7 +95,7 @@ def test_hidden_states_are_judged_by_their_loss(work: Path, tiny_model: Path) ->
 
 def test_a_trained_supernet_scores_its_slices(work: Path, tiny_model: Path) -> None:
     space = Space(layers=[1, 3], hidden=[16, 32], heads=[2, 4], feed_forward=[24, 64])
-    settings = SupernetSettings(**{**FAST, "epochs": 4}, method=KD(alpha=0.5), probe_rows=50)
+    settings = SupernetSettings(**{**FAST, "epochs": 4}, method=KD(alpha=1.0), probe_rows=50)
     taught = lessons(work, tiny_model, settings)
     supernet = train_supernet(settings, taught, space, seed=0, placement=Placement())
     estimator = SupernetEstimator(supernet, settings, taught, seed=0)

@@ -145,5 +145,5 @@ class Sandwich:
 
 
 def _backward(loss: Tensor) -> float:
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return float(loss.detach())
