@@ -132,7 +132,13 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ("Snakefile", "workflow", "profiles", "environment.yml", "dvc.yaml", ".dvcignore")
-DECLARED = ("requirements/lock.txt", "src/distilgrid/recipes.py", "src/distilgrid/distillation/registry.py")
+DECLARED = (
+    "requirements/lock.txt",
+    "src/distilgrid/recipes.py",
+    "src/distilgrid/distillation/registry.py",
+    "src/distilgrid/search/controllers/registry.py",
+    "src/distilgrid/search/estimators/registry.py",
+)
 
 
 class Project:
@@ -179,7 +185,7 @@ class Project:
         """How often each rule would run now; the targets themselves are not counted."""
         text = self.snakemake("--dry-run", *arguments).stdout
         found = re.findall(r"^(\w+) +(\d+)$", text.partition("Job stats:")[2].partition("total")[0], re.MULTILINE)
-        targets = {"all", "data", "teachers", "students", "benchmarks", "report"}
+        targets = {"all", "data", "teachers", "searches", "students", "benchmarks", "report"}
         return {rule: int(count) for rule, count in found if rule not in targets}
 
 

@@ -71,6 +71,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
 
 def test_there_is_a_command_for_every_stage() -> None:
     stages = {"prepare", "finetune", "augment", "record", "distill", "export", "benchmark", "features", "report"}
+    stages |= {"latency", "supernet", "search"}
     assert stages | {"plan", "track", "gc", "doctor", "schema", "publish"} <= COMMANDS.keys()
 
 

@@ -57,6 +57,25 @@ def test_features_are_made_of_augmented_rows_where_the_report_wants_them(project
     assert "features" not in project.jobs("--", "students")
 
 
+def test_searches_come_before_the_students_that_they_shape(project: Any) -> None:
+    (project.folder / "space.yaml").write_text("layers: [1, 2]\nhidden: [8]\nheads: [2]\nfeed_forward: [16]\n")
+    search = {"space": "space.yaml", "controller": {"kind": "random"}, "reward": {"kind": "score-latency"}}
+    searches = {
+        "mini": search | {"estimator": {"kind": "mini_kd"}, "seeds": [0, 1]},
+        "slices": search | {"estimator": {"kind": "supernet"}, "latency": {"source": "predicted", "architectures": 8}},
+    }
+    grid = {"methods": ["kd"], "baselines": [], "seeds": [0], "students": ["found"], "searches": ["slices"]}
+    students = {"found": {"found": {"search": "mini", "seed": 1}}}
+    values = {"grid": project.values["grid"] | grid, "searches": searches, "students": students}
+    project.write(project.values | values)
+    jobs = project.jobs("--", "students")
+    assert (jobs["search"], jobs["distill"]) == (1, 1), "only the search that a student comes from"
+    assert "supernet" not in jobs and "latency" not in jobs
+    jobs = project.jobs()
+    assert (jobs["search"], jobs["supernet"], jobs["latency"]) == (2, 1, 1)
+    assert project.jobs("--", "searches")["search"] == 2
+
+
 def test_the_default_grid_is_the_promised_one(project: Any) -> None:
     project.write(yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text()))
     assert project.jobs()["distill"] == 24, "2 tasks x 3 methods x 2 students x 2 seeds"

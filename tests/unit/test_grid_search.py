@@ -1,0 +1,139 @@
+"""Planning of searches: what their keys depend on, what is shared, what is refused."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distilgrid.errors import UserError
+from distilgrid.garbage import collect
+from distilgrid.grid import Plan, expand
+from distilgrid.params import parse_params
+
+SPACE = "layers: [1, 2]\nhidden: [8, 16]\nheads: [2]\nfeed_forward: [16]\n"
+
+
+@pytest.fixture
+def values(tiny_values: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """A grid with a student from one search, and two searches to compare."""
+    (tmp_path / "space.yaml").write_text(SPACE)
+    search = {
+        "space": str(tmp_path / "space.yaml"),
+        "controller": {"kind": "random"},
+        "estimator": {"kind": "mini_kd"},
+        "reward": {"kind": "score-latency"},
+    }
+    tiny_values["searches"] = {
+        "mini": search,
+        "slices": copy.deepcopy(search) | {"estimator": {"kind": "supernet"}},
+        "evolved": copy.deepcopy(search) | {"estimator": {"kind": "supernet"}, "controller": {"kind": "evolution"}},
+    }
+    tiny_values["students"]["found"] = {"found": {"search": "mini", "rank": 2}}
+    tiny_values["grid"] |= {"students": ["half", "found"], "searches": ["slices", "evolved"], "methods": ["kd"]}
+    return tiny_values
+
+
+def plan(values: dict[str, Any]) -> Plan:
+    return expand(parse_params(values, origin="test"))
+
+
+def keys(plan: Plan) -> dict[str, str]:
+    return {search.labels["search"]: search.key for search in plan.searches}
+
+
+def found(plan: Plan) -> str:
+    (student,) = {cell.key for cell in plan.students if cell.labels["student"] == "found" and cell.labels["seed"] == 0}
+    return student
+
+
+def test_each_search_is_planned_once_and_a_supernet_is_shared(values: dict[str, Any]) -> None:
+    planned = plan(values)
+    assert sorted(keys(planned)) == ["evolved", "mini", "slices"]
+    assert len(planned.supernets) == 1
+    folders = list(planned.artefacts)
+    student = next(cell for cell in planned.students if cell.labels["student"] == "found")
+    (search,) = [each for each in planned.searches if each.labels["search"] == "mini"]
+    assert folders.index(search.folder) < folders.index(student.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "moved"),
+    [
+        ({"controller": {"kind": "evolution"}}, True),
+        ({"reward": {"kind": "score-latency", "alpha": -0.1}}, True),
+        ({"estimator": {"kind": "mini_kd", "share": 0.5}}, True),
+        ({"episodes": 2}, True),
+        ({"latency": {"fused": False}}, True),
+        ({"seeds": [0, 1]}, False),
+    ],
+)
+def test_what_decides_a_search_is_in_its_key_and_its_students(
+    values: dict[str, Any], change: dict[str, Any], moved: bool
+) -> None:
+    before = plan(values)
+    values["searches"]["mini"] |= change
+    after = plan(values)
+    assert (keys(before)["mini"] != keys(after)["mini"]) == moved
+    assert (found(before) != found(after)) == moved
+    assert keys(before)["slices"] == keys(after)["slices"]
+
+
+def test_the_space_counts_by_what_it_holds(values: dict[str, Any], tmp_path: Path) -> None:
+    before = keys(plan(values))
+    (tmp_path / "space.yaml").write_text("# the same\n" + SPACE)
+    assert keys(plan(values)) == before
+    (tmp_path / "space.yaml").write_text(SPACE.replace("[8, 16]", "[8]"))
+    assert not set(keys(plan(values)).values()) & set(before.values())
+
+
+def test_a_grid_without_searches_keeps_its_report(tiny_values: dict[str, Any]) -> None:
+    before = plan(tiny_values).report.key
+    tiny_values["searches"] = {}
+    assert plan(tiny_values).report.key == before
+    assert "search" not in plan(tiny_values).report.recipe["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"students": {"found": {"found": {"search": "mni"}}}},
+            "found.search: unknown search 'mni'; did you mean 'mini'",
+        ),
+        (
+            {"students": {"found": {"found": {"search": "mini", "seed": 3}}}},
+            r"found.seed: search 'mini' has the seeds \[0\]",
+        ),
+        ({"students": {"found": {"found": {"search": "mini", "rank": 9}}}}, "found.rank: search 'mini' keeps 3"),
+        ({"students": {"found": {"found": {"search": "mini"}, "layers": 2}}}, "leave out layers and architecture"),
+        ({"grid": {"searches": ["slcies"]}}, "grid.searches: unknown search 'slcies'; did you mean 'slices'"),
+        ({"searches": {"mini": {"episodes": 0}}}, "searches.mini.episodes"),
+    ],
+)
+def test_bad_input_is_one_line(values: dict[str, Any], change: dict[str, Any], line: str) -> None:
+    for section, named in change.items():
+        for name, value in named.items():
+            both = isinstance(value, dict) and section != "students"
+            values[section][name] = values[section][name] | value if both else value
+    with pytest.raises(UserError, match=line):
+        plan(values)
+
+
+def test_pkd_does_not_join_students_of_other_widths(values: dict[str, Any]) -> None:
+    values["grid"] |= {"methods": ["tmkd"], "students": ["found"]}
+    assert parse_params(values, origin="test").grid.methods == ["finetune", "kd", "tmkd"]
+
+
+def test_what_searches_know_is_kept_as_long_as_they_are_named(
+    values: dict[str, Any], tmp_path: Path, tiny_defaults: dict[str, Any]
+) -> None:
+    import yaml
+
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(values))
+    folder = tmp_path / "results" / plan(values).known[0] / "estimates-0123456789ab"
+    folder.mkdir(parents=True)
+    assert collect(params_files=[params], overlays=[], results=tmp_path / "results") == {}
+    params.write_text(yaml.safe_dump(tiny_defaults))
+    assert set(collect(params_files=[params], overlays=[], results=tmp_path / "results")) == {folder}
