@@ -75,5 +75,5 @@ class KDNASController:
 
     def _bests(self) -> tuple[Architecture | None, Architecture | None]:
         """What predictions are made behind: the previous episode's best and the global best."""
-        previous, best = self._previous, self._global_best()
-        return (previous and previous.architecture, best and best.architecture)
+        previous, best = (seen.architecture if seen else None for seen in (self._previous, self._global_best()))
+        return previous, best
