@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
-from tests.unit.landscape import LAYERED, SPACE, best, observe, search
+from tests.unit.landscape import LAYERED, SPACE, observe, search
 
 from distilgrid.errors import UserError
 from distilgrid.search.controllers.registry import CONTROLLERS, build_controller
@@ -123,12 +123,3 @@ def test_settings_are_chosen_by_kind() -> None:
     assert adapter.validate_python({"kind": "optuna", "sampler": "nsga2"}) == Optuna(sampler="nsga2")
     with pytest.raises(ValidationError, match="larger than population"):
         adapter.validate_python({"kind": "evolution", "population": 3, "tournament": 4})
-
-
-def test_evolution_and_tpe_find_what_random_search_does_not() -> None:
-    threshold = sorted((observe(shape).reward for shape in SPACE.shapes), reverse=True)[4]  # one in a thousand
-    found = {
-        name: sum(best(search(settings, seed=seed, episodes=8, count=8)) >= threshold for seed in range(20))
-        for name, settings in {"random": RandomSearch(), "evolution": Evolution(population=12)}.items()
-    }
-    assert found["random"] <= 5 and found["evolution"] >= 12, found

@@ -88,6 +88,20 @@ def test_all_that_was_tried_can_be_trained_on() -> None:
     assert set(predictor.fitted[-1][1]) == {(one.architecture, one.reward) for one in seen}
 
 
+def test_targets_can_be_standardised_over_all_that_was_observed() -> None:
+    controller, predictor = controller_with(KDNAS(targets="standardised"))
+    seen = [observe(shape) for shape in SPACE.sample(4, seed=0)]
+    controller.tell(seen[:2])
+    controller.tell(seen[2:])
+    rewards = np.array([one.reward for one in seen])
+    expected = dict(zip([one.architecture for one in seen], (rewards - rewards.mean()) / rewards.std(), strict=True))
+    for shape, target in predictor.fitted[-1][1]:
+        assert np.isclose(target, expected[shape])
+    alone, single = controller_with(KDNAS(targets="standardised"))
+    alone.tell(seen[:1])
+    assert single.fitted[-1][1] == [(seen[0].architecture, 0.0)]
+
+
 def test_what_was_tried_is_not_proposed_again_unless_set() -> None:
     for repeats in (False, True):
         controller, _ = controller_with(KDNAS(epsilon=0, epsilon_floor=0, pool=10_000, repeats=repeats))

@@ -3,6 +3,7 @@ Language Models"): candidates are random or the best predicted ones, and what is
 
 from collections.abc import Sequence
 from random import Random
+from statistics import fmean, pstdev
 
 from distilgrid.search.architecture import Architecture, SearchSpace
 from distilgrid.search.controllers.kd_nas_predictor import Predictor
@@ -48,11 +49,19 @@ class KDNASController:
             return
         bests = [seen for seen in (self._global_best(), self._previous) if seen is not None]
         told = {seen.architecture: seen for seen in (*bests, *observations)}
-        rows = list((self._known | told if self._settings.memory == "all" else told).values())
-        self._predictor.fit(self._bests(), [(seen.architecture, seen.reward) for seen in rows])
-        self._known |= told
+        known = self._known | told
+        rows = (known if self._settings.memory == "all" else told).values()
+        centre, scale = self._scale([seen.reward for seen in known.values()])
+        self._predictor.fit(self._bests(), [(seen.architecture, (seen.reward - centre) / scale) for seen in rows])
+        self._known = known
         self._previous = max(observations, key=lambda seen: seen.reward)
         self._episode += 1
+
+    def _scale(self, rewards: Sequence[float]) -> tuple[float, float]:
+        """What targets are centred and divided by."""
+        if self._settings.targets == "rewards":
+            return 0.0, 1.0
+        return fmean(rewards), pstdev(rewards) or 1.0
 
     def _untried(self) -> Untried:
         """What an episode draws from."""
@@ -66,5 +75,5 @@ class KDNASController:
 
     def _bests(self) -> tuple[Architecture | None, Architecture | None]:
         """What predictions are made behind: the previous episode's best and the global best."""
-        previous, best = self._previous, self._global_best()
-        return (previous and previous.architecture, best and best.architecture)
+        previous, best = (seen.architecture if seen else None for seen in (self._previous, self._global_best()))
+        return previous, best

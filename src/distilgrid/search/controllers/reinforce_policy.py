@@ -62,7 +62,8 @@ class Policy(nn.Module):
     def _decide(self, space: SearchSpace, pick: Pick, hold: Hold) -> Decisions:
         places: tuple[int, ...] = ()
         taken, entropies = [self.start.new_zeros(())], [self.start.new_zeros(())]
-        read, state = self.start, None
+        read: Tensor = self.start
+        state: tuple[Tensor, Tensor] | None = None
         while (choice := space.next_choice(places)) is not None:
             number = len(places)
             state = self.cell(read, state)
@@ -73,7 +74,7 @@ class Policy(nn.Module):
                 taken.append(log_probabilities[place])
                 entropies.append(_entropy(log_probabilities[list(choice.allowed)]))
             places = (*places, place)
-            read = self.embeddings[number].weight[place]
+            read = self.embeddings[number](torch.tensor(place))
         return Decisions(places, torch.stack(taken).sum(), torch.stack(entropies).sum())
 
     def _log_probabilities(self, number: int, choice: Choice, state: Tensor) -> Tensor:

@@ -52,6 +52,9 @@ class KDNAS(Settings):
     nothing."""
     memory: Literal["episode", "all"] = "episode"
     """What is trained on: the episode's candidates with both bests, or all that was ever tried."""
+    targets: Literal["rewards", "standardised"] = "rewards"
+    """What is predicted: the rewards as they are, as in the paper, or with the mean 0 and the deviation 1 of all that
+    were observed so far, from which the predictor learns an order in far fewer steps."""
     epsilon: float = Field(default=1.0, ge=0, le=1)
     """Share of random candidates in the first episode."""
     epsilon_step: float = Field(default=0.05, ge=0)
