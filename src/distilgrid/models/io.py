@@ -58,7 +58,7 @@ def _load_own_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel
     from distilgrid.models.layered_bert import LayeredBert
     from distilgrid.models.new import IMAGE_MODELS
 
-    models = {**IMAGE_MODELS, LAYERED: LayeredBert}
+    models: dict[str, type[PreTrainedModel]] = {**IMAGE_MODELS, LAYERED: LayeredBert}
     model_type = _model_type(folder)
     if model_type not in models:
         raise UserError(f"{folder}: model type '{model_type}' is unknown; {did_you_mean(model_type, models)}")

@@ -122,7 +122,7 @@ class Collected:
     def runs(self) -> list[dict[str, Any]]:
         """The `run.json` of all that is collected but the data."""
         measured = [found.run for found in self.helpers + self.exports + self.benchmarks + self.augmented]
-        shown = [found.run for found in (*self.features, *self.searches)]
+        shown = [points.run for points in self.features] + [search.run for search in self.searches]
         return [model.run for model in self.models] + measured + shown
 
 

@@ -58,7 +58,8 @@ def estimates_table(findings: Findings, task: str) -> Table | None:
 
 def distilled(findings: Findings, task: str, method: str, *, teacher: str) -> dict[str, Line]:
     """The students of a method whose shapes searches found, by the name of their architecture."""
-    students, found = findings.collected.plan.params.students, {}
+    students = findings.collected.plan.params.students
+    found: dict[str, Line] = {}
     wanted = {"task": task, "method": method, "teacher": teacher}
     for line in findings.of(task):
         student = students.get(line.labels["student"])

@@ -6,6 +6,7 @@ from typing import Any
 
 from distilgrid.grid import Plan
 from distilgrid.tracking.cells import cell_records, grid_record
+from distilgrid.tracking.searches import search_records
 
 
 def default_uri(results: Path) -> str:
@@ -16,7 +17,8 @@ def default_uri(results: Path) -> str:
 def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
     """Bring the MLflow runs of a grid's finished cells up to date; a second call changes nothing.
 
-    Each teacher and student whose artefact is complete becomes one run, nested under one run for the grid. Safe to
+    Each teacher and student whose artefact is complete becomes one run, nested under one run for the grid; so does each
+    search of architectures, with its trials below it. Safe to
     repeat after a crash, and to start several times at once on one sqlite file, even before that file exists.
 
     Args:
@@ -25,12 +27,12 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
         uri: an MLflow tracking URI: `sqlite:///<path>` or the address of a tracking server.
 
     Returns:
-        `grid`, and how many cells have `runs`, of which `created`, `updated` and `unchanged`.
+        `grid`, and how many cells, searches and trials have `runs`, of which `created`, `updated` and `unchanged`.
 
     Raises:
         UserError: when MLflow is not installed or refuses the store, or a cell's files are damaged.
     """
-    cells = list(cell_records(plan, Path(results)))
+    cells, searches = list(cell_records(plan, Path(results))), list(search_records(plan, Path(results)))
     outcomes: Counter[str] = Counter()
     if cells:
         from distilgrid.tracking.store import open_store, sqlite_file
@@ -39,6 +41,8 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
         with open_store(uri) as client:
             database = sqlite_file(uri)
             artefacts = database.parent / "mlflow-artifacts" if database else None
-            outcomes = upsert(client, plan, grid=grid_record(plan, cells), cells=cells, artefacts=artefacts)
+            outcomes = upsert(
+                client, plan, grid=grid_record(plan, cells), records=[*cells, *searches], artefacts=artefacts
+            )
     counts = {name: outcomes[name] for name in ("created", "updated", "unchanged")}
-    return {"grid": plan.params.grid.name, "runs": len(cells), **counts}
+    return {"grid": plan.params.grid.name, "runs": len(cells) + len(searches), **counts}

@@ -31,6 +31,7 @@ class Record:
         metrics: scores, size, speed; grows as exports and benchmarks appear.
         tags: the axes of the grid, and where the files are.
         curves: what happened during training.
+        above: the place of the run that it belongs to.
     """
 
     place: str
@@ -41,6 +42,7 @@ class Record:
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     curves: list[Point] = field(default_factory=list)
+    above: str = GRID
 
     @cached_property
     def trained(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.grid import Plan
 from distilgrid.tracking.record import Record
+from distilgrid.tracking.searches import TRIAL
 from distilgrid.tracking.views import ABOUT, VIEWS_TAG, saved_views
 
 if TYPE_CHECKING:
@@ -23,24 +24,28 @@ BATCH = 850  # metrics at a time: MLflow takes 1,000 values, of which up to 100 
 
 
 def upsert(
-    client: "MlflowClient", plan: Plan, *, grid: Record, cells: Sequence[Record], artefacts: Path | None
+    client: "MlflowClient", plan: Plan, *, grid: Record, records: Sequence[Record], artefacts: Path | None
 ) -> Counter[str]:
-    """Make the grid's experiment hold exactly one run per cell and one above them; counts what happened to the cells.
+    """Make the grid's experiment hold exactly one run per record and one above them; counts what happened to these.
 
     Args:
         client: of an open store.
         plan: the grid.
         grid: the record of the grid's own run.
-        cells: the records of its finished cells.
+        records: those of its finished cells, and of its searches, each before what it is above.
         artefacts: where MLflow may keep files of its own; None leaves that to the server.
     """
     experiment = _experiment(client, plan, artefacts)
     existing = _existing(client, experiment)
-    parent, _ = _put(client, experiment, grid, existing.get(grid.place, []), links={})
-    links = {"mlflow.parentRunId": parent, IN_PLAN: "yes"}
-    outcomes = Counter(_put(client, experiment, cell, existing.get(cell.place, []), links=links)[1] for cell in cells)
-    planned = {grid.place, *(model.folder for model in [*plan.teachers, *plan.students])}
-    _mark_left(client, (run for place, runs in existing.items() if place not in planned for run in runs))
+    ids = {grid.place: _put(client, experiment, grid, existing.get(grid.place, []), links={})[0]}
+    outcomes: Counter[str] = Counter()
+    for record in records:
+        links = {"mlflow.parentRunId": ids[record.above], IN_PLAN: "yes"}
+        ids[record.place], outcome = _put(client, experiment, record, existing.get(record.place, []), links=links)
+        outcomes[outcome] += 1
+    planned = {grid.place, *(made.folder for made in [*plan.teachers, *plan.students, *plan.searches])}
+    left = (runs for place, runs in existing.items() if place.partition(f"/{TRIAL}-")[0] not in planned)
+    _mark_left(client, (run for runs in left for run in runs))
     return outcomes
 
 
