@@ -1,9 +1,11 @@
 """How well the estimates of searches foretell what architectures are worth once they are distilled in full."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from distilgrid.reporting import cells
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
@@ -20,13 +22,13 @@ class Agreement:
 
     Attributes:
         architectures: how many were both estimated and distilled.
-        tau: Kendall's, between estimated quality and the score on dev.
+        tau: Kendall's, between estimated quality and the score on dev; None where all of either are alike.
         estimate_seconds: mean cost of an estimate.
         distilled_seconds: mean cost of distilling one in full, over seeds.
     """
 
     architectures: int
-    tau: float
+    tau: float | None
     estimate_seconds: float
     distilled_seconds: float
 
@@ -72,7 +74,7 @@ def distilled(findings: Findings, task: str, method: str, *, teacher: str) -> di
 
 
 def agreement(runs: Sequence[Searched], lines: Mapping[str, Line]) -> Agreement | None:
-    """How the estimates of a search order architectures that were distilled; None for too few, or all alike."""
+    """How the estimates of a search order architectures that were distilled; None for too few."""
     from scipy.stats import kendalltau
 
     trials = {row["name"]: row for run in runs for row in run.frame.to_dict("records") if not row["repeated"]}
@@ -83,7 +85,7 @@ def agreement(runs: Sequence[Searched], lines: Mapping[str, Line]) -> Agreement 
     tau = float(kendalltau([trials[name]["quality"] for name in shared], scores).statistic)
     taken = [model.run["seconds"] for name in shared for model in lines[name].models]
     cost = statistics.fmean(trials[name]["seconds"] for name in shared)
-    return None if tau != tau else Agreement(len(shared), tau, cost, statistics.fmean(taken))
+    return Agreement(len(shared), None if math.isnan(tau) else tau, cost, statistics.fmean(taken))
 
 
 def _dev(metrics: Mapping[str, object]) -> float:
@@ -97,7 +99,7 @@ def _row(name: str, run: Searched, method: str, found: Agreement) -> list[Cell]:
         Cell(name, run.values["estimator"]),
         Cell(method),
         Cell(str(found.architectures)),
-        Cell(f"{found.tau:.2f}"),
+        cells.EMPTY if found.tau is None else Cell(f"{found.tau:.2f}"),
         Cell(f"{found.estimate_seconds:.1f}"),
         Cell(f"{found.distilled_seconds:.1f}"),
     ]
