@@ -32,7 +32,8 @@ def _records(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
     from distilgrid.reporting.collect import read_parquet
 
     run, facts = read_json(folder / RUN), read_json(folder / "search.json")
-    trials = read_parquet(folder / "trials.parquet").to_dict("records")
+    table = read_parquet(folder / "trials.parquet")
+    trials: list[dict[str, Any]] = [{str(name): row[name] for name in row} for row in table.to_dict("records")]
     started = round(datetime.fromisoformat(run["started"]).timestamp() * 1000)
     ended = started + round(run["seconds"] * 1000)
     of = {axis: text(value) for axis, value in search.labels.items()}
