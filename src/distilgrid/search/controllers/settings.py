@@ -93,7 +93,8 @@ class Reinforce(Settings):
     """Episodes of the first phase; 0 decides all at once."""
     reference: dict[str, int | str] = Field(default_factory=dict)
     """Values held in the first phase by name (`hidden: 384`); what is not named takes its largest value, an
-    activation its first."""
+    activation its first. Under a limit on parameters or latency the largest sizes make deep encoders look worse than
+    they are: name sizes that even the deepest can have."""
 
 
 class Optuna(Settings):
