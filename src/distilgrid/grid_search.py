@@ -11,7 +11,7 @@ from distilgrid.planned import LATENCY_FILES, SEARCH_FILES, SUPERNET_FILES, Arte
 from distilgrid.recipes import latency_recipe, search_recipe, supernet_recipe
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.settings import Search
-from distilgrid.search.space import load_space
+from distilgrid.search.space import AnySpace, load_space
 from distilgrid.tasks.spec import find_task
 
 KNOWN = ".known"
@@ -35,6 +35,7 @@ class Searches:
     searches: dict[str, Artefact] = field(default_factory=dict)
     supernets: dict[str, Artefact] = field(default_factory=dict)
     predictors: dict[str, Artefact] = field(default_factory=dict)
+    _spaces: dict[str, AnySpace] = field(default_factory=dict)
 
     def of_student(self, cell: Mapping[str, Any], student: Student) -> Artefact:
         """The search that a student's shape comes from.
@@ -76,7 +77,7 @@ class Searches:
         recipe = search_recipe(
             settings=settings,
             training=self.params.training,
-            space=load_space(settings.space),
+            space=self._space(settings),
             conditions=settings.latency.conditions(self.params.benchmark),
             benchmark=self.params.benchmark,
             origin=self.origin(teacher),
@@ -89,6 +90,12 @@ class Searches:
         made = Artefact("search", location, recipe, SEARCH_FILES, options, inputs, labels)
         return self.searches.setdefault(made.folder, made)
 
+    def _space(self, settings: Search) -> AnySpace:
+        """Read, and its shapes listed, once for all searches in it."""
+        if settings.space not in self._spaces:
+            self._spaces[settings.space] = load_space(settings.space)
+        return self._spaces[settings.space]
+
     def _supernet(self, task: str, teacher: str, name: str, inputs: Inputs) -> Artefact:
         """Known by what it is made from, whichever search asks first."""
         settings = self.params.searches[name]
@@ -96,7 +103,7 @@ class Searches:
         recipe = supernet_recipe(
             settings=settings.estimator,
             training=self.params.training,
-            space=load_space(settings.space),
+            space=self._space(settings),
             origin=self.origin(teacher),
             inputs=input_keys(inputs),
         )
@@ -107,7 +114,7 @@ class Searches:
         return self.supernets.setdefault(made.folder, made)
 
     def _predictor(self, settings: Search) -> Artefact:
-        latency, space = settings.latency, load_space(settings.space)
+        latency, space = settings.latency, self._space(settings)
         conditions = latency.conditions(self.params.benchmark)
         recipe = latency_recipe(
             space=space,
