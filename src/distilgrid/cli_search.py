@@ -13,6 +13,7 @@ from distilgrid.cli_options import (
     Out,
     ParamsFiles,
     Task,
+    TeacherDir,
     TeacherGiven,
     TeacherName,
     Threads,
@@ -101,6 +102,7 @@ def search(
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the controller.")] = 0,
     teacher_outputs: Annotated[list[Path] | None, OUTPUTS] = None,
+    teacher_dir: TeacherDir = None,
     supernet: Annotated[Path | None, typer.Option(help="A folder made by `supernet`, for such an estimator.")] = None,
     latency: Annotated[
         Path | None, typer.Option(help="A folder made by `latency`, for latencies that are predicted.")
@@ -124,7 +126,7 @@ def search(
         origin=origin,
         seed=seed,
         training=settings.training,
-        sources=Sources(data, tuple(teacher_outputs or ()), supernet, latency),
+        sources=Sources(data, tuple(teacher_outputs or ()), teacher_dir, supernet, latency),
         out=out,
         labels={"task": task, "teacher": teacher, "search": search, "seed": seed},
         subset_seed=settings.data.seed,

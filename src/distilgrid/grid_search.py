@@ -72,6 +72,8 @@ class Searches:
         inputs: Inputs = {"data": taught["data"], "teacher-outputs": taught["teacher-outputs"]}
         if isinstance(settings.estimator, SupernetSettings):
             inputs["supernet"] = self._supernet(task, teacher, name, taught)
+        elif settings.estimator.init == "finetuned":
+            inputs["teacher-dir"] = taught["teacher-dir"]
         if settings.latency.source == "predicted":
             inputs["latency"] = self._predictor(settings)
         recipe = search_recipe(

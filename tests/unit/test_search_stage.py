@@ -65,7 +65,13 @@ def run(work: Path, tiny_model: Path, out: Path, *, seed: int = 0, **changes: An
         origin=f"path:{tiny_model}",
         seed=seed,
         training=TRAINING,
-        sources=Sources(work / "data", (work / "logits",), sources.get("supernet"), sources.get("latency_folder")),
+        sources=Sources(
+            work / "data",
+            (work / "logits",),
+            teacher=sources.get("teacher"),
+            supernet=sources.get("supernet"),
+            latency=sources.get("latency_folder"),
+        ),
         out=out,
         labels={},
     )
@@ -224,7 +230,7 @@ def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
             origin=f"path:{tiny_model}",
             seed=0,
             training=TRAINING,
-            sources=Sources(work / "data", (work / "logits",), tmp_path / "supernet"),
+            sources=Sources(work / "data", (work / "logits",), supernet=tmp_path / "supernet"),
             out=tmp_path / "other",
             labels={},
         )

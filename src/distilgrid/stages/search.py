@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import read_json, verified, write_json, writing
+from distilgrid.artefacts import read_json, trained_model, verified, write_json, writing
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import recipe_key
@@ -40,12 +40,14 @@ class Sources:
     Attributes:
         data: prepared data.
         teacher_outputs: recorded outputs on the training rows, for an estimator that distils.
+        teacher: fine-tuned, for an estimator whose candidates inherit its weights.
         supernet: for an estimator that asks one.
         latency: a predictor of latencies; None measures.
     """
 
     data: Path
     teacher_outputs: tuple[Path, ...] = ()
+    teacher: Path | None = None
     supernet: Path | None = None
     latency: Path | None = None
 
@@ -58,6 +60,7 @@ class Sources:
         given = {"data": self.data, "supernet": self.supernet, "latency": self.latency}
         keys: dict[str, Any] = {name: verified(folder)["key"] for name, folder in given.items() if folder}
         outputs = [verified(folder, stage="record")["key"] for folder in self.teacher_outputs]
+        keys |= {"teacher-dir": trained_model(self.teacher)["key"]} if self.teacher else {}
         return keys | ({"teacher-outputs": outputs[0] if len(outputs) == 1 else outputs} if outputs else {})
 
 
@@ -125,6 +128,7 @@ def run_search(
             sources.data,
             model_folder(origin),
             sources.teacher_outputs,
+            sources.teacher,
             supernet=sources.supernet,
             subset_seed=subset_seed,
             device=device,

@@ -23,8 +23,8 @@ class MiniKD:
 
     Attributes:
         settings: the method and what candidates inherit.
-        lessons: rows and teacher outputs of `settings.method`; `lessons.sources.teacher`, where given, is the model
-            whose weights candidates inherit.
+        lessons: rows and teacher outputs of `settings.method`; with `init: finetuned` candidates inherit the weights of
+            `lessons.sources.teacher`.
         seed: of all candidates' weights, shuffling and dropout.
         placement: device and precision.
     """
@@ -50,7 +50,7 @@ class MiniKD:
             outputs=lessons.dataset.outputs,
             seed=derive_seed(self.seed, "init"),
             inherit=self.settings.inherit,
-            teacher=lessons.sources.teacher,
+            teacher=lessons.sources.teacher if self.settings.init == "finetuned" else None,
         )
         outcome = Trainer(
             model,

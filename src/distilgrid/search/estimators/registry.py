@@ -77,6 +77,8 @@ def open_estimator(
     lessons = open_lessons(settings, training, sources)
     placement = placed(lessons.training, sources.device)
     if isinstance(settings, MiniKDSettings):
+        if settings.init == "finetuned" and sources.teacher is None:
+            raise UserError("the estimator's candidates inherit the teacher's weights: give --teacher-dir")
         from distilgrid.search.estimators.mini_kd import MiniKD
 
         return MiniKD(settings, lessons, seed=SEED, placement=placement)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distilgrid.distillation.settings import KD, HiddenKD, TrainingOverrides
 from distilgrid.schema import Settings
@@ -46,6 +46,15 @@ class MiniKDSettings(ProxySettings):
     judged by the loss of its last epoch."""
     inherit: Literal["none", "leading", "importance"] = "importance"
     """What candidates inherit of the origin's weights."""
+    init: Literal["pretrained", "finetuned"] = "pretrained"
+    """Whose weights they inherit: the pretrained model's, or the fine-tuned teacher's with its head, from which far
+    fewer steps tell candidates apart."""
+
+    @model_validator(mode="after")
+    def _inherits_something(self) -> "MiniKDSettings":
+        if self.init == "finetuned" and self.inherit == "none":
+            raise ValueError("init: finetuned inherits the teacher's weights, so it cannot go with inherit: none")
+        return self
 
 
 class SupernetSettings(ProxySettings):
