@@ -33,7 +33,7 @@ from distilgrid.cli_options import (
     Threads,
     Trace,
 )
-from distilgrid.cli_search import latency, search, supernet
+from distilgrid.cli_search import candidate, latency, search, supernet
 from distilgrid.errors import UserError
 
 app = typer.Typer(
@@ -265,6 +265,10 @@ app.command(
     epilog="Example: distilgrid search --task sst2 --teacher minilm-l6 --search kd-nas --data work/data "
     "--teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/search"
 )(search)
+app.command(
+    epilog="Example: distilgrid candidate --task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
+    "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3"
+)(candidate)
 app.command(
     epilog="Example: distilgrid features --task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
     "--teacher-dir work/teacher --out work/features"

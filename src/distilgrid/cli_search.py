@@ -1,7 +1,7 @@
-"""The commands of architecture search: `latency`, `supernet`, `search`; light, as the rest of the command line."""
+"""The commands of architecture search: `latency`, `supernet`, `candidate`, `search`; light, as all of the CLI."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,9 +19,23 @@ from distilgrid.cli_options import (
     Threads,
 )
 from distilgrid.errors import UserError
+from distilgrid.grid_search import KNOWN
+
+if TYPE_CHECKING:
+    from distilgrid.params import Params
+    from distilgrid.stages.searching import Searching
 
 SearchName = Annotated[str, typer.Option("--search", help="Name under `searches` in the parameters.")]
 OUTPUTS = typer.Option("--teacher-outputs", help="A folder made by `record`, of the kind that the estimator needs.")
+OutputsGiven = Annotated[list[Path] | None, OUTPUTS]
+ControllerSeed = Annotated[int, typer.Option("--seed", help="Seed of the controller.")]
+SupernetDir = Annotated[
+    Path | None, typer.Option("--supernet", help="A folder made by `supernet`, for such an estimator.")
+]
+LatencyDir = Annotated[
+    Path | None, typer.Option("--latency", help="A folder made by `latency`, for latencies that are predicted.")
+]
+AFTER = typer.Option("--after", help="Each candidate of the episode before: folders made by `candidate`.")
 
 
 def latency(
@@ -100,37 +114,94 @@ def search(
     search: SearchName,
     data: DataDir,
     out: Out,
-    seed: Annotated[int, typer.Option(help="Seed of the controller.")] = 0,
-    teacher_outputs: Annotated[list[Path] | None, OUTPUTS] = None,
+    seed: ControllerSeed = 0,
+    teacher_outputs: OutputsGiven = None,
     teacher_dir: TeacherDir = None,
-    supernet: Annotated[Path | None, typer.Option(help="A folder made by `supernet`, for such an estimator.")] = None,
-    latency: Annotated[
-        Path | None, typer.Option(help="A folder made by `latency`, for latencies that are predicted.")
-    ] = None,
+    supernet: SupernetDir = None,
+    latency: LatencyDir = None,
+    after: Annotated[list[Path] | None, AFTER] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
 ) -> None:
     """Search for architectures of students; a search that was killed goes on with the same command."""
-    settings = support.load(params, grid)
-    chosen = support.named(settings.searches, search, kind="search")
+    from distilgrid.artefacts import verified
+
+    for folder in after or ():
+        verified(folder, stage="candidate")
+    searching = _searching(
+        support.load(params, grid),
+        (task, teacher, search, seed),
+        (data, teacher_outputs, teacher_dir, supernet, latency),
+        beside=after[0] if after else out,
+        threads=threads,
+    )
+    from distilgrid.stages.search import run_search
+
+    labels = {"task": task, "teacher": teacher, "search": search, "seed": seed}
+    for one in run_search(searching, out=out, labels=labels):
+        typer.echo(f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms")
+
+
+def candidate(
+    task: Task,
+    teacher: TeacherName,
+    search: SearchName,
+    data: DataDir,
+    out: Out,
+    episode: Annotated[int, typer.Option(help="Of the search, counted from 0.")],
+    number: Annotated[int, typer.Option(help="Of the candidate in its episode, counted from 0.")],
+    seed: ControllerSeed = 0,
+    teacher_outputs: OutputsGiven = None,
+    teacher_dir: TeacherDir = None,
+    supernet: SupernetDir = None,
+    latency: LatencyDir = None,
+    after: Annotated[list[Path] | None, AFTER] = None,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    threads: Threads = None,
+) -> None:
+    """Find out about one candidate of a search: what an episode is made of where `resources.candidate_jobs` is set."""
+    searching = _searching(
+        support.load(params, grid),
+        (task, teacher, search, seed),
+        (data, teacher_outputs, teacher_dir, supernet, latency),
+        beside=out,
+        threads=threads,
+    )
+    from distilgrid.stages.candidate import candidate as stage
+
+    labels = {"task": task, "teacher": teacher, "search": search, "seed": seed, "episode": episode, "number": number}
+    found = stage(searching, episode=episode, number=number, after=after or (), out=out, labels=labels)
+    typer.echo(f"score {found.score:.4f}, loss {found.loss:.4f}, {found.latency_ms:.2f} ms, {found.seconds:.1f} s")
+
+
+def _searching(
+    settings: "Params",
+    chosen: tuple[str, str, str, int],
+    sources: tuple[Path, list[Path] | None, Path | None, Path | None, Path | None],
+    *,
+    beside: Path,
+    threads: int | None,
+) -> "Searching":
+    """The search that options choose; what is known of architectures lies beside a folder."""
+    _, teacher, name, seed = chosen
+    data, outputs, teacher_dir, supernet, latency = sources
+    own = support.named(settings.searches, name, kind="search")
     origin = support.named(settings.teachers, teacher, kind="teacher").source
     support.start(settings, threads=threads, torch=True)
     from distilgrid.search.space import load_space
-    from distilgrid.stages.search import Sources, run_search
+    from distilgrid.stages.searching import Searching, Sources
 
-    found = run_search(
-        settings=chosen,
-        space=load_space(chosen.space),
+    return Searching(
+        settings=own,
+        space=load_space(own.space),
         benchmark=settings.benchmark,
         origin=origin,
         seed=seed,
         training=settings.training,
-        sources=Sources(data, tuple(teacher_outputs or ()), teacher_dir, supernet, latency),
-        out=out,
-        labels={"task": task, "teacher": teacher, "search": search, "seed": seed},
+        sources=Sources(data, tuple(outputs or ()), teacher_dir, supernet, latency),
+        known=beside.parent / KNOWN,
         subset_seed=settings.data.seed,
         device=settings.resources.device,
     )
-    for one in found:
-        typer.echo(f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms")

@@ -63,7 +63,8 @@ class Plan:
     @property
     def known(self) -> list[str]:
         """The folders, under the results folder, of what its searches know of architectures."""
-        return [f"{search.location.rpartition('/')[0]}/{KNOWN}" for search in self.searches]
+        made = (each for each in self.artefacts.values() if each.stage in ("search", "candidate"))
+        return sorted({f"{each.location.rpartition('/')[0]}/{KNOWN}" for each in made})
 
     @property
     def tracking(self) -> str:

@@ -7,15 +7,24 @@ from typing import Any
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.models.settings import Student
 from distilgrid.params import Params
-from distilgrid.planned import LATENCY_FILES, SEARCH_FILES, SUPERNET_FILES, Artefact, Inputs, input_keys
-from distilgrid.recipes import latency_recipe, search_recipe, supernet_recipe
+from distilgrid.planned import (
+    CANDIDATE_FILES,
+    LATENCY_FILES,
+    SEARCH_FILES,
+    SUPERNET_FILES,
+    Artefact,
+    Inputs,
+    input_keys,
+)
+from distilgrid.recipes import Recipe, candidate_recipe, latency_recipe, search_recipe, supernet_recipe
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace, load_space
 from distilgrid.tasks.spec import find_task
 
 KNOWN = ".known"
-"""Folder beside searches of what is known of architectures: shared by them, and what a killed one goes on from."""
+"""Folder of what is known of architectures: beside searches, or beside their candidates where these are jobs. Shared by
+all of a task and teacher, and what a killed one goes on from."""
 
 
 @dataclass
@@ -88,9 +97,39 @@ class Searches:
         )
         labels = {"task": task, "teacher": teacher, "search": name, "seed": seed}
         options = {axis: str(value) for axis, value in labels.items()}
+        if self.params.resources.candidate_jobs:
+            inputs = {**inputs, "after": self._candidates(settings, recipe, options, inputs, labels)}
         location = f"searches/{task}/{teacher}/{name}-seed-{seed}"
         made = Artefact("search", location, recipe, SEARCH_FILES, options, inputs, labels)
         return self.searches.setdefault(made.folder, made)
+
+    def _candidates(
+        self,
+        settings: Search,
+        recipe: Recipe,
+        options: Mapping[str, str],
+        inputs: Inputs,
+        labels: Mapping[str, Any],
+    ) -> list[Artefact]:
+        """Those of the last episode, each made after all of the episode before; all of them know what a search does."""
+        above = f"candidates/{labels['task']}/{labels['teacher']}/{labels['search']}-seed-{labels['seed']}"
+        last: list[Artefact] = []
+        for episode in range(settings.episodes):
+            after = {**inputs, "after": last} if last else inputs
+            numbered = [{"episode": episode, "number": number} for number in range(settings.candidates)]
+            last = [
+                Artefact(
+                    "candidate",
+                    f"{above}-episode-{episode}-{place['number']}",
+                    candidate_recipe(recipe, **place),
+                    CANDIDATE_FILES,
+                    {**options, **{name: str(value) for name, value in place.items()}},
+                    after,
+                    {**labels, **place},
+                )
+                for place in numbered
+            ]
+        return last
 
     def _space(self, settings: Search) -> AnySpace:
         """Read, and its shapes listed, once for all searches in it."""

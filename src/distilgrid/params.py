@@ -116,6 +116,9 @@ class Resources(Settings):
     warm_start: bool = True
     """Whether jobs fork from a process that has loaded torch, which saves each of them seconds; results are the same.
     Jobs on other machines start cold."""
+    candidate_jobs: bool = False
+    """Whether each candidate of a search is a job of its own, those of an episode side by side, as suits a cluster;
+    else the search's own job estimates them one after the other."""
 
 
 class Params(Settings):

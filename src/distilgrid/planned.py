@@ -25,6 +25,7 @@ EXPORT_FILES = ("parity.json", "run.json")  # and the model's own, which differ 
 BENCHMARK_FILES = ("benchmark.json", "run.json")
 LATENCY_FILES = ("measurements.parquet", "predictor.json", "run.json")
 SUPERNET_FILES = ("model.safetensors", "config.json", "supernet.json", "run.json")
+CANDIDATE_FILES = ("finding.json", "run.json")
 SEARCH_FILES = ("trials.parquet", "best.json", "search.json", "run.json")
 FEATURES_FILES = ("features.parquet", "features.json", "run.json")
 REPORT_FILES = (

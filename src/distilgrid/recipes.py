@@ -41,6 +41,7 @@ VERSIONS = {
     "benchmark": 2,
     "latency": 1,
     "supernet": 1,
+    "candidate": 1,
     "search": 1,
     "features": 1,
     "report": 4,
@@ -242,6 +243,11 @@ def search_recipe(
     return _recipe(
         "search", **estimate, **kept, controller=controller, latency=latency, space=space.model_dump(), seed=seed
     )
+
+
+def candidate_recipe(search: Recipe, *, episode: int, number: int) -> Recipe:
+    """One candidate of a search: the search's recipe, and its place there, both numbers counted from 0."""
+    return _recipe("candidate", search=search, episode=episode, number=number)
 
 
 def features_recipe(

@@ -97,3 +97,20 @@ def test_each_trial_is_a_child_run_in_mlflow(searched: Any) -> None:
 def test_a_second_run_has_nothing_to_do(searched: Any) -> None:
     done = searched.snakemake()
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_candidates_may_be_jobs_of_their_own(searched: Any) -> None:
+    values = searched.values
+    values["resources"] = values.get("resources", {}) | {"candidate_jobs": True}
+    values["searches"]["evolved"]["seeds"] = [0, 1, 2]
+    searched.write(values)
+    searched.snakemake("--", "searches")
+    (folder,) = searched.folder.glob("results/searches/*/*/evolved-seed-2-*")
+    tried = pd.read_parquet(folder / "trials.parquet")
+    jobs = searched.folder.glob("results/candidates/*/*/evolved-seed-2-episode-*/finding.json")
+    found = {path.parent.name.rpartition("-")[0]: json.loads(path.read_text()) for path in jobs}
+    for trial in tried.to_dict("records"):
+        of = found[f"evolved-seed-2-episode-{trial['episode']}-{trial['number'] % 2}"]
+        assert (of["name"], of["score"], of["loss"]) == (trial["name"], trial["score"], trial["loss"])
+    assert len(found) == len(tried) == 6
+    assert not list(searched.folder.glob("results/candidates/*/*/random-*")), "finished searches are not made again"

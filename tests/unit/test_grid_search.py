@@ -87,6 +87,32 @@ def test_the_space_counts_by_what_it_holds(values: dict[str, Any], tmp_path: Pat
     assert not set(keys(plan(values)).values()) & set(before.values())
 
 
+def test_candidates_as_jobs_change_no_key_and_wait_for_the_episode_before(values: dict[str, Any]) -> None:
+    values["searches"]["mini"] |= {"episodes": 3, "candidates": 4}
+    before = plan(values)
+    values["resources"] = values.get("resources", {}) | {"candidate_jobs": True}
+    after = plan(values)
+    assert set(before.artefacts) < set(after.artefacts) and before.report.key == after.report.key
+    jobs = [each for each in after.artefacts.values() if each.stage == "candidate" and each.labels["search"] == "mini"]
+    assert len(jobs) == 12
+    for job in jobs:
+        waits = {each.labels["episode"] for each in job.each_input() if each.stage == "candidate"}
+        assert waits == ({job.labels["episode"] - 1} if job.labels["episode"] else set())
+    (search,) = [each for each in after.searches if each.labels["search"] == "mini"]
+    assert sum(each.stage == "candidate" for each in search.each_input()) == 4
+    assert {Path(folder).parts[0] for folder in after.known} == {"searches", "candidates"}
+
+
+def test_a_search_takes_the_teacher_where_candidates_inherit_it(values: dict[str, Any]) -> None:
+    assert "teacher-dir" not in next(each for each in plan(values).searches if each.labels["search"] == "mini").inputs
+    values["searches"]["mini"]["estimator"] = {"kind": "mini_kd", "init": "finetuned"}
+    (search,) = [each for each in plan(values).searches if each.labels["search"] == "mini"]
+    assert search.inputs["teacher-dir"] in plan(values).teachers
+    values["searches"]["mini"]["estimator"]["inherit"] = "none"
+    with pytest.raises(UserError, match="cannot go with inherit: none"):
+        plan(values)
+
+
 def test_a_grid_without_searches_keeps_its_report(tiny_values: dict[str, Any]) -> None:
     before = plan(tiny_values).report.key
     tiny_values["searches"] = {}

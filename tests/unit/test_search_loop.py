@@ -30,21 +30,25 @@ class Scripted:
         self.told.append(observations)
 
 
-def examine(architecture: Architecture) -> Finding:
+def finding(architecture: Architecture) -> Finding:
     score = architecture.parameters / 10_000
     return Finding(score, loss=1 - score, latency_ms=architecture.parameters / 1000, seconds=3.0)
 
 
-def judge(finding: Finding) -> tuple[float, float]:
-    return finding.score - finding.latency_ms / 100, finding.score
+def examine(architectures: Sequence[Architecture]) -> list[Finding]:
+    return [finding(architecture) for architecture in architectures]
+
+
+def judge(found: Finding) -> tuple[float, float]:
+    return found.score - found.latency_ms / 100, found.score
 
 
 def test_an_architecture_that_comes_again_is_examined_once_and_costs_nothing() -> None:
     asked: list[Architecture] = []
 
-    def counted(architecture: Architecture) -> Finding:
-        asked.append(architecture)
-        return examine(architecture)
+    def counted(architectures: Sequence[Architecture]) -> list[Finding]:
+        asked.extend(architectures)
+        return examine(architectures)
 
     trials = search(Scripted([SMALL, WIDE], [WIDE, DEEP]), examine=counted, judge=judge, episodes=2, candidates=2)
     assert asked == [SMALL, WIDE, DEEP]
@@ -59,8 +63,8 @@ def test_a_controller_hears_of_each_episode_before_the_next_one_is_asked_for() -
     search(controller, examine=examine, judge=judge, episodes=2, candidates=2)
     assert [[told.architecture for told in episode] for episode in controller.told] == [[SMALL, WIDE], [DEEP]]
     (small, _), _ = controller.told
-    reward, quality = judge(examine(SMALL))
-    assert (small.reward, small.quality, small.latency_ms) == (reward, quality, examine(SMALL).latency_ms)
+    reward, quality = judge(finding(SMALL))
+    assert (small.reward, small.quality, small.latency_ms) == (reward, quality, finding(SMALL).latency_ms)
 
 
 def test_the_best_are_kept_by_reward_each_once() -> None:
@@ -68,7 +72,7 @@ def test_the_best_are_kept_by_reward_each_once() -> None:
     trials = search(controller, examine=examine, judge=judge, episodes=1, candidates=4)
     best = best_trials(trials, count=3)
     assert [trial.architecture for trial in best] == sorted(
-        (SMALL, WIDE, DEEP), key=lambda shape: -judge(examine(shape))[0]
+        (SMALL, WIDE, DEEP), key=lambda shape: -judge(finding(shape))[0]
     )
     assert len(best_trials(trials, count=2)) == 2
 

@@ -1,5 +1,6 @@
 """The stage `search` on tiny models: the same trials after a kill, what searches share, what is kept and refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from distilgrid.params import Data
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Space
+from distilgrid.stages.candidate import candidate
 from distilgrid.stages.distill import Cell, distill
 from distilgrid.stages.finetune import finetune
 from distilgrid.stages.latency import latency
 from distilgrid.stages.prepare import prepare
 from distilgrid.stages.record import record
-from distilgrid.stages.search import Sources, run_search
+from distilgrid.stages.search import run_search
+from distilgrid.stages.searching import Searching, Sources
 from distilgrid.stages.supernet import supernet
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
@@ -56,25 +59,29 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     return folder
 
 
-def run(work: Path, tiny_model: Path, out: Path, *, seed: int = 0, **changes: Any) -> list[dict[str, Any]]:
-    sources = {name: changes.pop(name) for name in ("supernet", "latency_folder") if name in changes}
-    return run_search(
+def searching(work: Path, tiny_model: Path, known: Path, *, seed: int = 0, **changes: Any) -> Searching:
+    given = {name: changes.pop(name) for name in ("teacher", "supernet", "latency_folder") if name in changes}
+    sources = Sources(
+        work / "data",
+        (work / "logits",),
+        teacher=given.get("teacher"),
+        supernet=given.get("supernet"),
+        latency=given.get("latency_folder"),
+    )
+    return Searching(
         settings=Search(**{**SETTINGS, **changes}),
         space=SPACE,
         benchmark=QUICK,
         origin=f"path:{tiny_model}",
         seed=seed,
         training=TRAINING,
-        sources=Sources(
-            work / "data",
-            (work / "logits",),
-            teacher=sources.get("teacher"),
-            supernet=sources.get("supernet"),
-            latency=sources.get("latency_folder"),
-        ),
-        out=out,
-        labels={},
+        sources=sources,
+        known=known,
     )
+
+
+def run(work: Path, tiny_model: Path, out: Path, **changes: Any) -> list[dict[str, Any]]:
+    return run_search(searching(work, tiny_model, out.parent / ".known", **changes), out=out, labels={})
 
 
 def trials(out: Path) -> pd.DataFrame:
@@ -224,13 +231,52 @@ def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
     other = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16])
     with pytest.raises(UserError, match="trained for another space"):
         run_search(
-            settings=settings,
-            space=other,
-            benchmark=QUICK,
-            origin=f"path:{tiny_model}",
-            seed=0,
-            training=TRAINING,
-            sources=Sources(work / "data", (work / "logits",), supernet=tmp_path / "supernet"),
+            replace(
+                searching(work, tiny_model, tmp_path / "known", supernet=tmp_path / "supernet"),
+                settings=settings,
+                space=other,
+            ),
             out=tmp_path / "other",
             labels={},
         )
+
+
+def test_candidates_may_inherit_the_teacher(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    finetuned = {**MINI, "init": "finetuned"}
+    run(work, tiny_model, tmp_path / "a", reward=LATENCY_FREE)
+    run(work, tiny_model, tmp_path / "b", reward=LATENCY_FREE, estimator=finetuned, teacher=work / "teacher")
+    first, other = trials(tmp_path / "a"), trials(tmp_path / "b")
+    assert first["name"].iloc[0] == other["name"].iloc[0] and first["loss"].iloc[0] != other["loss"].iloc[0]
+    with pytest.raises(UserError, match="give --teacher-dir"):
+        run(work, tiny_model, tmp_path / "c", estimator=finetuned)
+
+
+def test_candidates_as_jobs_of_their_own_make_the_same_trials(
+    work: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    whole = mini_kd.MiniKD.estimate
+
+    def counted(self: Any, architecture: Any) -> Any:
+        asked.append(architecture.name)
+        return whole(self, architecture)
+
+    monkeypatch.setattr(mini_kd.MiniKD, "estimate", counted)
+    opened = searching(work, tiny_model, tmp_path / "jobs/.known", seed=3, reward=LATENCY_FREE)
+    names, last = [], list[Path]()
+    for episode in range(3):
+        made = [tmp_path / f"jobs/{episode}-{number}" for number in range(2)]
+        for number in (1, 0):
+            candidate(opened, episode=episode, number=number, after=last, out=made[number], labels={})
+        names += [read_json(folder / "finding.json")["name"] for folder in made]
+        last = made
+    assert len(asked) == len(set(names))
+    run_search(opened, out=tmp_path / "search", labels={})
+    assert len(asked) == len(set(names)), "the search estimates nothing again"
+    assert trials(tmp_path / "search")["name"].tolist() == names
+    run(work, tiny_model, tmp_path / "alone/search", seed=3, reward=LATENCY_FREE)
+    same = ["name", "score", "loss", "reward", "episode", "repeated"]
+    pd.testing.assert_frame_equal(trials(tmp_path / "search")[same], trials(tmp_path / "alone/search")[same])
+    for place, said in (({"episode": 3, "number": 0}, "--episode 3"), ({"episode": 0, "number": 2}, "--number 2")):
+        with pytest.raises(UserError, match=f"{said}: the search has ., counted from 0"):
+            candidate(opened, **place, after=[], out=tmp_path / "other", labels={})

@@ -2,6 +2,7 @@
 from distilgrid.planned import (
     AUGMENT_FILES,
     BENCHMARK_FILES,
+    CANDIDATE_FILES,
     DATA_FILES,
     EXPORT_FILES,
     FEATURES_FILES,
@@ -51,8 +52,9 @@ def arguments(wildcards):
 
 
 def measures(wildcards):
-    """Whether a search times its candidates itself, so that nothing else may run beside it."""
-    return planned(wildcards).recipe["latency"]["source"] == "measured"
+    """Whether a search, or the job of a candidate, times architectures itself, so that nothing else may run beside it."""
+    recipe = planned(wildcards).recipe
+    return recipe.get("search", recipe)["latency"]["source"] == "measured"
 
 
 def tracking_summary():

@@ -40,6 +40,28 @@ rule supernet:
         "exec python -m distilgrid supernet --threads {threads} {params.arguments} > {log} 2>&1"
 
 
+# One candidate of a search, where `resources.candidate_jobs` asks for jobs of their own: those of an episode run side by side.
+rule candidate:
+    input:
+        inputs,
+    output:
+        outputs("candidates", CANDIDATE_FILES),
+    log:
+        "results/logs/{stage}/{path}-{key}.log",
+    benchmark:
+        "results/logs/{stage}/{path}-{key}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: lambda wildcards: workflow.cores if measures(wildcards) else PLAN.params.resources.threads
+    params:
+        arguments=arguments,
+        threads=PLAN.params.resources.threads,
+    message:
+        "trying {wildcards.path}"
+    shell:
+        "exec python -m distilgrid candidate --threads {params.threads} {params.arguments} > {log} 2>&1"
+
+
 # A search of architectures. One that times candidates itself takes all cores.
 rule search:
     input:

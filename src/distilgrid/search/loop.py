@@ -1,6 +1,6 @@
 """The search itself: episodes of candidates, each estimated and timed once, and rewards told to the controller."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from distilgrid.progress import progress
@@ -27,8 +27,8 @@ class Finding:
     seconds: float
 
 
-Examine = Callable[[Architecture], Finding]
-"""Finds out about a candidate; asked once for each."""
+Examine = Callable[[Sequence[Architecture]], Sequence[Finding]]
+"""Finds out about architectures, in their order; asked once for each."""
 Judge = Callable[[Finding], tuple[float, float]]
 """The reward of a finding, and its quality without regard to latency: higher is better in both."""
 
@@ -41,7 +41,7 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
 
     Args:
         controller: proposes.
-        examine: finds out about a candidate.
+        examine: finds out about an episode's candidates.
         judge: rewards a finding.
         episodes: how many.
         candidates: of each episode.
@@ -50,11 +50,13 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
     known: dict[Architecture, Finding] = {}
     for episode in progress(range(episodes), total=episodes, label="episodes"):
         asked = controller.ask(candidates)
+        unseen = [architecture for architecture in dict.fromkeys(asked) if architecture not in known]
+        known |= zip(unseen, examine(unseen), strict=True)
         told = []
         for architecture in asked:
-            repeated = architecture in known
+            repeated = architecture not in unseen
             if not repeated:
-                known[architecture] = examine(architecture)
+                unseen.remove(architecture)
             finding = known[architecture]
             reward, quality = judge(finding)
             told.append(Observation(architecture, reward, quality, finding.latency_ms))
