@@ -233,7 +233,7 @@ def search_recipe(
     estimate = estimate_recipe(settings=settings.estimator, training=training, origin=origin, inputs=inputs)
     measured = settings.latency.source == "measured"
     protocol = benchmark.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})
-    kept = settings.model_dump(include={"reward", "episodes", "candidates", "keep", "max_latency"})
+    kept = settings.model_dump(include={"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"})
     controller = settings.controller.model_dump() | {"version": CONTROLLERS[settings.controller.kind].version}
     latency = {
         **conditions.as_dict(),

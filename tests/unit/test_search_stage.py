@@ -152,6 +152,19 @@ def test_the_best_are_kept_and_within_the_limit(work: Path, tiny_model: Path, tm
         work, tiny_model, tmp_path / "b", controller={"kind": "random"}, episodes=1, candidates=8, max_latency=limit
     )
     assert max(one["latency_ms"] for one in fast) <= limit
+    share = limit / read_json(tmp_path / "b/search.json")["teacher"]["latency_ms"]
+    fast = run(
+        work,
+        tiny_model,
+        tmp_path / "c",
+        controller={"kind": "random"},
+        episodes=1,
+        candidates=8,
+        max_latency_share=share,
+    )
+    assert max(one["latency_ms"] for one in fast) <= limit * (1 + 1e-9)
+    with pytest.raises(ValueError, match="not both"):
+        Search(**{**SETTINGS, "max_latency": 1.0, "max_latency_share": 0.5})
 
 
 def test_a_limit_that_nothing_keeps_to_names_the_fastest(work: Path, tiny_model: Path, tmp_path: Path) -> None:

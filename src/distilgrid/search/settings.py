@@ -72,11 +72,20 @@ class Search(Settings):
     """Architectures to keep, by reward: students of the grid take them by rank."""
     max_latency: float | None = Field(default=None, gt=0)
     """Only architectures within this many ms are kept; null keeps the best by reward alone."""
+    max_latency_share: float | None = Field(default=None, gt=0)
+    """The same as a share of the teacher's latency: 0.5 keeps what is as fast as half of its layers."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
     """Seeds of the controller; each is a search of its own."""
 
     @model_validator(mode="after")
-    def _each_seed_once(self) -> "Search":
+    def _consistent(self) -> "Search":
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must list each seed once, found {self.seeds}")
+        if self.max_latency is not None and self.max_latency_share is not None:
+            raise ValueError("give max_latency or max_latency_share, not both")
         return self
+
+    def limit_ms(self, *, teacher_ms: float) -> float | None:
+        """The latency that what is kept may have at most, if there is a limit."""
+        share = self.max_latency_share
+        return self.max_latency if share is None else share * teacher_ms

@@ -11,7 +11,6 @@ from distilgrid.search.best import BEST
 from distilgrid.search.latencies import refuse_impossible_limit
 from distilgrid.search.loop import search
 from distilgrid.search.reward_settings import LimitReward
-from distilgrid.search.settings import Search
 from distilgrid.search.trial import Trial, as_table, best_trials
 from distilgrid.stages.searching import Searching
 
@@ -44,7 +43,7 @@ def run_search(searching: Searching, *, out: Path, labels: Mapping[str, Any]) ->
             episodes=settings.episodes,
             candidates=settings.candidates,
         )
-        found = _kept(settings, trials)
+        found = _kept(trials, count=settings.keep, limit=settings.limit_ms(teacher_ms=searching.teacher_ms))
         as_table(trials).to_parquet(folder / "trials.parquet", index=False)
         write_json(folder / BEST, found)
         write_json(folder / "search.json", _described(searching) | {"cost": _cost(trials, searching.sources.supernet)})
@@ -58,7 +57,7 @@ def check_limits(searching: Searching) -> None:
         UserError: naming the fastest architecture.
     """
     settings = searching.settings
-    limits = [settings.max_latency] if settings.max_latency else []
+    limits = [limit] if (limit := settings.limit_ms(teacher_ms=searching.teacher_ms)) else []
     if isinstance(settings.reward, LimitReward):
         limits.append(rewards.limit_ms(settings.reward, teacher_ms=searching.teacher_ms))
     if limits:
@@ -67,17 +66,16 @@ def check_limits(searching: Searching) -> None:
         refuse_impossible_limit(min(limits), looked_at[:count], searching.latencies)
 
 
-def _kept(settings: Search, trials: list[Trial]) -> list[dict[str, Any]]:
+def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[str, Any]]:
     """The best within the limit, as `best.json` lists them."""
-    limit = settings.max_latency
     fast = [trial for trial in trials if limit is None or trial.latency_ms <= limit]
     if not fast:
         nearest = min(trials, key=lambda trial: trial.latency_ms)
         raise UserError(
-            f"max_latency {limit:g} ms: no trial was that fast; the fastest, {nearest.architecture.name}, takes "
+            f"latency limit {limit:.3g} ms: no trial was that fast; the fastest, {nearest.architecture.name}, takes "
             f"{nearest.latency_ms:.3g} ms; raise the limit, the number of episodes, or narrow the space"
         )
-    best = best_trials(fast, count=settings.keep)
+    best = best_trials(fast, count=count)
     return [
         {**trial.as_dict(), "rank": rank, "architecture": trial.architecture.as_dict()}
         for rank, trial in enumerate(best, start=1)
