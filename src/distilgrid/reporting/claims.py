@@ -1,20 +1,21 @@
 """A paper's claims judged by the cells of a grid: effect, interval and verdict for each task and for their mean."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from distilgrid.reporting.claims_schema import MAIN, Claim, ClaimsFile
+from distilgrid.reporting.claims_schema import LATENCY, MAIN, Claim, ClaimsFile
+from distilgrid.reporting.claims_values import Resamples, blocks, measured, values_of
 from distilgrid.reporting.collect import Model
-from distilgrid.reporting.contrasts import Contrast, contrast, missing
-from distilgrid.reporting.estimates import Block, Estimate, bounds, estimate, mean_of, rows_too_few, seeds_needed
+from distilgrid.reporting.contrasts import Contrast, contrast, missing, search_contrast
+from distilgrid.reporting.estimates import Estimate, bounds, estimate, mean_of, rows_too_few, seeds_needed
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.searches import search_lines
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
-Resamples = Mapping[str, np.ndarray]
 ROUNDING = 1e-9
 """Effects below this are errors of floating-point sums, not effects."""
 
@@ -29,7 +30,7 @@ class Result:
         effect: better less worse (less the second difference), as in `metrics.json`: a share, not points.
         low: the interval's lower bound; None without an interval.
         high: its upper bound.
-        covers: what the interval covers: seeds and rows, seeds, rows, or nothing.
+        covers: what the interval covers: seeds and rows, seeds, rows, measuring, or nothing.
         seeds: how many seeds there were, at least, of each model.
         pairs: how many matched comparisons the effect is the mean of.
         seeds_needed: the number of seeds with which this effect would be clear; None when it is, or when none is known.
@@ -96,10 +97,13 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
     if task not in findings.tasks:
         return [f"task {task}"]
     lines = findings.of(task)
-    found = contrast(claim, task, lines)
+    if claim.of_searches:
+        searches = search_lines(findings, task)
+        return search_contrast(claim, task, searches) or missing(claim, searches)
+    found = contrast(claim, task, lines, teacher=findings.teacher)
     if found is None:
         return missing(claim, lines)
-    if not all(_has(model, claim.metric) for line in found.weights for model in line.models):
+    if any(values_of(line, claim.metric) is None for line in found.weights):
         return [f"metric {claim.metric}"]
     return found
 
@@ -116,16 +120,12 @@ def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[s
     ]
 
 
-def _has(model: Model, metric: str) -> bool:
-    value = model.metrics.get(metric)
-    return metric == MAIN or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
 def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
     """The main score of each model on each resample of its task's rows, by folder: (S,); each is computed once."""
     involved: dict[str, dict[str, Model]] = {}
     for found in contrasts:
-        own = {model.artefact.folder: model for line in found.weights for model in line.models}
+        lines = [line for line in found.weights if isinstance(line, Line)]
+        own = {model.artefact.folder: model for line in lines for model in line.models}
         involved.setdefault(found.task, {}).update(own)
     scores: dict[str, np.ndarray] = {}
     for task, models in involved.items():
@@ -145,27 +145,13 @@ def _results(findings: Findings, claim: Claim, contrasts: Sequence[Contrast], re
 
 
 def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> Estimate:
+    if claim.metric.startswith(LATENCY):
+        return measured(found.weights, claim.metric.removeprefix(LATENCY))
     if claim.metric != MAIN:
-        return estimate(_blocks(found.weights, lambda model: float(model.metrics[claim.metric]), None), rows=0)
+        return estimate(blocks(found.weights, claim.metric, None), rows=0)
     _, split = findings.main(found.task)
     rows = findings.collected.datasets[found.task]["splits"][split]["rows"]
-    return estimate(_blocks(found.weights, lambda model: float(model.metrics["score"]), resamples), rows=rows)
-
-
-def _blocks(weights: Mapping[Line, float], value: Callable[[Model], float], resamples: Resamples | None) -> list[Block]:
-    """One block when all lines have the same seeds, so that seeds are paired; otherwise one for each line."""
-    blocks, seeds = [], set()
-    for line, weight in weights.items():
-        models = sorted(line.models, key=lambda model: model.seed)
-        seeds.add(tuple(model.seed for model in models))
-        resampled = None
-        if resamples is not None:
-            resampled = weight * np.stack([resamples[model.artefact.folder] for model in models], axis=1)
-        blocks.append(Block(weight * np.array([value(model) for model in models]), resampled))
-    if len(seeds) > 1:
-        return blocks
-    together = [block.resampled for block in blocks if block.resampled is not None]
-    return [Block(np.sum([block.values for block in blocks], axis=0), np.sum(together, axis=0) if together else None)]
+    return estimate(blocks(found.weights, claim.metric, resamples), rows=rows)
 
 
 def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confidence: float) -> Result:
@@ -179,7 +165,7 @@ def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confid
         low=between[0] if between else None,
         high=between[1] if between else None,
         covers=found.covers,
-        seeds=min(len(line.models) for c in contrasts for line in c.weights),
+        seeds=min(len(line.models) for c in contrasts for line in c.weights if not line.is_teacher),
         pairs=sum(c.pairs for c in contrasts),
         seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
         rows_too_few=unclear and rows_too_few(found, distance, confidence),

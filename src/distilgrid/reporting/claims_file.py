@@ -10,7 +10,7 @@ from distilgrid.messages import first_problem
 from distilgrid.params import Params, read_yaml
 from distilgrid.reporting.claims_names import check_method, check_task
 from distilgrid.reporting.claims_published import read_published
-from distilgrid.reporting.claims_schema import ClaimsFile
+from distilgrid.reporting.claims_schema import TEACHER, ClaimsFile
 
 PUBLISHED = "published"
 
@@ -58,7 +58,8 @@ def _check_names(file: ClaimsFile, params: Params, *, origin: str) -> None:
         pairs = {"": claim, "than.": claim.than}
         for prefix, pair in pairs.items():
             for name, side in (("better", pair.better), ("worse", pair.worse)) if pair else ():
-                check_method(side.method, methods, f"{origin}: claims.{number}.{prefix}{name}.method")
+                if side.method is not None and side.method != TEACHER:
+                    check_method(side.method, methods, f"{origin}: claims.{number}.{prefix}{name}.method")
         for key in ("tasks", "without"):
             for task in getattr(claim, key) or ():
                 check_task(task, params, f"{origin}: claims.{number}.{key}")

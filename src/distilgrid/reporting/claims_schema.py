@@ -12,6 +12,11 @@ Certainty = Literal["sourced", "second-hand", "recalled", "unknown"]
 Axes = Mapping[str, Any]
 MAIN = "main"
 POINTS = "points"
+TEACHER = "teacher"
+LATENCY = "latency."
+"""Begins a metric that is the median latency, in ms, in a runtime: latency.onnxruntime-fp32."""
+OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")
+"""What a claim about searches may compare."""
 
 
 class Paper(Settings):
@@ -28,8 +33,10 @@ class Paper(Settings):
 class Side(Settings):
     """One side of a comparison. An axis that is not given is the same on both sides."""
 
-    method: Name
-    """A name defined under `methods`."""
+    method: Name | None = None
+    """A name defined under `methods`, or `teacher` for the teacher of the other side's students."""
+    search: Name | None = None
+    """In a claim about searches themselves, a name defined under `searches`; no axis but `teacher` goes with it."""
     student: Name | None = None
     """A student of the grid."""
     augmentation: Name | None = None
@@ -38,6 +45,14 @@ class Side(Settings):
     """Share of the training rows."""
     teacher: Name | None = None
     """A teacher of the grid."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Side":
+        if (self.method is None) == (self.search is None):
+            raise ValueError("give a method, or else a search")
+        if not set(self.given()) <= {"method", "search", TEACHER} and (self.search or self.method == TEACHER):
+            raise ValueError("a search and a teacher have no student, augmentation or fraction")
+        return self
 
     def given(self) -> dict[str, Any]:
         """The axes that are given, by name."""
@@ -55,7 +70,16 @@ class Pair(Settings):
     def axes(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The axes of both sides; one that only one of them gives holds for the other too."""
         better, worse = self.better.given(), self.worse.given()
-        return {**worse, **better}, {**better, **worse}
+        shared = [
+            {axis: value for axis, value in side.items() if side.get("method") != TEACHER or axis == TEACHER}
+            for side in (better, worse)
+        ]
+        return {**shared[1], **better}, {**shared[0], **worse}
+
+    @property
+    def of_searches(self) -> bool:
+        """Whether it compares searches."""
+        return self.better.search is not None
 
 
 class Claim(Pair):
@@ -76,7 +100,10 @@ class Claim(Pair):
     without: list[Name] = Field(default_factory=list)
     """Tasks of the grid that it says nothing about, where it is about all others."""
     metric: Name = MAIN
-    """`main`, or a number in `metrics.json`, such as generalisation_gap."""
+    """`main`; a number in `metrics.json`, such as generalisation_gap or parameters; or latency.<runtime>, in ms. Of
+    searches best_reward, best_quality, best_latency_ms or minutes, which their estimates take."""
+    times: float = Field(default=1.0, gt=0)
+    """Factor on `worse`: 0.97 claims to have more than 97 % of it."""
     unit: str = Field(default=POINTS, min_length=1)
     """`points` are differences of scores times 100; numbers in any other unit are shown as they are."""
     direction: Literal["higher", "lower"] = "higher"
@@ -102,6 +129,19 @@ class Claim(Pair):
         return self
 
     @model_validator(mode="after")
+    def _fits(self) -> "Claim":
+        if (self.worse.search is None) == self.of_searches or (self.than is not None and self.than.of_searches):
+            raise ValueError("a claim about searches names one on both sides, and has no than")
+        if self.of_searches != (self.metric in OF_SEARCHES):
+            raise ValueError(f"searches have {', '.join(OF_SEARCHES)}, and only they; found metric '{self.metric}'")
+        if self.metric.startswith(LATENCY) and self.unit == POINTS:
+            raise ValueError("a latency is no score: give unit: ms")
+        taught = [side.method for side in (self.better, self.worse) if side.method == TEACHER]
+        if self.than is not None and (taught or self.times != 1 or self.metric.startswith(LATENCY)):
+            raise ValueError("a second difference goes with neither a teacher, times nor latencies")
+        return self
+
+    @model_validator(mode="after")
     def _compares(self) -> "Claim":
         sides = [axes for _, axes in self.sides()]
         if sides[0] == sides[1]:
@@ -112,11 +152,11 @@ class Claim(Pair):
             raise ValueError("than is the same difference; give an axis that differs")
         return self
 
-    def sides(self) -> list[tuple[int, Axes]]:
-        """The sides, with the sign of each in the effect; all give the same axes, by the method at least."""
+    def sides(self) -> list[tuple[float, Axes]]:
+        """The sides, with the weight of each in the effect; all but a teacher's give the same axes."""
         better, worse = self.axes()
         if self.than is None:
-            return [(1, better), (-1, worse)]
+            return [(1, better), (-self.times, worse)]
         than_better, than_worse = self.than.axes()
         first = [(1, {**than_better, **better}), (-1, {**than_worse, **worse})]
         return [*first, (-1, {**better, **than_better}), (1, {**worse, **than_worse})]

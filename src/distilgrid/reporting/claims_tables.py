@@ -6,7 +6,7 @@ from typing import Any
 
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.claims import Judgement, Result, evaluate
-from distilgrid.reporting.claims_schema import MAIN, POINTS, Claim, ClaimsFile
+from distilgrid.reporting.claims_schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.published_table import published_table
 from distilgrid.reporting.table import Cell, Column, Table
@@ -123,7 +123,7 @@ def _number(value: float, sign: str = "") -> str:
 def reason(claim: Claim, result: Result) -> str:
     """What a reader should know of a verdict: what is missing for a clearer one, or what its interval leaves out."""
     if result.low is None:
-        return "one seed: no interval is known"
+        return "measured too briefly" if claim.metric.startswith(LATENCY) else "one seed: no interval is known"
     if result.covers == "rows":
         return "one seed: the interval covers rows only"
     if result.rows_too_few:

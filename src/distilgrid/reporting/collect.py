@@ -81,6 +81,11 @@ class Searched:
     best: list[dict[str, Any]]
     frame: "pd.DataFrame"
 
+    @property
+    def seed(self) -> int:
+        """The seed of its controller."""
+        return int(self.artefact.labels["seed"])
+
 
 @dataclass(frozen=True)
 class Collected:

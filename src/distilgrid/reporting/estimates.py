@@ -58,16 +58,20 @@ class Estimate:
         seeds: the parts that stem from seeds; None with a single seed.
         rows: the parts that stem from rows; none for numbers that are no mean over rows.
         resampled: (S,) the effect on each row resample, or None without rows.
+        error: of what is measured and has neither seeds nor rows: how far the effect may be off; None for all else.
     """
 
     effect: float
     seeds: tuple[SeedPart, ...] | None
     rows: tuple[RowPart, ...]
     resampled: np.ndarray | None
+    error: float | None = None
 
     @property
     def covers(self) -> str:
         """What the interval covers."""
+        if self.error is not None:
+            return "measuring"
         if self.seeds is None:
             return "nothing" if self.resampled is None else "rows"
         return "seeds and rows" if self.rows else "seeds"
@@ -100,6 +104,7 @@ def _seed_part(block: Block) -> SeedPart:
 def mean_of(estimates: Sequence[Estimate]) -> Estimate:
     """The mean over tasks, equally weighted; their seeds and rows are independent."""
     share = 1 / len(estimates)
+    errors = [found.error for found in estimates if found.error is not None]
     known = [found.seeds for found in estimates if found.seeds is not None]
     parts = [SeedPart(p.spread * share**2, p.row_noise * share**2, p.seeds) for seeds in known for p in seeds]
     resampled = [found.resampled for found in estimates if found.resampled is not None]
@@ -108,11 +113,14 @@ def mean_of(estimates: Sequence[Estimate]) -> Estimate:
         seeds=tuple(parts) if len(known) == len(estimates) else None,
         rows=tuple(RowPart(part.variance * share**2, part.rows) for found in estimates for part in found.rows),
         resampled=np.mean(resampled, axis=0) if len(resampled) == len(estimates) else None,
+        error=share * sum(errors) if len(errors) == len(estimates) else None,
     )
 
 
 def bounds(found: Estimate, confidence: float) -> tuple[float, float] | None:
     """The interval; with a single seed the percentile interval over rows, and None without rows."""
+    if found.error is not None:
+        return found.effect - found.error, found.effect + found.error
     if found.seeds is None:
         return None if found.resampled is None else interval(found.resampled, confidence)
     margin = _margin(found.seeds, found.rows, confidence)

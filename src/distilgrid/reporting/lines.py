@@ -28,11 +28,13 @@ class Speed:
 
     Attributes:
         latency_ms: p50.
+        error_ms: half the width of the median's confidence interval; None where too little was measured for one.
         same: against the teacher in the same runtime; None when the teacher was not measured there.
         torch: against the teacher in torch; None likewise.
     """
 
     latency_ms: float
+    error_ms: float | None
     same: float | None
     torch: float | None
 
@@ -211,17 +213,17 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     role = TEACHER if method == TEACHER else "student"
     reference, own = (_latencies(usual, *who, shown, threads) for who in ((TEACHER, teacher), (role, student)))
     return {
-        runtime: Speed(ms, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
-        for runtime, ms in own.items()
+        runtime: Speed(ms, error, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
+        for runtime, (ms, error) in own.items()
     }
 
 
 def _latencies(
     candidates: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int], threads: int
-) -> dict[str, float]:
-    """p50 in ms by runtime, at one shape."""
+) -> dict[str, tuple[float, float | None]]:
+    """p50 in ms and half the width of its interval by runtime, at one shape."""
     return {
-        candidate["runtime"]: measured["p50_ms"]
+        candidate["runtime"]: (measured["p50_ms"], _half(measured["p50_ms"], measured.get("width")))
         for candidate in candidates
         if candidate["role"] == role and candidate["name"] == name and not candidate["skipped"]
         for measured in fixed_shapes(candidate, threads)
@@ -229,5 +231,9 @@ def _latencies(
     }
 
 
-def _quotient(teacher: float | None, own: float) -> float | None:
-    return teacher / own if teacher is not None else None
+def _half(median: float, width: float | None) -> float | None:
+    return None if width is None else median * width / 2
+
+
+def _quotient(teacher: tuple[float, float | None] | None, own: float) -> float | None:
+    return teacher[0] / own if teacher is not None else None

@@ -7,6 +7,7 @@ from typing import Any
 from distilgrid.artefacts import verified, write_json, writing
 from distilgrid.errors import UserError
 from distilgrid.search import rewards
+from distilgrid.search.architecture import SearchSpace
 from distilgrid.search.best import BEST
 from distilgrid.search.latencies import refuse_impossible_limit
 from distilgrid.search.loop import search
@@ -61,7 +62,8 @@ def check_limits(searching: Searching) -> None:
     if isinstance(settings.reward, LimitReward):
         limits.append(rewards.limit_ms(settings.reward, teacher_ms=searching.teacher_ms))
     if limits:
-        looked_at = sorted(searching.space.sample(LOOKED_AT, seed=0), key=lambda each: each.parameters)
+        space: SearchSpace = searching.space
+        looked_at = sorted(space.sample(LOOKED_AT, seed=0), key=lambda each: each.parameters)
         count = MEASURED if settings.latency.source == "measured" else None
         refuse_impossible_limit(min(limits), looked_at[:count], searching.latencies)
 
