@@ -10,7 +10,6 @@ import pytest
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
-from distilgrid.journal import NAME
 from distilgrid.runtimes.base import Execution
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
@@ -74,13 +73,21 @@ def test_a_search_that_was_killed_gets_the_same_numbers(tmp_path: Path, monkeypa
     assert again.latencies(SHAPES[:3]) == first and bench.groups == []
     assert again.latencies(SHAPES[2:4]) == pytest.approx([5, 6])
     assert bench.groups == [[YARDSTICK.name, SHAPES[3].name]]
-    lines = (tmp_path / NAME).read_bytes().splitlines()
-    assert len(lines) == 1 + 4
+    assert len(list(tmp_path.glob("*.json"))) == 1 + 4
     other = MeasuredLatency(Clock(), yardstick=SHAPES[0], folder=tmp_path)
     assert other.latencies(SHAPES[:1]) != first[:1], "latencies beside another yardstick are others"
 
 
-def test_conditions_do_not_share_a_journal() -> None:
+def test_jobs_side_by_side_agree_on_what_was_kept_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (MeasuredLatency(Clock(), yardstick=YARDSTICK, folder=tmp_path) for _ in range(2))
+    first = one.latencies(SHAPES[:2])
+    monkeypatch.setattr(Clock, "pace", [1.0, 1.3])  # noise that the yardstick does not see
+    monkeypatch.setattr(MeasuredLatency, "_known", lambda self, architecture: architecture in self._found)
+    assert other.latencies(SHAPES[:2]) == first, "measured again at the same time, and given up"
+    assert one.latencies(SHAPES[:2]) == first
+
+
+def test_what_is_kept_differs_by_conditions() -> None:
     fused, unfused = (
         LatencyBench(Conditions("local-cpu", "onnxruntime-fp32", 1, 1, 8, fused=on), QUICK) for on in (True, False)
     )

@@ -9,13 +9,13 @@ import numpy as np
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
-from distilgrid.journal import Journal
 from distilgrid.runtimes.base import Processor
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import VOCABULARY
 from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
 from distilgrid.search.latency_predictor import LatencyPredictor
+from distilgrid.search.store import Store
 
 log = logging.getLogger(__name__)
 REFERENCE_RUNS = 3
@@ -39,16 +39,17 @@ class MeasuredLatency:
 
     They are measured in groups of 8 that take turns with one architecture that is the same in all, the yardstick, and
     are scaled by what the machine did to that: by its latency when all began, against its latency now. What is measured
-    goes to a journal, so that a search that was killed gets the very same numbers when it is run again.
+    is kept, so that a search that was killed, or runs as several jobs, gets the very same numbers each time.
 
     Args:
         bench: builds and times architectures.
         yardstick: of the search: the same one in every run.
-        folder: of the journal; None keeps nothing.
+        folder: of what is kept, shared by searches and jobs; None keeps nothing.
     """
 
     def __init__(self, bench: LatencyBench, *, yardstick: Architecture, folder: Path | None) -> None:
-        self._bench, self._yardstick, self._journal = bench, yardstick, Journal(folder)
+        self._bench, self._yardstick = bench, yardstick
+        self._store = None if folder is None else Store(folder)
         self._found: dict[Architecture, float] = {}
         self._usual: float | None = None
 
@@ -70,9 +71,9 @@ class MeasuredLatency:
 
     def _known(self, architecture: Architecture) -> bool:
         if architecture not in self._found:
-            stored = self._journal.find(self._key(architecture))
+            stored = self._find(self._key(architecture))
             if stored is not None:
-                self._found[architecture] = float(stored[0])
+                self._found[architecture] = stored
         return architecture in self._found
 
     def _measure(self, group: Sequence[Architecture]) -> None:
@@ -80,19 +81,27 @@ class MeasuredLatency:
         now, *latencies = self._bench.medians([self._yardstick, *group])
         log.info("measured %d architectures; the yardstick took %.2f times the usual", len(group), now / usual)
         for architecture, latency in zip(group, latencies, strict=True):
-            self._found[architecture] = latency * usual / now
-            self._journal.add(self._key(architecture), [repr(self._found[architecture])])
+            self._found[architecture] = self._keep(self._key(architecture), latency * usual / now)
 
     def _reference(self) -> float:
         """The yardstick's usual latency in ms: that of the first time it was measured."""
         if self._usual is None:
             key = self._bench.key(reference=self._yardstick.as_dict())
-            stored = self._journal.find(key)
+            stored = self._find(key)
             if stored is None:
-                stored = [repr(float(np.median(self._bench.medians([self._yardstick] * REFERENCE_RUNS))))]
-                self._journal.add(key, stored)
-            self._usual = float(stored[0])
+                stored = self._keep(key, float(np.median(self._bench.medians([self._yardstick] * REFERENCE_RUNS))))
+            self._usual = stored
         return self._usual
+
+    def _find(self, key: str) -> float | None:
+        facts = self._store.find({"measured": key}) if self._store else None
+        return None if facts is None else float(facts["latency_ms"])
+
+    def _keep(self, key: str, latency_ms: float) -> float:
+        """Keep a latency; returns the one that stands, which another job may have kept before."""
+        if self._store is None:
+            return latency_ms
+        return float(self._store.keep({"measured": key}, {"latency_ms": latency_ms})["latency_ms"])
 
     def _key(self, architecture: Architecture) -> str:
         return self._bench.key(architecture=architecture.as_dict(), yardstick=self._yardstick.as_dict())
@@ -131,7 +140,7 @@ def open_source(
         protocol: how measurements are made.
         predictor: folder of a predictor; None measures.
         yardstick: measured beside all others.
-        folder: of the journal of measurements; None keeps nothing.
+        folder: of what was measured; None keeps nothing.
         processor: what computes.
         vocabulary: tokens of the models' embeddings.
 

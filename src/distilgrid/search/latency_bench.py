@@ -55,7 +55,7 @@ class LatencyBench:
         self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
 
     def key(self, **what: Any) -> str:
-        """A key of some measurement under these conditions, for a journal."""
+        """A key of some measurement under these conditions, by which it is kept."""
         protocol = self._protocol.model_dump(exclude={"runtimes", "lengths", "batch_sizes"})
         facts = {"conditions": self.conditions.as_dict(), "protocol": protocol, "vocabulary": self._vocabulary}
         return recipe_key({**what, **facts})

@@ -122,10 +122,12 @@ class Searching:
     @cached_property
     def latencies(self) -> LatencySource:
         """Measured or predicted ones."""
-        conditions = self.settings.latency.conditions(self.benchmark)
-        journal, predictor = self.known / "latencies", self.sources.latency
         return open_source(
-            conditions, protocol=self.benchmark, predictor=predictor, yardstick=self.teacher, folder=journal
+            self.settings.latency.conditions(self.benchmark),
+            protocol=self.benchmark,
+            predictor=self.sources.latency,
+            yardstick=self.teacher,
+            folder=self.known / "latencies",
         )
 
     def examine(self, architectures: Sequence[Architecture]) -> list[Finding]:
