@@ -104,7 +104,7 @@ def test_a_killed_search_makes_the_same_trials(
         with pytest.raises(KeyboardInterrupt):
             run(work, tiny_model, tmp_path / "search", seed=3)
     assert not (tmp_path / "search/trials.parquet").exists()
-    known = {path: path.read_bytes() for path in (tmp_path / ".known").rglob("*.json")}
+    known = {path: path.read_bytes() for path in (tmp_path / ".known").glob("estimates-*/*.json")}
     assert len(known) == 3
     again: list[str] = []
 
@@ -132,9 +132,9 @@ LATENCY_FREE = {"kind": "score-latency", "alpha": 0.0}
 
 def test_searches_share_what_they_find_out(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     run(work, tiny_model, tmp_path / "a", controller={"kind": "random"}, episodes=1, candidates=8)
-    before = sorted(path.name for path in (tmp_path / ".known").rglob("*.json"))
+    before = sorted(path.name for path in (tmp_path / ".known").glob("estimates-*/*.json"))
     run(work, tiny_model, tmp_path / "b", seed=5)
-    assert sorted(path.name for path in (tmp_path / ".known").rglob("*.json")) == before, "all 8 were known"
+    assert sorted(path.name for path in (tmp_path / ".known").glob("estimates-*/*.json")) == before, "all 8 were known"
     one, other = (trials(tmp_path / name).drop_duplicates("name").set_index("name") for name in ("a", "b"))
     shared = one.index.intersection(other.index)
     assert len(shared) > 1
