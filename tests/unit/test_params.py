@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 ON_TOP = {"annealing_kd_bert": "annealing_kd", "annealing_kd_cifar100": "annealing_kd_cifar10"}
 ON_TOP |= {"annealing_kd_cifar10_mini": "annealing_kd_cifar10", "annealing_kd_digits": "annealing_kd_mini"}
 ON_TOP |= {"kd_nas_hidden": "kd_nas", "estimators_mini": "kd_nas_mini", "kd_nas_mini_qnli": "kd_nas_mini"}
+ON_TOP |= {"compiler_aware_mini_qnli": "compiler_aware_mini"}
 OVERLAYS = sorted(path for path in (ROOT / "grids").glob("*.yaml") if not path.name.endswith(".claims.yaml"))
 Values = dict[str, Any]
 
