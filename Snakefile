@@ -19,6 +19,7 @@ include: "workflow/rules/distill.smk"
 include: "workflow/rules/benchmark.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/targets.smk"
 
 
 rule all:
@@ -28,41 +29,3 @@ rule all:
         tracking_summary(),
     message:
         "the report and the tracked runs are made"
-
-
-rule data:
-    input:
-        files(PLAN.data.values()),
-
-
-rule teachers:
-    input:
-        files([*PLAN.teachers, *PLAN.augmented, *PLAN.teacher_outputs]),
-    message:
-        "the teachers are trained and recorded, the rows augmented"
-
-
-rule searches:
-    input:
-        files([*PLAN.supernets, *PLAN.searches]),
-    message:
-        "architectures are found"
-
-
-rule students:
-    input:
-        files(PLAN.students),
-    message:
-        "the students are trained"
-
-
-rule benchmarks:
-    input:
-        files([*PLAN.exports, *PLAN.benchmarks, *PLAN.features]),
-    message:
-        "the exports are checked and measured, the rows projected"
-
-
-rule report:
-    input:
-        files([PLAN.report]),

@@ -9,9 +9,10 @@ from distilgrid.reporting import cells
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.searches import searched
+from distilgrid.reporting.searches import cost_minutes, searched
 from distilgrid.reporting.table import Cell, Column, Table
 
+SECONDS = 60.0
 FEWEST = 5
 """Architectures below which a rank correlation says nothing."""
 
@@ -23,14 +24,18 @@ class Agreement:
     Attributes:
         architectures: how many were both estimated and distilled.
         tau: Kendall's, between estimated quality and the score on dev; None where all of either are alike.
+        tau_loss: the same between the estimate's loss, less of which is better, and that score.
         estimate_seconds: mean cost of an estimate.
         distilled_seconds: mean cost of distilling one in full, over seeds.
+        share: what a whole search costs, preparation included, of distilling all that it tried in full.
     """
 
     architectures: int
     tau: float | None
+    tau_loss: float | None
     estimate_seconds: float
     distilled_seconds: float
+    share: float
 
 
 def estimates_table(findings: Findings, task: str) -> Table | None:
@@ -48,12 +53,15 @@ def estimates_table(findings: Findings, task: str) -> Table | None:
         Column("distilled by", number=False),
         Column("architectures"),
         Column("Kendall's tau"),
+        Column("Kendall's tau", "of the loss"),
         Column("an estimate", "seconds"),
         Column("a full distillation", "seconds"),
+        Column("a whole search", "of all in full"),
     ]
     caption = (
         "Rank correlation between the quality that a search estimated and the dev score after full distillation (mean "
-        f"over seeds), over architectures that were both; searches that share fewer than {FEWEST} are left out."
+        f"over seeds), over architectures that were both; searches that share fewer than {FEWEST} are left out. A "
+        "whole search: its estimates and what they need, such as a supernet, against distilling all that it tried."
     )
     return Table(f"{task}: what estimates are worth", caption, columns, rows)
 
@@ -75,17 +83,23 @@ def distilled(findings: Findings, task: str, method: str, *, teacher: str) -> di
 
 def agreement(runs: Sequence[Searched], lines: Mapping[str, Line]) -> Agreement | None:
     """How the estimates of a search order architectures that were distilled; None for too few."""
-    from scipy.stats import kendalltau
-
     trials = {row["name"]: row for run in runs for row in run.frame.to_dict("records") if not row["repeated"]}
     shared = [name for name in trials if name in lines]
     if len(shared) < FEWEST:
         return None
     scores = [statistics.fmean(_dev(model.metrics) for model in lines[name].models) for name in shared]
-    tau = float(kendalltau([trials[name]["quality"] for name in shared], scores).statistic)
-    taken = [model.run["seconds"] for name in shared for model in lines[name].models]
-    cost = statistics.fmean(trials[name]["seconds"] for name in shared)
-    return Agreement(len(shared), None if math.isnan(tau) else tau, cost, statistics.fmean(taken))
+    quality, loss = ([sign * trials[name][what] for name in shared] for what, sign in (("quality", 1), ("loss", -1)))
+    estimated = statistics.fmean(trials[name]["seconds"] for name in shared)
+    full = statistics.fmean(model.run["seconds"] for name in shared for model in lines[name].models)
+    shares = [SECONDS * cost_minutes(run) / (run.values["cost"]["architectures"] * full) for run in runs]
+    return Agreement(len(shared), _tau(quality, scores), _tau(loss, scores), estimated, full, statistics.fmean(shares))
+
+
+def _tau(estimates: Sequence[float], scores: Sequence[float]) -> float | None:
+    from scipy.stats import kendalltau
+
+    tau = float(kendalltau(estimates, scores).statistic)
+    return None if math.isnan(tau) else tau
 
 
 def _dev(metrics: Mapping[str, object]) -> float:
@@ -99,7 +113,8 @@ def _row(name: str, run: Searched, method: str, found: Agreement) -> list[Cell]:
         Cell(name, run.values["estimator"]),
         Cell(method),
         Cell(str(found.architectures)),
-        cells.EMPTY if found.tau is None else Cell(f"{found.tau:.2f}"),
+        *(cells.EMPTY if tau is None else Cell(f"{tau:.2f}") for tau in (found.tau, found.tau_loss)),
         Cell(f"{found.estimate_seconds:.1f}"),
         Cell(f"{found.distilled_seconds:.1f}"),
+        Cell(f"1/{1 / found.share:.0f}"),
     ]
