@@ -1,7 +1,8 @@
 """The commands of architecture search: `latency`, `supernet`, `candidate`, `search`; light, as all of the CLI."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -129,16 +130,15 @@ def search(
 
     for folder in after or ():
         verified(folder, stage="candidate")
+    labels = {"task": task, "teacher": teacher, "search": search, "seed": seed}
+    made_from: dict[str, Any] = {"data": data, "teacher": teacher_dir, "supernet": supernet, "latency": latency}
+    made_from["teacher_outputs"] = tuple(teacher_outputs or ())
+    settings = support.load(params, grid)
     searching = _searching(
-        support.load(params, grid),
-        (task, teacher, search, seed),
-        (data, teacher_outputs, teacher_dir, supernet, latency),
-        beside=after[0] if after else out,
-        threads=threads,
+        settings, labels, made_from, known=(after[0] if after else out).parent / KNOWN, threads=threads
     )
     from distilgrid.stages.search import run_search
 
-    labels = {"task": task, "teacher": teacher, "search": search, "seed": seed}
     for one in run_search(searching, out=out, labels=labels):
         typer.echo(f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms")
 
@@ -162,33 +162,24 @@ def candidate(
     threads: Threads = None,
 ) -> None:
     """Find out about one candidate of a search: what an episode is made of where `resources.candidate_jobs` is set."""
-    searching = _searching(
-        support.load(params, grid),
-        (task, teacher, search, seed),
-        (data, teacher_outputs, teacher_dir, supernet, latency),
-        beside=out,
-        threads=threads,
-    )
+    labels = {"task": task, "teacher": teacher, "search": search, "seed": seed}
+    made_from: dict[str, Any] = {"data": data, "teacher": teacher_dir, "supernet": supernet, "latency": latency}
+    made_from["teacher_outputs"] = tuple(teacher_outputs or ())
+    settings = support.load(params, grid)
+    searching = _searching(settings, labels, made_from, known=out.parent / KNOWN, threads=threads)
     from distilgrid.stages.candidate import candidate as stage
 
-    labels = {"task": task, "teacher": teacher, "search": search, "seed": seed, "episode": episode, "number": number}
-    found = stage(searching, episode=episode, number=number, after=after or (), out=out, labels=labels)
+    place = {"episode": episode, "number": number}
+    found = stage(searching, **place, after=after or (), out=out, labels={**labels, **place})
     typer.echo(f"score {found.score:.4f}, loss {found.loss:.4f}, {found.latency_ms:.2f} ms, {found.seconds:.1f} s")
 
 
 def _searching(
-    settings: "Params",
-    chosen: tuple[str, str, str, int],
-    sources: tuple[Path, list[Path] | None, Path | None, Path | None, Path | None],
-    *,
-    beside: Path,
-    threads: int | None,
+    settings: "Params", labels: Mapping[str, Any], sources: Mapping[str, Any], *, known: Path, threads: int | None
 ) -> "Searching":
-    """The search that options choose; what is known of architectures lies beside a folder."""
-    _, teacher, name, seed = chosen
-    data, outputs, teacher_dir, supernet, latency = sources
-    own = support.named(settings.searches, name, kind="search")
-    origin = support.named(settings.teachers, teacher, kind="teacher").source
+    """The search that a command's options choose."""
+    own = support.named(settings.searches, labels["search"], kind="search")
+    origin = support.named(settings.teachers, labels["teacher"], kind="teacher").source
     support.start(settings, threads=threads, torch=True)
     from distilgrid.search.space import load_space
     from distilgrid.stages.searching import Searching, Sources
@@ -198,10 +189,10 @@ def _searching(
         space=load_space(own.space),
         benchmark=settings.benchmark,
         origin=origin,
-        seed=seed,
+        seed=labels["seed"],
         training=settings.training,
-        sources=Sources(data, tuple(outputs or ()), teacher_dir, supernet, latency),
-        known=beside.parent / KNOWN,
+        sources=Sources(**sources),
+        known=known,
         subset_seed=settings.data.seed,
         device=settings.resources.device,
     )
