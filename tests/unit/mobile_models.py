@@ -68,6 +68,13 @@ def differences(model: PreTrainedModel, session: Session, inputs: dict[str, torc
     return float(np.abs(actual - expected).max())
 
 
+def agreement(model: PreTrainedModel, session: Session, inputs: dict[str, torch.Tensor]) -> float:
+    """The share of rows to which a runtime gives torch's label."""
+    with torch.inference_mode():
+        expected = model(**inputs).logits.argmax(1).numpy()
+    return float((bound(session, inputs)().argmax(1) == expected).mean())
+
+
 def bound(session: Session, inputs: dict[str, torch.Tensor]) -> Any:
     """A call of a session on tensors."""
     return session.bind({name: values.numpy() for name, values in inputs.items()})
