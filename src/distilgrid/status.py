@@ -15,11 +15,11 @@ from distilgrid.machine import usable_cores
 from distilgrid.planned import Artefact
 
 STAGES = (
-    *("prepare", "finetune", "augment", "record", "latency", "supernet", "search", "distill"),
+    *("prepare", "finetune", "augment", "record", "latency", "supernet", "candidate", "search", "distill"),
     *("export", "benchmark", "features", "report"),
 )
 # Seconds per artefact before anything was measured here: the embedded default on two cores.
-ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 20, 33, 600, 300, 900, 32, 15, 40, 15, 20), strict=True))
+ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 20, 33, 600, 300, 60, 900, 32, 15, 40, 15, 20), strict=True))
 State = Literal["done", "stale", "to do"]
 
 

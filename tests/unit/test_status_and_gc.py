@@ -15,7 +15,8 @@ from distilgrid.cli import app
 from distilgrid.garbage import collect, remove
 from distilgrid.grid import Artefact, Plan, expand
 from distilgrid.params import parse_params
-from distilgrid.status import Status, overview, states
+from distilgrid.recipes import VERSIONS
+from distilgrid.status import STAGES, Status, overview, states
 
 Values = dict[str, Any]
 
@@ -26,6 +27,10 @@ def plan(values: Values, **changes: Values) -> Plan:
     for section, change in changes.items():
         values.setdefault(section, {}).update(change)
     return expand(parse_params(values, origin="test"))
+
+
+def test_every_stage_is_listed_and_has_a_rough_figure() -> None:
+    assert set(STAGES) == set(VERSIONS)
 
 
 def finish(results: Path, *artefacts: Artefact, age: int = 0) -> None:
