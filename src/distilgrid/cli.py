@@ -219,6 +219,7 @@ def distill(
     ] = None,
     candidate: Candidates = None,
     search: Annotated[Path | None, typer.Option(help="The search that found the student's shape.")] = None,
+    supernet: Annotated[Path | None, typer.Option(help="The supernet whose slice the student begins as.")] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     threads: Threads = None,
@@ -237,7 +238,14 @@ def distill(
     metrics = stage(
         cell=Cell(**cell),
         sources=Sources(
-            data, augmented, teacher_dir, tuple(teacher_outputs or ()), mixed_outputs, tuple(candidate or ()), search
+            data=data,
+            augmented=augmented,
+            teacher=teacher_dir,
+            teacher_outputs=tuple(teacher_outputs or ()),
+            mixed_outputs=mixed_outputs,
+            candidates=tuple(candidate or ()),
+            search=search,
+            supernet=supernet,
         ),
         out=out,
         labels=names,

@@ -98,6 +98,8 @@ class Shelf:
             inputs["teacher-dir"] = self._teacher(cell)
         if student.found is not None:
             inputs["search"] = self.searches.of_student(cell, student)
+        if student.init == "supernet":
+            inputs["supernet"] = self.searches.supernet_of_student(cell, student)
         if isinstance(method, KD) and method.search is not None:
             inputs["candidate"] = self._candidates(cell, method, instructor)
         recipe = distill_recipe(

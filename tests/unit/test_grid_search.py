@@ -113,6 +113,19 @@ def test_a_search_takes_the_teacher_where_candidates_inherit_it(values: dict[str
         plan(values)
 
 
+def test_a_student_may_begin_as_its_slice_of_the_supernet(values: dict[str, Any]) -> None:
+    values["students"]["found"] = {"found": {"search": "slices"}, "init": "supernet"}
+    planned = plan(values)
+    student = next(cell for cell in planned.students if cell.labels["student"] == "found")
+    assert [student.inputs["supernet"]] == planned.supernets
+    values["students"]["found"]["found"]["search"] = "mini"
+    with pytest.raises(UserError, match=r"students.found.init: search 'mini' asks no supernet"):
+        plan(values)
+    values["students"]["found"] = {"layers": 1, "init": "supernet"}
+    with pytest.raises(UserError, match="name the search with found"):
+        plan(values)
+
+
 def test_a_grid_without_searches_keeps_its_report(tiny_values: dict[str, Any]) -> None:
     before = plan(tiny_values).report.key
     tiny_values["searches"] = {}

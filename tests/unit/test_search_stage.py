@@ -15,8 +15,9 @@ from distilgrid.errors import UserError
 from distilgrid.models.settings import Found, Student
 from distilgrid.params import Data
 from distilgrid.search.estimators import mini_kd
+from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
-from distilgrid.search.space import Space
+from distilgrid.search.space import Shape, Space
 from distilgrid.stages.candidate import candidate
 from distilgrid.stages.distill import Cell, distill
 from distilgrid.stages.finetune import finetune
@@ -241,6 +242,19 @@ def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
     assert len(found) == 2
     cost = read_json(tmp_path / "search/search.json")["cost"]
     assert cost["preparation_seconds"] == read_json(tmp_path / "supernet/run.json")["seconds"]
+    student = Student(found=Found(search="any", rank=2), init="supernet")
+    frozen = TRAINING.model_copy(update={"learning_rate": 1e-12})
+    cell = Cell(KD(), student, f"path:{tiny_model}", frozen, "none", 1.0, seed=0, subset_seed=0)
+    sources = Taught(data=work / "data", teacher_outputs=[work / "logits"], search=tmp_path / "search")
+    metrics = distill(
+        cell=cell, sources=replace(sources, supernet=tmp_path / "supernet"), out=tmp_path / "student", labels={}
+    )
+    assert metrics["init"] == "supernet"
+    assert metrics["dev"]["accuracy"] == pytest.approx(found[1]["score"]), "it begins as what the search scored"
+    with pytest.raises(UserError, match="give --search and --supernet"):
+        distill(cell=cell, sources=sources, out=tmp_path / "b", labels={})
+    with pytest.raises(UserError, match="does not hold 3L-8H-2A-16F-gelu"):
+        supernet_slice(tmp_path / "supernet", Shape(3, 8, 2, 16))
     other = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16])
     with pytest.raises(UserError, match="trained for another space"):
         run_search(

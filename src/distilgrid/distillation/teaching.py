@@ -36,6 +36,7 @@ class Sources:
         mixed_outputs: recorded outputs on mixed samples; likewise.
         candidates: the cells among which a search chooses.
         search: the search that found the student's shape.
+        supernet: the one whose slice the student begins as.
     """
 
     data: Path
@@ -45,6 +46,7 @@ class Sources:
     mixed_outputs: Path | None = None
     candidates: Sequence[Path] = ()
     search: Path | None = None
+    supernet: Path | None = None
 
 
 @dataclass(frozen=True)

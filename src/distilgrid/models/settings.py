@@ -102,8 +102,9 @@ class Student(Settings):
     feed-forward units and hidden units, by the norms of the weights that read them; that needs a BERT or RoBERTa."""
     inherit_layers: Literal["first", "spread"] = "first"
     """Which of the origin's layers a shallower shape inherits: the first ones, or evenly spread ones and the last."""
-    init: Literal["pretrained", "finetuned", "scratch"] = "pretrained"
-    """Weights from the pretrained model, from the fine-tuned teacher, or random; `new:` models are always random."""
+    init: Literal["pretrained", "finetuned", "supernet", "scratch"] = "pretrained"
+    """Weights from the pretrained model, from the fine-tuned teacher, of the slice of a supernet that a search found
+    (`found`), or random; `new:` models are always random."""
     training: TrainingOverrides = Field(default_factory=dict)
     """Training settings that differ from the `training` section, and from a method's own, for this student."""
 
@@ -129,6 +130,10 @@ class Student(Settings):
             raise ValueError("layers must name at least one layer")
         if self.found is not None and (self.layers is not None or self.architecture is not None):
             raise ValueError("found names the shape that a search gives: leave out layers and architecture")
+        if self.init == "supernet" and self.found is None:
+            raise ValueError("init: supernet takes the slice that a search found: name the search with found")
+        if self.init == "supernet" and (self.inherit, self.inherit_layers) != ("leading", "first"):
+            raise ValueError("a slice of a supernet is what it is: leave out inherit and inherit_layers")
         chosen = self.inherit != "leading" or self.inherit_layers != "first"
         if chosen and ((self.architecture is None and self.found is None) or self.init == "scratch"):
             raise ValueError("inherit and inherit_layers belong to an architecture whose init is not scratch")

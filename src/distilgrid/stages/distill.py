@@ -10,6 +10,7 @@ from distilgrid.distillation.registry import build_phases
 from distilgrid.distillation.search import search
 from distilgrid.distillation.settings import Method
 from distilgrid.distillation.teaching import Sources, Teaching
+from distilgrid.errors import UserError
 from distilgrid.execution import Execution
 from distilgrid.fingerprint import derive_seed, recipe_key
 from distilgrid.models.io import load_tokenizer
@@ -17,7 +18,7 @@ from distilgrid.models.settings import Student
 from distilgrid.models.source import is_new, model_folder, model_revision
 from distilgrid.models.student import build_student, check_kinds, new_model
 from distilgrid.recipes import distill_recipe
-from distilgrid.search.best import shaped
+from distilgrid.search.best import found_architecture, shaped
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.run import Job, run_job
@@ -68,7 +69,7 @@ def distill(
     student = shaped(cell.student, sources.search)
     phases = build_phases(method, cell.training, regression=dataset.regression)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        model, tokenizer = _student(student, cell, dataset, sources.teacher)
+        model, tokenizer = _student(student, cell, dataset, sources)
         job = Job(
             training_set=training_set,
             tokenizer=tokenizer,
@@ -84,16 +85,27 @@ def distill(
 
 
 def _student(
-    student: Student, cell: Cell, dataset: Dataset, teacher: Path | None
+    student: Student, cell: Cell, dataset: Dataset, sources: Sources
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """The student as it begins, and its tokeniser, if it reads texts."""
-    seed = derive_seed(cell.seed, "init")
+    seed, teacher = derive_seed(cell.seed, "init"), sources.teacher
     if is_new(cell.origin):
         return new_model(cell.origin, dataset, seed=seed), None
     origin = model_folder(cell.origin)
     inherits = student.init == "finetuned" and teacher is not None
     tokenizer = load_tokenizer(teacher if inherits and teacher else origin)
+    if student.init == "supernet":
+        return _slice(cell.student, sources), tokenizer
     return build_student(student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed), tokenizer
+
+
+def _slice(student: Student, sources: Sources) -> "PreTrainedModel":
+    """The slice of a supernet that a search found."""
+    from distilgrid.search.estimators.supernet_estimator import supernet_slice
+
+    if student.found is None or sources.search is None or sources.supernet is None:
+        raise UserError("init: supernet needs the search and its supernet; give --search and --supernet")
+    return supernet_slice(sources.supernet, found_architecture(sources.search, rank=student.found.rank))
 
 
 def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str, Any]:
@@ -104,6 +116,8 @@ def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str
         inputs["teacher-dir"] = trained_model(sources.teacher)["key"]
     if sources.search is not None:
         inputs["search"] = verified(sources.search, stage="search")["key"]
+    if sources.supernet is not None:
+        inputs["supernet"] = verified(sources.supernet, stage="supernet")["key"]
     if sources.candidates:
         found = [trained_model(folder)["key"] for folder in sources.candidates]
         inputs["candidate"] = found[0] if len(found) == 1 else found

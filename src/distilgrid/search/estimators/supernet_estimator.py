@@ -75,6 +75,20 @@ def open_supernet(folder: Path, space: Space, *, layers: Literal["first", "sprea
     return Supernet(load_model(folder), space, layers=layers)
 
 
+def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel":
+    """An architecture of a trained supernet's space as a model of its own, in fp32 and evaluation mode.
+
+    Raises:
+        UserError: when a file is missing or damaged, or the space does not hold the architecture.
+    """
+    verified(folder, stage="supernet")
+    facts = read_json(folder / "supernet.json")
+    space = Space.model_validate(facts["space"])
+    if not isinstance(architecture, Shape) or architecture not in space.shapes:
+        raise UserError(f"{folder}: was trained for a space that does not hold {architecture.name}")
+    return open_supernet(folder, space, layers=facts["settings"]["layers"]).subnetwork(architecture)
+
+
 @dataclass(frozen=True)
 class SupernetEstimator:
     """Scores slices of a supernet.
