@@ -20,7 +20,7 @@ from distilgrid.cli_options import (
     Threads,
 )
 from distilgrid.errors import UserError
-from distilgrid.grid_search import KNOWN
+from distilgrid.planned import KNOWN
 
 if TYPE_CHECKING:
     from distilgrid.params import Params

@@ -14,10 +14,9 @@ from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.settings import Device
 from distilgrid.grid_features import plan_features
 from distilgrid.grid_kinds import fitting_cells
-from distilgrid.grid_search import KNOWN
 from distilgrid.grid_training import Shelf
 from distilgrid.params import Params
-from distilgrid.planned import BENCHMARK_FILES, EXPORT_FILES, REPORT_FILES, Artefact, Inputs, listed
+from distilgrid.planned import BENCHMARK_FILES, EXPORT_FILES, KNOWN, REPORT_FILES, Artefact, Inputs, listed
 from distilgrid.recipes import VERSIONS, benchmark_recipe, export_recipe
 from distilgrid.reporting.claims_file import load_claims
 

@@ -22,10 +22,6 @@ from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace, load_space
 from distilgrid.tasks.spec import find_task
 
-KNOWN = ".known"
-"""Folder of what is known of architectures: beside searches, or beside their candidates where these are jobs. Shared by
-all of a task and teacher, and what a killed one goes on from."""
-
 
 @dataclass
 class Searches:

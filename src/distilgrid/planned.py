@@ -40,6 +40,11 @@ REPORT_FILES = (
 )
 
 
+KNOWN = ".known"
+"""Folder of what is known of architectures: beside searches, or beside their candidates where these are jobs. Shared by
+all of a task and teacher, and what a killed one goes on from."""
+
+
 @dataclass(frozen=True)
 class Artefact:
     """A folder of files that one stage makes.
