@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.conftest import ROOT
+
+from distilgrid.reporting.publish import OPTIONAL
 
 EVERYTHING = {
     "prepare": 1,
@@ -97,3 +100,13 @@ def test_bad_parameters_end_in_one_line_and_exit_code_2(project: Any, section: s
     complaints = [text for text in done.stderr.splitlines() if text.startswith("distilgrid:")]
     assert len(complaints) == 1
     assert line in complaints[0]
+
+
+def test_publish_makes_every_output_of_dvc_that_a_grid_may_lack() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    outs = {
+        path for stage in stages.values() for out in stage["outs"] for path in (out if isinstance(out, dict) else [out])
+    }
+    always = {"data", "teachers", "students", "benchmarks", "reports", "tracking"}
+    folders = {path.removeprefix("results/") for path in outs if "latest" not in path}
+    assert folders == always | set(OPTIONAL)

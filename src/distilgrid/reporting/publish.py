@@ -9,7 +9,7 @@ from distilgrid.grid import Plan
 
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 # Not every grid has them, but DVC wants its outputs.
-OPTIONAL = ("augmented", "exports", "features", "latencies", "searches", "supernets", "teacher-outputs")
+OPTIONAL = ("augmented", "candidates", "exports", "features", "latencies", "searches", "supernets", "teacher-outputs")
 
 
 def publish(*, plan: Plan, results: Path) -> Path:
