@@ -99,6 +99,7 @@ def test_a_second_run_has_nothing_to_do(searched: Any) -> None:
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_candidates_may_be_jobs_of_their_own(searched: Any) -> None:
     values = searched.values
     values["resources"] = values.get("resources", {}) | {"candidate_jobs": True}
