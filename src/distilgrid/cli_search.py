@@ -36,6 +36,8 @@ SupernetDir = Annotated[
 LatencyDir = Annotated[
     Path | None, typer.Option("--latency", help="A folder made by `latency`, for latencies that are predicted.")
 ]
+SourceFolders = tuple[Path, tuple[Path, ...], Path | None, Path | None, Path | None]
+"""The folders of `stages.searching.Sources`, in its order."""
 AFTER = typer.Option("--after", help="Each candidate of the episode before: folders made by `candidate`.")
 
 
@@ -131,12 +133,8 @@ def search(
     for folder in after or ():
         verified(folder, stage="candidate")
     labels = {"task": task, "teacher": teacher, "search": search, "seed": seed}
-    made_from: dict[str, Any] = {"data": data, "teacher": teacher_dir, "supernet": supernet, "latency": latency}
-    made_from["teacher_outputs"] = tuple(teacher_outputs or ())
-    settings = support.load(params, grid)
-    searching = _searching(
-        settings, labels, made_from, known=(after[0] if after else out).parent / KNOWN, threads=threads
-    )
+    settings, given = support.load(params, grid), (data, tuple(teacher_outputs or ()), teacher_dir, supernet, latency)
+    searching = _searching(settings, labels, given, known=(after[0] if after else out).parent / KNOWN, threads=threads)
     from distilgrid.stages.search import run_search
 
     for one in run_search(searching, out=out, labels=labels):
@@ -163,10 +161,8 @@ def candidate(
 ) -> None:
     """Find out about one candidate of a search: what an episode is made of where `resources.candidate_jobs` is set."""
     labels = {"task": task, "teacher": teacher, "search": search, "seed": seed}
-    made_from: dict[str, Any] = {"data": data, "teacher": teacher_dir, "supernet": supernet, "latency": latency}
-    made_from["teacher_outputs"] = tuple(teacher_outputs or ())
-    settings = support.load(params, grid)
-    searching = _searching(settings, labels, made_from, known=out.parent / KNOWN, threads=threads)
+    settings, given = support.load(params, grid), (data, tuple(teacher_outputs or ()), teacher_dir, supernet, latency)
+    searching = _searching(settings, labels, given, known=out.parent / KNOWN, threads=threads)
     from distilgrid.stages.candidate import candidate as stage
 
     place = {"episode": episode, "number": number}
@@ -175,7 +171,7 @@ def candidate(
 
 
 def _searching(
-    settings: "Params", labels: Mapping[str, Any], sources: Mapping[str, Any], *, known: Path, threads: int | None
+    settings: "Params", labels: Mapping[str, Any], sources: SourceFolders, *, known: Path, threads: int | None
 ) -> "Searching":
     """The search that a command's options choose."""
     own = support.named(settings.searches, labels["search"], kind="search")
@@ -191,7 +187,7 @@ def _searching(
         origin=origin,
         seed=labels["seed"],
         training=settings.training,
-        sources=Sources(**sources),
+        sources=Sources(*sources),
         known=known,
         subset_seed=settings.data.seed,
         device=settings.resources.device,
