@@ -60,21 +60,6 @@ class Searches:
             raise UserError(f"{place}.rank: search '{wanted.search}' keeps {settings.keep}; raise its `keep`")
         return self.search(cell["task"], cell["teacher"], wanted.search, wanted.seed)
 
-    def supernet_of_student(self, cell: Mapping[str, Any], student: Student) -> Artefact:
-        """The supernet that the search of a student asked, and whose slice it begins as.
-
-        Raises:
-            UserError: when there is none.
-        """
-        supernet = self.of_student(cell, student).inputs.get("supernet")
-        if not isinstance(supernet, Artefact):
-            assert student.found is not None
-            raise UserError(
-                f"students.{cell['student']}.init: search '{student.found.search}' asks no supernet; set its estimator "
-                "to one, or init to finetuned"
-            )
-        return supernet
-
     def compared(self, task: str, teacher: str) -> None:
         """Plan those that the grid compares, if they suit the task."""
         if find_task(task, self.params.tasks).kind == "text":
@@ -189,3 +174,18 @@ class Searches:
         location = f"latencies/{latency.device}/{latency.runtime}{unfused}"
         made = Artefact("latency", location, recipe, LATENCY_FILES, options, {}, labels)
         return self.predictors.setdefault(made.folder, made)
+
+
+def supernet_of(search: Artefact, *, student: str) -> Artefact:
+    """The supernet that a search asked, and as whose slice a student begins.
+
+    Raises:
+        UserError: when it asked none.
+    """
+    supernet = search.inputs.get("supernet")
+    if not isinstance(supernet, Artefact):
+        raise UserError(
+            f"students.{student}.init: search '{search.labels['search']}' asks no supernet; set its estimator to one, "
+            "or init to finetuned"
+        )
+    return supernet

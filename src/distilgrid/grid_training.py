@@ -9,7 +9,7 @@ from distilgrid.distillation.settings import KD, TAKD, Method, MixKD
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.grid_kinds import fits
 from distilgrid.grid_recordings import Lesson, Recordings
-from distilgrid.grid_search import Searches
+from distilgrid.grid_search import Searches, supernet_of
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_revision
 from distilgrid.params import Params, data_folders, effective_training
@@ -97,9 +97,9 @@ class Shelf:
         if student.init == "finetuned":
             inputs["teacher-dir"] = self._teacher(cell)
         if student.found is not None:
-            inputs["search"] = self.searches.of_student(cell, student)
-        if student.init == "supernet":
-            inputs["supernet"] = self.searches.supernet_of_student(cell, student)
+            inputs["search"] = search = self.searches.of_student(cell, student)
+            if student.init == "supernet":
+                inputs["supernet"] = supernet_of(search, student=cell["student"])
         if isinstance(method, KD) and method.search is not None:
             inputs["candidate"] = self._candidates(cell, method, instructor)
         recipe = distill_recipe(

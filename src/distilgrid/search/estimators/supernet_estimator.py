@@ -86,7 +86,7 @@ def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel
     space = Space.model_validate(facts["space"])
     if not isinstance(architecture, Shape) or architecture not in space.shapes:
         raise UserError(f"{folder}: was trained for a space that does not hold {architecture.name}")
-    return open_supernet(folder, space, layers=facts["settings"]["layers"]).subnetwork(architecture)
+    return Supernet(load_model(folder), space, layers=facts["settings"]["layers"]).subnetwork(architecture)
 
 
 @dataclass(frozen=True)
