@@ -27,7 +27,11 @@ RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
 MODEL_STAGES = ("finetune", "distill")
 STATE = ".state"  # of unfinished training, beside the artefact's files
+TIMED = ("metrics.json", "supernet.json")
+"""Files that hold how long something took: another making of the same artefact has others."""
 log = logging.getLogger(__name__)
+_contents: dict[str, str] = {}
+"""By key, the contents of the artefacts that this process verified: what it makes next is made from these."""
 
 
 @contextlib.contextmanager
@@ -107,7 +111,13 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
         if file_sha256(path) != digest:
             said = f"content differs from what {RUN} recorded (damaged?)"
             raise UserError(f"{path}: {said}; remove {folder} and run its stage again")
+    _contents[run["key"]] = content_digest(run["files"])
     return run
+
+
+def content_digest(files: Mapping[str, str]) -> str:
+    """One fingerprint of an artefact's files, of their names and SHA-256; those that tell durations aside."""
+    return recipe_key({name: digest for name, digest in files.items() if name not in TIMED})
 
 
 def trained_model(folder: Path | str) -> dict[str, Any]:
@@ -194,11 +204,13 @@ def _write_run(
     scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, Any], started: datetime, seconds: float
 ) -> None:
     files = {path.name: file_sha256(path) for path in sorted(scratch.iterdir())}
+    named = canonical_json(recipe)
     run = {
         "stage": recipe["stage"],
         "key": recipe_key(recipe),
         "labels": dict(labels),
-        "recipe": json.loads(canonical_json(recipe)),
+        "recipe": json.loads(named),
+        "inputs": {key: content for key, content in _contents.items() if f'"{key}"' in named},
         "files": files,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),

@@ -128,16 +128,12 @@ def search(
     threads: Threads = None,
 ) -> None:
     """Search for architectures of students; a search that was killed goes on with the same command."""
-    from distilgrid.artefacts import verified
-
-    for folder in after or ():
-        verified(folder, stage="candidate")
     labels = {"task": task, "teacher": teacher, "search": search, "seed": seed}
     settings, given = support.load(params, grid), (data, tuple(teacher_outputs or ()), teacher_dir, supernet, latency)
     searching = _searching(settings, labels, given, known=(after[0] if after else out).parent / KNOWN, threads=threads)
     from distilgrid.stages.search import run_search
 
-    for one in run_search(searching, out=out, labels=labels):
+    for one in run_search(searching, after=after or (), out=out, labels=labels):
         typer.echo(f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms")
 
 

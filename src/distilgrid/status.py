@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distilgrid.artefacts import RUN, is_complete
+from distilgrid.audit.changes import differences
 from distilgrid.grid import Plan
 from distilgrid.machine import usable_cores
 from distilgrid.planned import Artefact
@@ -72,21 +73,12 @@ def _state(artefact: Artefact, results: Path) -> Status:
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    before, after = dict(_flat(old)), dict(_flat(new))
-    changed = [k for k in {**before, **after} if before.get(k) != after.get(k)]
-    own = [k for k in changed if not k.startswith("inputs.")]
-    shown = [f"{k}: {before.get(k, 'unset')} -> {after.get(k, 'unset')}" for k in own[:3]]
-    if not shown:
-        shown = [f"{k.removeprefix('inputs.').partition('.')[0]} changed" for k in changed[:1]]
+    changed = differences(old, new)
+    own = [
+        f"{name}: {before} -> {after}" for name, (before, after) in changed.items() if not name.startswith("inputs.")
+    ]
+    shown = own[:3] or [f"{name.removeprefix('inputs.').partition('.')[0]} changed" for name in [*changed][:1]]
     return "; ".join(shown) + (f" (+{len(own) - 3} more)" if len(own) > 3 else "")
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", json.dumps(item, sort_keys=True)
 
 
 def _estimate(plan: Plan, found: list[Status], results: Path, cores: int | None) -> str:

@@ -9,11 +9,10 @@ from pydantic import ValidationError
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.params import Params
 from distilgrid.reporting.claims_names import check_method, check_task
-from distilgrid.reporting.claims_schema import Published
+from distilgrid.reporting.claims_schema import TEACHER, Published
 
 COLUMNS = tuple(Published.model_fields)
 REQUIRED = tuple(name for name, field in Published.model_fields.items() if field.is_required())
-TEACHER = "teacher"
 
 
 def read_published(path: Path, *, params: Params | None = None, methods: Iterable[str] = ()) -> list[Published]:

@@ -13,6 +13,7 @@ Axes = Mapping[str, Any]
 MAIN = "main"
 POINTS = "points"
 TEACHER = "teacher"
+"""Stands for a method in labels: the model is not a student but a teacher."""
 LATENCY = "latency."
 """Begins a metric that is the median latency, in ms, in a runtime: latency.onnxruntime-fp32."""
 OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")

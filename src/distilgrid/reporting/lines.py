@@ -11,12 +11,12 @@ from distilgrid.devices.settings import ImportDevice
 from distilgrid.grid import Plan
 from distilgrid.params import Grid
 from distilgrid.planned import Artefact
+from distilgrid.reporting.claims_schema import TEACHER
 from distilgrid.reporting.collect import Collected, Measurement, Model
 from distilgrid.runtimes.base import IMAGE_LENGTH
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
 DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # a teacher sees original rows only
-TEACHER = "teacher"
 TORCH = "torch-eager-fp32"
 
 Key = tuple[Any, ...]

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import verified, write_json, writing
+from distilgrid.artefacts import write_json, writing
 from distilgrid.errors import UserError
 from distilgrid.recipes import candidate_recipe
 from distilgrid.search.loop import Finding, search
-from distilgrid.stages.search import check_limits
+from distilgrid.stages.search import check_candidates, check_limits
 from distilgrid.stages.searching import Searching
 
 
@@ -36,8 +36,7 @@ def candidate(
     for option, value, count in (("episode", episode, settings.episodes), ("number", number, settings.candidates)):
         if not 0 <= value < count:
             raise UserError(f"--{option} {value}: the search has {count}, counted from 0")
-    for folder in after:
-        verified(folder, stage="candidate")
+    check_candidates(after)
     recipe = candidate_recipe(searching.recipe, episode=episode, number=number)
     with writing(out, recipe=recipe, labels=labels) as folder:
         check_limits(searching)

@@ -1,6 +1,6 @@
 """Stage `search`: propose, estimate and time architectures, and keep the best."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ LOOKED_AT, MEASURED = 2000, 4
 """Architectures that are looked at for a fast one: so many are predicted, or the smallest of them measured."""
 
 
-def run_search(searching: Searching, *, out: Path, labels: Mapping[str, Any]) -> list[dict[str, Any]]:
+def run_search(
+    searching: Searching, *, after: Sequence[Path] = (), out: Path, labels: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Search; returns what was found, the highest reward first.
 
     What is found out about an architecture is kept in `searching.known`, and shared by the searches there. A search
@@ -27,6 +29,7 @@ def run_search(searching: Searching, *, out: Path, labels: Mapping[str, Any]) ->
 
     Args:
         searching: the search.
+        after: the candidates of the last episode, where candidates are jobs.
         out: where `trials.parquet`, `best.json` and `search.json` go.
         labels: what `run.json` says about it.
 
@@ -35,6 +38,7 @@ def run_search(searching: Searching, *, out: Path, labels: Mapping[str, Any]) ->
             latency limit.
     """
     settings = searching.settings
+    check_candidates(after)
     with writing(out, recipe=searching.recipe, labels=labels) as folder:
         check_limits(searching)
         trials = search(
@@ -49,6 +53,16 @@ def run_search(searching: Searching, *, out: Path, labels: Mapping[str, Any]) ->
         write_json(folder / BEST, found)
         write_json(folder / "search.json", _described(searching) | {"cost": _cost(trials, searching.sources.supernet)})
         return found
+
+
+def check_candidates(folders: Sequence[Path]) -> None:
+    """Refuse what is no finished candidate.
+
+    Raises:
+        UserError: naming the folder that is missing, damaged or of another stage.
+    """
+    for folder in folders:
+        verified(folder, stage="candidate")
 
 
 def check_limits(searching: Searching) -> None:

@@ -1,0 +1,110 @@
+"""What differs between two recipes, and why. Light: no torch or pandas."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Literal
+
+from distilgrid.audit.made import Made
+
+Kind = Literal["params", "code", "data", "seeds", "environment", "unknown"]
+INPUTS = re.compile(r"(^|\.)inputs\.")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is another in B than in A.
+
+    Attributes:
+        kind: `params`; `code`, a declared version of a stage or method; `data`, a setting or source of prepared data;
+            `seeds`; `environment`, a package or processor; `unknown`, where nothing that is recorded tells.
+        what: in words, with both values.
+    """
+
+    kind: Kind
+    what: str
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The dotted names whose values differ, with both as JSON; `unset` where one has none. Lists are values."""
+    before, after = dict(_flat(old)), dict(_flat(new))
+    names = (name for name in {**before, **after} if before.get(name) != after.get(name))
+    return {name: (before.get(name, "unset"), after.get(name, "unset")) for name in names}
+
+
+def reasons(old: Made, new: Made, *, before: Mapping[str, Made], after: Mapping[str, Made]) -> list[Change]:
+    """Why two artefacts of the same place in two grids are not the same, from their recipes and those of their inputs.
+
+    Args:
+        old: of grid A.
+        new: of grid B.
+        before: the artefacts of A's results folder, by key.
+        after: those of B's.
+
+    Returns:
+        each change once, own settings first, then those of inputs, named by their stage.
+    """
+    return list(dict.fromkeys(_reasons(old, new, before, after, "")))
+
+
+def surroundings(old: Made, new: Made) -> list[Change]:
+    """What may have led one recipe to two results: package versions and processors."""
+    parts = ("versions", "machine")
+    found = differences(*({part: made.run.get(part, {}) for part in parts} for made in (old, new)))
+    kept = {name: values for name, values in found.items() if name.startswith("versions.") or name in PROCESSOR}
+    return [Change("environment", _said(name.partition(".")[2], *values)) for name, values in kept.items()]
+
+
+PROCESSOR = ("machine.cpu", "machine.flags", "machine.system")
+
+
+def _reasons(
+    old: Made, new: Made, before: Mapping[str, Made], after: Mapping[str, Made], prefix: str
+) -> Iterator[Change]:
+    if old.key == new.key:
+        return
+    found = differences(old.recipe, new.recipe)
+    for name, values in found.items():
+        if not INPUTS.search(name):
+            yield Change(_kind(old.stage, name), prefix + _said(name, *values))
+    for name in {**old.inputs, **new.inputs}:
+        for one, other in zip_longest(old.inputs.get(name, ()), new.inputs.get(name, ())):
+            yield from _input_reasons(name, before.get(one), after.get(other), before, after, same=one == other)
+
+
+def _input_reasons(
+    name: str, old: Made | None, new: Made | None, before: Mapping[str, Made], after: Mapping[str, Made], *, same: bool
+) -> Iterator[Change]:
+    if same:
+        return
+    if old is None or new is None:
+        yield Change("unknown", f"{name}: another one, and not in both results folders, so nothing tells why")
+    else:
+        named = "" if old.stage == "prepare" else f"{NAMED.get(old.stage, old.stage)}: "
+        yield from _reasons(old, new, before, after, named)
+
+
+NAMED = {"finetune": "teacher", "distill": "assistant", "record": "teacher's outputs"}
+"""Stages by what they make, where that is plainer."""
+
+
+def _kind(stage: str, name: str) -> Kind:
+    if name.rpartition(".")[2] == "version":
+        return "code"
+    if stage == "prepare":
+        return "data"
+    return "seeds" if name == "seed" else "params"
+
+
+def _said(name: str, old: str, new: str) -> str:
+    return f"{name}: {old} -> {new}"
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(item, sort_keys=True)

@@ -1,0 +1,112 @@
+"""Two grids' results cell by cell: which scores changed, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distilgrid.artefacts import MODEL_STAGES, read_json
+from distilgrid.audit.changes import Change, reasons, surroundings
+from distilgrid.audit.made import Made, by_key, finished, read_made
+from distilgrid.errors import UserError
+
+AXES = ("task", "teacher", "method", "student", "augmentation", "fraction", "seed")
+METRICS = "metrics.json"
+UNEXPLAINED = Change(
+    "unknown", "the same recipe, packages and processor: `distilgrid verify` tells whether files changed"
+)
+Place = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two grids.
+
+    Attributes:
+        report: the folder of its report.
+        name: of the grid.
+        cells: its teachers and students by their place in the grid: the values of `AXES`.
+        artefacts: all that its results folder holds, by key.
+    """
+
+    report: Path
+    name: str
+    cells: Mapping[Place, Made]
+    artefacts: Mapping[str, Made]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A cell that both grids have.
+
+    Attributes:
+        place: the values of `AXES`.
+        metric: name of the main metric.
+        before: A's score.
+        after: B's score.
+        why: what changed; nothing for a cell that is the same.
+    """
+
+    place: Place
+    metric: str
+    before: float
+    after: float
+    why: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two grids side by side.
+
+    Attributes:
+        sides: A and B.
+        pairs: the cells of both, in A's order.
+        only: the places that one side has alone: A's, and B's.
+    """
+
+    sides: tuple[Side, Side]
+    pairs: list[Pair]
+    only: tuple[list[Place], list[Place]]
+
+
+def open_side(report: Path) -> Side:
+    """A grid's cells, from the folder of its report, which names them; they lie in the same results folder.
+
+    Raises:
+        UserError: when the folder holds no report, or cells of it are gone.
+    """
+    made = read_made(report)
+    if made.stage != "report":
+        raise UserError(f"{report}: holds the output of '{made.stage}'; give a folder of results/reports")
+    results = report.resolve().parent.parent
+    found = finished(results)
+    wanted = made.inputs["model"]
+    cells = {_place(each): each for each in found if each.stage in MODEL_STAGES and each.key in set(wanted)}
+    gone = [key for key in wanted if key not in {each.key for each in cells.values()}]
+    if gone:
+        raise UserError(
+            f"{report}: {len(gone)} of its {len(wanted)} cells are not in {results}, the first is {gone[0]}"
+        )
+    return Side(report, str(made.run["labels"].get("grid", report.name)), cells, by_key(found))
+
+
+def compare(one: Side, other: Side) -> Comparison:
+    """Pair the cells of two grids."""
+    pairs = [_pair(place, one, other) for place in one.cells if place in other.cells]
+    alone = [[place for place in a.cells if place not in b.cells] for a, b in ((one, other), (other, one))]
+    return Comparison((one, other), pairs, (alone[0], alone[1]))
+
+
+def _place(made: Made) -> Place:
+    return tuple(made.run["labels"].get(axis) for axis in AXES)
+
+
+def _pair(place: Place, one: Side, other: Side) -> Pair:
+    old, new = one.cells[place], other.cells[place]
+    before, after = read_json(old.folder / METRICS), read_json(new.folder / METRICS)
+    why: Sequence[Change] = reasons(old, new, before=one.artefacts, after=other.artefacts)
+    if old.key == new.key and before["validation"] != after["validation"]:
+        why = surroundings(old, new) or [UNEXPLAINED]
+    if before["score_name"] != after["score_name"]:
+        raise UserError(f"{new.folder}: scored by {after['score_name']}, but {old.folder} by {before['score_name']}")
+    return Pair(place, before["score_name"], before["score"], after["score"], tuple(why))

@@ -1,0 +1,75 @@
+"""A comparison of two grids as text and as JSON."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from distilgrid.audit.diff import AXES, Comparison, Pair, Place
+from distilgrid.reporting import wording
+
+
+def as_text(comparison: Comparison) -> str:
+    """Changed cells under what changed them, the same ones counted, those of one grid alone listed."""
+    return "\n".join(_lines(comparison))
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """The same as plain values: `cells`, `only_a`, `only_b`."""
+    return {
+        "a": str(comparison.sides[0].report),
+        "b": str(comparison.sides[1].report),
+        "cells": [_plain(pair) for pair in comparison.pairs],
+        "only_a": [_axes(place) for place in comparison.only[0]],
+        "only_b": [_axes(place) for place in comparison.only[1]],
+    }
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    for letter, side in zip("AB", comparison.sides, strict=True):
+        yield f"{letter}: {side.report}, grid '{side.name}', {wording.plural(len(side.cells), 'model')}"
+    groups: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
+    for pair in comparison.pairs:
+        groups[tuple(f"{change.kind}: {change.what}" for change in pair.why)].append(pair)
+    same = groups.pop((), [])
+    for why, pairs in groups.items():
+        yield ""
+        yield from (f"because of {reason}" for reason in why)
+        yield from _table(pairs)
+    yield ""
+    yield f"the same: {wording.plural(len(same), 'model')}"
+    for letter, places in zip("AB", comparison.only, strict=True):
+        if places:
+            yield f"only in {letter}: {wording.plural(len(places), 'model')}"
+            yield from (f"  {_named(place)}" for place in places)
+
+
+def _table(pairs: Sequence[Pair]) -> Iterator[str]:
+    names = [_named(pair.place) for pair in pairs]
+    width = max(map(len, names))
+    for name, pair in zip(names, pairs, strict=True):
+        scores = f"{wording.score(pair.before):>5} -> {wording.score(pair.after):>5}"
+        yield f"  {name:{width}}  {pair.metric} {scores}  {wording.signed(pair.after - pair.before):>5}"
+    changes = [pair.after - pair.before for pair in pairs]
+    if len(changes) > 1:
+        spread = f"standard deviation {wording.score(statistics.stdev(changes))}"
+        yield f"  mean of {len(changes)}: {wording.signed(statistics.fmean(changes))}, {spread}"
+
+
+def _named(place: Place) -> str:
+    """What tells a cell apart in few words; usual values are left out."""
+    axes = _axes(place)
+    parts = [axes["task"], axes["teacher"], axes["method"]]
+    parts += [axes["student"]] if axes["student"] != axes["teacher"] else []
+    parts += [axes["augmentation"]] if axes["augmentation"] not in (None, "none") else []
+    parts += [f"{axes['fraction']:g} of the rows"] if axes["fraction"] not in (None, 1.0) else []
+    return " ".join([*map(str, parts), f"seed {axes['seed']}"])
+
+
+def _axes(place: Place) -> dict[str, Any]:
+    return dict(zip(AXES, place, strict=True))
+
+
+def _plain(pair: Pair) -> dict[str, Any]:
+    values = {"metric": pair.metric, "a": pair.before, "b": pair.after}
+    return _axes(pair.place) | values | {"why": [vars(change) for change in pair.why]}

@@ -1,0 +1,84 @@
+"""The finished artefacts of a results folder, as their `run.json` tells them. Light: no torch or pandas."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from distilgrid.artefacts import RUN, read_json
+from distilgrid.errors import UserError
+from distilgrid.garbage import keyed_folders
+
+FIELDS = {"stage", "key", "recipe", "files", "labels"}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished artefact.
+
+    Attributes:
+        folder: where it lies.
+        run: its `run.json`.
+    """
+
+    folder: Path
+    run: Mapping[str, Any]
+
+    @property
+    def stage(self) -> str:
+        """What made it."""
+        return str(self.run["stage"])
+
+    @property
+    def key(self) -> str:
+        """Its recipe key, as recorded."""
+        return str(self.run["key"])
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """Everything that decided its content."""
+        recipe: Mapping[str, Any] = self.run["recipe"]
+        return recipe
+
+    @cached_property
+    def inputs(self) -> dict[str, list[str]]:
+        """The keys of what it was made from, by option."""
+        within = self.recipe.get("search", {}) if self.stage == "candidate" else self.recipe
+        return dict(_keys(within.get("inputs", {})))
+
+
+def _keys(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    for name, value in inputs.items():
+        if isinstance(value, Mapping):
+            yield from _keys(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", [value] if isinstance(value, str) else list(value)
+
+
+def read_made(folder: Path) -> Made:
+    """An artefact; its files are not looked at.
+
+    Raises:
+        UserError: when its `run.json` is missing or damaged.
+    """
+    run = read_json(folder / RUN)
+    if not isinstance(run, dict) or not set(run) >= FIELDS:
+        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    return Made(folder, run)
+
+
+def finished(results: Path) -> list[Made]:
+    """Every finished artefact under a results folder, in the order of its folders.
+
+    Raises:
+        UserError: when there is no such folder, or a `run.json` is damaged.
+    """
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
+    return [read_made(folder) for folder in keyed_folders(results) if (folder / RUN).is_file()]
+
+
+def by_key(made: list[Made]) -> dict[str, Made]:
+    """Artefacts by recipe key; of several with the same recipe, which are alike, the first."""
+    return {each.key: each for each in reversed(made)}

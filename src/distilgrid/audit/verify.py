@@ -1,0 +1,134 @@
+"""Is every artefact still what its `run.json` says, and made from what lies beside it? Light: no torch or pandas."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distilgrid.artefacts import RUN, content_digest
+from distilgrid.audit.made import Made, by_key, read_made
+from distilgrid.errors import UserError
+from distilgrid.fingerprint import file_sha256, recipe_key
+from distilgrid.garbage import keyed_folders
+from distilgrid.progress import progress
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as it should be.
+
+    Attributes:
+        place: the folder or file.
+        what: is wrong with it.
+    """
+
+    place: Path
+    what: str
+
+    def line(self) -> str:
+        """As a reader sees it."""
+        return f"{self.place}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at, and what was found.
+
+    Attributes:
+        made: the finished artefacts whose `run.json` can be read.
+        files: how many files were read.
+        links: how many inputs were compared with what lies there.
+        untold: inputs of artefacts made before links were recorded.
+        unfinished: folders without a `run.json`: jobs that run, or were ended.
+        problems: all that is wrong.
+    """
+
+    made: list[Made]
+    files: int
+    links: int
+    untold: int
+    unfinished: list[Path]
+    problems: list[Problem]
+
+    def summary(self) -> str:
+        """What was looked at, in a few lines."""
+        older = f"; {self.untold} inputs of artefacts made before links were recorded" if self.untold else ""
+        waiting = [f"unfinished: {folder}" for folder in self.unfinished]
+        lines = [f"read {self.files} files of {len(self.made)} artefacts", f"followed {self.links} links{older}"]
+        return "\n".join([*lines, *waiting])
+
+
+def verify(results: Path) -> Verified:
+    """Read every file of every artefact again, and follow what each was made from.
+
+    Raises:
+        UserError: when there is no such folder.
+    """
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
+    folders = keyed_folders(results)
+    finished = [folder for folder in folders if (folder / RUN).is_file()]
+    made, problems = _readable(finished)
+    for each in progress(made, total=len(made), label="reading artefacts"):
+        problems += _own_problems(each)
+    links, untold, broken = _chain(made)
+    files = sum(len(each.run["files"]) for each in made)
+    unfinished = [folder for folder in folders if folder not in set(finished)]
+    return Verified(made, files, links, untold, unfinished, problems + broken)
+
+
+def _readable(folders: Sequence[Path]) -> tuple[list[Made], list[Problem]]:
+    made, problems = [], []
+    for folder in folders:
+        try:
+            made.append(read_made(folder))
+        except UserError:
+            problems.append(Problem(folder / RUN, "damaged"))
+    return made, problems
+
+
+def _own_problems(made: Made) -> Iterator[Problem]:
+    """Of an artefact by itself: its key, its files, and files that are not its own."""
+    key, named = recipe_key(made.recipe), made.folder.name.rpartition("-")[2]
+    if key != made.key:
+        yield Problem(made.folder / RUN, f"the recipe was changed: its key is {key}, recorded is {made.key}")
+    if named != made.key:
+        yield Problem(made.folder, f"holds {made.key}, but is named after {named}")
+    for name, digest in made.run["files"].items():
+        path = made.folder / name
+        if not path.is_file():
+            yield Problem(path, "missing")
+        elif file_sha256(path) != digest:
+            yield Problem(path, "changed or cut short")
+    for path in _foreign(made):
+        yield Problem(path, f"not of this artefact: {RUN} does not name it")
+
+
+def _foreign(made: Made) -> list[Path]:
+    """What lies there but is not listed. Names with a dot before: locks, saved states, what searches share."""
+    own = {*made.run["files"], RUN}
+    return sorted(
+        Path(entry.path)
+        for entry in os.scandir(made.folder)
+        if entry.name not in own and not entry.name.startswith(".")
+    )
+
+
+def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
+    """Links compared, links that were not recorded, and what is broken."""
+    found, links, untold = by_key(list(made)), 0, 0
+    problems: list[Problem] = []
+    for each in made:
+        recorded: Mapping[str, str] = each.run.get("inputs", {})
+        for name, key in ((name, key) for name, keys in each.inputs.items() for key in keys):
+            source = found.get(key)
+            if source is None:
+                problems.append(Problem(each.folder, f"was made from {name} {key}, which is not here"))
+            elif key not in recorded:
+                untold += 1
+            else:
+                links += 1
+                if content_digest(source.run["files"]) != recorded[key]:
+                    what = f"was made from another making of {source.folder}, whose files differed"
+                    problems.append(Problem(each.folder, what))
+    return links, untold, problems

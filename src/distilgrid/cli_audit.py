@@ -1,0 +1,71 @@
+"""Commands that look after finished results: `verify`, `diff`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from distilgrid import cli_support as support
+from distilgrid.cli_options import PARAMS_DEFAULT, RESULTS_DEFAULT, ParamsFiles, Results
+from distilgrid.errors import UserError
+
+Given = Annotated[Path, typer.Argument(help="A folder of results/reports, or the overlay of a finished grid.")]
+
+
+def verify(
+    results: Results = RESULTS_DEFAULT,
+    cells: Annotated[int, typer.Option(help="Trained models to score again; they are drawn at random.", min=0)] = 3,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    tolerance: Annotated[float, typer.Option(help="Points that a score may differ by: rounding.", min=0)] = 0.1,
+) -> None:
+    """Read every artefact again, follow what it was made from, and score some models anew; exit code 1 for problems."""
+    from distilgrid.audit.made import by_key
+    from distilgrid.audit.verify import verify as examine
+
+    found = examine(results)
+    typer.echo(found.summary())
+    problems = [problem.line() for problem in found.problems]
+    if cells:
+        from distilgrid.audit.rescore import choose, rescored
+
+        chosen = choose(found.made, count=cells, seed=seed)
+        for line, good in rescored(chosen, artefacts=by_key(found.made), tolerance=tolerance / 100):
+            typer.echo(line)
+            problems += [] if good else [line]
+    for problem in problems:
+        typer.echo(f"problem: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+def diff(
+    a: Given,
+    b: Given,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    results: Results = RESULTS_DEFAULT,
+    out: Annotated[Path | None, typer.Option(help="Also write the comparison to this JSON file.")] = None,
+) -> None:
+    """Compare two finished grids cell by cell: which scores changed, and what changed them."""
+    from distilgrid.artefacts import readable_os_errors, write_json
+    from distilgrid.audit.diff import compare, open_side
+    from distilgrid.audit.diff_text import as_json, as_text
+
+    comparison = compare(*(open_side(_report(given, params, results)) for given in (a, b)))
+    if out is not None:
+        with readable_os_errors(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_json(out, as_json(comparison))
+    typer.echo(as_text(comparison))
+
+
+def _report(given: Path, params: list[Path], results: Path) -> Path:
+    """The folder of a report: as given, or that of an overlay's grid."""
+    if given.is_dir():
+        return given
+    if not given.is_file():
+        raise UserError(f"{given}: neither a folder of results/reports nor the file of a grid")
+    _, plan = support.load_plan(params, [given])
+    folder = results / plan.report.folder
+    if not folder.is_dir():
+        raise UserError(f"{given}: its report {folder} is not there; run this grid first")
+    return folder
