@@ -1,14 +1,21 @@
 """The one error type that users are meant to see, and the "did you mean" helper."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class UserError(Exception):
     """Bad input: the message is one line that names the file, key or row and says what to do.
 
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. Control characters and line breaks, which a
+    name from a file may hold, are shown as their escapes.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], message))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 Light: importing this module loads neither torch nor transformers nor pandas.
 """
 
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -295,6 +296,7 @@ def find_method(params: Params, name: str) -> Method:
     return known[name]
 
 
+@functools.cache
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the parameters; `workflow/schemas/params.schema.json` holds a copy that a test keeps equal."""
     schema = Params.model_json_schema()
