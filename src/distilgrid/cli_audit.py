@@ -1,4 +1,4 @@
-"""Commands that look after finished results: `verify`, `diff`."""
+"""Commands that look after finished results: `verify`, `diff`, `cards`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from distilgrid import cli_support as support
-from distilgrid.cli_options import PARAMS_DEFAULT, RESULTS_DEFAULT, ParamsFiles, Results
+from distilgrid.cli_options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
 from distilgrid.errors import UserError
 
 Given = Annotated[Path, typer.Argument(help="A folder of results/reports, or the overlay of a finished grid.")]
@@ -56,6 +56,20 @@ def diff(
             out.parent.mkdir(parents=True, exist_ok=True)
             write_json(out, as_json(comparison))
     typer.echo(as_text(comparison))
+
+
+def cards(
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: results/cards/<grid>.")] = None,
+) -> None:
+    """Write a card in the Hugging Face format for each model and data set of a finished grid, and their licences."""
+    settings, plan = support.load_plan(params, grid)
+    from distilgrid.cards.write import write_cards
+
+    folder = out or results / "cards" / settings.grid.name
+    typer.echo(f"{folder}: {write_cards(plan=plan, results=results, out=folder)} cards, and licences.md")
 
 
 def _report(given: Path, params: list[Path], results: Path) -> Path:

@@ -1,5 +1,6 @@
 """What the commands of the CLI share: loading parameters, naming a cell, starting a job."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -105,13 +106,18 @@ def training_set(settings: "Params", data: Path, augmented: Path | None, fractio
 
 
 def start(settings: "Params", *, threads: int | None, torch: bool) -> int:
-    """Set up this process as a job; returns its number of threads."""
+    """Set up this process as a job, with GPUs of its own where there are any; returns its number of threads."""
+    from distilgrid.artefacts import RANK
+    from distilgrid.gpus import take_gpus
     from distilgrid.job import start_job, start_torch_job
 
+    resources = settings.resources
+    if torch and resources.device != "cpu" and RANK not in os.environ:  # helpers share those of their job
+        take_gpus(count=resources.processes, cells_per_gpu=resources.cells_per_gpu)
     whole = threads or settings.resources.threads
-    count = max(1, whole // settings.resources.processes) if torch else whole
+    count = max(1, whole // resources.processes) if torch else whole
     begin = start_torch_job if torch else start_job
-    begin(threads=count, log_level=settings.resources.log_level)
+    begin(threads=count, log_level=resources.log_level)
     return count
 
 

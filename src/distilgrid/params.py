@@ -108,6 +108,8 @@ class Resources(Settings):
     """Processes that share each batch of a training job (data-parallel): one per GPU, or splitting its threads."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where training jobs compute; `auto` takes a GPU where there is one."""
+    cells_per_gpu: int = Field(default=1, ge=1)
+    """Jobs that may share a GPU of a machine; jobs side by side take different ones, and wait while all are taken."""
     deterministic: bool = True
     """On a GPU, only algorithms that give the same bits each time; they are slower. The CPU is always deterministic."""
     checkpoint_seconds: float = Field(default=60.0, gt=0)

@@ -11,7 +11,7 @@ from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.distillation.registry import METHODS
 from distilgrid.search.controllers.registry import CONTROLLERS
 from distilgrid.search.estimators.registry import VERSIONS as ESTIMATORS
-from distilgrid.tasks.spec import IMAGE_FIELDS
+from distilgrid.tasks.spec import DESCRIPTIVE, IMAGE_FIELDS
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.settings import Augmentation
@@ -44,7 +44,7 @@ VERSIONS = {
     "candidate": 1,
     "search": 1,
     "features": 1,
-    "report": 4,
+    "report": 5,
 }
 
 
@@ -55,7 +55,7 @@ def _recipe(stage: str, **parts: Any) -> Recipe:
 def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
     """Prepared data: the task spec, the source's revision, and how rows are split. Not the path of a user's file."""
     hidden = {"source", "validation_source"} if spec.scheme in ("csv", "parquet") else {"validation_source"}
-    hidden |= IMAGE_FIELDS if spec.kind == "text" else {"text"}
+    hidden |= DESCRIPTIVE | (IMAGE_FIELDS if spec.kind == "text" else {"text"})
     places = {"glue_dir", "cifar_dir"} | (set() if data.max_validation_rows else {"max_validation_rows"})
     return _recipe(
         "prepare", spec=spec.model_dump(exclude=hidden), revision=revision, data=data.model_dump(exclude=places)

@@ -176,6 +176,8 @@ class Elements(HTMLParser):
         for name, value in attrs:
             if name == "id":
                 self.ids.append(str(value))
+            if tag == "a":
+                continue  # followed by a reader only
             if name in ("src", "href", "xlink:href", "srcset", "data") and not str(value).startswith(("#", "data:")):
                 self.fetched.append(str(value))
 
@@ -195,7 +197,7 @@ def test_page_is_one_self_contained_file(made: tuple[Plan, Path]) -> None:
 
 def test_page_begins_with_the_outcome_of_each_task(made: tuple[Plan, Path], findings: Findings) -> None:
     page = output(made, "report.html")
-    body = re.sub(r"<[^>]*>", " ", page[page.index("<body>") :])
+    body = re.sub(r"<[^>]*>", " ", page[page.index("<body") :])
     for outcome in outcomes(findings):
         assert 0 < page.index(outcome.headline.partition("'")[0]) < page.index("<table>")
     assert "seed" in body and plan_key(made) in body
@@ -383,5 +385,6 @@ def test_publish_copies_atomically_and_leaves_equal_files_alone(made: tuple[Plan
     page.write_text("old")
     publish(plan=plan, results=copied)
     after = {path.name: path.stat().st_mtime_ns for path in page.parent.iterdir()}
-    assert page.read_text(encoding="utf-8") == output(made, "report.html")
+    original = output(made, "report.html").replace('href="../../', 'href="../')
+    assert page.read_text(encoding="utf-8") == original, "links are those of a page that lies one folder higher"
     assert [name for name in PUBLISHED if before[name] != after[name]] == ["report.html"]

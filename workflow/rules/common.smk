@@ -46,6 +46,20 @@ def outputs(folder, names):
     return [f"{RESULTS}/{{stage,{folder}}}/{{path}}-{{key}}/{name}" for name in names]
 
 
+CAPTIONS = {"report.html": "Report", "table.csv": "Tables", "table.md": "Tables", "claims.json": "Claims"}
+"""What `snakemake --report` shows of a grid's report, by category; the captions are workflow/captions/<name>.rst."""
+
+
+def captioned(path):
+    """An output with its place in Snakemake's own report, where it has one there."""
+    name = path.rpartition("/")[2]
+    if name not in CAPTIONS:
+        return path
+    return report(
+        path, caption=f"../captions/{name}.rst", category=CAPTIONS[name], labels={"grid": "{path}", "file": name}
+    )
+
+
 def arguments(wildcards):
     """The command's options for an artefact, with a frozen copy of the parameters."""
     return f"--params {PARAMS_FILE} {planned(wildcards).arguments(RESULTS)}"

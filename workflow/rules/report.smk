@@ -3,7 +3,7 @@ rule write_report:
     input:
         inputs,
     output:
-        outputs("reports", REPORT_FILES),
+        [captioned(path) for path in outputs("reports", REPORT_FILES)],
     log:
         "results/logs/{stage}/{path}-{key}.log",
     benchmark:

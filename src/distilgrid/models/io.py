@@ -41,7 +41,7 @@ def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrained
     Raises:
         UserError: when the files are missing or damaged, or the weights do not fill the model.
     """
-    if _model_type(folder).startswith("distilgrid-"):
+    if library(folder) == "distilgrid":
         return _load_own_model(folder, outputs)
     from transformers import AutoModelForSequenceClassification
 
@@ -68,6 +68,11 @@ def _load_own_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel
     if outputs not in (None, model.config.num_labels):
         raise UserError(f"{folder}: the model has {model.config.num_labels} outputs, but the task needs {outputs}")
     return model
+
+
+def library(folder: Path | str) -> str:
+    """What loads a model: `transformers`, or `distilgrid` for an architecture of our own."""
+    return "distilgrid" if _model_type(folder).startswith("distilgrid-") else "transformers"
 
 
 def _model_type(folder: Path | str) -> str:

@@ -13,7 +13,7 @@ from distilgrid.fingerprint import file_sha256
 from distilgrid.models.architectures import find_architecture
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
-HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.spm", WEIGHTS]
+HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.spm", WEIGHTS, "README.md"]  # the card states the licence
 SCHEMES = ("hub", "path", "package", "new")
 
 

@@ -29,13 +29,15 @@ def scores(lines: Sequence[Line]) -> list[Cell]:
 
 
 def difference(findings: Findings, line: Line) -> Cell:
-    """Points above or below the baseline, with the interval; toned when that excludes zero."""
+    """Points above or below the baseline, with the interval; toned when that excludes zero, starred when it is
+    clear among all comparisons of the report."""
     found = findings.differences.get(line.key)
     if found is None:
         baseline = line.labels["method"] == findings.collected.plan.params.report.baseline
         return Cell("baseline") if baseline else EMPTY
     tone = "" if found.verdict == "unclear" else found.verdict
-    return Cell(wording.signed(found.value), wording.bounds(found.low, found.high), tone=tone)
+    star = wording.SURE if findings.is_sure(line) else ""
+    return Cell(wording.signed(found.value) + star, wording.bounds(found.low, found.high), tone=tone)
 
 
 def parameters(lines: Sequence[Line]) -> list[Cell]:

@@ -60,6 +60,8 @@ def _difference(findings: Findings, line: Line) -> dict[str, Any]:
         "ci_low": difference.low if difference else None,
         "ci_high": difference.high if difference else None,
         "confidence": settings.confidence if difference else None,
+        "p": difference.p if difference else None,
+        "p_holm": difference.adjusted if difference else None,
     }
 
 

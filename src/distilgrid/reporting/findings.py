@@ -1,6 +1,6 @@
 """What a report says: the lines of its tables and each method's difference to the baseline, with an interval."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.bootstrap import interval, resampled_scores
 from distilgrid.reporting.collect import Collected, Model
 from distilgrid.reporting.lines import Key, Line, make_lines, shape
+from distilgrid.reporting.significance import holm, two_sided
 from distilgrid.training.metrics import predictions
 
 Verdict = Literal["better", "worse", "unclear"]
@@ -19,11 +20,21 @@ Verdict = Literal["better", "worse", "unclear"]
 
 @dataclass(frozen=True)
 class Difference:
-    """A line's mean score less its baseline's, with the bounds of its confidence interval."""
+    """A line's mean score less its baseline's.
+
+    Attributes:
+        value: the difference, a share.
+        low: the lower bound of its confidence interval.
+        high: the upper one.
+        p: of no difference, two-sided, from the same resamples; 1 where it is not known.
+        adjusted: the same, corrected for all such comparisons of the report.
+    """
 
     value: float
     low: float
     high: float
+    p: float = 1.0
+    adjusted: float = 1.0
 
     @property
     def verdict(self) -> Verdict:
@@ -49,6 +60,11 @@ class Findings:
     def of(self, task: str) -> list[Line]:
         """The lines of a task, teachers included."""
         return [line for line in self.lines if line.labels["task"] == task]
+
+    def is_sure(self, line: Line) -> bool:
+        """Whether a line's difference is still clear after the correction for all comparisons of the report."""
+        found = self.differences.get(line.key)
+        return found is not None and found.adjusted <= 1 - self.collected.plan.params.report.confidence
 
     def main(self, task: str) -> tuple[str, str]:
         """The main metric of a task and the split that its score comes from."""
@@ -82,6 +98,8 @@ def find(collected: Collected) -> Findings:
     for task in collected.plan.params.grid.tasks:
         students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
         differences |= _differences(task, students, collected.plan.params.report)
+    adjusted = holm({key: difference.p for key, difference in differences.items()})
+    differences = {key: replace(found, adjusted=adjusted[key]) for key, found in differences.items()}
     return Findings(collected, lines, differences)
 
 
@@ -101,11 +119,13 @@ def _differences(task: str, lines: list[Line], settings: Report) -> dict[Key, Di
         for line in pair
     }
     return {
-        line.key: Difference(
-            line.score - baseline.score, *interval(means[line.key] - means[baseline.key], settings.confidence)
-        )
+        line.key: _difference(line.score - baseline.score, means[line.key] - means[baseline.key], settings.confidence)
         for line, baseline in pairs
     }
+
+
+def _difference(value: float, resampled: np.ndarray, confidence: float) -> Difference:
+    return Difference(value, *interval(resampled, confidence), p=two_sided(resampled))
 
 
 def _without_method(line: Line) -> Key:

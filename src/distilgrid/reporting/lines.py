@@ -70,6 +70,11 @@ class Line:
         return bool(self.labels["method"] == TEACHER)
 
     @property
+    def anchor(self) -> str:
+        """Where a page shows how its numbers were made."""
+        return f"made-{self.models[0].artefact.folder.replace('/', '-')}"
+
+    @property
     def facts(self) -> dict[str, Any]:
         """`metrics.json` of the first seed: what does not depend on the seed."""
         return self.models[0].metrics

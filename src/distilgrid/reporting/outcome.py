@@ -89,7 +89,7 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
     if better:
         shown = best if best in better else max(better, key=lambda line: compared[line].value)
         points = _points(compared[shown], confidence).removeprefix("+")
-        return f"{_named(shown)} beats {baseline} by {points}.{_counts(compared, better)}"
+        return f"{_named(shown)} beats {baseline} by {points}.{_counts(findings, compared, better)}"
     if worse:
         shown = min(worse, key=lambda line: compared[line].value)
         return (
@@ -108,9 +108,12 @@ def _points(difference: Difference, confidence: str) -> str:
     return f"{wording.signed(difference.value)} points, {confidence} CI {interval}"
 
 
-def _counts(compared: dict[Line, Difference], better: list[Line]) -> str:
+def _counts(findings: Findings, compared: dict[Line, Difference], better: list[Line]) -> str:
     """How many comparisons there were: one clear gain among many means less."""
-    return f" Clear gains in {len(better)} of {len(compared)} comparisons." if len(compared) > 1 else ""
+    if len(compared) == 1:
+        return ""
+    sure = sum(findings.is_sure(line) for line in better)
+    return f" Clear gains in {len(better)} of {len(compared)} comparisons, in {sure} after Holm's correction."
 
 
 def _named(line: Line) -> str:

@@ -13,6 +13,7 @@ from distilgrid.reporting.extras import Extra, task_extras
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.outcome import outcomes
 from distilgrid.reporting.plots import Plot, task_plots
+from distilgrid.reporting.provenance import provenances
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 
@@ -44,6 +45,8 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
         parity=parity_table(findings),
         rejected=rejected_table(findings),
         cells=_cells(findings),
+        provenances=provenances(findings),
+        comparisons=len(findings.differences),
         settings=_settings(findings),
         machines=_distinct(findings, "machine"),
         versions=_distinct(findings, "versions"),
@@ -75,9 +78,10 @@ def _subtitle(findings: Findings) -> str:
 
 def _cells(findings: Findings) -> Table:
     """Where every trained model lies, and what it cost."""
-    rows = []
+    rows, anchors = [], {}
     for line in findings.lines:
         for model in line.models:
+            anchors[len(rows)] = line.anchor
             texts = [line.labels["task"], line.name, line.labels["method"], str(model.seed)]
             texts += [wording.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
             texts += [
@@ -89,7 +93,7 @@ def _cells(findings: Findings) -> Table:
             rows.append([Cell(text) for text in texts])
     numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
-    return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows)
+    return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
 
 
 def _inputs(findings: Findings) -> str:

@@ -29,12 +29,16 @@ def publish(*, plan: Plan, results: Path) -> Path:
         for folder in (target, *(results / name for name in OPTIONAL)):
             folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
-            _copy(source / name, target / name)
+            _write(target / name, _moved(name, (source / name).read_bytes()))
     return target / "report.html"
 
 
-def _copy(source: Path, target: Path) -> None:
-    content = source.read_bytes()
+def _moved(name: str, content: bytes) -> bytes:
+    """A file for its place in `latest`, which is one folder nearer to what its links lead to than `reports/<grid>`."""
+    return content.replace(b'href="../../', b'href="../') if name == "report.html" else content
+
+
+def _write(target: Path, content: bytes) -> None:
     if target.is_file() and target.read_bytes() == content:
         return
     temporary = target.with_name(f".{target.name}-{os.getpid()}")

@@ -1,6 +1,6 @@
 """A table as cells, and its renderings as GitHub Markdown and LaTeX; the page renders the same cells as HTML."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from distilgrid.reporting import wording
@@ -63,6 +63,7 @@ class Table:
         columns: from left to right.
         rows: one list of cells each.
         groups: row numbers where a group begins.
+        links: for row numbers, the anchor on a page that tells how their numbers were made.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Table:
     columns: list[Column]
     rows: list[list[Cell]]
     groups: set[int] = field(default_factory=set)
+    links: Mapping[int, str] = field(default_factory=dict)
 
 
 def markdown(tables: Iterable[Table]) -> str:
@@ -86,7 +88,7 @@ def _markdown(table: Table) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = cell.text.replace("|", r"\|")
+    text = cell.text.replace("|", r"\|").replace("*", r"\*")
     return (f"**{text}**" if cell.best else text) + (f" ({cell.note})" if cell.note else "")
 
 

@@ -44,8 +44,8 @@ def main_table(findings: Findings, task: str) -> Table:
         columns[Column(f"{named} {wording.METRICS[metric]}", CHANGE)] = cells.exports(lines, runtime)
     columns[Column("init", number=False)] = [Cell(line.facts["init"]) for line in lines]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    caption = f"{scores_caption(findings, task)} {latency_caption(findings, task)} {SMALL_PRINT}"
-    return Table(task, caption, list(columns), rows, name_groups(lines))
+    caption = f"{_captions(findings, task)} {SMALL_PRINT}"
+    return Table(task, caption, list(columns), rows, name_groups(lines), links(lines))
 
 
 def shown_runtimes(findings: Findings, task: str) -> list[str]:
@@ -81,13 +81,26 @@ def paper_table(findings: Findings, task: str) -> Table:
     columns = [table.columns[n] for n in kept]
     columns = [replace(c, note=f"{wording.TIMES}100") if c.note == CHANGE else c for c in columns]
     rows = [[replace(row[n], note=_short(table.columns[n], row[n].note)) for n in kept] for row in table.rows]
-    caption = f"{scores_caption(findings, task)} {latency_caption(findings, task)}"
+    caption = _captions(findings, task)
     return replace(table, caption=caption, columns=columns, rows=rows)
 
 
 def _short(column: Column, note: str) -> str:
     """Small print for paper: none beside latencies and int8 scores, spreads without their number of seeds."""
     return "" if column.note.endswith(LATENCY) or column.note == CHANGE else note.partition(", n=")[0]
+
+
+def _captions(findings: Findings, task: str) -> str:
+    parts = (scores_caption(findings, task), significance_caption(findings), latency_caption(findings, task))
+    return " ".join(part for part in parts if part)
+
+
+def significance_caption(findings: Findings) -> str:
+    """What a star behind a difference means; nothing where there are no differences."""
+    count = len(findings.differences)
+    level = wording.level(findings.collected.plan.params.report.confidence)
+    meaning = f"{wording.SURE} clear at {level} after Holm's correction for {wording.plural(count, 'comparison')}."
+    return meaning if count else ""
 
 
 def scores_caption(findings: Findings, task: str) -> str:
@@ -122,7 +135,7 @@ def other_table(findings: Findings, task: str) -> Table | None:
         [cells.model(line), *(cells.mean(line.values(split, metric)) for metric, split in others)] for line in lines
     ]
     caption = f"Other metrics {wording.TIMES} 100, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    return Table(task, caption, columns, rows, name_groups(lines))
+    return Table(task, caption, columns, rows, name_groups(lines), links(lines))
 
 
 def parity_table(findings: Findings) -> Table:
@@ -184,6 +197,11 @@ def _label_counts(counts: Mapping[str, int]) -> str:
 
 def _origin_columns() -> list[Column]:
     return [Column(title, number=title == "seed") for title in ("task", "student", "method", "seed", "runtime")]
+
+
+def links(lines: Sequence[Line]) -> dict[int, str]:
+    """For each row, where a page tells how its numbers were made."""
+    return {number: line.anchor for number, line in enumerate(lines)}
 
 
 def name_groups(lines: Sequence[Line]) -> set[int]:

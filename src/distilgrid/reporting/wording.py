@@ -7,6 +7,8 @@ METRICS = {
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
 }
+SURE = "*"
+"""Behind a difference that is clear even among all those of its report."""
 MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
 
 

@@ -20,6 +20,8 @@ SCHEMES = {
 BUNDLED = {"digits": ("sklearn",), "cifar": ("cifar10", "cifar100")}
 IMAGE_FIELDS = frozenset({"kind", "image", "image_size", "mean", "std"})
 """Fields that say nothing about a text task, so its recipe leaves them out."""
+DESCRIPTIVE = frozenset({"licence", "homepage"})
+"""Fields that decide nothing about the rows."""
 
 
 class TaskSpec(Settings):
@@ -58,6 +60,10 @@ class TaskSpec(Settings):
     """A column of a `csv:`/`parquet:` file that holds `train`, `dev` or `validation` for each row."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of rows held out, seeded and stratified, when a file brings neither split column nor validation file."""
+    licence: str | None = None
+    """Under which terms the data comes: an SPDX identifier, or a few words. Shown in cards; changes no result."""
+    homepage: str | None = None
+    """Where its publishers say so."""
 
     @property
     def scheme(self) -> str:

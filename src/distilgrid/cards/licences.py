@@ -1,0 +1,72 @@
+"""Under which terms models and data come, as far as their own files and descriptions say. Light: no torch or pandas."""
+
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from distilgrid.models.source import is_new, model_folder
+from distilgrid.tasks.spec import TaskSpec
+
+UNKNOWN = "unknown"
+CARD = "README.md"
+CLASSIFIER = "License :: "
+DOCS = "those of the installed libraries whose docstrings they are"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a model or a data set may be used for.
+
+    Attributes:
+        licence: an SPDX identifier or a few words.
+        told_by: who says so.
+    """
+
+    licence: str
+    told_by: str
+
+
+def model_terms(source: str) -> Terms:
+    """The licence of a model: from the card beside its weights, else from the package that brings it.
+
+    Raises:
+        UserError: when the model cannot be found.
+    """
+    if is_new(source):
+        return Terms("none needed", "random weights of a published architecture")
+    card = front_matter(model_folder(source) / CARD)
+    if card.get("license"):
+        return Terms(str(card["license"]), "the model's own card")
+    scheme, _, name = source.partition(":")
+    if scheme == "package":
+        return Terms(package_licence(name), f"the package {name}")
+    return Terms(UNKNOWN, f"no {CARD} beside the weights")
+
+
+def task_terms(spec: TaskSpec) -> Terms:
+    """The licence of a task's data: from its spec."""
+    if spec.scheme == "docs":
+        return Terms(DOCS, "their packages")
+    return Terms(spec.licence or UNKNOWN, spec.homepage or "the task's spec (`licence`)" if spec.licence else "nobody")
+
+
+def package_licence(name: str) -> str:
+    """What an installed package says of its licence: the expression, a short statement, or its classifiers."""
+    about = metadata.metadata(name)
+    stated: list[Any] = [about.get("License-Expression"), (about.get("License") or "").strip()]
+    classifiers = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or [] if c.startswith(CLASSIFIER)]
+    named = [text for text in [*stated, ", ".join(classifiers)] if text and "\n" not in text]
+    return named[0] if named else UNKNOWN
+
+
+def front_matter(path: Path) -> dict[str, Any]:
+    """The YAML block at the top of a card; nothing where there is none."""
+    try:
+        _, block, _ = path.read_text(encoding="utf-8").split("---\n", 2)
+        found = yaml.safe_load(block)
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,82 @@
+"""Writing the cards of a finished grid."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from distilgrid.artefacts import readable_os_errors
+from distilgrid.cards import data_card, model_card
+from distilgrid.cards.licences import CARD, Terms, model_terms, task_terms
+from distilgrid.grid import Plan
+from distilgrid.grid_training import origin_source
+from distilgrid.models.io import library
+from distilgrid.reporting.collect import collect
+from distilgrid.reporting.findings import find
+from distilgrid.reporting.lines import TEACHER
+from distilgrid.tasks.spec import find_task
+
+LICENCES = """# Licences of what this grid is made from
+
+As far as their own files and publishers say; check them before you ship.
+
+"""
+
+
+def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
+    """A card for each model and data set of a grid, in folders named as theirs, and `licences.md`; returns how many.
+
+    Raises:
+        UserError: when an artefact of the grid is missing or damaged, or the folder cannot be written.
+    """
+    findings = find(collect(plan, results))
+    specs = {task: find_task(task, plan.params.tasks) for task in plan.data}
+    sources = {task: spec.source for task, spec in specs.items()}
+    data_terms = {task: task_terms(spec) for task, spec in specs.items()}
+    origins = dict(_origins(plan))
+    terms = {source: model_terms(source) for source in dict.fromkeys(origins.values())}
+    texts: dict[str, str] = {}
+    for line in findings.lines:
+        for model in line.models:
+            folder = model.artefact.folder
+            texts[f"{folder}/{CARD}"] = model_card.card(
+                findings,
+                line,
+                model,
+                terms=terms[origins[folder]],
+                data_terms=data_terms[line.labels["task"]],
+                library=library(results / folder),
+            )
+    for task, artefact in plan.data.items():
+        dataset = findings.collected.datasets[task]
+        given_data = {"source": sources[task], "terms": data_terms[task]}
+        texts[f"{artefact.folder}/{CARD}"] = data_card.card(artefact, dataset, **given_data)
+    cards = len(texts)
+    texts["licences.md"] = _licences(terms, {f"{task} ({sources[task]})": data_terms[task] for task in sources})
+    _write(out, texts)
+    return cards
+
+
+def _origins(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The source of the pretrained model behind each model."""
+    params = plan.params
+    for model in [*plan.teachers, *plan.students]:
+        teacher, student = model.labels["teacher"], model.labels["student"]
+        if model.labels["method"] == TEACHER:
+            yield model.folder, params.teachers[teacher].source
+        else:
+            yield model.folder, origin_source(params, params.students[student], teacher)
+
+
+def _licences(models: dict[str, Terms], data: dict[str, Terms]) -> str:
+    """The list, to be checked before anything ships."""
+    rows = ["| what | | licence | says |", "|---|---|---|---|"]
+    for kind, found in (("model", models), ("data", data)):
+        rows += [f"| {name} | {kind} | {terms.licence} | {terms.told_by} |" for name, terms in found.items()]
+    return LICENCES + "\n".join(rows) + "\n"
+
+
+def _write(out: Path, texts: dict[str, str]) -> None:
+    with readable_os_errors(out):
+        for name, text in texts.items():
+            path = out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")

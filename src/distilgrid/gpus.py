@@ -1,0 +1,82 @@
+"""Which of this machine's GPUs a job takes: jobs side by side take different ones. Light: CUDA is not asked."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+POLL_SECONDS = 0.5
+log = logging.getLogger(__name__)
+_held: list[IO[str]] = []
+"""Locks of this process: the system lets them go when it ends, however it ends."""
+
+
+def take_gpus(*, count: int, cells_per_gpu: int, folder: Path | None = None) -> list[str]:
+    """Wait for free GPUs and keep them until this process ends; CUDA then sees no others.
+
+    To be called before CUDA starts. Does nothing where there is no GPU, or where this process has taken some already.
+
+    Args:
+        count: GPUs that this job computes on, all of them or none at a time. A job that wants more than there are gets
+            all.
+        cells_per_gpu: jobs that may share one.
+        folder: of the locks; default: one of this user for the whole machine.
+
+    Returns:
+        the names of those taken, as CUDA_VISIBLE_DEVICES has them.
+    """
+    known = visible_gpus()
+    if not known or _held:
+        return []
+    place, said = folder or Path(tempfile.gettempdir()) / f"distilgrid-gpus-{os.getuid()}", False
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    while not (taken := _try(known, min(count, len(known)), cells_per_gpu, place)):
+        if not said:
+            log.info("waiting for one of %d GPUs, each shared by up to %d jobs", len(known), cells_per_gpu)
+        said = True
+        time.sleep(POLL_SECONDS)
+    os.environ[VISIBLE] = ",".join(taken)
+    return taken
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process may use: those that CUDA_VISIBLE_DEVICES names, else all of the machine."""
+    if VISIBLE in os.environ:
+        return [name.strip() for name in os.environ[VISIBLE].split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
+    devices = (re.fullmatch(r"nvidia(\d+)", entry.name) for entry in Path("/dev").glob("nvidia*"))
+    return sorted((found[1] for found in devices if found), key=int)
+
+
+def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> list[str]:
+    """Take so many of them, the emptiest first; nothing when there are not enough."""
+    with contextlib.ExitStack() as locks:
+        taken = []
+        for slot in range(cells_per_gpu):
+            for name in known:
+                if len(taken) < count and name not in taken and (lock := _lock(folder, name, slot)):
+                    locks.callback(lock.close)
+                    taken.append(name)
+                    _held.append(lock)
+        if len(taken) == count:
+            locks.pop_all()
+            return taken
+    _held.clear()
+    return []
+
+
+def _lock(folder: Path, name: str, slot: int) -> IO[str] | None:
+    """The lock of one slot, if no other process holds it."""
+    stream = open(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", "w")  # noqa: SIM115: kept open
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return None
+    return stream

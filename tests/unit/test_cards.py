@@ -1,0 +1,89 @@
+"""Cards: each model and data set of a grid has one, with its recorded scores and the licence its source states."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import DatasetCard, ModelCard
+from tests.unit.fabricate import fabricate_results
+
+from distilgrid.cards.licences import front_matter, model_terms, package_licence, task_terms
+from distilgrid.cards.write import write_cards
+from distilgrid.grid import Plan, expand
+from distilgrid.params import parse_params
+from distilgrid.tasks.spec import TaskSpec, builtin_tasks
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Path]:
+    """A grid, its results, its cards."""
+    plan, results = fabricate_results(tmp_path_factory.mktemp("cards"))
+    out = results / "cards"
+    assert write_cards(plan=plan, results=results, out=out) == len(list(out.rglob("README.md")))
+    return plan, results, out
+
+
+def test_every_model_and_data_set_has_a_card_that_the_hub_can_read(made: tuple[Plan, Path, Path]) -> None:
+    plan, _, out = made
+    for model in [*plan.teachers, *plan.students]:
+        assert ModelCard.load(out / model.folder / "README.md").data.library_name == "transformers"
+    for data in plan.data.values():
+        assert DatasetCard.load(out / data.folder / "README.md").data.task_categories == ["text-classification"]
+
+
+def test_its_scores_are_the_recorded_ones_of_every_split(made: tuple[Plan, Path, Path]) -> None:
+    plan, results, out = made
+    for model in plan.students:
+        recorded = json.loads((results / model.folder / "metrics.json").read_text())["validation"]
+        found = ModelCard.load(out / model.folder / "README.md").data.eval_results or []
+        told = {(each.dataset_split, each.metric_type): each.metric_value for each in found}
+        names = {"matthews": "matthews_correlation"}
+        wanted = {(split, names.get(m, m)): v for split, scores in recorded.items() for m, v in scores.items()}
+        assert told == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_text_says_how_it_was_made_and_what_it_may_be_used_for(made: tuple[Plan, Path, Path]) -> None:
+    plan, _, out = made
+    student = plan.students[0]
+    text = (out / student.folder / "README.md").read_text()
+    assert f"distilgrid distill {student.arguments('results')}" in text
+    assert '"num_hidden_layers"' not in text
+    assert "Licence of the data: unknown" in text
+    assert "onnxruntime-int8" in text
+    (teacher,) = [t for t in plan.teachers if t.labels["task"] == student.labels["task"]]
+    assert teacher.folder in text or student.labels["method"] == "finetune"
+
+
+def test_a_licence_is_taken_from_the_card_beside_the_weights(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    source = f"path:{tmp_path}"
+    assert model_terms(source).licence == "unknown"
+    (tmp_path / "README.md").write_text("---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\n")
+    assert model_terms(source).licence == "apache-2.0"
+    assert model_terms("new:resnet-8").licence == "none needed"
+
+
+@pytest.mark.parametrize("text", ["", "# no block", "---\nlicense: [\n---\n", "---\n- a list\n---\n", "---\n"])
+def test_a_card_without_a_readable_block_tells_nothing(text: str, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(text)
+    assert front_matter(tmp_path / "README.md") == {}
+
+
+def test_packages_state_their_licences() -> None:
+    assert "BSD" in package_licence("networkx") or "3-Clause" in package_licence("networkx")
+    assert "Apache" in package_licence("transformers")
+
+
+def test_built_in_tasks_say_what_is_known_of_their_data() -> None:
+    for name, spec in builtin_tasks().items():
+        assert task_terms(spec).licence != "unknown", name
+
+
+def test_a_licence_changes_no_key(tiny_values: dict[str, Any]) -> None:
+    before = expand(parse_params(tiny_values, origin="test"))
+    tiny_values["tasks"]["reviews"] |= {"licence": "CC0-1.0", "homepage": "https://example.org"}
+    after = expand(parse_params(tiny_values, origin="test"))
+    assert [a.key for a in after.students] == [a.key for a in before.students]
+    assert task_terms(TaskSpec(**tiny_values["tasks"]["reviews"])).licence == "CC0-1.0"
