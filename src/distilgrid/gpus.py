@@ -73,7 +73,7 @@ def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> 
 
 def _lock(folder: Path, name: str, slot: int) -> IO[str] | None:
     """The lock of one slot, if no other process holds it."""
-    stream = open(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", "w")  # noqa: SIM115: kept open
+    stream = open(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", "w")  # noqa: SIM115
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

