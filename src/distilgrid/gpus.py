@@ -57,7 +57,7 @@ def visible_gpus() -> list[str]:
 def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> list[str]:
     """Take so many of them, the emptiest first; nothing when there are not enough."""
     with contextlib.ExitStack() as locks:
-        taken = []
+        taken: list[str] = []
         for slot in range(cells_per_gpu):
             for name in known:
                 if len(taken) < count and name not in taken and (lock := _lock(folder, name, slot)):

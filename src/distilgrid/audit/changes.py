@@ -11,6 +11,9 @@ from distilgrid.audit.made import Made
 
 Kind = Literal["params", "code", "data", "seeds", "environment", "unknown"]
 INPUTS = re.compile(r"(^|\.)inputs\.")
+PROCESSOR = ("machine.cpu", "machine.flags", "machine.system")
+NAMED = {"finetune": "teacher", "distill": "assistant", "record": "teacher's outputs"}
+"""Stages by what they make, where that is plainer."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,40 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     return {name: (before.get(name, "unset"), after.get(name, "unset")) for name in names}
 
 
-def reasons(old: Made, new: Made, *, before: Mapping[str, Made], after: Mapping[str, Made]) -> list[Change]:
-    """Why two artefacts of the same place in two grids are not the same, from their recipes and those of their inputs.
+@dataclass(frozen=True)
+class Tracer:
+    """Follows two artefacts of the same place in two grids back to what made them differ.
 
-    Args:
-        old: of grid A.
-        new: of grid B.
+    Attributes:
         before: the artefacts of A's results folder, by key.
         after: those of B's.
-
-    Returns:
-        each change once, own settings first, then those of inputs, named by their stage.
     """
-    return list(dict.fromkeys(_reasons(old, new, before, after, "")))
+
+    before: Mapping[str, Made]
+    after: Mapping[str, Made]
+
+    def reasons(self, old: Made, new: Made) -> list[Change]:
+        """Each change once: own settings first, then those of inputs, named by their stage."""
+        return list(dict.fromkeys(self._changes(old, new, prefix="")))
+
+    def _changes(self, old: Made, new: Made, *, prefix: str) -> Iterator[Change]:
+        if old.key == new.key:
+            return
+        for name, values in differences(old.recipe, new.recipe).items():
+            if not INPUTS.search(name):
+                yield Change(_kind(old.stage, name), prefix + _said(name, *values))
+        for name in {**old.inputs, **new.inputs}:
+            for keys in zip_longest(old.inputs.get(name, ()), new.inputs.get(name, ())):
+                if keys[0] != keys[1]:
+                    yield from self._input_changes(name, *keys)
+
+    def _input_changes(self, name: str, one: str | None, other: str | None) -> Iterator[Change]:
+        old, new = self.before.get(one or ""), self.after.get(other or "")
+        if old is None or new is None:
+            yield Change("unknown", f"{name}: another one, and not in both results folders, so nothing tells why")
+        else:
+            prefix = "" if old.stage == "prepare" else f"{NAMED.get(old.stage, old.stage)}: "
+            yield from self._changes(old, new, prefix=prefix)
 
 
 def surroundings(old: Made, new: Made) -> list[Change]:
@@ -55,39 +79,6 @@ def surroundings(old: Made, new: Made) -> list[Change]:
     found = differences(*({part: made.run.get(part, {}) for part in parts} for made in (old, new)))
     kept = {name: values for name, values in found.items() if name.startswith("versions.") or name in PROCESSOR}
     return [Change("environment", _said(name.partition(".")[2], *values)) for name, values in kept.items()]
-
-
-PROCESSOR = ("machine.cpu", "machine.flags", "machine.system")
-
-
-def _reasons(
-    old: Made, new: Made, before: Mapping[str, Made], after: Mapping[str, Made], prefix: str
-) -> Iterator[Change]:
-    if old.key == new.key:
-        return
-    found = differences(old.recipe, new.recipe)
-    for name, values in found.items():
-        if not INPUTS.search(name):
-            yield Change(_kind(old.stage, name), prefix + _said(name, *values))
-    for name in {**old.inputs, **new.inputs}:
-        for one, other in zip_longest(old.inputs.get(name, ()), new.inputs.get(name, ())):
-            yield from _input_reasons(name, before.get(one), after.get(other), before, after, same=one == other)
-
-
-def _input_reasons(
-    name: str, old: Made | None, new: Made | None, before: Mapping[str, Made], after: Mapping[str, Made], *, same: bool
-) -> Iterator[Change]:
-    if same:
-        return
-    if old is None or new is None:
-        yield Change("unknown", f"{name}: another one, and not in both results folders, so nothing tells why")
-    else:
-        named = "" if old.stage == "prepare" else f"{NAMED.get(old.stage, old.stage)}: "
-        yield from _reasons(old, new, before, after, named)
-
-
-NAMED = {"finetune": "teacher", "distill": "assistant", "record": "teacher's outputs"}
-"""Stages by what they make, where that is plainer."""
 
 
 def _kind(stage: str, name: str) -> Kind:

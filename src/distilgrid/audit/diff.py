@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.artefacts import MODEL_STAGES, read_json
-from distilgrid.audit.changes import Change, reasons, surroundings
+from distilgrid.audit.changes import Change, Tracer, surroundings
 from distilgrid.audit.made import Made, by_key, finished, read_made
 from distilgrid.errors import UserError
 
@@ -104,7 +104,7 @@ def _place(made: Made) -> Place:
 def _pair(place: Place, one: Side, other: Side) -> Pair:
     old, new = one.cells[place], other.cells[place]
     before, after = read_json(old.folder / METRICS), read_json(new.folder / METRICS)
-    why: Sequence[Change] = reasons(old, new, before=one.artefacts, after=other.artefacts)
+    why: Sequence[Change] = Tracer(one.artefacts, other.artefacts).reasons(old, new)
     if old.key == new.key and before["validation"] != after["validation"]:
         why = surroundings(old, new) or [UNEXPLAINED]
     if before["score_name"] != after["score_name"]:

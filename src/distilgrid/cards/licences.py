@@ -56,7 +56,7 @@ def task_terms(spec: TaskSpec) -> Terms:
 def package_licence(name: str) -> str:
     """What an installed package says of its licence: the expression, a short statement, or its classifiers."""
     about = metadata.metadata(name)
-    stated: list[Any] = [about.get("License-Expression"), (about.get("License") or "").strip()]
+    stated = [text.strip() for field in ("License-Expression", "License") for text in about.get_all(field) or []]
     classifiers = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or [] if c.startswith(CLASSIFIER)]
     named = [text for text in [*stated, ", ".join(classifiers)] if text and "\n" not in text]
     return named[0] if named else UNKNOWN

@@ -1,6 +1,6 @@
 """Writing the cards of a finished grid."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from distilgrid.artefacts import readable_os_errors
@@ -9,9 +9,9 @@ from distilgrid.cards.licences import CARD, Terms, model_terms, task_terms
 from distilgrid.grid import Plan
 from distilgrid.grid_training import origin_source
 from distilgrid.models.io import library
+from distilgrid.reporting.claims_schema import TEACHER
 from distilgrid.reporting.collect import collect
-from distilgrid.reporting.findings import find
-from distilgrid.reporting.lines import TEACHER
+from distilgrid.reporting.findings import Findings, find
 from distilgrid.tasks.spec import find_task
 
 LICENCES = """# Licences of what this grid is made from
@@ -29,30 +29,26 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     """
     findings = find(collect(plan, results))
     specs = {task: find_task(task, plan.params.tasks) for task in plan.data}
-    sources = {task: spec.source for task, spec in specs.items()}
-    data_terms = {task: task_terms(spec) for task, spec in specs.items()}
     origins = dict(_origins(plan))
-    terms = {source: model_terms(source) for source in dict.fromkeys(origins.values())}
-    texts: dict[str, str] = {}
+    models = {source: model_terms(source) for source in dict.fromkeys(origins.values())}
+    data = {task: task_terms(spec) for task, spec in specs.items()}
+    texts = dict(_of_models(findings, {folder: models[source] for folder, source in origins.items()}, data, results))
+    for task, artefact in plan.data.items():
+        given = (artefact, findings.collected.datasets[task])
+        texts[f"{artefact.folder}/{CARD}"] = data_card.card(*given, source=specs[task].source, terms=data[task])
+    _write(out, {**texts, "licences.md": _licences(models, {f"{t} ({specs[t].source})": data[t] for t in specs})})
+    return len(texts)
+
+
+def _of_models(
+    findings: Findings, models: Mapping[str, Terms], data: Mapping[str, Terms], results: Path
+) -> Iterator[tuple[str, str]]:
+    """The path and the text of each model's card, from the terms of what it began from and of its task's data."""
     for line in findings.lines:
         for model in line.models:
             folder = model.artefact.folder
-            texts[f"{folder}/{CARD}"] = model_card.card(
-                findings,
-                line,
-                model,
-                terms=terms[origins[folder]],
-                data_terms=data_terms[line.labels["task"]],
-                library=library(results / folder),
-            )
-    for task, artefact in plan.data.items():
-        dataset = findings.collected.datasets[task]
-        given_data = {"source": sources[task], "terms": data_terms[task]}
-        texts[f"{artefact.folder}/{CARD}"] = data_card.card(artefact, dataset, **given_data)
-    cards = len(texts)
-    texts["licences.md"] = _licences(terms, {f"{task} ({sources[task]})": data_terms[task] for task in sources})
-    _write(out, texts)
-    return cards
+            terms = {"terms": models[folder], "data_terms": data[line.labels["task"]]}
+            yield f"{folder}/{CARD}", model_card.card(findings, line, model, library=library(results / folder), **terms)
 
 
 def _origins(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -78,7 +78,8 @@ def _subtitle(findings: Findings) -> str:
 
 def _cells(findings: Findings) -> Table:
     """Where every trained model lies, and what it cost."""
-    rows, anchors = [], {}
+    rows: list[list[Cell]] = []
+    anchors: dict[int, str] = {}
     for line in findings.lines:
         for model in line.models:
             anchors[len(rows)] = line.anchor
