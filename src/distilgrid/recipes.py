@@ -37,7 +37,7 @@ VERSIONS = {
     "finetune": 3,
     "record": 2,
     "distill": 3,
-    "export": 2,
+    "export": 3,
     "benchmark": 2,
     "latency": 1,
     "supernet": 1,

@@ -147,16 +147,22 @@ def test_models_train_alike_written_out_and_not(name: str, image: ImageShape) ->
     found = []
     for written_out in (True, False):
         model = image_model(name, image)
+        begun = flat(model)
         model.use_written_out(written_out)
         optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
         for _ in range(3):
             optimiser.zero_grad()
             F.cross_entropy(model(images).logits, labels).backward()
             optimiser.step()
-        found.append(model.state_dict())
-    assert list(found[0]) == list(found[1])
-    for name in found[0]:
-        torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-2, atol=1e-3, msg=name)
+        found.append(flat(model))
+    apart, moved = (found[0] - found[1]).norm(), (found[0] - begun).norm()
+    # Rounding differs between processors, and turns some activation at its threshold: single weights may then differ.
+    assert apart < 0.02 * moved, f"{apart / moved:.1e} of the way that training went"
+
+
+def flat(model: ImageModel) -> torch.Tensor:
+    """All weights and statistics as one vector."""
+    return torch.cat([value.double().flatten() for value in model.state_dict().values()])
 
 
 def test_maps_stay_channels_last() -> None:

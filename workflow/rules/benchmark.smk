@@ -31,7 +31,7 @@ rule benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: whole_machine()
     resources:
         bench_slot=1,
     params:

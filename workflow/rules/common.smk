@@ -46,6 +46,12 @@ def outputs(folder, names):
     return [f"{RESULTS}/{{stage,{folder}}}/{{path}}-{{key}}/{name}" for name in names]
 
 
+def whole_machine():
+    """Threads of a job beside which nothing may run: all cores of a local run. With `--jobs` instead of `--cores`, as on a
+    cluster, Snakemake knows none; there the profile asks for a node without others."""
+    return workflow.resource_settings.cores or PLAN.params.resources.threads
+
+
 CAPTIONS = {"report.html": "Report", "table.csv": "Tables", "table.md": "Tables", "claims.json": "Claims"}
 """What `snakemake --report` shows of a grid's report, by category; the captions are workflow/captions/<name>.rst."""
 

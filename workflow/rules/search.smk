@@ -8,7 +8,7 @@ rule latency:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
         "../../environment.yml"
-    threads: workflow.cores
+    threads: whole_machine()
     resources:
         bench_slot=1,
     params:
@@ -52,7 +52,7 @@ rule candidate:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: workflow.cores if measures(wildcards) else PLAN.params.resources.threads
+    threads: lambda wildcards: whole_machine() if measures(wildcards) else PLAN.params.resources.threads
     params:
         arguments=arguments,
         threads=PLAN.params.resources.threads,
@@ -74,7 +74,7 @@ rule search:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: workflow.cores if measures(wildcards) else PLAN.params.resources.threads
+    threads: lambda wildcards: whole_machine() if measures(wildcards) else PLAN.params.resources.threads
     params:
         arguments=arguments,
         threads=PLAN.params.resources.threads,
