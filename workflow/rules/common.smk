@@ -48,8 +48,10 @@ def outputs(folder, names):
 
 def whole_machine():
     """Threads of a job beside which nothing may run: all cores of a local run. With `--jobs` instead of `--cores`, as on a
-    cluster, Snakemake knows none; there the profile asks for a node without others."""
-    return workflow.resource_settings.cores or PLAN.params.resources.threads
+    cluster, Snakemake knows none; there the profile asks for a node without others. The process that a node runs for
+    such a job is told of all its cores, but may not ask for more than the job has."""
+    cores = workflow.resource_settings.cores if workflow.is_main_process else None
+    return cores or PLAN.params.resources.threads
 
 
 CAPTIONS = {"report.html": "Report", "table.csv": "Tables", "table.md": "Tables", "claims.json": "Claims"}
