@@ -26,6 +26,10 @@ def verify(
     typer.echo(found.summary())
     problems = [problem.line() for problem in found.problems]
     if cells:
+        from distilgrid.job import start_torch_job
+        from distilgrid.machine import usable_cores
+
+        start_torch_job(threads=usable_cores(), log_level="warning")
         from distilgrid.audit.rescore import choose, rescored
 
         chosen = choose(found.made, count=cells, seed=seed)

@@ -111,6 +111,12 @@ def test_an_unfinished_artefact_is_listed_and_no_problem(made: tuple[Plan, Path]
     assert [folder.relative_to(made[1]).as_posix() for folder in found.unfinished] == [made[0].exports[0].folder]
 
 
+def test_what_searches_share_and_the_tracking_summary_are_no_artefacts(made: tuple[Plan, Path]) -> None:
+    for place in ("searches/reviews/big/.known/estimates-0123456789ab", "tracking/fabricated-0123456789ab"):
+        (made[1] / place).mkdir(parents=True)
+    assert verify(made[1]).unfinished == []
+
+
 def test_another_making_of_an_input_is_noticed_by_its_files(tmp_path: Path) -> None:
     """Its durations may differ, its weights may not."""
 

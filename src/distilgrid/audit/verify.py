@@ -10,7 +10,11 @@ from distilgrid.audit.made import Made, by_key, read_made
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import file_sha256, recipe_key
 from distilgrid.garbage import keyed_folders
+from distilgrid.planned import KNOWN
 from distilgrid.progress import progress
+
+NOT_ARTEFACTS = {KNOWN, "tracking"}
+"""Folders of what searches share, and of what says that a grid is in MLflow: both carry keys, too."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def verify(results: Path) -> Verified:
     """
     if not results.is_dir():
         raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
-    folders = keyed_folders(results)
+    folders = [folder for folder in keyed_folders(results) if not NOT_ARTEFACTS & {*folder.relative_to(results).parts}]
     finished = [folder for folder in folders if (folder / RUN).is_file()]
     made, problems = _readable(finished)
     for each in progress(made, total=len(made), label="reading artefacts"):
