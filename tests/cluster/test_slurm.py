@@ -80,7 +80,7 @@ def test_the_grid_gives_what_it_gives_at_home(
 ) -> None:
     finished(submitted("benchmarks"))
     home = new_project(tmp_path / "home")
-    home.snakemake("--", "students")
+    home.snakemake("--", "benchmarks")
     assert scores(project.folder) == scores(home.folder)
     assert list(project.folder.glob("results/benchmarks/**/benchmark.json"))
 
