@@ -82,6 +82,11 @@ class Artefact:
         for value in self.inputs.values():
             yield from listed(value)
 
+    @property
+    def command(self) -> str:
+        """The command that makes it in the folder `results`; the grid's own parameter files come besides."""
+        return f"distilgrid {self.stage} {self.arguments('results')}"
+
     def arguments(self, results: str) -> str:
         """The command's options as shell text: what is made, from what, and where it goes."""
         words: list[str] = []

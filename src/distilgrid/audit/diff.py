@@ -9,8 +9,9 @@ from distilgrid.artefacts import MODEL_STAGES, read_json
 from distilgrid.audit.changes import Change, Tracer, surroundings
 from distilgrid.audit.made import Made, by_key, finished, read_made
 from distilgrid.errors import UserError
+from distilgrid.reporting.lines import AXES as LINE_AXES
 
-AXES = ("task", "teacher", "method", "student", "augmentation", "fraction", "seed")
+AXES = (*LINE_AXES, "seed")
 METRICS = "metrics.json"
 UNEXPLAINED = Change(
     "unknown", "the same recipe, packages and processor: `distilgrid verify` tells whether files changed"
@@ -81,8 +82,10 @@ def open_side(report: Path) -> Side:
     results = report.resolve().parent.parent
     found = finished(results)
     wanted = made.inputs["model"]
-    cells = {_place(each): each for each in found if each.stage in MODEL_STAGES and each.key in set(wanted)}
-    gone = [key for key in wanted if key not in {each.key for each in cells.values()}]
+    keys = set(wanted)
+    cells = {_place(each): each for each in found if each.stage in MODEL_STAGES and each.key in keys}
+    present = {each.key for each in cells.values()}
+    gone = [key for key in wanted if key not in present]
     if gone:
         raise UserError(
             f"{report}: {len(gone)} of its {len(wanted)} cells are not in {results}, the first is {gone[0]}"

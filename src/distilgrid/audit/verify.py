@@ -77,7 +77,7 @@ def verify(results: Path) -> Verified:
         problems += _own_problems(each)
     links, untold, broken = _chain(made)
     files = sum(len(each.run["files"]) for each in made)
-    unfinished = [folder for folder in folders if folder not in set(finished)]
+    unfinished = sorted({*folders} - {*finished})
     return Verified(made, files, links, untold, unfinished, problems + broken)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from distilgrid.cards.licences import Terms
-from distilgrid.planned import Artefact, listed
+from distilgrid.planned import listed
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Model
 from distilgrid.reporting.findings import Findings
@@ -155,7 +155,7 @@ def _made(findings: Findings, model: Model) -> str:
             f"Grid `{findings.collected.plan.params.grid.name}`, recipe `{artefact.key}`, {run['started']}, "
             f"{run['seconds']:.0f} s on {machine['cpu']} ({machine['cores']} cores); {versions}.",
             "",
-            f"    {command(artefact)}",
+            f"    {artefact.command}",
             "",
             *inputs,
             "",
@@ -164,11 +164,6 @@ def _made(findings: Findings, model: Model) -> str:
             "```",
         ]
     )
-
-
-def command(artefact: Artefact) -> str:
-    """The command that makes an artefact, with the grid's own parameter files to be added."""
-    return f"distilgrid {artefact.stage} {artefact.arguments('results')}"
 
 
 def _limits(findings: Findings, task: str, terms: Terms, data_terms: Terms) -> str:

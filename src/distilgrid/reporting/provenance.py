@@ -64,5 +64,4 @@ def _origins(findings: Findings, line: Line) -> Iterator[Origin]:
 
 
 def _origin(what: str, artefact: Artefact) -> Origin:
-    command = f"distilgrid {artefact.stage} {artefact.arguments('results')}"
-    return Origin(what, f"{artefact.folder}/run.json", f"logs/{artefact.folder}.log", command)
+    return Origin(what, f"{artefact.folder}/run.json", f"logs/{artefact.folder}.log", artefact.command)
