@@ -13,12 +13,11 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from distilgrid.cost import Meter
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import KEY_LENGTH, canonical_json, file_sha256, recipe_key
 from distilgrid.machine import describe_machine, package_versions
@@ -49,14 +48,14 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
         with tempfile.TemporaryDirectory(prefix="distilgrid-") as nowhere:
             yield Path(nowhere)  # the first process of the job writes the artefact
         return
-    started, clock = datetime.now(UTC), time.perf_counter()
     with readable_os_errors(folder), _cell_lock(folder):
+        meter = Meter()
         scratch = folder / f".scratch-{os.getpid()}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         try:
             yield scratch
-            _write_run(scratch, recipe, labels, started, time.perf_counter() - clock)
+            _write_run(scratch, recipe, labels, meter)
             _publish(scratch, folder)
             shutil.rmtree(folder / STATE, ignore_errors=True)
         finally:
@@ -200,9 +199,7 @@ def _cell_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _write_run(
-    scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, Any], started: datetime, seconds: float
-) -> None:
+def _write_run(scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, Any], meter: Meter) -> None:
     files = {path.name: file_sha256(path) for path in sorted(scratch.iterdir())}
     named = canonical_json(recipe)
     run = {
@@ -212,8 +209,7 @@ def _write_run(
         "recipe": json.loads(named),
         "inputs": {key: content for key, content in _contents.items() if f'"{key}"' in named},
         "files": files,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
+        **meter.read(),
         "versions": package_versions(),
         "machine": describe_machine(),
     }

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from distilgrid import cli_support as support
-from distilgrid.cli_audit import cards, diff, verify
+from distilgrid.cli_audit import cards, diff, papers, verify
 from distilgrid.cli_features import features
 from distilgrid.cli_measuring import benchmark, choose, export
 from distilgrid.cli_options import (
@@ -331,6 +331,7 @@ app.command(epilog="Example: distilgrid verify --cells 5")(verify)
 app.command(epilog="Example: distilgrid diff grids/glue_mini.yaml results/reports/glue-mini-0123456789ab")(diff)
 
 app.command(epilog="Example: distilgrid cards --grid grids/glue_mini.yaml")(cards)
+app.command(epilog="Example: distilgrid papers")(papers)
 
 
 @app.command(epilog="Example: distilgrid gc --grid grids/glue_mini.yaml --delete")

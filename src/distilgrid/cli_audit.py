@@ -1,4 +1,4 @@
-"""Commands that look after finished results: `verify`, `diff`, `cards`."""
+"""Commands that look after finished results: `verify`, `diff`, `cards`, `papers`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -74,6 +74,14 @@ def cards(
 
     folder = out or results / "cards" / settings.grid.name
     typer.echo(f"{folder}: {write_cards(plan=plan, results=results, out=folder)} cards, and licences.md")
+
+
+def papers(results: Results = RESULTS_DEFAULT) -> None:
+    """Write a page for each paper that finished grids reproduce: its claims, its numbers beside ours, what it cost."""
+    from distilgrid.reporting.publish import publish_papers
+
+    for page in publish_papers(results):
+        typer.echo(page)
 
 
 def _report(given: Path, params: list[Path], results: Path) -> Path:

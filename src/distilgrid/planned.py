@@ -35,6 +35,7 @@ REPORT_FILES = (
     "table.tex",
     "metrics.json",
     "claims.json",
+    "compute.json",
     "curves.csv",
     "run.json",
 )

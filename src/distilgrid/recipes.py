@@ -44,7 +44,7 @@ VERSIONS = {
     "candidate": 1,
     "search": 1,
     "features": 1,
-    "report": 5,
+    "report": 6,
 }
 
 

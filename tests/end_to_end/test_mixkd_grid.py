@@ -86,7 +86,7 @@ def train_rows(project: Any, place: str) -> int:
 
 
 def test_the_claim_is_judged(mixed: Any) -> None:
-    (claim,) = json.loads(next(mixed.folder.glob("results/reports/*/claims.json")).read_text())
+    (claim,) = json.loads(next(mixed.folder.glob("results/reports/*/claims.json")).read_text())["claims"]
     assert claim["verdict"] in {"confirmed", "refuted", "not enough evidence"}
     page = next(mixed.folder.glob("results/reports/*/report.html")).read_text()
     assert "Mixing helps." in page

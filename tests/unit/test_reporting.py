@@ -125,11 +125,12 @@ def test_speed_ups_are_against_the_teacher_in_the_same_runtime_and_in_torch(find
 
 def test_every_table_names_the_split_of_its_numbers(made: tuple[Plan, Path]) -> None:
     tables = output(made, "table.md").split("### ")[1:]
-    scores, latencies = tables[:4], tables[4:]
+    scores, others = tables[:4], tables[4:]
     assert all("validation" in table for table in scores)
-    assert [table.partition("\n")[0] for table in latencies] == [
+    assert [table.partition("\n")[0] for table in others] == [
         "reviews on local-cpu: latency, ms",
         "topics on local-cpu: latency, ms",
+        "Compute",
     ]
     assert "validation_shifted" in tables[3]
     assert "Matthews correlation (validation_shifted)" in tables[3]

@@ -7,11 +7,11 @@ from itertools import product
 from typing import Any
 
 from distilgrid.benchmark.candidates import Candidate
-from distilgrid.benchmark.energy import Counter, energy_counter
 from distilgrid.benchmark.footprint import footprint
 from distilgrid.benchmark.protocol import Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
+from distilgrid.energy import Counter, energy_counter
 from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Processor, Session, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader

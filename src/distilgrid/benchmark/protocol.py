@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from distilgrid.benchmark.energy import Counter
 from distilgrid.benchmark.precision import Steadiness, steadiness
 from distilgrid.benchmark.settings import Benchmark
+from distilgrid.energy import Counter
 from distilgrid.progress import progress
 
 PRIMING = 3

@@ -5,27 +5,27 @@ from dataclasses import replace
 from typing import Any
 
 from distilgrid.reporting import cells, wording
-from distilgrid.reporting.claims import Judgement, Result, evaluate
+from distilgrid.reporting.claims import Judgement, Result
 from distilgrid.reporting.claims_schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.published_table import published_table
+from distilgrid.reporting.published_table import published_json, published_table
 from distilgrid.reporting.table import Cell, Column, Table
 
 TONES = {"confirmed": "better", "refuted": "worse"}
 MANY_SEEDS = 1000
 
 
-def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement] | None = None) -> Table:
+def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> Table:
     """Each claim with its source, and its effect and verdict over all tasks and for each.
 
     Args:
         findings: of the grid.
         file: the paper's claims.
-        judged: the claims as `evaluate` judged them, where that is done already.
+        judged: the claims as `evaluate` judged them.
     """
     rows: list[list[Cell]] = []
     groups: set[int] = set()
-    for judgement in judged if judged is not None else evaluate(findings, file):
+    for judgement in judged:
         groups.add(len(rows))
         rows += _claim_rows(judgement)
     confidence = wording.level(findings.collected.plan.params.report.confidence)
@@ -34,7 +34,7 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
     return Table(f"Claims of {file.paper.title} ({file.paper.year})", _caption(findings, file), columns, rows, groups)
 
 
-def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement] | None = None) -> list[Table]:
+def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> list[Table]:
     """The tables that a claims file adds to a report: its claims and its published numbers, as far as it has any."""
     published = published_table(findings, file)
     claimed = [claims_table(findings, file, judged=judged)] if file.claims else []
@@ -48,11 +48,19 @@ def paper_claims_table(table: Table) -> Table:
     return replace(table, rows=rows)
 
 
-def claims_json(
-    findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement] | None = None
-) -> list[dict[str, Any]]:
-    """The claims as plain values, effects in each claim's unit; arguments as for `claims_table`."""
-    return [_plain(judgement) for judgement in (judged if judged is not None else evaluate(findings, file))]
+def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence[Judgement] = ()) -> dict[str, Any]:
+    """The paper, its claims with effects in each claim's unit, and its published numbers beside ours, as plain values.
+
+    Args:
+        findings: of the grid.
+        file: the paper's claims; None gives the same entries, empty.
+        judged: the claims as `evaluate` judged them.
+    """
+    return {
+        "paper": file.paper.model_dump() if file else None,
+        "claims": [_plain(judgement) for judgement in judged],
+        "published": published_json(findings, file) if file else [],
+    }
 
 
 def _caption(findings: Findings, file: ClaimsFile) -> str:
@@ -106,18 +114,14 @@ def _effect(claim: Claim, result: Result) -> Cell:
     if claim.unit == POINTS:
         text, limits = wording.signed(result.effect), wording.bounds
     else:
-        text, limits = f"{_number(result.effect, '+')} {claim.unit}", _plain_bounds
+        text, limits = f"{wording.digits(result.effect, '+')} {claim.unit}", _plain_bounds
     if result.low is None or result.high is None:
         return Cell(text, count)
     return Cell(text, f"{limits(result.low, result.high)}, {count}")
 
 
 def _plain_bounds(low: float, high: float) -> str:
-    return f"[{_number(low)},{wording.NO_BREAK}{_number(high)}]"
-
-
-def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.3g}".replace("-", wording.MINUS)
+    return f"[{wording.digits(low)},{wording.NO_BREAK}{wording.digits(high)}]"
 
 
 def reason(claim: Claim, result: Result) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.artefacts import read_json, verified
+from distilgrid.artefacts import RUN, read_json, verified
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan
 from distilgrid.planned import Artefact
@@ -101,6 +101,7 @@ class Collected:
         augmented: `samples.json` of augmented rows.
         features: one for each task and teacher, where the report wants them.
         searches: one for each task, teacher, search and seed.
+        runs: the `run.json` of every artefact of the plan but the report, in the order of their making.
     """
 
     plan: Plan
@@ -112,6 +113,7 @@ class Collected:
     augmented: list[Measurement]
     features: list[Points]
     searches: list[Searched]
+    runs: list[dict[str, Any]]
 
     def reads_images(self, task: str) -> bool:
         """Whether a task's inputs are images."""
@@ -122,13 +124,6 @@ class Collected:
         """Those on the first device, whose latencies stand beside scores."""
         first = self.plan.params.benchmark.devices[0]
         return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
-
-    @property
-    def runs(self) -> list[dict[str, Any]]:
-        """The `run.json` of all that is collected but the data."""
-        measured = [found.run for found in self.helpers + self.exports + self.benchmarks + self.augmented]
-        shown = [points.run for points in self.features] + [search.run for search in self.searches]
-        return [model.run for model in self.models] + measured + shown
 
 
 def collect(plan: Plan, results: Path) -> Collected:
@@ -147,6 +142,7 @@ def collect(plan: Plan, results: Path) -> Collected:
         augmented=[_measurement(rows, results, "samples.json") for rows in plan.augmented],
         features=[_points(points, results) for points in plan.features],
         searches=[_searched(search, results) for search in plan.searches],
+        runs=[read_json(results / made.folder / RUN) for made in plan.artefacts.values() if made != plan.report],
     )
 
 

@@ -1,6 +1,5 @@
 """The page: everything inline, so that it opens offline and can be mailed as one file."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
@@ -9,33 +8,24 @@ from typing import Any
 
 from distilgrid.distillation.settings import TAKD
 from distilgrid.reporting import wording
+from distilgrid.reporting.compute import compute_table, environment_texts
 from distilgrid.reporting.extras import Extra, task_extras
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.outcome import outcomes
+from distilgrid.reporting.papers import Paper
+from distilgrid.reporting.papers_tables import paper_tables
 from distilgrid.reporting.plots import Plot, task_plots
 from distilgrid.reporting.provenance import provenances
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 
 
-def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
-    """The whole page as HTML, with the tables of a paper's claims where there are any."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("distilgrid.reporting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["inline"] = Markup  # SVG made here, and the style sheet
-    style = resources.files("distilgrid.reporting").joinpath("report.css").read_text(encoding="utf-8")
+def render(findings: Findings, *, claims: Sequence[Table] = (), slurm: Table | None = None) -> str:
+    """The whole page as HTML, with the tables of a paper's claims and of SLURM's jobs where there are any."""
     others = [other_table(findings, task) for task in findings.tasks]
-    return environment.get_template("report.html").render(
-        style=style,
-        grid=findings.collected.plan.params.grid,
+    return rendered(
+        "report.html",
+        title=findings.collected.plan.params.grid.name,
         subtitle=_subtitle(findings),
         outcomes=outcomes(findings),
         tasks=[_task(findings, task) for task in findings.tasks],
@@ -48,13 +38,38 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
         provenances=provenances(findings),
         comparisons=len(findings.differences),
         settings=_settings(findings),
-        machines=_distinct(findings, "machine"),
-        versions=_distinct(findings, "versions"),
+        compute=[compute_table(findings.collected.runs), *([slurm] if slurm else [])],
+        environment=environment_texts(findings.collected.runs),
         confidence=wording.level(findings.collected.plan.params.report.confidence),
         report=findings.collected.plan.params.report,
         key=findings.collected.plan.report.key,
         one_seed=len(findings.collected.plan.params.grid.seeds) == 1,
     )
+
+
+def render_paper(paper: Paper) -> str:
+    """The page of a paper as HTML; its links lead to the reports of its grids, beside the folder it lies in."""
+    subtitle = f"{paper.year} {wording.DOT} {paper.url} {wording.DOT} {wording.plural(len(paper.reports), 'grid')}"
+    return rendered(
+        "paper.html", title=paper.title, subtitle=subtitle, tables=paper_tables(paper), reports=paper.reports
+    )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page of this package's templates, its style sheet inline."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("distilgrid.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline"] = Markup  # SVG made here, and the style sheet
+    style = resources.files("distilgrid.reporting").joinpath("report.css").read_text(encoding="utf-8")
+    return environment.get_template(template).render(style=style, **values)
 
 
 def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Extra]]:
@@ -144,17 +159,3 @@ def _portable(definition: dict[str, Any]) -> dict[str, Any]:
         if scheme in ("csv", "parquet", "path"):
             shown[key] = f"{scheme}:{Path(locator).name}"
     return shown
-
-
-def _distinct(findings: Findings, name: str) -> list[tuple[str, int]]:
-    """The different values of an entry in `run.json`, and how many artefacts carry each."""
-    counts: dict[str, int] = {}
-    for run in findings.collected.runs:
-        text = _described(run[name])
-        counts[text] = counts.get(text, 0) + 1
-    return list(counts.items())
-
-
-def _described(values: Mapping[str, Any]) -> str:
-    shown = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in values.items()}
-    return f" {wording.DOT} ".join(f"{name} {v if isinstance(v, str) else json.dumps(v)}" for name, v in shown.items())

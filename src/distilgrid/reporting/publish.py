@@ -6,6 +6,7 @@ from pathlib import Path
 from distilgrid.artefacts import is_complete, readable_os_errors, verified
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan
+from distilgrid.reporting.papers import papers
 
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 # Not every grid has them, but DVC wants its outputs.
@@ -31,6 +32,24 @@ def publish(*, plan: Plan, results: Path) -> Path:
         for name in PUBLISHED:
             _write(target / name, _moved(name, (source / name).read_bytes()))
     return target / "report.html"
+
+
+def publish_papers(results: Path) -> list[Path]:
+    """Write a page for each paper that finished grids reproduce, `papers/<title>.html`; returns their paths.
+
+    Raises:
+        UserError: when no report is one of a paper, one is damaged, or the folder cannot be written.
+    """
+    from distilgrid.reporting.page import render_paper
+
+    written = []
+    for paper in papers(results):
+        target = results / "papers" / f"{paper.slug}.html"
+        with readable_os_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(target, render_paper(paper).encode())
+        written.append(target)
+    return written
 
 
 def _moved(name: str, content: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """Published numbers beside ours, with what differs between the two set-ups."""
 
+from typing import Any
+
 from distilgrid.reporting import wording
 from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.claims_schema import ClaimsFile, Published
@@ -12,7 +14,7 @@ TITLES = ("task", "model", "published", "source", "certainty", "ours")
 
 def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
     """The published numbers of the grid's tasks, ours beside those that the grid has; None when there are none."""
-    listed = [row for task in findings.tasks for row in file.published if row.task == task]
+    listed = _listed(findings, file)
     if not listed:
         return None
     rows = [_row(findings, published) for published in listed]
@@ -21,6 +23,20 @@ def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
     beside = sum(row[-1] != EMPTY for row in rows)
     caption = f"{_caption(findings, listed)} {beside} of {wording.plural(len(rows), 'number')} have a counterpart here."
     return Table("Published numbers", caption, columns, rows, groups)
+
+
+def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]:
+    """The same as plain values: published numbers as printed, ours as the table shows them, or null."""
+    kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
+    ours = [_ours(findings, published) for published in _listed(findings, file)]
+    return [
+        published.model_dump(include=kept) | {"ours": None if cell == EMPTY else {"text": cell.text, "note": cell.note}}
+        for published, cell in zip(_listed(findings, file), ours, strict=True)
+    ]
+
+
+def _listed(findings: Findings, file: ClaimsFile) -> list[Published]:
+    return [row for task in findings.tasks for row in file.published if row.task == task]
 
 
 def _row(findings: Findings, published: Published) -> list[Cell]:

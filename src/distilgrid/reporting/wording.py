@@ -34,6 +34,11 @@ def bounds(low: float, high: float) -> str:
     return f"[{score(low)},{NO_BREAK}{score(high)}]"
 
 
+def digits(value: float, sign: str = "") -> str:
+    """A number of any unit with three digits; `sign` "+" shows that of positive ones, too."""
+    return f"{value:{sign}.3g}".replace("-", MINUS)
+
+
 def percent(share: float) -> str:
     """A share of 1 in per cent, one decimal."""
     return f"{100 * share:.1f} %"

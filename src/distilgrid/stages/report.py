@@ -11,14 +11,17 @@ from distilgrid.reporting.claims_file import load_claims
 from distilgrid.reporting.claims_schema import ClaimsFile
 from distilgrid.reporting.claims_tables import claims_json, claims_tables, paper_claims_table
 from distilgrid.reporting.collect import collect
+from distilgrid.reporting.compute import compute_json, compute_table
 from distilgrid.reporting.extras import number_tables
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.slurm import slurm_table
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
 
 
 def report(*, plan: Plan, results: Path, out: Path) -> None:
-    """Write `report.html`, `table.md`, `table.csv`, `table.tex`, `metrics.json`, `claims.json` and `curves.csv`.
+    """Write `report.html`, `table.md`, `table.csv`, `table.tex`, `metrics.json`, `claims.json`,
+    `compute.json` and `curves.csv`.
 
     A paper's claims add their tables to the page, `table.md` and `table.tex`.
 
@@ -33,7 +36,8 @@ def report(*, plan: Plan, results: Path, out: Path) -> None:
     with writing(out, recipe=plan.report.recipe, labels={"grid": plan.params.grid.name}) as folder:
         findings = find(collect(plan, results))
         others = [table for task in findings.tasks if (table := other_table(findings, task))]
-        others += number_tables(findings)
+        slurm = slurm_table(findings.collected.runs)
+        others += [*number_tables(findings), compute_table(findings.collected.runs), *([slurm] if slurm else [])]
         main = [main_table(findings, task) for task in findings.tasks]
         claimed = _claims(findings, claims, folder)
         (folder / "table.md").write_text(markdown([*main, *others, *claimed]), encoding="utf-8")
@@ -42,13 +46,14 @@ def report(*, plan: Plan, results: Path, out: Path) -> None:
         data.table(findings).to_csv(folder / "table.csv", index=False)
         data.curves(findings).to_csv(folder / "curves.csv", index=False)
         write_json(folder / "metrics.json", data.metrics(findings))
-        (folder / "report.html").write_text(render(findings, claims=claimed), encoding="utf-8")
+        write_json(folder / "compute.json", compute_json(findings.collected.runs))
+        (folder / "report.html").write_text(render(findings, claims=claimed, slurm=slurm), encoding="utf-8")
 
 
 def _claims(findings: Findings, file: ClaimsFile | None, folder: Path) -> list[Table]:
-    """The tables of the claims; writes `claims.json`, an empty list without any."""
+    """The tables of the claims; writes `claims.json`, whose entries are empty without any."""
     judged = evaluate(findings, file) if file else []
-    write_json(folder / "claims.json", claims_json(findings, file, judged=judged) if file else [])
+    write_json(folder / "claims.json", claims_json(findings, file, judged=judged))
     return claims_tables(findings, file, judged=judged) if file else []
 
 

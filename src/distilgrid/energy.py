@@ -6,6 +6,9 @@ A counter is the whole package's or GPU's: what else runs there is counted too, 
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from distilgrid.gpus import visible_gpus
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -49,14 +52,26 @@ class _Zone:
 
 
 def _nvml() -> Counter | None:
-    if importlib.util.find_spec("pynvml") is None:
+    """The sum over the GPUs that this process may use."""
+    names = visible_gpus()
+    if not names or importlib.util.find_spec("pynvml") is None:
         return None
     import pynvml
 
     try:
         pynvml.nvmlInit()
-        gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
+        gpus = [_gpu(name) for name in names]
+        for gpu in gpus:
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
     except pynvml.NVMLError:
         return None
-    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1e3
+    return lambda: sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) for gpu in gpus) / 1e3
+
+
+def _gpu(name: str) -> Any:
+    """NVML's handle of a GPU as CUDA_VISIBLE_DEVICES names it: a number, or a UUID."""
+    import pynvml
+
+    if name.isdecimal():
+        return pynvml.nvmlDeviceGetHandleByIndex(int(name))
+    return pynvml.nvmlDeviceGetHandleByUUID(name)

@@ -1,0 +1,119 @@
+"""What a grid cost: time, processor time, memory and energy of all that its report is made from."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.table import Cell, Column, Table
+
+Run = Mapping[str, Any]
+TITLES = ("artefacts", "hours", "processor hours", "processor used", "peak memory, MiB", "energy, Wh")
+CAPTION = (
+    "Hours of jobs, added up: those side by side count each. Processor used: processor hours by hours and threads. "
+    "Energy: of the processor, by a job's share of its machine's work, and of its GPUs, where they have counters. "
+    "A job that was killed counts from where it went on."
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the artefacts of a stage, or all of them, cost.
+
+    Attributes:
+        name: the stage, or `all`.
+        artefacts: how many there are.
+        known: how many of them recorded more than their time; older ones did not.
+        seconds: the sum of their times.
+        cpu_seconds: the sum of their processor times, as far as known.
+        used: processor time by time and threads, between 0 and 1; None where nothing is known.
+        peak_memory_mib: the largest of them; None where nothing is known.
+        energy_j: the sum of what is known; None where there is no counter.
+        metered: how many of them know their energy.
+    """
+
+    name: str
+    artefacts: int
+    known: int
+    seconds: float
+    cpu_seconds: float
+    used: float | None
+    peak_memory_mib: float | None
+    energy_j: float | None
+    metered: int
+
+
+def spending(runs: Sequence[Run]) -> list[Spent]:
+    """What each stage cost, in the order of their first artefacts, and all of them together."""
+    stages: dict[str, list[Run]] = {}
+    for run in runs:
+        stages.setdefault(run["stage"], []).append(run)
+    return [_spent(name, group) for name, group in [*stages.items(), ("all", runs)]]
+
+
+def compute_table(runs: Sequence[Run]) -> Table:
+    """The costs of each stage and of all."""
+    spent = spending(runs)
+    rows = [_row(stage) for stage in spent]
+    columns = [Column("stage", number=False), *map(Column, TITLES)]
+    return Table("Compute", CAPTION, columns, rows, {len(rows) - 1})
+
+
+def compute_json(runs: Sequence[Run]) -> dict[str, Any]:
+    """The same as plain values, with the machines and versions of packages and how many artefacts each made."""
+    environment = [{"text": text, "artefacts": count} for text, count in environment_texts(runs)]
+    return {"stages": [asdict(stage) for stage in spending(runs)], "environment": environment}
+
+
+def environment_texts(runs: Sequence[Run]) -> list[tuple[str, int]]:
+    """The different machines, then the different versions of packages, and how many artefacts each made."""
+    counted = [Counter(_described(run[name]) for run in runs) for name in ("machine", "versions")]
+    return [item for counts in counted for item in counts.items()]
+
+
+def _described(values: Mapping[str, Any]) -> str:
+    shown = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in values.items()}
+    return f" {wording.DOT} ".join(f"{name} {v if isinstance(v, str) else json.dumps(v)}" for name, v in shown.items())
+
+
+def _spent(name: str, runs: Sequence[Run]) -> Spent:
+    known = [run for run in runs if "cost" in run]
+    costs = [run["cost"] for run in known]
+    energies = [sum(cost["energy_j"].values()) for cost in costs if cost["energy_j"]]
+    available = sum(run["seconds"] * run["cost"]["threads"] for run in known)
+    cpu_seconds = sum(cost["cpu_seconds"] for cost in costs)
+    return Spent(
+        name=name,
+        artefacts=len(runs),
+        known=len(known),
+        seconds=sum(run["seconds"] for run in runs),
+        cpu_seconds=cpu_seconds,
+        used=cpu_seconds / available if available else None,
+        peak_memory_mib=max((cost["peak_memory_mib"] for cost in costs), default=None),
+        energy_j=sum(energies) if energies else None,
+        metered=len(energies),
+    )
+
+
+def _row(spent: Spent) -> list[Cell]:
+    partly = "" if spent.known == spent.artefacts else f"of {spent.known}"
+    metered = "" if spent.metered == spent.artefacts else f"of {spent.metered}"
+    return [
+        Cell(spent.name),
+        Cell(f"{spent.artefacts:,}"),
+        Cell(_hours(spent.seconds)),
+        _maybe(_hours(spent.cpu_seconds) if spent.known else None, partly),
+        _maybe(None if spent.used is None else wording.percent(spent.used), ""),
+        _maybe(None if spent.peak_memory_mib is None else f"{spent.peak_memory_mib:,.0f}", ""),
+        _maybe(None if spent.energy_j is None else f"{spent.energy_j / 3600:,.1f}", metered),
+    ]
+
+
+def _maybe(text: str | None, note: str) -> Cell:
+    return Cell(wording.DASH) if text is None else Cell(text, note)
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.2f}"

@@ -1,0 +1,133 @@
+"""What artefacts cost, as `run.json` records it and reports show it."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distilgrid import cost, energy
+from distilgrid.artefacts import read_json, writing
+from distilgrid.reporting.compute import compute_json, compute_table, spending
+from distilgrid.reporting.slurm import accounted, parsed, slurm_table
+
+SACCT = """\
+41|120|60|2|03:30.500|4000M|
+41.batch|120||2|00:00.500||20480K
+41.0|120||2|03:30.000||1000M
+42|1-00:00:00|UNLIMITED|1|1-00:00:00|2Gc|
+""".replace("1-00:00:00|UNL", "86400|UNL")
+
+
+def run(stage: str, *, seconds: float = 10.0, **cost: Any) -> dict[str, Any]:
+    known = {"cpu_seconds": 15.0, "threads": 2, "peak_memory_mib": 300.0, "energy_j": {}} | cost
+    shared = {"machine": {"cpu": "x", "flags": ["avx2"]}, "versions": {"torch": "1"}}
+    return {"stage": stage, "seconds": seconds, **shared, **({"cost": known} if cost != {"none": True} else {})}
+
+
+def burn(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def made(folder: Path, work: Callable[[], None]) -> dict[str, Any]:
+    with writing(folder, recipe={"stage": "prepare"}, labels={}):
+        work()
+    values: dict[str, Any] = read_json(folder / "run.json")
+    return values
+
+
+def test_an_artefact_tells_its_processor_time_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv(cost.JOB, raising=False)
+    busy, idle = made(tmp_path / "busy", lambda: burn(0.3)), made(tmp_path / "idle", lambda: time.sleep(0.3))
+    assert busy["cost"]["cpu_seconds"] >= 0.29 > idle["cost"]["cpu_seconds"]
+    assert busy["seconds"] >= 0.29 and idle["seconds"] >= 0.29
+    assert busy["cost"]["threads"] == 3
+    assert busy["cost"]["peak_memory_mib"] > 10
+    assert "slurm_job" not in busy["cost"]
+
+
+def test_the_job_of_the_batch_system_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cost.JOB, "4711")
+    assert made(tmp_path / "a", lambda: None)["cost"]["slurm_job"] == "4711"
+
+
+def test_a_job_has_its_share_of_the_processors_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = tmp_path / "powercap" / "intel-rapl:0"
+    zone.mkdir(parents=True)
+    (zone / "max_energy_range_uj").write_text("262143328850")
+    (zone / "energy_uj").write_text("1000000")
+    stat, ticks = tmp_path / "stat", os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(energy, "POWERCAP", zone.parent)
+    monkeypatch.setattr(cost, "STAT", stat)
+    stat.write_text(f"cpu {100 * ticks} 0 0 500 0 0 0 0 0 0\n")
+    own = iter((10.0, 14.0))
+    monkeypatch.setattr(cost, "_cpu_seconds", lambda: next(own))
+
+    def work() -> None:
+        (zone / "energy_uj").write_text("61000000")  # 60 J
+        stat.write_text(f"cpu {106 * ticks} 0 {2 * ticks} 900 0 0 0 0 0 0\n")  # 8 s of work, 4 of them ours
+
+    assert made(tmp_path / "a", work)["cost"]["energy_j"] == {"cpu": pytest.approx(30.0)}
+
+
+def test_costs_are_added_up_by_stage() -> None:
+    runs = [run("finetune"), run("distill", cpu_seconds=5.0, peak_memory_mib=900.0), run("distill", seconds=30.0)]
+    finetune, distill, everything = spending(runs)
+    assert (finetune.name, finetune.used, finetune.energy_j) == ("finetune", 15.0 / 20.0, None)
+    assert (distill.seconds, distill.cpu_seconds, distill.peak_memory_mib) == (40.0, 20.0, 900.0)
+    assert distill.used == pytest.approx(20.0 / 80.0)
+    assert (everything.name, everything.artefacts, everything.cpu_seconds) == ("all", 3, 35.0)
+    json.dumps(compute_json(runs), allow_nan=False)
+
+
+def test_what_older_artefacts_did_not_record_is_not_guessed() -> None:
+    table = compute_table([run("distill", none=True), run("distill", energy_j={"cpu": 7200.0, "cuda": 3600.0})])
+    assert [cell.text for cell in table.rows[0]] == ["distill", "2", "0.01", "0.00", "75.0 %", "300", "3.0"]
+    assert (table.rows[0][3].note, table.rows[0][6].note) == ("of 1", "of 1")
+    nothing = compute_table([run("distill", none=True)]).rows[0]
+    assert [cell.text for cell in nothing[3:]] == ["\u2013"] * 4
+
+
+def test_sacct_is_read_with_its_steps_and_units() -> None:
+    jobs = parsed(SACCT)
+    assert (jobs["41"].cpu_seconds, jobs["41"].peak_mib, jobs["41"].limit_seconds) == (210.5, 1000.0, 3600.0)
+    assert (jobs["42"].cpu_seconds, jobs["42"].limit_seconds, jobs["42"].asked_mib) == (86400.0, 0.0, 2048.0)
+
+
+def sacct(folder: Path, script: str) -> None:
+    folder.mkdir()
+    (folder / "sacct").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "sacct").chmod(0o755)
+
+
+def test_efficiency_of_jobs_stands_by_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sacct(tmp_path / "bin", f"cat <<'END'\n{SACCT}END")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    table = slurm_table([run("distill", slurm_job="41"), run("distill", slurm_job="41"), run("export")])
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["distill", "1", "0.07", "87.7 %", "25.0 %", "3.3 %"],
+    ]
+
+
+@pytest.mark.parametrize("script", ["exit 1", "sleep 60"])
+def test_an_accounting_that_does_not_answer_costs_a_report_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str
+) -> None:
+    sacct(tmp_path / "bin", f"exec {script}" if script.startswith("sleep") else script)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr("distilgrid.reporting.slurm.PATIENCE_SECONDS", 1)
+    assert accounted(["41"]) == {}
+    assert slurm_table([run("distill", slurm_job="41")]) is None
+    assert "sacct does not tell" in caplog.text
+
+
+def test_no_job_of_slurm_asks_no_accounting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked"))
+    assert slurm_table([run("distill")]) is None
