@@ -4,7 +4,7 @@
 #   tests/cluster/start_slurm.sh start FOLDER    writes FOLDER/slurm.conf, makes it the machine's, and starts the three
 #   tests/cluster/start_slurm.sh stop FOLDER
 #
-# Needs root, and Debian's packages slurm-wlm and munge. Snakemake's jobs look for /etc/slurm/slurm.conf and nowhere else, so that is a
+# Needs root, and Debian's packages slurm-wlm and munge; with slurmdbd and mariadb-server there is accounting, too. Snakemake's jobs look for /etc/slurm/slurm.conf and nowhere else, so that is a
 # link to ours; a machine that has a configuration of its own is left alone. SLURM itself requeues a job that ends with exit code 75.
 set -euo pipefail
 readonly action=$1 folder=$(realpath -m "$2")
@@ -14,11 +14,48 @@ stop() {
   if [[ $(readlink "$installed" || true) == "$folder/slurm.conf" ]]; then
     rm "$installed"
   fi
-  for daemon in slurmd slurmctld munged; do
+  for daemon in slurmd slurmctld slurmdbd mariadbd munged; do
     if [[ -s $folder/$daemon.pid ]]; then
       kill "$(cat "$folder/$daemon.pid")" 2>/dev/null || true
       rm -f "$folder/$daemon.pid"
     fi
+  done
+}
+
+accounts() { command -v slurmdbd >/dev/null && command -v mariadbd >/dev/null; }
+
+# The database has its files in the folder and no port; SLURM's service in front of it keeps the accounts.
+start_accounting() {
+  local database=$folder/database
+  mariadb-install-db --no-defaults --user=root --datadir="$database" --auth-root-authentication-method=normal >"$folder/database.log" 2>&1
+  mariadbd --no-defaults --user=root --datadir="$database" --skip-networking --socket="$folder/database.socket" \
+    --pid-file="$folder/mariadbd.pid" --innodb-lock-wait-timeout=900 >>"$folder/database.log" 2>&1 &
+  cat > "$folder/slurmdbd.conf" <<CONF
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort=${SLURMDBD_PORT:-16819}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket=$socket
+PidFile=$folder/slurmdbd.pid
+LogFile=$folder/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=slurm_accounts
+CONF
+  chmod 600 "$folder/slurmdbd.conf"
+  for _ in $(seq 60); do
+    [[ -S $folder/database.socket ]] && break
+    sleep 0.5
+  done
+  MYSQL_UNIX_PORT=$folder/database.socket SLURM_CONF=$folder/slurm.conf slurmdbd
+  for _ in $(seq 60); do
+    if sacctmgr --immediate --noheader list cluster >/dev/null 2>&1; then
+      sacctmgr --immediate --quiet add cluster one-node >/dev/null 2>&1 || true
+      return
+    fi
+    sleep 0.5
   done
 }
 
@@ -40,8 +77,12 @@ AuthInfo=socket=$socket
 CredType=cred/munge
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=1
+AccountingStorageType=$(accounts && echo accounting_storage/slurmdbd || echo accounting_storage/none)
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort=${SLURMDBD_PORT:-16819}
+AccountingStoragePass=$socket
 JobCompType=jobcomp/filetxt
 JobCompLoc=$folder/completed.txt
 SelectType=select/cons_tres
@@ -75,6 +116,9 @@ start() {
   fi
   munged --force --key-file="$folder/munge.key" --socket="$socket" --pid-file="$folder/munged.pid" \
     --log-file="$folder/munged.log" --seed-file="$folder/munge.seed"
+  if accounts; then
+    start_accounting
+  fi
   slurmctld
   slurmd
   for _ in $(seq 60); do

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("slurm")]
 HERE = (
     *("--workflow-profile", "profiles/slurm", "--jobs", "2", "--latency-wait", "5"),
-    *("--slurm-no-account", "--slurm-status-command", "squeue"),  # without accounting, sacct has nothing to say
     *("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"),
     *("--default-resources", "mem_mb=1000", "runtime=10", "slurm_partition=main"),
 )
+
+WITHOUT_ACCOUNTS = ("--slurm-no-account", "--slurm-status-command", "squeue")  # sacct has nothing to say then
+
+
+def accounted() -> bool:
+    """Whether this SLURM keeps accounts."""
+    return "AccountingStorageType   = accounting_storage/slurmdbd" in asked("scontrol", "show", "config")
 
 
 def asked(*command: str) -> str:
@@ -47,8 +52,9 @@ def submitted(project: Any) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Starts the workflow on SLURM, and ends what is left of it."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*targets: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "snakemake", *HERE, "--", *targets]
+    def start(*targets: str, options: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+        options = (*HERE, *(() if accounted() else WITHOUT_ACCOUNTS), *options)
+        command = [sys.executable, "-m", "snakemake", *options, "--", *targets]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         run = subprocess.Popen(command, cwd=project.folder, env=project.environment(), text=True, **pipes)
         started.append(run)
@@ -78,11 +84,21 @@ def scores(folder: Path) -> dict[str, Any]:
 def test_the_grid_gives_what_it_gives_at_home(
     project: Any, submitted: Any, new_project: Callable[[Path], Any], tmp_path: Path
 ) -> None:
-    finished(submitted("benchmarks"))
+    finished(submitted("report"))
     home = new_project(tmp_path / "home")
-    home.snakemake("--", "benchmarks")
+    home.snakemake("--", "report")
     assert scores(project.folder) == scores(home.folder)
-    assert list(project.folder.glob("results/benchmarks/**/benchmark.json"))
+    (page,) = project.folder.glob("results/reports/*/report.html")
+    assert ("SLURM efficiency" in page.read_text()) == accounted()
+
+
+def test_jobs_of_one_rule_go_as_one_array(project: Any, submitted: Any) -> None:
+    project.values["grid"] |= {"methods": ["finetune", "kd"], "baselines": []}
+    project.write(project.values)
+    run = submitted("students", options=("--slurm-array-jobs", "distill"))
+    assert awaited(lambda: [job for job in asked("squeue", "-h", "-r", "-o", "%F_%K").split() if "_N/A" not in job])
+    finished(run)
+    assert len(list(project.folder.glob("results/students/**/run.json"))) == 4
 
 
 def test_a_job_that_is_killed_is_submitted_again(project: Any, submitted: Any) -> None:
@@ -128,11 +144,3 @@ def test_a_signal_ahead_of_the_time_limit_saves_the_state_that_the_next_job_goes
     finished(run)
     (metrics,) = project.folder.glob("results/students/**/metrics.json")
     assert json.loads(metrics.read_text())["resumed_at"] > 0
-
-
-def test_the_profile_asks_for_a_node_without_others_where_latency_is_measured() -> None:
-    profile = yaml.safe_load(Path("profiles/slurm/config.yaml").read_text())
-    assert {rule for rule, given in profile["set-resources"].items() if "--exclusive" in given["slurm_extra"]} == {
-        "benchmark",
-        "latency",
-    }
