@@ -88,7 +88,7 @@ def test_costs_are_added_up_by_stage() -> None:
 
 def test_what_older_artefacts_did_not_record_is_not_guessed() -> None:
     table = compute_table([run("distill", none=True), run("distill", energy_j={"cpu": 7200.0, "cuda": 3600.0})])
-    assert [cell.text for cell in table.rows[0]] == ["distill", "2", "0.01", "0.00", "75.0 %", "300", "3.0"]
+    assert [cell.text for cell in table.rows[0]] == ["distill", "2", "20.0 s", "15.0 s", "75.0 %", "300", "3.0"]
     assert (table.rows[0][3].note, table.rows[0][6].note) == ("of 1", "of 1")
     nothing = compute_table([run("distill", none=True)]).rows[0]
     assert [cell.text for cell in nothing[3:]] == ["\u2013"] * 4

@@ -10,9 +10,9 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.table import Cell, Column, Table
 
 Run = Mapping[str, Any]
-TITLES = ("artefacts", "hours", "processor hours", "processor used", "peak memory, MiB", "energy, Wh")
+TITLES = ("artefacts", "time", "processor time", "processor used", "peak memory, MiB", "energy, Wh")
 CAPTION = (
-    "Hours of jobs, added up: those side by side count each. Processor used: processor hours by hours and threads. "
+    "Times of jobs, added up: those side by side count each. Processor used: processor time by time and threads. "
     "Energy: of the processor, by a job's share of its machine's work, and of its GPUs, where they have counters. "
     "A job that was killed counts from where it went on."
 )
@@ -103,8 +103,8 @@ def _row(spent: Spent) -> list[Cell]:
     return [
         Cell(spent.name),
         Cell(f"{spent.artefacts:,}"),
-        Cell(_hours(spent.seconds)),
-        _maybe(_hours(spent.cpu_seconds) if spent.known else None, partly),
+        Cell(wording.duration(spent.seconds)),
+        _maybe(wording.duration(spent.cpu_seconds) if spent.known else None, partly),
         _maybe(None if spent.used is None else wording.percent(spent.used), ""),
         _maybe(None if spent.peak_memory_mib is None else f"{spent.peak_memory_mib:,.0f}", ""),
         _maybe(None if spent.energy_j is None else f"{spent.energy_j / 3600:,.1f}", metered),
@@ -113,7 +113,3 @@ def _row(spent: Spent) -> list[Cell]:
 
 def _maybe(text: str | None, note: str) -> Cell:
     return Cell(wording.DASH) if text is None else Cell(text, note)
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:,.2f}"

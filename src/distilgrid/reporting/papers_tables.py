@@ -77,9 +77,13 @@ def costs(paper: Paper) -> Table:
     rows = []
     for each in paper.reports:
         total = each.compute["stages"][-1]
-        known = [_of(total["cpu_seconds"], 3600, "{:,.1f}", total["known"]), _of(total["energy_j"], 3.6e6, "{:,.3f}")]
-        rows.append([Cell(each.grid), Cell(f"{total['artefacts']:,}"), _of(total["seconds"], 3600, "{:,.1f}"), *known])
-    columns = [Column("grid", number=False), *map(Column, ("artefacts", "hours", "processor hours", "energy, kWh"))]
+        spent = [
+            wording.duration(total["seconds"]),
+            wording.duration(total["cpu_seconds"]) if total["known"] else wording.DASH,
+            wording.DASH if total["energy_j"] is None else f"{total['energy_j'] / 3600:,.1f}",
+        ]
+        rows.append([Cell(each.grid), Cell(f"{total['artefacts']:,}"), *map(Cell, spent)])
+    columns = [Column("grid", number=False), *map(Column, ("artefacts", "time", "processor time", "energy, Wh"))]
     return Table("Compute spent", "Of all jobs behind a report, as far as known.", columns, rows)
 
 
@@ -132,7 +136,3 @@ def _name(row: Mapping[Any, Any]) -> str:
     parts = [row["student"], *([row["augmentation"]] if row["augmentation"] != "none" else [])]
     parts += [wording.percent(row["fraction"])] if row["fraction"] != 1 else []
     return ", ".join(map(str, parts))
-
-
-def _of(value: float | None, unit: float, form: str, known: int = 1) -> Cell:
-    return ABSENT if value is None or not known else Cell(form.format(value / unit))

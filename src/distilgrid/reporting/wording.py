@@ -55,6 +55,12 @@ def milliseconds(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it: 12.0 s, 3.4 min, 2.1 h."""
+    unit, size = next(((name, size) for name, size in (("s", 1), ("min", 60)) if seconds < 100 * size), ("h", 3600))
+    return f"{seconds / size:,.1f} {unit}"
+
+
 def times(factor: float) -> str:
     """A speed-up."""
     return f"{factor:.0f}{TIMES}" if factor >= 100 else f"{factor:.1f}{TIMES}"
