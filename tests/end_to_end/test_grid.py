@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,14 @@ def test_the_grid_ends_in_a_report(finished: Any) -> None:
     rows = list(csv.DictReader((folder / "table.csv").open()))
     assert [row["method"] for row in rows] == ["teacher", "finetune", "kd", "pkd"]
     assert (folder / "table.tex").read_text().count(r"\\") >= 4
+
+
+def test_snakemakes_own_report_is_one_file_that_opens_offline(finished: Any, tmp_path: Path) -> None:
+    finished.run(sys.executable, "-m", "snakemake", "--report", str(tmp_path / "workflow.html"))
+    page = (tmp_path / "workflow.html").read_text()
+    assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=.?https?:", page)
+    assert all(f'"{category}": ' in page for category in ("Report", "Tables", "Claims"))
+    assert "leads to the folder, the log and the" in page, "a caption"
 
 
 def test_students_cost_no_teacher_forwards(finished: Any) -> None:
