@@ -299,6 +299,21 @@ def test_another_split_of_ours_can_be_named(findings: Findings) -> None:
     assert [row[-1].text for row in table.rows] == [ours, "\u2013"]
 
 
+def test_verdicts_that_stay_clear_among_all_results_have_a_star(findings: Findings) -> None:
+    claims = file({"better": KD, "worse": FINETUNE}, {"better": FINETUNE, "worse": KD, "minimum": 0})
+    judged = evaluate(findings, claims)
+    results = [result for judgement in judged for result in judgement.results]
+    values = [result.p for result in results]
+    assert None not in values and len(values) == 6
+    smallest = min(results, key=lambda result: result.p or 0.0)
+    assert smallest.adjusted == pytest.approx(min(1.0, 6 * (smallest.p or 0.0)))
+    texts = [row[5].text for row in claims_table(findings, claims, judged=judged).rows]
+    stars = [result.adjusted is not None and result.adjusted <= 0.05 for result in results]
+    assert [text.endswith("*") for text in texts] == stars and any(stars)
+    alone = evaluate(findings, file({"better": KD, "worse": FINETUNE, "aggregate": "mean"}))[0].results[0]
+    assert alone.adjusted == alone.p
+
+
 def table_of(findings: Findings, claims: ClaimsFile) -> Table:
     return claims_table(findings, claims, judged=evaluate(findings, claims))
 

@@ -13,6 +13,7 @@ from distilgrid.reporting.estimates import (
     bounds,
     estimate,
     mean_of,
+    p_value,
     rows_too_few,
     seeds_needed,
 )
@@ -141,3 +142,29 @@ def test_fewer_rows_ask_for_more_seeds_until_no_number_is_enough() -> None:
     assert needed[3] is None
     assert [rows_too_few(made(v), 0.02, 0.95) for v in (1e-4, 1.2e-4)] == [False, True], "(0.02 / 1.96)^2 = 1.04e-4"
     assert seeds_needed(made(0.0), 0.0, 0.95) is None
+
+
+def test_a_p_value_is_below_the_level_just_where_the_interval_excludes_zero() -> None:
+    generator = np.random.default_rng(3)
+    for shift in np.linspace(-0.06, 0.06, 25):
+        values = shift + generator.normal(scale=0.02, size=4)
+        resampled = values + generator.normal(scale=0.01, size=(400, 1)) + generator.normal(scale=0.01, size=(400, 4))
+        found = estimate([Block(values, resampled)], rows=300)
+        low, high = limits(found)
+        p = p_value(found)
+        assert p is not None
+        assert (p < 0.05) == (low > 0 or high < 0)
+
+
+def test_without_rows_it_is_the_paired_t_test() -> None:
+    values = np.array([0.4, 1.1, 0.7, 0.9])
+    assert p_value(estimate([Block(values)], rows=0)) == pytest.approx(stats.ttest_1samp(values, 0.0).pvalue)
+
+
+def test_one_seed_has_the_share_of_resamples_and_a_measurement_none() -> None:
+    resampled = np.linspace(-0.1, 0.9, 999)[:, None]
+    beyond = int((resampled <= 0).sum())
+    found = estimate([Block(np.array([0.4]), resampled)], rows=300)
+    assert p_value(found) == pytest.approx(2 * (beyond + 1) / 1000)
+    assert p_value(estimate([Block(np.array([0.4]))], rows=0)) is None
+    assert p_value(Estimate(1.0, None, (), None, error=0.2)) is None

@@ -1,7 +1,7 @@
 """A paper's claims judged by the cells of a grid: effect, interval and verdict for each task and for their mean."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,10 +10,11 @@ from distilgrid.reporting.claims_schema import LATENCY, MAIN, Claim, ClaimsFile
 from distilgrid.reporting.claims_values import Resamples, blocks, measured, values_of
 from distilgrid.reporting.collect import Model
 from distilgrid.reporting.contrasts import Contrast, contrast, missing, search_contrast
-from distilgrid.reporting.estimates import Estimate, bounds, estimate, mean_of, rows_too_few, seeds_needed
+from distilgrid.reporting.estimates import Estimate, bounds, estimate, mean_of, p_value, rows_too_few, seeds_needed
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.searches import search_lines
+from distilgrid.reporting.significance import holm
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
@@ -35,6 +36,8 @@ class Result:
         pairs: how many matched comparisons the effect is the mean of.
         seeds_needed: the number of seeds with which this effect would be clear; None when it is, or when none is known.
         rows_too_few: whether no number of seeds would make this effect clear on these rows.
+        p: of no effect, two-sided; None where none is known.
+        adjusted: the same, corrected for all results of the file's claims.
     """
 
     tasks: tuple[str, ...]
@@ -47,6 +50,8 @@ class Result:
     pairs: int
     seeds_needed: int | None
     rows_too_few: bool
+    p: float | None = None
+    adjusted: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,24 @@ def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
     found = [_contrasts(findings, claim) for claim in file.claims]
     scored = [c for claim, (cs, _) in zip(file.claims, found, strict=True) if claim.metric == MAIN for c in cs]
     resamples = _resample(findings, scored)
-    return [
+    judged = [
         Judgement(claim, tuple(_results(findings, claim, contrasts, resamples)), tuple(absent))
         for claim, (contrasts, absent) in zip(file.claims, found, strict=True)
+    ]
+    return _corrected(judged)
+
+
+def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
+    """With p-values that hold for all results together (Holm 1979)."""
+    places = [(claim, place) for claim, each in enumerate(judged) for place in range(len(each.results))]
+    known = {place: p for place in places if (p := judged[place[0]].results[place[1]].p) is not None}
+    adjusted = holm(known)
+    return [
+        replace(
+            each,
+            results=tuple(replace(r, adjusted=adjusted.get((claim, place))) for place, r in enumerate(each.results)),
+        )
+        for claim, each in enumerate(judged)
     ]
 
 
@@ -169,6 +189,7 @@ def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confid
         pairs=sum(c.pairs for c in contrasts),
         seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
         rows_too_few=unclear and rows_too_few(found, distance, confidence),
+        p=p_value(found),
     )
 
 

@@ -27,7 +27,7 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
     groups: set[int] = set()
     for judgement in judged:
         groups.add(len(rows))
-        rows += _claim_rows(judgement)
+        rows += _claim_rows(judgement, findings.collected.plan.params.report.confidence)
     confidence = wording.level(findings.collected.plan.params.report.confidence)
     columns = [Column(title, number=False) for title in ("claim", "source", "certainty", "task")]
     columns += [Column("effect", f"{confidence} CI"), Column("verdict", number=False)]
@@ -67,24 +67,24 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
     parts = [
         f"{file.paper.url}. Certainty: how well it is known that the paper says so.",
         "Effect: the first side less the second, mean over seeds and matched cells; in points where no unit is named.",
-        "Intervals cover the choice of seeds and of validation rows, not the teacher, which is one run, and are not "
-        "adjusted for the number of claims.",
+        "Intervals cover the choice of seeds and of validation rows, not the teacher, which is one run. A star marks "
+        "what is still clear when p-values are corrected for all results of these claims (Holm 1979).",
     ]
     if len(findings.collected.plan.params.grid.seeds) == 1:
         parts[-1] = (
             "One seed only: intervals cover the choice of validation rows, not of seeds; another seed may decide "
-            "otherwise. They are not adjusted for the number of claims."
+            "otherwise. A star marks what is still clear when corrected for all results of these claims (Holm 1979)."
         )
     return " ".join(parts)
 
 
-def _claim_rows(judgement: Judgement) -> list[list[Cell]]:
+def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Cell]]:
     claim = judgement.claim
     rows = [
         [
             Cell(_tasks(result), _metric(claim)),
             _effect(claim, result),
-            Cell(result.verdict, reason(claim, result), tone=_tone(result)),
+            Cell(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
         ]
         for result in judgement.results
     ]
@@ -103,6 +103,11 @@ def _metric(claim: Claim) -> str:
     """What a reader could not guess: a number other than the score, and that less of it is claimed."""
     parts = [] if claim.metric == MAIN else [claim.metric]
     return ", ".join(parts + (["less is claimed"] if claim.direction == "lower" else []))
+
+
+def _star(result: Result, confidence: float) -> str:
+    """Behind a clear verdict that stays so among all results of the claims."""
+    return wording.SURE if _tone(result) and result.adjusted is not None and result.adjusted <= 1 - confidence else ""
 
 
 def _tone(result: Result) -> str:
@@ -162,4 +167,6 @@ def _plain_result(claim: Claim, result: Result) -> dict[str, Any]:
         "pairs": result.pairs,
         "seeds_needed": result.seeds_needed,
         "rows_too_few": result.rows_too_few,
+        "p": result.p,
+        "p_holm": result.adjusted,
     }

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distilgrid.reporting.bootstrap import interval
+from distilgrid.reporting.significance import two_sided
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,23 @@ def bounds(found: Estimate, confidence: float) -> tuple[float, float] | None:
     return found.effect - margin, found.effect + margin
 
 
+def p_value(found: Estimate) -> float | None:
+    """Two-sided, of no effect: Student's t as for the interval; with a single seed from the resamples of rows.
+
+    None where there are neither seeds nor rows, as for what is measured once.
+    """
+    if found.error is not None or (found.seeds is None and found.resampled is None):
+        return None
+    if found.seeds is None:
+        return two_sided(np.asarray(found.resampled))
+    from scipy.special import stdtr
+
+    variance, freedom = _variance(found.seeds, found.rows)
+    if variance == 0:
+        return 0.0 if found.effect else 1.0
+    return float(2 * stdtr(freedom, -abs(found.effect) / math.sqrt(variance)))
+
+
 def rows_too_few(found: Estimate, distance: float, confidence: float) -> bool:
     """Whether an effect at this distance from its threshold stays unclear with any number of seeds."""
     return found.seeds is not None and distance > 0 and _margin((), found.rows, confidence) >= distance
@@ -153,6 +171,12 @@ def _margin(seeds: Sequence[SeedPart], rows: Sequence[RowPart], confidence: floa
     """Half the width of the interval, with `count` seeds in place of those that there were."""
     from scipy.special import stdtrit
 
+    variance, freedom = _variance(seeds, rows, count)
+    return float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
+
+
+def _variance(seeds: Sequence[SeedPart], rows: Sequence[RowPart], count: int | None = None) -> tuple[float, float]:
+    """The variance of the effect and its degrees of freedom."""
     variance, uncertainty = 0.0, 0.0
     for part in seeds:
         number = count or part.seeds
@@ -162,4 +186,4 @@ def _margin(seeds: Sequence[SeedPart], rows: Sequence[RowPart], confidence: floa
         variance += shared.variance
         uncertainty += shared.variance**2 / max(1, shared.rows - 1)
     freedom = variance**2 / uncertainty if uncertainty > 0 else math.inf
-    return float(stdtrit(min(freedom, 1e6), (1 + confidence) / 2)) * math.sqrt(variance)
+    return variance, min(freedom, 1e6)

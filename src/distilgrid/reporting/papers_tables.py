@@ -29,8 +29,8 @@ def verdicts(paper: Paper) -> Table:
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
     caption = (
         "Each grid judges the claims by its own cells; intervals and verdicts: docs/claims.md. Where a grid has "
-        "several tasks, this is their mean; single tasks stand in its report. Verdicts are not corrected for the "
-        "number of claims."
+        "several tasks, this is their mean; single tasks stand in its report. p: of no effect, corrected for all "
+        "results of the claims in that grid (Holm 1979)."
     )
     return Table("Claims", caption, columns, rows)
 
@@ -108,6 +108,7 @@ def _verdict(claim: Mapping[str, Any] | None) -> Cell:
     if result["low"] is not None:
         note += f" [{wording.digits(result['low'])},{wording.NO_BREAK}{wording.digits(result['high'])}]"
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
+    note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
     return Cell(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
 
 
