@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,7 +139,7 @@ def _texts(column: "pd.Series[str]", origin: str) -> list[str]:
     Raises:
         UserError: for bytes, lists and the like, whose Python notation nobody means, naming the first such row.
     """
-    values: list[object] = column.tolist()
+    values: Sequence[object] = column.tolist()
     odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
     if odd is not None:
         kind = type(values[odd]).__name__
