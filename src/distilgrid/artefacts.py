@@ -104,14 +104,18 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
     if named and named != run["key"]:
         raise UserError(f"{folder}: named after recipe {named}, but holds {run['key']}; move it back to its own name")
     for name in run["files"] if only is None else only:
-        path, digest = folder / name, run["files"].get(name)
-        if not path.is_file():
-            raise UserError(f"{path}: missing; remove {folder} and run its stage again")
-        if file_sha256(path) != digest:
-            said = f"content differs from what {RUN} recorded (damaged?)"
-            raise UserError(f"{path}: {said}; remove {folder} and run its stage again")
+        with readable_os_errors(folder / name):
+            _check_file(folder / name, run["files"].get(name))
     _contents[run["key"]] = content_digest(run["files"])
     return run
+
+
+def _check_file(path: Path, digest: str | None) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; remove {path.parent} and run its stage again")
+    if file_sha256(path) != digest:
+        said = f"content differs from what {RUN} recorded (damaged?)"
+        raise UserError(f"{path}: {said}; remove {path.parent} and run its stage again")
 
 
 def content_digest(files: Mapping[str, str]) -> str:
@@ -132,18 +136,23 @@ def trained_model(folder: Path | str) -> dict[str, Any]:
 
 
 def is_complete(folder: Path | str) -> bool:
-    """Whether an artefact's `run.json` and all files that it lists exist. Contents are verified on use, not here."""
+    """Whether an artefact's `run.json` and all files that it lists exist. Contents are verified on use, not here.
+
+    Raises:
+        UserError: when that cannot be seen, for want of permission: an artefact that is there must not pass for absent.
+    """
     path = Path(folder) / RUN
-    try:
-        listed = json.loads(path.read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return all((path.parent / name).is_file() for name in listed)
+    with readable_os_errors(path):
+        try:
+            listed = json.loads(path.read_text(encoding="utf-8"))["files"]
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError):
+            return False
+        return all((path.parent / name).is_file() for name in listed)
 
 
 @contextlib.contextmanager
 def readable_os_errors(place: Path) -> Iterator[None]:
-    """Turn a full disk, missing permissions or a file in the way into one clear line.
+    """Turn a full disk, missing permissions, a path too long or a file in the way into one clear line.
 
     Raises:
         UserError: for those; any other exception passes as it is.
@@ -163,8 +172,14 @@ def _os_problem(error: Exception, place: Path) -> str | None:
         code = int(said[1])
     if code in (errno.ENOSPC, errno.EDQUOT):
         return f"{place}: no space left on the disk; free some and run again, nothing finished is lost"
+    if code == errno.EFBIG:
+        return f"{place}: a file would exceed the limit on its size (`ulimit -f`); raise it, nothing finished is lost"
     if code in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return f"{name or place}: {os.strerror(code)}; check the permissions of the results folder"
+        return f"{name or place}: {os.strerror(code)}; check its permissions and whose it is, or take another folder"
+    if code == errno.ENAMETOOLONG:
+        return f"{name or place}: the path is too long; take shorter names or another folder"
+    if code == errno.EIO:
+        return f"{name or place}: the disk reports an error; check it, nothing finished is lost"
     if code in (errno.EEXIST, errno.ENOTDIR):
         return f"{name or place}: a file is where a folder is wanted; move it or choose another folder"
     return None

@@ -381,9 +381,12 @@ def schema(out: Annotated[Path | None, typer.Option(help="File to write; default
 
 
 def main() -> None:
-    """Run the command line; bad input ends in one clear line and exit code 2."""
+    """Run the command line; bad input, a full disk or missing permissions end in one clear line and exit code 2."""
+    from distilgrid.artefacts import readable_os_errors
+
     try:
-        app()
+        with readable_os_errors(RESULTS_DEFAULT):
+            app()
     except UserError as error:
         sys.stderr.write(f"distilgrid: {error}\n")
         sys.exit(2)

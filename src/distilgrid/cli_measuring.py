@@ -81,6 +81,7 @@ def choose(
     ] = None,
     percentile: Annotated[Literal["p50", "p90", "p99"], typer.Option(help="Which latency must be low.")] = "p50",
     threads: Annotated[int, typer.Option(help="Threads of one call.", min=1)] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: under results/deployed.")] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     results: Results = RESULTS_DEFAULT,
@@ -89,16 +90,17 @@ def choose(
     _, plan = support.load_plan(params, grid)
     from distilgrid.deployment.choice import Limits
     from distilgrid.deployment.command import choose_model, parse_latency
+    from distilgrid.deployment.folder import write_folder
     from distilgrid.deployment.options import Where
 
     limits, where = (
         Limits(parse_latency(max_latency), max_loss / 100),
         Where(device or plan.params.benchmark.devices[0], at, threads, percentile),
     )
-    choice, folder = choose_model(plan=plan, results=results, task=task, limits=limits, where=where)
+    choice, collected = choose_model(plan=plan, results=results, task=task, limits=limits, where=where)
     typer.echo(choice.winner.name if choice.winner else "no model keeps to both limits")
     for reason in choice.reasons:
         typer.echo(f"  {reason}")
-    if folder is None:
+    if choice.winner is None:
         raise typer.Exit(1)
-    typer.echo(f"  ready to deploy: {folder}")
+    typer.echo(f"  ready to deploy: {write_folder(choice.winner, collected, results=results, out=out)}")

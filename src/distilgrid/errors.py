@@ -4,14 +4,14 @@ import difflib
 import re
 from collections.abc import Iterable
 
-UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class UserError(Exception):
     """Bad input: the message is one line that names the file, key or row and says what to do.
 
-    The command line prints it without a traceback and exits with code 2. Control characters and line breaks, which a
-    name from a file may hold, are shown as their escapes.
+    The command line prints it without a traceback and exits with code 2. Control characters, line breaks, marks that
+    turn the direction of writing and lone surrogates, which a name from a file may hold, are shown as their escapes.
     """
 
     def __init__(self, message: str) -> None:

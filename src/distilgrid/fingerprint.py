@@ -21,14 +21,14 @@ def recipe_key(recipe: Mapping[str, Any]) -> str:
 
 
 def file_sha256(path: Path | str) -> str:
-    """SHA-256 of a file's bytes; read once per process for an unchanged size and time stamp."""
+    """SHA-256 of a file's bytes; read once per process for an unchanged size, inode and time stamps."""
     resolved = Path(path).resolve()
     status = resolved.stat()
-    return _sha256(str(resolved), status.st_size, status.st_mtime_ns)
+    return _sha256(str(resolved), status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @functools.lru_cache(maxsize=4096)
-def _sha256(path: str, size: int, mtime_ns: int) -> str:
+def _sha256(path: str, *_unchanged: int) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -11,6 +11,8 @@ from distilgrid.fingerprint import KEY_LENGTH
 from distilgrid.grid import expand
 from distilgrid.params import load_params
 
+NO_ARTEFACTS = {"cards", "deployed"}
+"""Folders whose own ones carry the keys of models, for readers; they are written by hand, and stay until removed so."""
 KEYED = re.compile(rf"-[0-9a-f]{{{KEY_LENGTH}}}$")
 
 
@@ -29,6 +31,8 @@ def keyed_folders(results: Path) -> list[Path]:
     """Every artefact folder under `results`, finished or not."""
     found: list[Path] = []
     for current, names, _ in os.walk(results):
+        if Path(current) == results:
+            names[:] = [name for name in names if name not in NO_ARTEFACTS]
         keyed = [name for name in names if KEYED.search(name)]
         found += [Path(current) / name for name in keyed]
         names[:] = [name for name in names if name not in keyed]

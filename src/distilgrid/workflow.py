@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +18,11 @@ from distilgrid.job import mark_workflow
 from distilgrid.params import Params, parse_params
 from distilgrid.warm.offer import offer, withdraw
 
+ROOM = 1 << 20  # bytes
+BUSY = (
+    "distilgrid: another Snakemake is at work in this folder: this one can look (-n), or make what that one does not; "
+    "else wait for its end. Do not --unlock: locks of a killed one go by themselves\n"
+)
 _held: list[IO[str]] = []  # keeps the lock for the life of the workflow's process
 
 
@@ -40,16 +46,18 @@ def open_workflow(
         params = parse_params(config, origin=names)
         plan = expand(params)
         frozen = freeze(params, Path(results))
+        if main:
+            release_stale_locks(Path(".snakemake"))
     except UserError as error:
         sys.stderr.write(f"distilgrid: {error}\n")
         sys.stderr.flush()
         os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
     mark_workflow()
+    keep_what_is_older()
     if main and params.resources.warm_start:
         offer(log=Path(results) / "logs" / "warm.log")
     else:
         withdraw()
-    release_stale_locks(Path(".snakemake"))
     return plan, str(frozen)
 
 
@@ -61,27 +69,57 @@ def freeze(params: Params, results: Path) -> Path:
         with readable_os_errors(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
             scratch = path.with_suffix(f".{os.getpid()}")
-            scratch.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-            scratch.replace(path)
+            try:
+                scratch.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+                scratch.replace(path)
+            finally:
+                scratch.unlink(missing_ok=True)
     return path
 
 
 def release_stale_locks(folder: Path) -> None:
     """Remove what a killed Snakemake left in its folder; a living one's locks and marks stay.
 
-    The process holds a lock of its own for as long as it lives, which the kernel frees however it dies. Who gets it
-    knows that no other Snakemake works in this folder, so any lock file left there is stale. So are its marks of
+    Each process shares a lock for as long as it lives, which the kernel frees however it dies. Who gets it alone at
+    first knows that no other Snakemake works in this folder, so any lock file left there is stale. So are its marks of
     incomplete files: ours appear whole, the last one last. If all files of a marked job are there, Snakemake would make
     them again, and nothing else.
+
+    Raises:
+        UserError: when the folder cannot be written, or the disk is full: Snakemake would end in a traceback.
     """
-    folder.mkdir(exist_ok=True)
-    stream = open(folder / "distilgrid.lock", "w")  # noqa: SIM115 - held until the process ends
+    with readable_os_errors(folder):
+        folder.mkdir(exist_ok=True)
+        _check_room(folder)
+        stream = open(folder / "distilgrid.lock", "a")  # noqa: SIM115 - held until the process ends
+    _held.append(stream)
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        stream.close()
+        sys.stderr.write(BUSY)
+        fcntl.flock(stream, fcntl.LOCK_SH)
         return
-    _held.append(stream)
     marks = (path for path in (folder / "incomplete").rglob("*") if path.is_file())
     for stale in [*(folder / "locks").glob("*.lock"), *marks]:
         stale.unlink(missing_ok=True)
+    fcntl.flock(stream, fcntl.LOCK_SH)
+
+
+def _check_room(folder: Path) -> None:
+    """Write and remove a file as large as what Snakemake writes before its first job."""
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        stream.write(bytes(ROOM))
+
+
+def keep_what_is_older() -> None:
+    """Have Snakemake keep files whose time stamps lie before those of their inputs: the clock may have been set back.
+
+    It would take them for damaged and remove them, hours of training. Here a path holds its recipe, and time stamps
+    decide nothing. Snakemake has no setting for that, so the check itself is replaced.
+    """
+
+    async def pass_all(*_: object, **__: object) -> None: ...
+
+    loaded = sys.modules.get("snakemake.dag")
+    if loaded is not None:
+        loaded.DAG.check_output_mtime = pass_all

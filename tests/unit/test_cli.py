@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
+from tests.unit.command_line import Run, one_line
 from typer.testing import CliRunner
 
-from distilgrid import cli_support, job
+from distilgrid import cli_support
 from distilgrid.artefacts import verified
-from distilgrid.cli import app, main
+from distilgrid.cli import app
 from distilgrid.doctor import Check
 from distilgrid.fingerprint import recipe_key
 from distilgrid.grid import expand
@@ -24,41 +25,14 @@ from distilgrid.params import load_params, schema_text
 from distilgrid.recipes import distill_recipe
 
 Values = dict[str, Any]
-Run = Callable[..., tuple[int, str, str]]
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 SOURCE = Path(__file__).parents[2] / "src"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line within this process: its exit code, output and errors."""
-    for name in ("start_job", "start_torch_job"):
-        monkeypatch.setattr(job, name, lambda **_: None)  # threads and signals of the test process stay as they are
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["distilgrid", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def written(folder: Path, values: Values) -> Path:
     path = folder / "changed.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
-
-
-def one_line(result: tuple[int, str, str]) -> str:
-    """The complaint of a command that was given bad input."""
-    code, _, errors = result
-    assert code == 2, errors
-    assert errors.startswith("distilgrid: ")
-    assert errors.count("\n") == 1
-    assert "Traceback" not in errors
-    return errors
 
 
 def parsed(words: list[str]) -> dict[str, Any]:

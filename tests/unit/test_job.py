@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tests.unit.processes import alive, eventually
 
 from distilgrid import workflow
+from distilgrid.errors import UserError
 from distilgrid.grid import expand
 from distilgrid.params import load_params, parse_params
 
@@ -195,6 +197,66 @@ def test_a_folder_without_locks_is_made_and_held(folder: Path) -> None:
     workflow.release_stale_locks(folder)
     with open(folder / "distilgrid.lock") as stream, pytest.raises(BlockingIOError):
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_locks_of_the_second_of_two_workflows_outlive_the_first(
+    folder: Path, holder: "subprocess.Popen[str]", spawn: Spawn, tmp_path: Path
+) -> None:
+    second = spawn(HOLDER, folder, tmp_path / "second")
+    assert eventually(lambda: read(tmp_path / "second"), seconds=20)
+    holder.kill()
+    holder.wait()
+    locks = snakemake_locks(folder)
+    workflow.release_stale_locks(folder)
+    assert second.poll() is None
+    assert all(lock.exists() for lock in locks)
+    os.kill(int(read(tmp_path / "second")), signal.SIGKILL)
+
+
+def test_a_second_workflow_is_told_of_the_first(
+    folder: Path, holder: "subprocess.Popen[str]", capsys: pytest.CaptureFixture[str]
+) -> None:
+    workflow.release_stale_locks(folder)
+    said = capsys.readouterr().err
+    assert holder.poll() is None
+    assert said.startswith("distilgrid: another Snakemake is at work in this folder")
+    assert "Do not --unlock" in said
+    assert said.count("\n") == 1
+
+
+def test_a_full_disk_is_told_before_snakemake_starts(folder: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(UserError, match="ulimit -f"):
+            workflow.release_stale_locks(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path for path in folder.iterdir() if path.is_file()] == []
+
+
+# A clock that was set back --------------------------------------------------------------------------------------------
+
+SNAKEFILE = """
+from distilgrid.workflow import keep_what_is_older
+keep_what_is_older()
+rule make:
+    input: ancient("from-the-future")
+    output: "made"
+    shell: "echo work of hours > {output}"
+"""
+
+
+def test_snakemake_keeps_what_is_older_than_its_inputs(tmp_path: Path) -> None:
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "from-the-future").write_text("made before the clock was set back")
+    os.utime(tmp_path / "from-the-future", (4e9, 4e9))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--rerun-triggers", "mtime"]
+    for said in ("1 of 1 steps", "Nothing to be done"):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stderr
+    assert (tmp_path / "made").read_text() == "work of hours\n"
 
 
 # Frozen parameters ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import resource
 import runpy
 import shutil
 import sqlite3
@@ -19,6 +20,7 @@ from distilgrid.errors import UserError
 from distilgrid.grid import Artefact, Plan, expand
 from distilgrid.params import deep_merge, parse_params
 from distilgrid.tracking import default_uri, track
+from distilgrid.tracking.store import open_store
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'")
 fabricate_results = runpy.run_path(str(Path(__file__).with_name("fabricate.py")))["fabricate_results"]
@@ -219,6 +221,48 @@ def test_a_late_benchmark_and_a_new_measurement_update_runs_in_place(untracked: 
     before = untracked.dump()
     assert untracked.track()["unchanged"] == 18
     assert untracked.dump() == before
+
+
+def test_a_new_measurement_shows_although_the_clock_was_set_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = store.folder(store.plan.exports, task="reviews", method="kd", student="three", runtime="onnxruntime-int8")
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    store.change(export / "parity.json", score=0.25)
+    assert store.track()["updated"] == 1
+    assert store.runs()[KD].data.metrics["score_int8"] == 0.25
+    assert store.track()["updated"] == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("(sqlite3.OperationalError) database or disk is full", "free some space"),
+        ("(sqlite3.OperationalError) attempt to write a readonly database", "check the permissions"),
+        ("(sqlite3.OperationalError) unable to open database file", "check the permissions"),
+        ("(sqlite3.OperationalError) database is locked", "close that"),
+    ],
+)
+def test_a_store_that_is_whole_is_not_to_be_removed(store: Store, reason: str, advice: str) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with pytest.raises(UserError, match=advice) as caught, open_store(store.uri):
+        raise SQLAlchemyError(reason)
+    assert "remove" not in str(caught.value)
+
+
+def test_a_full_disk_leaves_the_store_whole(store: Store) -> None:
+    before = store.dump()
+    for folder in store.results.glob("students/**/run.json"):
+        store.change(folder, started="2026-01-01T00:00:00+00:00")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(UserError, match=r"mlflow\.db: ") as caught:
+            store.track()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "remove" not in str(caught.value)
+    assert store.dump() == before
+    assert store.track()["updated"] > 0
 
 
 def test_a_cell_that_was_trained_again_gets_a_fresh_run(store: Store) -> None:

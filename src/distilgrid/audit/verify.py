@@ -71,7 +71,7 @@ def verify(results: Path) -> Verified:
     if not results.is_dir():
         raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
     folders = [folder for folder in keyed_folders(results) if not NOT_ARTEFACTS & {*folder.relative_to(results).parts}]
-    finished = [folder for folder in folders if (folder / RUN).is_file()]
+    finished = [folder for folder in folders if _has_run(folder)]
     made, problems = _readable(finished)
     for each in progress(made, total=len(made), label="reading artefacts"):
         problems += _own_problems(each)
@@ -86,9 +86,18 @@ def _readable(folders: Sequence[Path]) -> tuple[list[Made], list[Problem]]:
     for folder in folders:
         try:
             made.append(read_made(folder))
-        except UserError:
-            problems.append(Problem(folder / RUN, "damaged"))
+        except UserError as error:
+            said = str(error) if "cannot be read" in str(error) else "damaged"
+            problems.append(Problem(folder / RUN, said.removeprefix(f"{folder / RUN}: ")))
     return made, problems
+
+
+def _has_run(folder: Path) -> bool:
+    """Whether there is, or may be, a `run.json`: of a folder that must not be read, reading it will say so."""
+    try:
+        return (folder / RUN).is_file()
+    except PermissionError:
+        return True
 
 
 def _own_problems(made: Made) -> Iterator[Problem]:
@@ -99,13 +108,20 @@ def _own_problems(made: Made) -> Iterator[Problem]:
     if named != made.key:
         yield Problem(made.folder, f"holds {made.key}, but is named after {named}")
     for name, digest in made.run["files"].items():
-        path = made.folder / name
-        if not path.is_file():
-            yield Problem(path, "missing")
-        elif file_sha256(path) != digest:
-            yield Problem(path, "changed or cut short")
+        said = _file_problem(made.folder / name, digest)
+        if said:
+            yield Problem(made.folder / name, said)
     for path in _foreign(made):
         yield Problem(path, f"not of this artefact: {RUN} does not name it")
+
+
+def _file_problem(path: Path, digest: str) -> str | None:
+    try:
+        if not path.is_file():
+            return "missing"
+        return None if file_sha256(path) == digest else "changed or cut short"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
 
 
 def _foreign(made: Made) -> list[Path]:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilgrid.deployment.choice import Choice, Limits, choose
-from distilgrid.deployment.folder import write_folder
 from distilgrid.deployment.options import Where, list_options
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan
-from distilgrid.reporting.collect import collect
+from distilgrid.reporting.collect import Collected, collect
 from distilgrid.reporting.findings import find
 
 UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
@@ -29,8 +28,8 @@ def parse_latency(text: str) -> float:
 
 def choose_model(
     *, plan: Plan, results: Path, task: str | None, limits: Limits, where: Where
-) -> tuple[Choice, Path | None]:
-    """The choice for a task of a finished grid, and the deployable folder of its winner.
+) -> tuple[Choice, Collected]:
+    """The choice for a task of a finished grid, and the results that it was made from.
 
     Raises:
         UserError: when the grid has several tasks and none is named, results are missing, or nothing was measured so.
@@ -39,9 +38,7 @@ def choose_model(
     findings = find(collect(plan, results))
     options = list_options(findings, chosen, where)
     teacher = max(line.score for line in findings.of(chosen) if line.is_teacher)
-    choice = choose(options, teacher=teacher, limits=limits)
-    folder = write_folder(choice.winner, findings.collected, results=results) if choice.winner else None
-    return choice, folder
+    return choose(options, teacher=teacher, limits=limits), findings.collected
 
 
 def _task(tasks: Sequence[str], task: str | None) -> str:

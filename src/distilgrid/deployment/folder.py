@@ -1,9 +1,10 @@
 """The folder that ships: the model, its tokeniser and labels, and a README that says how to call it."""
 
 import shutil
+import tempfile
 from pathlib import Path
 
-from distilgrid.artefacts import write_json
+from distilgrid.artefacts import readable_os_errors, write_json
 from distilgrid.deployment.classifier import FACTS
 from distilgrid.deployment.options import Option
 from distilgrid.errors import UserError
@@ -42,18 +43,32 @@ Install: {install}. In this folder:
 """
 
 
-def write_folder(option: Option, collected: Collected, *, results: Path) -> Path:
-    """Write the folder of a chosen model of texts under `results/deployed/`; returns it.
+def write_folder(option: Option, collected: Collected, *, results: Path, out: Path | None = None) -> Path:
+    """Write the folder of a chosen model of texts, by default under `results/deployed/`; returns it.
+
+    It appears whole: a failure leaves an earlier one as it was.
 
     Raises:
-        UserError: for a model of images.
+        UserError: for a model of images, a folder that holds something else, and one that cannot be written.
     """
     task = option.line.labels["task"]
     if collected.reads_images(task):
         raise UserError(f"'{task}' classifies images: take {results / option.folder} as it is; folders are for texts")
-    out = results / "deployed" / task / f"{Path(option.folder).parent.name}-{Path(option.folder).name}"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    folder = out or results / "deployed" / task / f"{Path(option.folder).parent.name}-{Path(option.folder).name}"
+    with readable_os_errors(folder):
+        if folder.exists() and not (folder / FACTS).is_file():
+            raise UserError(f"{folder}: is there and holds no deployed model; move it or choose another folder (--out)")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.parent) as scratch:
+            _fill(Path(scratch) / "whole", option, collected, results)
+            shutil.rmtree(folder, ignore_errors=True)
+            (Path(scratch) / "whole").rename(folder)
+    return folder
+
+
+def _fill(out: Path, option: Option, collected: Collected, results: Path) -> None:
+    task = option.line.labels["task"]
+    out.mkdir()
     for file in sorted((results / option.folder).iterdir()):
         if file.is_file() and file.name not in OURS and not file.name.startswith("."):
             shutil.copyfile(file, out / file.name)
@@ -67,7 +82,6 @@ def write_folder(option: Option, collected: Collected, *, results: Path) -> Path
     write_json(out / FACTS, {**made, **score})
     readme = _readme(option, names, labels, pair=bool(collected.datasets[task]["splits"]["train"]["pair"]))
     (out / "README.md").write_text(readme, encoding="utf-8")
-    return out
 
 
 def _write_tokenizer(model: Path, out: Path, longest: int) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from distilgrid.artefacts import read_json, verified
 from distilgrid.errors import UserError, did_you_mean
+from distilgrid.fingerprint import canonical_json
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 TEXT_COLUMNS = ("text_a", "text_b")
+SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,14 @@ def example_ids(columns: Sequence[Sequence[str]]) -> list[int]:
 
     The id addresses a row by its content, so recorded teacher outputs never depend on row order.
     """
-    return [content_id("\x1f".join(row).encode()) for row in zip(*columns, strict=True)]
+    return [content_id(_joined(row).encode()) for row in zip(*columns, strict=True)]
+
+
+def _joined(row: Sequence[str]) -> str:
+    """The texts of a row as one; texts that hold the separator themselves, so that no other row reads alike."""
+    if len(row) > 1 and any(SEPARATOR in text for text in row):
+        return canonical_json(row)
+    return SEPARATOR.join(row)
 
 
 def content_id(content: bytes) -> int:

@@ -1,11 +1,13 @@
 """From a source's raw rows to checked, numbered rows: columns, labels, missing texts, splits."""
 
 import math
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distilgrid.errors import UserError, did_you_mean
+from distilgrid.errors import UNPRINTABLE, UserError, did_you_mean
 from distilgrid.params import Data
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
 from distilgrid.tasks.spec import TaskSpec
@@ -14,24 +16,36 @@ from distilgrid.tasks.subset import stratified_sample
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_TEXT = (bytes, bytearray, list, tuple, dict, np.ndarray)
+NOTHING = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*")
+
 
 def label_set(spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
     """The labels of a task in order; empty for a regression.
 
     Raises:
-        UserError: when the file has no rows, no label column, or too few or too many labels.
+        UserError: when the file has no rows, no label column, too few or too many labels, or some that are no text.
     """
     if spec.regression:
         return []
     check_columns(train, [spec.label], origin)
     if spec.labels is not None:
         return spec.labels
+    _texts(train[spec.label], origin)
     found = sorted({str(value) for value in train[spec.label][~_blank(train[spec.label])]}, key=_natural)
+    _check_labels(found, spec.label, origin)
     if len(found) < 2:
         raise UserError(f"{origin}: column '{spec.label}' holds {len(found)} label(s); a task needs at least two")
     if "f1" in spec.metrics and len(found) != 2:
         raise UserError(f"{origin}: column '{spec.label}' holds {len(found)} labels; the metric f1 is for two")
     return found
+
+
+def _check_labels(labels: list[str], column: str, origin: str) -> None:
+    """Refuse labels that a table cannot show: `a` and `a` with a control character behind it look alike."""
+    odd = next((label for label in labels if UNPRINTABLE.search(label)), None)
+    if odd is not None:
+        raise UserError(f"{origin}: column '{column}': label '{odd}' holds a control character; rename it")
 
 
 def check_rows(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> "pd.DataFrame":
@@ -46,7 +60,7 @@ def check_rows(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin:
     own = spec.scheme in ("csv", "parquet")  # published corpora do hold a few empty texts
     for name in [*spec.text, spec.label] if own else [spec.label]:
         check_filled(frame[name], origin)
-    columns = [[str(value) for value in frame[name]] for name in spec.text]
+    columns = [_texts(frame[name], origin) for name in spec.text]
     values = dict(zip(TEXT_COLUMNS, columns, strict=False))
     numbers = _numbers(frame[spec.label], origin) if spec.regression else label_codes(frame, spec, labels, origin)
     return pd.DataFrame({**values, "label": numbers, "example_id": np.array(example_ids(columns), dtype=np.int64)})
@@ -119,9 +133,24 @@ def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> Non
         raise UserError(f"{origin}: no rows; a split must not be empty")
 
 
+def _texts(column: "pd.Series[str]", origin: str) -> list[str]:
+    """A column's values as texts; numbers are written out.
+
+    Raises:
+        UserError: for bytes, lists and the like, whose Python notation nobody means, naming the first such row.
+    """
+    values: Sequence[object] = column.tolist()
+    odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
+    if odd is not None:
+        kind = type(values[odd]).__name__
+        raise UserError(f"{origin}: row {odd + 1}: column '{column.name}' holds no text ({kind}); store strings")
+    return [str(value) for value in values]
+
+
 def _blank(column: "pd.Series[str]") -> np.ndarray:
-    """Where a value is missing or holds nothing but white space: (N,) boolean."""
-    return column.isna().to_numpy(dtype=bool) | (column.astype(str).str.strip() == "").to_numpy(dtype=bool)
+    """Where a value is missing or shows nothing: white space, control characters, marks without width: (N,) boolean."""
+    empty = [NOTHING.fullmatch(str(value)) is not None for value in column]
+    return column.isna().to_numpy(dtype=bool) | np.array(empty, dtype=bool)
 
 
 def check_filled(column: "pd.Series[str]", origin: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distilgrid.artefacts import readable_os_errors
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import file_sha256
 from distilgrid.tasks.spec import TaskSpec
@@ -61,8 +62,16 @@ def source_revision(spec: TaskSpec, folders: Folders) -> str:
 
 
 def files_revision(named: Mapping[str, Path]) -> str:
-    """A text that changes with the content of files, each under a name that holds on every machine."""
-    return "files:" + ",".join(f"{name}={file_sha256(path)[:16]}" for name, path in named.items())
+    """A text that changes with the content of files, each under a name that holds on every machine.
+
+    Raises:
+        UserError: when one may not be read.
+    """
+    digests = []
+    for name, path in named.items():
+        with readable_os_errors(path):
+            digests.append(f"{name}={file_sha256(path)[:16]}")
+    return "files:" + ",".join(digests)
 
 
 def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
@@ -136,8 +145,9 @@ def _own_files(spec: TaskSpec) -> dict[str, Path]:
     if spec.validation_source:
         files[spec.validation[0]] = Path(spec.validation_source.partition(":")[2]).expanduser()
     for path in files.values():
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; check the task's source")
+        with readable_os_errors(path):
+            if not path.is_file():
+                raise UserError(f"{path}: no such file; check the task's source")
     return files
 
 
@@ -175,7 +185,28 @@ def read_parquet(path: Path) -> "pd.DataFrame":
 
 
 def _reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
     try:
-        return read()
+        frame = read()
+        for name in frame.columns:
+            if isinstance(frame[name].dtype, pd.StringDtype):
+                frame[name].tolist()  # what is no UTF-8 fails here, not wherever it is first looked at
+        return frame
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: {_not_utf8(path)}; save it as UTF-8") from None
     except Exception as error:  # pandas and pyarrow raise many types; the user needs one line
         raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
+
+
+def _not_utf8(path: Path) -> str:
+    """What of a file is no UTF-8; of a CSV file, where."""
+    if path.suffix == ".parquet":
+        return "a text is no UTF-8"
+    with open(path, "rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return f"line {number}: the byte 0x{line[error.start]:02x} is no UTF-8"
+    return "holds bytes that are no UTF-8"

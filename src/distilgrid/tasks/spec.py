@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 from pydantic import Field, model_validator
 
-from distilgrid.errors import UserError, did_you_mean
+from distilgrid.errors import UNPRINTABLE, UserError, did_you_mean
 from distilgrid.schema import Settings
 
 Metric = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
@@ -85,6 +85,8 @@ class TaskSpec(Settings):
             raise ValueError("pearson and spearman need regression: true")
         if self.labels is not None and len(set(self.labels)) != max(2, len(self.labels)):
             raise ValueError("labels must name at least two labels, each once")
+        if any(UNPRINTABLE.search(label) for label in self.labels or []):
+            raise ValueError("labels must not hold control characters or line breaks")
         if "f1" in self.metrics and self.labels is not None and len(self.labels) != 2:
             raise ValueError("f1 is defined here for two labels, the second one being positive")
         return self

@@ -39,8 +39,21 @@ def open_store(uri: str) -> Iterator["MlflowClient"]:
             yield client_class(tracking_uri=uri)
     except (MlflowException, SQLAlchemyError) as error:
         reason = str(error).strip().splitlines()[0]
-        hint = f"correct the URI, or remove {database} and track again" if database else "check the server"
+        hint = _advice(reason, database) if database else "check the server"
         raise UserError(f"{uri}: MLflow cannot use this store ({reason:.200}); {hint}") from None
+
+
+def _advice(reason: str, database: Path) -> str:
+    """What to do about a database; one that is whole is never to be removed."""
+    advice = {
+        "disk is full": "free some space and track again, nothing is lost",
+        "readonly": f"check the permissions of {database} and its folder, or give another store (--uri)",
+        "unable to open": f"check the permissions of {database} and its folder, or give another store (--uri)",
+        "locked": "another program writes to it: close that and track again",
+        "disk I/O": "check the disk and track again",
+    }
+    other = f"correct the URI, or remove {database} and track again"
+    return next((said for sign, said in advice.items() if sign in reason), other)
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -122,7 +122,8 @@ def _create(client: "MlflowClient", experiment: str, record: Record, links: Mapp
 
 
 def _update(client: "MlflowClient", run: "Run", record: Record, tags: Mapping[str, str]) -> None:
-    """Change metrics and tags of a finished run. A changed value is stamped now, as MLflow shows the latest one."""
+    """Change metrics and tags of a finished run. MLflow shows the latest value, so a changed one is stamped now, or
+    later than those before it where the clock was set back."""
     from mlflow.entities import Metric, RunTag
 
     client.delete_tag(run.info.run_id, FINGERPRINT)
@@ -130,7 +131,9 @@ def _update(client: "MlflowClient", run: "Run", record: Record, tags: Mapping[st
     if run.info.end_time != record.ended:
         client.set_terminated(run.info.run_id, "FINISHED", record.ended)
     changed = {name: value for name, value in record.metrics.items() if run.data.metrics.get(name) != value}
-    metrics = [Metric(name, value, now, 0) for name, value in changed.items()]
+    earlier = {name: client.get_metric_history(run.info.run_id, name) for name in changed}
+    stamps = {name: max([now, *(point.timestamp + 1 for point in points)]) for name, points in earlier.items()}
+    metrics = [Metric(name, value, stamps[name], 0) for name, value in changed.items()]
     client.log_batch(run.info.run_id, metrics, tags=[RunTag(name, value) for name, value in tags.items()])
 
 

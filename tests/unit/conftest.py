@@ -1,0 +1,52 @@
+"""Fixtures of the unit tests: the command line within this process, and a process that permissions hold for."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+from tests.unit.command_line import Run
+
+from distilgrid import job
+from distilgrid.cli import main
+
+CAPABILITIES_VERSION = 0x20080522  # of linux/capability.h: two words of each set
+OVERRIDES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line within this process: its exit code, output and errors."""
+    for name in ("start_job", "start_torch_job"):
+        monkeypatch.setattr(job, name, lambda **_: None)  # threads and signals of the test process stay as they are
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["distilgrid", *map(str, words)])
+        try:
+            main()
+        except SystemExit as ended:
+            captured = capsys.readouterr()
+            return int(ended.code or 0), captured.out, captured.err
+        raise AssertionError("a command ends with an exit code")
+
+    return call
+
+
+@pytest.fixture
+def bound_by_modes() -> Iterator[None]:
+    """File modes hold for this process, also where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    if sys.platform != "linux":
+        pytest.skip("root cannot give up its rights here")
+    library = ctypes.CDLL(None)
+    header, sets = (ctypes.c_uint32 * 2)(CAPABILITIES_VERSION, 0), (ctypes.c_uint32 * 6)()
+    assert library.capget(header, sets) == 0
+    effective = sets[0]
+    sets[0] = effective & ~OVERRIDES
+    assert library.capset(header, sets) == 0
+    yield
+    sets[0] = effective
+    assert library.capset(header, sets) == 0
