@@ -177,9 +177,40 @@ class Project:
             assert done.returncode == 0, f"{' '.join(command)} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def dvc(self, *arguments: str, check: bool = True) -> str:
+        """What DVC says."""
+        done = self.run("dvc", *arguments, check=check)
+        return done.stdout + done.stderr
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+    def versioned(self) -> None:
+        """Make the folder a Git repository with DVC in it, as a clone of this project is."""
+        (self.folder / ".gitignore").write_text("/results\n/.snakemake\n__pycache__/\n")
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "config", "user.name", "t")
+        self.run("git", "config", "user.email", "t@localhost")
+        self.dvc("init", "-q")
+        shutil.copytree(ROOT / ".dvc/plots", self.folder / ".dvc/plots", dirs_exist_ok=True)
+
+    def clone(self, folder: Path) -> "Project":
+        """A fresh clone, with the committed parameters."""
+        self.run("git", "clone", "-q", str(self.folder), str(folder))
+        found = copy.copy(self)
+        found.folder = folder
+        return found
+
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with two cores."""
         return self.run(sys.executable, "-m", "snakemake", "--cores", "2", *arguments, check=check)
+
+    def made(self) -> dict[str, int]:
+        """When each artefact was made, by its path in the folder."""
+        runs = sorted(self.folder.glob("results/**/run.json"))
+        return {str(path.parent.relative_to(self.folder)): path.stat().st_mtime_ns for path in runs}
 
     def jobs(self, *arguments: str) -> dict[str, int]:
         """How often each rule would run now; the targets themselves are not counted."""

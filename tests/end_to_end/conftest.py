@@ -22,3 +22,13 @@ def changeable(finished: Any, new_project: Callable[[Path], Any], tmp_path: Path
     project = new_project(tmp_path / "copy")
     shutil.copytree(finished.folder / "results", project.folder / "results")
     return project
+
+
+@pytest.fixture
+def versioned(changeable: Any) -> Any:
+    """The finished grid, recorded in DVC by the documented command and committed."""
+    changeable.versioned()
+    changeable.run("python", "-m", "distilgrid", "publish")
+    changeable.dvc("commit", "-f")
+    changeable.commit("first results")
+    return changeable

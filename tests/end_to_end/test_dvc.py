@@ -1,42 +1,24 @@
 """DVC over the workflow: a run leaves nothing stale, results travel to a fresh clone, no wrong number is locked."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-
-def dvc(project: Any, *arguments: str, check: bool = True) -> str:
-    done = project.run("dvc", *arguments, check=check)
-    return str(done.stdout + done.stderr)
-
-
-def committed(project: Any, message: str) -> None:
-    project.run("git", "add", "-A")
-    project.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", message)
-
-
-@pytest.fixture
-def versioned(changeable: Any) -> Any:
-    """The finished grid, recorded in DVC by the documented command."""
-    (changeable.folder / ".gitignore").write_text("/results\n/.snakemake\n")
-    changeable.run("git", "init", "-q")
-    dvc(changeable, "init", "-q")
-    shutil.copytree(Path(__file__).parents[2] / ".dvc/plots", changeable.folder / ".dvc/plots")
-    changeable.run("python", "-m", "distilgrid", "publish")
-    dvc(changeable, "commit", "-f")
-    committed(changeable, "first results")
-    return changeable
+# Figures of a run rather than of a model.
+MEASURED = {
+    *("latency_ms", "peak_fraction", "peak_memory_mib", "time_split"),
+    *("tokens_per_second", "train_seconds"),
+}
 
 
 def test_after_a_snakemake_run_dvc_trains_nothing(versioned: Any) -> None:
-    assert "up to date" in dvc(versioned, "status")
-    runs = {path: path.stat().st_mtime_ns for path in versioned.folder.glob("results/**/run.json")}
-    assert "up to date" in dvc(versioned, "repro")
-    assert runs == {path: path.stat().st_mtime_ns for path in versioned.folder.glob("results/**/run.json")}
+    assert "up to date" in versioned.dvc("status")
+    before = versioned.made()
+    assert "up to date" in versioned.dvc("repro")
+    assert versioned.made() == before
 
 
 def test_metrics_params_and_plots_can_be_compared(versioned: Any) -> None:
@@ -44,25 +26,20 @@ def test_metrics_params_and_plots_can_be_compared(versioned: Any) -> None:
     assert "reviews" in json.dumps(shown)
     grid = versioned.values["grid"] | {"seeds": [0]}
     versioned.write(versioned.values | {"report": {"bootstrap_samples": 300}, "grid": grid})
-    assert "bootstrap_samples" in dvc(versioned, "params", "diff")
-    dvc(versioned, "repro")
+    assert "bootstrap_samples" in versioned.dvc("params", "diff")
+    versioned.dvc("repro")
     difference = json.loads(versioned.run("dvc", "metrics", "diff", "--json").stdout)
     assert "reviews" in json.dumps(difference), "one seed instead of two changes the means"
-    dvc(versioned, "plots", "show")
+    versioned.dvc("plots", "show")
     assert "value" in (versioned.folder / "dvc_plots/index.html").read_text()
 
 
-def test_pulled_results_are_complete_and_a_changed_parameter_is_noticed(
-    versioned: Any, new_project: Any, tmp_path: Path
-) -> None:
-    remote = tmp_path / "remote"
-    dvc(versioned, "remote", "add", "-d", "local", str(remote))
-    committed(versioned, "remote")
-    dvc(versioned, "push")
-    clone = new_project(tmp_path / "clone")
-    clone.run("rm", "-rf", str(clone.folder))
-    versioned.run("git", "clone", "-q", str(versioned.folder), str(clone.folder))
-    dvc(clone, "pull")
+def test_pulled_results_are_complete_and_a_changed_parameter_is_noticed(versioned: Any, tmp_path: Path) -> None:
+    versioned.dvc("remote", "add", "-d", "local", str(tmp_path / "remote"))
+    versioned.commit("remote")
+    versioned.dvc("push")
+    clone = versioned.clone(tmp_path / "clone")
+    clone.dvc("pull")
     done = clone.snakemake()
     assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -70,7 +47,7 @@ def test_pulled_results_are_complete_and_a_changed_parameter_is_noticed(
     values["methods"]["pkd"]["beta"] = 5.0
     clone.write(values)
     assert clone.jobs() == {"distill": 2, "export": 2, "write_report": 1, "track": 1}
-    dvc(clone, "repro", "students")
+    clone.dvc("repro", "students")
     betas = [
         json.loads(path.read_text())["recipe"]["method"].get("beta")
         for path in clone.folder.glob("results/students/*/*/pkd/**/run.json")
@@ -78,12 +55,30 @@ def test_pulled_results_are_complete_and_a_changed_parameter_is_noticed(
     assert sorted(betas) == [5.0, 5.0, 10.0, 10.0]
 
 
+def unmeasured(found: Any) -> Any:
+    """Metrics without what differs from one run to the next."""
+    if isinstance(found, dict):
+        return {name: unmeasured(value) for name, value in found.items() if name not in MEASURED}
+    return found
+
+
+def metrics(folder: Path, pattern: str) -> dict[str, Any]:
+    """Metrics of each artefact that a pattern finds, by its path under the folder."""
+    files = sorted(folder.glob(pattern))
+    return {str(path.relative_to(folder)): unmeasured(json.loads(path.read_text())) for path in files}
+
+
 @pytest.mark.slow
 def test_dvc_alone_makes_the_same_grid(project: Any, finished: Any) -> None:
-    (project.folder / ".gitignore").write_text("/results\n/.snakemake\n")
-    project.run("git", "init", "-q")
-    dvc(project, "init", "-q")
-    dvc(project, "repro")
+    project.versioned()
+    project.dvc("repro")
     weights = sorted(path.relative_to(project.folder) for path in project.folder.glob("results/**/*.safetensors"))
     assert len(weights) == 9, "six students, a teacher, two recordings"
     assert all((project.folder / path).read_bytes() == (finished.folder / path).read_bytes() for path in weights)
+
+    cells = metrics(project.folder, "results/*/reviews/**/metrics.json")
+    assert len(cells) == 7, "six students and a teacher"
+    assert all("score" in found and "validation" in found for found in cells.values())
+    assert cells == metrics(finished.folder, "results/*/reviews/**/metrics.json")
+    finished_reports = metrics(finished.folder, "results/reports/*/metrics.json")
+    assert [*metrics(project.folder, "results/latest/metrics.json").values()] == [*finished_reports.values()]
