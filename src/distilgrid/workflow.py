@@ -15,6 +15,7 @@ from distilgrid.fingerprint import recipe_key
 from distilgrid.grid import Plan, expand
 from distilgrid.job import mark_workflow
 from distilgrid.params import Params, parse_params
+from distilgrid.tracking.waiting import SUMMARY, forget_if_waiting
 from distilgrid.warm.offer import offer, withdraw
 
 _held: list[IO[str]] = []  # keeps the lock for the life of the workflow's process
@@ -45,6 +46,8 @@ def open_workflow(
         sys.stderr.flush()
         os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
     mark_workflow()
+    if main:
+        forget_if_waiting(Path(results) / plan.tracking / SUMMARY)
     if main and params.resources.warm_start:
         offer(log=Path(results) / "logs" / "warm.log")
     else:
