@@ -135,6 +135,18 @@ def _write_own(cell: Cell, out: Path, *, signature: "ModelSignature", **given: A
         pip_requirements=[f"distilgrid=={distilgrid.__version__}", *_pinned(LIBRARIES)],
         **given,
     )
+    _forget_this_machine(given["mlflow_model"], out)
+
+
+def _forget_this_machine(about: "Model", out: Path) -> None:
+    """Leave out where files came from, and the version of a pickler that was not used."""
+    from mlflow import pyfunc
+
+    facts = about.flavors[pyfunc.FLAVOR_NAME]
+    facts["model_code_path"] = CODE.name
+    facts["artifacts"][CELL]["uri"] = facts["artifacts"][CELL]["path"]
+    facts.pop("cloudpickle_version", None)
+    about.save(str(out / "MLmodel"))
 
 
 def _pinned(packages: tuple[str, ...]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from distilgrid.tracking.upsert import existing_runs, experiment_name, upsert
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
 
 CONTENT = "distilgrid.content"
@@ -116,21 +116,25 @@ def _new_version(
     client, run = store.client, _run(store, plan, cell)
     model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
     _ensure_name(client, name, cell)
-    return client.create_model_version(name, f"models:/{model}", run_id=run.info.run_id, tags=tags, model_id=model)
+    # Not models:/<id>: MLflow would look for it in the store of its global state.
+    given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id}
+    return client.create_model_version(name, model.artifact_location, **given)
 
 
-def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> str | None:
+def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "LoggedModel | None":
     """The model that is there already, registered under another name perhaps; what was cut short is removed."""
     found = client.search_logged_models([run.info.experiment_id], filter_string=f"tags.cell = '{tags['cell']}'")
     whole = [model for model in found if model.status == "READY"]
     for model in found:
         if model not in whole:
             client.delete_logged_model(model.model_id)
-    return next((str(model.model_id) for model in whole if model.tags.get(CONTENT) == tags[CONTENT]), None)
+    return next((model for model in whole if model.tags.get(CONTENT) == tags[CONTENT]), None)
 
 
-def _log(client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Artefact, tags: dict[str, str]) -> str:
-    """Make a model of the cell's run; returns its id."""
+def _log(
+    client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Artefact, tags: dict[str, str]
+) -> "LoggedModel":
+    """Make a model of the cell's run."""
     from mlflow.models import Model
 
     from distilgrid.tracking.packaging import open_cell, package
@@ -141,8 +145,7 @@ def _log(client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Ar
     with tempfile.TemporaryDirectory(prefix="distilgrid-") as scratch:
         package(packaged, Path(scratch) / "model", Model(run_id=run_id, model_id=made.model_id))
         client.log_model_artifacts(made.model_id, str(Path(scratch) / "model"))
-    client.finalize_logged_model(made.model_id, "READY")
-    return str(made.model_id)
+    return client.finalize_logged_model(made.model_id, "READY")
 
 
 def _ensure_name(client: "MlflowClient", name: str, cell: Artefact) -> None:
