@@ -60,7 +60,7 @@ format: install ## Put style right where a tool can
 	@snakefmt Snakefile workflow
 
 ui: install ## Browse the tracked runs in MLflow on 127.0.0.1
-	@$(PY) -m distilgrid track
+	@$(PY) -m distilgrid track --uri sqlite:///results/mlflow.db
 	@mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///results/mlflow.db
 
 dvc-sync: install ## Record the results of the workflow in DVC

@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly extras="workflow cluster dvc s3 mlflow onnx translation search report model corpus dev"
+readonly extras="workflow cluster dvc s3 mlflow mlflow-postgresql onnx translation search report model corpus dev"
 readonly common=(--python-version 3.11 --python-platform linux --generate-hashes --no-emit-index-url
   --no-emit-find-links --custom-compile-command "make lock" --quiet "$@")
 

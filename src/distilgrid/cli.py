@@ -35,6 +35,7 @@ from distilgrid.cli_options import (
     Trace,
 )
 from distilgrid.cli_search import candidate, latency, search, supernet
+from distilgrid.cli_tracking import register, track
 from distilgrid.errors import UserError
 
 app = typer.Typer(
@@ -305,28 +306,8 @@ def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, result
     typer.echo(f"report: {copy(plan=expanded, results=results)}")
 
 
-@app.command(epilog="Example: distilgrid track && make ui")
-def track(
-    params: ParamsFiles = PARAMS_DEFAULT,
-    grid: GridFiles = None,
-    results: Results = RESULTS_DEFAULT,
-    uri: Annotated[str | None, typer.Option(help="MLflow store; default: a sqlite file in the results folder.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the summary to this JSON file.")] = None,
-) -> None:
-    """Show a grid's finished cells in MLflow; running it again changes nothing."""
-    settings, expanded = support.load_plan(params, grid)
-    support.start(settings, threads=1, torch=False)
-    from distilgrid.artefacts import write_json
-    from distilgrid.tracking import default_uri
-    from distilgrid.tracking import track as upsert
-
-    summary = upsert(plan=expanded, results=results, uri=uri or default_uri(results))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, summary)
-    typer.echo(", ".join(f"{name} {value}" for name, value in summary.items()))
-
-
+app.command(epilog="Example: distilgrid track && make ui")(track)
+app.command(epilog="Example: distilgrid register --task docs-topic --student minilm-l3")(register)
 app.command(epilog="Example: distilgrid verify --cells 5")(verify)
 app.command(epilog="Example: distilgrid diff grids/glue_mini.yaml results/reports/glue-mini-0123456789ab")(diff)
 

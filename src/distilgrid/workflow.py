@@ -16,6 +16,7 @@ from distilgrid.fingerprint import recipe_key
 from distilgrid.grid import Plan, expand
 from distilgrid.job import mark_workflow
 from distilgrid.params import Params, parse_params
+from distilgrid.tracking.waiting import SUMMARY, forget_if_waiting
 from distilgrid.warm.offer import offer, withdraw
 
 ROOM = 1 << 20  # bytes
@@ -54,6 +55,8 @@ def open_workflow(
         os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
     mark_workflow()
     keep_what_is_older()
+    if main:
+        forget_if_waiting(Path(results) / plan.tracking / SUMMARY)
     if main and params.resources.warm_start:
         offer(log=Path(results) / "logs" / "warm.log")
     else:

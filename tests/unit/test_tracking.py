@@ -1,5 +1,6 @@
 """Finished cells in MLflow: what is shown, what a second call changes, crashes, and several processes at once."""
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -9,9 +10,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import distilgrid
@@ -20,6 +24,8 @@ from distilgrid.errors import UserError
 from distilgrid.grid import Artefact, Plan, expand
 from distilgrid.params import deep_merge, parse_params
 from distilgrid.tracking import default_uri, track
+from distilgrid.tracking import upsert as upserting
+from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.store import open_store
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'")
@@ -65,7 +71,17 @@ def store(shown: "Store", tmp_path: Path) -> "Store":
 def untracked(store: "Store") -> "Store":
     """The same, as if nothing had been tracked but the store were there."""
     with sqlite3.connect(store.results / "mlflow.db") as connection:
-        for table in ("metrics", "latest_metrics", "params", "tags", "runs", "experiment_tags"):
+        for table in (
+            "metrics",
+            "latest_metrics",
+            "params",
+            "tags",
+            "inputs",
+            "input_tags",
+            "datasets",
+            "runs",
+            "experiment_tags",
+        ):
             connection.execute(f"DELETE FROM {table}")
         connection.execute("DELETE FROM experiments WHERE name != 'Default'")
     return store
@@ -145,6 +161,24 @@ def test_a_run_shows_the_recipe_the_files_and_the_curves_of_its_cell(shown: Stor
     assert [point.timestamp for point in loss] == sorted({point.timestamp for point in loss})
     assert [point.step for point in shown.client.get_metric_history(run.info.run_id, "dev/accuracy")] == [4, 8, 12]
     assert not [name for name in values if "learning_rate" in name]
+
+
+def test_a_run_names_the_data_that_it_used(shown: Store) -> None:
+    runs, folder = shown.runs(), shown.results / shown.plan.data["topics"].folder
+    found = runs["topics / kd / two / seed 1"].inputs.dataset_inputs
+    used = {tag.value: each for each in found for tag in each.tags if tag.key == "mlflow.data.context"}
+    assert used.keys() == {"train", "dev", "validation", "validation_shifted"}
+    for split, each in used.items():
+        digest = hashlib.sha256((folder / f"{split}.parquet").read_bytes()).hexdigest()
+        assert (each.dataset.name, each.dataset.digest) == ("topics", digest[:12])
+        source, profile = json.loads(each.dataset.source), json.loads(each.dataset.profile)
+        assert (shown.results / source["uri"]).samefile(folder / f"{split}.parquet")
+        assert source["from"] == shown.plan.params.tasks["topics"].source
+        assert profile["num_rows"] == len(pd.read_parquet(folder / f"{split}.parquet"))
+        assert {column["name"] for column in json.loads(each.dataset.schema)["mlflow_colspec"]} >= {"text_a", "label"}
+    assert not runs["fabricated"].inputs.dataset_inputs
+    with sqlite3.connect(shown.results / "mlflow.db") as connection:
+        assert connection.execute("SELECT count(*) FROM datasets").fetchone() == (7,), "each split once, not per run"
 
 
 def test_methods_share_their_metric_names_and_are_measured_against_their_teacher(shown: Store) -> None:
@@ -244,7 +278,7 @@ def test_a_new_measurement_shows_although_the_clock_was_set_back(store: Store, m
 def test_a_store_that_is_whole_is_not_to_be_removed(store: Store, reason: str, advice: str) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
-    with pytest.raises(UserError, match=advice) as caught, open_store(store.uri):
+    with pytest.raises(UserError, match=advice) as caught, open_store(store.uri, results=store.results):
         raise SQLAlchemyError(reason)
     assert "remove" not in str(caught.value)
 
@@ -263,6 +297,55 @@ def test_a_full_disk_leaves_the_store_whole(store: Store) -> None:
     assert "remove" not in str(caught.value)
     assert store.dump() == before
     assert store.track()["updated"] > 0
+
+
+def test_runs_from_before_datasets_were_kept_gain_them_in_place(
+    untracked: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(DataSets, "of", lambda *_: ())
+        untracked.track()
+    first = untracked.runs()
+    assert untracked.track()["updated"] == 18
+    second = untracked.runs()
+    assert {name: run.info.run_id for name, run in first.items()} == {n: run.info.run_id for n, run in second.items()}
+    assert len(second[KD].inputs.dataset_inputs) == 3
+    assert untracked.track()["unchanged"] == 18
+
+
+def test_other_data_is_another_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, of = store.runs()[KD], DataSets.of
+    monkeypatch.setattr(DataSets, "of", lambda *given: tuple(replace(each, digest="other") for each in of(*given)[:1]))
+    assert store.track()["updated"] == 18
+    second = store.runs()[KD]
+    assert second.info.run_id != first.info.run_id
+    assert [each.dataset.digest for each in second.inputs.dataset_inputs] == ["other"]
+
+
+def test_what_writers_without_a_common_lock_made_twice_is_one_in_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look misses the runs of another writer, as if they appeared just after it."""
+    look, looks = upserting.existing_runs, iter(range(100))
+    monkeypatch.setattr(upserting, "existing_runs", lambda *given: {} if next(looks) == 0 else look(*given))
+    assert store.track()["created"] == 18
+    runs = store.runs()
+    (top,) = [run.info.run_id for name, run in runs.items() if name == "fabricated"]
+    assert len(runs) == 19
+    assert {run.data.tags.get("mlflow.parentRunId") for run in runs.values()} == {top, None}
+    assert store.track()["unchanged"] == 18
+
+
+def test_a_run_that_another_machine_is_writing_is_left_for_ten_minutes(store: Store) -> None:
+    run_id = store.runs()[KD].info.run_id
+    for name, value in (("fingerprint", ""), ("writer", f"elsewhere:/results {time.time():.0f}")):
+        store.client.set_tag(run_id, f"distilgrid.{name}", value)
+    assert store.track()["created"] == 1
+    assert store.client.get_run(run_id).info.lifecycle_stage == "active"
+    store.client.set_tag(run_id, "distilgrid.writer", f"elsewhere:/results {time.time() - 601:.0f}")
+    store.track()
+    assert store.client.get_run(run_id).info.lifecycle_stage == "deleted"
+    assert len(store.runs()) == 19
 
 
 def test_a_cell_that_was_trained_again_gets_a_fresh_run(store: Store) -> None:

@@ -18,7 +18,8 @@ rule write_report:
         "exec python -m distilgrid report --results results {params.arguments} > {log} 2>&1"
 
 
-# Every cell of the grid as a run in MLflow.
+# Every cell of the grid as a run in MLflow. A server that does not answer fails nothing: what it says is shown, and the
+# next call of Snakemake tracks again.
 rule track:
     input:
         ancient(files([PLAN.report])),
@@ -33,4 +34,5 @@ rule track:
     message:
         "showing the grid in MLflow"
     shell:
-        "exec python -m distilgrid track {params.arguments} --out {output} > {log} 2>&1"
+        ": > {log}; exec python -m distilgrid track {params.arguments} --or-later --out {output} "
+        ">> {log} 2> >(tee -a {log} >&2)"

@@ -19,30 +19,27 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
 
     Each teacher and student whose artefact is complete becomes one run, nested under one run for the grid; so does each
     search of architectures, with its trials below it. Safe to
-    repeat after a crash, and to start several times at once on one sqlite file, even before that file exists.
+    repeat after a crash, and to start many times at once, even on a store that is not there yet.
 
     Args:
         plan: the grid.
         results: the results folder.
-        uri: an MLflow tracking URI: `sqlite:///<path>` or the address of a tracking server.
+        uri: an MLflow tracking URI: `sqlite:///<path>`, the address of a tracking server, or `postgresql://...`.
 
     Returns:
         `grid`, and how many cells, searches and trials have `runs`, of which `created`, `updated` and `unchanged`.
 
     Raises:
+        StoreDownError: when a server does not answer; the next call brings everything.
         UserError: when MLflow is not installed or refuses the store, or a cell's files are damaged.
     """
     cells, searches = list(cell_records(plan, Path(results))), list(search_records(plan, Path(results)))
     outcomes: Counter[str] = Counter()
     if cells:
-        from distilgrid.tracking.store import open_store, sqlite_file
+        from distilgrid.tracking.store import open_store
         from distilgrid.tracking.upsert import upsert
 
-        with open_store(uri) as client:
-            database = sqlite_file(uri)
-            artefacts = database.parent / "mlflow-artifacts" if database else None
-            outcomes = upsert(
-                client, plan, grid=grid_record(plan, cells), records=[*cells, *searches], artefacts=artefacts
-            )
+        with open_store(uri, results=Path(results)) as store:
+            outcomes = upsert(store, plan, grid=grid_record(plan, cells), records=[*cells, *searches])
     counts = {name: outcomes[name] for name in ("created", "updated", "unchanged")}
     return {"grid": plan.params.grid.name, "runs": len(cells) + len(searches), **counts}

@@ -10,9 +10,10 @@ from distilgrid.artefacts import RUN, is_complete, read_json
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan
 from distilgrid.planned import Artefact
+from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.measured import Measured
 from distilgrid.tracking.naming import axes, recipe_name, role_of, text
-from distilgrid.tracking.record import GRID, Point, Record
+from distilgrid.tracking.record import GRID, Point, Record, UsedData
 
 FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # what `auto`, defaults and fractions came to
 
@@ -23,11 +24,11 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
     Raises:
         UserError: when a file of a finished artefact is damaged.
     """
-    measured = Measured(plan, results)
+    measured, data = Measured(plan, results), DataSets(plan, results)
     models = {model.folder: model for model in [*plan.teachers, *plan.students]}
     for model in models.values():
         if is_complete(results / model.folder):
-            yield _cell(plan, results / model.folder, model, measured)
+            yield _cell(plan, results / model.folder, model, measured, data.of(model))
 
 
 def grid_record(plan: Plan, cells: Iterable[Record]) -> Record:
@@ -53,7 +54,7 @@ def _means(cells: Iterable[Record]) -> dict[str, float]:
     return {recipe: statistics.fmean(values) for recipe, values in scores.items()}
 
 
-def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured) -> Record:
+def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, datasets: tuple[UsedData, ...]) -> Record:
     run, metrics = read_json(folder / RUN), read_json(folder / "metrics.json")
     of = axes(model)
     recipe = recipe_name(plan, of)
@@ -77,6 +78,7 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured) -> Reco
         metrics=_metrics(metrics) | found,
         tags=of | tags | sources,
         curves=_curves(folder / "history.parquet", started=started, metrics=metrics),
+        datasets=datasets,
     )
 
 

@@ -1,7 +1,9 @@
 """One MLflow run as it shall be: plain values, made without MLflow."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import Any
 
 from distilgrid.fingerprint import recipe_key
 
@@ -19,6 +21,34 @@ class Point:
 
 
 @dataclass(frozen=True)
+class UsedData:
+    """A split of prepared data, or augmented rows, that a run used.
+
+    Attributes:
+        name: the task's, or the task's and the augmentation's.
+        digest: of its file, 12 hex digits.
+        context: `train`, `dev` or a validation split.
+        source: where its file lies under the results folder, and what it was made from.
+        columns: of its file, by MLflow's name of their type.
+        profile: facts such as its number of rows.
+        share: of the rows that were used.
+    """
+
+    name: str
+    digest: str
+    context: str
+    source: Mapping[str, str]
+    columns: Mapping[str, str]
+    profile: Mapping[str, Any]
+    share: str = "1"
+
+    @property
+    def name_and_digest(self) -> tuple[str, str]:
+        """What tells it from others of an experiment in MLflow."""
+        return self.name, self.digest
+
+
+@dataclass(frozen=True)
 class Record:
     """One MLflow run.
 
@@ -32,6 +62,7 @@ class Record:
         tags: the axes of the grid, and where the files are.
         curves: what happened during training.
         above: the place of the run that it belongs to.
+        datasets: what it was trained, selected and scored on.
     """
 
     place: str
@@ -43,6 +74,7 @@ class Record:
     tags: dict[str, str] = field(default_factory=dict)
     curves: list[Point] = field(default_factory=list)
     above: str = GRID
+    datasets: tuple[UsedData, ...] = ()
 
     @cached_property
     def trained(self) -> str:
@@ -53,5 +85,12 @@ class Record:
     @cached_property
     def fingerprint(self) -> str:
         """A fingerprint of everything."""
-        times = [self.started, self.ended]
-        return recipe_key({"trained": self.trained, "times": times, "metrics": self.metrics, "tags": self.tags})
+        made = {
+            "trained": self.trained,
+            "times": [self.started, self.ended],
+            "metrics": self.metrics,
+            "tags": self.tags,
+        }
+        return recipe_key(
+            made | ({"datasets": [asdict(dataset) for dataset in self.datasets]} if self.datasets else {})
+        )

@@ -1,0 +1,110 @@
+"""The data that a cell used, as MLflow's datasets: a split each, told apart by the digest of its file."""
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.artefacts import RUN, is_complete, read_json
+from distilgrid.fingerprint import KEY_LENGTH
+from distilgrid.grid import Plan
+from distilgrid.planned import Artefact, listed
+from distilgrid.tasks.spec import find_task
+from distilgrid.tracking.naming import axes
+from distilgrid.tracking.record import UsedData
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput, Run
+
+TRAIN, AUGMENTED = "train", "augmented"
+TYPES = {"double": "double", "float": "float", "int64": "long", "int32": "integer", "string": "string"}
+"""MLflow's names of the types of columns; all others are bytes."""
+
+
+class DataSets:
+    """The prepared data of a grid, as far as it is there: it may have been removed once all was trained."""
+
+    def __init__(self, plan: Plan, results: Path) -> None:
+        self._plan, self._results = plan, results
+        self._read = cache(self._splits)  # many cells share one data set
+
+    def of(self, model: Artefact) -> tuple[UsedData, ...]:
+        """What a teacher or student was trained, selected and scored on."""
+        share = axes(model)["fraction"]
+        used = list(self._read(self._plan.data[model.labels["task"]].folder, share))
+        for rows in listed(model.inputs.get(AUGMENTED, [])):
+            used += self._augmented(rows, share)
+        return tuple(used)
+
+    def _splits(self, folder: str, share: str) -> tuple[UsedData, ...]:
+        return tuple(self._each_split(folder, share)) if is_complete(self._results / folder) else ()
+
+    def _each_split(self, folder: str, share: str) -> Iterator[UsedData]:
+        run, facts = read_json(self._results / folder / RUN), read_json(self._results / folder / "dataset.json")
+        made_from = {"from": find_task(facts["task"], self._plan.params.tasks).source}
+        made_from["revision"] = str(run["recipe"]["revision"])
+        for split, counted in facts["splits"].items():
+            file = f"{split}.parquet"
+            yield UsedData(
+                name=facts["task"],
+                digest=run["files"][file][:KEY_LENGTH],
+                context=split,
+                source={"uri": f"{folder}/{file}", **made_from},
+                columns=_columns(self._results / folder / file),
+                profile={"num_rows": counted["rows"], "labels": counted.get("label_counts") or {}},
+                share=share if split == TRAIN else "1",
+            )
+
+    def _augmented(self, rows: Artefact, share: str) -> Iterator[UsedData]:
+        folder, file = self._results / rows.folder, "train.parquet"
+        if is_complete(folder):
+            yield UsedData(
+                name=f"{rows.labels['task']} / {rows.labels['augmentation']}",
+                digest=read_json(folder / RUN)["files"][file][:KEY_LENGTH],
+                context=TRAIN,
+                source={"uri": f"{rows.folder}/{file}", "from": rows.key},
+                columns=_columns(folder / file),
+                profile={"num_rows": read_json(folder / "samples.json")["rows"]},
+                share=share,
+            )
+
+
+def _columns(path: Path) -> dict[str, str]:
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    return {
+        name: TYPES.get(str(kind).removeprefix("large_"), "binary")
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    }
+
+
+def as_inputs(datasets: Iterable[UsedData]) -> "list[DatasetInput]":
+    """Data as MLflow takes it."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    return [
+        DatasetInput(
+            Dataset(
+                name=each.name,
+                digest=each.digest,
+                source_type="local",
+                source=json.dumps(dict(each.source)),
+                schema=json.dumps({"mlflow_colspec": _colspec(each)}),
+                profile=json.dumps(dict(each.profile)),
+            ),
+            [InputTag(MLFLOW_DATASET_CONTEXT, each.context), InputTag("fraction", each.share)],
+        )
+        for each in datasets
+    ]
+
+
+def logged(run: "Run") -> set[tuple[str, str]]:
+    """Name and digest of a run's datasets."""
+    return {(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs}
+
+
+def _colspec(dataset: UsedData) -> list[dict[str, Any]]:
+    return [{"type": kind, "name": name, "required": True} for name, kind in dataset.columns.items()]

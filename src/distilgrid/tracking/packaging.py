@@ -1,0 +1,154 @@
+"""A trained cell as a folder in MLflow's format: weights in safetensors, a signature and an example, no pickle.
+
+Classifiers of texts that `transformers` has get its flavour, and need no DistilGrid where they are loaded. Others run
+through DistilGrid, from code: architectures of our own, images, and regressions, which `transformers` would squash.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import distilgrid
+from distilgrid.artefacts import trained_model, write_json
+from distilgrid.models.io import library, load_model, load_tokenizer
+from distilgrid.tasks.dataset import Dataset
+from distilgrid.tracking.serving import CELL, CODE, FACTS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+
+EXAMPLES = 2
+NOT_SERVED = {"metrics.json", "history.parquet", "predictions.parquet", "run.json"}
+LIBRARIES = ("torch", "transformers", "safetensors")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A trained model to be packaged.
+
+    Attributes:
+        folder: the artefact's.
+        dataset: its data.
+        max_length: its longest input in tokens.
+    """
+
+    folder: Path
+    dataset: Dataset
+    max_length: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether `transformers` alone can serve it."""
+        return library(self.folder) == "transformers" and not self.dataset.regression and self.dataset.kind == "text"
+
+
+def open_cell(folder: Path, dataset: Dataset) -> Cell:
+    """A cell whose files are whole.
+
+    Raises:
+        UserError: when they are not.
+    """
+    return Cell(folder, dataset, int(trained_model(folder)["recipe"]["training"]["max_length"]))
+
+
+def package(cell: Cell, out: Path, about: "Model") -> None:
+    """Write an MLflow model.
+
+    Args:
+        cell: what to package.
+        out: a folder that does not exist.
+        about: carries the ids that the model has in the store.
+
+    Raises:
+        UserError: when the cell's files are damaged.
+    """
+    from mlflow.models import infer_signature
+
+    example = _example(cell.dataset)
+    signature = infer_signature(example, _answer(cell.dataset))
+    write = _write_plain if cell.plain else _write_own
+    write(cell, out, mlflow_model=about, signature=signature, input_example=example)
+
+
+def _example(dataset: Dataset) -> "pd.DataFrame | np.ndarray":
+    """The first rows of the main validation split, as a model takes them."""
+    split = dataset.validation[0]
+    if dataset.kind == "image":
+        return dataset.images(split)[:EXAMPLES].copy()
+    rows = dataset.split(split).head(EXAMPLES)
+    names = {"text_a": "text", "text_b": "text_pair"} if dataset.pair else {"text_a": "text"}
+    return rows[list(names)].rename(columns=names).astype(object)
+
+
+def _answer(dataset: Dataset) -> "pd.DataFrame":
+    """What predictions look like."""
+    import pandas as pd
+
+    if dataset.regression:
+        return pd.DataFrame({"value": [0.0]})
+    return pd.DataFrame({"label": pd.Series([dataset.labels[0]], dtype=object), "score": [1.0]})
+
+
+def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
+    from huggingface_hub import ModelCard
+    from mlflow import transformers as flavour
+    from transformers import pipeline
+
+    model, tokenizer = load_model(cell.folder), load_tokenizer(cell.folder)
+    # MLflow asks the hub about a model of this name; it is no name that the hub could have, so nothing is sent.
+    model.name_or_path = f"cells/{cell.folder.parent.name}/{cell.folder.name}"
+    flavour.save_model(
+        pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu"),
+        str(out),
+        signature=signature,
+        model_card=ModelCard("---\nlibrary_name: transformers\n---\n"),
+        model_config={"truncation": True, "max_length": cell.max_length},
+        pip_requirements=list(_pinned(LIBRARIES)),
+        **given,
+    )
+    for path in out.glob("LICENSE*"):  # says that the hub knows no licence, which is no news
+        path.unlink()
+
+
+def _write_own(cell: Cell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
+    from mlflow import pyfunc
+
+    staged = out.with_name(f"{out.name}-{CELL}")
+    staged.mkdir()
+    for path in sorted(cell.folder.iterdir()):
+        if path.is_file() and path.name not in NOT_SERVED and not path.name.startswith("."):
+            shutil.copyfile(path, staged / path.name)
+    dataset = cell.dataset
+    pair = dataset.kind == "text" and dataset.pair
+    facts = {"kind": dataset.kind, "labels": list(dataset.labels), "pair": pair, "max_length": cell.max_length}
+    write_json(staged / FACTS, facts)
+    pyfunc.save_model(
+        str(out),
+        python_model=str(CODE),
+        artifacts={CELL: str(staged)},
+        signature=signature,
+        pip_requirements=[f"distilgrid=={distilgrid.__version__}", *_pinned(LIBRARIES)],
+        **given,
+    )
+    _forget_this_machine(given["mlflow_model"], out)
+
+
+def _forget_this_machine(about: "Model", out: Path) -> None:
+    """Leave out where files came from, and the version of a pickler that was not used."""
+    from mlflow import pyfunc
+
+    facts = about.flavors[pyfunc.FLAVOR_NAME]
+    facts["model_code_path"] = CODE.name
+    facts["artifacts"][CELL]["uri"] = facts["artifacts"][CELL]["path"]
+    facts.pop("cloudpickle_version", None)
+    about.save(str(out / "MLmodel"))
+
+
+def _pinned(packages: tuple[str, ...]) -> Iterator[str]:
+    for name in packages:
+        yield f"{name}=={metadata.version(name).partition('+')[0]}"

@@ -1,0 +1,163 @@
+"""A cell in MLflow's model registry: once, however often it is asked for, with tags that lead back to its files."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.artefacts import RUN, content_digest, read_json
+from distilgrid.errors import UserError
+from distilgrid.grid import Plan
+from distilgrid.planned import Artefact
+from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tracking.cells import cell_records, grid_record
+from distilgrid.tracking.naming import axes, recipe_name, role_of
+from distilgrid.tracking.searches import search_records
+from distilgrid.tracking.store import Store, open_store
+from distilgrid.tracking.upsert import existing_runs, experiment_name, upsert
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
+
+CONTENT = "distilgrid.content"
+"""The tag that tells one training of a cell from another."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry.
+
+    Attributes:
+        name: the model's.
+        version: its number.
+        new: whether it was made just now.
+        cell: the folder of the cell under the results folder.
+    """
+
+    name: str
+    version: str
+    new: bool
+    cell: str
+
+    @property
+    def uri(self) -> str:
+        """What `mlflow.pyfunc.load_model` takes."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def default_name(cell: Artefact) -> str:
+    """What the models of a task are called together: their versions compare."""
+    return f"distilgrid-{cell.labels['task']}"
+
+
+def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str | None = None) -> Registered:
+    """Register a finished cell; its grid is tracked first, so that the version has a run to belong to.
+
+    A version that holds the same training of the cell is found again, and no second one is made.
+
+    Args:
+        plan: the grid.
+        results: the results folder.
+        cell: a teacher or student of it.
+        uri: as for `track`.
+        name: of the registered model; `distilgrid-<task>` unless given.
+
+    Raises:
+        StoreDownError: when a server does not answer.
+        UserError: when the store or the name is refused, or a file of the cell or its data is missing or damaged.
+    """
+    name = name or default_name(cell)
+    if not name.strip() or {*name} & {*"/:'"}:
+        raise UserError(
+            f"--name: '{name}' is no name for MLflow: it must not be empty, nor hold a slash, colon or quote"
+        )
+    records = [*cell_records(plan, results), *search_records(plan, results)]
+    cells = [record for record in records if "cell" in record.tags]
+    with open_store(uri, results=results) as store:
+        upsert(store, plan, grid=grid_record(plan, cells), records=records)
+        tags = _tags(plan, results, cell)
+        found = _version(store, name, tags)
+        version = found or _new_version(store, plan, results, cell, name=name, tags=tags)
+    return Registered(name, str(version.version), found is None, cell.folder)
+
+
+def _tags(plan: Plan, results: Path, cell: Artefact) -> dict[str, str]:
+    of, metrics = axes(cell), read_json(results / cell.folder / "metrics.json")
+    return of | {
+        "grid": plan.params.grid.name,
+        "folder": cell.folder,
+        "cell": cell.key,
+        "role": role_of(cell),
+        "recipe": recipe_name(plan, of),
+        "score": f"{metrics['score']:.6g}",
+        "score_name": metrics["score_name"],
+        CONTENT: content_digest(read_json(results / cell.folder / RUN)["files"]),
+    }
+
+
+def _version(store: Store, name: str, tags: dict[str, str]) -> "ModelVersion | None":
+    """The version that holds this training of this cell, if there is one."""
+    token: str | None = ""
+    while token is not None:
+        page = store.client.search_model_versions(f"name = '{name}'", page_token=token or None)
+        for version in page:
+            if all(version.tags.get(tag) == tags[tag] for tag in ("cell", CONTENT)):
+                return version
+        token = page.token or None
+    return None
+
+
+def _new_version(
+    store: Store, plan: Plan, results: Path, cell: Artefact, *, name: str, tags: dict[str, str]
+) -> "ModelVersion":
+    """Log the cell as a model of its run, then give it a number: last, so that a crash leaves no broken version."""
+    client, run = store.client, _run(store, plan, cell)
+    model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
+    _ensure_name(client, name, cell)
+    # Not models:/<id>: MLflow would look for it in the store of its global state.
+    given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id}
+    return client.create_model_version(name, model.artifact_location, **given)
+
+
+def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "LoggedModel | None":
+    """The model that is there already, registered under another name perhaps; what was cut short is removed."""
+    found = client.search_logged_models([run.info.experiment_id], filter_string=f"tags.cell = '{tags['cell']}'")
+    whole = [model for model in found if model.status == "READY"]
+    for model in found:
+        if model not in whole:
+            client.delete_logged_model(model.model_id)
+    return next((model for model in whole if model.tags.get(CONTENT) == tags[CONTENT]), None)
+
+
+def _log(
+    client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Artefact, tags: dict[str, str]
+) -> "LoggedModel":
+    """Make a model of the cell's run."""
+    from mlflow.models import Model
+
+    from distilgrid.tracking.packaging import open_cell, package
+
+    packaged = open_cell(results / cell.folder, open_dataset(results / plan.data[cell.labels["task"]].folder))
+    experiment, run_id = run.info.experiment_id, run.info.run_id
+    made = client.create_logged_model(experiment, name=f"cell-{cell.key}", source_run_id=run_id, tags=tags)
+    with tempfile.TemporaryDirectory(prefix="distilgrid-") as scratch:
+        package(packaged, Path(scratch) / "model", Model(run_id=run_id, model_id=made.model_id))
+        client.log_model_artifacts(made.model_id, str(Path(scratch) / "model"))
+    return client.finalize_logged_model(made.model_id, "READY")
+
+
+def _ensure_name(client: "MlflowClient", name: str, cell: Artefact) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, tags={"task": str(cell.labels["task"])})
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _run(store: Store, plan: Plan, cell: Artefact) -> "Run":
+    experiment = store.client.get_experiment_by_name(experiment_name(plan))
+    return existing_runs(store.client, experiment.experiment_id)[cell.folder][0]

@@ -1,0 +1,70 @@
+"""Which finished cell of a grid is meant: a folder, or the best recipe of a task."""
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from distilgrid.artefacts import is_complete, read_json
+from distilgrid.errors import UserError, did_you_mean
+from distilgrid.grid import Plan
+from distilgrid.planned import Artefact
+from distilgrid.tracking.naming import axes, recipe_name
+
+
+def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
+    """The cell that lies in a folder.
+
+    Raises:
+        UserError: when it is none of the grid's teachers and students.
+    """
+    for model in [*plan.teachers, *plan.students]:
+        if (results / model.folder).resolve() == folder.resolve():
+            return _finished(model, results)
+    raise UserError(
+        f"--cell: {folder} is no teacher or student of the grid '{plan.params.grid.name}'; name its grid with --grid, "
+        "or take a folder that `distilgrid plan` lists"
+    )
+
+
+def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[str, Any]) -> Artefact:
+    """A cell of the recipe with the best mean score over the seeds that are finished: the first of these seeds.
+
+    Args:
+        plan: the grid.
+        results: the results folder.
+        task: whose student; None where the grid has only one.
+        wanted: values that it must have on other axes, as far as they are not None: `method`, `student`, `seed`.
+
+    Raises:
+        UserError: when the grid has several tasks and none is named, a value is unknown, or nothing is finished.
+    """
+    asked = {"task": _task(plan, task), **{axis: value for axis, value in wanted.items() if value is not None}}
+    fitting = plan.students
+    for axis, value in asked.items():
+        known = {str(student.labels[axis]) for student in fitting}
+        if str(value) not in known:
+            raise UserError(f"--{axis}: the grid has no such student '{value}'; {did_you_mean(str(value), known)}")
+        fitting = [student for student in fitting if str(student.labels[axis]) == str(value)]
+    recipes: dict[str, list[tuple[float, Artefact]]] = {}
+    for student in fitting:
+        if is_complete(results / student.folder):
+            score = float(read_json(results / student.folder / "metrics.json")["score"])
+            recipes.setdefault(recipe_name(plan, axes(student)), []).append((score, student))
+    if not recipes:
+        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
+    best = max(recipes.values(), key=lambda found: statistics.fmean(score for score, _ in found))
+    return best[0][1]
+
+
+def _task(plan: Plan, task: str | None) -> str:
+    tasks = plan.params.grid.tasks
+    if task is None and len(tasks) > 1:
+        raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
+    return task or tasks[0]
+
+
+def _finished(model: Artefact, results: Path) -> Artefact:
+    if not is_complete(results / model.folder):
+        raise UserError(f"{results / model.folder}: not finished; run its grid first")
+    return model
