@@ -44,7 +44,7 @@ def database() -> Iterator[str]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
 
 
@@ -161,7 +161,8 @@ def test_a_job_of_the_workflow_succeeds_without_the_server_but_is_not_taken_for_
     made: tuple[Plan, Path], tmp_path: Path
 ) -> None:
     summary = tmp_path / "summary.json"
-    job = alone(made, "--uri", f"http://127.0.0.1:{free_port()}", "--or-later", "--out", str(summary))
+    words = ("--uri", f"http://127.0.0.1:{free_port()}", "--or-later", "--out", str(summary))
+    job = alone(made, *words, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     assert job.returncode == 0 and "does not answer" in job.stderr
     assert "does not answer" in json.loads(summary.read_text())[WAITING]
     forget_if_waiting(summary)
