@@ -1,6 +1,7 @@
 """The workflow on a real SLURM: the same results, through killed jobs, drained nodes and signals to stop."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -23,7 +24,10 @@ WITHOUT_ACCOUNTS = ("--slurm-no-account", "--slurm-status-command", "squeue")  #
 
 def accounted() -> bool:
     """Whether this SLURM keeps accounts."""
-    return "AccountingStorageType   = accounting_storage/slurmdbd" in asked("scontrol", "show", "config")
+    return (
+        re.search(r"AccountingStorageType\s*= accounting_storage/slurmdbd", asked("scontrol", "show", "config"))
+        is not None
+    )
 
 
 def asked(*command: str) -> str:
@@ -75,7 +79,7 @@ def finished(run: "subprocess.Popen[str]") -> None:
 def scores(folder: Path) -> dict[str, Any]:
     """What models came to, without how long that took."""
     found = {}
-    for path in sorted((folder / "results").rglob("metrics.json")):
+    for path in sorted((folder / "results").glob("[ts]*/**/metrics.json")):  # teachers and students
         metrics = json.loads(path.read_text())
         found[str(path.parent.relative_to(folder))] = (metrics["validation"], metrics["dev"], metrics["best_step"])
     return found
@@ -95,7 +99,7 @@ def test_the_grid_gives_what_it_gives_at_home(
 def test_jobs_of_one_rule_go_as_one_array(project: Any, submitted: Any) -> None:
     project.values["grid"] |= {"methods": ["finetune", "kd"], "baselines": []}
     project.write(project.values)
-    run = submitted("students", options=("--slurm-array-jobs", "distill"))
+    run = submitted("students", options=("--jobs", "8", "--slurm-array-jobs", "distill"))
     assert awaited(lambda: [job for job in asked("squeue", "-h", "-r", "-o", "%F_%K").split() if "_N/A" not in job])
     finished(run)
     assert len(list(project.folder.glob("results/students/**/run.json"))) == 4

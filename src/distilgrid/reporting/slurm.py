@@ -11,7 +11,7 @@ from typing import Any
 from distilgrid.reporting import wording
 from distilgrid.reporting.table import Cell, Column, Table
 
-FIELDS = ("JobID", "ElapsedRaw", "TimelimitRaw", "AllocCPUS", "TotalCPU", "ReqMem", "MaxRSS")
+FIELDS = ("JobIDRaw", "ElapsedRaw", "TimelimitRaw", "AllocCPUS", "TotalCPU", "ReqMem", "MaxRSS")
 PATIENCE_SECONDS = 30
 UNITS = {"": 1 / 2**20, "K": 1 / 2**10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
 CAPTION = (
@@ -76,7 +76,7 @@ def parsed(text: str) -> dict[str, Job]:
     lines = [dict(zip(FIELDS, line.split("|"), strict=True)) for line in text.splitlines() if line]
     jobs: dict[str, list[dict[str, str]]] = {}
     for line in lines:
-        jobs.setdefault(line["JobID"].partition(".")[0], []).append(line)
+        jobs.setdefault(line["JobIDRaw"].partition(".")[0], []).append(line)
     return {number: _job(steps[0], steps) for number, steps in jobs.items()}
 
 
