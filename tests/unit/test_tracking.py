@@ -424,6 +424,14 @@ def test_saved_views_name_only_what_the_runs_have(shown: Store) -> None:
         assert {run.data.tags["role"] for run in found} == {"teacher", "student"}
 
 
+def test_views_leave_searches_and_their_trials_out(store: Store) -> None:
+    store.client.create_run("1", tags={"in_plan": "yes", "task": "reviews", "role": "trial"}, run_name="trial 0")
+    tags = store.client.get_experiment_by_name("distilgrid-fabricated").tags
+    for view in (json.loads(value) for name, value in tags.items() if name.startswith("mlflow.sharedViewState.")):
+        found = store.client.search_runs(["1"], json.loads(view["state"])["searchFilter"])
+        assert {run.data.tags["role"] for run in found} == {"teacher", "student"}
+
+
 def test_someone_elses_run_and_a_deleted_run_are_respected(store: Store) -> None:
     own = store.client.create_run("1", tags={"note": "mine"}, run_name="mine")
     store.client.delete_run(store.runs()[KD].info.run_id)

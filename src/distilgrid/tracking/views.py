@@ -23,7 +23,8 @@ ABOUT = {
 }
 COLUMNS = ("score", "score_vs_teacher", "score_int8", "size_mb_int8", "train_seconds")
 QUANTISED = "int8"
-CURRENT = "tags.in_plan = 'yes'"
+CURRENT = "tags.in_plan = 'yes' and tags.recipe LIKE '%'"
+"""Cells of the present grid: searches and their trials are runs, too, but of no recipe."""
 NAME_COLUMN = "attributes.`Run Name`"
 MOST_TASKS = 30  # MLflow shows 40 views at most; some are left to the user
 
