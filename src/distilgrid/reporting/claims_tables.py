@@ -119,14 +119,10 @@ def _effect(claim: Claim, result: Result) -> Cell:
     if claim.unit == POINTS:
         text, limits = wording.signed(result.effect), wording.bounds
     else:
-        text, limits = f"{wording.digits(result.effect, '+')} {claim.unit}", _plain_bounds
+        text, limits = f"{wording.digits(result.effect, '+')} {claim.unit}", wording.plain_bounds
     if result.low is None or result.high is None:
         return Cell(text, count)
     return Cell(text, f"{limits(result.low, result.high)}, {count}")
-
-
-def _plain_bounds(low: float, high: float) -> str:
-    return f"[{wording.digits(low)},{wording.NO_BREAK}{wording.digits(high)}]"
 
 
 def reason(claim: Claim, result: Result) -> str:

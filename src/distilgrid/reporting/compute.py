@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from distilgrid.reporting import wording
+from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.table import Cell, Column, Table
 
 Run = Mapping[str, Any]
@@ -112,4 +113,4 @@ def _row(spent: Spent) -> list[Cell]:
 
 
 def _maybe(text: str | None, note: str) -> Cell:
-    return Cell(wording.DASH) if text is None else Cell(text, note)
+    return EMPTY if text is None else Cell(text, note)

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distilgrid.reporting import wording
+from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.claims_tables import TONES
 from distilgrid.reporting.papers import Paper
+from distilgrid.reporting.published_table import number_cell
 from distilgrid.reporting.table import Cell, Column, Table
 
-ABSENT = Cell(wording.DASH)
 MISSING = "not in this grid"
 
 
@@ -40,9 +41,7 @@ def published(paper: Paper) -> Table:
     listed = [{_number_key(row): row for row in each.claims["published"]} for each in paper.reports]
     rows = []
     for row in _first(found.values() for found in listed):
-        value = "unknown" if row["value"] is None else f"{row['value']:g}"
-        metric = wording.METRICS.get(row["metric"], row["metric"])
-        about = [Cell(row["task"]), Cell(row["model"]), Cell(value, f"{metric}, {row['split']}")]
+        about = [Cell(row["task"]), Cell(row["model"]), number_cell(row["value"], row["metric"], row["split"])]
         about.append(Cell(row["source"], row["certainty"]))
         rows.append([*about, *(_ours(found.get(_number_key(row))) for found in listed)])
     columns = [Column(title, number=title == "published") for title in ("task", "model", "published", "source")]
@@ -106,14 +105,14 @@ def _verdict(claim: Mapping[str, Any] | None) -> Cell:
     result = claim["results"][0]
     note = f"{wording.digits(result['effect'], '+')} {claim['unit']}"
     if result["low"] is not None:
-        note += f" [{wording.digits(result['low'])},{wording.NO_BREAK}{wording.digits(result['high'])}]"
+        note += f" {wording.plain_bounds(result['low'], result['high'])}"
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
     note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
     return Cell(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
 
 
 def _ours(row: Mapping[str, Any] | None) -> Cell:
-    return ABSENT if row is None or row["ours"] is None else Cell(row["ours"]["text"], row["ours"]["note"])
+    return EMPTY if row is None or row["ours"] is None else Cell(row["ours"]["text"], row["ours"]["note"])
 
 
 def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Cell]:

@@ -28,10 +28,10 @@ def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
 def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]:
     """The same as plain values: published numbers as printed, ours as the table shows them, or null."""
     kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
-    ours = [_ours(findings, published) for published in _listed(findings, file)]
+    beside = [(published, _ours(findings, published)) for published in _listed(findings, file)]
     return [
         published.model_dump(include=kept) | {"ours": None if cell == EMPTY else {"text": cell.text, "note": cell.note}}
-        for published, cell in zip(_listed(findings, file), ours, strict=True)
+        for published, cell in beside
     ]
 
 
@@ -40,16 +40,19 @@ def _listed(findings: Findings, file: ClaimsFile) -> list[Published]:
 
 
 def _row(findings: Findings, published: Published) -> list[Cell]:
-    metric = wording.METRICS.get(published.metric, published.metric)
-    value = "unknown" if published.value is None else f"{published.value:g}"
     return [
         Cell(published.task),
         Cell(published.model),
-        Cell(value, f"{metric}, {published.split}"),
+        number_cell(published.value, published.metric, published.split),
         Cell(published.source),
         Cell(published.certainty),
         _ours(findings, published),
     ]
+
+
+def number_cell(value: float | None, metric: str, split: str) -> Cell:
+    """A published number, as printed, with what it is of."""
+    return Cell("unknown" if value is None else f"{value:g}", f"{wording.METRICS.get(metric, metric)}, {split}")
 
 
 def _ours(findings: Findings, published: Published) -> Cell:

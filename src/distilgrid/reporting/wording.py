@@ -39,6 +39,11 @@ def digits(value: float, sign: str = "") -> str:
     return f"{value:{sign}.3g}".replace("-", MINUS)
 
 
+def plain_bounds(low: float, high: float) -> str:
+    """An interval in any unit, with three digits."""
+    return f"[{digits(low)},{NO_BREAK}{digits(high)}]"
+
+
 def percent(share: float) -> str:
     """A share of 1 in per cent, one decimal."""
     return f"{100 * share:.1f} %"
