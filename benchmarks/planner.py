@@ -52,7 +52,12 @@ def make_files(grid: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in artefact.files:
             (folder / name).touch()
-        run = {"files": dict.fromkeys(artefact.files[:-1], ""), "seconds": 60.0, "stage": artefact.stage}
+        run = {
+            "files": dict.fromkeys(artefact.files[:-1], ""),
+            "seconds": 60.0,
+            "stage": artefact.stage,
+            "recipe": dict(artefact.recipe),
+        }
         (folder / RUN).write_text(json.dumps(run))
     summary = grid.parent / "results" / plan.tracking / "summary.json"
     summary.parent.mkdir(parents=True)

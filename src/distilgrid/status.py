@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +10,10 @@ from typing import Any, Literal
 
 from distilgrid.artefacts import RUN, is_complete
 from distilgrid.audit.changes import differences
+from distilgrid.estimate import STAGES, estimate
 from distilgrid.grid import Plan
-from distilgrid.machine import usable_cores
 from distilgrid.planned import Artefact
 
-STAGES = (
-    *("prepare", "finetune", "augment", "record", "latency", "supernet", "candidate", "search", "distill"),
-    *("export", "benchmark", "features", "report"),
-)
-# Seconds per artefact before anything was measured here: the embedded default on two cores.
-ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 20, 33, 600, 300, 60, 900, 32, 15, 40, 15, 20), strict=True))
 State = Literal["done", "stale", "to do"]
 
 
@@ -48,7 +41,8 @@ def overview(plan: Plan, *, results: Path, cores: int | None) -> str:
         parts = [f"{counts[stage, state]} {state}" for state in ("done", "stale", "to do") if counts[stage, state]]
         if parts:
             lines.append(f"  {stage:10} {', '.join(parts)}")
-    return "\n".join([*lines, _estimate(plan, found, results, cores)])
+    left, done = ([s.artefact for s in found if (s.state == "done") is wanted] for wanted in (False, True))
+    return "\n".join([*lines, estimate(left, done, params=plan.params, results=results, cores=cores)])
 
 
 def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterator[str]:
@@ -79,28 +73,3 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     ]
     shown = own[:3] or [f"{name.removeprefix('inputs.').partition('.')[0]} changed" for name in [*changed][:1]]
     return "; ".join(shown) + (f" (+{len(own) - 3} more)" if len(own) > 3 else "")
-
-
-def _estimate(plan: Plan, found: list[Status], results: Path, cores: int | None) -> str:
-    left = [s.artefact for s in found if s.state != "done"]
-    if not left:
-        return "nothing to be done"
-    known = _measured([s.artefact for s in found if s.state == "done"], results)
-    count = cores or usable_cores()
-    side_by_side = max(1, count // plan.params.resources.threads)
-    seconds = 0.0
-    for artefact in left:
-        alone = artefact.stage in ("benchmark", "latency", "report")
-        each = known.get(artefact.stage, ROUGH_SECONDS[artefact.stage])
-        seconds += each if alone else each / side_by_side
-    source = "from finished artefacts" if known else "a rough figure: nothing has been measured here yet"
-    return f"left: {len(left)} artefacts, about {seconds / 60:.0f} min on {count} cores ({source})"
-
-
-def _measured(done: list[Artefact], results: Path) -> dict[str, float]:
-    """Median seconds per stage, start-up of the process included."""
-    taken: dict[str, list[float]] = {}
-    for artefact in done:
-        run = json.loads((results / artefact.folder / RUN).read_text(encoding="utf-8"))
-        taken.setdefault(artefact.stage, []).append(run["seconds"] + 4.0)
-    return {stage: statistics.median(values) for stage, values in taken.items()}

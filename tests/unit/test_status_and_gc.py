@@ -1,6 +1,7 @@
 """What is done, stale or to do and why; and which folders may go."""
 
 import copy
+import json
 import os
 import re
 from pathlib import Path
@@ -12,11 +13,12 @@ from typer.testing import CliRunner
 
 from distilgrid.artefacts import RUN, is_complete, writing
 from distilgrid.cli import app
+from distilgrid.estimate import STAGES
 from distilgrid.garbage import collect, remove
 from distilgrid.grid import Artefact, Plan, expand
 from distilgrid.params import parse_params
 from distilgrid.recipes import VERSIONS
-from distilgrid.status import STAGES, Status, overview, states
+from distilgrid.status import Status, overview, states
 
 Values = dict[str, Any]
 
@@ -145,6 +147,24 @@ def test_the_overview_counts_and_estimates(tmp_path: Path, tiny_values: Values) 
     assert re.search(r"distill +20 done, 70 to do", text)
     assert "from finished artefacts" in text
     assert minutes(text) < 20, "the finished cells took no time, so the others will not either"
+
+
+def test_a_benchmark_takes_as_long_as_its_models_and_what_other_grids_took(tmp_path: Path, tiny_values: Values) -> None:
+    found = plan(tiny_values, benchmark={"runtimes": ["onnxruntime-fp32"]})
+    finish(tmp_path, *[a for a in found.artefacts.values() if a.stage not in ("benchmark", "report")])
+    first = found.benchmarks[0]
+    finish(tmp_path, first)
+    _took(tmp_path / first.folder, seconds=360.0)
+
+    runtimes = ["onnxruntime-fp32", "onnxruntime-int8"]
+    wider = plan(tiny_values, benchmark={"runtimes": runtimes}, report={"bootstrap_samples": 300})
+    finish(tmp_path, *[a for a in wider.artefacts.values() if a.stage not in ("benchmark", "report")])
+    assert minutes(overview(wider, results=tmp_path, cores=2)) == pytest.approx(9, abs=1), "half as many models again"
+
+
+def _took(folder: Path, *, seconds: float) -> None:
+    run = json.loads((folder / RUN).read_text())
+    (folder / RUN).write_text(json.dumps(run | {"seconds": seconds}))
 
 
 def test_the_estimate_ends_with_the_work(tmp_path: Path, tiny_values: Values) -> None:
