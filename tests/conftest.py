@@ -142,7 +142,13 @@ DECLARED = (
 
 
 class Project:
-    """A copy of the workflow in a folder of its own, with parameters of its own."""
+    """A copy of the workflow in a folder of its own, with parameters of its own.
+
+    Attributes:
+        patience: seconds that a program may take.
+    """
+
+    patience = 900.0
 
     def __init__(self, folder: Path, values: dict[str, Any]) -> None:
         self.folder = folder
@@ -170,9 +176,8 @@ class Project:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a program in the folder."""
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment(), text=True, capture_output=True, check=False, timeout=900
-        )
+        settings: dict[str, Any] = {"cwd": self.folder, "env": self.environment(), "timeout": self.patience}
+        done = subprocess.run(command, text=True, capture_output=True, check=False, **settings)
         if check:
             assert done.returncode == 0, f"{' '.join(command)} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

@@ -68,6 +68,29 @@ def metrics(folder: Path, pattern: str) -> dict[str, Any]:
     return {str(path.relative_to(folder)): unmeasured(json.loads(path.read_text())) for path in files}
 
 
+def grid_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Metrics of all teachers, all students and the report of a project's only grid, by path."""
+    return [metrics(folder, f"results/{stage}/**/metrics.json") for stage in ("teachers", "students", "reports")]
+
+
+@pytest.mark.slow
+def test_the_default_grid_is_the_same_by_snakemake_and_by_dvc(new_project: Any, tmp_path: Path) -> None:
+    """An hour on two cores: `make reproduce`'s whole chain, twice."""
+    made = []
+    for name in ("snakemake", "dvc"):
+        project = new_project(tmp_path / name)
+        project.write(yaml.safe_load(Path("params.yaml").read_text()))
+        project.patience = 3 * 3600.0
+        if name == "dvc":
+            project.versioned()
+            project.dvc("repro")
+        else:
+            project.snakemake()
+        made.append(grid_metrics(project.folder))
+    assert [len(found) for found in made[0]] == [2, 24, 1]
+    assert made[0] == made[1]
+
+
 @pytest.mark.slow
 def test_dvc_alone_makes_the_same_grid(project: Any, finished: Any) -> None:
     project.versioned()
@@ -76,9 +99,8 @@ def test_dvc_alone_makes_the_same_grid(project: Any, finished: Any) -> None:
     assert len(weights) == 9, "six students, a teacher, two recordings"
     assert all((project.folder / path).read_bytes() == (finished.folder / path).read_bytes() for path in weights)
 
-    cells = metrics(project.folder, "results/*/reviews/**/metrics.json")
-    assert len(cells) == 7, "six students and a teacher"
-    assert all("score" in found and "validation" in found for found in cells.values())
-    assert cells == metrics(finished.folder, "results/*/reviews/**/metrics.json")
-    finished_reports = metrics(finished.folder, "results/reports/*/metrics.json")
-    assert [*metrics(project.folder, "results/latest/metrics.json").values()] == [*finished_reports.values()]
+    teachers, students, report = grid_metrics(project.folder)
+    assert (len(teachers), len(students)) == (1, 6)
+    assert all("score" in found and "validation" in found for found in [*teachers.values(), *students.values()])
+    assert len(report) == 1
+    assert [teachers, students, report] == grid_metrics(finished.folder)
