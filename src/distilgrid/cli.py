@@ -54,6 +54,7 @@ def plan(
     grid: GridFiles = None,
     results: Results = RESULTS_DEFAULT,
     commands: Annotated[bool, typer.Option("--commands", help="Print each artefact's command instead.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="One line only; exit code 1 when something is left.")] = False,
     cores: Annotated[int | None, typer.Option("--cores", help="Cores for the estimate; default: all usable.")] = None,
 ) -> None:
     """List a grid's cells: done, stale and why, or to do, with an estimate of the work left."""
@@ -62,8 +63,13 @@ def plan(
     _, expanded = support.load_plan(params, grid)
     if commands:
         typer.echo("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
-    else:
-        typer.echo(status.overview(expanded, results=results, cores=cores))
+        return
+    found = status.states(expanded, results=results)
+    if not check:
+        typer.echo(status.overview(found, expanded.params))
+    typer.echo(status.time_left(found, expanded.params, results=results, cores=cores))
+    if check and any(entry.state != "done" for entry in found):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: distilgrid prepare --task docs-topic --out work/data")

@@ -12,6 +12,7 @@ from distilgrid.artefacts import RUN, is_complete
 from distilgrid.audit.changes import differences
 from distilgrid.estimate import STAGES, estimate
 from distilgrid.grid import Plan
+from distilgrid.params import Params
 from distilgrid.planned import Artefact
 
 State = Literal["done", "stale", "to do"]
@@ -31,18 +32,23 @@ def states(plan: Plan, *, results: Path) -> list[Status]:
     return [_state(artefact, results) for artefact in plan.artefacts.values()]
 
 
-def overview(plan: Plan, *, results: Path, cores: int | None) -> str:
-    """The whole listing as text: a line per artefact, a line per stage, and the estimate."""
-    found = states(plan, results=results)
+def overview(found: Sequence[Status], params: Params) -> str:
+    """A line per artefact, and a line per stage."""
     lines = [f"{s.state:6} {s.artefact.folder}" + (f"  <- {s.why}" if s.why else "") for s in found]
     counts = Counter((s.artefact.stage, s.state) for s in found)
-    lines += ["", f"grid '{plan.params.grid.name}': {len(plan.students)} cells"]
+    cells = sum(s.artefact.stage == "distill" for s in found)
+    lines += ["", f"grid '{params.grid.name}': {cells} cells"]
     for stage in STAGES:
         parts = [f"{counts[stage, state]} {state}" for state in ("done", "stale", "to do") if counts[stage, state]]
         if parts:
             lines.append(f"  {stage:10} {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def time_left(found: Sequence[Status], params: Params, *, results: Path, cores: int | None) -> str:
+    """One line: how much is left, and how long it may take."""
     left, done = ([s.artefact for s in found if (s.state == "done") is wanted] for wanted in (False, True))
-    return "\n".join([*lines, estimate(left, done, params=plan.params, results=results, cores=cores)])
+    return estimate(left, done, params=params, results=results, cores=cores)
 
 
 def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterator[str]:

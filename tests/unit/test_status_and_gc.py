@@ -18,7 +18,7 @@ from distilgrid.garbage import collect, remove
 from distilgrid.grid import Artefact, Plan, expand
 from distilgrid.params import parse_params
 from distilgrid.recipes import VERSIONS
-from distilgrid.status import Status, overview, states
+from distilgrid.status import Status, overview, states, time_left
 
 Values = dict[str, Any]
 
@@ -126,6 +126,12 @@ def test_an_artefact_of_a_longer_name_is_no_predecessor(tmp_path: Path, tiny_val
     assert {s.state for location, s in found.items() if not location.startswith("data/")} == {"to do"}
 
 
+def whole(found: Plan, results: Path, *, cores: int | None = None) -> str:
+    """All that `distilgrid plan` prints."""
+    listed = states(found, results=results)
+    return "\n".join([overview(listed, found.params), time_left(listed, found.params, results=results, cores=cores)])
+
+
 def minutes(text: str) -> int:
     found = re.search(r"about (\d+) min", text)
     assert found, text
@@ -134,16 +140,16 @@ def minutes(text: str) -> int:
 
 def test_the_overview_counts_and_estimates(tmp_path: Path, tiny_values: Values) -> None:
     found = plan(tiny_values, grid={"seeds": list(range(30))})
-    text = overview(found, results=tmp_path, cores=1)
+    text = whole(found, tmp_path, cores=1)
     assert "grid 'tiny': 90 cells" in text
     assert re.search(r"distill +90 to do", text)
     assert "nothing has been measured here yet" in text
-    assert minutes(text) > 1.8 * minutes(overview(found, results=tmp_path, cores=2))
+    assert minutes(text) > 1.8 * minutes(whole(found, tmp_path, cores=2))
     wide = plan(tiny_values, grid={"seeds": list(range(30))}, resources={"threads": 2})
-    assert minutes(overview(wide, results=tmp_path, cores=2)) == minutes(text)
+    assert minutes(whole(wide, tmp_path, cores=2)) == minutes(text)
 
     finish(tmp_path, found.data["reviews"], *found.students[:20])
-    text = overview(found, results=tmp_path, cores=1)
+    text = whole(found, tmp_path, cores=1)
     assert re.search(r"distill +20 done, 70 to do", text)
     assert "from finished artefacts" in text
     assert minutes(text) < 20, "the finished cells took no time, so the others will not either"
@@ -159,7 +165,7 @@ def test_a_benchmark_takes_as_long_as_its_models_and_what_other_grids_took(tmp_p
     runtimes = ["onnxruntime-fp32", "onnxruntime-int8"]
     wider = plan(tiny_values, benchmark={"runtimes": runtimes}, report={"bootstrap_samples": 300})
     finish(tmp_path, *[a for a in wider.artefacts.values() if a.stage not in ("benchmark", "report")])
-    assert minutes(overview(wider, results=tmp_path, cores=2)) == pytest.approx(9, abs=1), "half as many models again"
+    assert minutes(whole(wider, tmp_path, cores=2)) == pytest.approx(9, abs=1), "half as many models again"
 
 
 def _took(folder: Path, *, seconds: float) -> None:
@@ -170,7 +176,7 @@ def _took(folder: Path, *, seconds: float) -> None:
 def test_the_estimate_ends_with_the_work(tmp_path: Path, tiny_values: Values) -> None:
     found = plan(tiny_values)
     finish_all(tmp_path, found)
-    assert overview(found, results=tmp_path, cores=None).endswith("nothing to be done")
+    assert whole(found, tmp_path).endswith("nothing to be done")
 
 
 def test_the_plan_command_shows_the_three_states(tmp_path: Path, tiny_values: Values) -> None:
@@ -187,6 +193,18 @@ def test_the_plan_command_shows_the_three_states(tmp_path: Path, tiny_values: Va
     assert lines[after.data["reviews"].folder].startswith("done ")
     assert lines[after.teachers[0].folder] == f"stale  {after.teachers[0].folder}  <- training.epochs: 2 -> 5"
     assert lines[after.students[0].folder] == f"to do  {after.students[0].folder}"
+
+
+@pytest.mark.parametrize(("finished", "code"), [(False, 1), (True, 0)])
+def test_the_check_is_one_line_and_an_exit_code(tmp_path: Path, tiny_values: Values, finished: bool, code: int) -> None:
+    results, path = tmp_path / "results", tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(tiny_values))
+    if finished:
+        finish_all(results, plan(tiny_values))
+    shown = CliRunner().invoke(app, ["plan", "--check", "--params", str(path), "--results", str(results)])
+    assert shown.exit_code == code
+    assert shown.output.count("\n") == 1
+    assert ("nothing to be done" in shown.output) is finished
 
 
 # Garbage --------------------------------------------------------------------------------------------------------------
