@@ -180,6 +180,8 @@ def _os_problem(error: Exception, place: Path) -> str | None:
         return f"{name or place}: the path is too long; take shorter names or another folder"
     if code == errno.EIO:
         return f"{name or place}: the disk reports an error; check it, nothing finished is lost"
+    if code in (errno.ENOLCK, errno.ENOTSUP):
+        return f"{name or place}: this file system has no locks; take a folder elsewhere (NFS needs its lock service)"
     if code in (errno.EEXIST, errno.ENOTDIR):
         return f"{name or place}: a file is where a folder is wanted; move it or choose another folder"
     return None

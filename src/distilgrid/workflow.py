@@ -95,13 +95,13 @@ def release_stale_locks(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         _check_room(folder)
         stream = open(folder / "distilgrid.lock", "a")  # noqa: SIM115 - held until the process ends
-    _held.append(stream)
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        sys.stderr.write(BUSY)
-        fcntl.flock(stream, fcntl.LOCK_SH)
-        return
+        _held.append(stream)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(BUSY)
+            fcntl.flock(stream, fcntl.LOCK_SH)
+            return
     marks = (path for path in (folder / "incomplete").rglob("*") if path.is_file())
     for stale in [*(folder / "locks").glob("*.lock"), *marks]:
         stale.unlink(missing_ok=True)

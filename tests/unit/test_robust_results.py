@@ -1,6 +1,8 @@
 """Results that may not be read, not be written, or meet a limit: one line, and what was whole stays whole."""
 
 import contextlib
+import errno
+import fcntl
 import resource
 import shutil
 from collections.abc import Iterator
@@ -12,11 +14,12 @@ import yaml
 from tests.unit.command_line import Run, one_line
 from tests.unit.fabricate import fabricate_results
 
-from distilgrid.artefacts import is_complete, verified
+from distilgrid.artefacts import is_complete, verified, writing
 from distilgrid.audit.verify import verify
 from distilgrid.errors import UserError
 from distilgrid.garbage import collect
 from distilgrid.grid import Plan
+from distilgrid.workflow import release_stale_locks
 
 CHOICE = ("choose", "--task", "reviews", "--max-latency", "1s", "--max-loss", "100")
 
@@ -149,6 +152,21 @@ def test_a_write_that_fails_leaves_no_half_artefact_and_the_next_one_succeeds(
 def _last_line(text: str) -> str:
     """Without what the log said before."""
     return text.strip().splitlines()[-1] + "\n"
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"\.snakemake: this file system has no locks"):
+        release_stale_locks(tmp_path / ".snakemake")
+    with (
+        pytest.raises(UserError, match="cell: this file system has no locks"),
+        writing(tmp_path / "cell", recipe={"stage": "prepare"}, labels={}),
+    ):
+        pass
 
 
 def test_a_choice_that_cannot_be_written_leaves_the_earlier_one(made: Results, run: Run, tiny_model: Path) -> None:
