@@ -18,8 +18,7 @@ HERE = (
     *("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2"),
     *("--default-resources", "mem_mb=1000", "runtime=10", "slurm_partition=main"),
 )
-
-WITHOUT_ACCOUNTS = ("--slurm-no-account", "--slurm-status-command", "squeue")  # sacct has nothing to say then
+WITHOUT_ACCOUNTS = ("--slurm-no-account",)
 
 
 def accounted() -> bool:
