@@ -3,6 +3,7 @@
 VENV ?= .venv
 CORES ?= $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 PORT ?= 5000
+TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 
@@ -25,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s  %s\n", $$1, $$2}'
-	@printf '\nVariables: CORES=%s  VENV=%s  PORT=%s  PYTEST_ARGS="-k name -n 2"\n' '$(CORES)' '$(VENV)' '$(PORT)'
+	@printf '\nVariables: CORES=%s  VENV=%s  PORT=%s  TEST_PROCESSES=%s  PYTEST_ARGS="-k name"\n' '$(CORES)' '$(VENV)' '$(PORT)' '$(TEST_PROCESSES)'
 
 install: $(STAMP) ## Set up the locked environment in .venv (about two minutes, once)
 
@@ -41,8 +42,8 @@ reproduce: install ## Run the default grid from data to report, or continue wher
 	@snakemake --cores $(CORES) -- all
 	@$(PY) -m distilgrid publish
 
-test: install ## Run the quick tests
-	@$(PY) -m pytest $(PYTEST_ARGS)
+test: install ## Run the quick tests, in so many processes as TEST_PROCESSES says
+	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-all: install ## Run every test, the slow ones too
 	@$(PY) -m pytest -m "" $(PYTEST_ARGS)
