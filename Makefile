@@ -43,7 +43,7 @@ reproduce: install ## Run the default grid from data to report, or continue wher
 	@$(PY) -m distilgrid publish
 
 test: install ## Run the quick tests, in so many processes as TEST_PROCESSES says
-	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-all: install ## Run every test, the slow ones too
 	@$(PY) -m pytest -m "" $(PYTEST_ARGS)

@@ -25,13 +25,6 @@ FILLER = ["the", "a", *NOUNS, "was", "is", "and", "very", "quite", "with", "of",
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `--dist loadgroup`: tests of one file share a process, and those that share the finished grid do, too."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "end_to_end" else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pretrained model's folder: BERT with 4 layers of width 32 and random weights, and a word-level tokeniser."""
