@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
+from xdist.scheduler import LoadFileScheduling
 
+OWN_GRID = tuple(f"test_{name}.py" for name in ("annealing_grid", "mixkd_grid", "resume", "search_grid"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from threads, and lose much on a busy machine
 
 GOOD = ["good", "great", "fine", "lovely", "superb", "bright"]
@@ -23,6 +25,20 @@ BAD = ["bad", "awful", "poor", "dull", "weak", "dreadful"]
 NOUNS = ["film", "story", "plot", "actor", "scene"]
 FILLER = ["the", "a", *NOUNS, "was", "is", "and", "very", "quite", "with", "of", "it"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """With `--dist loadfile`: files whose tests share the finished grid go to one process, which makes it once."""
+    return ByGrid(config, log)
+
+
+class ByGrid(LoadFileScheduling):
+    """Tests of a file go to one process, and so do the files of `end_to_end` without a grid of their own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        shares = "end_to_end/" in file and not file.endswith(OWN_GRID)
+        return "the finished grid" if shares else file
 
 
 @pytest.fixture(scope="session")

@@ -231,6 +231,7 @@ def _write_run(scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, An
         "machine": describe_machine(),
     }
     write_json(scratch / RUN, run)
+    _contents.pop(run["key"], None)  # what was verified before was another making of it
 
 
 def _publish(scratch: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distilgrid.artefacts import RUN, is_complete, read_json, verified, write_json, writing
+from distilgrid.artefacts import RUN, content_digest, is_complete, read_json, verified, write_json, writing
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import file_sha256, recipe_key
 
@@ -45,6 +45,17 @@ def test_an_artefact_says_what_it_is(tmp_path: Path) -> None:
     assert {"python", "numpy"} <= run["versions"].keys()
     assert run["machine"]["cores"] >= 1
     assert run["seconds"] >= 0
+
+
+def test_it_names_the_contents_of_what_was_read_not_of_an_earlier_making(tmp_path: Path) -> None:
+    made_from = RECIPE | {"stage": "finetune", "inputs": {"data": recipe_key(RECIPE)}}
+    first = verified(make(tmp_path / "first", "first"))
+    second = make(tmp_path / "second", "second")
+    unread = verified(make(tmp_path / "unread", recipe=made_from))
+    assert unread["inputs"] == {}, "the first was read, but may not be what this is made from"
+    verified(second)
+    read = verified(make(tmp_path / "read", recipe=made_from))
+    assert read["inputs"] == {first["key"]: content_digest(read_json(second / RUN)["files"])}
 
 
 def test_nothing_appears_when_the_work_fails(tmp_path: Path) -> None:
