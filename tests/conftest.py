@@ -27,9 +27,10 @@ FILLER = ["the", "a", *NOUNS, "was", "is", "and", "very", "quite", "with", "of",
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+@pytest.hookimpl(optionalhook=True)  # there is no such hook where xdist is switched off
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """With `--dist loadfile`: files whose tests share the finished grid go to one process, which makes it once."""
-    return ByGrid(config, log)
+    return ByGrid(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 class ByGrid(LoadFileScheduling):
