@@ -1,13 +1,15 @@
 """How long what is left of a grid may take: from finished artefacts of this results folder, else a rough figure."""
 
-import json
+import contextlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from distilgrid.artefacts import RUN
+from distilgrid.audit.made import Made, read_made
+from distilgrid.errors import UserError
 from distilgrid.machine import usable_cores
 from distilgrid.params import Params
 from distilgrid.planned import Artefact
@@ -52,15 +54,22 @@ def _measured(left: Sequence[Artefact], done: Sequence[Artefact], results: Path)
     """Median seconds per unit of each stage with work left, where one has finished."""
     own: dict[str, list[Path]] = {}
     for artefact in done:
-        own.setdefault(artefact.stage, []).append(results / artefact.folder / RUN)
+        own.setdefault(artefact.stage, []).append(results / artefact.folder)
     known = {}
     for stage, example in {artefact.stage: artefact for artefact in left}.items():
-        files = own.get(stage) or (results / Path(example.location).parts[0]).rglob(RUN)
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in islice(files, ENOUGH)]
-        taken = [run["seconds"] / _units(run["recipe"]) for run in runs if run["stage"] == stage]
+        others = (path.parent for path in (results / Path(example.location).parts[0]).rglob(RUN))
+        made = _readable(islice(own.get(stage) or others, ENOUGH))
+        taken = [one.run["seconds"] / _units(one.recipe) for one in made if one.stage == stage]
         if taken:
             known[stage] = statistics.median(taken)
     return known
+
+
+def _readable(folders: Iterable[Path]) -> Iterator[Made]:
+    """Finished artefacts; a damaged one of another grid must not keep this one from being planned."""
+    for folder in folders:
+        with contextlib.suppress(UserError):
+            yield read_made(folder)
 
 
 def _units(recipe: Mapping[str, Any]) -> int:

@@ -168,6 +168,15 @@ def test_a_benchmark_takes_as_long_as_its_models_and_what_other_grids_took(tmp_p
     assert minutes(whole(wider, tmp_path, cores=2)) == pytest.approx(9, abs=1), "half as many models again"
 
 
+def test_a_damaged_artefact_of_another_grid_does_not_keep_this_one_from_being_planned(
+    tmp_path: Path, tiny_values: Values
+) -> None:
+    found = plan(tiny_values)
+    (tmp_path / "students/other-0123456789ab").mkdir(parents=True)
+    (tmp_path / "students/other-0123456789ab" / RUN).write_text('{"files": {')
+    assert "nothing has been measured here yet" in whole(found, tmp_path, cores=1)
+
+
 def _took(folder: Path, *, seconds: float) -> None:
     run = json.loads((folder / RUN).read_text())
     (folder / RUN).write_text(json.dumps(run | {"seconds": seconds}))
