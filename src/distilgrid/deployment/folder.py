@@ -11,7 +11,6 @@ from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected
-from distilgrid.runtimes.base import NO_OVERFLOW
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.runtimes.text_reader import FIELDS
 
@@ -25,12 +24,9 @@ print(classify({example}))
 ONNX = """import json, numpy, onnxruntime, tokenizers
 read = tokenizers.Tokenizer.from_file("tokenizer.json").encode({example})
 inputs = {{{inputs}}}
-{options}(logits,) = {session}.run(None, {{n: numpy.array([v]) for n, v in inputs.items()}})
+session = onnxruntime.InferenceSession("model.onnx")
+(logits,) = session.run(None, {{n: numpy.array([v]) for n, v in inputs.items()}})
 print({answer})
-"""
-SESSION = "onnxruntime.InferenceSession({arguments})"
-OPTIONS = f"""options = onnxruntime.SessionOptions()
-options.add_session_config_entry{NO_OVERFLOW}  # else int8 overflows on CPUs without VNNI
 """
 README = """# {title}
 
@@ -108,9 +104,6 @@ def _readme(option: Option, names: list[str], labels: list[str], *, pair: bool) 
     if option.runtime.startswith("onnxruntime"):
         inputs = ", ".join(f'"{name}": read.{FIELDS[name]}' for name in names)
         answer = 'json.load(open("labels.json"))[logits.argmax()]' if labels else "float(logits[0, 0])"
-        quantised = "int8" in option.runtime
-        session = SESSION.format(arguments='"model.onnx", options' if quantised else '"model.onnx"')
-        options = OPTIONS if quantised else ""
-        code = ONNX.format(example=example, inputs=inputs, options=options, session=session, answer=answer)
+        code = ONNX.format(example=example, inputs=inputs, answer=answer)
         install = "`pip install onnxruntime tokenizers`"
     return README.format(title=option.name, facts=facts, install=install, example=code)

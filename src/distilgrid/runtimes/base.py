@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Processor = Literal["cpu", "cuda"]
-NO_OVERFLOW = ("session.x64quantprecision", "1")
-"""ONNX Runtime's option for int8 on CPUs without VNNI, where sums of two products overflow 16 bits and labels change:
-it takes slower products there, and changes nothing elsewhere."""
 IMAGE_LENGTH = 1
 """What stands for the length in tokens in measurements of image models, which have none."""
 PIXELS = "pixel_values"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from distilgrid.runtimes.base import NO_OVERFLOW, Execution, UnsupportedError
+from distilgrid.runtimes.base import Execution, UnsupportedError
 
 MODEL_FILE, LOGITS = "model.onnx", "logits"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -51,5 +51,4 @@ def session_options(how: Execution) -> ort.SessionOptions:
     options.graph_optimization_level = level.ORT_ENABLE_ALL if how.optimised else level.ORT_DISABLE_ALL
     # Idle worker threads would otherwise go on spinning, on cores that another model is being timed on.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.add_session_config_entry(*NO_OVERFLOW)
     return options

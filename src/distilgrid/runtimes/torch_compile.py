@@ -18,6 +18,7 @@ from torch._inductor.utils import fresh_cache
 from torch.utils._triton import has_triton
 
 from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.first_token import first_token_only
 from distilgrid.runtimes.torch_eager import TorchSession, placed
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class TorchCompileSession:
         self._inductor, self._ready = _Inductor(), set[tuple[torch.Size, ...]]()
         self._eager = TorchSession(model, how)
         # With fullgraph, breaks in the graph and too many recompilations are errors, not eager execution.
-        whole = cast("nn.Module", torch.compile(model, backend=self._inductor, fullgraph=True))
+        whole = cast("nn.Module", torch.compile(first_token_only(model), backend=self._inductor, fullgraph=True))
         self._compiled = TorchSession(whole, how)
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:

@@ -7,20 +7,24 @@ import torch
 from torch import Tensor, nn
 
 from distilgrid.models.image_model import ImageModel
+from distilgrid.runtimes.first_token import first_token_only
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 def traceable(model: "PreTrainedModel", names: Sequence[str]) -> nn.Module:
-    """A classifier that takes its inputs in the order of `names` and returns logits (B, C), in evaluation mode."""
+    """A classifier that takes its inputs in the order of `names` and returns logits (B, C), in evaluation mode.
+
+    Of texts, its last layer computes what is read of it (`first_token_only`).
+    """
     return (_ImageLogits(model) if isinstance(model, ImageModel) else _TextLogits(model, names)).eval()
 
 
 class _TextLogits(nn.Module):
     def __init__(self, model: "PreTrainedModel", names: Sequence[str]) -> None:
         super().__init__()
-        self.model = model
+        self.model = first_token_only(model)
         self.names = list(names)
 
     def forward(self, *inputs: Tensor) -> Tensor:

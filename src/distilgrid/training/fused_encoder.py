@@ -1,6 +1,5 @@
 """The encoder stack of a model, replaced during training by layers whose backward pass is written out."""
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from distilgrid.models.layouts import LAYOUTS, Names
 from distilgrid.training.flat import FlatParameters
 from distilgrid.training.fused_layer import Dense, FusedLayer, Norm
 from distilgrid.training.randomness import DropoutMasks
@@ -20,51 +20,6 @@ if TYPE_CHECKING:
 # the product itself.
 ROUND = 64
 GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
-
-
-@dataclass(frozen=True)
-class Names:
-    """Where a model type keeps the parts of its encoder: dotted names, below the base model or below a layer.
-
-    `projection` is what stands before a layer whose width is not that of the layer before; empty where all are equal.
-    """
-
-    stack: str
-    qkv: tuple[str, str, str]
-    out: str
-    norm1: str
-    up: str
-    down: str
-    norm2: str
-    activation: str = "hidden_act"
-    hidden_dropout: str = "hidden_dropout_prob"
-    attention_dropout: str = "attention_probs_dropout_prob"
-    projection: str = ""
-
-
-BERT = Names(
-    stack="encoder",
-    qkv=("attention.self.query", "attention.self.key", "attention.self.value"),
-    out="attention.output.dense",
-    norm1="attention.output.LayerNorm",
-    up="intermediate.dense",
-    down="output.dense",
-    norm2="output.LayerNorm",
-)
-DISTILBERT = Names(
-    stack="transformer",
-    qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-    out="attention.out_lin",
-    norm1="sa_layer_norm",
-    up="ffn.lin1",
-    down="ffn.lin2",
-    norm2="output_layer_norm",
-    activation="activation",
-    hidden_dropout="dropout",
-    attention_dropout="attention_dropout",
-)
-LAYOUTS = {"bert": BERT, "roberta": BERT, "xlm-roberta": BERT, "camembert": BERT, "distilbert": DISTILBERT}
-LAYOUTS |= {"distilgrid-layered-bert": replace(BERT, projection="projection")}
 
 
 class FusedEncoder(nn.Module):

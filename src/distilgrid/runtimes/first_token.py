@@ -1,0 +1,81 @@
+"""Classifiers whose last layer computes the first token's states alone: nothing reads those of the other tokens.
+
+Keys and values still come from all tokens, so the logits stay what they were. What is left out is the last layer's
+queries, output projection and feed-forward network for L - 1 of L tokens: of three equal layers about a quarter of all
+arithmetic, of two more than a third. Runtimes cannot find this by themselves, since the choice of the token comes last.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import ACT2FN
+
+from distilgrid.models.layouts import LAYOUTS, Names
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+class FirstTokenLayer(nn.Module):
+    """A post-norm transformer layer in evaluation mode, for the first token of each row.
+
+    Args:
+        layer: whose weights it uses.
+        names: of its parts.
+        config: the model's.
+    """
+
+    def __init__(self, layer: nn.Module, names: Names, config: "PretrainedConfig") -> None:
+        super().__init__()
+        self.projection = layer.get_submodule(names.projection) if names.projection else nn.Identity()
+        self.query, self.key, self.value = map(layer.get_submodule, names.qkv)
+        self.out, self.norm1 = layer.get_submodule(names.out), layer.get_submodule(names.norm1)
+        self.up, self.down = layer.get_submodule(names.up), layer.get_submodule(names.down)
+        self.norm2 = layer.get_submodule(names.norm2)
+        self.activation = ACT2FN[getattr(config, names.activation)]
+        self.heads = config.num_attention_heads
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
+        """(B, L, H) to (B, 1, H); the mask is additive, (B, 1, 1 or L, L), or None."""
+        states = self.projection(hidden_states)
+        first = states[:, :1]
+        query, key, value = (self._split(one) for one in (self.query(first), self.key(states), self.value(states)))
+        scores = torch.matmul(query, key.transpose(2, 3)) * query.shape[-1] ** -0.5  # (B, heads, 1, L)
+        if attention_mask is not None:
+            scores = scores + attention_mask[:, :, :1]
+        mixed = torch.matmul(scores.softmax(dim=-1), value).transpose(1, 2).flatten(2)
+        attended = self.norm1(self.out(mixed) + first)
+        result: Tensor = self.norm2(self.down(self.activation(self.up(attended))) + attended)
+        return result
+
+    def _split(self, states: Tensor) -> Tensor:
+        """(B, N, H) to (B, heads, N, H / heads)."""
+        return states.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def first_token_only(model: "PreTrainedModel") -> "PreTrainedModel":
+    """A classifier of the same weights and logits whose last layer is a `FirstTokenLayer`: its states are that token's.
+
+    The model itself is left as it is. One whose encoder has another layout than BERT's, RoBERTa's or DistilBERT's, all
+    of which classify by the first token, is returned unchanged.
+    """
+    names = LAYOUTS.get(model.config.model_type)
+    if names is None or getattr(model.config, "is_decoder", False):
+        return model
+    stack = f"{model.base_model_prefix}.{names.stack}.layer"
+    number, last = list(model.get_submodule(stack).named_children())[-1]
+    layer = FirstTokenLayer(last, names, model.config).train(model.training)
+    changed: PreTrainedModel = _with(model, [*stack.split("."), number], layer)
+    return changed
+
+
+def _with(module: nn.Module, path: Sequence[str], part: nn.Module) -> Any:
+    """A module with one part exchanged, sharing all others with the given one, which stays as it is."""
+    if not path:
+        return part
+    twin = copy.copy(module)
+    twin._modules = {**module._modules, path[0]: _with(module.get_submodule(path[0]), path[1:], part)}
+    return twin
