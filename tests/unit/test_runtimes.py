@@ -306,6 +306,18 @@ def test_int8_reports_what_it_costs(
     assert parity["label_agreement"] > 0.8
 
 
+def test_dynamic_int8_uses_seven_bits_so_that_no_cpu_overflows(run_export: Callable[..., Any], tmp_path: Path) -> None:
+    """Two products of 8 and 8 bits would not fit the 16 that x86 without VNNI adds them in."""
+    import onnx
+
+    run_export("onnxruntime-int8")
+    graph = onnx.load(tmp_path / "out/model.onnx").graph
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    products = [node.input[1] for node in graph.node if node.op_type == "MatMulInteger"]
+    assert len(products) == 14 and all(weights[name].dtype == np.int8 for name in products)
+    assert max(np.abs(weights[name].astype(int)).max() for name in products) == 64
+
+
 def test_regression_has_no_label_agreement(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "data", regression=True)
     folder = write_model(tmp_path / "model", dataset)
