@@ -22,15 +22,17 @@ ON_TOP = {"annealing_kd_bert": "annealing_kd", "annealing_kd_cifar100": "anneali
 ON_TOP |= {"annealing_kd_cifar10_mini": "annealing_kd_cifar10", "annealing_kd_digits": "annealing_kd_mini"}
 ON_TOP |= {"kd_nas_hidden": "kd_nas", "estimators_mini": "kd_nas_mini", "kd_nas_mini_qnli": "kd_nas_mini"}
 ON_TOP |= {"compiler_aware_mini_qnli": "compiler_aware_mini"}
-ON_TOP |= {"runtimes_narrow_mini": "runtimes_mini", "runtimes_quick_mini": "runtimes_mini"}
+ON_TOP |= {"runtimes_quick_mini": "runtimes_mini", "runtimes_narrow_mini": "runtimes_quick_mini"}
 OVERLAYS = sorted(path for path in (ROOT / "grids").glob("*.yaml") if not path.name.endswith(".claims.yaml"))
 Values = dict[str, Any]
 
 
 def below(overlay: Path) -> list[Path]:
-    """The files that an overlay lies upon."""
-    lower = ON_TOP.get(overlay.stem)
-    return [ROOT / "params.yaml", *([overlay.with_name(f"{lower}.yaml")] if lower else [])]
+    """The files that an overlay lies upon, the lowest first."""
+    if overlay.stem not in ON_TOP:
+        return [ROOT / "params.yaml"]
+    lower = overlay.with_name(f"{ON_TOP[overlay.stem]}.yaml")
+    return [*below(lower), lower]
 
 
 def changed(values: Values, dotted: str, value: object) -> Values:
