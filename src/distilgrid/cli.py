@@ -143,6 +143,7 @@ def augment(
     max_length = support.teacher_length(settings, teacher)
     support.start(settings, threads=threads, torch=True)
     from distilgrid.stages.augment import augment as stage
+    from distilgrid.tasks.unlabelled import text_pool
 
     count = stage(
         data=data,
@@ -153,6 +154,7 @@ def augment(
         subset_seed=settings.data.seed,
         out=out,
         labels={"task": task, "teacher": teacher, "augmentation": augmentation, "fraction": fraction},
+        pool=text_pool(settings, task=task, augmentation=augmentation),
         device=settings.resources.device,
     )
     typer.echo(f"{count} augmented rows")

@@ -18,6 +18,7 @@ from distilgrid.recipes import augment_recipe, distill_recipe, finetune_recipe, 
 from distilgrid.search.settings import Search
 from distilgrid.tasks.sources import source_revision
 from distilgrid.tasks.spec import find_task
+from distilgrid.tasks.unlabelled import text_pool
 
 STUDENT = "students/{task}/{teacher}/{method}/{student}/{augmentation}/frac-{fraction:g}/seed-{seed}"
 
@@ -186,12 +187,14 @@ class Shelf:
         settings = self.params.augmentations[name]
         inputs: Inputs = {"data": self._data(task)}
         place = f"augmented/{task}/{name}"
+        pool = text_pool(self.params, task=task, augmentation=name)
         if settings.rewrites_with_teacher or settings.labels == "teacher":
             inputs["teacher-dir"] = self._teacher(cell)
             place += f"/{cell['teacher']}"
         recipe = augment_recipe(
             settings=settings,
             models=[model_revision(source) for source in settings.sources],
+            texts=[] if pool is None else pool.revisions(),
             fraction=cell["fraction"],
             inputs=input_keys(inputs),
         )

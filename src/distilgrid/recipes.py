@@ -117,16 +117,24 @@ def view_recipe(*, views: "Views", epochs: int, fraction: float, inputs: Mapping
 
 
 def augment_recipe(
-    *, settings: "Augmentation", models: Sequence[str], fraction: float, inputs: Mapping[str, str]
+    *,
+    settings: "Augmentation",
+    models: Sequence[str],
+    texts: Sequence[str] = (),
+    fraction: float,
+    inputs: Mapping[str, str],
 ) -> Recipe:
-    """Augmented rows: the settings and the code's version, the models' revisions, which rows, the inputs' keys."""
+    """Augmented rows: the settings and the code's version, the revisions of models and of unlabelled texts, which rows,
+    the inputs' keys."""
+    lent = {"texts": list(texts)} if texts else {}
     return _recipe(
         "augment",
-        settings=settings.model_dump(exclude={"forward", "backward", "source"})
+        settings=settings.model_dump(exclude={"forward", "backward", "source", "texts"})
         | {"version": AUGMENTATIONS[settings.kind].version},
         models=list(models),
         fraction=fraction,
         inputs=dict(inputs),
+        **lent,
     )
 
 

@@ -87,3 +87,12 @@ def test_a_licence_changes_no_key(tiny_values: dict[str, Any]) -> None:
     after = expand(parse_params(tiny_values, origin="test"))
     assert [a.key for a in after.students] == [a.key for a in before.students]
     assert task_terms(TaskSpec(**tiny_values["tasks"]["reviews"])).licence == "CC0-1.0"
+
+
+def test_texts_that_another_task_lends_are_listed_with_their_licence(tmp_path: Path) -> None:
+    lent = {"kind": "unlabelled", "texts": ["topics"]}
+    grid = {"tasks": ["reviews"], "augmentations": ["none", "pool"]}
+    overlay = {"grid": grid, "augmentations": {"pool": lent}, "tasks": {"topics": {"licence": "CC-BY-4.0"}}}
+    plan, results = fabricate_results(tmp_path, overlay=overlay)
+    write_cards(plan=plan, results=results, out=tmp_path / "cards")
+    assert "| topics (texts of pool) | data | CC-BY-4.0 |" in (tmp_path / "cards" / "licences.md").read_text()

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.augmenter import Augmenter
-    from distilgrid.augmentation.settings import Augmentation
+    from distilgrid.augmentation.settings import Rewritten
 
 
 @dataclass(frozen=True)
 class AugmentationEntry:
-    """One row of the table: `target` is "module:class"; `version` is bumped when its texts may change."""
+    """One row of the table: `target` is "module:name" of an Augmenter, or of what brings rows of its own; `version` is
+    bumped when its texts may change."""
 
     target: str
     version: int
@@ -25,11 +26,12 @@ AUGMENTATIONS = {
     "back-translation": AugmentationEntry("distilgrid.augmentation.back_translation:BackTranslationAugmenter", 1),
     "word-replacement": AugmentationEntry("distilgrid.augmentation.word_replacement:WordReplacementAugmenter", 1),
     "eda": AugmentationEntry("distilgrid.augmentation.eda:EDAAugmenter", 1),
+    "unlabelled": AugmentationEntry("distilgrid.augmentation.unlabelled:unlabelled_rows", 1),
 }
 
 
 def build_augmenter(
-    settings: "Augmentation", *, teacher: Path | None, journal: Path | None = None, device: str = "auto"
+    settings: "Rewritten", *, teacher: Path | None, journal: Path | None = None, device: str = "auto"
 ) -> "Augmenter":
     """The Augmenter of some settings, imported on first use because it needs torch.
 

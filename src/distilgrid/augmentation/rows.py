@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.augmentation.augmenter import Augmenter
-from distilgrid.augmentation.settings import Augmentation
+from distilgrid.augmentation.settings import Rewriting
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
@@ -24,8 +24,8 @@ class Augmented:
 
     Attributes:
         frame: `text_a`, `text_b` (pairs only), `label` (the original row's), `example_id` of the new texts, `origin_id`
-            (the original row's example_id) and `copy` (from 0), by original row, then copy.
-        unchanged: copies left out because they came out as the original row, or as another original row.
+            (the original row's, missing where there is none) and `copy` (from 0), by original row, then copy.
+        unchanged: rows left out because they are the original row, or another original row.
         repeated: copies left out because they came out as an earlier copy of the same row.
     """
 
@@ -34,7 +34,7 @@ class Augmented:
     repeated: int = 0
 
 
-def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Augmentation) -> Augmented:
+def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewriting) -> Augmented:
     """The rows that an augmentation adds to a training split.
 
     Each text's seed comes from the settings' seed, its row's example_id, its column and the copy's number, not from
@@ -62,7 +62,7 @@ def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Augmen
 
 
 def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8, seed: int = 0) -> list[dict[str, Any]]:
-    """Some augmented rows beside their original ones, for the report: values that JSON can hold.
+    """Some augmented rows beside their original ones, if any, for the report: values that JSON can hold.
 
     Args:
         frame: the training rows.
@@ -70,18 +70,21 @@ def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8,
         count: the most rows.
         seed: of the choice.
     """
+    import pandas as pd
+
     columns = [name for name in TEXT_COLUMNS if name in frame.columns]
     chosen = np.random.default_rng(seed).choice(len(augmented), size=min(count, len(augmented)), replace=False)
     originals = frame.drop_duplicates("example_id").set_index("example_id")
     shown = []
     for row in augmented.iloc[np.sort(chosen)].to_dict("records"):
-        before = originals.loc[row["origin_id"]]
-        texts = {"before": [before[name] for name in columns], "after": [row[name] for name in columns]}
-        shown.append({"origin_id": row["origin_id"], "copy": row["copy"], "label": row["label"], **texts})
+        origin = None if row["origin_id"] is pd.NA else row["origin_id"]
+        before = [] if origin is None else [originals.loc[origin, name] for name in columns]
+        texts = {"before": before, "after": [row[name] for name in columns]}
+        shown.append({"origin_id": origin, "copy": row["copy"], "label": row["label"], **texts})
     return shown
 
 
-def _rewrite(rows: "pd.DataFrame", columns: list[str], augmenter: Augmenter, settings: Augmentation) -> None:
+def _rewrite(rows: "pd.DataFrame", columns: list[str], augmenter: Augmenter, settings: Rewriting) -> None:
     """Replace the texts that the settings choose."""
     places = [
         (index, name)
@@ -98,7 +101,7 @@ def _rewrite(rows: "pd.DataFrame", columns: list[str], augmenter: Augmenter, set
         rows[name] = values[name]
 
 
-def _chosen(columns: list[str], settings: Augmentation, stream: str) -> list[str]:
+def _chosen(columns: list[str], settings: Rewriting, stream: str) -> list[str]:
     """The columns rewritten in one copy of a row."""
     if len(columns) == 1 or settings.fields == "both":
         return columns

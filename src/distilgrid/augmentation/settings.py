@@ -9,21 +9,15 @@ from distilgrid.schema import Settings
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
-class Common(Settings):
-    """What every augmentation has."""
+class Added(Settings):
+    """What everything that adds rows has."""
 
-    copies: int = Field(default=1, ge=1)
-    """Augmented rows made of each training row; copies that come out unchanged or twice are dropped."""
-    fields: Literal["both", "first", "second", "random"] = "both"
-    """Which texts of a pair are rewritten; `random` draws one of the two for each copy. Single texts always are."""
-    labels: Literal["copied", "teacher"] = "copied"
-    """Labels of the new rows: the original row's hard label, or the teacher's probabilities on the new text."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the rewriting; it is not a training seed, so all students see the same new rows."""
+    """Seed of the new rows; it is not a training seed, so all students see the same ones."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Model sources that the rewriting reads, beside the teacher."""
+        """Model sources that are read, beside the teacher."""
         return ()
 
     @property
@@ -32,7 +26,18 @@ class Common(Settings):
         return False
 
 
-class BackTranslation(Common):
+class Rewriting(Added):
+    """What every augmentation that rewrites training rows has."""
+
+    copies: int = Field(default=1, ge=1)
+    """Augmented rows made of each training row; copies that come out unchanged or twice are dropped."""
+    fields: Literal["both", "first", "second", "random"] = "both"
+    """Which texts of a pair are rewritten; `random` draws one of the two for each copy. Single texts always are."""
+    labels: Literal["copied", "teacher"] = "copied"
+    """Labels of the new rows: the original row's hard label, or the teacher's probabilities on the new text."""
+
+
+class BackTranslation(Rewriting):
     """Translation into another language and back (the `+BT` rows of MixKD, Liang et al. 2021)."""
 
     kind: Literal["back-translation"] = "back-translation"
@@ -72,7 +77,7 @@ class BackTranslation(Common):
         return (self.forward, self.backward)
 
 
-class EmbeddingBased(Common):
+class EmbeddingBased(Rewriting):
     """What augmentations that look up similar words have."""
 
     source: str | None = None
@@ -142,4 +147,19 @@ class EDA(EmbeddingBased):
         return super().rewrites_with_teacher and self.needs_synonyms
 
 
-Augmentation = Annotated[BackTranslation | WordReplacement | EDA, Field(discriminator="kind")]
+class Unlabelled(Added):
+    """Texts without labels: the teacher labels them (the transfer sets of Turc et al. 2019)."""
+
+    kind: Literal["unlabelled"] = "unlabelled"
+    """Other texts, labelled by the teacher."""
+    texts: list[str] = Field(min_length=1)
+    """Tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>` with the task's own text
+    columns. Labels are not read."""
+    max_rows: int | None = Field(default=None, ge=1)
+    """At most this many rows, a seeded choice; null takes all."""
+    labels: Literal["teacher"] = "teacher"
+    """The teacher's probabilities, or its number for a regression."""
+
+
+Rewritten = BackTranslation | WordReplacement | EDA
+Augmentation = Annotated[Rewritten | Unlabelled, Field(discriminator="kind")]

@@ -13,6 +13,7 @@ from distilgrid.reporting.claims_schema import TEACHER
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.tasks.spec import find_task
+from distilgrid.tasks.unlabelled import text_pool
 
 LICENCES = """# Licences of what this grid is made from
 
@@ -36,7 +37,8 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     for task, artefact in plan.data.items():
         given = (artefact, findings.collected.datasets[task])
         texts[f"{artefact.folder}/{CARD}"] = data_card.card(*given, source=specs[task].source, terms=data[task])
-    _write(out, {**texts, "licences.md": _licences(models, {f"{t} ({specs[t].source})": data[t] for t in specs})})
+    shown = {f"{task} ({spec.source})": data[task] for task, spec in specs.items()} | _lent(plan)
+    _write(out, {**texts, "licences.md": _licences(models, shown)})
     return len(texts)
 
 
@@ -60,6 +62,17 @@ def _origins(plan: Plan) -> Iterator[tuple[str, str]]:
             yield model.folder, params.teachers[teacher].source
         else:
             yield model.folder, origin_source(params, params.students[student], teacher)
+
+
+def _lent(plan: Plan) -> dict[str, Terms]:
+    """The terms of texts that an augmentation takes from elsewhere."""
+    found: dict[str, Terms] = {}
+    for rows in plan.augmented:
+        task, augmentation = rows.labels["task"], rows.labels["augmentation"]
+        pool = text_pool(plan.params, task=task, augmentation=augmentation)
+        if pool is not None:
+            found |= {f"{name} (texts of {augmentation})": task_terms(pool.spec(name)) for name in pool.names}
+    return found
 
 
 def _licences(models: dict[str, Terms], data: dict[str, Terms]) -> str:

@@ -57,13 +57,24 @@ def check_rows(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin:
     import pandas as pd
 
     check_columns(frame, [*spec.text, spec.label], origin)
-    own = spec.scheme in ("csv", "parquet")  # published corpora do hold a few empty texts
-    for name in [*spec.text, spec.label] if own else [spec.label]:
-        check_filled(frame[name], origin)
-    columns = [_texts(frame[name], origin) for name in spec.text]
-    values = dict(zip(TEXT_COLUMNS, columns, strict=False))
+    values = check_texts(frame, spec, origin)
+    check_filled(frame[spec.label], origin)
     numbers = _numbers(frame[spec.label], origin) if spec.regression else label_codes(frame, spec, labels, origin)
-    return pd.DataFrame({**values, "label": numbers, "example_id": np.array(example_ids(columns), dtype=np.int64)})
+    ids = np.array(example_ids(list(values.values())), dtype=np.int64)
+    return pd.DataFrame({**values, "label": numbers, "example_id": ids})
+
+
+def check_texts(frame: "pd.DataFrame", spec: TaskSpec, origin: str) -> dict[str, list[str]]:
+    """The texts of some rows as `text_a`, `text_b` (pairs only).
+
+    Raises:
+        UserError: for a missing column, no rows or, in a user's file, a missing text, naming the row.
+    """
+    check_columns(frame, spec.text, origin)
+    if spec.scheme in ("csv", "parquet"):  # published corpora do hold a few empty texts
+        for name in spec.text:
+            check_filled(frame[name], origin)
+    return dict(zip(TEXT_COLUMNS, (_texts(frame[name], origin) for name in spec.text), strict=False))
 
 
 def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data) -> "dict[str, pd.DataFrame]":

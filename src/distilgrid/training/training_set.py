@@ -30,7 +30,7 @@ class TrainingSet:
         dataset: prepared data.
         fraction: share of its training rows, the same seeded, stratified subset for every method.
         subset_seed: of that subset; independent of the training seeds.
-        augmented: rows made of training rows; those whose original was not chosen are left out.
+        augmented: rows made of training rows, those whose original was not chosen are left out; or rows of no origin.
     """
 
     dataset: Dataset
@@ -50,7 +50,8 @@ class TrainingSet:
             return None
         frame = self.augmented.split("train")
         frame = frame.assign(row=np.arange(len(frame)))
-        return frame[frame["origin_id"].isin(self.chosen["example_id"])].reset_index(drop=True)
+        origin = frame["origin_id"]
+        return frame[origin.isna() | origin.isin(self.chosen["example_id"])].reset_index(drop=True)
 
     @property
     def example_ids(self) -> np.ndarray:

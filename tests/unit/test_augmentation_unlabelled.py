@@ -1,0 +1,172 @@
+"""Unlabelled texts: which rows they become, what labels them, what they may come from, and when they are made again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.conftest import sentences
+
+from distilgrid.artefacts import read_json
+from distilgrid.augmentation.settings import EDA, Unlabelled
+from distilgrid.errors import UserError
+from distilgrid.grid import expand
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.params import Data, parse_params
+from distilgrid.planned import Artefact
+from distilgrid.stages.augment import augment
+from distilgrid.stages.finetune import finetune
+from distilgrid.stages.prepare import prepare
+from distilgrid.tasks.augmented import open_augmented
+from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.sources import HUB
+from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.unlabelled import Pool, text_pool
+from distilgrid.training.batching import encode
+from distilgrid.training.settings import Training
+from distilgrid.training.training_set import TrainingSet
+
+TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
+KEY = "augmentations.other.texts"
+OTHER = [f"{text} indeed" for text, _ in sentences(40, seed=9)]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model: Path) -> Path:
+    """Prepared data, a teacher, a file of new texts with two old ones among them, and another file."""
+    folder = tmp_path_factory.mktemp("work")
+    spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
+    prepare(task="reviews", spec=spec, data=Data(max_train_rows=96), out=folder / "data")
+    source = f"path:{tiny_model}"
+    finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
+    dataset = open_dataset(folder / "data")
+    known = [dataset.split(name)["text_a"].iloc[0] for name in ("train", "dev", "validation")]
+    pd.DataFrame({"text": [*OTHER, OTHER[0], *known]}).to_csv(folder / "other.csv", index=False)
+    pd.DataFrame({"text": ["from another file"]}).to_parquet(folder / "more.parquet")
+    return folder
+
+
+def pool(work: Path, *names: str, text: tuple[str, ...] = ("text",)) -> Pool:
+    task = TaskSpec(source="csv:reviews.csv", text=list(text), label="sentiment")
+    own = {"pairs": TaskSpec(source=f"csv:{work / 'other.csv'}", text=["text", "text"])}
+    return Pool(KEY, task, [name.format(work=work) for name in names], own, HUB)
+
+
+def make(work: Path, out: Path, *names: str, **settings: Any) -> pd.DataFrame:
+    names = names or ("csv:{work}/other.csv", "parquet:{work}/more.parquet")
+    given: dict[str, Any] = {"teacher": work / "teacher", "max_length": 32, "fraction": 1.0, "subset_seed": 0}
+    chosen = Unlabelled(texts=list(names), **settings)
+    augment(data=work / "data", settings=chosen, pool=pool(work, *names), out=out, labels={}, **given)
+    return pd.read_parquet(out / "train.parquet")
+
+
+# Rows -----------------------------------------------------------------------------------------------------------------
+
+
+def test_new_texts_come_once_and_those_of_the_data_set_not_at_all(work: Path, tmp_path: Path) -> None:
+    rows = make(work, tmp_path / "rows")
+    assert rows["text_a"].tolist() == [*dict.fromkeys(OTHER), "from another file"]
+    assert rows["origin_id"].isna().all()
+    shown = read_json(tmp_path / "rows" / "samples.json")
+    assert (shown["rows"], shown["unchanged"], shown["repeated"]) == (len(rows), 3, 0)
+    assert all(row["before"] == [] and row["origin_id"] is None for row in shown["samples"])
+    assert json.dumps(shown)
+
+
+def test_the_teacher_labels_them(work: Path, tmp_path: Path) -> None:
+    rows = make(work, tmp_path / "rows")
+    model, tokenizer = load_model(work / "teacher").eval(), load_tokenizer(work / "teacher")
+    with torch.no_grad():
+        logits = model(**encode(tokenizer, rows["text_a"].tolist(), None, max_length=32).batch(range(len(rows)))).logits
+    expected = torch.softmax(logits, dim=-1).numpy()
+    assert np.stack(rows["probabilities"].tolist()) == pytest.approx(expected, abs=1e-5)
+    assert rows["label"].tolist() == expected.argmax(axis=1).tolist()
+
+
+def test_a_smaller_choice_is_part_of_a_larger_one(work: Path, tmp_path: Path) -> None:
+    few, more = (make(work, tmp_path / f"{count}", max_rows=count)["text_a"].tolist() for count in (10, 20))
+    other = make(work, tmp_path / "other", max_rows=10, seed=1)["text_a"].tolist()
+    assert (len(few), len(more), len(other)) == (10, 20, 10)
+    assert set(few) < set(more) and set(few) != set(other)
+
+
+def test_a_share_of_the_training_rows_leaves_all_of_them(work: Path, tmp_path: Path) -> None:
+    count = len(make(work, tmp_path / "rows"))
+    dataset = open_dataset(work / "data")
+    rows = TrainingSet(dataset, 0.25, 0, open_augmented(tmp_path / "rows", dataset=dataset))
+    assert rows.added is not None and len(rows.added) == count
+    assert len(rows) == 24 + count == len(rows.encodings(load_tokenizer(work / "teacher"), max_length=32))
+    assert rows.labels().shape == (24 + count, 2)
+
+
+# Bad input ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("qpp", f"{KEY}: unknown task 'qpp'; did you mean 'qqp'"),
+        ("pairs", f"{KEY}: the rows of task 'pairs' are no single texts"),
+        ("digits", f"{KEY}: the rows of task 'digits' are no single texts"),
+        ("csv:{work}/none.csv", "none.csv: no such file"),
+    ],
+)
+def test_what_does_not_fit_is_named_before_anything_runs(work: Path, name: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        pool(work, name).revisions()
+    assert said in str(caught.value)
+
+
+def test_a_missing_column_is_named(work: Path) -> None:
+    with pytest.raises(UserError, match=r"other\.csv: no column 'sentence'"):
+        pool(work, "csv:{work}/other.csv", text=("sentence",)).read()
+
+
+def test_an_empty_text_is_named(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "gap.csv").write_text("text,n\nfine,1\n,2\n")
+    with pytest.raises(UserError, match="row 2: column 'text' is empty"):
+        pool(work, f"csv:{tmp_path / 'gap.csv'}").read()
+
+
+def test_nothing_new_is_refused(work: Path, tmp_path: Path) -> None:
+    rows = open_dataset(work / "data").split("dev")
+    rows[["text_a"]].rename(columns={"text_a": "text"}).to_parquet(tmp_path / "dev.parquet")
+    with pytest.raises(UserError, match="name other texts"):
+        make(work, tmp_path / "rows", f"parquet:{tmp_path / 'dev.parquet'}")
+    assert not (tmp_path / "rows" / "run.json").exists()
+
+
+# Planning -------------------------------------------------------------------------------------------------------------
+
+
+def planned(values: dict[str, Any], *names: str) -> Artefact:
+    values["grid"] |= {"augmentations": ["other"]}
+    values["augmentations"] = {"other": {"kind": "unlabelled", "texts": list(names)}}
+    (rows,) = expand(parse_params(values, origin="p")).augmented
+    return rows
+
+
+def test_the_key_follows_what_the_files_hold_not_where_they_lie(
+    work: Path, tmp_path: Path, tiny_values: dict[str, Any]
+) -> None:
+    (tmp_path / "moved.csv").write_bytes((work / "other.csv").read_bytes())
+    key = planned(tiny_values, f"csv:{work / 'other.csv'}").key
+    assert planned(tiny_values, f"csv:{tmp_path / 'moved.csv'}").key == key
+    with open(tmp_path / "moved.csv", "a", encoding="utf-8") as stream:
+        stream.write("one more\n")
+    assert planned(tiny_values, f"csv:{tmp_path / 'moved.csv'}").key != key
+
+
+def test_the_teacher_is_an_input(work: Path, tiny_values: dict[str, Any]) -> None:
+    assert set(planned(tiny_values, f"csv:{work / 'other.csv'}").inputs) == {"data", "teacher-dir"}
+
+
+def test_only_unlabelled_texts_have_a_pool(tiny_values: dict[str, Any]) -> None:
+    tiny_values["augmentations"] = {"eda": EDA().model_dump(), "other": {"kind": "unlabelled", "texts": ["sst2"]}}
+    params = parse_params(tiny_values, origin="p")
+    assert text_pool(params, task="reviews", augmentation="eda") is None
+    found = text_pool(params, task="reviews", augmentation="other")
+    assert found is not None and found.names == ["sst2"]
