@@ -42,6 +42,11 @@ def start_job(*, threads: int, log_level: str) -> None:
     )
     for noisy in ("httpx", "httpcore", "urllib3", "huggingface_hub", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for noisy in (
+        "torchao",
+        "torch.utils._pytree",
+    ):  # without a GPU torchao says to every job what it lacks
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     for number in STOP_SIGNALS:
         signal.signal(number, _terminate)
     _die_with_workflow()

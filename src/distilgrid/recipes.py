@@ -38,7 +38,7 @@ VERSIONS = {
     "record": 2,
     "distill": 3,
     "export": 4,
-    "benchmark": 3,
+    "benchmark": 4,
     "latency": 2,
     "supernet": 1,
     "candidate": 1,

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from distilgrid import progress as progress_module
 from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark import entries as entries_module
 from distilgrid.benchmark import protocol as protocol_module
@@ -164,6 +165,21 @@ def test_a_candidate_that_drifts_is_measured_again(monkeypatch: pytest.MonkeyPat
     assert once["attempts"] == 1 and once["noisy"] is True and once["drift"] == pytest.approx(2 / 11)
 
 
+def test_a_median_that_is_never_known_is_marked_without_a_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_times(monkeypatch, lambda call: 10 + call // BURST % 2)  # turns of 10 ms and of 11 ms, all along
+    found = timed([lambda: None], repetitions=200, max_repetitions=200)[0].summary(max_drift=0.05)
+    assert found["attempts"] == 1 and found["drift"] == 0
+    assert found["width"] == pytest.approx(1 / 10.5, abs=1e-3) and found["noisy"] is True
+
+
+def test_going_on_is_announced_with_a_limit(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    pretend_times(monkeypatch, lambda call: 10 + call // BURST % 2)
+    monkeypatch.setattr(progress_module, "LOG_SECONDS", 0.0)
+    with caplog.at_level("INFO", logger="distilgrid"):
+        timed([lambda: None], repetitions=50, max_repetitions=200, precision=0.05)
+    assert "test, until medians are known (at most): 29 of 30, about " in caplog.text
+
+
 def test_turns_of_texts_time_each_call_once() -> None:
     calls: list[str] = []
     work = [lambda n=n: calls.append(n) for n in "abc"]
@@ -251,7 +267,7 @@ def test_drifting_measurements_are_marked_and_announced(
 
     monkeypatch.setattr(entries_module, "measure", drifting)
     candidates = run_benchmark(lengths=[8])
-    assert "noisy machine: 6 of 6 measurements still drift" in caplog.text
+    assert "noisy machine: 6 of 6 measurements drift or are not well known to the last, by up to 67 %" in caplog.text
     assert all(shape["noisy"] for candidate in candidates for shape in candidate["shapes"])
 
 

@@ -37,6 +37,10 @@ class Steadiness:
         """Whether the machine changed under the measurement by more than a share."""
         return abs(self.drift) > bound
 
+    def noisy(self, bound: float) -> bool:
+        """Whether it is no figure to rely on: it drifts, or its median is not even known to the bound."""
+        return self.drifts(bound) or (self.width is not None and self.width > bound)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for `benchmark.json`."""
         return asdict(self)

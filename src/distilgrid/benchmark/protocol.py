@@ -67,7 +67,7 @@ class Series:
             "p90_ms": p90,
             "p99_ms": p99,
             **known.as_dict(),
-            "noisy": known.drifts(max_drift),
+            "noisy": known.noisy(max_drift),
             "attempts": self.attempts,
             "energy_mj": None if self.joules is None else round(1e3 * self.joules / self.runs, 4),
             "samples_ms": [round(sample, 5) for sample in self.samples],
@@ -122,8 +122,10 @@ def _attempt(works: Sequence[Work], protocol: Benchmark, label: str, energy: Cou
         for _ in progress(range(least), total=least, label=label):
             for index in order.permutation(len(works)):
                 _turn(works[index], found[index], energy)
-        for _ in range(least, most):
+        for _ in progress(range(least, most), total=most - least, label=f"{label}, until medians are known (at most)"):
             unknown = [n for n, series in enumerate(found) if not series.steadiness.settled(protocol.precision)]
+            if not unknown:
+                break
             for index in order.permutation(unknown):
                 _turn(works[index], found[index], energy)
     return found

@@ -62,6 +62,6 @@ class Benchmark(Settings):
     """Width of the 95 % confidence interval of the median, as a share of it, at which a candidate is done."""
     max_drift: float = Field(default=0.05, gt=0, lt=1)
     """Largest change of the median from the first half of a measurement to the second, as a share; one that drifts
-    further is taken again."""
+    further is taken again. One that still does, or whose median's interval is wider than this, is marked as noisy."""
     retries: int = Field(default=2, ge=0)
-    """How often a measurement that drifts is taken again before it is marked as noisy."""
+    """How often a measurement that drifts is taken again."""

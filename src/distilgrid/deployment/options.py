@@ -42,7 +42,7 @@ class Option:
         score: the mean of the main score over seeds, plus what exporting changed in the exported seeds.
         latency_ms: as asked for.
         size_bytes: of the model's files.
-        noisy: whether the measurement drifted.
+        noisy: whether the measurement is marked so.
     """
 
     line: Line

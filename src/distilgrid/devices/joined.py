@@ -25,7 +25,7 @@ def as_benchmark(
     Args:
         found: the measurements.
         device: the device's name in paths.
-        max_drift: the protocol's, above which raw samples are called noisy.
+        max_drift: the protocol's; samples that drift further, or of a median not known to it, are called noisy.
         models: trained models; they decide names, roles and parameters.
         exports: their exports, by whose files a measurement may name its model, and whose sizes are known.
 

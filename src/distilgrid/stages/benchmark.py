@@ -124,12 +124,12 @@ def _elsewhere(
 
 
 def _warn_if_noisy(entries: list[Entry]) -> None:
-    """One line when measurements drifted to the last; the numbers stay, marked, and so do the raw samples."""
+    """One line when measurements stayed noisy; the numbers stay, marked, and so do the raw samples."""
     shapes = [shape for entry in entries for shape in entry.shapes]
-    noisy = [abs(shape["drift"]) for shape in shapes if shape["noisy"]]
+    noisy = [max(abs(shape["drift"]), shape["width"] or 0.0) for shape in shapes if shape["noisy"]]
     if noisy:
         log.warning(
-            "noisy machine: %d of %d measurements still drift after being taken again, by up to %.0f %%; "
+            "noisy machine: %d of %d measurements drift or are not well known to the last, by up to %.0f %%; "
             "measure again when nothing else runs",
             len(noisy),
             len(shapes),
