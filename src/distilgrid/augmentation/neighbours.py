@@ -52,9 +52,19 @@ class Neighbours:
         cosines = np.round(_normalised(means) @ self._table.T, DECIMALS)  # (B, W)
         for (word, ids), row in zip(known, cosines, strict=True):
             row[self.vocabulary.own_rows(word, ids)] = -np.inf
-            nearest = np.argsort(-row, kind="stable")[: self.count]
-            near = [int(place) for place in nearest if np.isfinite(row[place]) and row[place] >= self.min_similarity]
+            near = [
+                int(place)
+                for place in _largest(row, self.count)
+                if np.isfinite(row[place]) and row[place] >= self.min_similarity
+            ]
             self._found[word] = tuple(self.vocabulary.forms[place] for place in near)
+
+
+def _largest(row: np.ndarray, count: int) -> np.ndarray:
+    """Places of the largest values, largest first; of equal ones those in front."""
+    places = np.flatnonzero(row >= np.partition(row, -count)[-count]) if count < len(row) else np.arange(len(row))
+    largest: np.ndarray = places[np.argsort(-row[places], kind="stable")][:count]
+    return largest
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:
