@@ -49,6 +49,12 @@ start_job(threads=int(sys.argv[1]), log_level="warning")
 names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM")
 print(*(os.environ[name] for name in names), "torch" in sys.modules)
 """
+# What transformers loads beside itself depends on what is installed.
+QUIET = """
+from distilgrid.job import start_torch_job
+start_torch_job(threads=1, log_level="info")
+from transformers import AutoModelForSequenceClassification
+"""
 
 
 @pytest.fixture
@@ -125,6 +131,11 @@ def test_a_job_that_is_told_to_end_cleans_up(spawn: Spawn, tmp_path: Path) -> No
 def test_a_job_fixes_its_threads_before_anything_heavy_loads(spawn: Spawn, threads: int, parallel: str) -> None:
     output, errors = spawn(ENVIRONMENT, threads, OMP_NUM_THREADS="7").communicate(timeout=20)
     assert output.split() == [str(threads)] * 4 + [parallel, "False"], errors
+
+
+def test_libraries_make_no_remarks_in_the_log_of_a_job(spawn: Spawn) -> None:
+    output, errors = spawn(QUIET).communicate(timeout=120)
+    assert (output, errors) == ("", "")
 
 
 def test_libraries_that_are_loaded_already_get_their_threads(spawn: Spawn) -> None:

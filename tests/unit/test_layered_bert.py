@@ -119,6 +119,14 @@ def test_a_saved_model_computes_the_same(tmp_path: Path) -> None:
         load_model(tmp_path, outputs=2)
 
 
+def test_its_tokeniser_loads_without_remarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_model(layered(), BertTokenizerFast(vocab={"[UNK]": 0, "good": 1}), tmp_path)
+    said: list[Any] = []
+    monkeypatch.setattr("transformers.configuration_utils.logger.warning", lambda *words: said.append(words))
+    load_tokenizer(tmp_path)
+    assert said == []
+
+
 def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     save_model(layered(), None, tmp_path)
     config = tmp_path / "config.json"

@@ -20,10 +20,12 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
     Raises:
         UserError: when its files are missing or damaged.
     """
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PretrainedConfig
 
+    # An architecture of our own is unknown to transformers, which warns of it; the tokeniser's files name its class.
+    known = {"config": PretrainedConfig()} if library(folder) == "distilgrid" else {}
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **known)
     except Exception as error:  # transformers raises many types; the user needs one line
         raise UserError(f"{folder}: tokeniser cannot be loaded ({first_line(error)})") from None
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes an empty one where files are missing
