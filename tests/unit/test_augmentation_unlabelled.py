@@ -86,6 +86,23 @@ def test_the_teacher_labels_them(work: Path, tmp_path: Path) -> None:
     assert rows["label"].tolist() == expected.argmax(axis=1).tolist()
 
 
+def test_a_regression_takes_the_teachers_number(tmp_path: Path, tiny_model: Path) -> None:
+    scored = pd.DataFrame({"text": [f"{text} {n}" for n, text in enumerate(OTHER)], "score": np.linspace(0, 5, 40)})
+    scored.to_csv(tmp_path / "scored.csv", index=False)
+    source = f"csv:{tmp_path / 'scored.csv'}"
+    spec = TaskSpec(source=source, text=["text"], label="score", regression=True, metrics=["pearson"])
+    prepare(task="scored", spec=spec, data=Data(), out=tmp_path / "data")
+    model = f"path:{tiny_model}"
+    finetune(data=tmp_path / "data", source=model, training=TRAINING, seed=0, out=tmp_path / "teacher", labels={})
+    pd.DataFrame({"text": OTHER}).to_csv(tmp_path / "other.csv", index=False)
+    rows = make(tmp_path, tmp_path / "rows", "csv:{work}/other.csv")
+    encodings = encode(load_tokenizer(tmp_path / "teacher"), rows["text_a"].tolist(), None, max_length=32)
+    with torch.no_grad():
+        logits = load_model(tmp_path / "teacher").eval()(**encodings.batch(range(len(rows)))).logits
+    assert rows["label"].to_numpy() == pytest.approx(logits[:, 0].numpy(), abs=1e-5)
+    assert "probabilities" not in rows.columns
+
+
 def test_a_smaller_choice_is_part_of_a_larger_one(work: Path, tmp_path: Path) -> None:
     few, more = (make(work, tmp_path / f"{count}", max_rows=count)["text_a"].tolist() for count in (10, 20))
     other = make(work, tmp_path / "other", max_rows=10, seed=1)["text_a"].tolist()
