@@ -207,9 +207,10 @@ def _losses(skill: float, chance: np.random.Generator) -> dict[str, float]:
 
 
 def fabricate_augmented(rows: Artefact, dataset: Dataset, results: Path) -> None:
-    """A training row twice over, beside itself turned round."""
+    """A training row twice over, beside itself turned round; unlabelled texts have no row beside them."""
     text = dataset.split("train")["text_a"][0]
-    sample = {"origin_id": 1, "copy": 0, "label": 0, "before": [text], "after": [" ".join(reversed(text.split()))]}
+    origin = {"origin_id": None, "before": []} if rows.recipe["settings"]["kind"] == "unlabelled" else {"origin_id": 1}
+    sample = {"before": [text], **origin, "copy": 0, "label": 0, "after": [" ".join(reversed(text.split()))]}
     samples = [sample, sample | {"label": 1, "after": ["<b>bold</b> " + 50 * "word "]}]
     with writing(results / rows.folder, recipe=rows.recipe, labels=rows.labels) as folder:
         dataset.split("train").head(2).to_parquet(folder / "train.parquet")

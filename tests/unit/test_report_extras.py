@@ -212,6 +212,16 @@ def test_augmented_rows_are_counted_shortened_and_escaped(findings: Findings, pa
     assert "&lt;b&gt;bold" in page
 
 
+def test_unlabelled_texts_have_nothing_before_them(tmp_path: Path) -> None:
+    grid = {"tasks": ["reviews"], "methods": ["kd"], "augmentations": ["other"]}
+    lent = {"other": {"kind": "unlabelled", "texts": ["topics"]}}
+    plan, results = fabricate_results(tmp_path, overlay={"grid": grid, "augmentations": lent})
+    (table,) = augmented_tables(find(collect(plan, results)), "reviews")
+    assert [column.title for column in table.columns] == ["label", "text"]
+    assert [len(row) for row in table.rows] == [2, 2]
+    assert table.caption == "1,000 new rows; left out: 7 that the data set holds."
+
+
 def test_features_are_shown_by_kind_and_label(findings: Findings) -> None:
     (plot,) = features_plots(findings, "reviews")
     for name in ("original", "mixed", "eda", "negative", "positive"):

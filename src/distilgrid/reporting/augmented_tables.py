@@ -25,11 +25,10 @@ def augmented_tables(findings: Findings, task: str) -> list[Table]:
 def _table(findings: Findings, task: str, name: str, sets: Sequence[Measurement]) -> Table:
     labels = findings.collected.datasets[task].get("labels", [])
     largest = max(sets, key=lambda rows: rows.values["rows"])
-    columns = [Column(title, number=False) for title in ("label", "before", "after")]
-    rows = [
-        [Cell(_label(sample["label"], labels)), Cell(_text(sample["before"])), Cell(_text(sample["after"]))]
-        for sample in largest.values["samples"]
-    ]
+    samples = largest.values["samples"]
+    texts = {"before": "before", "after": "after"} if _rewritten(largest) else {"after": "text"}
+    columns = [Column(title, number=False) for title in ("label", *texts.values())]
+    rows = [[Cell(_label(s["label"], labels)), *(Cell(_text(s[name])) for name in texts)] for s in samples]
     return Table(f"{task}: rows of {name}", " ".join(_counts(findings, rows) for rows in sets), columns, rows)
 
 
@@ -41,7 +40,14 @@ def _counts(findings: Findings, rows: Measurement) -> str:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
     left_out = f"left out: {values['unchanged']:,} unchanged, {values['repeated']:,} repeated"
+    if not _rewritten(rows):
+        left_out = f"left out: {values['unchanged']:,} that the data set holds"
     return f"{said}{wording.plural(values['rows'], 'new row')}; {left_out}."
+
+
+def _rewritten(rows: Measurement) -> bool:
+    """Whether they were made of others; unlabelled texts have nothing before them."""
+    return any(sample["before"] for sample in rows.values["samples"])
 
 
 def _label(label: Any, names: Sequence[str]) -> str:
