@@ -23,6 +23,7 @@ ON_TOP |= {"annealing_kd_cifar10_mini": "annealing_kd_cifar10", "annealing_kd_di
 ON_TOP |= {"kd_nas_hidden": "kd_nas", "estimators_mini": "kd_nas_mini", "kd_nas_mini_qnli": "kd_nas_mini"}
 ON_TOP |= {"compiler_aware_mini_qnli": "compiler_aware_mini"}
 ON_TOP |= {"runtimes_quick_mini": "runtimes_mini", "runtimes_narrow_mini": "runtimes_quick_mini"}
+ON_TOP |= {"runtimes_fusion_mini": "runtimes_mini"}
 OVERLAYS = sorted(path for path in (ROOT / "grids").glob("*.yaml") if not path.name.endswith(".claims.yaml"))
 Values = dict[str, Any]
 
