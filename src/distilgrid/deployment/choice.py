@@ -62,7 +62,7 @@ def _nearest(fast: Sequence[Option], good: Sequence[Option]) -> list[str]:
 
 
 def _described(winner: Option, teacher: float) -> list[str]:
-    noisy = ", from a noisy measurement" if winner.noisy else ""
+    noisy = " (a noisy measurement)" if winner.noisy else ""
     return [
         f"it scores {wording.score(winner.score)} ({wording.signed(winner.score - teacher)} points) in "
         f"{wording.milliseconds(winner.latency_ms)} ms{noisy} with {wording.size(winner.size_bytes)}"
