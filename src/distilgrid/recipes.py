@@ -120,13 +120,13 @@ def augment_recipe(
     *,
     settings: "Augmentation",
     models: Sequence[str],
-    texts: Sequence[str] = (),
+    texts: Sequence[Mapping[str, Any]] = (),
     fraction: float,
     inputs: Mapping[str, str],
 ) -> Recipe:
-    """Augmented rows: the settings and the code's version, the revisions of models and of unlabelled texts, which rows,
-    the inputs' keys."""
-    lent = {"texts": list(texts)} if texts else {}
+    """Augmented rows: the settings and the code's version, models' revisions, what unlabelled texts follow from, which
+    rows, the inputs' keys."""
+    lent = {"texts": [dict(each) for each in texts]} if texts else {}
     return _recipe(
         "augment",
         settings=settings.model_dump(exclude={"forward", "backward", "source", "texts"})

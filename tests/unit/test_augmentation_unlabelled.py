@@ -177,6 +177,17 @@ def test_the_key_follows_what_the_files_hold_not_where_they_lie(
     assert planned(tiny_values, f"csv:{tmp_path / 'moved.csv'}").key != key
 
 
+def test_the_key_follows_which_texts_a_task_lends(
+    tmp_path: Path, tiny_values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DISTILGRID_GLUE_DIR", raising=False)  # one revision for all tasks of the hub
+    (tmp_path / "own.csv").write_text("a,b\none,two\n")
+    spec = {"source": f"csv:{tmp_path / 'own.csv'}", "label": "b"}
+    tiny_values["tasks"] |= {"first": {**spec, "text": ["a"]}, "second": {**spec, "text": ["b"]}}
+    names = ("cola", "sst2", "docs-topic", "first", "second")
+    assert len({planned(tiny_values, name).key for name in names}) == len(names)
+
+
 def test_the_teacher_is_an_input(work: Path, tiny_values: dict[str, Any]) -> None:
     assert set(planned(tiny_values, f"csv:{work / 'other.csv'}").inputs) == {"data", "teacher-dir"}
 

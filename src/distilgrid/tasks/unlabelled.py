@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.augmentation.settings import Unlabelled
 from distilgrid.errors import UserError, did_you_mean
@@ -48,13 +48,13 @@ class Pool:
     own: Mapping[str, TaskSpec]
     folders: Folders
 
-    def revisions(self) -> list[str]:
-        """One text for each name, which changes whenever its rows do. Light: reads no rows.
+    def revisions(self) -> list[dict[str, Any]]:
+        """For each name what its texts follow from: not the path of a user's file. Light: reads no rows.
 
         Raises:
             UserError: for an unknown task, one that does not fit, and a missing file.
         """
-        return [source_revision(self.spec(name), self.folders) for name in self.names]
+        return [self._revision(self.spec(name)) for name in self.names]
 
     def read(self) -> "pd.DataFrame":
         """`text_a`, `text_b` (pairs only) and `example_id`; rows that are alike come once.
@@ -69,6 +69,10 @@ class Pool:
         ids = example_ids([rows[name].tolist() for name in rows.columns])
         rows["example_id"] = np.array(ids, dtype=np.int64)
         return rows.drop_duplicates("example_id", ignore_index=True)
+
+    def _revision(self, spec: TaskSpec) -> dict[str, Any]:
+        decisive = {"version", "text", "split_column"} | (set() if f"{spec.scheme}:" in FILES else {"source"})
+        return {"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)}
 
     def _rows(self, name: str) -> "pd.DataFrame":
         import pandas as pd
