@@ -11,7 +11,7 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Drop warnings, logs, and what native code writes to the process's output; exceptions pass."""
-    disabled = logging.root.manager.disable
+    disabled, level = logging.root.manager.disable, logging.root.level
     _flush()
     kept = {stream: os.dup(stream) for stream in (1, 2)}
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -24,6 +24,7 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+        logging.root.setLevel(level)  # converters raise it, and with it our own lines would be gone
         _flush()
         for stream, copy in kept.items():
             os.dup2(copy, stream)
