@@ -54,7 +54,7 @@ def _recipe(stage: str, **parts: Any) -> Recipe:
 
 def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
     """Prepared data: the task spec, the source's revision, and how rows are split. Not the path of a user's file."""
-    hidden = {"source", "validation_source"} if spec.scheme in ("csv", "parquet") else {"validation_source"}
+    hidden = {"source", "validation_source"} if spec.own_file else {"validation_source"}
     hidden |= DESCRIPTIVE | (IMAGE_FIELDS if spec.kind == "text" else {"text"})
     places = {"glue_dir", "cifar_dir"} | (set() if data.max_validation_rows else {"max_validation_rows"})
     return _recipe(

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.conftest import sentences
+from tests.unit.tiny_augmentation import prepare_taught
 
 from distilgrid.artefacts import read_json
 from distilgrid.augmentation.settings import EDA, Unlabelled
@@ -38,10 +39,7 @@ OTHER = [f"{text} indeed" for text, _ in sentences(40, seed=9)]
 def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model: Path) -> Path:
     """Prepared data, a teacher, a file of new texts with two old ones among them, and another file."""
     folder = tmp_path_factory.mktemp("work")
-    spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
-    prepare(task="reviews", spec=spec, data=Data(max_train_rows=96), out=folder / "data")
-    source = f"path:{tiny_model}"
-    finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
+    prepare_taught(folder, csv=reviews_csv, model=tiny_model, training=TRAINING)
     dataset = open_dataset(folder / "data")
     known = [dataset.split(name)["text_a"].iloc[0] for name in ("train", "dev", "validation")]
     pd.DataFrame({"text": [*OTHER, OTHER[0], *known]}).to_csv(folder / "other.csv", index=False)

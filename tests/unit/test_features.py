@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import typer.main
+from tests.unit.tiny_augmentation import prepare_taught
 
 from distilgrid.artefacts import read_json, verified, writing
 from distilgrid.augmentation.settings import EDA
@@ -18,15 +19,12 @@ from distilgrid.distillation.mixing_settings import Mixup
 from distilgrid.errors import UserError
 from distilgrid.grid import expand
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.params import Data, parse_params
+from distilgrid.params import parse_params
 from distilgrid.planned import FEATURES_FILES
 from distilgrid.reporting.features_settings import Features
 from distilgrid.stages.augment import augment
 from distilgrid.stages.features import features, project
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
 
@@ -39,10 +37,7 @@ ROWS = 20
 def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model: Path) -> Path:
     """Prepared data, a teacher, two copies of each row with words swapped, and features of all these."""
     folder = tmp_path_factory.mktemp("work")
-    spec = TaskSpec(source=f"csv:{reviews_csv}", text=["text"], label="sentiment")
-    prepare(task="reviews", spec=spec, data=Data(max_train_rows=96), out=folder / "data")
-    source = f"path:{tiny_model}"
-    finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
+    prepare_taught(folder, csv=reviews_csv, model=tiny_model, training=TRAINING)
     given: dict[str, Any] = {"fraction": 1.0, "subset_seed": 0, "max_length": 32, "teacher": None}
     swapped = EDA(copies=2, synonym=0, insert=0, delete=0, swap=0.5)
     labels = {"augmentation": "swapped"}

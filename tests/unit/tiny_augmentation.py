@@ -1,4 +1,4 @@
-"""Tiny random models for the augmentation tests: an encoder whose embeddings are known, and translators."""
+"""For the augmentation tests: an encoder whose embeddings are known, translators, and prepared data with a teacher."""
 
 import json
 from collections.abc import Sequence
@@ -7,6 +7,12 @@ from typing import Any
 
 import torch
 from tests.conftest import BAD, FILLER, GOOD
+
+from distilgrid.params import Data
+from distilgrid.stages.finetune import finetune
+from distilgrid.stages.prepare import prepare
+from distilgrid.tasks.spec import TaskSpec
+from distilgrid.training.settings import Training
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = ["un", "##like", "##ly", "##s", "x", "'", ".", ",", "!", "7"]
@@ -85,3 +91,11 @@ def _marian(size: int) -> Any:
 
 
 LAYERS = {"layers": 1, "attention_heads": 2, "ffn_dim": 32}
+
+
+def prepare_taught(folder: Path, *, csv: Path, model: Path, training: Training) -> None:
+    """`data`, 96 training rows of the reviews, and `teacher`, fine-tuned on them, in a folder."""
+    spec = TaskSpec(source=f"csv:{csv}", text=["text"], label="sentiment")
+    prepare(task="reviews", spec=spec, data=Data(max_train_rows=96), out=folder / "data")
+    source = f"path:{model}"
+    finetune(data=folder / "data", source=source, training=training, seed=0, out=folder / "teacher", labels={})

@@ -49,8 +49,8 @@ def _latency_caption(findings: Findings, benchmark: Measurement) -> str:
     flags = ", ".join(benchmark.values["machine"].get("flags", ())) or "no features for low precision"
     machine = f"{benchmark_label(benchmark, findings.collected)}; {flags}"
     said = (
-        f"Medians on {machine}; in small print p90 and p99. ~ marks those that drifted to the last, or are not known, "
-        f"to {protocol.max_drift:.0%}."
+        f"Medians on {machine}; in small print p90 and p99. ~ marks those that still drifted by "
+        f"more than {protocol.max_drift:.0%}, or are not known to it."
     )
     if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
         said += " Runtimes made for phones ran on this processor: these are no latencies of a phone."

@@ -71,7 +71,7 @@ def check_texts(frame: "pd.DataFrame", spec: TaskSpec, origin: str) -> dict[str,
         UserError: for a missing column, no rows or, in a user's file, a missing text, naming the row.
     """
     check_columns(frame, spec.text, origin)
-    if spec.scheme in ("csv", "parquet"):  # published corpora do hold a few empty texts
+    if spec.own_file:  # published corpora do hold a few empty texts
         for name in spec.text:
             check_filled(frame[name], origin)
     return dict(zip(TEXT_COLUMNS, (_texts(frame[name], origin) for name in spec.text), strict=False))

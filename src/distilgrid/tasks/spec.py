@@ -17,6 +17,7 @@ SCHEMES = {
     "text": ("glue", "docs", "csv", "parquet"),
     "image": ("digits", "cifar", "parquet"),
 }
+FILE_SCHEMES = ("csv", "parquet")
 BUNDLED = {"digits": ("sklearn",), "cifar": ("cifar10", "cifar100")}
 IMAGE_FIELDS = frozenset({"kind", "image", "image_size", "mean", "std"})
 """Fields that say nothing about a text task, so its recipe leaves them out."""
@@ -69,6 +70,11 @@ class TaskSpec(Settings):
     def scheme(self) -> str:
         """The part of the source before the colon."""
         return self.source.partition(":")[0]
+
+    @property
+    def own_file(self) -> bool:
+        """Whether the rows come from a user's file, not from published data."""
+        return self.scheme in FILE_SCHEMES
 
     @property
     def locator(self) -> str:
@@ -137,7 +143,7 @@ class TaskSpec(Settings):
             raise ValueError("validation must name splits other than train and dev, each once")
         if self.validation_source is not None and self.split_column is not None:
             raise ValueError("give either validation_source or split_column, not both")
-        if self.validation_source is not None and self.scheme not in ("csv", "parquet"):
+        if self.validation_source is not None and not self.own_file:
             raise ValueError("validation_source goes with a csv: or parquet: source")
         if self.validation_source is not None and not self.validation_source.startswith(f"{self.scheme}:"):
             raise ValueError(f"validation_source must be a '{self.scheme}:' file, as the source is")

@@ -9,12 +9,12 @@ from distilgrid.errors import UserError, did_you_mean
 from distilgrid.params import Params, data_folders
 from distilgrid.tasks.dataset import example_ids
 from distilgrid.tasks.sources import Folders, load_raw, source_revision
-from distilgrid.tasks.spec import TaskSpec, builtin_tasks, find_task
+from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks, find_task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILES = ("csv:", "parquet:")
+FILES = tuple(f"{scheme}:" for scheme in FILE_SCHEMES)
 
 
 def text_pool(params: Params, *, task: str, augmentation: str) -> "Pool | None":
@@ -71,7 +71,7 @@ class Pool:
         return rows.drop_duplicates("example_id", ignore_index=True)
 
     def _revision(self, spec: TaskSpec) -> dict[str, Any]:
-        decisive = {"version", "text", "split_column"} | (set() if f"{spec.scheme}:" in FILES else {"source"})
+        decisive = {"version", "text", "split_column"} | (set() if spec.own_file else {"source"})
         return {"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)}
 
     def _rows(self, name: str) -> "pd.DataFrame":
