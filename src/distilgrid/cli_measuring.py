@@ -22,7 +22,7 @@ from distilgrid.cli_options import (
 
 
 def export(
-    runtime: Annotated[str, typer.Option(help="One of `benchmark.runtimes` that models are converted for.")],
+    runtime: Annotated[str, typer.Option(help="One of `benchmark.runtimes`.")],
     data: DataDir,
     model: Annotated[Path, typer.Option(help="A trained model: a folder made by `finetune` or `distill`.")],
     out: Out,
@@ -35,8 +35,7 @@ def export(
     count = support.start(settings, threads=threads, torch=True)
     from distilgrid.stages.export import export as stage
 
-    tolerance = settings.export.tolerance
-    parity = stage(data=data, model=model, runtime=runtime, tolerance=tolerance, out=out, threads=count)
+    parity = stage(data=data, model=model, runtime=runtime, settings=settings.export, out=out, threads=count)
     typer.echo("accepted" if parity["accepted"] else f"rejected: {parity['reason']}")
 
 

@@ -19,6 +19,7 @@ from distilgrid.params import Params
 from distilgrid.planned import BENCHMARK_FILES, EXPORT_FILES, KNOWN, REPORT_FILES, Artefact, Inputs, listed
 from distilgrid.recipes import VERSIONS, benchmark_recipe, export_recipe
 from distilgrid.reporting.claims_file import load_claims
+from distilgrid.runtimes.registry import find_runtime
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,9 @@ def _exports(params: Params, model: Artefact) -> Iterator[Artefact]:
     data = model.inputs["data"]
     assert isinstance(data, Artefact)
     for runtime in params.benchmark.runtimes:
-        if runtime.startswith("torch-"):
-            continue  # torch runs the trained model itself: there is nothing to export
-        recipe = export_recipe(runtime=runtime, tolerance=params.export.tolerance, data=data.key, model=model.key)
+        if find_runtime(runtime).reference:
+            continue  # the trained model itself, which all others are compared with
+        recipe = export_recipe(runtime=runtime, settings=params.export, data=data.key, model=model.key)
         location = f"exports/{model.location}/{runtime}"
         inputs: Inputs = {"data": data, "model": model}
         labels = {**model.labels, "runtime": runtime}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.distillation.registry import METHODS
+from distilgrid.runtimes.registry import find_runtime
 from distilgrid.search.controllers.registry import CONTROLLERS
 from distilgrid.search.estimators.registry import VERSIONS as ESTIMATORS
 from distilgrid.tasks.spec import DESCRIPTIVE, IMAGE_FIELDS
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.settings import Augmentation
-    from distilgrid.benchmark.settings import Benchmark
+    from distilgrid.benchmark.settings import Benchmark, Export
     from distilgrid.distillation.mixing_settings import Mixup
     from distilgrid.distillation.settings import Method
     from distilgrid.models.settings import Student
@@ -38,7 +39,7 @@ VERSIONS = {
     "record": 2,
     "distill": 3,
     "export": 4,
-    "benchmark": 4,
+    "benchmark": 5,
     "latency": 2,
     "supernet": 1,
     "candidate": 1,
@@ -178,9 +179,11 @@ def _student(student: "Student") -> Recipe:
     return kept
 
 
-def export_recipe(*, runtime: str, tolerance: float, data: str, model: str) -> Recipe:
-    """An export: the runtime, the parity gate's tolerance, the keys of the validation data and of the model."""
-    return _recipe("export", runtime=runtime, tolerance=tolerance, inputs={"data": data, "model": model})
+def export_recipe(*, runtime: str, settings: "Export", data: str, model: str) -> Recipe:
+    """An export: the runtime, its parity gate's limits, the keys of the validation data and of the model."""
+    limits = {"tolerance": settings.tolerance}
+    limits |= {} if find_runtime(runtime).exact else {"agreement": settings.agreement}
+    return _recipe("export", runtime=runtime, **limits, inputs={"data": data, "model": model})
 
 
 def benchmark_recipe(

@@ -20,7 +20,7 @@ from distilgrid.benchmark.candidates import Model, open_model
 from distilgrid.benchmark.pinning import pinned
 from distilgrid.benchmark.precision import steadiness
 from distilgrid.benchmark.protocol import BURST, PRIMING, Run, Series, measure, repeated
-from distilgrid.benchmark.settings import Benchmark
+from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.benchmark.texts import choose_texts, label_calls
 from distilgrid.devices.files import device_recipe
 from distilgrid.devices.settings import LocalDevice
@@ -69,7 +69,13 @@ def chain(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, reviews_cs
 
 def convert(root: Path, name: str, kind: str, *, tolerance: float = 1e-4) -> Path:
     out = root / f"{name}-onnx-{kind}-{tolerance:g}"
-    export(data=root / "data", model=root / name, runtime=f"onnxruntime-{kind}", tolerance=tolerance, out=out)
+    export(
+        data=root / "data",
+        model=root / name,
+        runtime=f"onnxruntime-{kind}",
+        settings=Export(tolerance=tolerance),
+        out=out,
+    )
     return out
 
 
@@ -160,6 +166,7 @@ def test_a_candidate_that_drifts_is_measured_again(monkeypatch: pytest.MonkeyPat
     again = timed([lambda: None], retries=2, **quick)[0]
     assert again.attempts == 2 and again.summary(max_drift=0.05)["noisy"] is False
     assert again.samples == [12] * 50
+    assert again.summary(max_drift=0.05)["given_up_ms"] == [[10.0] * 25 + [12.0] * 25]
     pretend_times(monkeypatch, lambda call: 10 if call < 25 else 12)
     once = timed([lambda: None], retries=0, **quick)[0].summary(max_drift=0.05)
     assert once["attempts"] == 1 and once["noisy"] is True and once["drift"] == pytest.approx(2 / 11)
@@ -170,6 +177,12 @@ def test_a_median_that_is_never_known_is_marked_without_a_drift(monkeypatch: pyt
     found = timed([lambda: None], repetitions=200, max_repetitions=200)[0].summary(max_drift=0.05)
     assert found["attempts"] == 1 and found["drift"] == 0
     assert found["width"] == pytest.approx(1 / 10.5, abs=1e-3) and found["noisy"] is True
+
+
+def test_too_few_turns_to_know_a_median_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_times(monkeypatch, lambda call: 9 if call // BURST % 2 else 1)
+    found = timed([lambda: None], repetitions=25, max_repetitions=25)[0].summary(max_drift=0.05)
+    assert found["width"] is None and found["drift"] == 0 and found["noisy"] is True
 
 
 def test_going_on_is_announced_with_a_limit(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -246,6 +259,7 @@ def test_every_model_is_measured_on_every_runtime(
             assert len(shape["samples_ms"]) == QUICK["repetitions"]
             assert shape["p50_ms"] == pytest.approx(np.median(shape["samples_ms"]), abs=1e-4)
             assert shape["p50_ms"] <= shape["p90_ms"] <= max(shape["samples_ms"])
+            assert shape["throughput"] == pytest.approx(1e3 / shape["p50_ms"], rel=1e-3)
     sizes = [c["size_bytes"] for c in candidates[:3]]
     assert sizes[0] == (chain.teacher / "model.safetensors").stat().st_size
     assert sizes[1:] == [(folder / "model.onnx").stat().st_size for folder in chain.exports[:2]]
@@ -348,7 +362,9 @@ def test_missing_export_is_skipped(run_benchmark: Callable[..., Any]) -> None:
     assert skipped == [None, "not exported for this runtime", "not exported for this runtime"] * 2
 
 
-def test_lengths_beyond_the_positions_are_skipped(run_benchmark: Callable[..., Any]) -> None:
+def test_lengths_beyond_the_positions_are_skipped_and_announced(
+    run_benchmark: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
     reason = "length 65 is more than the model's 64 positions"
     for candidate in run_benchmark(lengths=[64, 65]):
         assert candidate["skipped"] is None
@@ -356,6 +372,7 @@ def test_lengths_beyond_the_positions_are_skipped(run_benchmark: Callable[..., A
         assert candidate["skipped_shapes"] == [
             {"kind": "shape", "threads": 1, "batch_size": 1, "length": 65, "reason": reason}
         ]
+    assert f"tiny, torch-eager-fp32: not measured at 1 thread, batch 1, length 65: {reason}" in caplog.text
     assert {candidate["skipped"] for candidate in run_benchmark(lengths=[65])} == {reason}
 
 
@@ -414,7 +431,7 @@ def test_planned_paths_hold_the_recipes_of_the_stages(tiny_values: dict[str, Any
     plan = expand(params)
     made = next(a for a in plan.exports if a.labels["runtime"] == "onnxruntime-int8")
     keys = {name: artefact.key for name, artefact in made.inputs.items()}
-    assert made.recipe == export_recipe(runtime="onnxruntime-int8", tolerance=params.export.tolerance, **keys)
+    assert made.recipe == export_recipe(runtime="onnxruntime-int8", settings=params.export, **keys)
     latency = plan.benchmarks[0]
     models, exports = ([a.key for a in latency.inputs[name]] for name in ("model", "export"))
     assert latency.recipe == benchmark_recipe(

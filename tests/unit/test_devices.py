@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distilgrid.devices.files import device_names, load_device, parse_device
-from distilgrid.devices.labels import device_label, precision_of
+from distilgrid.devices.labels import device_label, low_precision, phone_note, precision_of
 from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
 from distilgrid.errors import UserError
 from distilgrid.runtimes import registry
@@ -88,32 +88,32 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
 
 
 def test_labels_name_the_place_and_the_threads() -> None:
-    assert device_label(EPYC, threads=1, runtime="onnxruntime-int8") == "AMD EPYC 7B13, 1 thread"
+    assert device_label(EPYC, threads=1) == "AMD EPYC 7B13, 1 thread"
     xeon = {"cpu": "Intel(R) Xeon(R) CPU @ 2.20GHz"}
-    assert device_label(xeon, threads=2, runtime=None) == "Intel Xeon, 2 threads"
+    assert device_label(xeon, threads=2) == "Intel Xeon, 2 threads"
     gpu = {**EPYC, "gpu": "NVIDIA H200"}
-    assert device_label(gpu, threads=1, runtime="torch-eager-fp32", processor="cuda") == "NVIDIA H200"
-    assert (
-        device_label(PI, threads=4, runtime="onnxruntime-int8", kind="import") == "Raspberry Pi 5 (imported), 4 threads"
-    )
+    assert device_label(gpu, threads=1, processor="cuda") == "NVIDIA H200"
+    assert device_label(PI, threads=4, kind="import") == "Raspberry Pi 5 (imported), 4 threads"
 
 
 def test_a_runtime_for_phones_is_never_labelled_as_a_phone_elsewhere(phones_only: str) -> None:
-    host = device_label(EPYC, threads=1, runtime=phones_only)
-    assert host == "AMD EPYC 7B13, 1 thread, host CPU, not a phone"
-    assert device_label(PI, threads=4, runtime=phones_only, kind="import").endswith("4 threads, not a phone")
+    assert phone_note(EPYC, runtime=phones_only) == "host CPU, not a phone"
+    assert phone_note(PI, runtime=phones_only, kind="import") == "not a phone"
     emulator = {"name": "sdk_gphone64", "phone": False}
-    assert device_label(emulator, threads=1, runtime=phones_only, kind="adb") == (
-        "sdk_gphone64 (adb), 1 thread, not a phone"
-    )
-    pixel = {"name": "Pixel 8", "phone": True}
-    assert device_label(pixel, threads=4, runtime=phones_only, kind="adb") == "Pixel 8 (adb), 4 threads"
-    claimed = {**EPYC, "phone": True}
-    assert device_label(claimed, threads=1, runtime=phones_only).endswith("not a phone")
+    assert phone_note(emulator, runtime=phones_only, kind="adb") == "not a phone"
+    assert phone_note({"name": "Pixel 8", "phone": True}, runtime=phones_only, kind="adb") == ""
+    assert phone_note({**EPYC, "phone": True}, runtime=phones_only) == "host CPU, not a phone"
+    assert phone_note(EPYC, runtime="onnxruntime-int8") == ""
 
 
 def test_an_unknown_runtime_may_be_made_for_phones() -> None:
-    assert device_label(PI, threads=1, runtime="ncnn-fp16", kind="import").endswith("not a phone")
+    assert phone_note(PI, runtime="ncnn-fp16", kind="import") == "not a phone"
+
+
+def test_features_for_low_precision_are_named_absent_or_unknown() -> None:
+    assert low_precision({"flags": ["avx512_vnni", "amx_int8"]}) == "features for low precision: avx512_vnni, amx_int8"
+    assert low_precision({"flags": []}) == "features for low precision: none"
+    assert low_precision({}) == "features for low precision: unknown"
 
 
 def test_precision_is_in_a_runtimes_name() -> None:

@@ -14,6 +14,7 @@ from distilgrid.grid import Plan
 from distilgrid.params import deep_merge
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.latency_tables import latency_tables
 from distilgrid.reporting.lines import shape
 from distilgrid.reporting.tables import data_table, main_table, rejected_table
 from distilgrid.runtimes.registry import find_runtime
@@ -145,3 +146,11 @@ def test_records_keep_watched_scores_apart_and_name_what_a_search_chose(tmp_path
     assert records["kd"].params["model.temperature"] == "2"
     assert "dev_best_stage-1/accuracy" in records["annealing-kd"].metrics
     assert "train/temperature" in {point.name for point in records["annealing-kd"].curves}
+
+
+def test_what_was_not_measured_stands_in_a_table_with_the_reason(findings: Findings) -> None:
+    (table,) = [table for table in latency_tables(findings, "shapes") if table.name.endswith("not measured")]
+    words = [[cell.text for cell in row] for row in table.rows]
+    reason = f"export rejected: {find_runtime(INT8).no_images}"
+    assert words == [[name, INT8, "anything", reason] for name in ("deep", "shallow")]
+    assert not any(table.name.endswith("not measured") for table in latency_tables(findings, "reviews"))

@@ -129,7 +129,9 @@ def test_every_table_names_the_split_of_its_numbers(made: tuple[Plan, Path]) -> 
     assert all("validation" in table for table in scores)
     assert [table.partition("\n")[0] for table in others] == [
         "reviews on local-cpu: latency, ms",
+        "reviews on local-cpu: inputs per second",
         "topics on local-cpu: latency, ms",
+        "topics on local-cpu: inputs per second",
         "Compute",
     ]
     assert "validation_shifted" in tables[3]

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from distilgrid.artefacts import read_json, verified, write_json, writing
-from distilgrid.benchmark.settings import Runtime
+from distilgrid.benchmark.settings import Export, Runtime
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.runtimes import onnx_export as onnx_module
@@ -29,7 +29,7 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
-from distilgrid.runtimes.registry import RUNTIMES, open_exporter, open_runtime
+from distilgrid.runtimes.registry import RUNTIMES, open_runtime
 from distilgrid.stages.export import export
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
 from distilgrid.training.batching import encode
@@ -126,7 +126,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path:
 @pytest.fixture
 def run_export(dataset: Dataset, model: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     def run(runtime: str = "onnxruntime-fp32", **options: Any) -> dict[str, Any]:
-        arguments = {"data": dataset.folder, "model": model, "tolerance": 1e-4, "out": tmp_path / "out", **options}
+        arguments = {"data": dataset.folder, "model": model, "settings": Export(), "out": tmp_path / "out", **options}
         return export(runtime=runtime, **arguments)
 
     return run
@@ -153,9 +153,20 @@ def test_unknown_runtime_is_refused_with_a_suggestion(run_export: Callable[..., 
         run_export("onnxruntime-fp23")
 
 
-def test_torch_needs_no_export() -> None:
-    with pytest.raises(UserError, match="runs the trained model itself"):
-        open_exporter("torch-eager-fp32")
+def test_the_reference_is_not_compared_with_itself(run_export: Callable[..., Any]) -> None:
+    with pytest.raises(UserError, match="what all others are compared with; choose one of: torch-eager-bf16"):
+        run_export("torch-eager-fp32")
+
+
+@pytest.mark.parametrize("runtime", ["torch-eager-bf16", "torch-compile-fp32"])
+def test_torch_in_other_ways_is_judged_though_nothing_is_converted(
+    run_export: Callable[..., Any], model: Path, tmp_path: Path, runtime: str
+) -> None:
+    parity = run_export(runtime)
+    assert parity["accepted"] and parity["rows"] == 60 and parity["label_agreement"] > 0.9
+    assert parity["size_bytes"] == (model / "model.safetensors").stat().st_size
+    assert {path.name for path in (tmp_path / "out").glob("[!.]*")} == {"parity.json", "run.json"}
+    assert (parity["tolerance"] is None) == (runtime == "torch-eager-bf16")
 
 
 def test_missing_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +189,13 @@ def test_export_has_the_tokenisers_inputs_and_computes_the_same_at_any_shape(
     import onnxruntime as ort
 
     folder = write_model(tmp_path / "model", dataset, kind)
-    parity = export(data=dataset.folder, model=folder, runtime="onnxruntime-fp32", tolerance=1e-5, out=tmp_path / "out")
+    parity = export(
+        data=dataset.folder,
+        model=folder,
+        runtime="onnxruntime-fp32",
+        settings=Export(tolerance=1e-5),
+        out=tmp_path / "out",
+    )
     assert parity["accepted"], parity["reason"]
     inputs = ort.InferenceSession(str(tmp_path / "out/model.onnx")).get_inputs()
     names = load_tokenizer(folder)("word1 word2").keys()
@@ -246,7 +263,7 @@ def test_changed_weights_are_rejected(
 
 
 def test_tolerance_is_the_gate(run_export: Callable[..., Any]) -> None:
-    assert not run_export(tolerance=1e-12)["accepted"]
+    assert not run_export(settings=Export(tolerance=1e-12))["accepted"]
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime-fp32", "onnxruntime-int8"])
@@ -306,6 +323,31 @@ def test_int8_reports_what_it_costs(
     assert parity["label_agreement"] > 0.8
 
 
+def test_low_precision_that_predicts_other_labels_is_rejected(
+    run_export: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_exporter(monkeypatch, lambda model: model.classifier.weight.neg_())
+    parity = run_export("onnxruntime-int8")
+    assert not parity["accepted"] and parity["label_agreement"] < 0.9
+    assert (
+        parity["reason"]
+        == f"predicts torch's label on {parity['label_agreement']:.1%} of the rows only, the least is 90.0%"
+    )
+    assert run_export("onnxruntime-int8", settings=Export(agreement=0))["accepted"]
+
+
+def test_low_precision_of_a_regression_must_follow_torchs_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = write_dataset(tmp_path / "data", regression=True)
+    folder = write_model(tmp_path / "model", dataset)
+    break_exporter(monkeypatch, lambda model: model.classifier.weight.neg_())
+    asked = {"data": dataset.folder, "model": folder, "runtime": "onnxruntime-int8", "settings": Export()}
+    parity = export(**asked, out=tmp_path / "out")
+    assert not parity["accepted"] and parity["correlation"] < 0
+    assert "correlates with torch's numbers by -" in parity["reason"]
+
+
 def test_dynamic_int8_uses_seven_bits_so_that_no_cpu_overflows(run_export: Callable[..., Any], tmp_path: Path) -> None:
     """Two products of 8 and 8 bits would not fit the 16 that x86 without VNNI adds them in."""
     import onnx
@@ -321,8 +363,10 @@ def test_dynamic_int8_uses_seven_bits_so_that_no_cpu_overflows(run_export: Calla
 def test_regression_has_no_label_agreement(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "data", regression=True)
     folder = write_model(tmp_path / "model", dataset)
-    parity = export(data=dataset.folder, model=folder, runtime="onnxruntime-int8", tolerance=1e-4, out=tmp_path / "out")
-    assert parity["accepted"] and parity["label_agreement"] is None
+    parity = export(
+        data=dataset.folder, model=folder, runtime="onnxruntime-int8", settings=Export(), out=tmp_path / "out"
+    )
+    assert parity["accepted"] and parity["label_agreement"] is None and parity["correlation"] > 0.9
     assert parity["score_name"] == "pearson"
     assert abs(parity["score"] - parity["torch_score"]) < 0.1
 

@@ -12,7 +12,7 @@ from tests.unit.fabricate_annealing import image_task
 
 from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark.candidates import open_model
-from distilgrid.benchmark.settings import Benchmark
+from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.models.io import load_model
 from distilgrid.params import Data
 from distilgrid.runtimes import onnx_export as onnx_module
@@ -46,7 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finetune(data=root / "data", source=source, training=training, seed=0, out=root / name, labels=labels)
         for runtime in (FP32, INT8):
             out = root / f"{name}-{runtime}"
-            export(data=root / "data", model=root / name, runtime=runtime, tolerance=1e-4, out=out)
+            export(data=root / "data", model=root / name, runtime=runtime, settings=Export(), out=out)
     return root
 
 
@@ -103,7 +103,7 @@ def test_changed_weights_are_rejected(root: Path, monkeypatch: pytest.MonkeyPatc
             model.classifier.bias[0] -= 0.01
 
     monkeypatch.setattr(onnx_module, "export_onnx", wrong)
-    parity = export(data=root / "data", model=root / "shallow", runtime=FP32, tolerance=1e-4, out=tmp_path / "out")
+    parity = export(data=root / "data", model=root / "shallow", runtime=FP32, settings=Export(), out=tmp_path / "out")
     assert not parity["accepted"]
     assert "logits differ from torch's by 0.01" in parity["reason"]
 

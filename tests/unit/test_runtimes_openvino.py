@@ -29,6 +29,7 @@ from tests.unit.mobile_models import (
 from tests.unit.test_runtimes import CONFIGS, write_dataset, write_model
 from transformers import PreTrainedModel
 
+from distilgrid.benchmark.settings import Export
 from distilgrid.machine import accelerates_bf16, cpu_flags
 from distilgrid.runtimes.base import Execution, Sample, UnsupportedError
 from distilgrid.stages.export import export
@@ -254,7 +255,7 @@ def test_export_stage_accepts_both_precisions(tmp_path: Path) -> None:
     parity = {}
     for precision in EXPORTERS:
         name, out = f"openvino-{precision}", tmp_path / precision
-        parity[precision] = export(data=dataset.folder, model=model, runtime=name, tolerance=1e-4, out=out)
+        parity[precision] = export(data=dataset.folder, model=model, runtime=name, settings=Export(), out=out)
         assert parity[precision]["accepted"], parity[precision]["reason"]
         assert parity[precision]["size_bytes"] == sum((out / name).stat().st_size for name in OpenVinoExporter.files)
     assert 0 < parity["fp32"]["max_abs_difference"] < 1e-5 and parity["fp32"]["label_agreement"] == 1

@@ -163,9 +163,10 @@ def list_candidates(
 def _candidate(model: Model, runtime: str, export: Export | None, processor: Processor) -> Candidate:
     if processor not in find_runtime(runtime).processors:
         return Candidate(model, runtime, model.folder, None, f"does not run on {processor}")
-    if not find_runtime(runtime).exported:
+    if find_runtime(runtime).reference:
         return Candidate(model, runtime, model.folder, model.metrics["size_bytes"])
     if export is None:
         return Candidate(model, runtime, model.folder, None, "not exported for this runtime")
     reason = None if export.parity["accepted"] else f"export rejected: {export.parity['reason']}"
-    return Candidate(model, runtime, export.folder, export.parity["size_bytes"], reason)
+    loaded = export.folder if find_runtime(runtime).exported else model.folder
+    return Candidate(model, runtime, loaded, export.parity["size_bytes"], reason)

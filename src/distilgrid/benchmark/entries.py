@@ -11,8 +11,9 @@ from distilgrid.benchmark.footprint import footprint
 from distilgrid.benchmark.protocol import Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
+from distilgrid.devices.labels import shape_words
 from distilgrid.energy import Counter, energy_counter
-from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Processor, Session, UnsupportedError
+from distilgrid.runtimes.base import Execution, Processor, Session, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 
@@ -75,12 +76,11 @@ def measure_shapes(
     bench = partial(_measure, entries, settings, energy_counter(processor))
     for batch_size, length in product(settings.batch_sizes, _lengths(settings, entries)):
         shape = {"kind": "shape", "threads": threads, "batch_size": batch_size, "length": length}
-        words = f"batch {batch_size}" + (f", length {length}" if length != IMAGE_LENGTH else "")
-        bench(shape, words, partial(_fixed, settings=settings, shape=shape))
+        bench(shape, partial(_fixed, settings=settings, shape=shape))
     if texts is not None:
         for kind, calls in (("texts", model_calls), ("text-to-label", label_calls)):
             shape = {"kind": kind, "threads": threads, "batch_size": 1, "length": None}
-            bench(shape, kind, partial(_of_texts, texts=texts, calls=calls))
+            bench(shape, partial(_of_texts, texts=texts, calls=calls))
 
 
 def _lengths(settings: Benchmark, entries: Sequence[Entry]) -> list[int]:
@@ -94,15 +94,16 @@ def _measure(
     settings: Benchmark,
     energy: Counter | None,
     shape: Shape,
-    words: str,
     prepare: Callable[[Entry], Prepared | None],
 ) -> None:
     """Time the candidates side by side and add what was found to their entries."""
     ready = list(_ready(entries, shape, prepare))
     works = [work for _, work, _ in ready]
-    series = measure(works, protocol=settings, label=f"latency at {words}", energy=energy)
+    series = measure(works, protocol=settings, label=f"latency at {shape_words(shape)}", energy=energy)
     for (entry, _, more), measured in zip(ready, series, strict=True):
-        entry.shapes.append({**shape, **more, **measured.summary(max_drift=settings.max_drift)})
+        summary = measured.summary(max_drift=settings.max_drift)
+        throughput = {"throughput": round(1e3 * shape["batch_size"] / summary["p50_ms"], 3)}
+        entry.shapes.append({**shape, **more, **throughput, **summary})
 
 
 def _ready(

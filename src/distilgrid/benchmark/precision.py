@@ -39,7 +39,7 @@ class Steadiness:
 
     def noisy(self, bound: float) -> bool:
         """Whether it is no figure to rely on: it drifts, or its median is not even known to the bound."""
-        return self.drifts(bound) or (self.width is not None and self.width > bound)
+        return self.drifts(bound) or not self.settled(bound)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for `benchmark.json`."""

@@ -41,12 +41,14 @@ class Series:
         joules: what all runs used, untimed ones included; None without a counter.
         runs: how many these were.
         attempts: how often the measurement was begun.
+        given_up: the times in ms of the attempts that drifted more.
     """
 
     turns: list[list[float]] = field(default_factory=list)
     joules: float | None = None
     runs: int = 0
     attempts: int = 1
+    given_up: list[list[float]] = field(default_factory=list)
 
     @property
     def samples(self) -> list[float]:
@@ -70,8 +72,13 @@ class Series:
             "noisy": known.noisy(max_drift),
             "attempts": self.attempts,
             "energy_mj": None if self.joules is None else round(1e3 * self.joules / self.runs, 4),
-            "samples_ms": [round(sample, 5) for sample in self.samples],
+            "samples_ms": _rounded(self.samples),
+            "given_up_ms": [_rounded(samples) for samples in self.given_up],
         }
+
+
+def _rounded(samples: Sequence[float]) -> list[float]:
+    return [round(sample, 5) for sample in samples]
 
 
 def repeated(run: Run) -> Work:
@@ -107,8 +114,8 @@ def measure(works: Sequence[Work], *, protocol: Benchmark, label: str, energy: C
 
 
 def _steadier(old: Series, new: Series) -> Series:
-    kept = min(old, new, key=lambda series: abs(series.steadiness.drift))
-    kept.attempts = new.attempts
+    kept, other = sorted((old, new), key=lambda series: abs(series.steadiness.drift))
+    kept.attempts, kept.given_up = new.attempts, [*old.given_up, other.samples]
     return kept
 
 

@@ -31,7 +31,10 @@ class Export(Settings):
     seeds: Literal["first", "all"] = "first"
     """Export the first seed of each student, or every cell."""
     tolerance: float = Field(default=1e-4, gt=0)
-    """Largest absolute difference of logits between an fp32 export and torch."""
+    """Largest absolute difference of logits between a runtime in fp32 and torch."""
+    agreement: float = Field(default=0.9, ge=0, le=1)
+    """Least share of validation rows on which a runtime in lower precision (int8, bf16, fp16) predicts torch's label;
+    of a regression the least correlation of its numbers with torch's."""
 
 
 class Benchmark(Settings):

@@ -1,10 +1,10 @@
-"""How tables call the place of a measurement, and what the name of a runtime tells. Light."""
+"""How tables call a measurement and its place, and what the name of a runtime tells. Light."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from distilgrid.runtimes.base import Processor
+from distilgrid.runtimes.base import IMAGE_LENGTH, Processor
 from distilgrid.runtimes.registry import RUNTIMES
 
 Kind = Literal["local", "adb", "import"]
@@ -12,29 +12,50 @@ NOISE = re.compile(r"\((?:R|TM|tm)\)|@.*$|\b\d+-Core\b|\b(?:CPU|Processor)\b")
 
 
 def device_label(
-    machine: Mapping[str, Any], *, threads: int, runtime: str | None, kind: Kind = "local", processor: Processor = "cpu"
+    machine: Mapping[str, Any], *, threads: int, kind: Kind = "local", processor: Processor = "cpu"
 ) -> str:
     """The words for a device in tables: "AMD EPYC 7B13, 1 thread", "Pixel 8 (adb), 4 threads".
 
-    The time that a runtime made for phones takes elsewhere is no phone's latency, and its label says so each time; that
-    of an unknown runtime too, since it may be made for phones.
-
     Args:
-        machine: what `benchmark.json` says of it: `cpu` and perhaps `gpu` of this machine; `name` and `phone` (whether
-            it is a real phone or tablet) of others.
+        machine: what `benchmark.json` says of it: `cpu` and perhaps `gpu` of this machine, `name` of others.
         threads: of one call; the label of a GPU leaves them out.
-        runtime: what executes the model; None where a column shows several, none of them made for phones.
         kind: of the device.
         processor: what computes.
     """
     words = _name(machine, kind, processor)
-    if processor == "cpu":
-        words += f", {threads} thread{'s' if threads > 1 else ''}"
-    if runtime is None or not _made_for_phones(runtime):
-        return words
-    if kind == "local":
-        return f"{words}, host {'CPU' if processor == 'cpu' else 'GPU'}, not a phone"
-    return words if machine.get("phone") else f"{words}, not a phone"
+    return words if processor == "cuda" else f"{words}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def phone_note(machine: Mapping[str, Any], *, runtime: str, kind: Kind = "local") -> str:
+    """What stands beside the time that a runtime made for phones took elsewhere, which is no phone's latency.
+
+    Empty on a phone and for other runtimes; not for unknown ones, which may be made for phones.
+
+    Args:
+        machine: what `benchmark.json` says of it: `phone`, whether it is a real phone or tablet.
+        runtime: what executes the model.
+        kind: of the device.
+    """
+    if not _made_for_phones(runtime) or (kind != "local" and machine.get("phone")):
+        return ""
+    return "host CPU, not a phone" if kind == "local" else "not a phone"
+
+
+def low_precision(machine: Mapping[str, Any]) -> str:
+    """What int8 and bf16 depend on: the processor's features for them, unknown where nobody recorded any."""
+    flags = machine.get("flags")
+    return f"features for low precision: {'unknown' if flags is None else ', '.join(flags) or 'none'}"
+
+
+def shape_words(shape: Mapping[str, Any]) -> str:
+    """A measured or skipped shape in words; one without a batch size stands for all with its threads."""
+    parts = [f"{shape['threads']} thread{'s' if shape['threads'] > 1 else ''}"]
+    if shape.get("kind") in ("texts", "text-to-label"):
+        parts.append(shape["kind"])
+    elif shape.get("batch_size"):
+        parts.append(f"batch {shape['batch_size']}")
+        parts += [f"length {shape['length']}"] if (shape["length"] or 0) > IMAGE_LENGTH else []
+    return ", ".join(parts)
 
 
 def _name(machine: Mapping[str, Any], kind: Kind, processor: Processor) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, shape, spread
 from distilgrid.reporting.selection_table import optimistic_mean
+from distilgrid.runtimes.registry import find_runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,7 @@ def _measured(findings: Findings, line: Line) -> dict[str, Any]:
         row[f"{runtime}/latency_ms"] = speed.latency_ms if speed else None
         row[f"{runtime}/speedup"] = speed.same if speed else None
         row[f"{runtime}/speedup_vs_torch"] = speed.torch if speed else None
-        if not runtime.startswith("torch-"):
+        if not find_runtime(runtime).reference:
             row[f"{runtime}/score"] = line.export_score(runtime)
             row[f"{runtime}/score_change"] = line.export_change(runtime)
             row[f"{runtime}/seeds"] = len(exports)

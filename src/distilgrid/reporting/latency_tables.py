@@ -1,8 +1,10 @@
-"""Latency in full: every model in every runtime at every shape; what graph optimisation brings; what loading costs."""
+"""Latency in full: every model in every runtime at every shape, with throughput and energy; what could not be measured;
+what graph optimisation brings; what loading costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from distilgrid.devices.labels import low_precision, phone_note, shape_words
 from distilgrid.reporting import wording
 from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.collect import Measurement
@@ -12,8 +14,11 @@ from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.runtimes.registry import RUNTIMES
 
 Candidate = Mapping[str, Any]
+Measured = Mapping[str, Any]
 Shape = tuple[str, int, int, int | None]
 MODEL, RUNTIME = Column("model", number=False), Column("runtime", number=False)
+THROUGHPUT = "One call after the other: the batch size, divided by the median latency of a call."
+ENERGY = "Of a call: what the processor's or the GPU's own counter says, of everything that ran on it meanwhile."
 KINDS = {"texts": "the task's texts", "text-to-label": "text to label"}
 
 
@@ -21,35 +26,50 @@ def latency_tables(findings: Findings, task: str) -> list[Table]:
     """The tables of a task that have anything to show."""
     tables = []
     for benchmark in findings.collected.benchmarks:
-        measured = [candidate for candidate in benchmark.values["candidates"] if candidate["shapes"]]
-        if benchmark.artefact.labels["task"] == task and measured:
-            name = f"{task} on {benchmark.artefact.labels['device']}"
-            found = [_fusion(findings, task, name, measured), _footprints(name, benchmark, measured)]
-            tables += [_latencies(findings, name, benchmark, measured), *(table for table in found if table)]
+        if benchmark.artefact.labels["task"] == task:
+            tables += _of_benchmark(findings, task, benchmark)
     return tables
+
+
+def _of_benchmark(findings: Findings, task: str, benchmark: Measurement) -> list[Table]:
+    measured = [candidate for candidate in benchmark.values["candidates"] if candidate["shapes"]]
+    name = f"{task} on {benchmark.artefact.labels['device']}"
+    found = [_missing(name, benchmark)]
+    if measured:
+        found = [
+            _grid(f"{name}: latency, ms", _latency_caption(findings, benchmark), benchmark, measured, _latency),
+            _grid(f"{name}: inputs per second", THROUGHPUT, benchmark, measured, _throughput),
+            _energies(name, benchmark, measured),
+            *found,
+            _fusion(findings, task, name, measured),
+            _footprints(name, benchmark, measured),
+        ]
+    return [table for table in found if table]
 
 
 def _shape(measured: Mapping[str, Any]) -> Shape:
     return measured["kind"], measured["threads"], measured["batch_size"], measured["length"]
 
 
-def _latencies(findings: Findings, name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table:
+def _grid(
+    title: str, caption: str, benchmark: Measurement, measured: Sequence[Candidate], cell: Callable[[Measured], Cell]
+) -> Table:
+    """A row for each candidate, a column for each shape."""
     shapes = list(dict.fromkeys(_shape(shape) for candidate in measured for shape in candidate["shapes"]))
-    rows, kind = [], benchmark.values["kind"]
+    rows = []
     for candidate in measured:
         own = {_shape(shape): shape for shape in candidate["shapes"]}
-        cells = [_latency(own[shape]) if shape in own else EMPTY for shape in shapes]
-        rows.append([Cell(candidate["name"]), Cell(_engine(candidate, kind)), *cells])
+        cells = [cell(own[shape]) if shape in own else EMPTY for shape in shapes]
+        rows.append([Cell(candidate["name"]), Cell(_engine(candidate, benchmark)), *cells])
     columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
-    return Table(f"{name}: latency, ms", _latency_caption(findings, benchmark), columns, rows, _groups(measured))
+    return Table(title, caption, columns, rows, _groups(measured))
 
 
 def _latency_caption(findings: Findings, benchmark: Measurement) -> str:
     protocol = findings.collected.plan.params.benchmark
-    flags = ", ".join(benchmark.values["machine"].get("flags", ())) or "no features for low precision"
-    machine = f"{benchmark_label(benchmark, findings.collected)}; {flags}"
+    machine = f"{benchmark_label(benchmark, findings.collected)}; {low_precision(benchmark.values['machine'])}"
     said = (
-        f"Medians on {machine}; in small print p90 and p99. ~ marks those that still drifted by "
+        f"Medians on {machine}; in small print p90 (or p95) and p99. ~ marks those that still drifted by "
         f"more than {protocol.max_drift:.0%}, or are not known to it."
     )
     if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
@@ -57,19 +77,47 @@ def _latency_caption(findings: Findings, benchmark: Measurement) -> str:
     return said
 
 
-def _latency(shape: Mapping[str, Any]) -> Cell:
+def _latency(shape: Measured) -> Cell:
     noisy = "~" if shape["noisy"] else ""  # None where only percentiles were sent
-    known = [shape[name] for name in ("p90_ms", "p99_ms") if shape[name] is not None]
+    tails = shape["p90_ms"] or shape.get("p95_ms"), shape["p99_ms"]
+    known = [value for value in tails if value is not None]
     tail = " / ".join(wording.milliseconds(value) for value in known)
     return Cell(f"{noisy}{wording.milliseconds(shape['p50_ms'])}", tail)
 
 
-def _engine(candidate: Candidate, kind: str) -> str:
+def _throughput(shape: Measured) -> Cell:
+    return Cell(f"{1e3 * shape['batch_size'] / shape['p50_ms']:,.1f}")
+
+
+def _energies(name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table | None:
+    if not any(shape.get("energy_mj") is not None for candidate in measured for shape in candidate["shapes"]):
+        return None
+    return _grid(f"{name}: energy, mJ", ENERGY, benchmark, measured, _energy)
+
+
+def _energy(shape: Measured) -> Cell:
+    return EMPTY if shape.get("energy_mj") is None else Cell(f"{shape['energy_mj']:.3g}")
+
+
+def _missing(name: str, benchmark: Measurement) -> Table | None:
+    """What was asked for and not measured, with the reason."""
+    rows = []
+    for candidate in benchmark.values["candidates"]:
+        who = [Cell(candidate["name"]), Cell(_engine(candidate, benchmark))]
+        skipped = [(shape_words(shape), shape["reason"]) for shape in candidate["skipped_shapes"]]
+        if candidate["skipped"]:
+            skipped = [("anything", candidate["skipped"])]
+        rows += [[*who, Cell(what), Cell(reason)] for what, reason in skipped]
+    columns = [MODEL, RUNTIME, Column("not measured", number=False), Column("reason", number=False)]
+    return Table(f"{name}: not measured", "", columns, rows) if rows else None
+
+
+def _engine(candidate: Candidate, benchmark: Measurement) -> str:
     """The runtime; one that is made for phones says so wherever it did not run on one."""
-    runtime = str(candidate["runtime"])
-    elsewhere = kind == "local" and runtime in RUNTIMES and RUNTIMES[runtime].mobile
-    notes = ["graph as exported"] * (not candidate["optimised"]) + ["host CPU, not a phone"] * elsewhere
-    return ", ".join([runtime, *notes])
+    machine, kind = benchmark.values["machine"], benchmark.values["kind"]
+    note = phone_note(machine, runtime=candidate["runtime"], kind=kind)
+    notes = ["graph as exported"] * (not candidate["optimised"]) + [note] * bool(note)
+    return ", ".join([str(candidate["runtime"]), *notes])
 
 
 def _titles(shape: Shape) -> tuple[str, str]:
@@ -137,7 +185,7 @@ def _footprints(name: str, benchmark: Measurement, measured: Sequence[Candidate]
         return None
     rows = [
         [
-            *(Cell(text) for text in (c["name"], _engine(c, benchmark.values["kind"]), wording.size(c["size_bytes"]))),
+            *(Cell(text) for text in (c["name"], _engine(c, benchmark), wording.size(c["size_bytes"]))),
             *(Cell(f"{c['footprint'][key]:.2f}") for key in ("import_seconds", "load_seconds", "first_run_seconds")),
             *(Cell(f"{c['footprint'][key]:.0f}") for key in ("loaded_mib", "peak_mib")),
         ]

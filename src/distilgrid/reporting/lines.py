@@ -198,7 +198,7 @@ def benchmark_label(benchmark: Measurement, collected: Collected) -> str:
     """What tables call the place of a measurement."""
     values = benchmark.values
     threads, processor = main_threads(collected), values.get("processor", "cpu")
-    return device_label(values["machine"], threads=threads, runtime=None, kind=values["kind"], processor=processor)
+    return device_label(values["machine"], threads=threads, kind=values["kind"], processor=processor)
 
 
 def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:

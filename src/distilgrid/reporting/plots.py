@@ -12,7 +12,7 @@ from distilgrid.reporting.figures import INK, MARKERS, PALETTE, drawing, method_
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.tables import engine_and_precision
-from distilgrid.runtimes.registry import find_runtime
+from distilgrid.runtimes.registry import is_exact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def points(findings: Findings, task: str) -> list[Point]:
     found = []
     for line in findings.of(task):
         for runtime, speed in line.speeds.items():
-            change = 0.0 if find_runtime(runtime).exact else line.export_change(runtime)
+            change = 0.0 if is_exact(runtime) else line.export_change(runtime)
             if change is not None:
                 found.append(Point(line, runtime, speed.latency_ms, line.score + change))
     return found

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from distilgrid.devices.labels import low_precision
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label
 from distilgrid.reporting.table import Cell, Column, Table
-from distilgrid.runtimes.registry import find_runtime
+from distilgrid.runtimes.registry import is_exact
 
 MODEL = Column("model", number=False)
 LATENCY = ", ms"
@@ -37,7 +39,7 @@ def main_table(findings: Findings, task: str) -> Table:
     for runtime in runtimes:
         engine, precision = engine_and_precision(runtime)
         columns[Column(engine, f"{precision}{LATENCY}")] = cells.speeds(lines, runtime)
-    inexact = [name for name in runtimes if not find_runtime(name).exact and _accepted(lines, name)]
+    inexact = [name for name in runtimes if not is_exact(name) and _accepted(lines, name)]
     for runtime in inexact:
         engine, precision = engine_and_precision(runtime)
         named = precision if len(inexact) == 1 else f"{engine} {precision}"
@@ -118,9 +120,12 @@ def scores_caption(findings: Findings, task: str) -> str:
 
 def latency_caption(findings: Findings, task: str) -> str:
     """How latency was measured, and where."""
-    names = dict.fromkeys(benchmark_label(b, findings.collected) for b in findings.collected.main_benchmarks)
-    device = findings.collected.plan.params.benchmark.devices[0]
-    return f"Latency: median, {batch_words(findings, task)}, on {device} ({' / '.join(names)})."
+    benchmarks, protocol = findings.collected.main_benchmarks, findings.collected.plan.params.benchmark
+    names = dict.fromkeys(benchmark_label(b, findings.collected) for b in benchmarks)
+    said = f"Latency: median, {batch_words(findings, task)}, on {protocol.devices[0]} ({' / '.join(names)})."
+    if all(is_exact(runtime) for runtime in protocol.runtimes):
+        return said
+    return f"{said} Its {' / '.join(dict.fromkeys(low_precision(b.values['machine']) for b in benchmarks))}."
 
 
 def other_table(findings: Findings, task: str) -> Table | None:
@@ -145,7 +150,7 @@ def parity_table(findings: Findings) -> Table:
             *(Cell(text) for text in (line.labels["task"], line.name, line.labels["method"])),
             *(Cell(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
             cells.number(export.values["max_abs_difference"], "{:.2g}"),
-            cells.number(export.values["label_agreement"], "{:.2%}"),
+            _agreement(export.values),
             Cell(wording.score(export.values["torch_score"])),
             Cell(wording.score(export.values["score"])),
             Cell(wording.size(export.values["size_bytes"])),
@@ -156,6 +161,13 @@ def parity_table(findings: Findings) -> Table:
     ]
     measures = ["largest logit difference", "same label", "torch score", "its score", "size"]
     return Table("Exports", "", [*_origin_columns(), *(Column(title) for title in measures)], rows)
+
+
+def _agreement(parity: Mapping[str, Any]) -> Cell:
+    """How often an export predicts torch's label; of a regression the correlation of their numbers."""
+    if parity["label_agreement"] is not None:
+        return Cell(f"{parity['label_agreement']:.2%}")
+    return cells.number(parity.get("correlation"), "r {:.4f}")
 
 
 def rejected_table(findings: Findings) -> Table | None:

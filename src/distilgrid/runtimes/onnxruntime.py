@@ -10,6 +10,8 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 
 MODEL_FILE, LOGITS = "model.onnx", "logits"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# Of fp32 models, which ONNX Runtime would otherwise multiply in TF32 on a GPU.
+PROVIDER_OPTIONS = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 
 
 class OnnxRuntime:
@@ -27,7 +29,11 @@ class OnnxSession:
         provider = PROVIDERS[how.processor]
         if provider not in ort.get_available_providers():
             raise UnsupportedError(f"this build of ONNX Runtime has no {provider}; install onnxruntime-gpu")
-        self._session = ort.InferenceSession(str(path), session_options(how), providers=[provider])
+        chosen = [(provider, PROVIDER_OPTIONS[how.processor])]
+        self._session = ort.InferenceSession(str(path), session_options(how), providers=chosen)
+        # Where the libraries of CUDA cannot be loaded, ONNX Runtime falls back to the CPU with a mere line in its log.
+        if provider not in self._session.get_providers():
+            raise UnsupportedError(f"ONNX Runtime could not start its {provider}; check that CUDA and cuDNN match it")
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""

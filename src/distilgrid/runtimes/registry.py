@@ -23,6 +23,7 @@ class RuntimeEntry:
         exports: "module:class" of what converts them; empty where the trained model itself is run.
         judges: "module:class" of what runs them on a CPU for the parity gate; empty where that is `loads`.
         exact: whether its logits must stay within the parity gate's tolerance.
+        reference: whether it is what the parity gate compares all others with.
         calibrated: whether the conversion looks at `dev` rows, so that it depends on the data.
         packages: modules that it needs beyond the core.
         extra: the optional dependency group that brings them.
@@ -36,6 +37,7 @@ class RuntimeEntry:
     exports: str = ""
     judges: str = ""
     exact: bool = True
+    reference: bool = False
     calibrated: bool = False
     packages: tuple[str, ...] = ()
     extra: str = ""
@@ -83,7 +85,7 @@ def _litert(exporter: str, **facts: Any) -> RuntimeEntry:
 
 
 RUNTIMES = {
-    "torch-eager-fp32": _torch("torch_eager:TorchEager"),
+    "torch-eager-fp32": _torch("torch_eager:TorchEager", reference=True),
     "torch-eager-bf16": _torch("torch_eager:TorchEagerBf16", exact=False),
     "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
     "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
@@ -119,6 +121,11 @@ def find_runtime(name: str) -> RuntimeEntry:
     return RUNTIMES[name]
 
 
+def is_exact(name: str) -> bool:
+    """Whether a runtime's models score as torch's do; an engine that is not in the table, of an import, may not."""
+    return name in RUNTIMES and RUNTIMES[name].exact
+
+
 def open_runtime(name: str) -> Runtime:
     """What loads and runs models, by the runtime's name.
 
@@ -144,14 +151,9 @@ def open_exporter(name: str) -> Exporter:
     """What converts models, by the runtime's name.
 
     Raises:
-        UserError: for an unknown name, one that needs no export, or when the packages it needs are not installed.
+        UserError: for an unknown name, or when the packages it needs are not installed.
     """
     entry = find_runtime(name)
-    if not entry.exported:
-        known = ", ".join(sorted(other for other, entry in RUNTIMES.items() if entry.exported))
-        raise UserError(
-            f"runtime '{name}' runs the trained model itself, nothing is exported for it; choose one of: {known}"
-        )
     exporter: Exporter = _build(name, entry.exports)
     return exporter
 

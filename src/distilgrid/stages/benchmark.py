@@ -16,6 +16,7 @@ from distilgrid.benchmark.texts import Texts, choose_texts
 from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
+from distilgrid.devices.labels import shape_words
 from distilgrid.devices.phone import measure_on_phone
 from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
 from distilgrid.errors import UserError
@@ -96,6 +97,7 @@ def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], 
                 open_entries(entries, settings, threads=threads, processor=device.processor)
                 measure_shapes(entries, settings, threads=threads, processor=device.processor, texts=texts)
     _warn_if_noisy(entries)
+    _say_what_is_missing(entries)
     return {
         "protocol": {**settings.model_dump(), "priming": PRIMING, "burst": BURST, "seed": SEED},
         "cores": [{"threads": threads, "cores": used} for threads, used in cores.items()],
@@ -121,6 +123,16 @@ def _elsewhere(
         pairs = [(by_key[export.run["recipe"]["inputs"]["model"]], export) for export in exports]
         found = measure_on_phone(device, protocol=settings, exports=pairs)
     return as_benchmark(found, device=name, max_drift=settings.max_drift, models=models, exports=exports)
+
+
+def _say_what_is_missing(entries: Sequence[Entry]) -> None:
+    """A line for each candidate, or shape of one, that was not measured."""
+    for entry in entries:
+        name = f"{entry.candidate.name}, {entry.candidate.runtime}"
+        if entry.candidate.skipped is not None:
+            log.warning("%s: not measured: %s", name, entry.candidate.skipped)
+        for shape in entry.skipped_shapes:
+            log.warning("%s: not measured at %s: %s", name, shape_words(shape), shape["reason"])
 
 
 def _warn_if_noisy(entries: list[Entry]) -> None:

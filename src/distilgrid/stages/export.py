@@ -1,11 +1,14 @@
-"""Stage `export`: convert a trained model for a runtime, and accept the result only if it still computes the same."""
+"""Stage `export`: convert a trained model for a runtime, and accept the result only if it still computes the same.
+
+Runtimes that run the trained model itself, compiled or in another precision, convert nothing and are judged alike.
+"""
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,11 +20,14 @@ from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.recipes import export_recipe
 from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, Session, UnsupportedError
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
-from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_judge
+from distilgrid.runtimes.registry import RUNTIMES, RuntimeEntry, find_runtime, open_exporter, open_judge
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.training.batching import Inputs, Samples, encode
 from distilgrid.training.images import Images
-from distilgrid.training.metrics import predictions, score
+from distilgrid.training.metrics import predictions, score, score_one
+
+if TYPE_CHECKING:
+    from distilgrid.benchmark.settings import Export
 
 
 class RejectedError(Exception):
@@ -47,34 +53,39 @@ class Source:
     longest: int
 
 
-def export(*, data: Path, model: Path, runtime: str, tolerance: float, out: Path, threads: int = 1) -> dict[str, Any]:
+def export(*, data: Path, model: Path, runtime: str, settings: "Export", out: Path, threads: int = 1) -> dict[str, Any]:
     """Export a model and judge it; returns what `parity.json` holds.
 
-    An export in fp32 is accepted when its logits stay within `tolerance` of torch's. One in int8 is accepted when its
-    logits are finite; how often it predicts torch's label, and its own score, are reported. A rejected export is still
-    written, with the reason, and a benchmark lists it as skipped: so is one for a runtime that takes no images.
+    A runtime in fp32 is accepted when its logits stay within `tolerance` of torch's, one in lower precision when it
+    predicts torch's label often enough; its own score is reported. A rejected export is still written, with the reason,
+    and a benchmark lists it as skipped: so is one for a runtime that takes no images.
 
     Raises:
-        UserError: for an unknown runtime, missing packages, damaged inputs, or a model trained on other data.
+        UserError: for an unknown runtime, the one that others are compared with, missing packages, damaged inputs, or a
+            model trained on other data.
     """
-    exporter, entry = open_exporter(runtime), find_runtime(runtime)
+    entry = find_runtime(runtime)
+    if entry.reference:
+        others = ", ".join(name for name, other in RUNTIMES.items() if not other.reference)
+        raise UserError(f"runtime '{runtime}' is what all others are compared with; choose one of: {others}")
+    exporter = open_exporter(runtime) if entry.exported else None
     dataset, run = open_dataset(data), trained_model(model)
     if run["recipe"]["inputs"]["data"] != dataset.key:
         wanted = run["recipe"]["inputs"]["data"]
         raise UserError(f"{data}: has key {dataset.key}, but {model} was trained on data {wanted}; pass that folder")
-    recipe = export_recipe(runtime=runtime, tolerance=tolerance, data=dataset.key, model=run["key"])
+    recipe = export_recipe(runtime=runtime, settings=settings, data=dataset.key, model=run["key"])
     torch.set_num_threads(threads)
     with writing(out, recipe=recipe, labels={**run["labels"], "runtime": runtime}) as folder:
-        if dataset.kind == "text":
+        if dataset.kind == "text" and exporter is not None:
             shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
         source = _open(model, run, dataset)
-        parity = _report(source, runtime, tolerance if entry.exact else None)
+        parity = _report(source, runtime, settings)
         try:
             _convert_and_judge(source, exporter, entry, folder, threads, parity)
             parity["accepted"] = True
         except RejectedError as reason:
             parity["reason"] = str(reason)
-        parity["size_bytes"] = _size(folder, exporter)
+        parity["size_bytes"] = _size(model, "model.safetensors") if exporter is None else _size(folder, *exporter.files)
         write_json(folder / "parity.json", parity)
         return parity
 
@@ -88,22 +99,24 @@ def _open(model: Path, run: dict[str, Any], dataset: Dataset) -> Source:
     return Source(model, run, dataset, dict(read), longest)
 
 
-def _size(folder: Path, exporter: Exporter) -> int:
-    """Bytes of the model's own files."""
-    return sum((folder / name).stat().st_size for name in exporter.files if (folder / name).exists())
+def _size(folder: Path, *files: str) -> int:
+    """Bytes of a model's own files."""
+    return sum((folder / name).stat().st_size for name in files if (folder / name).exists())
 
 
-def _report(source: Source, runtime: str, tolerance: float | None) -> dict[str, Any]:
+def _report(source: Source, runtime: str, settings: "Export") -> dict[str, Any]:
     """`parity.json` before the verdict."""
-    metrics = read_json(source.folder / "metrics.json")
+    metrics, exact = read_json(source.folder / "metrics.json"), find_runtime(runtime).exact
     return {
         "runtime": runtime,
         "accepted": False,
         "reason": None,
         "max_abs_difference": None,
-        "tolerance": tolerance,
+        "tolerance": settings.tolerance if exact else None,
+        "least_agreement": None if exact else settings.agreement,
         "rows": 0,
         "label_agreement": None,
+        "correlation": None,
         "score": None,
         "score_name": metrics["score_name"],
         "torch_score": metrics["score"],
@@ -114,19 +127,21 @@ def _report(source: Source, runtime: str, tolerance: float | None) -> dict[str, 
 
 
 def _convert_and_judge(
-    source: Source, exporter: Exporter, entry: RuntimeEntry, folder: Path, threads: int, parity: dict[str, Any]
+    source: Source, exporter: Exporter | None, entry: RuntimeEntry, folder: Path, threads: int, parity: dict[str, Any]
 ) -> None:
     """Fill in the report; raises RejectedError with the reason when the export must not be used."""
     if source.dataset.kind == "image" and entry.no_images:
         raise RejectedError(entry.no_images)
     model = load_model(source.folder)
     samples = source.samples[source.dataset.validation[0]]
-    with _rejecting("conversion failed"):
-        exporter.export(model, _sample(source, calibrated=entry.calibrated), folder)
-        graph = exporter.graph(folder)
-        parity["graph"] = None if graph is None else graph.as_dict()
+    if exporter is not None:
+        with _rejecting("conversion failed"):
+            exporter.export(model, _sample(source, calibrated=entry.calibrated), folder)
+            graph = exporter.graph(folder)
+            parity["graph"] = None if graph is None else graph.as_dict()
     with _rejecting("the exported model does not run"):
-        session = open_judge(parity["runtime"]).load(folder, Execution(threads))
+        made = source.folder if exporter is None else folder
+        session = open_judge(parity["runtime"]).load(made, Execution(threads))
         rows = gate_rows(len(samples))
         difference = max_abs_difference(model, session, samples, rows)
         parity["rows"] = len(rows)
@@ -136,8 +151,20 @@ def _convert_and_judge(
     for values in logits.values():
         _check_finite(values)
     parity.update(_scores(source, logits))
-    if entry.exact and difference > parity["tolerance"]:
-        raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {parity['tolerance']:g}")
+    _judge(parity)
+
+
+def _judge(parity: Mapping[str, Any]) -> None:
+    difference, tolerance, least = (parity[name] for name in ("max_abs_difference", "tolerance", "least_agreement"))
+    if tolerance is not None and difference > tolerance:
+        raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {tolerance:g}")
+    if least is None:
+        return
+    same, correlation = parity["label_agreement"], parity["correlation"]
+    if same is not None and same < least:
+        raise RejectedError(f"predicts torch's label on {same:.1%} of the rows only, the least is {least:.1%}")
+    if correlation is not None and correlation < least:
+        raise RejectedError(f"correlates with torch's numbers by {correlation:.3f} only, the least is {least:g}")
 
 
 def _sample(source: Source, *, calibrated: bool) -> Sample:
@@ -179,18 +206,22 @@ def _all_logits(source: Source, session: Session, runtime: str) -> dict[str, np.
 
 
 def _scores(source: Source, logits: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The export's own scores on all validation rows, and how often it predicts the label that torch predicted."""
+    """The export's own scores on all validation rows, and how often it predicts the label that torch predicted; of a
+    regression how its numbers correlate with torch's."""
     import pandas as pd
 
     dataset = source.dataset
     stored = pd.read_parquet(source.folder / "predictions.parquet")
-    validation, same = {}, []
+    validation, own, torchs = {}, [], []
     for split in dataset.validation:
         torch_rows = stored[stored["split"] == split]
         validation[split] = score(dataset.metrics, labels=torch_rows["label"].to_numpy(), logits=logits[split])
-        same.append(predictions(logits[split]) == predictions(np.stack(torch_rows["logits"].to_list())))
+        own.append(predictions(logits[split]))
+        torchs.append(predictions(np.stack(torch_rows["logits"].to_list())))
+    ours, theirs = np.concatenate(own), np.concatenate(torchs)
+    alike = "correlation" if dataset.regression else "label_agreement"
     return {
-        "label_agreement": None if dataset.regression else float(np.concatenate(same).mean()),
+        alike: score_one("pearson", theirs, ours) if dataset.regression else float((ours == theirs).mean()),
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
         "validation": validation,
     }
