@@ -28,6 +28,8 @@ class OnnxSession:
         if provider not in ort.get_available_providers():
             raise UnsupportedError(f"this build of ONNX Runtime has no {provider}; install onnxruntime-gpu")
         self._session = ort.InferenceSession(str(path), session_options(how), providers=[provider])
+        if provider not in self._session.get_providers():  # it takes the CPU without a word that is heard
+            raise UnsupportedError(f"{provider} does not start here: it needs a GPU, CUDA and cuDNN")
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""
