@@ -72,13 +72,13 @@ def benchmark(
 
 def choose(
     max_latency: Annotated[str, typer.Option(help="The most time for one input: 10ms, 0.5s, 800us.")],
-    max_loss: Annotated[float, typer.Option(help="The most points of score (x 100) below the teacher.")],
+    max_loss: Annotated[float, typer.Option(help="The most points of score (x 100) below the student's own teacher.")],
     task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
     device: Annotated[str | None, typer.Option(help="One of `benchmark.devices`; the first one unless given.")] = None,
     at: Annotated[
         str | None, typer.Option(help="What was measured: a length in tokens, `texts` or `text-to-label`.")
     ] = None,
-    percentile: Annotated[Literal["p50", "p90", "p99"], typer.Option(help="Which latency must be low.")] = "p50",
+    percentile: Annotated[Literal["p50", "p90", "p95", "p99"], typer.Option(help="Which latency must be low.")] = "p50",
     threads: Annotated[int, typer.Option(help="Threads of one call.", min=1)] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: under results/deployed.")] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
@@ -90,7 +90,7 @@ def choose(
     from distilgrid.deployment.choice import Limits
     from distilgrid.deployment.command import choose_model, parse_latency
     from distilgrid.deployment.folder import write_folder
-    from distilgrid.deployment.options import Where
+    from distilgrid.deployment.measured import Where
 
     limits, where = (
         Limits(parse_latency(max_latency), max_loss / 100),

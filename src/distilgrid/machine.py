@@ -11,6 +11,11 @@ PACKAGES = ("distilgrid", "torch", "transformers", "tokenizers", "numpy", "panda
 X86_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
 ARM_FLAGS = ("asimd", "bf16", "i8mm")
 INTERESTING_FLAGS = (*X86_FLAGS, *ARM_FLAGS)
+LOW_PRECISION = {
+    "int8": ("avx512_vnni", "avx_vnni", "amx_int8", "i8mm"),
+    "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
+}
+"""The features that multiply matrices of a precision in hardware."""
 
 
 @functools.cache
@@ -69,7 +74,7 @@ def describe_machine() -> dict[str, Any]:
 
 def accelerates_bf16() -> bool:
     """Whether the CPU multiplies bf16 matrices in hardware."""
-    return any(flag in cpu_flags() for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+    return any(flag in cpu_flags() for flag in LOW_PRECISION["bf16"])
 
 
 def _memory_gib() -> float:

@@ -10,21 +10,51 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from distilgrid.deployment.folder import write_folder
+from distilgrid.deployment.measured import Where
+from distilgrid.deployment.options import list_options
+from distilgrid.grid import expand
+from distilgrid.params import load_params
+from distilgrid.reporting.collect import collect
+from distilgrid.reporting.findings import find
+
 
 def deployed(finished: Any, *words: str) -> tuple[Path, str]:
     done = finished.run("python", "-m", "distilgrid", "choose", "--max-loss", "100", *words)
     return finished.folder / re.search(r"ready to deploy: (\S+)", done.stdout)[1], done.stdout  # type: ignore[index]
 
 
-@pytest.mark.parametrize("limit", ["1000s"])
-def test_the_readme_of_a_deployed_folder_runs(changeable: Any, limit: str) -> None:
-    folder, said = deployed(changeable, "--max-latency", limit)
-    assert said.startswith(("finetune", "kd", "pkd")) and "do both" in said
-    facts = json.loads((folder / "deployed.json").read_text())
+def readme_answer(folder: Path) -> str:
+    """What the example prints, run in a program of its own."""
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), flags=re.DOTALL)
     assert len(code.strip().splitlines()) <= 5
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() in facts["labels"]
+    return done.stdout.strip()
+
+
+def test_the_readme_of_a_deployed_folder_runs(changeable: Any) -> None:
+    folder, said = deployed(changeable, "--max-latency", "1000s")
+    assert said.startswith(("finetune", "kd", "pkd")) and "do both" in said
+    assert "these milliseconds: p50 at batch size 1, 16 tokens, on " in said
+    facts = json.loads((folder / "deployed.json").read_text())
+    assert readme_answer(folder) in facts["labels"]
+    measured = facts["measured"]
+    assert (measured["device"], measured["processor"], measured["threads"]) == ("local-cpu", "cpu", 1)
+    assert (measured["at"], measured["batch_size"], measured["percentile"]) == ("16", 1, "p50")
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime-fp32", "onnxruntime-int8"])
+def test_the_readme_of_an_onnx_folder_says_what_the_classifier_says(
+    finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str
+) -> None:
+    from distilgrid.deployment.classifier import Classifier
+
+    monkeypatch.chdir(finished.folder)
+    collected = collect(expand(load_params([Path("params.yaml")])), Path("results"))
+    options = list_options(find(collected), "reviews", Where("local-cpu")).options
+    option = next(o for o in options if o.runtime == runtime)
+    folder = write_folder(option, collected, results=Path("results"), out=tmp_path / "shipped")
+    assert readme_answer(folder) == Classifier(folder)("A text of yours.")
 
 
 def test_a_deployed_folder_says_what_the_export_said(changeable: Any) -> None:

@@ -1,5 +1,6 @@
 """Choosing a model: which options there are, which limit decides, what is said when nothing fits."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.deployment.choice import Limits, choose
 from distilgrid.deployment.command import choose_model, parse_latency
-from distilgrid.deployment.options import Option, Where, list_options
+from distilgrid.deployment.measured import Where
+from distilgrid.deployment.options import Offer, Option, list_options
 from distilgrid.errors import UserError
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
@@ -23,8 +25,12 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     return find(collect(plan, results))
 
 
-def options(findings: Findings, **where: Any) -> list[Option]:
-    return list_options(findings, "reviews", Where("local-cpu", **where))
+def options(findings: Findings, **where: Any) -> tuple[Option, ...]:
+    return list_options(findings, "reviews", Where("local-cpu", **where)).options
+
+
+def with_teacher(options: tuple[Option, ...], score: float) -> Offer:
+    return Offer(tuple(replace(option, teacher=score) for option in options), ())
 
 
 def test_every_student_in_every_runtime_is_an_option(findings: Findings) -> None:
@@ -50,12 +56,11 @@ def test_what_was_not_measured_is_refused_with_what_was(findings: Findings) -> N
 
 def test_the_smallest_file_within_both_limits_wins(findings: Findings) -> None:
     found = options(findings)
-    teacher = max(line.score for line in findings.of("reviews") if line.is_teacher)
-    loose = choose(found, teacher=teacher, limits=Limits(latency_ms=1e6, loss=1.0)).winner
+    loose = choose(Offer(found, ()), limits=Limits(latency_ms=1e6, loss=1.0)).winner
     assert loose is not None and (loose.line.name, loose.runtime) == ("two", "onnxruntime-int8")
-    good = [o for o in found if teacher - o.score <= 0.05]
+    good = [o for o in found if o.loss <= 0.05]
     assert {o.line.labels["method"] for o in good} == {"kd"}, "the fabricated grid should make kd the better method"
-    strict = choose(found, teacher=teacher, limits=Limits(latency_ms=1e6, loss=0.05))
+    strict = choose(Offer(found, ()), limits=Limits(latency_ms=1e6, loss=0.05))
     assert strict.winner is not None and strict.winner.line.labels["method"] == "kd"
     assert strict.winner.size_bytes == min(o.size_bytes for o in good)
     assert f"{len(found)} take at most" in strict.reasons[0] and f"{len(good)} do both" in strict.reasons[0]
@@ -64,15 +69,37 @@ def test_the_smallest_file_within_both_limits_wins(findings: Findings) -> None:
 def test_latency_is_a_limit_too(findings: Findings) -> None:
     found = options(findings)
     fastest = min(o.latency_ms for o in found)
-    chosen = choose(found, teacher=1.0, limits=Limits(latency_ms=fastest, loss=1.0)).winner
+    chosen = choose(with_teacher(found, 1.0), limits=Limits(latency_ms=fastest, loss=1.0)).winner
     assert chosen is not None and chosen.latency_ms == fastest
 
 
 def test_when_nothing_fits_the_nearest_are_named(findings: Findings) -> None:
     found = options(findings)
-    none = choose(found, teacher=1.0, limits=Limits(latency_ms=min(o.latency_ms for o in found), loss=0.0))
+    limits = Limits(latency_ms=min(o.latency_ms for o in found), loss=0.0)
+    none = choose(with_teacher(found, 1.0), limits=limits)
     assert none.winner is None
     assert "0 do both" in none.reasons[0] and none.reasons[1].startswith("the best of the fast ones scores")
+
+
+def test_a_loss_of_exactly_the_limit_keeps_to_it(findings: Findings) -> None:
+    option = replace(options(findings)[0], score=0.89, teacher=0.90)
+    assert option.loss > 0.01, "binary fractions"
+    assert choose(Offer((option,), ()), limits=Limits(latency_ms=1e6, loss=0.01)).winner is option
+    less = replace(option, score=0.8899)
+    assert choose(Offer((less,), ()), limits=Limits(latency_ms=1e6, loss=0.01)).winner is None
+
+
+@pytest.mark.parametrize(("latency", "loss", "named"), [(1, -0.01, "loss"), (-1, 0, "latency"), (0, 0, "latency")])
+def test_limits_that_nothing_can_keep_to_are_refused(latency: float, loss: float, named: str) -> None:
+    with pytest.raises(UserError, match=f"--max-{named}: .* is no limit; write"):
+        Limits(latency_ms=latency, loss=loss)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_limits_are_finite_numbers(value: float) -> None:
+    for limits in ({"latency_ms": value, "loss": 0.0}, {"latency_ms": 1.0, "loss": value}):
+        with pytest.raises(UserError, match=r"--max-(latency|loss): (nan|inf) .*is no limit"):
+            Limits(**limits)
 
 
 def test_a_device_that_the_grid_does_not_measure_on_is_refused(findings: Findings) -> None:
@@ -85,7 +112,7 @@ def test_latencies_are_read_with_their_unit(text: str, expected: float) -> None:
     assert parse_latency(text) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["", "fast", "-3ms", "0ms", "10 hours"])
+@pytest.mark.parametrize("text", ["", "fast", "-3ms", "0ms", "nan", "inf", "10 hours"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(UserError, match=r"--max-latency: .* is no time; write 10ms"):
         parse_latency(text)

@@ -1,10 +1,15 @@
 """The smallest model that is fast enough and loses little enough."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distilgrid.deployment.options import Option
+from distilgrid.deployment.options import Offer, Option
+from distilgrid.errors import UserError
 from distilgrid.reporting import wording
+
+ROUNDING = 1e-9
+"""How far beyond a limit still keeps to it: a score of 0.89 is not one point below 0.90 in binary fractions."""
 
 
 @dataclass(frozen=True)
@@ -13,11 +18,28 @@ class Limits:
 
     Attributes:
         latency_ms: the most.
-        loss: the most that its score may lie below the teacher's, as a share of 1.
+        loss: the most that its score may lie below its teacher's, as a share of 1.
+
+    Raises:
+        UserError: for a limit that is no number, infinite or negative.
     """
 
     latency_ms: float
     loss: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.latency_ms) and self.latency_ms > 0):
+            raise UserError(f"--max-latency: {self.latency_ms:g} ms is no limit; write 10ms, 0.5s or 800us")
+        if not (math.isfinite(self.loss) and self.loss >= 0):
+            raise UserError(f"--max-loss: {100 * self.loss:g} is no limit; write points of score, 0 to 100: 1.0")
+
+    def fast(self, option: Option) -> bool:
+        """Whether a model keeps to the first limit."""
+        return option.latency_ms <= self.latency_ms + ROUNDING
+
+    def good(self, option: Option) -> bool:
+        """Whether a model keeps to the second limit."""
+        return option.loss <= self.loss + ROUNDING
 
 
 @dataclass(frozen=True)
@@ -33,39 +55,47 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(options: Sequence[Option], *, teacher: float, limits: Limits) -> Choice:
-    """Choose among options; `teacher` is the teacher's score."""
-    fast = [option for option in options if option.latency_ms <= limits.latency_ms]
-    good = [option for option in options if teacher - option.score <= limits.loss]
+def choose(offer: Offer, *, limits: Limits) -> Choice:
+    """Choose among the options of an offer."""
+    options = offer.options
+    fast = [option for option in options if limits.fast(option)]
+    good = [option for option in options if limits.good(option)]
     both = [option for option in fast if option in good]
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
-        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {100 * limits.loss:g} points of the "
-        f"teacher's {wording.score(teacher)}, {len(both)} do both"
+        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {100 * limits.loss:g} points of "
+        f"{_teachers(options)}, {len(both)} do both"
     )
     if not both:
-        return Choice(None, (counted, *_nearest(fast, good)))
+        return Choice(None, (counted, *_nearest(fast, good), *offer.left_out))
     winner = min(both, key=lambda option: (option.size_bytes, option.latency_ms))
-    return Choice(winner, (counted, *_described(winner, teacher), *_others(winner, both)))
+    return Choice(winner, (counted, *_described(winner), *_others(winner, both), *offer.left_out))
+
+
+def _teachers(options: Sequence[Option]) -> str:
+    scores = {option.teacher for option in options}
+    return f"the teacher's {wording.score(scores.pop())}" if len(scores) == 1 else "their own teacher's score"
 
 
 def _nearest(fast: Sequence[Option], good: Sequence[Option]) -> list[str]:
     """What would have to give."""
     said = []
     if fast:
-        best = max(fast, key=lambda option: option.score)
+        best = min(fast, key=lambda option: option.loss)
         said.append(f"the best of the fast ones scores {wording.score(best.score)}: {best.name}")
     if good:
         fastest = min(good, key=lambda option: option.latency_ms)
         said.append(f"the fastest of the good ones takes {wording.milliseconds(fastest.latency_ms)} ms: {fastest.name}")
+        said.append(f"these milliseconds: {fastest.conditions.words}")
     return said
 
 
-def _described(winner: Option, teacher: float) -> list[str]:
+def _described(winner: Option) -> list[str]:
     noisy = " (a noisy measurement)" if winner.noisy else ""
     return [
-        f"it scores {wording.score(winner.score)} ({wording.signed(winner.score - teacher)} points) in "
-        f"{wording.milliseconds(winner.latency_ms)} ms{noisy} with {wording.size(winner.size_bytes)}"
+        f"it scores {wording.score(winner.score)} ({wording.signed(-winner.loss)} points) in "
+        f"{wording.milliseconds(winner.latency_ms)} ms{noisy} with {wording.size(winner.size_bytes)}",
+        f"these milliseconds: {winner.conditions.words}",
     ]
 
 

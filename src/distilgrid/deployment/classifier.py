@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from distilgrid.artefacts import read_json
-from distilgrid.runtimes.base import Execution
+from distilgrid.errors import UserError
+from distilgrid.runtimes.base import Execution, Processor, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 
@@ -15,17 +16,23 @@ class Classifier:
 
     Args:
         folder: made by `distilgrid choose`.
-        threads: of one call.
+        threads: of one call; as many as were measured unless given.
+        processor: what computes; what was measured unless given.
 
     Raises:
-        UserError: when the folder is none, or the runtime's packages are missing.
+        UserError: when the folder is none, the runtime's packages are missing, or it cannot run on this processor.
     """
 
-    def __init__(self, folder: Path | str, *, threads: int = 1) -> None:
+    def __init__(self, folder: Path | str, *, threads: int | None = None, processor: Processor | None = None) -> None:
         facts = read_json(Path(folder) / FACTS)
+        measured = facts.get("measured", {})
+        how = Execution(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
         self._labels: list[str] = facts["labels"]
         self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
-        self._session = open_runtime(facts["runtime"]).load(Path(folder), Execution(threads))
+        try:
+            self._session = open_runtime(facts["runtime"]).load(Path(folder), how)
+        except UnsupportedError as reason:
+            raise UserError(f"{folder}: {facts['runtime']} on processor '{how.processor}': {reason}") from None
 
     def __call__(self, text: str, pair: str | None = None) -> str | float:
         """The label of a text, or the number of a regression."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilgrid.deployment.choice import Choice, Limits, choose
-from distilgrid.deployment.options import Where, list_options
+from distilgrid.deployment.measured import Where
+from distilgrid.deployment.options import list_options
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan
 from distilgrid.reporting.collect import Collected, collect
@@ -36,9 +37,7 @@ def choose_model(
     """
     chosen = _task(plan.params.grid.tasks, task)
     findings = find(collect(plan, results))
-    options = list_options(findings, chosen, where)
-    teacher = max(line.score for line in findings.of(chosen) if line.is_teacher)
-    return choose(options, teacher=teacher, limits=limits), findings.collected
+    return choose(list_options(findings, chosen, where), limits=limits), findings.collected
 
 
 def _task(tasks: Sequence[str], task: str | None) -> str:

@@ -7,36 +7,13 @@ from pathlib import Path
 from distilgrid.artefacts import readable_os_errors, write_json
 from distilgrid.deployment.classifier import FACTS
 from distilgrid.deployment.options import Option
+from distilgrid.deployment.readme import readme
 from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
-from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected
-from distilgrid.runtimes.registry import find_runtime
-from distilgrid.runtimes.text_reader import FIELDS
 
 OURS = {"run.json", "parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
 """Files of an artefact that do not ship, or not as they are."""
-GENERAL = """from distilgrid.deployment.classifier import Classifier
-
-classify = Classifier(".")
-print(classify({example}))
-"""
-ONNX = """import json, numpy, onnxruntime, tokenizers
-read = tokenizers.Tokenizer.from_file("tokenizer.json").encode({example})
-inputs = {{{inputs}}}
-session = onnxruntime.InferenceSession("model.onnx")
-(logits,) = session.run(None, {{n: numpy.array([v]) for n, v in inputs.items()}})
-print({answer})
-"""
-README = """# {title}
-
-{facts}
-
-Install: {install}. In this folder:
-
-```python
-{example}```
-"""
 
 
 def write_folder(option: Option, collected: Collected, *, results: Path, out: Path | None = None) -> Path:
@@ -74,10 +51,11 @@ def _fill(out: Path, option: Option, collected: Collected, results: Path) -> Non
     labels = list(collected.datasets[task]["labels"])
     write_json(out / "labels.json", labels)
     made = {"runtime": option.runtime, "inputs": names, "labels": labels, "max_length": longest}
-    score = {"score": option.score, "latency_ms": option.latency_ms, "model": option.model.key}
-    write_json(out / FACTS, {**made, **score})
-    readme = _readme(option, names, labels, pair=bool(collected.datasets[task]["splits"]["train"]["pair"]))
-    (out / "README.md").write_text(readme, encoding="utf-8")
+    score = {"score": option.score, "teacher_score": option.teacher, "model": option.model.key}
+    measured = {**option.conditions.as_dict(), "noisy": option.noisy}
+    write_json(out / FACTS, {**made, **score, "latency_ms": option.latency_ms, "measured": measured})
+    text = readme(option, names, labels, pair=bool(collected.datasets[task]["splits"]["train"]["pair"]))
+    (out / "README.md").write_text(text, encoding="utf-8")
 
 
 def _write_tokenizer(model: Path, out: Path, longest: int) -> None:
@@ -88,22 +66,3 @@ def _write_tokenizer(model: Path, out: Path, longest: int) -> None:
     tokenizer.no_padding()
     tokenizer.enable_truncation(longest)
     tokenizer.save(str(out / "tokenizer.json"))
-
-
-def _readme(option: Option, names: list[str], labels: list[str], *, pair: bool) -> str:
-    example = '"A first text.", "A second text."' if pair else '"A text of yours."'
-    axes = option.line.labels
-    facts = (
-        f"{axes['task']}: the student {option.line.name} of the teacher {axes['teacher']}, trained by "
-        f"{axes['method']}, for the runtime {option.runtime}. Score {wording.score(option.score)}, "
-        f"{wording.milliseconds(option.latency_ms)} ms, {wording.size(option.size_bytes)}."
-    )
-    entry = find_runtime(option.runtime)
-    install = f"`pip install 'distilgrid{f'[{entry.extra}]' if entry.extra else ''}'`"
-    code = GENERAL.format(example=example)
-    if option.runtime.startswith("onnxruntime"):
-        inputs = ", ".join(f'"{name}": read.{FIELDS[name]}' for name in names)
-        answer = 'json.load(open("labels.json"))[logits.argmax()]' if labels else "float(logits[0, 0])"
-        code = ONNX.format(example=example, inputs=inputs, answer=answer)
-        install = "`pip install onnxruntime tokenizers`"
-    return README.format(title=option.name, facts=facts, install=install, example=code)

@@ -1,33 +1,28 @@
 """What an engineer chooses from: every finished export, and torch itself, with its score and its latency."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distilgrid.deployment.measured import (
+    PERCENTILES,
+    Conditions,
+    Shape,
+    Where,
+    conditions,
+    find_shape,
+    latency,
+    wanted_shape,
+)
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.planned import Artefact
+from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, Measurement
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import Line
+from distilgrid.reporting.lines import TORCH, Line
 
-KINDS = ("texts", "text-to-label")
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which measurement counts.
-
-    Attributes:
-        device: one of the grid's.
-        at: a length in tokens, `texts` or `text-to-label`; None takes the longest length.
-        threads: how many.
-        percentile: `p50`, `p90` or `p99`.
-    """
-
-    device: str
-    at: str | None = None
-    threads: int = 1
-    percentile: str = "p50"
+Candidate = Mapping[str, Any]
+Wanted = tuple[str, int, int | None]
 
 
 @dataclass(frozen=True)
@@ -40,9 +35,11 @@ class Option:
         model: the trained model that would ship: the exported seed.
         folder: what the runtime loads, under the results folder.
         score: the mean of the main score over seeds, plus what exporting changed in the exported seeds.
+        teacher: the score of the teacher that this student learned from.
         latency_ms: as asked for.
         size_bytes: of the model's files.
         noisy: whether the measurement is marked so.
+        conditions: what the latency is of.
     """
 
     line: Line
@@ -50,18 +47,46 @@ class Option:
     model: Artefact
     folder: str
     score: float
+    teacher: float
     latency_ms: float
     size_bytes: int
     noisy: bool
+    conditions: Conditions
 
     @property
     def name(self) -> str:
         """The method, the student and the runtime."""
         return f"{self.line.labels['method']} {self.line.name}, {self.runtime}"
 
+    @property
+    def loss(self) -> float:
+        """How far the score lies below the teacher's, as a share of 1."""
+        return self.teacher - self.score
 
-def list_options(findings: Findings, task: str, where: Where) -> list[Option]:
-    """Every student in every runtime that was measured in this way.
+
+@dataclass(frozen=True)
+class Offer:
+    """All that there is to choose from.
+
+    Attributes:
+        options: models in runtimes.
+        left_out: a sentence for each runtime and reason for which models are none.
+    """
+
+    options: tuple[Option, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Why a model in a runtime is no option."""
+
+    runtime: str
+    reason: str
+
+
+def list_options(findings: Findings, task: str, where: Where) -> Offer:
+    """Every student in every runtime that was measured in this way, on the benchmark of its own teacher.
 
     Raises:
         UserError: when nothing was.
@@ -71,55 +96,97 @@ def list_options(findings: Findings, task: str, where: Where) -> list[Option]:
         raise UserError(
             f"--device: the grid measures nothing on '{where.device}'; {did_you_mean(where.device, devices)}"
         )
-    found = [o for line in findings.of(task) if not line.is_teacher for o in _of_line(findings.collected, line, where)]
-    if not found:
-        ways = sorted(
-            {_way(shape) for c in _candidates(findings.collected, task, where.device) for shape in c["shapes"]}
-        )
-        raise UserError(f"--at: nothing of '{task}' was measured at {where.at}; {did_you_mean(str(where.at), ways)}")
-    return found
+    benchmarks = _benchmarks(findings.collected, task, where.device)
+    shapes = [s for benchmark in benchmarks for c in _candidates(benchmark.values) for s in c["shapes"]]
+    wanted = wanted_shape(shapes, task, where)
+    lines = [line for line in findings.of(task) if not line.is_teacher]
+    found = [each for line in lines for each in _of_line(findings, line, benchmarks, wanted, where)]
+    options = tuple(each for each in found if isinstance(each, Option))
+    offer = Offer(options, tuple(_sentences([each for each in found if isinstance(each, LeftOut)])))
+    if not options:
+        fitting = [s for s in shapes if find_shape([s], wanted, where.threads)]
+        raise UserError(_nothing(fitting, task, where, offer.left_out))
+    return offer
 
 
-def _of_line(collected: Collected, line: Line, where: Where) -> Iterator[Option]:
-    for candidate in _candidates(collected, line.labels["task"], where.device):
-        if candidate["name"] != line.labels["student"] or not candidate["optimised"]:
+def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequence[str]) -> str:
+    """One line for a user who is left without options."""
+    known = [name for name in PERCENTILES if any(latency(shape, name) is not None for shape in fitting)]
+    if where.percentile not in known:
+        missing = f"'{where.device}' has no {where.percentile} of '{task}'"
+        return f"--percentile: {missing}; choose one of: {', '.join(known)}"
+    return f"--device: no model of '{task}' on '{where.device}' can be chosen; {'; '.join(left_out)}"
+
+
+def _benchmarks(collected: Collected, task: str, device: str) -> list[Measurement]:
+    """One for each teacher of the task."""
+    wanted = task, device
+    return [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["device"]) == wanted]
+
+
+def _candidates(benchmark: Mapping[str, Any]) -> Iterator[Candidate]:
+    """The students of a benchmark, graphs optimised."""
+    yield from (c for c in benchmark["candidates"] if c["role"] == "student" and c["optimised"])
+
+
+def _of_line(
+    findings: Findings, line: Line, benchmarks: Sequence[Measurement], wanted: Wanted, where: Where
+) -> Iterator[Option | LeftOut]:
+    for benchmark in benchmarks:
+        if benchmark.artefact.labels["teacher"] != line.labels["teacher"]:
             continue
-        shape = _shape(candidate, where)
-        shipped = _shipped(line, candidate["runtime"])
-        if shape is None or shipped is None:
-            continue
-        artefact, model, size, change = shipped
-        latency = float(shape[f"{where.percentile}_ms"])
-        folder, score = artefact.folder, line.score + change
-        yield Option(line, candidate["runtime"], model, folder, score, latency, size, bool(shape["noisy"]))
+        for candidate in _candidates(benchmark.values):
+            if candidate["name"] == line.labels["student"]:
+                yield _option(findings, line, benchmark, candidate, wanted, where)
 
 
-def _candidates(collected: Collected, task: str, device: str) -> Iterator[Mapping[str, Any]]:
-    for benchmark in collected.benchmarks:
-        if (benchmark.artefact.labels["task"], benchmark.artefact.labels["device"]) == (task, device):
-            yield from benchmark.values["candidates"]
+def _option(
+    findings: Findings, line: Line, benchmark: Measurement, candidate: Candidate, wanted: Wanted, where: Where
+) -> Option | LeftOut:
+    runtime = str(candidate["runtime"])
+    shape = find_shape(candidate["shapes"], wanted, where.threads)
+    if shape is None:
+        skipped = find_shape(candidate["skipped_shapes"], wanted, where.threads) or {}
+        return LeftOut(runtime, candidate["skipped"] or skipped.get("reason") or "not measured in this way")
+    ms = latency(shape, where.percentile)
+    if ms is None:
+        return LeftOut(runtime, f"no {where.percentile} was sent")
+    shipped = _shipped(line, runtime)
+    if isinstance(shipped, LeftOut):
+        return shipped
+    folder, model, size, change = shipped
+    return Option(
+        line=line,
+        runtime=runtime,
+        model=model,
+        folder=folder,
+        score=line.score + change,
+        teacher=findings.teacher(line).score,
+        latency_ms=ms,
+        size_bytes=size,
+        noisy=bool(shape["noisy"]),
+        conditions=conditions(benchmark.values, shape, where, runtime),
+    )
 
 
-def _shape(candidate: Mapping[str, Any], where: Where) -> Mapping[str, Any] | None:
-    """The measurement that counts; of fixed lengths the smallest batch."""
-    own = [s for s in candidate["shapes"] if s["threads"] == where.threads]
-    wanted = [s for s in own if (where.at is None and s["kind"] == "shape") or _way(s) == where.at]
-    return max(wanted, key=lambda s: (-s["batch_size"], s["length"] or 0), default=None)
-
-
-def _way(shape: Mapping[str, Any]) -> str:
-    return str(shape["kind"]) if shape["kind"] in KINDS else str(shape["length"])
-
-
-def _shipped(line: Line, runtime: str) -> tuple[Artefact, Artefact, int, float] | None:
-    """The artefact that would ship, the model that it is, its size, and what exporting changed in the score."""
-    if runtime.startswith("torch-"):
-        first = line.models[0]
-        return first.artefact, first.artefact, first.metrics["size_bytes"], 0.0
+def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float] | LeftOut:
+    """The folder that would ship, the model that it is, its size, and what the runtime changes in the score."""
+    first = line.models[0]
+    if runtime == TORCH:
+        return first.artefact.folder, first.artefact, first.metrics["size_bytes"], 0.0
     exports: tuple[Measurement, ...] = line.exports.get(runtime, ())
     change = line.export_change(runtime)
     if not exports or change is None:
-        return None
-    model = exports[0].artefact.inputs["model"]
+        unknown = "what it changes in the score is not known"
+        return LeftOut(runtime, "rejected by the parity gate" if runtime in line.rejected else unknown)
+    model, size = exports[0].artefact.inputs["model"], exports[0].values["size_bytes"]
     assert isinstance(model, Artefact)
-    return exports[0].artefact, model, exports[0].values["size_bytes"], change
+    if runtime.startswith("torch-"):  # it runs the trained model itself; its parity record holds none
+        sizes = {m.artefact.folder: m.metrics["size_bytes"] for m in line.models}
+        return model.folder, model, sizes[model.folder], change
+    return exports[0].artefact.folder, model, size, change
+
+
+def _sentences(left_out: Sequence[LeftOut]) -> Iterator[str]:
+    for each in dict.fromkeys(left_out):
+        yield f"left out: {each.runtime} of {wording.plural(left_out.count(each), 'model')}: {each.reason}"

@@ -197,8 +197,8 @@ def main_threads(collected: Collected) -> int:
 def benchmark_label(benchmark: Measurement, collected: Collected) -> str:
     """What tables call the place of a measurement."""
     values = benchmark.values
-    threads, processor = main_threads(collected), values.get("processor", "cpu")
-    return device_label(values["machine"], threads=threads, kind=values["kind"], processor=processor)
+    processor = values.get("processor") or values["machine"].get("processor", "cpu")  # an import says it there
+    return device_label(values["machine"], threads=main_threads(collected), kind=values["kind"], processor=processor)
 
 
 def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:

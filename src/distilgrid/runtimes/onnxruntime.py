@@ -33,7 +33,7 @@ class OnnxSession:
         self._session = ort.InferenceSession(str(path), session_options(how), providers=chosen)
         # Where the libraries of CUDA cannot be loaded, ONNX Runtime falls back to the CPU with a mere line in its log.
         if provider not in self._session.get_providers():
-            raise UnsupportedError(f"ONNX Runtime could not start its {provider}; check that CUDA and cuDNN match it")
+            raise UnsupportedError(f"{provider} does not start here: it needs a GPU, CUDA and cuDNN")
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""

@@ -1,0 +1,161 @@
+"""Which of the measurements counts for a choice, and what its milliseconds are of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from distilgrid.devices.labels import device_label, phone_note, precision_of
+from distilgrid.errors import UserError, did_you_mean
+from distilgrid.machine import LOW_PRECISION
+from distilgrid.reporting import wording
+from distilgrid.runtimes.base import IMAGE_LENGTH, Processor
+
+Shape = Mapping[str, Any]
+KINDS = ("texts", "text-to-label")
+PERCENTILES = ("p50", "p90", "p95", "p99")
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which measurement counts.
+
+    Attributes:
+        device: one of the grid's.
+        at: a length in tokens, `texts` or `text-to-label`; None takes the longest length.
+        threads: how many.
+        percentile: one of `PERCENTILES`.
+    """
+
+    device: str
+    at: str | None = None
+    threads: int = 1
+    percentile: str = "p50"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a latency is of.
+
+    Attributes:
+        device: its name in the grid.
+        machine: the processor's name, with the threads of a CPU.
+        processor: what computed.
+        threads: of one call; of the CPU that feeds a GPU.
+        batch_size: rows in one call.
+        at: the length in tokens, `texts` or `text-to-label`; `image`.
+        percentile: which one the latency is.
+        runtime: what executed the model.
+        precision: of its weights.
+        features: of the CPU, for arithmetic in this precision: names, `none` or `unknown`; None where it needs none.
+    """
+
+    device: str
+    machine: str
+    processor: Processor
+    threads: int
+    batch_size: int
+    at: str
+    percentile: str
+    runtime: str
+    precision: str
+    features: str | None
+
+    @property
+    def words(self) -> str:
+        """A sentence without its full stop."""
+        texts = {"texts": "the task's own texts", "text-to-label": "from text to label", "image": "one image"}
+        place = self.machine if self.processor == "cpu" else f"{self.machine} fed by {self._threads}"
+        said = f"{self.percentile} at batch size {self.batch_size}, {texts.get(self.at, f'{self.at} tokens')}"
+        said += f", on {place} ({self.device}), in {self.runtime} with weights in {self.precision}"
+        return said + (f"; the CPU's features for {self.precision}: {self.features}" if self.features else "")
+
+    @property
+    def _threads(self) -> str:
+        return wording.plural(self.threads, "thread")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for `deployed.json`."""
+        return asdict(self)
+
+
+def wanted_shape(shapes: Sequence[Shape], task: str, where: Where) -> tuple[str, int, int | None]:
+    """The kind, batch size and length that count for all candidates alike: the longest length unless one is named.
+
+    Args:
+        shapes: everything that was measured on the device, of all candidates.
+        task: for messages.
+        where: what is asked for.
+
+    Raises:
+        UserError: when nothing was measured so, with what was.
+    """
+    of = f"nothing of '{task}' was measured"
+    if not shapes:
+        raise UserError(f"--device: {of} on '{where.device}'; see the reasons in the grid's report")
+    known = sorted({int(shape["threads"]) for shape in shapes})
+    if where.threads not in known:
+        words = f"{of} on '{where.device}' with {wording.plural(where.threads, 'thread')}"
+        raise UserError(f"--threads: {words}; choose one of: {', '.join(map(str, known))}")
+    own = [shape for shape in shapes if shape["threads"] == where.threads]
+    fitting = [s for s in own if (where.at is None and s["kind"] == "shape") or _way(s) == where.at]
+    if not fitting:
+        at = where.at or "a fixed length"
+        raise UserError(f"--at: {of} at {at}; {did_you_mean(str(where.at), {_way(s) for s in own})}{_hint(where.at)}")
+    found = max(fitting, key=lambda s: (s["length"] or 0, -s["batch_size"]))
+    return found["kind"], found["batch_size"], found["length"]
+
+
+def _hint(at: str | None) -> str:
+    return " (texts are measured where `benchmark.texts` says how many)" if at in KINDS else ""
+
+
+def _way(shape: Shape) -> str:
+    return str(shape["kind"]) if shape["kind"] in KINDS else str(shape["length"])
+
+
+def find_shape(shapes: Sequence[Shape], wanted: tuple[str, int, int | None], threads: int) -> Shape | None:
+    """A candidate's measurement of that kind, batch size and length, or why it has none; None if neither is known."""
+    names, key = ("kind", "batch_size", "length", "threads"), (*wanted, threads)
+    return next((shape for shape in shapes if tuple(shape.get(name) for name in names) == key), None)
+
+
+def latency(shape: Shape, percentile: str) -> float | None:
+    """A percentile in ms, as it was stored or from the raw samples; None where neither was sent."""
+    stored = shape.get(f"{percentile}_ms")
+    if stored is None and shape.get("samples_ms"):
+        return float(np.percentile(shape["samples_ms"], int(percentile[1:])))
+    return None if stored is None else float(stored)
+
+
+def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime: str) -> Conditions:
+    """What a measurement of a `benchmark.json` is of."""
+    machine, kind = benchmark["machine"], benchmark["kind"]
+    processor: Processor = benchmark.get("processor") or machine.get("processor", "cpu")  # an import says it there
+    precision = precision_of(runtime)
+    place = device_label(machine, threads=where.threads, kind=kind, processor=processor)
+    note = phone_note(machine, runtime=runtime, kind=kind)
+    return Conditions(
+        device=where.device,
+        machine=f"{place}, {note}" if note else place,
+        processor=processor,
+        threads=where.threads,
+        batch_size=shape["batch_size"],
+        at="image" if shape["length"] == IMAGE_LENGTH else _way(shape),
+        percentile=where.percentile,
+        runtime=runtime,
+        precision=precision,
+        features=_features(machine, kind, precision) if processor == "cpu" else None,
+    )
+
+
+def _features(machine: Mapping[str, Any], kind: str, precision: str) -> str | None:
+    """Names of the features that were recorded for a low precision, `none`, or `unknown`."""
+    if precision not in LOW_PRECISION:
+        return None
+    flags = machine.get("flags") or ()
+    found = [flag for flag in flags if flag in LOW_PRECISION[precision]]
+    # People who send measurements may leave features out; on our own Linux none listed means that there are none.
+    recorded = bool(flags) or ("flags" in machine and kind == "local" and str(machine["system"]).startswith("Linux"))
+    return ", ".join(found) or ("none" if recorded else "unknown")
