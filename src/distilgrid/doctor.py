@@ -65,7 +65,8 @@ def _python() -> Check:
 
 
 def _cpu() -> Check:
-    features = " ".join(cpu_flags()) or "no special features"
+    flags = cpu_flags()
+    features = "unknown features" if flags is None else " ".join(flags) or "no special features"
     return Check("cpu", "ok", f"{cpu_name()}, {usable_cores()} usable cores, {features}")
 
 

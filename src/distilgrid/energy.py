@@ -22,17 +22,18 @@ def energy_counter(processor: str) -> Counter | None:
 
 
 def _rapl(root: Path) -> Counter | None:
-    """The sum over packages; each counter wraps at a range of its own."""
-    zones = [_Zone(path) for path in sorted(root.glob("intel-rapl:[0-9]")) if _readable(path / "energy_uj")]
+    """The sum over packages; each counter wraps at a range of its own. Other zones hold the packages, or parts."""
+    zones = [_Zone(path) for path in sorted(root.glob("intel-rapl:*")) if _is_package(path)]
     return (lambda: sum(zone.joules() for zone in zones)) if zones else None
 
 
-def _readable(path: Path) -> bool:
+def _is_package(zone: Path) -> bool:
+    """Whether a zone is a package whose counter this process may read; `psys`, say, is the whole board."""
     try:
-        path.read_text(encoding="ascii")
+        (zone / "energy_uj").read_text(encoding="ascii")
+        return (zone / "name").read_text(encoding="ascii").startswith("package")
     except OSError:
         return False
-    return True
 
 
 class _Zone:

@@ -1,18 +1,22 @@
 """What this machine is: for `run.json`, benchmarks and `doctor`. Light: torch is not asked."""
 
+import contextlib
 import functools
 import os
 import platform
+import re
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("distilgrid", "torch", "transformers", "tokenizers", "numpy", "pandas", "onnxruntime")
 X86_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
-ARM_FLAGS = ("asimd", "bf16", "i8mm")
+ARM_FLAGS = ("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "svei8mm", "svebf16", "smei8i32", "smeb16f32")
+"""Of these, asimddp, dot products of int8, is what VNNI is on x86; asimdhp is arithmetic in fp16."""
 INTERESTING_FLAGS = (*X86_FLAGS, *ARM_FLAGS)
 LOW_PRECISION = {
-    "int8": ("avx512_vnni", "avx_vnni", "amx_int8", "i8mm"),
+    "int8": ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"),
     "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
 }
 """The features that multiply matrices of a precision in hardware."""
@@ -21,39 +25,44 @@ LOW_PRECISION = {
 @functools.cache
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that can change a result."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
+    return {"python": platform.python_version(), **versions_of(PACKAGES)}
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of those packages that are installed."""
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
 @functools.cache
-def cpu_flags() -> tuple[str, ...]:
-    """The CPU's features that decide speed at low precision, as the kernel names them."""
+def cpu_flags() -> tuple[str, ...] | None:
+    """The CPU's features that decide speed at low precision, as the kernel names them; None where it does not tell."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return ()
-    for line in text.splitlines():
-        if line.startswith(("flags", "Features")):
-            present = set(line.split(":", 1)[1].split())
-            return tuple(flag for flag in INTERESTING_FLAGS if flag in present)
-    return ()
+        return None
+    return interesting_flags(text)
+
+
+def interesting_flags(cpuinfo: str) -> tuple[str, ...] | None:
+    """The same of another machine's /proc/cpuinfo."""
+    line = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
+    present = set(line[1].split()) if line else set()
+    return tuple(flag for flag in INTERESTING_FLAGS if flag in present) if line else None
 
 
 @functools.cache
 def cpu_name() -> str:
-    """The CPU's model name."""
+    """The CPU's model name, or on Arm, where the kernel knows none, the board's: Raspberry Pi 5 Model B."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        text = ""
+    named = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(\S.*)$", text, re.MULTILINE)
+    return named[1].strip() if named else platform.processor() or platform.machine()
 
 
 def usable_cores() -> int:
@@ -62,11 +71,12 @@ def usable_cores() -> int:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, features, memory and system. Holds no host name and no user name."""
+    """Processor, cores, features (None: unknown), memory and system. Holds no host name and no user name."""
+    flags = cpu_flags()
     return {
         "cpu": cpu_name(),
         "cores": usable_cores(),
-        "flags": list(cpu_flags()),
+        "flags": None if flags is None else list(flags),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -74,7 +84,7 @@ def describe_machine() -> dict[str, Any]:
 
 def accelerates_bf16() -> bool:
     """Whether the CPU multiplies bf16 matrices in hardware."""
-    return any(flag in cpu_flags() for flag in LOW_PRECISION["bf16"])
+    return any(flag in (cpu_flags() or ()) for flag in LOW_PRECISION["bf16"])
 
 
 def _memory_gib() -> float:

@@ -192,9 +192,14 @@ def benchmark_recipe(
     """A latency run: the protocol, the device, the keys of models and exports in the order of the candidates, and that
     of the data whose texts are measured."""
     inputs: dict[str, Any] = {"model": list(models), "export": list(exports)}
-    protocol = settings.model_dump(exclude={"devices"})
+    protocol = _protocol(settings, "devices")
     inputs |= {"data": data} if data else {}
     return _recipe("benchmark", protocol=protocol, device=dict(device), inputs=inputs)
+
+
+def _protocol(settings: "Benchmark", *without: str) -> Recipe:
+    """The latency protocol without what does not count, and without cores where none are named: they came later."""
+    return settings.model_dump(exclude={*without, *(() if settings.cores else ("cores",))})
 
 
 def latency_recipe(
@@ -206,7 +211,7 @@ def latency_recipe(
     seed: int,
 ) -> Recipe:
     """A latency predictor: the space, what is measured and how, how many shapes are fitted and held out."""
-    protocol = settings.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})
+    protocol = _protocol(settings, "devices", "runtimes", "batch_sizes", "lengths", "texts")
     drawn = {"fitted": counts[0], "held_out": counts[1], "seed": seed}
     return _recipe("latency", space=space.model_dump(), conditions=dict(conditions), protocol=protocol, **drawn)
 
@@ -243,7 +248,7 @@ def search_recipe(
     """A search of architectures: what proposes, what estimates, what is measured and how, the seed, the inputs."""
     estimate = estimate_recipe(settings=settings.estimator, training=training, origin=origin, inputs=inputs)
     measured = settings.latency.source == "measured"
-    protocol = benchmark.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})
+    protocol = _protocol(benchmark, "devices", "runtimes", "batch_sizes", "lengths", "texts")
     kept = settings.model_dump(include={"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"})
     controller = settings.controller.model_dump() | {"version": CONTROLLERS[settings.controller.kind].version}
     latency = {

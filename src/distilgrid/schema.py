@@ -11,6 +11,13 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
 
 
+def each_once(values: list[int]) -> list[int]:
+    """A list of numbers, none of them twice: for pydantic's `AfterValidator`."""
+    if len(set(values)) < len(values):
+        raise ValueError(f"must list each value once, found {values}")
+    return values
+
+
 def self_contained_schema(model: type[BaseModel]) -> dict[str, Any]:
     """A model's JSON Schema without references, so that it can stand anywhere within another one."""
     schema = model.model_json_schema()

@@ -1,8 +1,9 @@
 """The latency protocol and the benchmark stage, on tiny models that the real stages made."""
 
 import gc
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,27 @@ import torch
 from distilgrid import progress as progress_module
 from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark import entries as entries_module
+from distilgrid.benchmark import footprint as footprint_module
 from distilgrid.benchmark import protocol as protocol_module
 from distilgrid.benchmark.candidates import Model, open_model
+from distilgrid.benchmark.gpu import gpu_peak
 from distilgrid.benchmark.pinning import pinned
 from distilgrid.benchmark.precision import steadiness
 from distilgrid.benchmark.protocol import BURST, PRIMING, Run, Series, measure, repeated
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.benchmark.texts import choose_texts, label_calls
 from distilgrid.devices.files import device_recipe
+from distilgrid.devices.labels import device_label
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.errors import UserError
 from distilgrid.grid import expand
 from distilgrid.machine import usable_cores
 from distilgrid.params import Data, parse_params
-from distilgrid.recipes import benchmark_recipe, export_recipe
+from distilgrid.recipes import benchmark_recipe, export_recipe, latency_recipe
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
+from distilgrid.search.space import Space
 from distilgrid.stages.benchmark import benchmark
 from distilgrid.stages.export import export
 from distilgrid.stages.finetune import finetune
@@ -240,6 +245,60 @@ def test_cores_are_pinned_and_given_back() -> None:
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.skipif(usable_cores() < 2, reason="one core only")
+def test_cores_are_those_that_are_named() -> None:
+    first, *others = sorted(os.sched_getaffinity(0))
+    with pinned(1, [first, *others]) as cores:
+        assert cores == [first] and os.sched_getaffinity(0) == {first}
+    with pinned(1) as cores:
+        assert cores == [others[-1]]
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "message"),
+    [
+        (1, [100_000, 100_001], "benchmark.cores: cores 100000, 100001, but this process may use core"),
+        (2, [0], "benchmark.cores: core 0, but the device has 2 threads; name as many cores"),
+    ],
+)
+def test_cores_that_cannot_be_are_refused(
+    threads: int, cores: list[int], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    with pytest.raises(UserError) as caught, pinned(threads, cores):
+        pass
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.skipif(usable_cores() < 2, reason="one core only")
+def test_a_benchmark_runs_on_the_cores_of_its_protocol(run_benchmark: Callable[..., Any], tmp_path: Path) -> None:
+    first = min(os.sched_getaffinity(0))
+    run_benchmark(lengths=[8], cores=[first], runtimes=["onnxruntime-fp32"])
+    assert read_json(tmp_path / "out/benchmark.json")["cores"] == [{"threads": 1, "cores": [first]}]
+
+
+@pytest.mark.parametrize(
+    ("cores", "message"),
+    [("[-1]", "cores.0: Input should be greater"), ("[0, 0]", "cores: must list each"), ("[]", "cores: List should")],
+)
+def test_bad_numbers_of_cores_end_in_one_line(cores: str, message: str, tiny_values: dict[str, Any]) -> None:
+    values = {**tiny_values, "benchmark": {**tiny_values["benchmark"], "cores": json.loads(cores)}}
+    with pytest.raises(UserError, match=rf"test: benchmark\.{message}"):
+        parse_params(values, origin="test")
+
+
+def test_cores_count_in_a_recipe_where_they_are_named() -> None:
+    def recipes(cores: list[int] | None) -> Iterator[dict[str, Any]]:
+        settings = Benchmark(cores=cores)
+        space = Space(layers=[2], hidden=[8], heads=[2], feed_forward=[16])
+        yield benchmark_recipe(settings=settings, device={}, models=[], exports=[], data=None)
+        yield latency_recipe(space=space, conditions={}, settings=settings, counts=(1, 1), seed=0)
+
+    for plain, named in zip(recipes(None), recipes([1]), strict=True):
+        assert "cores" not in plain["protocol"]
+        assert named["protocol"] == {**plain["protocol"], "cores": [1]}
+
+
 def test_more_threads_than_cores_are_refused() -> None:
     with pytest.raises(UserError, match="threads of the device: 100000, but this process may use"), pinned(100_000):
         pass
@@ -340,6 +399,148 @@ def test_footprint_is_measured_in_a_process_of_its_own(run_benchmark: Callable[.
         found = candidate["footprint"]
         assert set(found) == {"import_seconds", "load_seconds", "first_run_seconds", "loaded_mib", "peak_mib"}
         assert 0 < found["loaded_mib"] < found["peak_mib"] < 400
+
+
+def test_a_footprint_that_does_not_end_is_a_reason(
+    run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprint_module, "SECONDS", 0.01)
+    for candidate in run_benchmark(lengths=[8], runtimes=["onnxruntime-fp32"], footprint=True):
+        assert candidate["footprint"] == {"reason": "loading and 4 runs took more than 0.01 s"}
+        assert len(candidate["shapes"]) == 1
+
+
+class Odd:
+    """ONNX Runtime, but for what it does when a model is loaded or a call is made."""
+
+    def __init__(self, *, load: Callable[[], object] = int, call: Callable[[int], object] = int) -> None:
+        self.at_load, self.at_call = load, call
+
+    def load(self, folder: Path, how: Execution) -> "Odd":
+        self.at_load()
+        self.session = open_runtime("onnxruntime-fp32").load(folder, how)
+        return self
+
+    def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
+        whole = self.session.bind(inputs)
+
+        def run() -> np.ndarray:
+            self.at_call(len(inputs["input_ids"]))
+            return whole()
+
+        return run
+
+
+def behave_oddly(monkeypatch: pytest.MonkeyPatch, **how: Callable[..., object]) -> None:
+    """Let `onnxruntime-int8` do something else."""
+    monkeypatch.setattr(
+        entries_module,
+        "open_runtime",
+        lambda name: Odd(**how) if name == "onnxruntime-int8" else open_runtime(name),
+    )
+
+
+BOTH = {"lengths": [8], "runtimes": ["onnxruntime-fp32", "onnxruntime-int8"]}
+
+
+def test_a_model_that_does_not_load_costs_no_other_its_measurement(
+    run_benchmark: Callable[..., Any], chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("Unsupported opset\nat node 3")
+
+    behave_oddly(monkeypatch, load=fail)
+    skipped = [candidate["skipped"] for candidate in run_benchmark(chain.exports, **BOTH)]
+    assert skipped == [None, "does not run: Unsupported opset"] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory: CUDA out of mem"),
+        (RuntimeError("[ONNXRuntimeError] : 6 : Out of memory: BFCArena"), "out of memory: [ONNXRuntimeError]"),
+        (ValueError("Gather: indices element out of bounds"), "does not run: Gather: indices element out of bounds"),
+    ],
+)
+def test_a_batch_that_does_not_run_skips_this_shape_alone(
+    error: Exception, reason: str, run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(rows: int) -> None:
+        if rows == 64:
+            raise error
+
+    behave_oddly(monkeypatch, call=fail)
+    for candidate in run_benchmark(**BOTH, batch_sizes=[1, 64]):
+        odd = candidate["runtime"] == "onnxruntime-int8"
+        assert candidate["skipped"] is None
+        assert [shape["batch_size"] for shape in candidate["shapes"]] == ([1] if odd else [1, 64])
+        assert [shape["batch_size"] for shape in candidate["skipped_shapes"]] == ([64] if odd else [])
+        assert all(shape["reason"].startswith(reason) for shape in candidate["skipped_shapes"])
+
+
+def test_a_text_that_does_not_run_skips_the_texts_alone(
+    run_benchmark: Callable[..., Any], chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def fail(rows: int) -> None:
+        seen.append(rows)
+        if len(seen) == 40:  # one of the texts, not the first
+            raise RuntimeError("once")
+
+    behave_oddly(monkeypatch, call=fail)
+    kinds = [[s["kind"] for s in c["shapes"]] for c in run_benchmark(**BOTH, texts=30, data=chain.data)]
+    assert kinds.count(["shape", "texts", "text-to-label"]) == 3
+    assert min(kinds, key=len) in (["shape"], ["shape", "text-to-label"], ["shape", "texts"])
+
+
+def test_a_failure_while_timing_skips_the_shape(
+    run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(works: list[Any], *, label: str, **options: Any) -> list[Series]:
+        if "length 8" in label:
+            raise RuntimeError("device lost")
+        return measure(works, label=label, **options)
+
+    monkeypatch.setattr(entries_module, "measure", fail)
+    for candidate in run_benchmark():
+        assert [shape["length"] for shape in candidate["shapes"]] == [16]
+        [skipped] = candidate["skipped_shapes"]
+        assert (skipped["length"], skipped["reason"]) == (
+            8,
+            "one of the models that took turns does not run: device lost",
+        )
+
+
+def test_a_full_disk_is_no_property_of_a_model(
+    run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    behave_oddly(monkeypatch, load=fail)
+    with pytest.raises(UserError, match="no space left"):
+        run_benchmark(**BOTH)
+
+
+def test_a_gpu_is_named(run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H200")
+    run_benchmark(lengths=[8], device="local-cuda", runtimes=["openvino-fp32"])
+    machine = read_json(tmp_path / "out/benchmark.json")["machine"]
+    assert machine["gpu"] == "NVIDIA H200"
+    assert device_label(machine, threads=1, processor="cuda") == "NVIDIA H200"
+    run_benchmark(lengths=[8], runtimes=["openvino-fp32"])
+    assert "gpu" not in read_json(tmp_path / "out/benchmark.json")["machine"]
+
+
+def test_memory_of_a_gpu_is_torchs_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**19)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert gpu_peak("cuda") == {"gpu_peak_mib": 1.5}
+    assert gpu_peak("cpu") == {}
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)  # another runtime computes there
+    assert gpu_peak("cuda") == {}
 
 
 def test_a_processor_that_a_runtime_has_not_is_skipped(run_benchmark: Callable[..., Any]) -> None:

@@ -60,6 +60,7 @@ def test_the_job_of_the_batch_system_is_named(tmp_path: Path, monkeypatch: pytes
 def test_a_job_has_its_share_of_the_processors_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = tmp_path / "powercap" / "intel-rapl:0"
     zone.mkdir(parents=True)
+    (zone / "name").write_text("package-0\n")
     (zone / "max_energy_range_uj").write_text("262143328850")
     (zone / "energy_uj").write_text("1000000")
     stat, ticks = tmp_path / "stat", os.sysconf("SC_CLK_TCK")
@@ -74,6 +75,31 @@ def test_a_job_has_its_share_of_the_processors_energy(tmp_path: Path, monkeypatc
         stat.write_text(f"cpu {106 * ticks} 0 {2 * ticks} 900 0 0 0 0 0 0\n")  # 8 s of work, 4 of them ours
 
     assert made(tmp_path / "a", work)["cost"]["energy_j"] == {"cpu": pytest.approx(30.0)}
+
+
+def test_only_packages_count_towards_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"0": "package-0", "1": "psys", "12": "package-12", "0:0": "core", "0:1": "dram"}
+    for number, name in names.items():
+        zone = tmp_path / f"intel-rapl:{number}"
+        zone.mkdir()
+        for file, text in (("name", f"{name}\n"), ("max_energy_range_uj", "9000000"), ("energy_uj", "1000000")):
+            (zone / file).write_text(text)
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
+    counter = energy.energy_counter("cpu")
+    assert counter is not None and counter() == 0
+    for number in names:
+        (tmp_path / f"intel-rapl:{number}" / "energy_uj").write_text("3000000")
+    assert counter() == pytest.approx(4.0)  # 2 J of each package
+    (tmp_path / "intel-rapl:12" / "energy_uj").write_text("2000000")  # it went over its range
+    assert counter() == pytest.approx(4.0 + 8.0)
+
+
+def test_a_whole_board_alone_is_no_counter_of_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "intel-rapl:0").mkdir()
+    for file, text in (("name", "psys\n"), ("max_energy_range_uj", "9"), ("energy_uj", "1")):
+        (tmp_path / "intel-rapl:0" / file).write_text(text)
+    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
+    assert energy.energy_counter("cpu") is None
 
 
 def test_costs_are_added_up_by_stage() -> None:

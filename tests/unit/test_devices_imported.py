@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,10 @@ NAMES = ["input_ids", "attention_mask", "token_type_ids"]
 
 
 def drop(**changes: Any) -> dict[str, Any]:
-    """Measurements as somebody sends them."""
+    """Measurements as somebody sends them, each time new ones."""
     measured = {"model": KEY, "runtime": "onnxruntime-int8", "precision": "int8", "threads": 4}
     shapes = [{"batch_size": 1, "length": 32, "samples_ms": [2.0, 2.5, 2.1, 2.2, 2.3, 2.0, 2.1]}]
-    whole = {"format": 1, "device": PI, "tool": "distilgrid 0.1.0", "date": "2026-01-31"}
+    whole = {"format": 1, "device": dict(PI), "tool": "distilgrid 0.1.0", "date": "2026-01-31"}
     return {**whole, "measurements": [{**measured, "shapes": shapes}], **changes}
 
 
@@ -89,6 +91,39 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         (lambda d: percentiles(d, p50_ms=2.0, p90_ms=1.0, n=9), "measurements.0.shapes.0: percentiles must not fall"),
         (lambda d: percentiles(d, p50_ms=2.0), "measurements.0.shapes.0: give samples_ms, or p50_ms with n"),
         (lambda d: shape(d).update(sample_ms=1), "measurements.0.shapes.0.sample_ms: unknown key; did you mean 'samp"),
+        (lambda d: shape(d).update(turn=8), "measurements.0.shapes.0: turn: 8 samples in a row, but there are 7"),
+        (lambda d: first(d).update(threads=True), "measurements.0.threads: Input should be a valid integer"),
+        (
+            lambda d: shape(d).update(samples_ms=[1, 2, "8.1"]),
+            "measurements.0.shapes.0.samples_ms.2: Input should be a",
+        ),
+        (lambda d: d["device"].update(phone="yes"), "device.phone: Input should be a valid boolean"),
+        (lambda d: d.update(date=1769817600), "date: must be a date like 2026-01-31"),
+        (lambda d: d.update(date=str((datetime.now(UTC) + timedelta(days=3)).date())), "date: is in the future, today"),
+        (lambda d: first(d).update(runtime="onnxruntime-fp32"), "measurements.0: precision: int8, but runtime 'onnxru"),
+        (lambda d: first(d).update(runtime="ncnn-fp16"), "measurements.0: precision: int8, but runtime 'ncnn-fp16'"),
+        (lambda d: d["measurements"].append(first(d)), "measurements.1: has the same model, runtime and number of"),
+        (
+            lambda d: d["measurements"].append({**first(d), "runtime": "onnxruntime"}),
+            "measurements.1: has the same model, runtime and number of threads as measurements.0; keep one of them",
+        ),
+        (lambda d: first(d)["shapes"].append(shape(d)), "measurements.0: shapes.1: has the same batch size and length"),
+        (
+            lambda d: first(d).update(skipped_shapes=[{"batch_size": 1, "length": 32, "reason": "x"}]),
+            "measurements.0: skipped_shapes.0: has the same batch size and length as shapes.0",
+        ),
+        (
+            lambda d: first(d).update(skipped_shapes=[{"batch_size": 9, "length": 32, "reason": "a\n# b"}]),
+            "measurements.0.skipped_shapes.0.reason: must hold no line breaks",
+        ),
+        (lambda d: d["device"].update(flags=["avx2\u2028# b"]), "device.flags.0: must hold no line breaks"),
+        (lambda d: d["device"].update(cpu="a\x1b[2Jb"), "device.cpu: must hold no line breaks or other control"),
+        (lambda d: d["device"].update(phone=True, system="Android 13 x86_64"), "device: phone: true, but the proc"),
+        (
+            lambda d: d["device"].update(phone=True, cpu="Intel Xeon"),
+            "device: phone: true, but the processor is an x86",
+        ),
+        (lambda d: d["device"].update(phone=True, flags=["avx2"]), "device: phone: true, but the processor"),
     ],
 )
 def test_malformed_measurements_end_in_one_line(
@@ -104,13 +139,21 @@ def test_malformed_measurements_end_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "not valid JSON"), ("[1]", "must hold an object, found list")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not valid JSON"), ("[1]", "must hold an object, found list"), ("[" * 200_000, "not valid here: brackets")],
+)
 def test_other_files_end_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "drop.json").write_text(text)
     with pytest.raises(UserError, match=f"drop.json: {message}"):
         read_import(tmp_path / "drop.json")
     with pytest.raises(UserError, match=r"none\.json: cannot be read"):
         read_import(tmp_path / "none.json")
+
+
+def first(values: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = values["measurements"][0]
+    return found
 
 
 def shape(values: dict[str, Any]) -> dict[str, Any]:
@@ -200,6 +243,33 @@ def test_a_candidate_without_any_shape_is_skipped_with_the_reason() -> None:
     [candidate] = joined(values)["candidates"]
     assert candidate["skipped"] == "out of memory"
     assert candidate["skipped_shapes"] == [{**reason, "kind": "shape", "threads": 4}]
+
+
+@pytest.mark.parametrize(("named", "runtime"), [(KEY, "onnxruntime"), (DIGEST, "onnxruntime"), (DIGEST, "their-own")])
+def test_what_the_gate_rejected_comes_back_by_no_import(named: str, runtime: str) -> None:
+    values = drop()
+    first(values).update(model=named, runtime=runtime)
+    values["measurements"].append({**first(drop()), "runtime": "openvino", "model": KEY})
+    gate = {"runtime": "onnxruntime-int8", "accepted": False, "reason": "logits are not finite", "size_bytes": 11}
+    rejected, other = joined(values, exports=[replace(export(), parity=gate)])["candidates"]
+    assert rejected["shapes"] == []
+    assert rejected["skipped"] == "export rejected: logits are not finite"
+    assert other["runtime"] == "openvino-int8" and other["skipped"] is None and len(other["shapes"]) == 1
+
+
+def test_one_model_named_in_two_ways_is_still_one() -> None:
+    values = drop()
+    values["measurements"].append({**first(values), "model": DIGEST})
+    with pytest.raises(UserError, match=f"pi: model {DIGEST}: another measurement, which names the model otherwise"):
+        joined(values)
+
+
+def test_features_that_nobody_told_are_unknown_and_not_absent() -> None:
+    values = drop()
+    del values["device"]["flags"]
+    assert joined(values)["machine"]["flags"] is None
+    values["device"]["flags"] = []
+    assert joined(values)["machine"]["flags"] == []
 
 
 def test_an_engine_of_their_own_is_shown_with_its_precision() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +11,8 @@ import pytest
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
-from distilgrid.runtimes.base import Execution
+from distilgrid.recipes import VERSIONS
+from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
@@ -92,6 +94,49 @@ def test_what_is_kept_differs_by_conditions() -> None:
         LatencyBench(Conditions("local-cpu", "onnxruntime-fp32", 1, 1, 8, fused=on), QUICK) for on in (True, False)
     )
     assert fused.key(architecture="a") != unfused.key(architecture="a")
+
+
+def test_what_is_kept_differs_by_processor_version_and_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = LatencyBench(CONDITIONS, QUICK)
+    keys = [bench.key(architecture="a"), bench.key(architecture="a")]
+    assert len(set(keys)) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(latency_bench, "cpu_name", lambda: "Another CPU")
+        keys.append(bench.key(architecture="a"))
+    with monkeypatch.context() as patch:
+        patch.setitem(VERSIONS, "latency", VERSIONS["latency"] + 1)
+        keys.append(bench.key(architecture="a"))
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "version", lambda name: "99.0")
+        keys.append(bench.key(architecture="a"))
+    assert len(set(keys)) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UnsupportedError("not this shape"), "not this shape"),
+        (RuntimeError("no kernel\nfor it"), "does not run: no kernel"),
+    ],
+)
+@pytest.mark.parametrize("late", [False, True])
+def test_an_architecture_that_does_not_run_is_named(
+    error: Exception, reason: str, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> Any:
+        raise error
+
+    class Failing:
+        def load(self, folder: Path, how: Execution) -> Any:
+            return self
+
+        def bind(self, inputs: Any) -> Any:
+            return fail if late else fail()
+
+    monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Failing())
+    with pytest.raises(UserError) as caught:
+        opened(CONDITIONS, vocabulary=60).latencies([Shape(1, 8, 2, 8)])
+    assert str(caught.value) == f"runtime 'onnxruntime-fp32' cannot run {YARDSTICK.name}: {reason}"
 
 
 @pytest.mark.parametrize("fused", [True, False])

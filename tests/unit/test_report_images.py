@@ -154,3 +154,20 @@ def test_what_was_not_measured_stands_in_a_table_with_the_reason(findings: Findi
     reason = f"export rejected: {find_runtime(INT8).no_images}"
     assert words == [[name, INT8, "anything", reason] for name in ("deep", "shallow")]
     assert not any(table.name.endswith("not measured") for table in latency_tables(findings, "reviews"))
+
+
+def test_a_footprint_that_failed_is_named_and_a_gpus_memory_stands_where_it_is_known(
+    findings: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (benchmark,) = [b for b in findings.collected.benchmarks if b.artefact.labels["task"] == "reviews"]
+    candidate = benchmark.values["candidates"][0]
+    monkeypatch.setitem(candidate, "footprint", {"reason": "took more than 600 s"})
+    (table,) = [table for table in latency_tables(findings, "reviews") if table.name.endswith("not measured")]
+    assert [cell.text for cell in table.rows[0]][2:] == ["load time and memory", "took more than 600 s"]
+    assert len(table.rows) == 1 and table.name == "reviews on local-cpu: not measured"
+    found = {"import_seconds": 1.0, "load_seconds": 0.5, "first_run_seconds": 0.1, "loaded_mib": 90, "peak_mib": 200}
+    for more, shown in (({}, False), ({"gpu_peak_mib": 312.4}, True)):
+        monkeypatch.setitem(candidate, "footprint", {**found, **more})
+        (table,) = [table for table in latency_tables(findings, "reviews") if table.name.endswith("memory")]
+        assert ("peak on the GPU, MiB" in [column.title for column in table.columns]) == shown
+        assert (table.rows[0][-1].text == "312") == shown

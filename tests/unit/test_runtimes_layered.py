@@ -1,6 +1,5 @@
 """Models whose layers differ in width on every runtime: torch's logits at any shape."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from tests.unit.layered import layered
 from tests.unit.mobile_models import LONGEST, SHAPES, agreement, differences
 
 from distilgrid.runtimes.base import Execution, Sample, UnsupportedError
-from distilgrid.runtimes.registry import RUNTIMES, find_runtime, open_exporter, open_runtime
+from distilgrid.runtimes.registry import RUNTIMES, find_runtime, missing_packages, open_exporter, open_runtime
 
 MODEL = layered(hidden=(32, 16, 24), feed_forward=(48, 8, 40), max_position_embeddings=LONGEST)
 SLOW = ("torch-compile-fp32", "executorch-int8", "litert-int8")
@@ -31,7 +30,7 @@ def texts(batch: int, length: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_are_torchs(name: str, tmp_path: Path) -> None:
     entry = find_runtime(name)
-    missing = [package for package in entry.packages if importlib.util.find_spec(package) is None]
+    missing = missing_packages(entry.packages + entry.converters)
     if missing:
         pytest.skip(f"needs {' and '.join(missing)}")
     if entry.exported:

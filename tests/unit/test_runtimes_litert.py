@@ -1,9 +1,10 @@
 """LiteRT on tiny random models."""
 
+import contextlib
 import functools
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("litert_torch")
 
+from distilgrid.runtimes import litert as litert_module
 from distilgrid.runtimes.litert import LiteRT
 from distilgrid.runtimes.litert_export import LiteRTExporter, lengths
 from distilgrid.runtimes.litert_quantised import Int8Exporter
@@ -111,6 +113,28 @@ def test_bound_calls_live_side_by_side_and_keep_their_results(exported: Exported
             np.testing.assert_allclose(result, model(**each).logits.numpy(), atol=1e-5)
         np.testing.assert_array_equal(result, again)
         assert result is not again
+
+
+def test_one_text_after_the_other_takes_no_new_buffers(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the way from text to label: buffers of the last text serve the next, and no output is redirected."""
+    model, session = text_model(), LiteRT().load(exported("bert", "fp32"), Execution())
+    quiets = []
+
+    @contextlib.contextmanager
+    def counted() -> Iterator[None]:
+        quiets.append(1)
+        yield
+
+    monkeypatch.setattr(litert_module, "quiet", counted)
+    for length in (7, 3, 16, 20, 24, 5, 17):  # a short text after a long one must not see what that left
+        inputs = texts("bert", 1, length)
+        with torch.inference_mode():
+            np.testing.assert_allclose(bound(session, inputs)(), model(**inputs).logits.numpy(), atol=1e-5)
+    assert len(quiets) == 2  # one row for each of the two lengths of the file
+    alive = [bound(session, texts("bert", 1, 7)) for _ in range(3)]
+    assert len(quiets) == 4  # two more at the same time
+    results = [call() for call in alive]
+    assert (results[0] != results[1]).any() and (results[1] != results[2]).any()
 
 
 def test_what_it_cannot_honour_is_refused(exported: Exported) -> None:

@@ -118,7 +118,7 @@ def test_int8_is_near_smaller_and_runs_in_int8(exported: Exported) -> None:
     note = OpenVinoInt8Exporter().graph(exported("bert", "int8")).note
     kinds = set(re.findall(r"\d in (\w+)", note))
     assert kinds & {"u8", "i8"}
-    if any("vnni" in flag for flag in cpu_flags()):
+    if any("vnni" in flag for flag in cpu_flags() or ()):
         assert kinds <= {"u8", "i8"}, "else products of two activations may run in f32"
 
 
@@ -175,7 +175,7 @@ def test_operators_are_counted_before_and_after(exported: Exported) -> None:
     assert (graph.before["MVN"], graph.before["Gelu"], graph.before["ScaledDotProductAttention"]) == (3, 1, 1)
     assert graph.after["MVN"] == 3 and graph.after["FullyConnected"] == 8 and "Gelu" not in graph.after
     assert not {"Constant", "Const", "Parameter", "Input"} & {*graph.before, *graph.after}
-    attention = 1 if "avx512f" in cpu_flags() else graph.fused["attention"]
+    attention = 1 if "avx512f" in (cpu_flags() or ()) else graph.fused["attention"]
     assert graph.fused == {"attention": attention, "layer_norm": 3, "gelu": 1}
     assert "8 in f32" in graph.note
 

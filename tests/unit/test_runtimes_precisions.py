@@ -17,9 +17,9 @@ from distilgrid.models.plain_cnn import PlainCnn, PlainConfig
 from distilgrid.models.resnet import ResNet, ResNetConfig
 from distilgrid.runtimes.base import IMAGE_LENGTH, PIXELS, Execution, Sample, Session, UnsupportedError
 from distilgrid.runtimes.onnx_export import OnnxExporter
-from distilgrid.runtimes.onnx_half import HalfExporter, HalfOnnxRuntime
+from distilgrid.runtimes.onnx_half import HalfExporter
 from distilgrid.runtimes.onnx_static import StaticInt8Exporter
-from distilgrid.runtimes.onnxruntime import MODEL_FILE, OnnxRuntime
+from distilgrid.runtimes.onnxruntime import MODEL_FILE, HalfOnnxRuntime, OnnxRuntime
 from distilgrid.runtimes.torch_eager import TorchEager, TorchEagerBf16
 
 Inputs = dict[str, Tensor]

@@ -14,6 +14,7 @@ from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
 from distilgrid.devices.labels import shape_words
 from distilgrid.energy import Counter, energy_counter
 from distilgrid.runtimes.base import Execution, Processor, Session, UnsupportedError
+from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 
@@ -60,7 +61,8 @@ def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int,
             continue
         how = Execution(threads, processor, candidate.optimised)
         try:
-            entry.session = open_runtime(candidate.runtime).load(candidate.folder, how)
+            with refusing():
+                entry.session = open_runtime(candidate.runtime).load(candidate.folder, how)
         except UnsupportedError as reason:
             entry.skip({"threads": threads}, str(reason))
             continue
@@ -99,7 +101,13 @@ def _measure(
     """Time the candidates side by side and add what was found to their entries."""
     ready = list(_ready(entries, shape, prepare))
     works = [work for _, work, _ in ready]
-    series = measure(works, protocol=settings, label=f"latency at {shape_words(shape)}", energy=energy)
+    try:
+        with refusing():
+            series = measure(works, protocol=settings, label=f"latency at {shape_words(shape)}", energy=energy)
+    except UnsupportedError as reason:  # which of them it was, nobody tells
+        for entry, *_ in ready:
+            entry.skip(shape, f"one of the models that took turns {reason}")
+        return
     for (entry, _, more), measured in zip(ready, series, strict=True):
         summary = measured.summary(max_drift=settings.max_drift)
         throughput = {"throughput": round(1e3 * shape["batch_size"] / summary["p50_ms"], 3)}
@@ -109,11 +117,15 @@ def _measure(
 def _ready(
     entries: Sequence[Entry], shape: Shape, prepare: Callable[[Entry], Prepared | None]
 ) -> Iterator[tuple[Entry, Work, dict[str, Any]]]:
+    """The candidates that can be measured, each of whose calls has run once; the others are skipped."""
     for entry in entries:
         if entry.session is None:
             continue
         try:
-            prepared = prepare(entry)
+            with refusing():
+                prepared = prepare(entry)
+                for call in {id(call): call for call in (prepared[0] if prepared else ())}.values():
+                    call()
         except UnsupportedError as reason:
             entry.skip(shape, str(reason))
             continue

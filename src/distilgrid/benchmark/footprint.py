@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from distilgrid.benchmark.gpu import MIB, gpu_peak
 from distilgrid.runtimes.base import Execution, Processor
 from distilgrid.runtimes.registry import open_runtime
 
 if TYPE_CHECKING:
     import numpy as np
 
-MIB = 2**20
 RUNS = 3
 SECONDS = 600
 
@@ -35,8 +35,8 @@ def footprint(*, runtime: str, folder: Path, how: Execution, inputs: "Mapping[st
 
     Returns:
         `import_seconds` of the runtime's packages, `load_seconds` from files to a model that is ready,
-        `first_run_seconds`, `loaded_mib` of memory that loading added, `peak_mib` of the whole process; or `reason`
-        where the process failed.
+        `first_run_seconds`, `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and
+        `gpu_peak_mib` where torch computes on a GPU; or `reason` where the process failed or did not end.
     """
     import numpy as np
 
@@ -45,14 +45,18 @@ def footprint(*, runtime: str, folder: Path, how: Execution, inputs: "Mapping[st
         np.savez(path, allow_pickle=False, **dict(inputs))
         words = [runtime, str(folder), str(path), str(how.threads), how.processor, str(int(how.optimised))]
         threads = {name: str(how.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        done = subprocess.run(
-            [sys.executable, "-m", "distilgrid.benchmark.footprint", *words],
-            env=os.environ | threads,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "distilgrid.benchmark.footprint", *words],
+                env=os.environ | threads,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return {"reason": f"loading and {RUNS + 1} runs took more than {SECONDS:g} s"}
     if done.returncode:
         said = [line for line in done.stderr.strip().splitlines() if not line.startswith("INFO:")]  # LiteRT's farewell
         return {"reason": (said or [f"exit code {done.returncode}"])[-1][:200]}
@@ -82,6 +86,7 @@ def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: st
         "first_run_seconds": round(first - loaded, 3),
         "loaded_mib": round((after - before) / MIB, 1),
         "peak_mib": round(_peak() / MIB, 1),
+        **gpu_peak(how.processor),
     }
 
 

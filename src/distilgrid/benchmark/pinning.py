@@ -1,49 +1,101 @@
-"""The cores that a benchmark runs on, and the promise that no other benchmark of ours runs meanwhile."""
+"""The cores that a benchmark runs on, and the promise that no other benchmark of ours runs meanwhile. Light."""
 
 import contextlib
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import torch
 
 from distilgrid.errors import UserError
 from distilgrid.machine import usable_cores
 
 
 @contextlib.contextmanager
-def pinned(threads: int) -> Iterator[list[int]]:
-    """Hold this process to as many cores and torch threads as the protocol says; yields the cores' numbers.
+def pinned(threads: int, wanted: Sequence[int] | None = None, *, key: str = "benchmark.cores") -> Iterator[list[int]]:
+    """Hold this process to as many cores as the device has threads; yields the cores' numbers.
 
-    Load models inside, so that worker threads that a runtime starts inherit the cores.
+    Torch gets as many threads where it is loaded. Load models inside, so that worker threads that a runtime starts
+    inherit the cores.
+
+    Args:
+        threads: the device's.
+        wanted: numbers of cores, of which the first are taken; None takes the last that this process may use, since
+            the first core often serves interrupts.
+        key: what messages call these.
 
     Raises:
-        UserError: when the process may not use so many cores.
+        UserError: when the process may not use so many cores, or not those that are wanted.
     """
+    allowed = _allowed()
+    cores = sorted(allowed)[-threads:] if wanted is None else list(wanted[:threads])
     if threads > usable_cores():
         raise UserError(
             f"threads of the device: {threads}, but this process may use {usable_cores()} cores; set them lower"
         )
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
-    cores = sorted(allowed)[-threads:]  # the first core often serves interrupts
-    torch_threads = torch.get_num_threads()
-    try:
-        if cores:
-            os.sched_setaffinity(0, cores)
-        torch.set_num_threads(threads)
+    if wanted is not None:
+        _check(threads, wanted, allowed, key)
+    with _held(cores, allowed), _torch_threads(threads):
         yield cores
+
+
+def _allowed() -> set[int]:
+    """Numbers of the cores that this process may use; none where the system does not tell."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def _check(threads: int, wanted: Sequence[int], allowed: set[int], key: str) -> None:
+    if not allowed:
+        raise UserError(f"{key}: this system does not tell which cores a process may use; leave it out")
+    others = [core for core in wanted if core not in allowed]
+    if others:
+        raise UserError(f"{key}: {_listed(others)}, but this process may use {_listed(sorted(allowed))} only")
+    if len(wanted) < threads:
+        raise UserError(f"{key}: {_listed(wanted)}, but the device has {threads} threads; name as many cores")
+
+
+def _listed(cores: Sequence[int]) -> str:
+    return f"core{'s' if len(cores) != 1 else ''} {', '.join(map(str, cores))}"
+
+
+@contextlib.contextmanager
+def _held(cores: Sequence[int], allowed: set[int]) -> Iterator[None]:
+    if not cores:
+        yield
+        return
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
     finally:
-        if cores:
-            os.sched_setaffinity(0, allowed)
-        torch.set_num_threads(torch_threads)
+        os.sched_setaffinity(0, allowed)
+
+
+@contextlib.contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Torch is not loaded for this: a device that measures exports need not have it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Wait until no other benchmark of ours runs on this machine, and keep others waiting."""
-    import fcntl
+    """Wait until no other benchmark of ours runs on this machine, and keep others waiting.
 
+    A system without locks of this kind, Windows say, promises nothing.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
     path = Path(tempfile.gettempdir()) / f"distilgrid-benchmark-{os.getuid()}.lock"
     with path.open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from distilgrid.schema import Settings
+from distilgrid.schema import Settings, each_once
 
 Runtime = Literal[
     "torch-eager-fp32",
@@ -48,6 +48,9 @@ class Benchmark(Settings):
     """Batch sizes to measure."""
     lengths: list[Annotated[int, Field(ge=4, le=512)]] = Field(default=[32, 128], min_length=1)
     """Sequence lengths in tokens to measure."""
+    cores: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(each_once)] | None = None
+    """Numbers of the cores to run on, of which the first are taken, as many as there are threads; null takes the last
+    that the process may use."""
     texts: int = Field(default=0, ge=0)
     """Validation texts, spread evenly over the task's lengths, to measure one by one: the model alone at its own
     length, and from text to label with the tokeniser; 0 measures fixed lengths only."""

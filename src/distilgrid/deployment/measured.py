@@ -146,16 +146,15 @@ def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime
         percentile=where.percentile,
         runtime=runtime,
         precision=precision,
-        features=_features(machine, kind, precision) if processor == "cpu" else None,
+        features=_features(machine, precision) if processor == "cpu" else None,
     )
 
 
-def _features(machine: Mapping[str, Any], kind: str, precision: str) -> str | None:
+def _features(machine: Mapping[str, Any], precision: str) -> str | None:
     """Names of the features that were recorded for a low precision, `none`, or `unknown`."""
     if precision not in LOW_PRECISION:
         return None
-    flags = machine.get("flags") or ()
-    found = [flag for flag in flags if flag in LOW_PRECISION[precision]]
-    # People who send measurements may leave features out; on our own Linux none listed means that there are none.
-    recorded = bool(flags) or ("flags" in machine and kind == "local" and str(machine["system"]).startswith("Linux"))
-    return ", ".join(found) or ("none" if recorded else "unknown")
+    flags = machine.get("flags")
+    if flags is None:
+        return "unknown"
+    return ", ".join(flag for flag in flags if flag in LOW_PRECISION[precision]) or "none"

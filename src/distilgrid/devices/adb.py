@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distilgrid.devices.imported import Description
+from distilgrid.devices.imported import Description, is_x86
 from distilgrid.devices.programs import last_words
 from distilgrid.errors import UserError, did_you_mean
-from distilgrid.machine import ARM_FLAGS, X86_FLAGS
+from distilgrid.machine import interesting_flags
 
 SECONDS = 900
+EMULATED = ("goldfish", "ranchu", "cutf_cvm", "vbox86")
+"""`ro.hardware` of Android's emulators, old and new, of Cuttlefish and of Genymotion."""
 PROPERTY = re.compile(r"^\[(.+?)\]: \[(.*)\]$", re.MULTILINE)
 ADVICE = {
     "unauthorized": "unlock it and allow this computer to debug it",
@@ -156,17 +158,24 @@ def description(properties: dict[str, str], *, cpuinfo: str, meminfo: str) -> De
     """A phone in the words of the import format, from its properties, /proc/cpuinfo and /proc/meminfo."""
     maker, model = (properties.get(f"ro.product.{name}", "") for name in ("manufacturer", "model"))
     chip = [properties.get(f"ro.soc.{name}", "") for name in ("manufacturer", "model")]
-    emulated = "1" in (properties.get("ro.boot.qemu"), properties.get("ro.kernel.qemu"))
-    features = set(re.findall(r"^(?:Features|flags)\s*:(.*)$", cpuinfo, re.MULTILINE)[:1] or [""])
-    present = set(next(iter(features)).split())
+    flags = interesting_flags(cpuinfo)
     memory = re.search(r"^MemTotal:\s*(\d+) kB", meminfo, re.MULTILINE)
     full = model if maker.lower() in model.lower() else f"{maker} {model}"
+    cpu = " ".join(part for part in chip if part) or properties.get("ro.hardware") or "unknown"
+    system = f"Android {properties.get('ro.build.version.release', '?')} {properties.get('ro.product.cpu.abi', '')}"
     return Description(
         name=re.sub(r"[^A-Za-z0-9 ()+.,_-]", "", full).strip()[:60] or "Android device",
-        cpu=" ".join(part for part in chip if part) or properties.get("ro.hardware") or "unknown",
+        cpu=cpu,
         cores=max(1, len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE))),
-        flags=[flag for flag in (*X86_FLAGS, *ARM_FLAGS) if flag in present],
+        flags=None if flags is None else list(flags),
         memory_gib=round(int(memory[1]) / 2**20, 1) if memory else 0,
-        system=f"Android {properties.get('ro.build.version.release', '?')} {properties.get('ro.product.cpu.abi', '')}",
-        phone=not emulated,
+        system=system,
+        phone=not _emulated(properties) and not is_x86(f"{cpu} {system}", flags or ()),
     )
+
+
+def _emulated(properties: dict[str, str]) -> bool:
+    """Whether it is a computer that plays a phone: each of these alone tells it, and newer versions set fewer."""
+    qemu = any(properties.get(f"ro.{name}") == "1" for name in ("boot.qemu", "kernel.qemu"))
+    made_for = properties.get("ro.build.characteristics", "").split(",")
+    return qemu or "emulator" in made_for or properties.get("ro.hardware", "") in EMULATED

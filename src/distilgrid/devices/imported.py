@@ -5,25 +5,61 @@ One file holds one device. Nothing in it names a host or a person.
 
 import datetime
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import StringConstraints as Text
 
-from distilgrid.errors import UserError
+from distilgrid.devices.labels import named_precisions, runtime_name
+from distilgrid.errors import UNPRINTABLE, UserError
+from distilgrid.machine import X86_FLAGS
 from distilgrid.messages import first_problem
 from distilgrid.runtimes.base import Processor
 from distilgrid.schema import Settings
 
-Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 PERCENTILES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
+X86 = re.compile(r"x86|amd64|\b(?:i[3-6]86|x64|intel|amd|xeon|epyc|ryzen)\b", re.IGNORECASE)
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
-class Description(Settings):
+def _printable(text: str) -> str:
+    """Texts reach captions of tables, where a line break would begin something else."""
+    if UNPRINTABLE.search(text):
+        raise ValueError("must hold no line breaks or other control characters")
+    return text
+
+
+def _plain_date(value: object) -> object:
+    if not isinstance(value, datetime.date) and not (isinstance(value, str) and DATE.fullmatch(value)):
+        raise ValueError("must be a date like 2026-01-31")
+    return value
+
+
+def _past(date: datetime.date) -> datetime.date:
+    today = datetime.datetime.now(datetime.UTC).date()
+    if date > today + datetime.timedelta(days=1):  # it may be tomorrow elsewhere
+        raise ValueError(f"is in the future, today is {today}")
+    return date
+
+
+Milliseconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Words = Annotated[str, Text(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)]
+Day = Annotated[datetime.date, Field(strict=False), BeforeValidator(_plain_date), AfterValidator(_past)]
+
+
+class Sent(Settings):
+    """Settings that somebody else's program wrote: a number is a number, not a text or a truth value."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Description(Sent):
     """The device. No host name, no user name, no serial number."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ()+.,_-]{0,59}$")]
+    name: Annotated[str, Text(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ()+.,_-]{0,59}$")]
     """What people call it: Raspberry Pi 5, Pixel 8."""
     cpu: Words
     """The processor."""
@@ -31,17 +67,29 @@ class Description(Settings):
     """What computed: the CPU, or a GPU by CUDA."""
     cores: int = Field(ge=1)
     """Cores that the measurement could use."""
-    flags: list[Words] = Field(default=[])
-    """Features of the processor that decide speed at low precision, as the kernel names them: asimd, i8mm, avx2."""
+    flags: list[Words] | None = None
+    """Features of the processor that decide speed at low precision, as the kernel names them: asimddp, i8mm, avx2.
+    Empty where it has none, null where they are not known."""
     memory_gib: float = Field(default=0, ge=0, allow_inf_nan=False)
     """Main memory; 0 where it is not known."""
     system: Words
     """Operating system and architecture: Linux aarch64, Android 16 arm64-v8a."""
     phone: bool = False
-    """Whether it is a real phone or tablet; not an emulator, not a board."""
+    """Whether it is a real phone or tablet; not an emulator, not a board, and never with an x86 processor."""
+
+    @model_validator(mode="after")
+    def _no_x86_phone(self) -> Self:
+        if self.phone and is_x86(f"{self.cpu} {self.system}", self.flags or ()):
+            raise ValueError("phone: true, but the processor is an x86 one, which no phone's latency comes from")
+        return self
 
 
-class Times(Settings):
+def is_x86(words: str, flags: Iterable[str]) -> bool:
+    """Whether what is said of a processor and its system, or its features, are those of x86."""
+    return X86.search(words) is not None or not set(X86_FLAGS).isdisjoint(flags)
+
+
+class Times(Sent):
     """The measurement of one shape: raw samples, or percentiles and the number of runs that they are of."""
 
     batch_size: int = Field(ge=1)
@@ -64,11 +112,13 @@ class Times(Settings):
     """The 99th percentile, likewise."""
 
     @model_validator(mode="after")
-    def _one_form(self) -> "Times":
+    def _one_form(self) -> Self:
         known = [value for name in PERCENTILES if (value := getattr(self, name)) is not None]
         if self.samples_ms is not None:
             if known or self.n is not None:
                 raise ValueError("give either samples_ms or percentiles with n, not both")
+            if self.turn is not None and self.turn > len(self.samples_ms):
+                raise ValueError(f"turn: {self.turn} samples in a row, but there are {len(self.samples_ms)}")
             return self
         if self.n is None or self.p50_ms is None:
             raise ValueError("give samples_ms, or p50_ms with n")
@@ -77,26 +127,32 @@ class Times(Settings):
         return self
 
 
-class Skipped(Settings):
+class Skipped(Sent):
     """A shape that could not be measured."""
 
     batch_size: int = Field(ge=1)
     """Rows in one call."""
     length: int = Field(ge=1)
     """Tokens; 1 for images."""
-    reason: str = Field(min_length=1, max_length=500)
+    reason: Annotated[str, Text(min_length=1, max_length=500), AfterValidator(_printable)]
     """Why, in one line."""
 
+    @classmethod
+    def because(cls, reason: str, *, batch_size: int, length: int) -> Self:
+        """The same, of whatever text a program gave as its reason."""
+        plain = " ".join(UNPRINTABLE.sub(" ", reason).split()) or "no reason given"
+        return cls(batch_size=batch_size, length=length, reason=plain[:500])
 
-class Measurement(Settings):
+
+class Measurement(Sent):
     """One model on one runtime with so many threads."""
 
-    model: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{12}|[0-9a-f]{64})$")]
+    model: Annotated[str, Text(pattern=r"^([0-9a-f]{12}|[0-9a-f]{64})$")]
     """Which one: the trained model's key (the end of its folder's name; `recipe.inputs.model` in an export's
     `run.json`), or the SHA-256 of the model file that ran."""
-    runtime: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    runtime: Annotated[str, Text(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     """What executed it: a name of `benchmark.runtimes` where it is one of those, else the engine's own."""
-    precision: Annotated[str, StringConstraints(pattern=r"^(fp|bf|int)[0-9]+$")]
+    precision: Annotated[str, Text(pattern=r"^(fp|bf|int)[0-9]+$")]
     """Of the weights: fp32, fp16, int8."""
     threads: int = Field(ge=1)
     """Threads of one call."""
@@ -105,8 +161,27 @@ class Measurement(Settings):
     skipped_shapes: list[Skipped] = Field(default=[])
     """What could not be."""
 
+    @property
+    def runtime_name(self) -> str:
+        """The runtime's name with its precision, as the registry writes them."""
+        return runtime_name(self.runtime, self.precision)
 
-class Imported(Settings):
+    @model_validator(mode="after")
+    def _one_precision(self) -> Self:
+        named = named_precisions(self.runtime)
+        if named and self.precision not in named:
+            raise ValueError(f"precision: {self.precision}, but runtime '{self.runtime}' says {' and '.join(named)}")
+        return self
+
+    @model_validator(mode="after")
+    def _each_shape_once(self) -> Self:
+        rows = {f"shapes.{n}": (row.batch_size, row.length) for n, row in enumerate(self.shapes)}
+        rows |= {f"skipped_shapes.{n}": (row.batch_size, row.length) for n, row in enumerate(self.skipped_shapes)}
+        _check_once(rows, "batch size and length")
+        return self
+
+
+class Imported(Sent):
     """What was measured on one device."""
 
     format: Literal[1]
@@ -115,10 +190,25 @@ class Imported(Settings):
     """Where."""
     tool: Words
     """With what, and its version: distilgrid 0.1.0."""
-    date: datetime.date
+    date: Day
     """When: 2026-01-31."""
     measurements: list[Measurement] = Field(min_length=1)
     """What."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        rows = {f"measurements.{n}": (m.model, m.runtime_name, m.threads) for n, m in enumerate(self.measurements)}
+        _check_once(rows, "model, runtime and number of threads")
+        return self
+
+
+def _check_once(rows: dict[str, tuple[Any, ...]], what: str) -> None:
+    """Refuse a second row that is about the same thing; both are named."""
+    first: dict[tuple[Any, ...], str] = {}
+    for name, about in rows.items():
+        if about in first:
+            raise ValueError(f"{name}: has the same {what} as {first[about]}; keep one of them")
+        first[about] = name
 
 
 def read_import(path: Path) -> Imported:
@@ -133,6 +223,8 @@ def read_import(path: Path) -> Imported:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except ValueError as error:  # of JSON or of UTF-8
         raise UserError(f"{path}: not valid JSON: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid here: brackets within brackets, thousands of them deep") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: must hold an object, found {type(values).__name__}")
     try:

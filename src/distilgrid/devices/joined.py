@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Times
 from distilgrid.errors import UserError
-from distilgrid.runtimes.registry import RUNTIMES
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.candidates import Export, Model
@@ -20,7 +19,8 @@ def as_benchmark(
     """What `benchmark.json` would hold, had the measurements been made here.
 
     Percentiles that were not sent are None, and so is whatever follows from raw samples where only percentiles were.
-    Measurements of other models are left out, with one line in the log.
+    Measurements of other models are left out, with one line in the log; those of exports that the parity gate rejected
+    too, with the gate's reason in the candidate's entry.
 
     Args:
         found: the measurements.
@@ -30,7 +30,7 @@ def as_benchmark(
         exports: their exports, by whose files a measurement may name its model, and whose sizes are known.
 
     Raises:
-        UserError: when none of the measurements is of one of the models.
+        UserError: when none of the measurements is of one of the models, or two are of the same.
     """
     candidates: dict[tuple[str, str], dict[str, Any]] = {}
     others: list[str] = []
@@ -39,8 +39,13 @@ def as_benchmark(
         if model is None:
             others.append(measurement.model)
             continue
-        runtime = runtime_name(measurement)
+        runtime = measurement.runtime_name
         entry = candidates.setdefault((model.run["key"], runtime), _describe(model, runtime, exports))
+        rejected = _rejection(measurement, model, exports)
+        if rejected is not None:
+            entry["skipped"] = f"export rejected: {rejected}"
+            continue
+        _refuse_second(entry, measurement, device)
         _add(entry, measurement, max_drift)
     if not candidates:
         raise UserError(f"{device}: model {others[0]} is none of these models; was it sent for another grid?")
@@ -54,12 +59,6 @@ def as_benchmark(
     }
 
 
-def runtime_name(measurement: Measurement) -> str:
-    """The runtime's name with its precision, as the registry writes them."""
-    name, precision = measurement.runtime, measurement.precision
-    return name if name in RUNTIMES or precision in name.split("-") else f"{name}-{precision}"
-
-
 def _model(named: str, models: "Sequence[Model]", exports: "Sequence[Export]") -> "Model | None":
     """The model with a key, or of which a file has this SHA-256."""
     by_key = {model.run["key"]: model for model in models}
@@ -69,6 +68,25 @@ def _model(named: str, models: "Sequence[Model]", exports: "Sequence[Export]") -
         if model is not None:
             by_file |= dict.fromkeys(_weights(export.run), model)
     return by_key.get(named) or by_file.get(named)
+
+
+def _rejection(measurement: Measurement, model: "Model", exports: "Sequence[Export]") -> str | None:
+    """Why the parity gate rejected what was measured: the model's export for this runtime, or the very file."""
+    for export in exports:
+        if export.parity["accepted"] or export.run["recipe"]["inputs"]["model"] != model.run["key"]:
+            continue
+        if export.parity["runtime"] == measurement.runtime_name or measurement.model in _weights(export.run):
+            return str(export.parity["reason"])
+    return None
+
+
+def _refuse_second(entry: Mapping[str, Any], measurement: Measurement, device: str) -> None:
+    """One model may be named by its key and by its files; that is still one model."""
+    if any(shape["threads"] == measurement.threads for shape in (*entry["shapes"], *entry["skipped_shapes"])):
+        raise UserError(
+            f"{device}: model {measurement.model}: another measurement, which names the model otherwise, is of the "
+            f"same model, runtime '{measurement.runtime_name}' and {measurement.threads} threads; keep one of them"
+        )
 
 
 def _weights(run: Mapping[str, Any]) -> list[str]:

@@ -71,4 +71,14 @@ def _made_for_phones(runtime: str) -> bool:
 
 def precision_of(runtime: str) -> str:
     """`fp32` of onnxruntime-fp32, `int8` of onnxruntime-int8-static; fp32 where the name says none."""
-    return next((part for part in runtime.split("-") if re.fullmatch(r"(fp|bf|int)\d+", part)), "fp32")
+    return next(iter(named_precisions(runtime)), "fp32")
+
+
+def named_precisions(runtime: str) -> list[str]:
+    """The precisions that a runtime's name says, if any."""
+    return [part for part in runtime.split("-") if re.fullmatch(r"(fp|bf|int)\d+", part)]
+
+
+def runtime_name(runtime: str, precision: str) -> str:
+    """A runtime's name with its precision, as the registry writes them."""
+    return runtime if precision in runtime.split("-") else f"{runtime}-{precision}"

@@ -6,12 +6,11 @@ Needs NumPy, SciPy, pydantic, PyYAML and the runtime; neither torch nor transfor
 """
 
 import argparse
-import contextlib
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +18,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from distilgrid import __version__
-from distilgrid.artefacts import read_json, verified
+from distilgrid.artefacts import read_json, readable_os_errors, verified
+from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
 from distilgrid.devices.inputs import Inputs, read_inputs
@@ -29,8 +29,11 @@ from distilgrid.errors import UserError
 from distilgrid.machine import describe_machine, usable_cores
 from distilgrid.messages import first_problem
 from distilgrid.runtimes.base import Execution, Session, UnsupportedError
+from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import open_runtime
 
+Keep = Callable[[Imported], None]
+"""Takes what has been measured so far."""
 Checked = TypeVar("Checked", Benchmark, LocalDevice)
 
 
@@ -53,12 +56,15 @@ class Exported:
 
 @dataclass
 class _Entry:
-    """An export that is loaded, with what has been measured of it so far."""
+    """An export that is loaded, or why it cannot be, with what has been measured of it so far."""
 
     export: Exported
-    session: Session
+    session: Session | str
     shapes: list[Times] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+
+    def skip(self, reason: object, *, batch_size: int, length: int) -> None:
+        self.skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
 
     def measurement(self, threads: int) -> Measurement:
         return Measurement(
@@ -84,9 +90,12 @@ def open_exported(folder: Path) -> Exported:
 
 
 def measure_exports(
-    exports: Sequence[Exported], protocol: Benchmark, here: LocalDevice, *, name: str, phone: bool = False
-) -> Imported:
+    exports: Sequence[Exported], protocol: Benchmark, here: LocalDevice, *, name: str, phone: bool = False, keep: Keep
+) -> None:
     """Measure exports side by side, at every batch size, length and number of threads of the protocol.
+
+    What does not run is skipped with its reason. Threads go from many to few: OpenVINO counts the cores of a process
+    only once.
 
     Args:
         exports: what is measured.
@@ -94,75 +103,102 @@ def measure_exports(
         here: threads and processor.
         name: what people call this device.
         phone: whether it is a phone or tablet.
+        keep: called after each number of threads, with all that is known by then.
 
     Raises:
-        UserError: when the name is no plain one, this process may not use so many cores, or a runtime's packages are
-            missing.
+        UserError: when the name is no plain one, this process may not use so many cores, two exports are of the same
+            model and runtime, or a runtime's packages are missing.
     """
     try:
         device = Description(name=name, phone=phone, processor=here.processor, **describe_machine())
     except ValidationError as error:
         raise UserError(f"--{first_problem(error, Description.model_json_schema())}") from None
-    measurements = []
-    for threads in here.threads:
-        with _cores(threads):
-            measurements += _measure(exports, protocol, Execution(threads, here.processor))
-    return Imported(
-        format=1,
-        device=device,
-        tool=f"distilgrid {__version__}",
-        date=datetime.now(UTC).date(),
-        measurements=measurements,
-    )
+    _check(exports, here)
+    measurements: list[Measurement] = []
+    with alone():
+        for threads in sorted(here.threads, reverse=True):
+            with pinned(threads, protocol.cores, key="--cores"):
+                measurements += _measure(exports, protocol, Execution(threads, here.processor))
+            keep(
+                Imported(
+                    format=1,
+                    device=device,
+                    tool=f"distilgrid {__version__}",
+                    date=datetime.now(UTC).date(),
+                    measurements=measurements,
+                )
+            )
+
+
+def _check(exports: Sequence[Exported], here: LocalDevice) -> None:
+    """Refuse what would fail in the middle."""
+    most = max(here.threads)
+    if most > usable_cores():
+        raise UserError(f"--threads: {most}, but this process may use {usable_cores()} cores")
+    seen: dict[tuple[str, str], Path] = {}
+    for export in exports:
+        other = seen.setdefault((export.model, export.runtime), export.folder)
+        if other != export.folder:
+            raise UserError(f"{export.folder}: the same model and runtime as {other}; give one of them")
+        open_runtime(export.runtime)
 
 
 def _measure(exports: Sequence[Exported], protocol: Benchmark, how: Execution) -> list[Measurement]:
-    entries = [_Entry(export, open_runtime(export.runtime).load(export.folder, how)) for export in exports]
+    entries = [_Entry(export, _loaded(export, how)) for export in exports]
     lengths = dict.fromkeys(length for export in exports for length in export.inputs.lengths(protocol.lengths))
-    for batch_size, length in product(protocol.batch_sizes, lengths):
+    for batch_size, length in product(dict.fromkeys(protocol.batch_sizes), lengths):
         asked = [entry for entry in entries if length in entry.export.inputs.lengths(protocol.lengths)]
         _measure_shape(asked, protocol, batch_size=batch_size, length=length)
     return [entry.measurement(how.threads) for entry in entries]
+
+
+def _loaded(export: Exported, how: Execution) -> Session | str:
+    """The export, ready to run, or why it cannot run in this way."""
+    try:
+        with refusing():
+            return open_runtime(export.runtime).load(export.folder, how)
+    except UnsupportedError as reason:
+        return str(reason)
 
 
 def _measure_shape(entries: Sequence[_Entry], protocol: Benchmark, *, batch_size: int, length: int) -> None:
     """Time exports at one shape and add what was found to their entries."""
     from distilgrid.benchmark.protocol import BURST, measure, repeated
 
-    ready, works = [], []
+    ready, works, shape = [], [], {"batch_size": batch_size, "length": length}
     for entry in entries:
         try:
-            call = entry.session.bind(entry.export.inputs.make(batch_size, length))
-            call()
-        except (UserError, OSError, MemoryError):
-            raise
-        except Exception as error:  # runtimes raise many types for inputs that they cannot take
-            words = str(error).strip().splitlines() or [type(error).__name__]
-            reason = words[0][:200] if isinstance(error, UnsupportedError) else f"does not run: {words[0][:180]}"
-            entry.skipped.append(Skipped(batch_size=batch_size, length=length, reason=reason))
+            call = _call(entry, **shape)
+        except UnsupportedError as reason:
+            entry.skip(reason, **shape)
             continue
         ready.append(entry)
         works.append(repeated(call))
     label = f"latency at batch {batch_size}, length {length}"
-    for entry, series in zip(ready, measure(works, protocol=protocol, label=label), strict=True):
-        samples = [round(sample, 5) for sample in series.samples]
-        entry.shapes.append(Times(batch_size=batch_size, length=length, samples_ms=samples, turn=BURST))
-
-
-@contextlib.contextmanager
-def _cores(threads: int) -> Iterator[None]:
-    """Hold this process to so many cores. `distilgrid.benchmark.pinning` does more, but needs torch."""
-    if threads > usable_cores():
-        raise UserError(f"--threads: {threads}, but this process may use {usable_cores()} cores")
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, sorted(allowed)[-threads:])
     try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
+        with refusing():
+            found = measure(works, protocol=protocol, label=label)
+    except UnsupportedError as reason:
+        for entry in ready:
+            entry.skip(f"one of the models that took turns {reason}", **shape)
+        return
+    for entry, series in zip(ready, found, strict=True):
+        samples = [round(sample, 5) for sample in series.samples]
+        entry.shapes.append(Times(**shape, samples_ms=samples, turn=BURST))
+
+
+def _call(entry: _Entry, *, batch_size: int, length: int) -> Callable[[], object]:
+    """A call of the model that has run once.
+
+    Raises:
+        UnsupportedError: when it cannot be loaded, or does not run with such inputs.
+    """
+    if isinstance(entry.session, str):
+        raise UnsupportedError(entry.session)
+    with refusing():
+        call = entry.session.bind(entry.export.inputs.make(batch_size, length))
+        call()
+    return call
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -173,6 +209,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--name", required=True, help="what people call this device: Raspberry Pi 5")
     parser.add_argument("--phone", action="store_true", help="this is a phone or tablet")
     parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--cores", nargs="+", type=int, help="numbers of the cores to use; default: the last ones")
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[1])
     parser.add_argument("--lengths", nargs="+", type=int, default=[32, 128], help="in tokens")
     parser.add_argument("--repetitions", type=int, default=50, help="least number of timed runs")
@@ -194,11 +231,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         UserError: when something given is wrong.
     """
     given = _arguments().parse_args(arguments)
-    fields = ("batch_sizes", "lengths", "repetitions", "max_repetitions")
+    fields = ("batch_sizes", "lengths", "repetitions", "max_repetitions", "cores")
     protocol = _checked(Benchmark, {name: getattr(given, name) for name in fields})
     here = _checked(LocalDevice, {"threads": given.threads})
     exports = [open_exported(folder) for folder in given.exports]
-    write_import(given.out, measure_exports(exports, protocol, here, name=given.name, phone=given.phone))
+    _check_writable(given.out)
+    keep = partial(write_import, given.out)
+    measure_exports(exports, protocol, here, name=given.name, phone=given.phone, keep=keep)
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that could not be written in the end."""
+    if path.is_dir():
+        raise UserError(f"--out: {path} is a folder; name a file")
+    with readable_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("a", encoding="utf-8").close()
+        if new:
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
 def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmark", threads: int) -> Measurement:
     shapes: list[Times] = []
     skipped: list[Skipped] = []
-    for batch_size, length in product(protocol.batch_sizes, model.lengths(protocol.lengths)):
+    for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):
         log.info("%s on the phone: batch %d, length %d, threads %d", place.engine, batch_size, length, threads)
         inputs = model.inputs(batch_size, length)
         work = Work(
@@ -157,7 +157,7 @@ def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmar
         try:
             shapes.append(run(place, work))
         except UnsupportedError as reason:
-            skipped.append(Skipped(batch_size=batch_size, length=length, reason=str(reason)))
+            skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
     runtime = export.parity["runtime"]
     return Measurement(
         model=model.run["key"],

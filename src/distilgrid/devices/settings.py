@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from distilgrid.runtimes.base import Processor
-from distilgrid.schema import Settings
+from distilgrid.schema import Settings, each_once
 
 Engine = Literal["litert", "executorch"]
 """The runtimes that have a benchmark program for phones: the first part of their names."""
@@ -14,13 +14,7 @@ PHONE_ROOT = "/data/local/tmp"
 """The one place on an Android phone where adb may put programs and run them, and where we may delete."""
 
 
-def _each_once(values: list[int]) -> list[int]:
-    if len(set(values)) < len(values):
-        raise ValueError(f"must list each value once, found {values}")
-    return values
-
-
-Threads = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1), AfterValidator(_each_once)]
+Threads = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1), AfterValidator(each_once)]
 
 
 class LocalDevice(Settings):

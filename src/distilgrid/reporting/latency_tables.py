@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from distilgrid.devices.labels import low_precision, phone_note, shape_words
-from distilgrid.reporting import wording
+from distilgrid.reporting import cells, wording
 from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.collect import Measurement
 from distilgrid.reporting.findings import Findings
@@ -33,7 +33,9 @@ def latency_tables(findings: Findings, task: str) -> list[Table]:
 
 def _of_benchmark(findings: Findings, task: str, benchmark: Measurement) -> list[Table]:
     measured = [candidate for candidate in benchmark.values["candidates"] if candidate["shapes"]]
-    name = f"{task} on {benchmark.artefact.labels['device']}"
+    labels = benchmark.artefact.labels
+    several = len({line.labels["teacher"] for line in findings.of(task)}) > 1
+    name = f"{task} on {labels['device']}" + (f", students of {labels['teacher']}" if several else "")
     found = [_missing(name, benchmark)]
     if measured:
         found = [
@@ -41,7 +43,7 @@ def _of_benchmark(findings: Findings, task: str, benchmark: Measurement) -> list
             _grid(f"{name}: inputs per second", THROUGHPUT, benchmark, measured, _throughput),
             _energies(name, benchmark, measured),
             *found,
-            _fusion(findings, task, name, measured),
+            _fusion(findings, name, benchmark, measured),
             _footprints(name, benchmark, measured),
         ]
     return [table for table in found if table]
@@ -59,8 +61,8 @@ def _grid(
     rows = []
     for candidate in measured:
         own = {_shape(shape): shape for shape in candidate["shapes"]}
-        cells = [cell(own[shape]) if shape in own else EMPTY for shape in shapes]
-        rows.append([Cell(candidate["name"]), Cell(_engine(candidate, benchmark)), *cells])
+        values = [cell(own[shape]) if shape in own else EMPTY for shape in shapes]
+        rows.append([Cell(candidate["name"]), Cell(_engine(candidate, benchmark)), *values])
     columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
     return Table(title, caption, columns, rows, _groups(measured))
 
@@ -107,6 +109,8 @@ def _missing(name: str, benchmark: Measurement) -> Table | None:
         skipped = [(shape_words(shape), shape["reason"]) for shape in candidate["skipped_shapes"]]
         if candidate["skipped"]:
             skipped = [("anything", candidate["skipped"])]
+        if candidate["footprint"] and "reason" in candidate["footprint"]:
+            skipped.append(("load time and memory", candidate["footprint"]["reason"]))
         rows += [[*who, Cell(what), Cell(reason)] for what, reason in skipped]
     columns = [MODEL, RUNTIME, Column("not measured", number=False), Column("reason", number=False)]
     return Table(f"{name}: not measured", "", columns, rows) if rows else None
@@ -130,12 +134,13 @@ def _groups(candidates: Sequence[Candidate]) -> set[int]:
     return {n for n in range(1, len(candidates)) if candidates[n]["name"] != candidates[n - 1]["name"]}
 
 
-def _fusion(findings: Findings, task: str, name: str, measured: Sequence[Candidate]) -> Table | None:
+def _fusion(findings: Findings, name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table | None:
     """What a runtime's rewriting of the graph brings: the counterpart of a table with and without a compiler."""
+    labels = benchmark.artefact.labels
     graphs = {
         (export.artefact.labels["student"], export.artefact.labels["runtime"]): export.values.get("graph")
         for export in findings.collected.exports
-        if export.artefact.labels["task"] == task
+        if all(export.artefact.labels[axis] == labels[axis] for axis in ("task", "teacher"))
     }
     plain = {(c["name"], c["runtime"]): c for c in measured if not c["optimised"]}
     rows = []
@@ -188,6 +193,7 @@ def _footprints(name: str, benchmark: Measurement, measured: Sequence[Candidate]
             *(Cell(text) for text in (c["name"], _engine(c, benchmark), wording.size(c["size_bytes"]))),
             *(Cell(f"{c['footprint'][key]:.2f}") for key in ("import_seconds", "load_seconds", "first_run_seconds")),
             *(Cell(f"{c['footprint'][key]:.0f}") for key in ("loaded_mib", "peak_mib")),
+            cells.number(c["footprint"].get("gpu_peak_mib"), "{:.0f}"),
         ]
         for c in found
     ]
@@ -198,7 +204,10 @@ def _footprints(name: str, benchmark: Measurement, measured: Sequence[Candidate]
         "first run, s",
         "memory of the model, MiB",
         "peak of the process, MiB",
+        "peak on the GPU, MiB",
     )
     caption = "Each candidate in a process of its own, which imports the runtime, loads the model and runs it."
     columns = [MODEL, RUNTIME, *(Column(title) for title in titles)]
+    if all("gpu_peak_mib" not in c["footprint"] for c in found):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(f"{name}: loading and memory", caption, columns, rows, _groups(found))

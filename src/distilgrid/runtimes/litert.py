@@ -1,7 +1,8 @@
 """LiteRT: loads and runs .tflite files. Light: needs neither torch nor jax."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,26 +44,31 @@ class LiteRTSession:
         self._pad: dict[str, int] = facts["padding"]
         with quiet():
             self._model = _compiled(folder / MODEL_FILE, how)
-        self._shapes = [self._shape(number) for number in range(self._model.get_num_signatures())]
+        numbers = range(self._model.get_num_signatures())
+        self._shapes = [self._shape(number) for number in numbers]
+        self._outputs = [self._width(number) for number in numbers]
+        self._spare: list[list[_Buffers]] = [[] for _ in numbers]
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""
         arrays = {name: inputs[name] for name in self._names}
         number = self._signature(next(iter(arrays.values())).shape)
         padded = [self._padded(name, values, number) for name, values in arrays.items()]
-        with quiet():  # the first write reports on accelerators
-            rows = [self._row([values[row : row + 1] for values in padded], number) for row in range(len(padded[0]))]
-        results = self._model.create_output_buffers(number)
-        outputs = self._outputs(number)
+        rows = [self._row([values[row : row + 1] for values in padded], number) for row in range(len(padded[0]))]
+        return _Call(self, number, rows)
 
-        def run() -> np.ndarray:
-            logits = np.empty((len(rows), outputs), dtype=np.float32)
-            for row, buffers in enumerate(rows):
-                self._model.run_by_index(number, buffers, results)
-                logits[row] = results[0].read(outputs, np.float32)
-            return logits
+    def run(self, number: int, rows: "Sequence[_Buffers]") -> np.ndarray:
+        """Logits (B, C) of rows whose inputs lie in buffers of a signature."""
+        outputs = self._outputs[number]
+        logits = np.empty((len(rows), outputs), dtype=np.float32)
+        for row, buffers in enumerate(rows):
+            self._model.run_by_index(number, buffers.inputs, buffers.results)
+            logits[row] = buffers.results[0].read(outputs, np.float32)
+        return logits
 
-        return run
+    def give_back(self, number: int, rows: "Sequence[_Buffers]") -> None:
+        """Keep buffers of a signature for the next call: a new one takes longer than a small model runs."""
+        self._spare[number].extend(rows)
 
     def _key(self, number: int) -> str:
         return str(self._model.get_signature_by_index(number)["key"])
@@ -71,7 +77,7 @@ class LiteRTSession:
         details = self._model.get_input_tensor_details(self._key(number))
         return tuple(details["args_0"]["shape"])
 
-    def _outputs(self, number: int) -> int:
+    def _width(self, number: int) -> int:
         (details,) = self._model.get_output_tensor_details(self._key(number)).values()
         return int(details["shape"][-1])
 
@@ -90,14 +96,44 @@ class LiteRTSession:
     def _padded(self, name: str, values: np.ndarray, number: int) -> np.ndarray:
         if name == PIXELS:
             return np.ascontiguousarray(values)
-        after = self._shapes[number][1] - values.shape[1]
-        return np.pad(values.astype(np.int32), ((0, 0), (0, after)), constant_values=self._pad[name])
+        padded = np.full((len(values), self._shapes[number][1]), self._pad[name], dtype=np.int32)
+        padded[:, : values.shape[1]] = values
+        return padded
 
-    def _row(self, values: list[np.ndarray], number: int) -> list[Any]:
-        buffers: list[Any] = self._model.create_input_buffers(number)
-        for buffer, array in zip(buffers, values, strict=True):
-            buffer.write(array)
+    def _row(self, values: list[np.ndarray], number: int) -> "_Buffers":
+        if self._spare[number]:
+            buffers = self._spare[number].pop()
+            buffers.write(values)
+            return buffers
+        buffers = _Buffers(self._model.create_input_buffers(number), self._model.create_output_buffers(number))
+        with quiet():  # the first write reports on accelerators
+            buffers.write(values)
         return buffers
+
+
+@dataclass(frozen=True)
+class _Buffers:
+    """The memory of one row: of each input and each result."""
+
+    inputs: list[Any]
+    results: list[Any]
+
+    def write(self, values: list[np.ndarray]) -> None:
+        for buffer, array in zip(self.inputs, values, strict=True):
+            buffer.write(array)
+
+
+class _Call:
+    """A model on fixed inputs, whose buffers serve another call when nobody holds this one any more."""
+
+    def __init__(self, session: LiteRTSession, number: int, rows: "Sequence[_Buffers]") -> None:
+        self._session, self._number, self._rows = session, number, rows
+
+    def __call__(self) -> np.ndarray:
+        return self._session.run(self._number, self._rows)
+
+    def __del__(self) -> None:
+        self._session.give_back(self._number, self._rows)
 
 
 def _compiled(path: Path, how: Execution) -> Any:

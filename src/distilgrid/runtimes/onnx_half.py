@@ -3,29 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from distilgrid.runtimes.base import Execution, Graph, Sample, UnsupportedError
+from distilgrid.runtimes.base import Graph, Sample
 from distilgrid.runtimes.onnx_export import RewritingExporter, quiet
-from distilgrid.runtimes.onnxruntime import OnnxRuntime, OnnxSession
 
-CPU_REASON = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
 COUNTED_ON_CPU = (
     "Judged and counted on the CPU provider: Casts that a GPU does not need, and numbers beyond fp16's range show only "
     "where they pass between operators."
 )
-
-
-class HalfOnnxRuntime(OnnxRuntime):
-    """Loads models in fp16 where they run in fp16."""
-
-    def load(self, folder: Path, how: Execution) -> OnnxSession:
-        """The exported model of a folder.
-
-        Raises:
-            UnsupportedError: on a CPU, or where ONNX Runtime has no CUDA.
-        """
-        if how.processor == "cpu":
-            raise UnsupportedError(CPU_REASON)
-        return super().load(folder, how)
 
 
 class HalfExporter(RewritingExporter):

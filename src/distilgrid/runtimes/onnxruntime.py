@@ -9,6 +9,7 @@ import onnxruntime as ort
 from distilgrid.runtimes.base import Execution, UnsupportedError
 
 MODEL_FILE, LOGITS = "model.onnx", "logits"
+HALF_ON_CPU = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Of fp32 models, which ONNX Runtime would otherwise multiply in TF32 on a GPU.
 PROVIDER_OPTIONS = {"cpu": {}, "cuda": {"use_tf32": "0"}}
@@ -20,6 +21,20 @@ class OnnxRuntime:
     def load(self, folder: Path, how: Execution) -> "OnnxSession":
         """The exported model of a folder."""
         return OnnxSession(folder / MODEL_FILE, how)
+
+
+class HalfOnnxRuntime(OnnxRuntime):
+    """Loads models in fp16 where they run in fp16."""
+
+    def load(self, folder: Path, how: Execution) -> "OnnxSession":
+        """The exported model of a folder.
+
+        Raises:
+            UnsupportedError: on a CPU, or where ONNX Runtime has no CUDA.
+        """
+        if how.processor == "cpu":
+            raise UnsupportedError(HALF_ON_CPU)
+        return super().load(folder, how)
 
 
 class OnnxSession:

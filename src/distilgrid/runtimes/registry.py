@@ -7,6 +7,7 @@ and its name to `distilgrid.runtimes.settings.Runtime`.
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,9 @@ class RuntimeEntry:
         exact: whether its logits must stay within the parity gate's tolerance.
         reference: whether it is what the parity gate compares all others with.
         calibrated: whether the conversion looks at `dev` rows, so that it depends on the data.
-        packages: modules that it needs beyond the core.
-        extra: the optional dependency group that brings them.
+        packages: modules that loading and running need beyond the core.
+        converters: further modules that conversion needs, on the machine that exports.
+        extra: the optional dependency group that brings them all.
         processors: what it computes on.
         graph: whether it rewrites the graph, so that it can be measured with and without.
         mobile: whether it is made for phones: its latency on another processor is not a phone's.
@@ -40,6 +42,7 @@ class RuntimeEntry:
     reference: bool = False
     calibrated: bool = False
     packages: tuple[str, ...] = ()
+    converters: tuple[str, ...] = ()
     extra: str = ""
     processors: tuple[Processor, ...] = ("cpu",)
     graph: bool = False
@@ -62,8 +65,8 @@ def _torch(target: str, **facts: Any) -> RuntimeEntry:
 
 
 def _onnx(exporter: str, loader: str = "onnxruntime:OnnxRuntime", **facts: Any) -> RuntimeEntry:
-    packages = ("onnx", "onnxruntime")
-    return _exported(loader, exporter, packages=packages, extra="onnx", graph=True, **facts)
+    needs = {"packages": ("onnxruntime",), "converters": ("onnx",), "extra": "onnx"}
+    return _exported(loader, exporter, graph=True, **needs, **facts)
 
 
 def _exported(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
@@ -71,17 +74,17 @@ def _exported(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
 
 
 def _openvino(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
-    return _exported(f"openvino:{loader}", exporter, **{"packages": ("openvino",), "extra": "openvino", **facts})
+    return _exported(f"openvino:{loader}", exporter, packages=("openvino",), extra="openvino", **facts)
 
 
 def _executorch(exporter: str, **facts: Any) -> RuntimeEntry:
-    packages = ("executorch", "torchao")
-    return _exported("executorch:ExecuTorch", exporter, packages=packages, extra="executorch", mobile=True, **facts)
+    needs = {"packages": ("executorch",), "converters": ("torchao",), "extra": "executorch"}
+    return _exported("executorch:ExecuTorch", exporter, mobile=True, **needs, **facts)
 
 
-def _litert(exporter: str, **facts: Any) -> RuntimeEntry:
-    packages = ("ai_edge_litert", "litert_torch")
-    return _exported("litert:LiteRT", exporter, packages=packages, extra="litert", mobile=True, graph=True, **facts)
+def _litert(exporter: str, *quantiser: str, **facts: Any) -> RuntimeEntry:
+    needs = {"packages": ("ai_edge_litert",), "converters": ("litert_torch", *quantiser), "extra": "litert"}
+    return _exported("litert:LiteRT", exporter, mobile=True, graph=True, **needs, **facts)
 
 
 RUNTIMES = {
@@ -90,7 +93,7 @@ RUNTIMES = {
     "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
     "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
     "onnxruntime-fp16": _onnx(
-        "onnx_half:HalfExporter", "onnx_half:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
+        "onnx_half:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
     ),
     "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, no_images=DYNAMIC_ONLY),
     "onnxruntime-int8-static": _onnx("onnx_static:StaticInt8Exporter", exact=False, calibrated=True),
@@ -99,14 +102,14 @@ RUNTIMES = {
     "openvino-int8": _openvino(
         "OpenVino",
         "openvino_quantised:OpenVinoInt8Exporter",
-        packages=("openvino", "nncf"),
+        converters=("nncf",),
         exact=False,
         calibrated=True,
     ),
     "executorch-fp32": _executorch("executorch_export:ExecuTorchExporter"),
     "executorch-int8": _executorch("executorch_quantised:Int8Exporter", exact=False, calibrated=True),
     "litert-fp32": _litert("litert_export:LiteRTExporter"),
-    "litert-int8": _litert("litert_quantised:Int8Exporter", exact=False, calibrated=True),
+    "litert-int8": _litert("litert_quantised:Int8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
 }
 
 
@@ -130,9 +133,9 @@ def open_runtime(name: str) -> Runtime:
     """What loads and runs models, by the runtime's name.
 
     Raises:
-        UserError: for an unknown name, or when the packages it needs are not installed.
+        UserError: for an unknown name, or when the packages that it needs to do that are not installed.
     """
-    runtime: Runtime = _build(name, find_runtime(name).loads)
+    runtime: Runtime = _build(name, find_runtime(name).loads, find_runtime(name).packages)
     return runtime
 
 
@@ -143,7 +146,7 @@ def open_judge(name: str) -> Runtime:
         UserError: as `open_runtime`.
     """
     entry = find_runtime(name)
-    judge: Runtime = _build(name, entry.judges or entry.loads)
+    judge: Runtime = _build(name, entry.judges or entry.loads, entry.packages)
     return judge
 
 
@@ -154,14 +157,18 @@ def open_exporter(name: str) -> Exporter:
         UserError: for an unknown name, or when the packages it needs are not installed.
     """
     entry = find_runtime(name)
-    exporter: Exporter = _build(name, entry.exports)
+    exporter: Exporter = _build(name, entry.exports, entry.packages + entry.converters)
     return exporter
 
 
-def _build(name: str, target: str) -> Any:
-    entry = find_runtime(name)
-    missing = [package for package in entry.packages if importlib.util.find_spec(package) is None]
+def missing_packages(packages: Sequence[str]) -> list[str]:
+    """Those of some modules that are not installed."""
+    return [package for package in packages if importlib.util.find_spec(package) is None]
+
+
+def _build(name: str, target: str, packages: Sequence[str]) -> Any:
+    missing, extra = missing_packages(packages), find_runtime(name).extra
     if missing:
-        raise UserError(f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{entry.extra}]'")
+        raise UserError(f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{extra}]'")
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)()

@@ -9,11 +9,14 @@ import numpy as np
 import torch
 
 from distilgrid.benchmark.pinning import alone, pinned
-from distilgrid.benchmark.protocol import measure, repeated
+from distilgrid.benchmark.protocol import Run, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.errors import UserError
 from distilgrid.fingerprint import recipe_key
-from distilgrid.runtimes.base import Execution, Processor, Sample, Session, UnsupportedError
+from distilgrid.machine import cpu_name, versions_of
+from distilgrid.recipes import VERSIONS
+from distilgrid.runtimes.base import Execution, Processor, Sample, UnsupportedError
+from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
@@ -55,10 +58,15 @@ class LatencyBench:
         self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
 
     def key(self, **what: Any) -> str:
-        """A key of some measurement under these conditions, by which it is kept."""
+        """A key of some measurement under these conditions, here and now, by which it is kept."""
         protocol = self._protocol.model_dump(exclude={"runtimes", "lengths", "batch_sizes"})
         facts = {"conditions": self.conditions.as_dict(), "protocol": protocol, "vocabulary": self._vocabulary}
-        return recipe_key({**what, **facts})
+        return recipe_key({**what, **facts, **self._circumstances()})
+
+    def _circumstances(self) -> dict[str, Any]:
+        """What else decides a latency: how we convert and measure, the processor, the runtime's version."""
+        packages = find_runtime(self.conditions.runtime).packages or ("torch",)
+        return {"version": VERSIONS["latency"], "cpu": cpu_name(), "packages": versions_of(packages)}
 
     def medians(self, architectures: Sequence[Architecture]) -> list[float]:
         """Latencies in ms, of each the median, measured in turns on cores of their own.
@@ -66,23 +74,31 @@ class LatencyBench:
         Raises:
             UserError: when the runtime cannot run one in this way.
         """
-        with alone(), pinned(self.conditions.threads), tempfile.TemporaryDirectory() as scratch:
+        with alone(), pinned(self.conditions.threads, self._protocol.cores), tempfile.TemporaryDirectory() as scratch:
             works = []
             for number, architecture in enumerate(architectures):
                 folder = Path(scratch) / str(number)
                 folder.mkdir()
-                works.append(repeated(self._session(architecture, folder).bind(self._inputs)))
+                works.append(repeated(self._call(architecture, folder)))
             found = measure(works, protocol=self._protocol, label="a group")
             return [float(np.median(series.samples)) for series in found]
 
-    def _session(self, architecture: Architecture, folder: Path) -> Session:
+    def _call(self, architecture: Architecture, folder: Path) -> Run:
+        """A call of the architecture that has run once.
+
+        Raises:
+            UserError: when it cannot be converted, loaded or run.
+        """
         runtime, model = self.conditions.runtime, build_shape(architecture, vocabulary=self._vocabulary)
         try:
-            if find_runtime(runtime).exported:
-                open_exporter(runtime).export(model, self._sample(), folder)
-            else:
-                model.save_pretrained(folder)
-            return open_runtime(runtime).load(folder, self._how)
+            with refusing():
+                if find_runtime(runtime).exported:
+                    open_exporter(runtime).export(model, self._sample(), folder)
+                else:
+                    model.save_pretrained(folder)
+                call = open_runtime(runtime).load(folder, self._how).bind(self._inputs)
+                call()
+                return call
         except UnsupportedError as reason:
             raise UserError(f"runtime '{runtime}' cannot run {architecture.name}: {reason}") from reason
 

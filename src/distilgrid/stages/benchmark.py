@@ -9,6 +9,7 @@ from typing import Any
 from distilgrid.artefacts import write_json, writing
 from distilgrid.benchmark.candidates import Candidate, Export, Model, list_candidates, open_export, open_model
 from distilgrid.benchmark.entries import Entry, measure_shapes, open_entries
+from distilgrid.benchmark.gpu import gpu_name
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
 from distilgrid.benchmark.settings import Benchmark
@@ -90,10 +91,10 @@ def _texts(settings: Benchmark, models: Sequence[Model], data: Path | None) -> t
 
 def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], texts: Texts | None) -> dict[str, Any]:
     entries, cores = [Entry(candidate) for candidate in candidates], {}
-    machine, before = describe_machine(), os.getloadavg()
+    machine, before = describe_machine() | gpu_name(device.processor), os.getloadavg()
     with alone():
         for threads in sorted(device.threads, reverse=True):  # OpenVINO counts the cores of a process only once
-            with pinned(threads) as cores[threads]:
+            with pinned(threads, settings.cores) as cores[threads]:
                 open_entries(entries, settings, threads=threads, processor=device.processor)
                 measure_shapes(entries, settings, threads=threads, processor=device.processor, texts=texts)
     _warn_if_noisy(entries)
