@@ -1,18 +1,21 @@
 """Plans with annealed methods, chains of assistants, searches, and image tasks beside text tasks."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan, expand
-from distilgrid.params import find_method, parse_params
+from distilgrid.params import find_method, load_params, parse_params
 from distilgrid.planned import Artefact, listed
+from distilgrid.reporting.claims_file import load_claims
 from distilgrid.schema import deep_merge
 from distilgrid.search.estimators.settings import MiniKDSettings
 from distilgrid.training.settings import Training
 
 Values = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 IMAGES: Values = {
     "grid": {
         "tasks": ["digits"],
@@ -243,3 +246,40 @@ def test_a_student_may_train_otherwise() -> None:
     (recording,) = found.teacher_outputs
     assert recording.recipe["epochs"] == 9
     assert recording.options["student"] == "resnet-8"
+
+
+def shipped(monkeypatch: pytest.MonkeyPatch, *names: str) -> Plan:
+    """The plan of grids of the repository, one on top of the other, without any local data."""
+    monkeypatch.chdir(ROOT)
+    for name in ("DISTILGRID_GLUE_DIR", "DISTILGRID_CIFAR_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return expand(load_params(["params.yaml", *(f"grids/{name}.yaml" for name in names)]))
+
+
+@pytest.mark.parametrize(
+    ("names", "students", "candidates"),
+    [
+        (("annealing_kd_cifar10",), 2 * 8 * 3, 2 * (20 * 6 + 20)),
+        (("annealing_kd_cifar10", "annealing_kd_cifar100"), 2 * 8 * 3, 2 * (20 * 6 + 20)),
+        (("annealing_kd",), 8 * 8 * 3, 7 * (20 * 6 + 20) + (20 + 20)),
+    ],
+)
+def test_grids_of_the_paper_search_all_of_its_values_and_can_judge_its_claims(
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], students: int, candidates: int
+) -> None:
+    found = shipped(monkeypatch, *names)
+    assert len(found.students) == students
+    assert sum(".alpha-" in helper.labels["method"] for helper in found.helpers) == candidates
+    grid, claims = found.params.grid, load_claims("grids/annealing_kd.claims.yaml", params=found.params).claims
+    sides = [side for claim in claims if not claim.than for side in (claim.better, claim.worse)]
+    assert {side.method for side in sides} <= set(grid.methods)
+    gaps = {claim.id: {claim.better.student, claim.than.better.student} for claim in claims if claim.than}
+    assert (gaps["larger-gap-larger-gain-images"] == set(grid.students)) == ("cifar" in grid.name)
+
+
+def test_the_short_grid_on_top_has_one_student_and_its_own_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = shipped(monkeypatch, "annealing_kd_cifar10", "annealing_kd_cifar10_mini")
+    methods = ("finetune", "kd", "takd", "annealing-kd")
+    cells = [(s.labels["method"], s.labels["student"]) for s in found.students]
+    assert cells == [(method, "resnet-8") for method in methods for _ in range(3)]
+    assert sorted(helper.labels["student"] for helper in found.helpers) == ["resnet-14"] + ["resnet-8"] * 4

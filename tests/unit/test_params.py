@@ -108,10 +108,13 @@ def test_a_stage_cannot_set_what_is_of_the_whole_run(
     message = complaint(changed(tiny_values, "methods.mine", {"objective": objective, stage: {name: value}}))
     assert message.endswith(f"{stage}: '{name}' is of the whole run, not of a stage; set it in the method's `training`")
     parse_params(changed(tiny_values, "methods.mine", {"objective": objective, "training": {name: value}}), origin="")
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(
-            changed(tiny_values, "methods.mine", {"objective": objective, stage: {name: value}}), json_schema()
-        )
+
+
+@pytest.mark.parametrize(("method", "stage"), [("AnnealingKD", "stage1"), ("HiddenKD", "hidden")])
+def test_the_schema_of_a_stage_has_all_but_what_is_of_the_whole_run(method: str, stage: str) -> None:
+    found = json_schema()["$defs"][method]["properties"][stage]
+    assert set(found["properties"]) == set(Training.model_fields) - set(WHOLE_RUN)
+    assert found["additionalProperties"] is False
 
 
 @pytest.mark.parametrize(
