@@ -24,7 +24,8 @@ import yaml
 
 from distilgrid.artefacts import RUN
 from distilgrid.grid import expand
-from distilgrid.params import deep_merge, parse_params
+from distilgrid.params import parse_params
+from distilgrid.schema import deep_merge
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("docs-topic", "docs-match", "cola", "mrpc", "rte")

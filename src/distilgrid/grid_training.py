@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from distilgrid.distillation.annealing import taught_training
+from distilgrid.distillation.annealing import check_schedule
 from distilgrid.distillation.mixing_settings import check_batches
 from distilgrid.distillation.settings import KD, TAKD, Method, MixKD
 from distilgrid.errors import UserError, did_you_mean
@@ -86,7 +86,7 @@ class Shelf:
         training = effective_training(self.params, method.training, student.training)
         if isinstance(method, MixKD):
             check_batches(training)
-        taught_training(method, training)  # refuses schedules that do not fit
+        check_schedule(method, training)
         data, augmented = self._data(cell["task"]), self._augmented(cell)
         inputs: Inputs = {"data": data}
         if augmented is not None:
@@ -129,7 +129,8 @@ class Shelf:
     def _candidates(self, cell: Mapping[str, Any], method: KD, instructor: Artefact) -> list[Artefact]:
         """The cells among which a search chooses: the same ones for all seeds."""
         assert method.search is not None
-        seed, tried = method.search.seed, method.candidates(cell["method"])
+        regression = find_task(cell["task"], self.params.tasks).regression
+        seed, tried = method.search.seed, method.candidates(cell["method"], regression=regression)
         named = [({**cell, "method": name, "seed": seed}, candidate) for name, candidate in tried.items()]
         return [self._helper(self._learner(own, candidate, instructor)) for own, candidate in named]
 

@@ -15,14 +15,14 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from distilgrid.augmentation.settings import Augmentation
 from distilgrid.benchmark.settings import Benchmark, Export
-from distilgrid.distillation.presets import PRESETS
+from distilgrid.distillation.presets import PRESETS, unknown_method
 from distilgrid.distillation.settings import KD, Method
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.messages import first_problem
 from distilgrid.models.settings import Student, Teacher
 from distilgrid.models.source import is_new
 from distilgrid.reporting.features_settings import Features, mixing_method
-from distilgrid.schema import Settings
+from distilgrid.schema import Settings, deep_merge
 from distilgrid.search.settings import Search
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
@@ -172,15 +172,6 @@ class Params(Settings):
         return augmentations
 
 
-def deep_merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """The base with an overlay's values on top: mappings merge key by key, everything else is replaced."""
-    merged = dict(base)
-    for key, value in overlay.items():
-        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
-        merged[key] = deep_merge(merged[key], value) if both else value
-    return merged
-
-
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """A YAML file that holds a mapping.
 
@@ -255,10 +246,11 @@ def _check_names(params: Params) -> None:
         defined = getattr(params, axis)
         for name in getattr(params.grid, axis):
             if name not in defined:
-                raise UserError(f"grid.{axis}: unknown {kind} '{name}'; {did_you_mean(name, defined)}")
+                hint = f"unknown {kind} '{name}'; {did_you_mean(name, defined)}"
+                raise UserError(f"grid.{axis}: {unknown_method(name, defined) if kind == 'method' else hint}")
     for name in params.grid.baselines:
         if name not in params.methods:
-            raise UserError(f"grid.baselines: unknown method '{name}'; {did_you_mean(name, params.methods)}")
+            raise UserError(f"grid.baselines: {unknown_method(name, params.methods)}")
     for name in params.grid.augmentations:
         if name != "none" and name not in params.augmentations:
             hint = did_you_mean(name, ["none", *params.augmentations])
@@ -270,18 +262,14 @@ def _check_names(params: Params) -> None:
 
 def _check_report(params: Params) -> None:
     if params.report.baseline not in params.methods:
-        hint = did_you_mean(params.report.baseline, params.methods)
-        raise UserError(f"report.baseline: unknown method '{params.report.baseline}'; {hint}")
+        raise UserError(f"report.baseline: {unknown_method(params.report.baseline, params.methods)}")
     if params.report.features is not None:
         mixing_method(params.report.features, params.grid.methods, params.methods)
 
 
 def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Training:
     """The `training` section with the values of a teacher, or of a method and then a student, on top."""
-    values = params.training.model_dump()
-    for own in overrides:
-        values |= own
-    return Training(**values)
+    return params.training.under(*overrides)
 
 
 def find_method(params: Params, name: str) -> Method:
@@ -291,10 +279,12 @@ def find_method(params: Params, name: str) -> Method:
         UserError: when nothing has that name, with a suggestion.
     """
     searches = [(n, method) for n, method in params.methods.items() if isinstance(method, KD)]
-    tried = {n: candidate for name, method in searches for n, candidate in method.candidates(name).items()}
+    tried = {
+        n: candidate for name, method in searches for n, candidate in method.candidates(name, regression=False).items()
+    }
     known = {**tried, **params.methods}
     if name not in known:
-        raise UserError(f"--method: unknown method '{name}'; {did_you_mean(name, params.methods)}")
+        raise UserError(f"--method: {unknown_method(name, params.methods)}")
     return known[name]
 
 

@@ -47,6 +47,7 @@ VERSIONS = {
     "features": 1,
     "report": 6,
 }
+PHASED = 2  # of runs whose losses change, see `_phased`
 
 
 def _recipe(stage: str, **parts: Any) -> Recipe:
@@ -154,7 +155,8 @@ def distill_recipe(
     return _recipe(
         "distill",
         method=method.model_dump(exclude={"training", "teacher", "assistants", "assistant_seed"})
-        | {"version": METHODS[method.objective].version},
+        | {"version": METHODS[method.objective].version}
+        | _phased(method, training),
         student=_student(student),
         origin=origin,
         training=training.model_dump(),
@@ -163,6 +165,15 @@ def distill_recipe(
         seed=seed,
         inputs=dict(inputs),
     )
+
+
+def _phased(method: "Method", training: "Training") -> Recipe:
+    """The version of what a run does whose losses change, where its settings ask for it: when patience counts, which
+    scores are watched, and which words are kept under several optimisers. Other recipes stay as they were."""
+    stages = [training.under(stage) for stage in method.stages]
+    patient = METHODS[method.objective].scheduled and any(s.patience for s in (training, *stages))
+    mixed = len({stage.optimiser for stage in stages}) > 1
+    return {"phases": PHASED} if patient or mixed or (stages and training.watch_validation) else {}
 
 
 def _student(student: "Student") -> Recipe:

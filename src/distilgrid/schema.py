@@ -1,5 +1,6 @@
-"""The base of every settings model: strict keys, frozen values."""
+"""The base of every settings model: strict keys, frozen values. And how values go on top of others."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -18,9 +19,19 @@ def each_once(values: list[int]) -> list[int]:
     return values
 
 
-def self_contained_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's JSON Schema without references, so that it can stand anywhere within another one."""
+def deep_merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with an overlay's values on top: mappings merge key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
+        merged[key] = deep_merge(merged[key], value) if both else value
+    return merged
+
+
+def self_contained_schema(model: type[BaseModel], *, without: Collection[str] = ()) -> dict[str, Any]:
+    """A model's JSON Schema without references, so that it can stand anywhere within another one, and some fields."""
     schema = model.model_json_schema()
+    schema["properties"] = {name: value for name, value in schema["properties"].items() if name not in without}
     definitions = schema.pop("$defs", {})
 
     def resolved(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from distilgrid.params import deep_merge
+from distilgrid.schema import deep_merge
 
 VALUES = {
     "grid": {

@@ -138,6 +138,21 @@ def test_continuation_with_a_step_and_no_margin_is_annealing() -> None:
         assert sum(losses(continued, epoch).values()) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_step_that_leaves_the_labels_no_time_is_refused() -> None:
+@pytest.mark.parametrize(("epochs", "annealing", "refused"), [(3, 0.9, True), (3, 0.6, False), (1, 0.1, True)])
+def test_a_step_that_leaves_the_labels_no_time_is_refused(epochs: int, annealing: float, refused: bool) -> None:
     with pytest.raises(ValueError, match="leaves no epoch"):
         ContinuationKD(psi="step")
+    method = ContinuationKD(psi="step", annealing=annealing, tau_max=1)
+    if refused:
+        with pytest.raises(UserError, match="leaves no epoch"):
+            phases(method, epochs=epochs)
+    else:
+        (phase,) = phases(method, epochs=epochs)
+        assert phase.values(epochs - 1)["psi"] == 1
+
+
+@pytest.mark.parametrize(("epochs", "tau_max"), [(14, 7), (25, 10), (9, 4), (3, 3), (5, 1)])
+def test_patience_counts_from_the_epoch_with_which_t_is_1(epochs: int, tau_max: int) -> None:
+    found = [temperature(epoch, epochs=epochs, tau_max=tau_max) for epoch in range(epochs)]
+    stage1, stage2 = phases(AnnealingKD(tau_max=tau_max, stage1={"epochs": epochs}))
+    assert (stage1.patient_from, stage2.patient_from) == (found.index(1), 0)

@@ -1,4 +1,7 @@
-"""Annealing-KD in the training loop against a loop of its own: stages, the best checkpoint between, new optimisers."""
+"""Annealing-KD and Continuation-KD in the training loop against loops of their own.
+
+Stages, the best checkpoint between them and new optimisers; labels that take over, with a margin.
+"""
 
 import copy
 from pathlib import Path
@@ -9,7 +12,7 @@ from tests.golden.test_loss_sequences import GOLDEN, log_softmax, reference_step
 from torch import Tensor
 
 from distilgrid.distillation.registry import METHODS, build_phases
-from distilgrid.distillation.settings import AnnealingKD
+from distilgrid.distillation.settings import AnnealingKD, ContinuationKD
 from distilgrid.distillation.teacher import StoredTeacher
 from distilgrid.fingerprint import derive_seed
 from distilgrid.models.io import load_model
@@ -20,7 +23,7 @@ from distilgrid.training.settings import Training
 
 __all__ = ["rows", "student"]
 
-RATE, BATCH = 1e-2, 8
+RATE, BATCH, MARGIN = 1e-2, 8, 1e-3
 SETTINGS = Training(batch_size=BATCH, warmup_fraction=0, weight_decay=0.1, max_grad_norm=0.5, precision="fp32")
 METHOD = AnnealingKD(
     tau_max=2, stage1={"epochs": 4, "learning_rate": RATE}, stage2={"epochs": 2, "learning_rate": RATE / 2}
@@ -69,11 +72,59 @@ class Reference:
         return float((logits.argmax(dim=1) == self.dev.labels).float().mean())
 
 
-def test_both_stages(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
+def teacher_logits(tiny_model: Path, rows: Rows) -> Tensor:
     torch.manual_seed(1)
     model = load_model(tiny_model, outputs=2)
     with torch.no_grad():
-        teacher = torch.cat([5 * model(**rows.encodings.batch([i])).logits for i in range(len(rows.labels))])
+        return torch.cat([5 * model(**rows.encodings.batch([i])).logits for i in range(len(rows.labels))])
+
+
+def continued_losses(model: torch.nn.Module, rows: Rows, teacher: Tensor) -> list[float]:
+    """Four epochs of six steps: T is 2, then 1; psi grows with every step."""
+    weights, losses = list(model.parameters()), []
+    moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
+    for epoch in range(4):
+        shuffling = torch.Generator().manual_seed(derive_seed(7, f"shuffle epoch {epoch}"))
+        for batch in epoch_batches(rows.encodings.lengths, batch_size=BATCH, generator=shuffling):
+            step = len(losses)
+            phi, psi = (0.5 if epoch < 2 else 1.0), step / 24
+            logits = model(**rows.encodings.batch(batch)).logits
+            hard = -log_softmax(logits)[torch.arange(len(batch)), rows.labels[batch]].mean()
+            distances = ((logits - phi * teacher[batch]) ** 2).sum(dim=1) / 2
+            over = torch.where(distances > MARGIN * phi, distances - MARGIN * phi, 0.0)
+            loss = psi * hard + (1 - psi) * over.mean()
+            loss.backward()
+            reference_step(weights, moments, RATE * (24 - step) / 24, step + 1)
+            losses.append(float(loss.detach()))
+    return losses
+
+
+def test_continuation(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
+    teacher = teacher_logits(tiny_model, rows)
+    expected = continued_losses(copy.deepcopy(student).train(), rows, teacher)
+    outcome = Trainer(
+        student,  # type: ignore[arg-type]
+        build_phases(
+            ContinuationKD(tau_max=2, margin=MARGIN),
+            SETTINGS.model_copy(update={"epochs": 4, "learning_rate": RATE}),
+            regression=False,
+        ),
+        rows=rows,
+        dev=rows,
+        metrics=["accuracy"],
+        placement=Placement(),
+        seed=7,
+        teacher=StoredTeacher(teacher),
+    ).run()
+    losses = outcome.history.series("train", "loss")
+    assert losses == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    version = f"continuation_kd v{METHODS['continuation_kd'].version}"
+    golden = pytest.approx(GOLDEN.get(version, []), rel=1e-2, abs=1e-6)
+    assert losses == golden, f"{version}: results changed without a bump"
+
+
+def test_both_stages(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
+    teacher = teacher_logits(tiny_model, rows)
     dev = Rows(rows.encodings.take(range(20)), rows.labels[:20])
     expected = Reference(copy.deepcopy(student).train(), rows, teacher, dev)
     assert expected.kept[0] < 24, "stage I's best checkpoint is not its last one, so that taking the last would show"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from distilgrid.distillation.registry import METHODS, build_phases
-from distilgrid.distillation.settings import KD, PKD, Finetune, Method
+from distilgrid.distillation.settings import KD, PKD, TAKD, Finetune, Method
 from distilgrid.distillation.teacher import StoredTeacher
 from distilgrid.fingerprint import derive_seed
 from distilgrid.models.io import load_model
@@ -114,7 +114,15 @@ def reference_losses(model: torch.nn.Module, method: str, rows: Rows, logits: Te
     return losses
 
 
-@pytest.mark.parametrize("settings", [Finetune(), KD(alpha=0.7, temperature=4), PKD(alpha=0.7, temperature=4, beta=50)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Finetune(),
+        KD(alpha=0.7, temperature=4),
+        PKD(alpha=0.7, temperature=4, beta=50),
+        TAKD(alpha=0.7, temperature=4, assistants=["between"]),
+    ],
+)
 def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
     teacher = load_model(tiny_model, outputs=2)
     with torch.no_grad():

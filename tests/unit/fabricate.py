@@ -13,9 +13,10 @@ from tests.unit.fabricate_annealing import annealed, dev_scores, searched, watch
 from distilgrid.artefacts import write_json, writing
 from distilgrid.grid import Plan, expand
 from distilgrid.machine import describe_machine
-from distilgrid.params import Params, deep_merge, parse_params
+from distilgrid.params import Params, parse_params
 from distilgrid.planned import Artefact
 from distilgrid.runtimes.registry import find_runtime
+from distilgrid.schema import deep_merge
 from distilgrid.stages.prepare import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.history import History

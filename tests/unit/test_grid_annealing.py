@@ -1,15 +1,21 @@
 """Plans with annealed methods, chains of assistants, searches, and image tasks beside text tasks."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan, expand
-from distilgrid.params import deep_merge, find_method, parse_params
+from distilgrid.params import find_method, load_params, parse_params
 from distilgrid.planned import Artefact, listed
+from distilgrid.reporting.claims_file import load_claims
+from distilgrid.schema import deep_merge
+from distilgrid.search.estimators.settings import MiniKDSettings
+from distilgrid.training.settings import Training
 
 Values = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 IMAGES: Values = {
     "grid": {
         "tasks": ["digits"],
@@ -123,6 +129,63 @@ def test_more_temperatures_than_epochs_are_refused_before_anything_runs(tiny_val
     assert message == "annealing_kd, stage1: tau_max 5 is larger than its 3 epoch(s); lower it or raise epochs"
 
 
+def test_a_regression_tries_no_temperature_twice(tiny_values: Values) -> None:
+    tried = {"objective": "kd", "search": {"alpha": [0.3, 0.9], "temperature": [2, 4]}}
+    mse = {"methods": {"kd": {**tried, "loss": "mse"}}, "grid": {"methods": ["kd"]}}
+    regression = {"tasks": {"reviews": {"regression": True, "metrics": ["pearson"], "labels": None}}}
+    both = deep_merge(tiny_values, {"methods": {"kd": tried}, "grid": {"methods": ["kd"]}})
+    assert len(plan(both).helpers) == 4
+    for values in (deep_merge(both, regression), deep_merge(both, mse)):
+        names = [helper.labels["method"] for helper in plan(values).helpers]
+        assert names == ["kd.alpha-0.3.t-2", "kd.alpha-0.9.t-2"], "T changes nothing in a mean squared error"
+
+
+def test_values_that_are_nearly_equal_are_candidates_of_their_own(tiny_values: Values) -> None:
+    near = {"kd": {"objective": "kd", "search": {"alpha": [0.5, 0.50000001], "temperature": [1e-5, 2]}}}
+    found = plan(deep_merge(tiny_values, {"grid": {"methods": ["kd"]}, "methods": near}))
+    names = [helper.labels["method"] for helper in found.helpers]
+    assert names[1:3] == ["kd.alpha-0.5.t-2", "kd.alpha-0.50000001.t-1e-05"] and len(set(names)) == 4
+    assert find_method(found.params, names[3]).alpha == 0.50000001  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("changed", "epochs", "said"),
+    [
+        ({"tau_max": 5}, 3, "continuation_kd: tau_max 5 is larger than its 3 epoch(s); lower it or raise epochs"),
+        (
+            {"tau_max": 2, "psi": "step", "annealing": 0.9},
+            3,
+            "continuation_kd: psi: step leaves no epoch for the hard labels (annealing 0.9 of 3 epoch(s)); "
+            "lower annealing or raise epochs",
+        ),
+    ],
+)
+def test_a_continuation_that_cannot_be_is_refused_before_anything_runs(
+    tiny_values: Values, changed: Values, epochs: int, said: str
+) -> None:
+    method = {"continuation-kd": {**changed, "training": {"epochs": epochs}}}
+    values = deep_merge(tiny_values, {"methods": method})
+    assert refused(values, methods=["continuation-kd"]) == said
+    longer = deep_merge(values, {"methods": {"continuation-kd": {"training": {"epochs": 10}}}})
+    assert plan(longer, methods=["continuation-kd"]).students
+
+
+@pytest.mark.parametrize("axis", ["methods", "baselines"])
+def test_a_chain_without_assistants_is_told_how_to_name_them(tiny_values: Values, axis: str) -> None:
+    said = "unknown method 'takd'; it has no preset, as its assistants must be named: methods: {takd: {objective: takd,"
+    assert said in refused(tiny_values, **{axis: ["takd"]})
+
+
+def test_part_of_a_nested_setting_leaves_the_rest(tiny_values: Values) -> None:
+    values = deep_merge(IMAGES, {"training": {"views": {"shift": 4, "flip": True, "seed": 3}}})
+    own = {"training": {"views": {"shift": 2}}}
+    found = one(plan(deep_merge(values, {"methods": {"kd": own}})), method="kd")
+    expected = {"shift": 2, "flip": True, "seed": 3}
+    assert found.recipe["training"]["views"] == expected
+    common = Training.model_validate(values["training"])
+    assert MiniKDSettings.model_validate(own).trained(common).views.model_dump() == expected
+
+
 def test_all_methods_share_the_views_of_the_longest() -> None:
     found = plan(IMAGES)
     (recording,) = found.teacher_outputs
@@ -183,3 +246,40 @@ def test_a_student_may_train_otherwise() -> None:
     (recording,) = found.teacher_outputs
     assert recording.recipe["epochs"] == 9
     assert recording.options["student"] == "resnet-8"
+
+
+def shipped(monkeypatch: pytest.MonkeyPatch, *names: str) -> Plan:
+    """The plan of grids of the repository, one on top of the other, without any local data."""
+    monkeypatch.chdir(ROOT)
+    for name in ("DISTILGRID_GLUE_DIR", "DISTILGRID_CIFAR_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return expand(load_params(["params.yaml", *(f"grids/{name}.yaml" for name in names)]))
+
+
+@pytest.mark.parametrize(
+    ("names", "students", "candidates"),
+    [
+        (("annealing_kd_cifar10",), 2 * 8 * 3, 2 * (20 * 6 + 20)),
+        (("annealing_kd_cifar10", "annealing_kd_cifar100"), 2 * 8 * 3, 2 * (20 * 6 + 20)),
+        (("annealing_kd",), 8 * 8 * 3, 7 * (20 * 6 + 20) + (20 + 20)),
+    ],
+)
+def test_grids_of_the_paper_search_all_of_its_values_and_can_judge_its_claims(
+    monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], students: int, candidates: int
+) -> None:
+    found = shipped(monkeypatch, *names)
+    assert len(found.students) == students
+    assert sum(".alpha-" in helper.labels["method"] for helper in found.helpers) == candidates
+    grid, claims = found.params.grid, load_claims("grids/annealing_kd.claims.yaml", params=found.params).claims
+    sides = [side for claim in claims if not claim.than for side in (claim.better, claim.worse)]
+    assert {side.method for side in sides} <= set(grid.methods)
+    gaps = {claim.id: {claim.better.student, claim.than.better.student} for claim in claims if claim.than}
+    assert (gaps["larger-gap-larger-gain-images"] == set(grid.students)) == ("cifar" in grid.name)
+
+
+def test_the_short_grid_on_top_has_one_student_and_its_own_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = shipped(monkeypatch, "annealing_kd_cifar10", "annealing_kd_cifar10_mini")
+    methods = ("finetune", "kd", "takd", "annealing-kd")
+    cells = [(s.labels["method"], s.labels["student"]) for s in found.students]
+    assert cells == [(method, "resnet-8") for method in methods for _ in range(3)]
+    assert sorted(helper.labels["student"] for helper in found.helpers) == ["resnet-14"] + ["resnet-8"] * 4

@@ -6,8 +6,9 @@ import pytest
 
 from distilgrid.errors import UserError
 from distilgrid.grid import Plan, expand
-from distilgrid.params import deep_merge, parse_params
+from distilgrid.params import parse_params
 from distilgrid.planned import Artefact, listed
+from distilgrid.schema import deep_merge
 
 Values = dict[str, Any]
 

@@ -154,7 +154,7 @@ def tmp_path_with_data(work: Path, tmp_path: Path) -> Path:
 def test_a_search_takes_the_best_of_its_candidates(work: Path, tmp_path: Path) -> None:
     method = KD(search=KDSearch(alpha=[0.0, 1.0], temperature=[2.0]))
     folders = []
-    for name, tried in method.candidates("kd").items():
+    for name, tried in method.candidates("kd", regression=False).items():
         run_cell(work, tmp_path / name, tried, teacher_outputs=[work / "views"])
         folders.append(tmp_path / name)
     metrics = run_cell(work, tmp_path / "best", method, teacher_outputs=[work / "views"], candidates=folders)
@@ -167,6 +167,9 @@ def test_a_search_takes_the_best_of_its_candidates(work: Path, tmp_path: Path) -
     stranger = KD(search=KDSearch(alpha=[0.5], temperature=[2.0]))
     said = refused(work, tmp_path, stranger, teacher_outputs=[work / "views"], candidates=folders)
     assert "which the search does not try" in said
+    mse = KD(loss="mse", search=KDSearch(alpha=[0.0, 1.0], temperature=[4.0, 2.0]))
+    said = refused(work, tmp_path, mse, teacher_outputs=[work / "views"], candidates=folders)
+    assert "'temperature': 2.0}, which the search does not try" in said, "the first one alone: T changes nothing"
 
 
 def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:

@@ -110,6 +110,21 @@ def test_missing_cifar_files_are_named(tmp_path: Path) -> None:
     assert "train.parquet: cannot be read" in refused(lambda: cifar(tmp_path, tmp_path / "out"))
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "file", "archive"),
+    [
+        ("cifar10", "cifar-10-batches-py", "data_batch_1", "cifar-10-binary.tar.gz, which holds data_batch_1.bin"),
+        ("cifar10", ".", "data_batch_1", "cifar-10-binary.tar.gz, which holds data_batch_1.bin"),
+        ("cifar100", "cifar-100-python", "train", "cifar-100-binary.tar.gz, which holds train.bin"),
+    ],
+)
+def test_pickled_batches_are_named_and_not_read(tmp_path: Path, name: str, place: str, file: str, archive: str) -> None:
+    (tmp_path / place).mkdir(exist_ok=True)
+    (tmp_path / place / file).write_bytes(b"no pickle is opened")
+    message = refused(lambda: cifar(tmp_path, tmp_path / "data", name))
+    assert message == f"{tmp_path / place}: pickled batches are not read; take {archive}, or parquet files"
+
+
 def test_cifar10_is_not_taken_for_cifar100(tmp_path: Path) -> None:
     frame = pd.DataFrame({"image": [encoded(image) for image in pictures(40, 32, 32, 3)], "label": [0, 1, 2, 9] * 10})
     for name in ("train", "test"):

@@ -14,8 +14,9 @@ from distilgrid.distillation.mixing_settings import Mixup
 from distilgrid.distillation.presets import PRESETS
 from distilgrid.distillation.settings import KD, MixKD
 from distilgrid.errors import UserError
-from distilgrid.params import Params, deep_merge, json_schema, load_params, parse_params, schema_text
-from distilgrid.schema import Settings
+from distilgrid.params import Params, json_schema, load_params, parse_params, schema_text
+from distilgrid.schema import Settings, deep_merge
+from distilgrid.training.settings import WHOLE_RUN, Training
 
 ROOT = Path(__file__).parents[2]
 ON_TOP = {"annealing_kd_bert": "annealing_kd", "annealing_kd_cifar100": "annealing_kd_cifar10"}
@@ -96,6 +97,52 @@ def test_an_unknown_training_override_is_refused(tiny_values: Values, place: str
     message = complaint(changed(tiny_values, f"{place}.training", {"epoch": 1}))
     assert f"{place}.training" in message
     assert "did you mean 'epochs'?" in message
+
+
+@pytest.mark.parametrize("name", WHOLE_RUN)
+@pytest.mark.parametrize(("objective", "stage"), [("annealing_kd", "stage1"), ("hidden_kd", "task")])
+def test_a_stage_cannot_set_what_is_of_the_whole_run(
+    tiny_values: Values, name: str, objective: str, stage: str
+) -> None:
+    value = Training().model_dump()[name]
+    message = complaint(changed(tiny_values, "methods.mine", {"objective": objective, stage: {name: value}}))
+    assert message.endswith(f"{stage}: '{name}' is of the whole run, not of a stage; set it in the method's `training`")
+    parse_params(changed(tiny_values, "methods.mine", {"objective": objective, "training": {name: value}}), origin="")
+
+
+@pytest.mark.parametrize(("method", "stage"), [("AnnealingKD", "stage1"), ("HiddenKD", "hidden")])
+def test_the_schema_of_a_stage_has_all_but_what_is_of_the_whole_run(method: str, stage: str) -> None:
+    found = json_schema()["$defs"][method]["properties"][stage]
+    assert set(found["properties"]) == set(Training.model_fields) - set(WHOLE_RUN)
+    assert found["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("objective", "stage", "epochs"),
+    [
+        ("annealing_kd", "stage1", 14),
+        ("annealing_kd", "stage2", 4),
+        ("hidden_kd", "hidden", 5),
+        ("hidden_kd", "task", 3),
+    ],
+)
+def test_a_stage_keeps_its_epochs_unless_it_sets_them(
+    tiny_values: Values, objective: str, stage: str, epochs: int
+) -> None:
+    def stages(given: object) -> object:
+        values = changed(tiny_values, "methods.mine", {"objective": objective, stage: given})
+        return getattr(parse_params(values, origin="").methods["mine"], stage)
+
+    assert stages({"learning_rate": 0.5}) == {"epochs": epochs, "learning_rate": 0.5}
+    assert stages({"epochs": 20}) == {"epochs": 20}
+    assert stages({}) == {}, "all of the training section"
+
+
+@pytest.mark.parametrize("values", [("alpha", [0.5, 0.5]), ("temperature", [2, 2.0])])
+def test_a_search_tries_each_value_once(tiny_values: Values, values: tuple[str, list[float]]) -> None:
+    search = {"alpha": [0.5], "temperature": [2]} | dict([values])
+    message = complaint(changed(tiny_values, "methods.kd", {"objective": "kd", "search": search}))
+    assert f"methods.kd.search.{values[0]}: each value can be tried once only" in message
 
 
 def test_suggestions_for_a_method_are_those_of_its_objective(tiny_values: Values) -> None:

@@ -22,7 +22,8 @@ import distilgrid
 from distilgrid.artefacts import read_json, write_json
 from distilgrid.errors import UserError
 from distilgrid.grid import Artefact, Plan, expand
-from distilgrid.params import deep_merge, parse_params
+from distilgrid.params import parse_params
+from distilgrid.schema import deep_merge
 from distilgrid.tracking import default_uri, track
 from distilgrid.tracking import upsert as upserting
 from distilgrid.tracking.datasets import DataSets

@@ -1,6 +1,6 @@
 """The annealed temperature that Annealing-KD and Continuation-KD share. Light: no torch here."""
 
-from distilgrid.distillation.settings import AnnealingKD, Method
+from distilgrid.distillation.settings import AnnealingKD, ContinuationKD, Method
 from distilgrid.errors import UserError
 from distilgrid.training.settings import Training
 
@@ -19,6 +19,11 @@ def sharpness(temperature: int, *, tau_max: int) -> float:
     return 1 - (temperature - 1) / tau_max
 
 
+def sharp_from(epochs: int, tau_max: int) -> int:
+    """With which epoch, counted from 0, T is 1."""
+    return -(-(tau_max - 1) * epochs // tau_max)
+
+
 def check_annealing(epochs: int, tau_max: int, *, where: str) -> None:
     """Refuse more temperatures than epochs.
 
@@ -35,9 +40,37 @@ def annealed_stages(settings: AnnealingKD, training: Training) -> tuple[Training
     Raises:
         UserError: when stage I has fewer epochs than temperatures.
     """
-    first, second = (Training(**{**training.model_dump(), **stage}) for stage in (settings.stage1, settings.stage2))
+    first, second = (training.under(stage) for stage in (settings.stage1, settings.stage2))
     check_annealing(first.epochs, settings.tau_max, where="annealing_kd, stage1")
     return first, second
+
+
+def falling_epochs(settings: ContinuationKD, training: Training) -> int:
+    """In how many epochs of Continuation-KD T falls.
+
+    Raises:
+        UserError: when these are fewer than the temperatures, or leave none for the labels of `psi: step`.
+    """
+    falling = max(1, round(settings.annealing * training.epochs))
+    check_annealing(falling, settings.tau_max, where="continuation_kd")
+    if settings.psi == "step" and falling >= training.epochs:
+        share = f"annealing {settings.annealing:g} of {training.epochs} epoch(s)"
+        raise UserError(
+            f"continuation_kd: psi: step leaves no epoch for the hard labels ({share}); lower annealing or raise epochs"
+        )
+    return falling
+
+
+def check_schedule(method: Method, training: Training) -> None:
+    """Refuse epochs that do not fit a method.
+
+    Raises:
+        UserError: naming the setting.
+    """
+    if isinstance(method, AnnealingKD):
+        annealed_stages(method, training)
+    if isinstance(method, ContinuationKD):
+        falling_epochs(method, training)
 
 
 def taught_training(method: Method, training: Training) -> Training:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.distillation.annealing import annealed_stages, sharpness, temperature
+from distilgrid.distillation.annealing import annealed_stages, sharp_from, sharpness, temperature
 from distilgrid.distillation.finetune import FinetuneObjective
 from distilgrid.distillation.objective import Objective, Outputs, soft_loss
 from distilgrid.distillation.schedule import Phase, plain
@@ -60,6 +60,9 @@ def annealing_phases(settings: AnnealingKD, training: Training, *, regression: b
     def values(moment: float) -> dict[str, float]:
         return {"temperature": temperature(moment, epochs=epochs, tau_max=tau_max), "phi": phi(moment)}
 
-    stage1 = Phase(first, lambda moment: AnnealedObjective(phi(moment), distance), "stage-1", values)
+    def objective(moment: float) -> AnnealedObjective:
+        return AnnealedObjective(phi(moment), distance)
+
+    stage1 = Phase(first, objective, "stage-1", values, patient_from=sharp_from(epochs, tau_max))
     (stage2,) = plain(FinetuneObjective(Finetune(), regression=regression), second, name="stage-2", taught=False)
     return [stage1, stage2]

@@ -9,12 +9,13 @@ Annealing-KD without the restart between its stages. The squared norm is the mea
 for each row; m and the shape of psi are unknown, so both are settings.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from distilgrid.distillation.annealing import check_annealing, sharpness, temperature
+from distilgrid.distillation.annealing import falling_epochs, sharpness, temperature
 from distilgrid.distillation.objective import Objective, Outputs, hard_loss
 from distilgrid.distillation.schedule import Phase
 from distilgrid.distillation.settings import ContinuationKD
@@ -43,10 +44,9 @@ def continuation_phases(settings: ContinuationKD, training: Training, *, regress
     """One phase, whose losses change with every step.
 
     Raises:
-        UserError: when there are fewer epochs of annealing than temperatures.
+        UserError: when there are fewer epochs of annealing than temperatures, or none for the labels.
     """
-    falling = max(1, round(settings.annealing * training.epochs))
-    check_annealing(falling, settings.tau_max, where="continuation_kd")
+    falling = falling_epochs(settings, training)
 
     def values(moment: float) -> dict[str, float]:
         now = temperature(moment, epochs=falling, tau_max=settings.tau_max)
@@ -58,4 +58,5 @@ def continuation_phases(settings: ContinuationKD, training: Training, *, regress
         now = values(moment)
         return ContinuedObjective(now["phi"], now["psi"], settings.margin, regression)
 
-    return [Phase(training, objective, values=values)]
+    patient_from = math.inf if settings.psi == "linear" else falling  # a linear psi changes the losses to the end
+    return [Phase(training, objective, values=values, patient_from=patient_from)]

@@ -98,9 +98,9 @@ class HiddenObjective(Objective):
 
 def hidden_phases(settings: HiddenKD, training: Training, *, regression: bool) -> list[Phase]:
     """The phase on hidden states and, unless it is left out, that on logits and labels."""
-    first = Training(**{**training.model_dump(), **settings.hidden})
+    first = training.under(settings.hidden)
     phases = plain(HiddenObjective(settings), first, name="hidden", selects=False)
     if settings.task is None:
         return phases
-    second = Training(**{**training.model_dump(), **settings.task})
+    second = training.under(settings.task)
     return phases + plain(KDObjective(settings, regression=regression), second, name="task")

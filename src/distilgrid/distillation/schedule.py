@@ -22,6 +22,7 @@ class Phase:
         taught: whether the losses look at a teacher, if there is one.
         selects: whether the weights that scored best on `dev` are kept; the last ones otherwise, for losses that leave
             the head untrained.
+        patient_from: the moment from which `patience` counts evaluations: earlier ones are of losses that still change.
     """
 
     settings: Training
@@ -30,6 +31,7 @@ class Phase:
     values: Callable[[float], dict[str, float]] = lambda moment: {}
     taught: bool = True
     selects: bool = True
+    patient_from: float = 0.0
 
 
 def plain(

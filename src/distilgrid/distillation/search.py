@@ -11,7 +11,7 @@ from distilgrid.errors import UserError
 SEARCHED = ("alpha", "temperature")
 
 
-def search(method: Method, candidates: Sequence[Path]) -> tuple[Method, dict[str, Any]]:
+def search(method: Method, candidates: Sequence[Path], *, regression: bool) -> tuple[Method, dict[str, Any]]:
     """The method with the values of its best candidate, and what `metrics.json` says about the choice.
 
     Ties keep the earlier candidate. A method without a search is returned as it is.
@@ -19,13 +19,15 @@ def search(method: Method, candidates: Sequence[Path]) -> tuple[Method, dict[str
     Args:
         method: as the cell has it.
         candidates: folders of the cells that tried the values.
+        regression: whether the task is one.
 
     Raises:
         UserError: when a search has no candidates, or one that did not try any of its pairs.
     """
     if not isinstance(method, KD) or method.search is None:
         return method, {}
-    wanted = [{name: getattr(tried, name) for name in SEARCHED} for tried in method.candidates("").values()]
+    planned = method.candidates("", regression=regression).values()
+    wanted = [{name: getattr(tried, name) for name in SEARCHED} for tried in planned]
     if not candidates:
         raise UserError(f"the method searches {len(wanted)} pairs of values; give --candidate once for each cell")
     tried = []

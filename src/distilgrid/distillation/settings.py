@@ -1,13 +1,14 @@
 """What a user can set for each distillation method. Light: no torch here."""
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
 from distilgrid.distillation.mixing_settings import Mixup
 from distilgrid.schema import Settings, self_contained_schema
-from distilgrid.training.settings import Training, check_training_overrides
+from distilgrid.training.settings import WHOLE_RUN, Training, check_stage_overrides, check_training_overrides
 
 Recording = Literal["logits", "cls-states", "hidden-states", "mixed-logits", "view-logits"]
 """What a teacher leaves behind for its students: outputs on the training rows, on mixed samples, or on views of images.
@@ -19,6 +20,19 @@ TrainingOverrides = Annotated[
     WithJsonSchema(self_contained_schema(Training)),
 ]
 
+StageOverrides = Annotated[
+    dict[str, Any],
+    AfterValidator(check_stage_overrides),
+    WithJsonSchema(self_contained_schema(Training, without=WHOLE_RUN)),
+]
+"""Of one of several stages of a run; what is not given is the field's default, or else the `training` section's."""
+
+
+def over_default(cls: type[Settings], given: Any, info: ValidationInfo) -> Any:
+    """A stage's settings over the default ones. None at all, `{}`, takes all of them from the `training` section."""
+    default = cls.model_fields[info.field_name or ""].default
+    return {**default, **given} if isinstance(given, Mapping) and given else given
+
 
 class BaseMethod(Settings):
     """What all methods have in common."""
@@ -29,6 +43,11 @@ class BaseMethod(Settings):
     @property
     def recordings(self) -> tuple[Recording, ...]:
         """The teacher outputs that the losses need."""
+        return ()
+
+    @property
+    def stages(self) -> tuple[Mapping[str, Any], ...]:
+        """The training settings of the stages of a run that has several, each over the method's."""
         return ()
 
     @property
@@ -66,6 +85,13 @@ class KDSearch(Settings):
     seed: int = Field(default=0, ge=0)
     """Training seed of the candidates; the best pair is then trained with each seed of the grid."""
 
+    @field_validator("alpha", "temperature")
+    @classmethod
+    def _each_once(cls, values: list[float]) -> list[float]:
+        if len(set(values)) < len(values):
+            raise ValueError(f"each value can be tried once only, found {values}")
+        return values
+
 
 class SoftLabels(TaughtMethod):
     """Knowledge distillation's losses on logits: (1 - alpha) * CE + alpha * T^2 * KL, or a mean squared error."""
@@ -89,18 +115,26 @@ class KD(SoftLabels):
     objective: Literal["kd"] = "kd"
     """(1 - alpha) * CE + alpha * T^2 * KL, or the mean squared error between logits."""
     search: KDSearch | None = None
-    """Choose alpha and temperature among these values by the score on `dev`; null takes those above."""
+    """Choose alpha and temperature among these values by the score on `dev`; null takes those above. Where the
+    temperature changes nothing, the first one alone is tried."""
 
-    def candidates(self, name: str) -> "dict[str, KD]":
+    def candidates(self, name: str, *, regression: bool) -> "dict[str, KD]":
         """The methods that a search tries, by the names that their cells get; none without a search."""
         if self.search is None:
             return {}
+        temperatures = self.search.temperature[: 1 if regression or self.loss == "mse" else None]
         return {
-            f"{name}.alpha-{alpha:g}.t-{temperature:g}": self.model_copy(
+            f"{name}.alpha-{_shortest(alpha)}.t-{_shortest(temperature)}": self.model_copy(
                 update={"alpha": alpha, "temperature": temperature, "search": None}
             )
-            for alpha, temperature in product(self.search.alpha, self.search.temperature)
+            for alpha, temperature in product(self.search.alpha, temperatures)
         }
+
+
+def _shortest(value: float) -> str:
+    """A number in six digits, or in as many as tell it from all others."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 class TAKD(SoftLabels):
@@ -152,10 +186,17 @@ class HiddenKD(SoftLabels):
     end to end."""
     projection: Literal["shared", "layer"] = "shared"
     """The linear map from the student's width to the teacher's: one for all layers, or one for each."""
-    hidden: TrainingOverrides = Field(default={"epochs": 5})
+    hidden: StageOverrides = Field(default={"epochs": 5})
     """Training settings of the phase on hidden states, whose last weights are kept. The paper's epochs are unknown."""
-    task: TrainingOverrides | None = Field(default={"epochs": 3})
+    task: StageOverrides | None = Field(default={"epochs": 3})
     """Training settings of the phase on logits and labels; null leaves it out, and the head untrained."""
+
+    _over_default = field_validator("hidden", "task", mode="before")(classmethod(over_default))
+
+    @property
+    def stages(self) -> tuple[Mapping[str, Any], ...]:
+        """One, or both."""
+        return (self.hidden,) if self.task is None else (self.hidden, self.task)
 
     @property
     def recordings(self) -> tuple[Recording, ...]:
@@ -203,10 +244,17 @@ class AnnealingKD(TaughtMethod):
     """
     distance: Literal["mse", "kl"] = "mse"
     """Of stage I: `mse`, as in the paper, or `kl`: the KL divergence from softmax of the annealed logits."""
-    stage1: TrainingOverrides = Field(default={"epochs": 14})
+    stage1: StageOverrides = Field(default={"epochs": 14})
     """Training settings of stage I. Its epochs are shared among the temperatures as evenly as they can be."""
-    stage2: TrainingOverrides = Field(default={"epochs": 4})
+    stage2: StageOverrides = Field(default={"epochs": 4})
     """Training settings of stage II. Its optimiser and learning rate start anew."""
+
+    _over_default = field_validator("stage1", "stage2", mode="before")(classmethod(over_default))
+
+    @property
+    def stages(self) -> tuple[Mapping[str, Any], ...]:
+        """Both."""
+        return (self.stage1, self.stage2)
 
     @property
     def recordings(self) -> tuple[Recording, ...]:

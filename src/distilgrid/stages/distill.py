@@ -65,7 +65,7 @@ def distill(
     training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
     recipe = _recipe(cell, training_set, sources)
     check_kinds(cell.origin, dataset)
-    method, found = search(cell.method, sources.candidates)
+    method, found = search(cell.method, sources.candidates, regression=dataset.regression)
     student = shaped(cell.student, sources.search)
     phases = build_phases(method, cell.training, regression=dataset.regression)
     with writing(out, recipe=recipe, labels=labels) as folder:

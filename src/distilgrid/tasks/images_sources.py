@@ -25,6 +25,8 @@ class Cifar:
     Attributes:
         repository: on the hub, with parquet files in `folder` at `revision`.
         batches: the folder that the official archive of binary files holds.
+        archive: that archive.
+        pickled: the folder and a file of the archive for Python, which holds pickles.
         binary: names of the binary files of each split.
         labels: what the bytes before the pixels of a binary record are.
     """
@@ -33,6 +35,8 @@ class Cifar:
     revision: str
     folder: str
     batches: str
+    archive: str
+    pickled: tuple[str, str]
     binary: dict[str, tuple[str, ...]]
     labels: tuple[str, ...]
 
@@ -43,6 +47,8 @@ CIFAR = {
         revision="0b2714987fa478483af9968de7c934580d0bb9a2",
         folder="plain_text",
         batches="cifar-10-batches-bin",
+        archive="cifar-10-binary.tar.gz",
+        pickled=("cifar-10-batches-py", "data_batch_1"),
         binary={"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
         labels=("label",),
     ),
@@ -51,6 +57,8 @@ CIFAR = {
         revision="aadb3af77e9048adbea6b47c21a81e47dd092ae5",
         folder="cifar100",
         batches="cifar-100-binary",
+        archive="cifar-100-binary.tar.gz",
+        pickled=("cifar-100-python", "train"),
         binary={"train": ("train.bin",), "test": ("test.bin",)},
         labels=("coarse_label", "fine_label"),
     ),
@@ -126,8 +134,19 @@ def _local_files(spec: TaskSpec, folder: Path) -> dict[str, list[Path]]:
     for split, found in files.items():
         if not found:
             wanted = f"{split}.parquet or {_named_files(published.binary[split])}"
-            raise UserError(f"{place}: no {wanted} of {spec.locator}; check data.cifar_dir / DISTILGRID_CIFAR_DIR")
+            message = f"{place}: no {wanted} of {spec.locator}; check data.cifar_dir / DISTILGRID_CIFAR_DIR"
+            raise UserError(_pickles(folder, spec.locator, published) or message)
     return files
+
+
+def _pickles(folder: Path, name: str, published: Cifar) -> str | None:
+    """What to say of a folder that holds the archive for Python alone."""
+    inner, file = published.pickled
+    found = next((place for place in (folder / inner, folder, folder / name) if (place / file).is_file()), None)
+    if found is None:
+        return None
+    wanted = f"take {published.archive}, which holds {published.binary['train'][0]}, or parquet files"
+    return f"{found}: pickled batches are not read; {wanted}"
 
 
 def _named_files(names: Sequence[str | Path]) -> str:

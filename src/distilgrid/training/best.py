@@ -34,10 +34,28 @@ class Best:
         """See the class."""
         return self.patience is not None and self.worse >= self.patience
 
-    def offer(self, step: int, scores: dict[str, float], main: str, *, decay: float, always: bool = False) -> None:
-        """The current weights, to be kept if they are better by the main metric, or in any case."""
+    def offer(
+        self,
+        step: int,
+        scores: dict[str, float],
+        main: str,
+        *,
+        decay: float,
+        always: bool = False,
+        patient: bool = True,
+    ) -> None:
+        """The current weights, to be kept if they are better by the main metric, or in any case.
+
+        Args:
+            step: after which they are scored.
+            scores: on `dev`.
+            main: the name of the metric that decides.
+            decay: what weight decay has left of embeddings that occur in no row.
+            always: keep them whatever they score.
+            patient: whether a score that is no better counts for `given_up`.
+        """
         if self.scores and scores[main] <= self.scores[main] and not always:
-            self.worse += 1
+            self.worse += patient
             return
         self.step, self.scores, self.worse, self.decay = step, scores, 0, decay
         if self.weights is None:

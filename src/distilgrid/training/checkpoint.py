@@ -22,7 +22,7 @@ from torch import Tensor
 from distilgrid.artefacts import STATE
 from distilgrid.machine import package_versions
 
-FORMAT = 4
+FORMAT = 5
 DIGITS = 16
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,8 @@
 """A model set up for training: the forward and backward pass of a batch, and the update of its weights."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,7 @@ from distilgrid.errors import UserError
 from distilgrid.fingerprint import derive_seed
 from distilgrid.training.batching import Batch
 from distilgrid.training.clock import Clock
+from distilgrid.training.device import exact_products
 from distilgrid.training.flat import FlatParameters
 from distilgrid.training.fused_encoder import fuse, fusible, unfuse
 from distilgrid.training.optimiser import Optimiser, parameter_groups
@@ -99,6 +102,17 @@ class Engine:
         if not np.isfinite(list(values.values())).all():
             raise UserError(f"the loss is not finite: {values}; lower training.learning_rate")
         return {"loss": sum(values.values()), **values}
+
+    @contextlib.contextmanager
+    def in_fp32(self) -> Iterator[Placement]:
+        """Within the body, the model computes in fp32 throughout, with the placement that it is given."""
+        fused = None if self.original is None else unfuse(self.model, self.original)
+        try:
+            with exact_products(self.placement.device):
+                yield replace(self.placement, precision="fp32")
+        finally:
+            if fused is not None:
+                unfuse(self.model, fused)
 
     def _seed(self, seed: int) -> None:
         """Seed the generators of modules that draw their own numbers; `torch.manual_seed` takes milliseconds."""

@@ -80,9 +80,12 @@ def fuse(model: "PreTrainedModel", flat: FlatParameters, masks: DropoutMasks) ->
     return original
 
 
-def unfuse(model: "PreTrainedModel", original: nn.Module) -> None:
-    """Undo `fuse`."""
-    setattr(model.base_model, LAYOUTS[model.config.model_type].stack, original)
+def unfuse(model: "PreTrainedModel", original: nn.Module) -> nn.Module:
+    """Put the original encoder back; returns what was in its place."""
+    name = LAYOUTS[model.config.model_type].stack
+    replaced = model.base_model.get_submodule(name)
+    setattr(model.base_model, name, original)
+    return replaced
 
 
 def _fused_layer(

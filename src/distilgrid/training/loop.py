@@ -73,7 +73,7 @@ class Trainer:
     ) -> None:
         settings = phases[0].settings
         read = [part.encodings for part in (rows, dev, watched) if part is not None]
-        self.vocabulary = cut_vocabulary(model, read, optimiser=settings.optimiser)
+        self.vocabulary = cut_vocabulary(model, read, optimisers={phase.settings.optimiser for phase in phases})
         self.model, self.metrics, self.placement = model, metrics, placement
         rows, self.dev = self._renumbered(rows), self._renumbered(dev)
         self.watched = None if watched is None else self._renumbered(watched)
@@ -149,6 +149,7 @@ class Trainer:
         self.decay = self.best.decay
         self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         self.best.forget(patience=stretch.phase.settings.patience)
+        self.outcome.before, self.outcome.watched = self.outcome.epochs, None
         self.stretch = stretch
         self.engine.start_phase(stretch.phase.settings, steps=len(stretch))
         self.average = self._new_average()
@@ -159,7 +160,7 @@ class Trainer:
         self.rows.teacher = self.teacher if phase.taught else None
         left = self.engine.optimiser.unseen_decay()
         self.terms.append(self.engine.step(step, batches))
-        self.outcome.steps, self.outcome.epochs = self.outcome.steps + 1, self.stretch.epoch(step)
+        self.outcome.steps, self.outcome.epochs = self.outcome.steps + 1, self.outcome.before + self.stretch.epoch(step)
         self.decay *= left
         if self.average is not None:
             self.average.update(step - self.stretch.start, unseen=self.decay)
@@ -176,18 +177,20 @@ class Trainer:
 
     def _evaluate(self, step: int) -> None:
         """Score on dev and keep the best weights."""
-        scores, main = self._scores(self.dev), self.metrics[0]
+        scores, main = self._scores(self.dev, self.placement), self.metrics[0]
         self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="dev", values=scores)
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
-        decay = self.average.unseen if self.average else self.decay
-        self.best.offer(step, scores, main, decay=decay, always=not self.stretch.phase.selects)
+        decay, phase = self.average.unseen if self.average else self.decay, self.stretch.phase
+        patient = self.stretch.moment(step) >= phase.patient_from
+        self.best.offer(step, scores, main, decay=decay, always=not phase.selects, patient=patient)
         if self.watched is not None:
-            seen = self._scores(self.watched)
+            with self.engine.in_fp32() as placement:  # as the finished model's score is
+                seen = self._scores(self.watched, placement)
             self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="validation", values=seen)
             self.outcome.watched = max(seen[main], seen[main] if self.outcome.watched is None else self.outcome.watched)
 
-    def _scores(self, rows: Rows) -> dict[str, float]:
-        return evaluate(self.model, rows.encodings, rows.labels.numpy(), self.metrics, placement=self.placement)
+    def _scores(self, rows: Rows, placement: Placement) -> dict[str, float]:
+        return evaluate(self.model, rows.encodings, rows.labels.numpy(), self.metrics, placement=placement)
 
     def _renumbered(self, rows: Rows) -> Rows:
         return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)

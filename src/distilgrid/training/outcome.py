@@ -5,7 +5,7 @@ from typing import Any
 
 from distilgrid.training.history import History
 
-KEPT = ("steps", "epochs", "stopped_early", "phases", "watched")
+KEPT = ("steps", "epochs", "before", "stopped_early", "phases", "watched")
 
 
 @dataclass
@@ -16,13 +16,14 @@ class Outcome:
         history: losses and scores.
         best_step, best_dev: of the last phase.
         steps, epochs: done.
+        before: epochs done in the phases before the present one.
         stopped_early: whether patience ended any phase.
         seconds, tokens: of training, in all processes that worked on the run one after the other.
         resumed_at: the step of the saved state that this process went on from.
         time_split: seconds by section, of this process.
         probe_loss: on some training rows, without dropout.
         phases: name, best step and scores of each, where there are several.
-        watched: the best score on the watched validation split.
+        watched: the best score on the watched validation split in the last phase.
         last_losses: the mean of each loss term over the last epoch that had it.
     """
 
@@ -31,6 +32,7 @@ class Outcome:
     best_dev: dict[str, float] = field(default_factory=dict)
     steps: int = 0
     epochs: float = 0.0
+    before: float = 0.0
     stopped_early: bool = False
     seconds: float = 0.0
     tokens: int = 0

@@ -1,11 +1,15 @@
 """What a user can set for the training loop. Light: no torch here."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from distilgrid.errors import did_you_mean
-from distilgrid.schema import Settings
+from distilgrid.schema import Settings, deep_merge
+
+WHOLE_RUN = ("views", "max_length", "precision", "watch_validation", "engine")
+"""Training settings that a run of several phases has only once."""
 
 
 class Views(Settings):
@@ -69,14 +73,23 @@ class Training(Settings):
     evaluations_per_epoch: int = Field(default=1, ge=1)
     """How often per epoch the model is scored on `dev`; the best checkpoint by the task's main metric is kept."""
     watch_validation: bool = False
-    """Also score the main validation split each time, and report the best of these scores, which some public code takes
-    for its result, as `optimistic_score`. Nothing is ever selected by it."""
+    """Also score the main validation split each time, and report the best of these scores in the last phase, which some
+    public code takes for its result, as `optimistic_score`. Nothing is ever selected by it."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after this many evaluations without a better dev score; null never stops early."""
+    """Stop after this many evaluations without a better dev score; null never stops early. Evaluations do not count
+    while what is learned still changes: before T is 1 in Annealing-KD; in Continuation-KD before the labels count, and
+    with `psi: linear` at all. A method's stage that stops goes over to the next one."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     """Of matrix products; weights, losses, softmax stay in fp32. `auto` takes bf16 where the machine accelerates it."""
     engine: Literal["auto", "plain"] = "auto"
     """`auto` trains BERT-like encoders on CPUs through layers with a written-out backward pass; `plain` never does."""
+
+    def under(self, *overrides: Mapping[str, Any]) -> "Training":
+        """These settings with others on top, the last ones uppermost; `views` merges key by key, as files do."""
+        values: Mapping[str, Any] = self.model_dump()
+        for own in overrides:
+            values = deep_merge(values, own)
+        return Training(**values)
 
 
 def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
@@ -94,3 +107,15 @@ def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
         first = error.errors()[0]
         raise ValueError(f"{first['loc'][0]}: {first['msg']}") from None
     return overrides
+
+
+def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
+    """The same for one stage of a method.
+
+    Raises:
+        ValueError: also for a setting of the whole run.
+    """
+    fixed = next((name for name in overrides if name in WHOLE_RUN), None)
+    if fixed is not None:
+        raise ValueError(f"'{fixed}' is of the whole run, not of a stage; set it in the method's `training`")
+    return check_training_overrides(overrides)

@@ -20,7 +20,7 @@ class Stretch:
     Args:
         phase: the phase.
         start: how many steps of other phases come before.
-        first_epoch: how many epochs of them.
+        first_epoch: how many epochs of them are planned: what is drawn in an epoch follows from its planned number.
         make: the steps of an epoch, counted over all phases.
         counts: how many steps each of its epochs has.
     """
@@ -55,8 +55,8 @@ class Stretch:
         return step - 1 - self._place(step)[1]
 
     def epoch(self, step: int) -> float:
-        """How much is done after a step, in epochs of all phases."""
-        return self.first_epoch + (step - self.start) / len(self) * len(self.ends)
+        """How much of the phase is done after a step, in epochs."""
+        return (step - self.start) / len(self) * len(self.ends)
 
     def _place(self, step: int) -> tuple[int, int]:
         """A step's epoch within the phase, and its number within the epoch."""

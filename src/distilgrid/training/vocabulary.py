@@ -5,7 +5,7 @@ A word that no row holds has a zero gradient, so AdamW only decays its embedding
 yet the whole table's dense gradient, moments and copies would be moved at every step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +71,11 @@ class CompactVocabulary:
 
 
 def cut_vocabulary(
-    model: "PreTrainedModel", used: Sequence[Samples], *, optimiser: str
+    model: "PreTrainedModel", used: Sequence[Samples], *, optimisers: Collection[str]
 ) -> CompactVocabulary | WholeVocabulary:
-    """The model with the words of some rows alone, where that changes nothing."""
+    """The model with the words of some rows alone, where that changes nothing under any of the phases' optimisers."""
     texts = [samples for samples in used if isinstance(samples, Encodings)]
-    return CompactVocabulary(model, texts) if texts and optimiser == "adamw" else WholeVocabulary()
+    return CompactVocabulary(model, texts) if texts and set(optimisers) == {"adamw"} else WholeVocabulary()
 
 
 class RowEmbedding(nn.Embedding):

@@ -63,7 +63,7 @@ class Sandwich:
     ) -> None:
         self.supernet, self.settings, self.seed, self.placement = supernet, settings, seed, placement
         model = supernet.model
-        self.vocabulary = cut_vocabulary(model, [rows.encodings], optimiser=training.optimiser)
+        self.vocabulary = cut_vocabulary(model, [rows.encodings], optimisers={training.optimiser})
         self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), teacher
         self.regression = model.config.num_labels == 1
         self.objective = KDObjective(settings.method, regression=self.regression)

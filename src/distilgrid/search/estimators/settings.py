@@ -30,7 +30,7 @@ class ProxySettings(Settings):
             "learning_rate": self.learning_rate,
             "batch_size": self.batch_size,
         }
-        return Training(**{**training.model_dump(), **own, **self.training})
+        return training.under(own, self.training)
 
 
 class MiniKDSettings(ProxySettings):
