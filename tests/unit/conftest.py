@@ -1,15 +1,21 @@
-"""Fixtures of the unit tests: the command line within this process, and a process that permissions hold for."""
+"""Fixtures of the unit tests: the command line within this process, one that permissions hold for, tiny models."""
 
 import ctypes
+import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.command_line import Run
 
 from distilgrid import job
 from distilgrid.cli import main
+
+if TYPE_CHECKING:
+    from tests.unit.tiny_benchmark import Chain
 
 CAPABILITIES_VERSION = 0x20080522  # of linux/capability.h: two words of each set
 OVERRIDES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
@@ -50,3 +56,19 @@ def bound_by_modes() -> Iterator[None]:
     yield
     sets[0] = effective
     assert library.capset(header, sets) == 0
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, reviews_csv: Path) -> "Chain":
+    """Tiny models with their exports."""
+    from tests.unit.tiny_benchmark import make_chain
+
+    return make_chain(tmp_path_factory.mktemp("chain"), source=f"path:{tiny_model}", csv=reviews_csv)
+
+
+@pytest.fixture
+def run_benchmark(chain: "Chain", tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Measures the tiny models and returns the candidates."""
+    from tests.unit.tiny_benchmark import candidates_of
+
+    return functools.partial(candidates_of, chain, tmp_path / "out")

@@ -14,7 +14,7 @@ from distilgrid.benchmark.candidates import Export, Model
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.devices import adb
 from distilgrid.devices import phone as phone_module
-from distilgrid.devices.adb import connected, description, find_phone
+from distilgrid.devices.adb import connected, find_phone
 from distilgrid.devices.declared import Input, Signature
 from distilgrid.devices.imported import Imported
 from distilgrid.devices.phone import measure_on_phone
@@ -285,38 +285,6 @@ def test_a_program_that_never_ends_is_given_up(fake: Fake, monkeypatch: pytest.M
     slow.write_text("#!/bin/sh\nexec sleep 30\n")
     with pytest.raises(UserError, match="adb devices: still running"):
         find_phone(None)
-
-
-def test_a_phone_is_described_without_what_tells_it_from_others() -> None:
-    found = description(PROPERTIES, cpuinfo=CPUINFO, meminfo=str(STATE["/proc/meminfo"]))
-    assert (found.name, found.cpu, found.cores) == ("Google Pixel 8", "Google Tensor G3", 9)
-    assert (found.system, found.memory_gib, found.phone) == ("Android 16 arm64-v8a", 7.5, True)
-    assert found.flags == ["asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "svei8mm"]
-    assert SERIAL not in found.model_dump_json()
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        {"ro.boot.qemu": "1"},
-        {"ro.kernel.qemu": "1"},
-        {"ro.hardware": "ranchu"},
-        {"ro.build.characteristics": "nosdcard,emulator"},
-        {"ro.product.cpu.abi": "x86_64"},
-    ],
-)
-def test_an_emulator_is_no_phone(told: dict[str, str]) -> None:
-    assert not description({**PROPERTIES, **told}, cpuinfo=CPUINFO, meminfo="").phone
-
-
-def test_an_x86_processor_under_translated_programs_is_no_phone() -> None:
-    """Such an Android calls itself arm64, and its kernel does not."""
-    assert not description(PROPERTIES, cpuinfo="processor\t: 0\nflags\t\t: fpu sse avx2", meminfo="").phone
-
-
-def test_features_that_a_phone_does_not_tell_are_unknown() -> None:
-    assert description(PROPERTIES, cpuinfo="processor\t: 0", meminfo="").flags is None
-    assert description(PROPERTIES, cpuinfo="processor\t: 0\nFeatures\t: fp", meminfo="").flags == []
 
 
 # The dry run.

@@ -331,10 +331,8 @@ def test_low_precision_that_predicts_other_labels_is_rejected(
     break_exporter(monkeypatch, lambda model: model.classifier.weight.neg_())
     parity = run_export("onnxruntime-int8")
     assert not parity["accepted"] and parity["label_agreement"] < 0.9
-    assert (
-        parity["reason"]
-        == f"predicts torch's label on {parity['label_agreement']:.1%} of the rows only, the least is 90.0%"
-    )
+    same = f"{parity['label_agreement']:.1%}"
+    assert parity["reason"] == f"predicts torch's label on {same} of the rows only, the least is 90.0%"
     assert run_export("onnxruntime-int8", settings=Export(agreement=0))["accepted"]
 
 
