@@ -1,7 +1,6 @@
 """Shared fixtures: a tiny random model with its tokeniser, a small CSV task, parameters that join them. No network."""
 
 import copy
-import logging
 import os
 import random
 import re
@@ -41,17 +40,6 @@ class ByGrid(LoadFileScheduling):
         file = nodeid.partition("::")[0]
         shares = "end_to_end/" in file and not file.endswith(OWN_GRID)
         return "the finished grid" if shares else file
-
-
-@pytest.fixture(autouse=True)
-def heard_loggers() -> None:
-    """Libraries that an earlier test of this process called may have switched off our loggers, or all warnings."""
-    logging.disable(logging.NOTSET)
-    logging.root.setLevel(logging.WARNING)
-    for name, logger in logging.root.manager.loggerDict.items():
-        if name.startswith("distilgrid") and isinstance(logger, logging.Logger):
-            logger.disabled = False
-            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
