@@ -49,7 +49,9 @@ def test_an_export_that_does_not_say_its_inputs_is_refused(tmp_path: Path) -> No
         read_inputs(tmp_path)
 
 
-def write_export(folder: Path, *, accepted: bool = True, longest: int = 64, key: str = KEY) -> Path:
+def write_export(
+    folder: Path, *, accepted: bool = True, longest: int = 64, key: str = KEY, runtime: str = "onnxruntime-fp32"
+) -> Path:
     """An export whose logits are sums of token ids, and that fails for more than `longest` tokens."""
     from onnx import TensorProto, checker, helper, numpy_helper, save
 
@@ -66,7 +68,7 @@ def write_export(folder: Path, *, accepted: bool = True, longest: int = 64, key:
     graph = helper.make_graph(nodes, "sum", [given], [logits], constants)
     onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     checker.check_model(onnx_model)
-    parity = {"runtime": "onnxruntime-fp32", "accepted": accepted, "reason": "too far off", "size_bytes": 1}
+    parity = {"runtime": runtime, "accepted": accepted, "reason": "too far off", "size_bytes": 1}
     with writing(folder, recipe={"stage": "export", "inputs": {"model": key}}, labels={}) as scratch:
         save(onnx_model, scratch / "model.onnx")
         write_json(scratch / "parity.json", {**parity, "inputs": describe_inputs({"vocab_size": 50}, ["input_ids"])})
@@ -217,6 +219,11 @@ def test_what_would_be_lost_in_the_end_is_refused_at_the_start(tmp_path: Path) -
 def test_a_rejected_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="this export was rejected: too far off"):
         measure_module.open_exported(write_export(tmp_path / "a", accepted=False))
+
+
+def test_the_judgement_of_compiled_torch_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no model: torch-compile-fp32 runs the trained model itself"):
+        measure_module.open_exported(write_export(tmp_path / "a", runtime="torch-compile-fp32"))
 
 
 def test_measuring_needs_no_more_than_the_documented_packages(tmp_path: Path) -> None:

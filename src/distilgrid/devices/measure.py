@@ -30,7 +30,7 @@ from distilgrid.machine import describe_machine, usable_cores
 from distilgrid.messages import first_problem
 from distilgrid.runtimes.base import Execution, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
-from distilgrid.runtimes.registry import open_runtime
+from distilgrid.runtimes.registry import find_runtime, open_runtime
 
 Keep = Callable[[Imported], None]
 """Takes what has been measured so far."""
@@ -81,11 +81,14 @@ def open_exported(folder: Path) -> Exported:
     """An export.
 
     Raises:
-        UserError: when files are missing or damaged, the export was rejected, or its inputs are not known.
+        UserError: when files are missing or damaged, the export was rejected or holds no model, or its inputs are not
+            known.
     """
     run, parity = verified(folder, stage="export"), read_json(folder / "parity.json")
     if not parity["accepted"]:
         raise UserError(f"{folder}: this export was rejected: {parity['reason']}")
+    if not find_runtime(parity["runtime"]).exported:
+        raise UserError(f"{folder}: holds no model: {parity['runtime']} runs the trained model itself; give an export")
     return Exported(folder, run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(folder))
 
 
