@@ -61,9 +61,10 @@ def choose(offer: Offer, *, limits: Limits) -> Choice:
     fast = [option for option in options if limits.fast(option)]
     good = [option for option in options if limits.good(option)]
     both = [option for option in fast if option in good]
+    points = f"{100 * limits.loss:g} point{'' if limits.loss == 0.01 else 's'}"
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
-        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {100 * limits.loss:g} points of "
+        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {points} of "
         f"{_teachers(options)}, {len(both)} do both"
     )
     if not both:
@@ -106,6 +107,6 @@ def _others(winner: Option, both: Sequence[Option]) -> list[str]:
     said = []
     if fastest is not winner:
         said.append(f"faster within the limits: {fastest.name}, {wording.milliseconds(fastest.latency_ms)} ms")
-    if best is not winner:
+    if wording.score(best.score) != wording.score(winner.score):
         said.append(f"better within the limits: {best.name}, {wording.score(best.score)}")
     return said
