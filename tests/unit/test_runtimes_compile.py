@@ -51,6 +51,12 @@ def test_texts_of_many_lengths_share_graphs_and_keep_their_logits(session: Torch
     assert len({logits.tobytes() for logits in first}) == len(first)
 
 
+def test_callers_within_inference_mode_and_without_share_graphs(session: TorchCompileSession) -> None:
+    with torch.inference_mode():
+        within = session.bind(inputs(1, 7))()
+    np.testing.assert_array_equal(session.bind(inputs(1, 7))(), within)
+
+
 def test_compiling_is_not_part_of_a_call(session: TorchCompileSession) -> None:
     assert session.prepared_seconds > 0.5, "inductor takes seconds"
     before = session.prepared_seconds

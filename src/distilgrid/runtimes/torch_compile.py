@@ -74,7 +74,8 @@ class TorchCompileSession:
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`. Compiles when no graph fits the inputs."""
-        tensors = {name: _in_order(torch.from_numpy(values)) for name, values in inputs.items()}
+        with torch.inference_mode():  # graphs tell tensors that were made within from others, whatever the caller does
+            tensors = {name: _in_order(torch.from_numpy(values)) for name, values in inputs.items()}
         shapes = tuple(tensor.shape for tensor in tensors.values())
         if shapes not in self._ready:
             self._prepare(tensors)
