@@ -2,7 +2,7 @@
 
 To add a runtime: write `runtimes/<name>.py` with a class that has `load` and, if models are converted for it,
 `runtimes/<name>_export.py` with one that has `export` (`distilgrid.runtimes.base` says what both owe); add a row here,
-and its name to `distilgrid.runtimes.settings.Runtime`.
+and its name to `distilgrid.benchmark.settings.Runtime`.
 """
 
 import importlib
