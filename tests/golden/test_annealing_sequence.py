@@ -12,12 +12,13 @@ from tests.golden.test_loss_sequences import GOLDEN, log_softmax, reference_step
 from torch import Tensor
 
 from distilgrid.distillation.registry import METHODS, build_phases
-from distilgrid.distillation.settings import AnnealingKD, ContinuationKD
+from distilgrid.distillation.settings import AnnealingKD, ContinuationKD, Method
 from distilgrid.distillation.teacher import StoredTeacher
 from distilgrid.fingerprint import derive_seed
 from distilgrid.models.io import load_model
 from distilgrid.training.batching import Rows, epoch_batches
 from distilgrid.training.loop import Trainer
+from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
@@ -99,28 +100,37 @@ def continued_losses(model: torch.nn.Module, rows: Rows, teacher: Tensor) -> lis
     return losses
 
 
-def test_continuation(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
-    teacher = teacher_logits(tiny_model, rows)
-    expected = continued_losses(copy.deepcopy(student).train(), rows, teacher)
-    outcome = Trainer(
+def trained(
+    student: torch.nn.Module, method: Method, settings: Training, *, rows: Rows, dev: Rows, teacher: Tensor
+) -> Outcome:
+    """The run whose losses are compared."""
+    return Trainer(
         student,  # type: ignore[arg-type]
-        build_phases(
-            ContinuationKD(tau_max=2, margin=MARGIN),
-            SETTINGS.model_copy(update={"epochs": 4, "learning_rate": RATE}),
-            regression=False,
-        ),
+        build_phases(method, settings, regression=False),
         rows=rows,
-        dev=rows,
+        dev=dev,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,
         teacher=StoredTeacher(teacher),
     ).run()
-    losses = outcome.history.series("train", "loss")
-    assert losses == pytest.approx(expected, rel=1e-3, abs=1e-6)
-    version = f"continuation_kd v{METHODS['continuation_kd'].version}"
+
+
+def unbumped(objective: str, losses: list[float]) -> None:
+    """The stored losses of a method's version are still those."""
+    version = f"{objective} v{METHODS[objective].version}"
     golden = pytest.approx(GOLDEN.get(version, []), rel=1e-2, abs=1e-6)
     assert losses == golden, f"{version}: results changed without a bump"
+
+
+def test_continuation(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
+    teacher = teacher_logits(tiny_model, rows)
+    expected = continued_losses(copy.deepcopy(student).train(), rows, teacher)
+    settings = SETTINGS.model_copy(update={"epochs": 4, "learning_rate": RATE})
+    outcome = trained(student, ContinuationKD(tau_max=2, margin=MARGIN), settings, rows=rows, dev=rows, teacher=teacher)
+    losses = outcome.history.series("train", "loss")
+    assert losses == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    unbumped("continuation_kd", losses)
 
 
 def test_both_stages(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
@@ -129,16 +139,7 @@ def test_both_stages(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> 
     expected = Reference(copy.deepcopy(student).train(), rows, teacher, dev)
     assert expected.kept[0] < 24, "stage I's best checkpoint is not its last one, so that taking the last would show"
 
-    outcome = Trainer(
-        student,  # type: ignore[arg-type]
-        build_phases(METHOD, SETTINGS, regression=False),
-        rows=rows,
-        dev=dev,
-        metrics=["accuracy"],
-        placement=Placement(),
-        seed=7,
-        teacher=StoredTeacher(teacher),
-    ).run()
+    outcome = trained(student, METHOD, SETTINGS, rows=rows, dev=dev, teacher=teacher)
     losses = outcome.history.series("train", "loss")
     assert losses == pytest.approx(expected.losses, rel=1e-3)
     assert [phase["best_step"] for phase in outcome.phases] == expected.kept
@@ -147,6 +148,4 @@ def test_both_stages(student: torch.nn.Module, rows: Rows, tiny_model: Path) -> 
     assert outcome.history.series("train", "phi") == [0.5] * 12 + [1.0] * 12
     for name, weight in expected.model.state_dict().items():
         assert torch.allclose(student.state_dict()[name], weight, atol=5e-5), name
-    version = f"annealing_kd v{METHODS['annealing_kd'].version}"
-    golden = pytest.approx(GOLDEN.get(version, []), rel=1e-2, abs=1e-6)
-    assert losses == golden, f"{version}: results changed without a bump"
+    unbumped("annealing_kd", losses)

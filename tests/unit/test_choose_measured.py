@@ -180,7 +180,8 @@ def test_torch_in_another_precision_is_no_option_while_its_change_of_the_score_i
 def test_torch_in_another_precision_has_the_change_that_its_parity_recorded(findings: Findings) -> None:
     def judged(line: Any) -> Any:
         export = next(iter(line.exports.values()))[0]
-        values = {"accepted": True, "score": 0.70, "torch_score": 0.73, "size_bytes": 0}
+        size = line.models[0].metrics["size_bytes"]
+        values = {"accepted": True, "score": 0.70, "torch_score": 0.73, "size_bytes": size}
         return replace(line, exports={**line.exports, BF16: (Measurement(export.artefact, {}, values),)})
 
     known = with_bf16(findings)

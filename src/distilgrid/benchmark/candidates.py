@@ -161,12 +161,13 @@ def list_candidates(
 
 
 def _candidate(model: Model, runtime: str, export: Export | None, processor: Processor) -> Candidate:
-    if processor not in find_runtime(runtime).processors:
+    entry = find_runtime(runtime)
+    if processor not in entry.processors:
         return Candidate(model, runtime, model.folder, None, f"does not run on {processor}")
-    if find_runtime(runtime).reference:
+    if entry.reference:
         return Candidate(model, runtime, model.folder, model.metrics["size_bytes"])
     if export is None:
         return Candidate(model, runtime, model.folder, None, "not exported for this runtime")
     reason = None if export.parity["accepted"] else f"export rejected: {export.parity['reason']}"
-    loaded = export.folder if find_runtime(runtime).exported else model.folder
+    loaded = export.folder if entry.exported else model.folder
     return Candidate(model, runtime, loaded, export.parity["size_bytes"], reason)

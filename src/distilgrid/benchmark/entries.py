@@ -11,7 +11,7 @@ from distilgrid.benchmark.footprint import footprint
 from distilgrid.benchmark.protocol import Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
-from distilgrid.devices.labels import shape_words
+from distilgrid.devices.labels import shape_words, throughput
 from distilgrid.energy import Counter, energy_counter
 from distilgrid.runtimes.base import Execution, Processor, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
@@ -110,8 +110,8 @@ def _measure(
         return
     for (entry, _, more), measured in zip(ready, series, strict=True):
         summary = measured.summary(max_drift=settings.max_drift)
-        throughput = {"throughput": round(1e3 * shape["batch_size"] / summary["p50_ms"], 3)}
-        entry.shapes.append({**shape, **more, **throughput, **summary})
+        rate = round(throughput(shape["batch_size"], summary["p50_ms"]), 3)
+        entry.shapes.append({**shape, **more, "throughput": rate, **summary})
 
 
 def _ready(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distilgrid.devices.labels import device_label, phone_note, precision_of
+from distilgrid.devices.labels import device_label, phone_note, precision_of, processor_of
 from distilgrid.errors import UserError, did_you_mean
 from distilgrid.machine import LOW_PRECISION
 from distilgrid.reporting import wording
@@ -132,8 +132,7 @@ def latency(shape: Shape, percentile: str) -> float | None:
 def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime: str) -> Conditions:
     """What a measurement of a `benchmark.json` is of."""
     machine, kind = benchmark["machine"], benchmark["kind"]
-    processor: Processor = benchmark.get("processor") or machine.get("processor", "cpu")  # an import says it there
-    precision = precision_of(runtime)
+    processor, precision = processor_of(benchmark), precision_of(runtime)
     place = device_label(machine, threads=where.threads, kind=kind, processor=processor)
     note = phone_note(machine, runtime=runtime, kind=kind)
     return Conditions(

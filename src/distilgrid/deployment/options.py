@@ -20,6 +20,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, Measurement
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
+from distilgrid.runtimes.registry import find_runtime
 
 Candidate = Mapping[str, Any]
 Wanted = tuple[str, int, int | None]
@@ -181,10 +182,8 @@ def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float] | Lef
         return LeftOut(runtime, "rejected by the parity gate" if runtime in line.rejected else unknown)
     model, size = exports[0].artefact.inputs["model"], exports[0].values["size_bytes"]
     assert isinstance(model, Artefact)
-    if runtime.startswith("torch-"):  # it runs the trained model itself; its parity record holds none
-        sizes = {m.artefact.folder: m.metrics["size_bytes"] for m in line.models}
-        return model.folder, model, sizes[model.folder], change
-    return exports[0].artefact.folder, model, size, change
+    loaded = exports[0].artefact if find_runtime(runtime).exported else model
+    return loaded.folder, model, size, change
 
 
 def _sentences(left_out: Sequence[LeftOut]) -> Iterator[str]:

@@ -26,6 +26,17 @@ def device_label(
     return words if processor == "cuda" else f"{words}, {threads} thread{'s' if threads > 1 else ''}"
 
 
+def processor_of(benchmark: Mapping[str, Any]) -> Processor:
+    """What computed in a `benchmark.json`; an import says it of its machine."""
+    found: Processor = benchmark.get("processor") or benchmark["machine"].get("processor", "cpu")
+    return found
+
+
+def throughput(batch_size: int, milliseconds: float) -> float:
+    """Inputs per second of calls that follow one another."""
+    return 1e3 * batch_size / milliseconds
+
+
 def phone_note(machine: Mapping[str, Any], *, runtime: str, kind: Kind = "local") -> str:
     """What stands beside the time that a runtime made for phones took elsewhere, which is no phone's latency.
 

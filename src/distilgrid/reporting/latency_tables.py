@@ -4,7 +4,7 @@ what graph optimisation brings; what loading costs."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from distilgrid.devices.labels import low_precision, phone_note, shape_words
+from distilgrid.devices.labels import low_precision, phone_note, shape_words, throughput
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.collect import Measurement
@@ -88,7 +88,7 @@ def _latency(shape: Measured) -> Cell:
 
 
 def _throughput(shape: Measured) -> Cell:
-    return Cell(f"{1e3 * shape['batch_size'] / shape['p50_ms']:,.1f}")
+    return Cell(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
 
 
 def _energies(name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table | None:

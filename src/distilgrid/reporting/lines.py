@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from distilgrid.devices.labels import device_label
+from distilgrid.devices.labels import device_label, processor_of
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.grid import Plan
 from distilgrid.params import Grid
@@ -197,8 +197,8 @@ def main_threads(collected: Collected) -> int:
 def benchmark_label(benchmark: Measurement, collected: Collected) -> str:
     """What tables call the place of a measurement."""
     values = benchmark.values
-    processor = values.get("processor") or values["machine"].get("processor", "cpu")  # an import says it there
-    return device_label(values["machine"], threads=main_threads(collected), kind=values["kind"], processor=processor)
+    threads, processor = main_threads(collected), processor_of(values)
+    return device_label(values["machine"], threads=threads, kind=values["kind"], processor=processor)
 
 
 def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:

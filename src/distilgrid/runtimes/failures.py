@@ -29,12 +29,17 @@ def refusing() -> Iterator[None]:
         raise UnsupportedError(_reason(error)) from error
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    line = _plain(first_line(error))
     # CUDA's allocator in torch has a type for it, ONNX Runtime says it in the middle of a longer line.
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or OUT_OF_MEMORY in str(error).lower():
-        return f"{OUT_OF_MEMORY}: {_plain(lines[0])}"[:LONGEST]
-    return f"does not run: {_plain(lines[0])}"[:LONGEST]
+        return f"{OUT_OF_MEMORY}: {line}"[:LONGEST]
+    return f"does not run: {line}"[:LONGEST]
 
 
 def _plain(line: str) -> str:

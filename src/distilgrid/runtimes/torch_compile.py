@@ -18,6 +18,7 @@ from torch._inductor.utils import fresh_cache
 from torch.utils._triton import has_triton
 
 from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.failures import LONGEST, first_line
 from distilgrid.runtimes.first_token import first_token_only
 from distilgrid.runtimes.torch_eager import TorchSession, placed
 
@@ -104,8 +105,7 @@ class TorchCompileSession:
                 torch._dynamo.config.recompile_limit = MOST_GRAPHS
                 logits = self._compiled.logits(tensors)
         except (RuntimeError, FailOnRecompileLimitHit) as error:
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise UnsupportedError(f"torch.compile failed: {lines[0][:200]}") from error
+            raise UnsupportedError(f"torch.compile failed: {first_line(error)[:LONGEST]}") from error
         self.prepared_seconds += time.perf_counter() - started
         if not self._inductor.graphs:
             raise UnsupportedError("torch.compile is switched off, by TORCH_COMPILE_DISABLE or in torch's settings")

@@ -19,6 +19,7 @@ from distilgrid.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.recipes import export_recipe
 from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, Session, UnsupportedError
+from distilgrid.runtimes.failures import LONGEST, first_line
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
 from distilgrid.runtimes.registry import RUNTIMES, RuntimeEntry, find_runtime, open_exporter, open_judge
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
@@ -189,8 +190,7 @@ def _rejecting(what: str) -> Iterator[None]:
     except (RejectedError, UserError, OSError, MemoryError):
         raise
     except Exception as error:  # exporters and runtimes raise many types
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise RejectedError(f"{what}: {lines[0][:200]}") from error
+        raise RejectedError(f"{what}: {first_line(error)[:LONGEST]}") from error
 
 
 def _check_finite(values: float | np.ndarray) -> None:
