@@ -116,17 +116,17 @@ def _peer(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) -
 
 
 def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) -> Iterator[None]:
-    from distilgrid.job import start_torch_job
+    from distilgrid.jobs.process import start_torch_job
 
     start_torch_job(threads=options.threads, log_level="warning")
     import torch
 
-    from distilgrid.distillation.finetune import FinetuneObjective
-    from distilgrid.distillation.settings import Finetune
+    from distilgrid.methods.finetune.losses import FinetuneObjective
+    from distilgrid.methods.settings import Finetune
     from distilgrid.models.new import create_model
     from distilgrid.tasks.dataset import ImageShape
+    from distilgrid.tasks.kinds.image.views import Images, ViewedImages
     from distilgrid.training.engine import Engine
-    from distilgrid.training.images import Images, ViewedImages
     from distilgrid.training.placement import Placement, choose_precision
     from distilgrid.training.settings import Training, Views
     from distilgrid.training.streams import ViewStream

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilgrid.distillation.presets import PRESETS
-from distilgrid.distillation.teaching import Sources
-from distilgrid.execution import Execution
-from distilgrid.job import start_torch_job
+from distilgrid.jobs.process import start_torch_job
+from distilgrid.methods.presets import PRESETS
 from distilgrid.models.settings import Student
-from distilgrid.params import Data, data_folders, load_params
-from distilgrid.stages.distill import Cell, distill
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
-from distilgrid.stages.record import record, record_mixed
+from distilgrid.plan.params import Data, data_folders, load_params
+from distilgrid.signals.teaching import Sources
+from distilgrid.stages.distill.run import Cell, distill
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.record.run import record, record_mixed
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.spec import find_task
+from distilgrid.training.execution import Execution
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
 

@@ -22,10 +22,10 @@ from typing import Any
 
 import yaml
 
-from distilgrid.artefacts import RUN
-from distilgrid.grid import expand
-from distilgrid.params import parse_params
-from distilgrid.schema import deep_merge
+from distilgrid.core.artefacts import RUN
+from distilgrid.core.schema import deep_merge
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import parse_params
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = ("docs-topic", "docs-match", "cola", "mrpc", "rte")

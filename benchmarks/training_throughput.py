@@ -26,7 +26,7 @@ from sidebyside.table import describe_run, one_version
 from sidebyside.throughput import peak_line, split_table, throughput_table
 from sidebyside.work import Work
 
-from distilgrid.machine import describe_machine
+from distilgrid.core.machine import describe_machine
 from distilgrid.models.source import model_folder
 
 ROWS = {"sst2": 1600, "mrpc": 640, "qnli": 640, FULL: 640}

@@ -151,8 +151,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ("Snakefile", "workflow", "profiles", "environment.yml", "dvc.yaml", ".dvcignore")
 DECLARED = (
     "requirements/lock.txt",
-    "src/distilgrid/recipes.py",
-    "src/distilgrid/distillation/registry.py",
+    "src/distilgrid/plan/recipes.py",
+    "src/distilgrid/methods/registry.py",
     "src/distilgrid/search/controllers/registry.py",
     "src/distilgrid/search/estimators/registry.py",
 )
@@ -261,8 +261,8 @@ class Jobs:
     """
 
     def __init__(self, folder: Path) -> None:
-        from distilgrid import job
-        from distilgrid.warm import protocol
+        from distilgrid.jobs import process as job
+        from distilgrid.jobs.warm import protocol
 
         self.folder = folder
         self.place = Path(tempfile.gettempdir()) / f"distilgrid-{secrets.token_hex(8)}"

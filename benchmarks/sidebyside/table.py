@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from distilgrid.machine import describe_machine
+from distilgrid.core.machine import describe_machine
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> str:

@@ -2,12 +2,12 @@
 
 import sys
 
-from distilgrid.warm.client import run_warm
+from distilgrid.jobs.warm.client import run_warm
 
 if __name__ == "__main__":
     code = run_warm(sys.argv[1:])
     if code is not None:
         sys.exit(code)
-    from distilgrid.cli import main
+    from distilgrid.cli.app import main
 
     main()

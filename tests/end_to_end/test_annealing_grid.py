@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from distilgrid.schema import deep_merge
+from distilgrid.core.schema import deep_merge
 
 VALUES = {
     "grid": {

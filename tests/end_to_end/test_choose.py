@@ -13,8 +13,8 @@ import pytest
 from distilgrid.deployment.folder import write_folder
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import list_options
-from distilgrid.grid import expand
-from distilgrid.params import load_params
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import load_params
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import find
 

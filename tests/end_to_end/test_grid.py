@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.recipes import VERSIONS
+from distilgrid.plan.recipes import VERSIONS
 
 
 def read(path: Path) -> Any:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from distilgrid.schema import deep_merge
+from distilgrid.core.schema import deep_merge
 
 CLAIMS = {
     "paper": {"title": "A paper", "year": 2021, "url": "https://example.org"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.artefacts import verified
+from distilgrid.core.artefacts import verified
 
 ODD = "Übung - mit 'Leer'zeichen & $HOME 🙂"
 

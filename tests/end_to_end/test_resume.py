@@ -18,11 +18,11 @@ import pytest
 import yaml
 from tests.unit.processes import eventually
 
-from distilgrid.artefacts import STATE, verified
-from distilgrid.params import Data
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
-from distilgrid.stages.record import record
+from distilgrid.core.artefacts import STATE, verified
+from distilgrid.plan.params import Data
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.record.run import record
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

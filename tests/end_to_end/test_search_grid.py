@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from distilgrid.schema import deep_merge
+from distilgrid.core.schema import deep_merge
 
 SPACE = "layers: [1, 2]\nhidden: [8, 16]\nheads: [2]\nfeed_forward: [16, 32]\n"
 SEARCH = {

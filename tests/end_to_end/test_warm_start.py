@@ -44,8 +44,8 @@ def test_a_warm_process_has_loaded_what_jobs_need(finished: Any) -> None:
     lines = finished.run("python", "-m", "distilgrid", "plan", "--commands").stdout.splitlines()
     line = next(line for line in lines if line.startswith("distilgrid distill"))
     program = (
-        "import sys; from distilgrid.warm import preload; preload.load(); loaded = set(sys.modules)\n"
-        "from distilgrid.cli import app; app(standalone_mode=False)\n"
+        "import sys; from distilgrid.jobs.warm import preload; preload.load(); loaded = set(sys.modules)\n"
+        "from distilgrid.cli.app import app; app(standalone_mode=False)\n"
         "print(*(name for name in set(sys.modules) - loaded if name.split('.')[0] in ('distilgrid', 'transformers')))"
     )
     words = shlex.split(line)[1:-1]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from distilgrid.distillation.annealing import check_annealing, sharpness, temperature
-from distilgrid.distillation.annealing_kd import AnnealedObjective
-from distilgrid.distillation.continuation_kd import ContinuedObjective
-from distilgrid.distillation.objective import Outputs
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.schedule import Phase
-from distilgrid.distillation.settings import AnnealingKD, ContinuationKD, Method
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
+from distilgrid.methods.annealing_kd.losses import AnnealedObjective
+from distilgrid.methods.annealing_kd.schedule import check_annealing, sharpness, temperature
+from distilgrid.methods.continuation_kd.losses import ContinuedObjective
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Method
+from distilgrid.training.objective import Outputs
+from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
 
 GENERATOR = np.random.default_rng(3)

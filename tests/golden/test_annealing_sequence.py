@@ -11,12 +11,12 @@ import torch
 from tests.golden.test_loss_sequences import GOLDEN, log_softmax, reference_step, rows, student
 from torch import Tensor
 
-from distilgrid.distillation.registry import METHODS, build_phases
-from distilgrid.distillation.settings import AnnealingKD, ContinuationKD, Method
-from distilgrid.distillation.teacher import StoredTeacher
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.registry import METHODS, build_phases
+from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Method
 from distilgrid.models.io import load_model
-from distilgrid.training.batching import Rows, epoch_batches
+from distilgrid.signals.teacher import StoredTeacher
+from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement

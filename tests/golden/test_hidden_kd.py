@@ -9,21 +9,21 @@ import torch
 from tests.golden.test_loss_sequences import GOLDEN, log_softmax, reference_step, rows
 from torch import Tensor
 
-from distilgrid.distillation.hidden_kd import HiddenObjective, imitated_layers
-from distilgrid.distillation.objective import Outputs, Sizes
-from distilgrid.distillation.registry import METHODS, build_phases
-from distilgrid.distillation.settings import HiddenKD
-from distilgrid.distillation.teacher import StoredTeacher
-from distilgrid.distillation.token_states import TokenStates
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.hidden_kd.losses import HiddenObjective, imitated_layers
+from distilgrid.methods.registry import METHODS, build_phases
+from distilgrid.methods.settings import HiddenKD
 from distilgrid.models.io import load_model
 from distilgrid.models.settings import Architecture, Student
 from distilgrid.models.student import build_student
-from distilgrid.training.batching import Rows, epoch_batches
+from distilgrid.signals.teacher import StoredTeacher
+from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.training.loop import Trainer
+from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.token_states import TokenStates
 
 __all__ = ["rows"]
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from distilgrid.distillation.registry import METHODS, build_phases
-from distilgrid.distillation.settings import KD, PKD, TAKD, Finetune, Method
-from distilgrid.distillation.teacher import StoredTeacher
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.registry import METHODS, build_phases
+from distilgrid.methods.settings import KD, PKD, TAKD, Finetune, Method
 from distilgrid.models.io import load_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
-from distilgrid.training.batching import Encodings, Rows, epoch_batches
+from distilgrid.signals.teacher import StoredTeacher
+from distilgrid.tasks.batching import Encodings, Rows, epoch_batches
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training

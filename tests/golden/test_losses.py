@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from distilgrid.distillation.kd import KDObjective
-from distilgrid.distillation.objective import Outputs
-from distilgrid.distillation.pkd import PKDObjective, mapped_layers
-from distilgrid.distillation.registry import METHODS, build_objective, build_phases
-from distilgrid.distillation.settings import KD, PKD, TAKD, AnnealingKD, ContinuationKD, Finetune, HiddenKD, MixKD
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
+from distilgrid.methods.kd.losses import KDObjective
+from distilgrid.methods.pkd.losses import PKDObjective, mapped_layers
+from distilgrid.methods.registry import METHODS, build_objective, build_phases
+from distilgrid.methods.settings import KD, PKD, TAKD, AnnealingKD, ContinuationKD, Finetune, HiddenKD, MixKD
+from distilgrid.training.objective import Outputs
 from distilgrid.training.settings import Training
 
 GENERATOR = np.random.default_rng(0)

@@ -21,18 +21,18 @@ from tests.golden.test_loss_sequences import (
 )
 from torch import Tensor
 
-from distilgrid.distillation.mixing import Schedule, make_schedule
-from distilgrid.distillation.mixing_settings import Mixup
-from distilgrid.distillation.mixkd import MixKDObjective
-from distilgrid.distillation.registry import METHODS
-from distilgrid.distillation.schedule import plain
-from distilgrid.distillation.settings import MixKD
-from distilgrid.distillation.teacher import StoredTeacher
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.mixkd.losses import MixKDObjective
+from distilgrid.methods.registry import METHODS
+from distilgrid.methods.settings import MixKD
 from distilgrid.models.io import load_model
-from distilgrid.training.batching import Rows, epoch_batches
+from distilgrid.signals.mixed.mixing import Schedule, make_schedule
+from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.signals.teacher import StoredTeacher
+from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
+from distilgrid.training.schedule import plain
 from distilgrid.training.streams import Mixing
 
 __all__ = ["rows", "student"]  # fixtures

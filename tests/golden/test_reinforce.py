@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.controllers.reinforce import ReinforceController
 from distilgrid.search.controllers.reinforce_policy import Policy, policy_loss
 from distilgrid.search.controllers.settings import Reinforce

@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.reward_settings import LimitReward, LossReward, ScoreReward
 from distilgrid.search.rewards import quality, reward
 

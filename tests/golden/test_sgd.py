@@ -8,10 +8,10 @@ import torch
 from tests.unit.resumable import make_rows, recorded_teacher
 from torch import nn
 
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import AnnealingKD
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import AnnealingKD
 from distilgrid.models.io import load_model
-from distilgrid.training.flat import FlatParameters
+from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, learning_rate_factor, parameter_groups
 from distilgrid.training.placement import Placement

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.command_line import Run
 
-from distilgrid import job
-from distilgrid.cli import main
+from distilgrid.cli.app import main
+from distilgrid.jobs import process as job
 
 if TYPE_CHECKING:
     from tests.unit.tiny_benchmark import Chain

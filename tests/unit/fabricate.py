@@ -10,17 +10,17 @@ import pandas as pd
 from safetensors.numpy import save_file
 from tests.unit.fabricate_annealing import annealed, dev_scores, searched, watched
 
-from distilgrid.artefacts import write_json, writing
-from distilgrid.grid import Plan, expand
-from distilgrid.machine import describe_machine
-from distilgrid.params import Params, parse_params
-from distilgrid.planned import Artefact
+from distilgrid.core.artefacts import write_json, writing
+from distilgrid.core.machine import describe_machine
+from distilgrid.core.planned import Artefact
+from distilgrid.core.schema import deep_merge
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import Params, parse_params
 from distilgrid.runtimes.registry import find_runtime
-from distilgrid.schema import deep_merge
-from distilgrid.stages.prepare import prepare
+from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.metrics import score
 from distilgrid.training.history import History
-from distilgrid.training.metrics import score
 
 WORDS = ("array", "axis", "graph", "node", "table", "query", "plot", "figure", "sparse", "index")
 LABELS = {"reviews": ("negative", "positive"), "topics": ("culture", "science", "sport")}

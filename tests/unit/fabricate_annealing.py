@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from distilgrid.planned import Artefact
+from distilgrid.core.planned import Artefact
 from distilgrid.training.history import History
 
 STAGE_ENDS = 8

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 
 
 def refused(run: Callable[[], object]) -> str:

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from distilgrid.artefacts import STATE
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import PKD, AnnealingKD, Finetune, HiddenKD, Method
-from distilgrid.distillation.teacher import StoredTeacher, TeacherOutputs
-from distilgrid.distillation.token_states import TokenStates
+from distilgrid.core.artefacts import STATE
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import PKD, AnnealingKD, Finetune, HiddenKD, Method
+from distilgrid.signals.teacher import StoredTeacher, TeacherOutputs
+from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.training import checkpoint
-from distilgrid.training.batching import Encodings, Rows
 from distilgrid.training.checkpoint import Checkpoints, Interrupted
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.token_states import TokenStates
 
 METHODS: dict[str, Method] = {
     "finetune": Finetune(),

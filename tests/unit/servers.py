@@ -28,7 +28,7 @@ def jobs_at_once(commands: list[list[str]], folder: Path) -> list[tuple[int, str
     exit codes, outputs and complaints."""
     os.environ |= QUIET
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", "mlflow.tracking", "distilgrid.cli"])
+    context.set_forkserver_preload(["mlflow.store.tracking.sqlalchemy_store", "mlflow.tracking", "distilgrid.cli.app"])
     logs = [folder / f"job-{number}" for number in range(len(commands))]
     jobs = [context.Process(target=_job, args=each) for each in zip(commands, logs, strict=True)]
     for job in jobs:
@@ -46,7 +46,7 @@ def _job(words: list[str], log: Path) -> None:
     for number, suffix in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(log.with_suffix(suffix), os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
     sys.argv = ["distilgrid", *words]
-    from distilgrid.cli import main
+    from distilgrid.cli.app import main
 
     main()
 

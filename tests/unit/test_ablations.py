@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from distilgrid.params import parse_params
-from distilgrid.reporting.ablations import Ablation, find_ablations
+from distilgrid.plan.params import parse_params
+from distilgrid.reporting.sections.ablations import Ablation, find_ablations
 
 Values = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distilgrid.artefacts import RUN, content_digest, is_complete, read_json, verified, write_json, writing
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import file_sha256, recipe_key
+from distilgrid.core.artefacts import RUN, content_digest, is_complete, read_json, verified, write_json, writing
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256, recipe_key
 
 RECIPE: dict[str, Any] = {"stage": "prepare", "version": 1, "rows": 10}
 LABELS = {"task": "reviews"}
@@ -230,7 +230,7 @@ def test_a_read_only_folder_gives_one_line(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from distilgrid.artefacts import writing
+from distilgrid.core.artefacts import writing
 
 out, events, name, seconds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 

@@ -15,7 +15,7 @@ from distilgrid.augmentation.eda import EDAAugmenter
 from distilgrid.augmentation.registry import build_augmenter
 from distilgrid.augmentation.settings import EDA
 from distilgrid.augmentation.words import Words
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 
 TEXT = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon!"
 SEEDS = range(40)

@@ -14,7 +14,7 @@ from distilgrid.augmentation.registry import build_augmenter
 from distilgrid.augmentation.settings import WordReplacement
 from distilgrid.augmentation.word_replacement import WordReplacementAugmenter
 from distilgrid.augmentation.words import Words
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 
 TEXT = "The film, unlikely: was it a GREAT story? 42 zebra plots!"

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.augmentation.rows import Augmented, augmented_rows, samples
 from distilgrid.augmentation.settings import EDA, Augmentation, BackTranslation, WordReplacement
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
 from distilgrid.tasks.dataset import example_ids
 
 FIRST, SECOND = ["one", "two", "three", "four"], ["uno", "dos", "tres", "cuatro"]

@@ -11,22 +11,22 @@ import torch
 from tests.conftest import sentences
 from tests.unit.tiny_augmentation import prepare_taught
 
-from distilgrid.artefacts import read_json
+from distilgrid.augmentation.pool import Pool, text_pool
 from distilgrid.augmentation.settings import EDA, Unlabelled
-from distilgrid.errors import UserError
-from distilgrid.grid import expand
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.params import Data, parse_params
-from distilgrid.planned import Artefact
-from distilgrid.stages.augment import augment
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import Data, parse_params
+from distilgrid.stages.augment.run import augment
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.augmented import open_augmented
+from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.sources import HUB
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.tasks.unlabelled import Pool, text_pool
-from distilgrid.training.batching import encode
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
 

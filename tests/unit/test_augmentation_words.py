@@ -12,7 +12,7 @@ from distilgrid.augmentation.encoder import load_encoder
 from distilgrid.augmentation.neighbours import BLOCK, Neighbours
 from distilgrid.augmentation.vocabulary import Vocabulary
 from distilgrid.augmentation.words import Words, in_case_of, is_content
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 
 TEXTS = [
     "The film was great.",

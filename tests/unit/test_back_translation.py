@@ -12,13 +12,13 @@ import torch
 from tests.conftest import sentences
 from tests.unit.tiny_augmentation import save_translator
 
-from distilgrid import journal
 from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.back_translation import BackTranslationAugmenter
 from distilgrid.augmentation.languages import declared_languages
 from distilgrid.augmentation.settings import BackTranslation
 from distilgrid.augmentation.translator import Translator
-from distilgrid.errors import UserError
+from distilgrid.core import journal
+from distilgrid.core.errors import UserError
 
 TEXTS = [text for text, _ in sentences(10, seed=5)]
 SEEDS = list(range(100, 110))

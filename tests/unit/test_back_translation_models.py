@@ -13,7 +13,7 @@ from tests.unit.tiny_augmentation import save_encoder, save_translator
 
 from distilgrid.augmentation.settings import BackTranslation
 from distilgrid.augmentation.translator import Translator
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 
 
 def refused(action: Callable[[], object], said: str) -> None:

@@ -9,23 +9,23 @@ import pandas as pd
 import pytest
 from tests.unit.tiny_benchmark import LABELS, QUICK, Chain, convert
 
-from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark import entries as entries_module
 from distilgrid.benchmark.candidates import Model, open_model
 from distilgrid.benchmark.protocol import Series
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import choose_texts, label_calls
+from distilgrid.core.artefacts import read_json, verified
+from distilgrid.core.errors import UserError
+from distilgrid.core.machine import usable_cores
 from distilgrid.devices.files import device_recipe
 from distilgrid.devices.settings import LocalDevice
-from distilgrid.errors import UserError
-from distilgrid.grid import expand
-from distilgrid.machine import usable_cores
-from distilgrid.params import parse_params
-from distilgrid.recipes import benchmark_recipe, export_recipe
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import parse_params
+from distilgrid.plan.recipes import benchmark_recipe, export_recipe
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
-from distilgrid.stages.benchmark import benchmark
+from distilgrid.stages.benchmark.run import benchmark
 from distilgrid.tasks.dataset import open_dataset
 
 

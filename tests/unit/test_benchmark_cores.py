@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from distilgrid.artefacts import read_json
 from distilgrid.benchmark.pinning import pinned
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.errors import UserError
-from distilgrid.machine import usable_cores
-from distilgrid.params import parse_params
-from distilgrid.recipes import benchmark_recipe, latency_recipe
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.machine import usable_cores
+from distilgrid.plan.params import parse_params
+from distilgrid.plan.recipes import benchmark_recipe, latency_recipe
 from distilgrid.search.space import Space
 
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from tests.unit.tiny_benchmark import Chain, convert
 
-from distilgrid.artefacts import read_json
 from distilgrid.benchmark import entries as entries_module
 from distilgrid.benchmark import footprint as footprint_module
 from distilgrid.benchmark.gpu import gpu_peak
+from distilgrid.benchmark.labels import device_label
 from distilgrid.benchmark.protocol import Series, measure
-from distilgrid.devices.labels import device_label
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.registry import open_runtime
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from distilgrid.reporting import bootstrap
-from distilgrid.reporting.bootstrap import interval, resampled_scores, weighted_scores
-from distilgrid.training.metrics import score_one
+from distilgrid.reporting.statistics import bootstrap
+from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores, weighted_scores
+from distilgrid.tasks.metrics import score_one
 
 ROWS = 60
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.unit.layered import inputs
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.layered_bert import LayeredBert
 from distilgrid.models.student import build_student

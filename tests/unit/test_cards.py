@@ -10,8 +10,8 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.cards.licences import front_matter, model_terms, package_licence, task_terms
 from distilgrid.cards.write import write_cards
-from distilgrid.grid import Plan, expand
-from distilgrid.params import parse_params
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import parse_params
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
 
 

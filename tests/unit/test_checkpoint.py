@@ -28,7 +28,7 @@ from tests.unit.resumable import (
     truncate,
 )
 
-from distilgrid.artefacts import STATE
+from distilgrid.core.artefacts import STATE
 from distilgrid.models.io import load_model
 from distilgrid.training import checkpoint, loop
 from distilgrid.training.checkpoint import Interrupted

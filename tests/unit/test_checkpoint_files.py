@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from tests.unit.resumable import Runs, newest, states, truncate
 
-from distilgrid.artefacts import STATE, writing
+from distilgrid.core.artefacts import STATE, writing
 from distilgrid.models.io import load_model
 from distilgrid.training.checkpoint import Checkpoints, Interrupted, Saved
 

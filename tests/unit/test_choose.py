@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tests.unit.fabricate import fabricate_results
 
+from distilgrid.core.errors import UserError
 from distilgrid.deployment.choice import Limits, choose
 from distilgrid.deployment.command import choose_model, parse_latency
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import Offer, Option, list_options
-from distilgrid.errors import UserError
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 

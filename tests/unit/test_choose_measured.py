@@ -10,10 +10,10 @@ from tests.unit.command_line import Run, one_line
 from tests.unit.fabricate import fabricate_results
 from tests.unit.test_robust_results import CHOICE, Results
 
+from distilgrid.core.errors import UserError
 from distilgrid.deployment.choice import Limits, choose
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import Offer, Option, list_options
-from distilgrid.errors import UserError
 from distilgrid.reporting.collect import Measurement, collect
 from distilgrid.reporting.findings import Findings, find
 

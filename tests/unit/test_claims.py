@@ -13,17 +13,17 @@ import yaml
 from scipy import stats
 from tests.unit.fabricate import LAYERS, fabricate_results
 
-from distilgrid.artefacts import read_json, verified
-from distilgrid.grid import Plan
-from distilgrid.reporting.claims import Judgement, Result, evaluate
-from distilgrid.reporting.claims_schema import ClaimsFile
-from distilgrid.reporting.claims_tables import claims_json, claims_table, claims_tables, reason
+from distilgrid.core.artefacts import read_json, verified
+from distilgrid.plan.expand import Plan
+from distilgrid.reporting.claims.judge import Judgement, Result, evaluate
+from distilgrid.reporting.claims.published_table import published_table
+from distilgrid.reporting.claims.schema import ClaimsFile
+from distilgrid.reporting.claims.tables import claims_json, claims_table, claims_tables, reason
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.page import render
-from distilgrid.reporting.published_table import published_table
 from distilgrid.reporting.table import Table, latex, markdown
-from distilgrid.stages.report import report
+from distilgrid.stages.report.run import report
 
 KD = {"method": "kd"}
 FINETUNE = {"method": "finetune"}

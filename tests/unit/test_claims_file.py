@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from distilgrid.errors import UserError
-from distilgrid.params import Params, load_params
-from distilgrid.reporting.claims_file import load_claims
-from distilgrid.reporting.claims_schema import ClaimsFile
+from distilgrid.core.errors import UserError
+from distilgrid.plan.params import Params, load_params
+from distilgrid.reporting.claims.file import load_claims
+from distilgrid.reporting.claims.schema import ClaimsFile
 
 ROOT = Path(__file__).parents[2]
 Values = dict[str, Any]

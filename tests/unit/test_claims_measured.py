@@ -10,8 +10,8 @@ from scipy import stats
 from tests.unit.fabricate import fabricate_results
 from tests.unit.test_claims import FINETUNE, KD, file, findings, gain, judged, made, scores, skill  # noqa: F401
 
-from distilgrid.planned import Artefact
-from distilgrid.reporting.claims import evaluate
+from distilgrid.core.planned import Artefact
+from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.collect import Searched, collect
 from distilgrid.reporting.findings import Findings, find
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from distilgrid.errors import UserError
-from distilgrid.grid import expand
-from distilgrid.params import Params, load_params, parse_params
-from distilgrid.reporting.claims_file import load_claims
-from distilgrid.reporting.claims_published import read_published
-from distilgrid.reporting.claims_schema import Published
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import Params, load_params, parse_params
+from distilgrid.reporting.claims.file import load_claims
+from distilgrid.reporting.claims.published import read_published
+from distilgrid.reporting.claims.schema import Published
 
 ROOT = Path(__file__).parents[2]
 PAPER = {"title": "A paper", "year": 2021, "url": "https://example.org"}
@@ -155,7 +155,7 @@ def test_a_changed_number_makes_another_report_and_nothing_else(tmp_path: Path, 
 
 def test_reading_claims_loads_neither_pandas_nor_torch() -> None:
     code = (
-        "import sys; from distilgrid.reporting.claims_file import load_claims; load_claims(sys.argv[1]);"
+        "import sys; from distilgrid.reporting.claims.file import load_claims; load_claims(sys.argv[1]);"
         "print({'numpy', 'pandas', 'torch', 'transformers'} & set(sys.modules))"
     )
     path = ROOT / "grids" / "mixkd.claims.yaml"

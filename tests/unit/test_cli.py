@@ -15,14 +15,14 @@ import yaml
 from tests.unit.command_line import Run, one_line
 from typer.testing import CliRunner
 
-from distilgrid import cli_support
-from distilgrid.artefacts import verified
-from distilgrid.cli import app
-from distilgrid.doctor import Check
-from distilgrid.fingerprint import recipe_key
-from distilgrid.grid import expand
-from distilgrid.params import load_params, schema_text
-from distilgrid.recipes import distill_recipe
+from distilgrid.cli import support as cli_support
+from distilgrid.cli.app import app
+from distilgrid.core.artefacts import verified
+from distilgrid.core.fingerprint import recipe_key
+from distilgrid.jobs.doctor import Check
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import load_params, schema_text
+from distilgrid.plan.recipes import distill_recipe
 
 Values = dict[str, Any]
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -64,7 +64,7 @@ def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\n"
         "from typer.testing import CliRunner\n"
-        "from distilgrid.cli import app\n"
+        "from distilgrid.cli.app import app\n"
         "codes = [CliRunner().invoke(app, [*name.split(), '--help']).exit_code for name in sys.argv[1:]]\n"
         "heavy = {'torch', 'numpy', 'pandas', 'transformers', 'mlflow', 'yaml'} & set(sys.modules)\n"
         "print(codes, sorted(heavy))\n"
@@ -273,5 +273,5 @@ def test_the_schema_is_written_to_a_file_or_printed(run: Run, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("note", 0), ("fail", 1)])
 def test_the_doctor_fails_only_on_failures(run: Run, monkeypatch: pytest.MonkeyPatch, state: Any, code: int) -> None:
-    monkeypatch.setattr("distilgrid.doctor.examine", lambda: [Check("disk", state, "2 GiB", "free some")])
+    monkeypatch.setattr("distilgrid.jobs.doctor.examine", lambda: [Check("disk", state, "2 GiB", "free some")])
     assert run("doctor")[:2] == (code, f"{state:4}  disk: 2 GiB - free some\n")

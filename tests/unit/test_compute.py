@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from distilgrid import cost, energy
-from distilgrid.artefacts import read_json, writing
-from distilgrid.reporting.compute import compute_json, compute_table, spending
-from distilgrid.reporting.slurm import accounted, parsed, slurm_table
+from distilgrid.core import cost, energy
+from distilgrid.core.artefacts import read_json, writing
+from distilgrid.reporting.sections.compute import compute_json, compute_table, spending
+from distilgrid.reporting.sections.slurm import accounted, parsed, slurm_table
 
 SACCT = """\
 41|120|60|2|03:30.500|4000M|
@@ -148,7 +148,7 @@ def test_an_accounting_that_does_not_answer_costs_a_report_nothing(
 ) -> None:
     sacct(tmp_path / "bin", f"exec {script}" if script.startswith("sleep") else script)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr("distilgrid.reporting.slurm.PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("distilgrid.reporting.sections.slurm.PATIENCE_SECONDS", 1)
     assert accounted(["41"]) == {}
     assert slurm_table([run("distill", slurm_job="41")]) is None
     assert "sacct does not tell" in caplog.text

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from tests.unit.landscape import LAYERED, SPACE, observe, search
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.controllers.registry import CONTROLLERS, build_controller
 from distilgrid.search.controllers.settings import (
     KDNAS,

@@ -11,13 +11,13 @@ import onnxruntime
 import pytest
 from tests.unit.fabricate import fabricate_results
 
-from distilgrid.artefacts import write_json
+from distilgrid.core.artefacts import write_json
+from distilgrid.core.errors import UserError
 from distilgrid.deployment import classifier
 from distilgrid.deployment.classifier import FACTS, Classifier
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import list_options
 from distilgrid.deployment.readme import readme
-from distilgrid.errors import UserError
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.runtimes.base import Execution, UnsupportedError

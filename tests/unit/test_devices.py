@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from distilgrid.benchmark.labels import device_label, low_precision, phone_note, precision_of
+from distilgrid.core.errors import UserError
 from distilgrid.devices.files import device_names, load_device, parse_device
-from distilgrid.devices.labels import device_label, low_precision, phone_note, precision_of
 from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
-from distilgrid.errors import UserError
 from distilgrid.runtimes import registry
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from distilgrid.benchmark.candidates import Export, Model
+from distilgrid.core.errors import UserError
 from distilgrid.devices.imported import Imported, read_import, schema_text, write_import
 from distilgrid.devices.joined import as_benchmark
-from distilgrid.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 KEY, OTHER, DIGEST = "0123456789ab", "ba9876543210", "5" * 64

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from tests.unit.test_devices_imported import CONFIG, KEY, NAMES, OTHER, model
 
-from distilgrid.artefacts import write_json, writing
 from distilgrid.benchmark import protocol as protocol_module
+from distilgrid.benchmark.inputs import ImageInputs, TextInputs, describe_inputs, read_inputs
+from distilgrid.core.artefacts import write_json, writing
+from distilgrid.core.errors import UserError
+from distilgrid.core.machine import usable_cores
 from distilgrid.devices import measure as measure_module
 from distilgrid.devices.imported import read_import
-from distilgrid.devices.inputs import ImageInputs, TextInputs, describe_inputs, read_inputs
 from distilgrid.devices.joined import as_benchmark
 from distilgrid.devices.measure import main as measure_main
-from distilgrid.errors import UserError
-from distilgrid.machine import usable_cores
 from distilgrid.runtimes.base import PIXELS, Execution, Session, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.unit.test_devices_adb import EXECUTORCH, LITERT
 
+from distilgrid.core.errors import UserError
 from distilgrid.devices.declared import FREE, Input, Signature, declared, feed
 from distilgrid.devices.programs import (
     executorch_command,
@@ -14,7 +15,6 @@ from distilgrid.devices.programs import (
     litert_command,
     litert_times,
 )
-from distilgrid.errors import UserError
 from distilgrid.runtimes.base import UnsupportedError
 
 AT = {"batch_size": 1, "length": 16}

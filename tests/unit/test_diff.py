@@ -9,13 +9,13 @@ import pytest
 from tests.unit.fabricate import fabricate_results
 from typer.testing import CliRunner
 
-from distilgrid.artefacts import file_sha256, write_json
 from distilgrid.audit.diff import Comparison, compare, open_side
 from distilgrid.audit.diff_text import as_json, as_text
-from distilgrid.cli import app
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
-from distilgrid.stages.report import report
+from distilgrid.cli.app import app
+from distilgrid.core.artefacts import file_sha256, write_json
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import Plan
+from distilgrid.stages.report.run import report
 
 MODELS = 2 * (1 + 2 * 2 * 2)  # of two tasks: a teacher, and two methods, students and seeds
 

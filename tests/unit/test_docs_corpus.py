@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.tasks import docs_corpus
 from distilgrid.tasks.docs_corpus import rows
 from distilgrid.tasks.docs_corpus.installed import read_docstrings

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from distilgrid.reporting.bootstrap import interval, resampled_scores
-from distilgrid.reporting.estimates import (
+from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
+from distilgrid.reporting.statistics.estimates import (
     Block,
     Estimate,
     RowPart,

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from distilgrid.distillation.settings import KD, HiddenKD
-from distilgrid.distillation.teaching import Sources
-from distilgrid.errors import UserError
-from distilgrid.params import Data
+from distilgrid.core.errors import UserError
+from distilgrid.methods.settings import KD, HiddenKD
+from distilgrid.plan.params import Data
 from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
 from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, train_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
-from distilgrid.stages.record import record
+from distilgrid.signals.teaching import Sources
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import Placement

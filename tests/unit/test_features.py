@@ -11,19 +11,19 @@ import torch
 import typer.main
 from tests.unit.tiny_augmentation import prepare_taught
 
-from distilgrid.artefacts import read_json, verified, writing
 from distilgrid.augmentation.settings import EDA
-from distilgrid.cli import app
-from distilgrid.distillation.mixing import make_schedule
-from distilgrid.distillation.mixing_settings import Mixup
-from distilgrid.errors import UserError
-from distilgrid.grid import expand
+from distilgrid.cli.app import app
+from distilgrid.core.artefacts import read_json, verified, writing
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import FEATURES_FILES
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.params import parse_params
-from distilgrid.planned import FEATURES_FILES
-from distilgrid.reporting.features_settings import Features
-from distilgrid.stages.augment import augment
-from distilgrid.stages.features import features, project
+from distilgrid.plan.expand import expand
+from distilgrid.plan.features_settings import Features
+from distilgrid.plan.params import parse_params
+from distilgrid.signals.mixed.mixing import make_schedule
+from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.stages.augment.run import augment
+from distilgrid.stages.features.run import features, project
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet

@@ -16,16 +16,16 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from distilgrid.distillation.forward import forward
-from distilgrid.distillation.registry import build_objective
-from distilgrid.distillation.settings import Finetune
-from distilgrid.training.batching import Encodings, Rows
+from distilgrid.methods.registry import build_objective
+from distilgrid.methods.settings import Finetune
+from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.training.cpu.flat import FlatParameters
+from distilgrid.training.cpu.fused_encoder import FusedEncoder, fuse, fusible, unfuse
+from distilgrid.training.cpu.randomness import DropoutMasks
 from distilgrid.training.engine import Engine
-from distilgrid.training.flat import FlatParameters
-from distilgrid.training.fused_encoder import FusedEncoder, fuse, fusible, unfuse
+from distilgrid.training.forward import forward
 from distilgrid.training.optimiser import parameter_groups
 from distilgrid.training.placement import Placement, Precision
-from distilgrid.training.randomness import DropoutMasks
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import RowStream
 

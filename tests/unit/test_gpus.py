@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from distilgrid import gpus
+from distilgrid.core import gpus
 
 JOB = """
 import sys
 from pathlib import Path
-from distilgrid.gpus import take_gpus
+from distilgrid.core.gpus import take_gpus
 print(",".join(take_gpus(count=int(sys.argv[2]), cells_per_gpu=int(sys.argv[3]), folder=Path(sys.argv[1]))), flush=True)
 sys.stdin.read()
 """

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from distilgrid.distillation.registry import METHODS
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan, expand
-from distilgrid.params import load_params, parse_params
-from distilgrid.planned import Artefact, listed
-from distilgrid.recipes import VERSIONS
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact, listed
+from distilgrid.methods.registry import METHODS
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import load_params, parse_params
+from distilgrid.plan.recipes import VERSIONS
 
 Values = dict[str, Any]
 STAGES = {"prepare", "finetune", "record", "distill", "export", "benchmark", "report"}
@@ -269,8 +269,8 @@ def test_planning_a_thousand_cells_loads_nothing_heavy(tiny_values: Values, tmp_
     path.write_text(yaml.safe_dump(tiny_values))
     program = (
         "import sys\n"
-        "from distilgrid.grid import expand\n"
-        "from distilgrid.params import load_params\n"
+        "from distilgrid.plan.expand import expand\n"
+        "from distilgrid.plan.params import load_params\n"
         f"plan = expand(load_params([{str(path)!r}]))\n"
         "heavy = {'torch', 'numpy', 'pandas', 'transformers', 'pyarrow', 'safetensors'} & set(sys.modules)\n"
         "print(len(plan.students), len(plan.artefacts) > 1200, sorted(heavy))\n"

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan, expand
-from distilgrid.params import find_method, load_params, parse_params
-from distilgrid.planned import Artefact, listed
-from distilgrid.reporting.claims_file import load_claims
-from distilgrid.schema import deep_merge
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact, listed
+from distilgrid.core.schema import deep_merge
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import find_method, load_params, parse_params
+from distilgrid.reporting.claims.file import load_claims
 from distilgrid.search.estimators.settings import MiniKDSettings
 from distilgrid.training.settings import Training
 

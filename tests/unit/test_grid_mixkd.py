@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan, expand
-from distilgrid.params import parse_params
-from distilgrid.planned import Artefact, listed
-from distilgrid.schema import deep_merge
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact, listed
+from distilgrid.core.schema import deep_merge
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import parse_params
 
 Values = dict[str, Any]
 

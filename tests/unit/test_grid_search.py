@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from distilgrid.errors import UserError
-from distilgrid.garbage import collect
-from distilgrid.grid import Plan, expand
-from distilgrid.params import parse_params
+from distilgrid.audit.garbage import collect
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import parse_params
 
 SPACE = "layers: [1, 2]\nhidden: [8, 16]\nheads: [2]\nfeed_forward: [16]\n"
 

@@ -8,11 +8,11 @@ import torch
 from tests.unit.resumable import SHORT, make_rows, recorded_teacher
 from transformers import BertConfig, BertForSequenceClassification
 
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import HiddenKD
-from distilgrid.errors import UserError
-from distilgrid.grid import expand
-from distilgrid.params import parse_params
+from distilgrid.core.errors import UserError
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import HiddenKD
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import parse_params
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement

@@ -7,24 +7,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distilgrid.artefacts import read_json
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import KD, TAKD, AnnealingKD, ContinuationKD, Finetune, KDSearch, Method
-from distilgrid.distillation.teaching import Sources
-from distilgrid.errors import UserError
-from distilgrid.execution import Execution
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import KD, TAKD, AnnealingKD, ContinuationKD, Finetune, KDSearch, Method
 from distilgrid.models.settings import Student
 from distilgrid.models.student import new_model
-from distilgrid.params import Data
-from distilgrid.stages.distill import Cell, distill
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
-from distilgrid.stages.record import record, record_views
+from distilgrid.plan.params import Data
+from distilgrid.signals.teaching import Sources
+from distilgrid.stages.distill.run import Cell, distill
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.record.run import record, record_views
+from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.spec import find_task
-from distilgrid.training.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
-from distilgrid.training.images import Images
+from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training, Views

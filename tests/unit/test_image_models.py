@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.image_model import ImageModel
 from distilgrid.models.io import count_parameters, load_model, save_model
 from distilgrid.models.new import create_model

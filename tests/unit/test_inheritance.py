@@ -9,12 +9,12 @@ from tests.unit.layered import bert, inputs
 from torch import Tensor
 from transformers import AutoModel, DistilBertConfig
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, save_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.models.student_shape import spread_layers
-from distilgrid.recipes import distill_recipe
+from distilgrid.plan.recipes import distill_recipe
 
 State = dict[str, Tensor]
 LAYER = "bert.encoder.layer.{}."
@@ -241,7 +241,7 @@ def test_origins_that_do_not_fit_are_refused(origin: Path, tmp_path: Path) -> No
 
 def test_recipes_of_students_without_the_newer_settings_are_what_they_were() -> None:
     def recipe(**student: Any) -> Any:
-        from distilgrid.distillation.settings import Finetune
+        from distilgrid.methods.settings import Finetune
         from distilgrid.training.settings import Training
 
         parts: dict[str, Any] = {"method": Finetune(), "origin": "o", "training": Training(), "augmentation": "none"}

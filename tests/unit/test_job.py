@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from tests.unit.processes import alive, eventually
 
-from distilgrid import workflow
-from distilgrid.errors import UserError
-from distilgrid.grid import expand
-from distilgrid.params import load_params, parse_params
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import load_params, parse_params
+from distilgrid.workflow import opening as workflow
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
 # A workflow that starts one job, as Snakemake would, and then only waits.
 WORKFLOW = """
 import subprocess, sys, time
-from distilgrid.job import mark_workflow
+from distilgrid.jobs.process import mark_workflow
 mark_workflow()
 subprocess.Popen([sys.executable, "-c", sys.argv[1], *sys.argv[2:]])
 time.sleep(60)
@@ -33,8 +33,8 @@ time.sleep(60)
 JOB = """
 import os, sys, time
 from pathlib import Path
-from distilgrid.artefacts import writing
-from distilgrid.job import start_job
+from distilgrid.core.artefacts import writing
+from distilgrid.jobs.process import start_job
 start_job(threads=1, log_level="info")
 assert "torch" not in sys.modules
 with writing(Path(sys.argv[1]), recipe={"stage": "prepare", "version": 1}, labels={}) as folder:
@@ -44,14 +44,14 @@ with writing(Path(sys.argv[1]), recipe={"stage": "prepare", "version": 1}, label
 """
 ENVIRONMENT = """
 import os, sys
-from distilgrid.job import start_job
+from distilgrid.jobs.process import start_job
 start_job(threads=int(sys.argv[1]), log_level="warning")
 names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM")
 print(*(os.environ[name] for name in names), "torch" in sys.modules)
 """
 # What transformers loads beside itself depends on what is installed.
 QUIET = """
-from distilgrid.job import start_torch_job
+from distilgrid.jobs.process import start_torch_job
 start_torch_job(threads=1, log_level="info")
 from transformers import AutoModelForSequenceClassification
 """
@@ -140,7 +140,7 @@ def test_libraries_make_no_remarks_in_the_log_of_a_job(spawn: Spawn) -> None:
 
 def test_libraries_that_are_loaded_already_get_their_threads(spawn: Spawn) -> None:
     program = (
-        "import numpy, sys, threadpoolctl; from distilgrid.job import _resize_pools\n"
+        "import numpy, sys, threadpoolctl; from distilgrid.jobs.process import _resize_pools\n"
         "for count in (1, 2): _resize_pools(count); print(*{p['num_threads'] for p in threadpoolctl.threadpool_info()})"
     )
     single = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
@@ -154,7 +154,7 @@ def test_libraries_that_are_loaded_already_get_their_threads(spawn: Spawn) -> No
 HOLDER = """
 import subprocess, sys, time
 from pathlib import Path
-from distilgrid.workflow import release_stale_locks
+from distilgrid.workflow.opening import release_stale_locks
 release_stale_locks(Path(sys.argv[1]))
 job = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 Path(sys.argv[2]).write_text(str(job.pid))
@@ -249,7 +249,7 @@ def test_a_full_disk_is_told_before_snakemake_starts(folder: Path) -> None:
 # A clock that was set back --------------------------------------------------------------------------------------------
 
 SNAKEFILE = """
-from distilgrid.workflow import keep_what_is_older
+from distilgrid.workflow.opening import keep_what_is_older
 keep_what_is_older()
 rule make:
     input: ancient("from-the-future")
@@ -291,7 +291,7 @@ def test_frozen_parameters_are_named_after_their_content(tmp_path: Path, tiny_va
 
 def test_bad_parameters_end_the_workflow_in_one_line(spawn: Spawn, tmp_path: Path) -> None:
     program = (
-        "from distilgrid.workflow import open_workflow\n"
+        "from distilgrid.workflow.opening import open_workflow\n"
         f"open_workflow({{'grid': {{}}}}, results={str(tmp_path)!r}, origin=['params.yaml'])\n"
     )
     process = spawn(program)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.errors import UserError
-from distilgrid.recipes import VERSIONS
+from distilgrid.core.errors import UserError
+from distilgrid.plan.recipes import VERSIONS
 from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import read_json, verified
+from distilgrid.core.errors import UserError
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
@@ -18,8 +18,8 @@ from distilgrid.search.latency_features import features, multiply_adds
 from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.search.layered_space import LayeredShape, LayeredSpace
 from distilgrid.search.space import Shape, Space, load_space
-from distilgrid.stages import latency as stage_module
-from distilgrid.stages.latency import latency
+from distilgrid.stages.latency import run as stage_module
+from distilgrid.stages.latency.run import latency
 
 CONDITIONS = Conditions("test", "onnxruntime-fp32", 1, 1, 128)
 TINY = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16, 32])

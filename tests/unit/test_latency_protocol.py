@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tests.unit.tiny_benchmark import QUICK
 
-from distilgrid import progress as progress_module
 from distilgrid.benchmark import protocol as protocol_module
 from distilgrid.benchmark.precision import steadiness
 from distilgrid.benchmark.protocol import BURST, PRIMING, Run, Series, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
+from distilgrid.core import progress as progress_module
 
 
 def timed(runs: list[Run], **protocol: Any) -> list[Series]:

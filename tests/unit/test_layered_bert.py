@@ -12,20 +12,20 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertTokenizerFast, PreTrainedModel
 
-from distilgrid.distillation.forward import forward
-from distilgrid.distillation.mixed_inputs import mixed_inputs
-from distilgrid.distillation.mixing import Mixtures
-from distilgrid.distillation.registry import build_objective
-from distilgrid.distillation.schedule import Phase
-from distilgrid.distillation.settings import KD, PKD, Finetune
-from distilgrid.distillation.teacher import StoredTeacher
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
+from distilgrid.methods.registry import build_objective
+from distilgrid.methods.settings import KD, PKD, Finetune
 from distilgrid.models.io import load_model, load_tokenizer, save_model
-from distilgrid.training.batching import Encodings, Rows
+from distilgrid.signals.mixed.inputs import mixed_inputs
+from distilgrid.signals.mixed.mixing import Mixtures
+from distilgrid.signals.teacher import StoredTeacher
+from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.training.cpu.fused_encoder import FusedEncoder
 from distilgrid.training.engine import Engine
-from distilgrid.training.fused_encoder import FusedEncoder
+from distilgrid.training.forward import forward
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement, Precision
+from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import RowStream
 

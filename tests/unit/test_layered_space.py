@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.architecture import SearchSpace
 from distilgrid.search.drawing import Untried
 from distilgrid.search.layered_space import LayeredShape, LayeredSpace

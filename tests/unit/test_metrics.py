@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from distilgrid.training.metrics import predictions, score, score_one
+from distilgrid.tasks.metrics import predictions, score, score_one
 
 Pair = tuple[list[float], list[float]]
 

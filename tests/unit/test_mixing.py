@@ -10,15 +10,15 @@ import torch
 from scipy import stats
 from tests.unit.test_fused import MODELS
 
-from distilgrid.distillation.forward import forward
-from distilgrid.distillation.mixed_inputs import mixed_inputs, mixed_targets
-from distilgrid.distillation.mixing import Mixtures, Schedule, make_schedule
-from distilgrid.distillation.mixing_settings import Mixup
-from distilgrid.distillation.mixkd import MixKDObjective
-from distilgrid.distillation.objective import Outputs
-from distilgrid.distillation.settings import MixKD
-from distilgrid.errors import UserError
-from distilgrid.training.batching import Encodings
+from distilgrid.core.errors import UserError
+from distilgrid.methods.mixkd.losses import MixKDObjective
+from distilgrid.methods.settings import MixKD
+from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
+from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
+from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.tasks.batching import Encodings
+from distilgrid.training.forward import forward
+from distilgrid.training.objective import Outputs
 from distilgrid.training.settings import Training
 
 ROWS = 500

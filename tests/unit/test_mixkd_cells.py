@@ -9,18 +9,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from distilgrid.distillation.mixing import make_schedule
-from distilgrid.distillation.settings import Finetune, Method, MixKD
-from distilgrid.distillation.teacher import LiveMixedTeacher
-from distilgrid.distillation.teaching import Sources
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
+from distilgrid.methods.settings import Finetune, Method, MixKD
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.params import Data
-from distilgrid.stages.distill import Cell, distill
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
-from distilgrid.stages.record import record, record_mixed
+from distilgrid.plan.params import Data
+from distilgrid.signals.mixed.mixing import make_schedule
+from distilgrid.signals.teacher import LiveMixedTeacher
+from distilgrid.signals.teaching import Sources
+from distilgrid.stages.distill.run import Cell, distill
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.record.run import record, record_mixed
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

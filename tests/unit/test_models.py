@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import count_parameters, load_model, load_tokenizer, save_model
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_folder, model_revision

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from distilgrid.errors import UserError
-from distilgrid.params import Data, Grid
-from distilgrid.stages.prepare import prepare
+from distilgrid.core.errors import UserError
+from distilgrid.plan.params import Data, Grid
+from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, content_id, example_ids, open_dataset
 from distilgrid.tasks.spec import TaskSpec
 
@@ -153,7 +153,7 @@ def test_a_name_too_long_for_a_folder_is_refused() -> None:
 def test_a_megabyte_is_tokenised_as_any_other_text(tiny_model: Path) -> None:
     from transformers import AutoTokenizer
 
-    from distilgrid.training.batching import encode
+    from distilgrid.tasks.batching import encode
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     tokenizer.backend_tokenizer.enable_truncation(16)

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from tests.unit.fabricate import fabricate_results
 
-from distilgrid.artefacts import read_json
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
-from distilgrid.params import Params
-from distilgrid.reporting.papers import papers
-from distilgrid.reporting.papers_tables import comparisons, costs, published, verdicts
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import Plan
+from distilgrid.plan.params import Params
+from distilgrid.reporting.papers.collect import papers
+from distilgrid.reporting.papers.tables import comparisons, costs, published, verdicts
 from distilgrid.reporting.publish import publish_papers
-from distilgrid.stages.report import report
+from distilgrid.stages.report.run import report
 
 CLAIMS = {
     "paper": {"title": "Soft & warm: a paper", "year": 2021, "url": "https://example.org/paper"},

@@ -14,10 +14,10 @@ import pytest
 import yaml
 from tests.unit.processes import eventually
 
-from distilgrid.artefacts import STATE, verified
-from distilgrid.params import Data
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
+from distilgrid.core.artefacts import STATE, verified
+from distilgrid.plan.params import Data
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import World
 from distilgrid.training.settings import Training

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from distilgrid.distillation.mixing_settings import Mixup
-from distilgrid.distillation.presets import PRESETS
-from distilgrid.distillation.settings import KD, MixKD
-from distilgrid.errors import UserError
-from distilgrid.params import Params, json_schema, load_params, parse_params, schema_text
-from distilgrid.schema import Settings, deep_merge
+from distilgrid.core.errors import UserError
+from distilgrid.core.schema import Settings, deep_merge
+from distilgrid.methods.presets import PRESETS
+from distilgrid.methods.settings import KD, MixKD
+from distilgrid.plan.params import Params, json_schema, load_params, parse_params, schema_text
+from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.training.settings import WHOLE_RUN, Training
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from distilgrid.errors import UserError
-from distilgrid.grid import expand
-from distilgrid.params import load_params, parse_params
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import load_params, parse_params
 
 DEFAULTS = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
 FUZZ = os.environ.get("DISTILGRID_FUZZ")  # so many files for each test, other ones each time; else always the same

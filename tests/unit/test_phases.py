@@ -9,15 +9,15 @@ import pytest
 import torch
 from tests.unit.resumable import Runs, make_rows, newest, recorded_teacher, result
 
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import AnnealingKD, ContinuationKD, Finetune, Method
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Finetune, Method
 from distilgrid.models.io import load_model
+from distilgrid.tasks.batching import Rows
+from distilgrid.tasks.metrics import score
 from distilgrid.training import loop
-from distilgrid.training.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.evaluation import predict
 from distilgrid.training.loop import Trainer
-from distilgrid.training.metrics import score
 from distilgrid.training.placement import Placement, Precision
 from distilgrid.training.settings import Training
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from tests.unit.fabricate import fabricate_results, output
 
-from distilgrid.grid import Plan
+from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import find
 from distilgrid.reporting.provenance import provenances
 from distilgrid.reporting.publish import publish
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report import report
+from distilgrid.stages.report.run import report
 
 
 class Page(HTMLParser):

@@ -9,20 +9,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distilgrid.distillation.recorded import open_recorded
-from distilgrid.distillation.settings import KD, PKD, HiddenKD, Method
-from distilgrid.distillation.teaching import Sources
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
+from distilgrid.methods.settings import KD, PKD, HiddenKD, Method
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Architecture, Student
-from distilgrid.params import Data
-from distilgrid.stages.distill import Cell, distill
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
-from distilgrid.stages.record import record
+from distilgrid.plan.params import Data
+from distilgrid.signals.files import open_recorded
+from distilgrid.signals.teaching import Sources
+from distilgrid.stages.distill.run import Cell, distill
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.record.run import record
+from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset, texts
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.training.batching import encode
 from distilgrid.training.settings import Training
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")

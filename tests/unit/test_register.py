@@ -20,15 +20,15 @@ from tests.unit.servers import free_port, mlflow_server
 from typer.testing import CliRunner
 
 import distilgrid
-from distilgrid.artefacts import read_json, writing
-from distilgrid.cli import app
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
+from distilgrid.cli.app import app
+from distilgrid.core.artefacts import read_json, writing
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.student import new_model
-from distilgrid.params import Data
-from distilgrid.planned import Artefact
-from distilgrid.stages.prepare import prepare
+from distilgrid.plan.expand import Plan
+from distilgrid.plan.params import Data
+from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri

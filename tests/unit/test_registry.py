@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.runtimes.registry import RUNTIMES, missing_packages, open_exporter, open_runtime
 
 EXPORTED = {name: entry for name, entry in RUNTIMES.items() if entry.exported}

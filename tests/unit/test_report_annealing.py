@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from tests.unit.fabricate import fabricate_results, output
 
-from distilgrid.grid import Plan
+from distilgrid.methods.annealing_kd.report import annealing_plots, dev_scores
+from distilgrid.methods.kd.report import search_tables
+from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
-from distilgrid.reporting.annealing_plot import annealing_plots, dev_scores
 from distilgrid.reporting.collect import Model, collect
-from distilgrid.reporting.extras import task_extras
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.page import render
-from distilgrid.reporting.search_tables import search_tables
-from distilgrid.reporting.selection_table import selection_table
-from distilgrid.stages.report import report
+from distilgrid.reporting.sections.selection_table import selection_table
+from distilgrid.reporting.sections.table_of_sections import task_extras
+from distilgrid.stages.report.run import report
 
 SEARCH = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
 TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature", "Latency"]

@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from tests.unit.fabricate import fabricate_results
 
-from distilgrid.artefacts import read_json
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
-from distilgrid.planned import listed
+from distilgrid.augmentation.report import LONGEST, augmented_tables
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import listed
+from distilgrid.methods.mixkd.report import gap_table
+from distilgrid.plan.expand import Plan
 from distilgrid.reporting import data, wording
-from distilgrid.reporting.ablation_views import ablation_table
-from distilgrid.reporting.ablations import find_ablations
-from distilgrid.reporting.augmented_tables import LONGEST, augmented_tables
-from distilgrid.reporting.bands import band
 from distilgrid.reporting.collect import collect
-from distilgrid.reporting.extras import task_extras
-from distilgrid.reporting.features_plot import features_plots
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.gap_table import gap_table
-from distilgrid.reporting.limited_data import data_plots, row_counts
 from distilgrid.reporting.page import render
-from distilgrid.stages.report import report
+from distilgrid.reporting.sections.ablation_views import ablation_table
+from distilgrid.reporting.sections.ablations import find_ablations
+from distilgrid.reporting.sections.bands import band
+from distilgrid.reporting.sections.limited_data import data_plots, row_counts
+from distilgrid.reporting.sections.table_of_sections import task_extras
+from distilgrid.stages.features.plot import features_plots
+from distilgrid.stages.report.run import report
 
 BETAS = {"mild": 0.1, "usual": 0.4, "strong": 4.0}
 FRACTIONS = [0.1, 1.0]

@@ -10,15 +10,15 @@ import pytest
 from tests.unit.fabricate import fabricate_results, output
 from tests.unit.fabricate_annealing import image_overlay
 
-from distilgrid.grid import Plan
+from distilgrid.benchmark.report import latency_tables
+from distilgrid.core.schema import deep_merge
+from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.latency_tables import latency_tables
 from distilgrid.reporting.lines import shape
 from distilgrid.reporting.tables import data_table, main_table, rejected_table
 from distilgrid.runtimes.registry import find_runtime
-from distilgrid.schema import deep_merge
-from distilgrid.stages.report import report
+from distilgrid.stages.report.run import report
 from distilgrid.tracking.cells import cell_records
 from distilgrid.tracking.views import saved_views
 

@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 from tests.unit.fabricate import fabricate_results, output
 
-from distilgrid.artefacts import read_json, verified
-from distilgrid.errors import UserError
-from distilgrid.grid import REPORT_FILES, Plan
+from distilgrid.core.artefacts import read_json, verified
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import REPORT_FILES, Plan
 from distilgrid.reporting import data, wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Difference, Findings, find
@@ -30,8 +30,8 @@ from distilgrid.reporting.plots import pareto, points
 from distilgrid.reporting.publish import PUBLISHED, publish
 from distilgrid.reporting.table import Cell, Column, Table, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
-from distilgrid.stages.report import report
-from distilgrid.training.metrics import score_one
+from distilgrid.stages.report.run import report
+from distilgrid.tasks.metrics import score_one
 
 KD_THREE = ("reviews", "big", "kd", "three", "none", 1.0)
 INT8 = "onnxruntime-int8"

@@ -14,12 +14,12 @@ import yaml
 from tests.unit.command_line import Run, one_line
 from tests.unit.fabricate import fabricate_results
 
-from distilgrid.artefacts import is_complete, verified, writing
+from distilgrid.audit.garbage import collect
 from distilgrid.audit.verify import verify
-from distilgrid.errors import UserError
-from distilgrid.garbage import collect
-from distilgrid.grid import Plan
-from distilgrid.workflow import release_stale_locks
+from distilgrid.core.artefacts import is_complete, verified, writing
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import Plan
+from distilgrid.workflow.opening import release_stale_locks
 
 CHOICE = ("choose", "--task", "reviews", "--max-latency", "1s", "--max-loss", "100")
 
@@ -187,12 +187,12 @@ def test_a_choice_that_cannot_be_written_leaves_the_earlier_one(made: Results, r
 
 
 def test_any_command_ends_in_one_line(run: Run, made: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    import distilgrid.status
+    import distilgrid.audit.status
 
     def failing(*_: object, **__: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(distilgrid.status, "overview", failing)
+    monkeypatch.setattr(distilgrid.audit.status, "overview", failing)
     assert "no space left on the disk; free some" in one_line(run("plan", *made.given))
     with pytest.raises(UserError):
         verified(made.root / "absent")

@@ -20,9 +20,9 @@ from transformers import (
     RobertaConfig,
 )
 
-from distilgrid.artefacts import read_json, verified, write_json, writing
 from distilgrid.benchmark.settings import Export, Runtime
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import read_json, verified, write_json, writing
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes.base import Execution, UnsupportedError
@@ -30,11 +30,11 @@ from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import RUNTIMES, open_runtime
-from distilgrid.stages.export import export
+from distilgrid.stages.export.run import export
+from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
-from distilgrid.training.batching import encode
+from distilgrid.tasks.metrics import score
 from distilgrid.training.evaluation import predict
-from distilgrid.training.metrics import score
 
 WORDS = [f"word{i}" for i in range(40)]
 VOCABULARY = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}

@@ -10,24 +10,24 @@ import pytest
 import torch
 from tests.unit.fabricate_annealing import image_task
 
-from distilgrid.artefacts import read_json, verified
 from distilgrid.benchmark.candidates import open_model
 from distilgrid.benchmark.settings import Benchmark, Export
+from distilgrid.core.artefacts import read_json, verified
 from distilgrid.models.io import load_model
-from distilgrid.params import Data
+from distilgrid.plan.params import Data
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import open_runtime
-from distilgrid.stages.benchmark import benchmark
-from distilgrid.stages.export import export
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
+from distilgrid.stages.benchmark.run import benchmark
+from distilgrid.stages.export.run import export
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.training.images import Images
 from distilgrid.training.settings import Training
 
 FP32, INT8 = "onnxruntime-fp32", "onnxruntime-int8"

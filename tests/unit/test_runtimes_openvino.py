@@ -30,9 +30,9 @@ from tests.unit.test_runtimes import CONFIGS, write_dataset, write_model
 from transformers import PreTrainedModel
 
 from distilgrid.benchmark.settings import Export
-from distilgrid.machine import accelerates_bf16, cpu_flags
+from distilgrid.core.machine import accelerates_bf16, cpu_flags
 from distilgrid.runtimes.base import Execution, Sample, UnsupportedError
-from distilgrid.stages.export import export
+from distilgrid.stages.export.run import export
 
 pytest.importorskip("distilgrid.runtimes.openvino")  # not openvino itself: it would report the import
 pytest.importorskip("nncf")

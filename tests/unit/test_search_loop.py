@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.loop import Finding, search
 from distilgrid.search.observation import Observation

@@ -7,26 +7,26 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from distilgrid.artefacts import read_json
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.distillation.settings import KD
-from distilgrid.distillation.teaching import Sources as Taught
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.methods.settings import KD
 from distilgrid.models.settings import Found, Student
-from distilgrid.params import Data
+from distilgrid.plan.params import Data
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
-from distilgrid.stages.candidate import candidate
-from distilgrid.stages.distill import Cell, distill
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.latency import latency
-from distilgrid.stages.prepare import prepare
-from distilgrid.stages.record import record
-from distilgrid.stages.search import run_search
-from distilgrid.stages.searching import Searching, Sources
-from distilgrid.stages.supernet import supernet
+from distilgrid.signals.teaching import Sources as Taught
+from distilgrid.stages.candidate.run import candidate
+from distilgrid.stages.distill.run import Cell, distill
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.latency.run import latency
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.record.run import record
+from distilgrid.stages.search.run import run_search
+from distilgrid.stages.search.searching import Searching, Sources
+from distilgrid.stages.supernet.run import supernet
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

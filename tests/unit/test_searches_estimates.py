@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from distilgrid.planned import Artefact
+from distilgrid.core.planned import Artefact
 from distilgrid.reporting.collect import Model, Searched
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.searches_estimates import Agreement, agreement
+from distilgrid.search.report.estimates import Agreement, agreement
 
 QUALITY = [0.5, 0.5, 0.7, 0.8, 0.9, 0.6]
 LOSS = [2.0, 1.5, 1.0, 0.4, 0.3, 1.2]

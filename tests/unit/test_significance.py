@@ -12,7 +12,7 @@ from distilgrid.reporting import data
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.outcome import outcomes
-from distilgrid.reporting.significance import holm, two_sided
+from distilgrid.reporting.statistics.significance import holm, two_sided
 from distilgrid.reporting.tables import main_table
 
 

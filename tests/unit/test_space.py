@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.build import build_shape
 from distilgrid.search.space import Shape, Space, load_space
 

@@ -11,14 +11,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from distilgrid.artefacts import RUN, is_complete, writing
-from distilgrid.cli import app
-from distilgrid.estimate import STAGES
-from distilgrid.garbage import collect, remove
-from distilgrid.grid import Artefact, Plan, expand
-from distilgrid.params import parse_params
-from distilgrid.recipes import VERSIONS
-from distilgrid.status import Status, overview, states, time_left
+from distilgrid.audit.estimate import STAGES
+from distilgrid.audit.garbage import collect, remove
+from distilgrid.audit.status import Status, overview, states, time_left
+from distilgrid.cli.app import app
+from distilgrid.core.artefacts import RUN, is_complete, writing
+from distilgrid.plan.expand import Artefact, Plan, expand
+from distilgrid.plan.params import parse_params
+from distilgrid.plan.recipes import VERSIONS
 
 Values = dict[str, Any]
 

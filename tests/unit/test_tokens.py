@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from distilgrid.models.io import load_tokenizer
-from distilgrid.params import Data
-from distilgrid.stages.prepare import prepare
+from distilgrid.plan.params import Data
+from distilgrid.stages.prepare.run import prepare
+from distilgrid.tasks import tokens
+from distilgrid.tasks.batching import Encodings, encode
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.training import tokens
-from distilgrid.training.batching import Encodings, encode
-from distilgrid.training.tokens import tokenised
+from distilgrid.tasks.tokens import tokenised
 
 LENGTH = 16
 

@@ -19,11 +19,11 @@ import pandas as pd
 import pytest
 
 import distilgrid
-from distilgrid.artefacts import read_json, write_json
-from distilgrid.errors import UserError
-from distilgrid.grid import Artefact, Plan, expand
-from distilgrid.params import parse_params
-from distilgrid.schema import deep_merge
+from distilgrid.core.artefacts import read_json, write_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.schema import deep_merge
+from distilgrid.plan.expand import Artefact, Plan, expand
+from distilgrid.plan.params import parse_params
 from distilgrid.tracking import default_uri, track
 from distilgrid.tracking import upsert as upserting
 from distilgrid.tracking.datasets import DataSets
@@ -35,8 +35,8 @@ fabricate_results = runpy.run_path(str(Path(__file__).with_name("fabricate.py"))
 PROCESS = """
 import json, sys
 from pathlib import Path
-from distilgrid.grid import expand
-from distilgrid.params import load_params
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import load_params
 from distilgrid.tracking import track
 import mlflow.tracking
 plan = expand(load_params([sys.argv[1]]))

@@ -18,8 +18,8 @@ from tests.unit.fabricate import fabricate_results
 from tests.unit.servers import PASSWORD, free_port, jobs_at_once, mlflow_server, postgresql
 
 import distilgrid
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import Plan
 from distilgrid.tracking import track
 from distilgrid.tracking.store import StoreDownError, shown
 from distilgrid.tracking.waiting import WAITING, forget_if_waiting

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from distilgrid.distillation.forward import forward
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.settings import KD, PKD, Finetune, Method
-from distilgrid.distillation.teacher import LiveTeacher, StoredTeacher, TeacherOutputs
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
+from distilgrid.methods.registry import build_phases
+from distilgrid.methods.settings import KD, PKD, Finetune, Method
 from distilgrid.models.io import load_model
+from distilgrid.signals.teacher import LiveTeacher, StoredTeacher, TeacherOutputs
+from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.training import loop
-from distilgrid.training.batching import Encodings, Rows, epoch_batches, evaluation_batches
+from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.evaluation import predict
-from distilgrid.training.flat import FlatParameters
+from distilgrid.training.forward import forward
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.outcome import Outcome

@@ -12,14 +12,14 @@ from safetensors.numpy import load_file, save_file
 from tests.unit.fabricate import fabricate_results
 from typer.testing import CliRunner
 
-from distilgrid.artefacts import file_sha256, verified, write_json, writing
 from distilgrid.audit.verify import verify
-from distilgrid.cli import app
-from distilgrid.fingerprint import recipe_key
-from distilgrid.grid import Plan, expand
-from distilgrid.params import effective_training, parse_params
-from distilgrid.stages.finetune import finetune
-from distilgrid.stages.prepare import prepare
+from distilgrid.cli.app import app
+from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
+from distilgrid.core.fingerprint import recipe_key
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import effective_training, parse_params
+from distilgrid.stages.finetune.run import finetune
+from distilgrid.stages.prepare.run import prepare
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from tests.unit.processes import alive, eventually
 
-from distilgrid import job, workflow
-from distilgrid.warm import client, offer, protocol
+from distilgrid.jobs import process as job
+from distilgrid.jobs.warm import client, offer, protocol
+from distilgrid.workflow import opening as workflow
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")
 
@@ -25,15 +26,16 @@ SERVER = """
 import atexit, sys, types, weakref
 atexit.register(print, "not a job's")  # as libraries do when they are loaded
 weakref.finalize(sys, print, "not a job's")
-from distilgrid.warm import preload, server
+from distilgrid.jobs.warm import preload
+from distilgrid.jobs.warm import server
 def main():
     try:
         exec(sys.argv[2], {{}})
     except KeyboardInterrupt:
         sys.exit(130)
-cli = types.ModuleType("distilgrid.cli")
+cli = types.ModuleType("distilgrid.cli.app")
 cli.main = main
-sys.modules["distilgrid.cli"] = cli
+sys.modules["distilgrid.cli.app"] = cli
 preload.MODULES, preload.OPTIONAL = ("distilgrid.__main__",), ()
 {}
 server.main()
@@ -41,7 +43,7 @@ server.main()
 LAUNCH = """
 import sys
 from pathlib import Path
-from distilgrid.warm import launch
+from distilgrid.jobs.warm import launch
 launch.COMMAND = [sys.executable, "-c", sys.argv[3]]
 launch.start(Path(sys.argv[1]), log=Path(sys.argv[2]))
 """
@@ -185,7 +187,7 @@ def test_an_ignored_signal_stays_ignored(warm: Warm) -> None:
 JOB = """
 import os, time
 from pathlib import Path
-from distilgrid.job import start_job
+from distilgrid.jobs.process import start_job
 start_job(threads=1, log_level="info")
 try:
     Path("pid").write_text(str(os.getpid()))
@@ -308,7 +310,7 @@ def test_only_one_process_is_started_in_a_private_folder(warm: Warm) -> None:
 
 GPU = """
 import sys, types
-from distilgrid.warm import preload
+from distilgrid.jobs.warm import preload
 torch = types.ModuleType("torch")
 torch.version = types.SimpleNamespace(cuda=sys.argv[1] or None, hip=None)
 def zeros(size, device):

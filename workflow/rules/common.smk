@@ -1,5 +1,5 @@
 # What the rules share: the plan, and look-ups of an artefact by its path.
-from distilgrid.planned import (
+from distilgrid.core.planned import (
     AUGMENT_FILES,
     BENCHMARK_FILES,
     CANDIDATE_FILES,
@@ -13,7 +13,7 @@ from distilgrid.planned import (
     SEARCH_FILES,
     SUPERNET_FILES,
 )
-from distilgrid.workflow import open_workflow
+from distilgrid.workflow.opening import open_workflow
 
 RESULTS = "results"
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import MODEL_STAGES, read_json
 from distilgrid.audit.changes import Change, Tracer, surroundings
 from distilgrid.audit.made import Made, by_key, finished, read_made
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import MODEL_STAGES, read_json
+from distilgrid.core.errors import UserError
 from distilgrid.reporting.lines import AXES as LINE_AXES
 
 AXES = (*LINE_AXES, "seed")

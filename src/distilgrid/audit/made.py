@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import RUN, read_json
-from distilgrid.errors import UserError
-from distilgrid.garbage import keyed_folders
+from distilgrid.audit.garbage import keyed_folders
+from distilgrid.core.artefacts import RUN, read_json
+from distilgrid.core.errors import UserError
 
 FIELDS = {"stage", "key", "recipe", "files", "labels"}
 

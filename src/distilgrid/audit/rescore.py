@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from distilgrid.artefacts import MODEL_STAGES, read_json
 from distilgrid.audit.made import Made
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import MODEL_STAGES, read_json
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.reporting.collect import read_parquet
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.metrics import score
 from distilgrid.training.evaluation import predict
-from distilgrid.training.metrics import score
 from distilgrid.training.training_set import read_split
 
 LOGITS = 0.05

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distilgrid.artefacts import RUN, content_digest
+from distilgrid.audit.garbage import keyed_folders
 from distilgrid.audit.made import Made, by_key, read_made
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import file_sha256, recipe_key
-from distilgrid.garbage import keyed_folders
-from distilgrid.planned import KNOWN
-from distilgrid.progress import progress
+from distilgrid.core.artefacts import RUN, content_digest
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256, recipe_key
+from distilgrid.core.planned import KNOWN
+from distilgrid.core.progress import progress
 
 NOT_ARTEFACTS = {KNOWN, "tracking"}
 """Folders of what searches share, and of what says that a grid is in MLflow: both carry keys, too."""

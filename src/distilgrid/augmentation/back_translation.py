@@ -14,10 +14,10 @@ from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.languages import agreed_prefixes
 from distilgrid.augmentation.settings import BackTranslation
 from distilgrid.augmentation.translator import Translator
-from distilgrid.fingerprint import canonical_json, derive_seed
-from distilgrid.journal import Journal
-from distilgrid.machine import package_versions
-from distilgrid.progress import progress
+from distilgrid.core.fingerprint import canonical_json, derive_seed
+from distilgrid.core.journal import Journal
+from distilgrid.core.machine import package_versions
+from distilgrid.core.progress import progress
 from distilgrid.training.device import choose_device
 
 Pair = tuple[str, int]

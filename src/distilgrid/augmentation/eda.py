@@ -25,7 +25,7 @@ from distilgrid.augmentation.neighbours import Neighbours
 from distilgrid.augmentation.settings import EDA
 from distilgrid.augmentation.vocabulary import Vocabulary
 from distilgrid.augmentation.words import Words, in_case_of, is_content
-from distilgrid.progress import progress
+from distilgrid.core.progress import progress
 
 Synonyms = Callable[[str], Sequence[str]]
 Operation = Callable[[Words, float, np.random.Generator, Synonyms], None]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distilgrid.augmentation.augmenter import Surroundings
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_tokenizer, read_model
 from distilgrid.models.source import model_folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.augmentation.settings import BackTranslation
-from distilgrid.errors import UserError, did_you_mean
+from distilgrid.core.errors import UserError, did_you_mean
 
 NAMED = re.compile(r"opus-mt(?:-tc-\w+)?-([A-Za-z]{2,})-([A-Za-z]{2,})(?:[@/]|$)")  # groups such as ROMANCE included
 PREFIX = re.compile(r">>(.+)<<")

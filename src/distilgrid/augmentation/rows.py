@@ -8,8 +8,8 @@ import numpy as np
 
 from distilgrid.augmentation.augmenter import Augmenter
 from distilgrid.augmentation.settings import Rewriting
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
 
 if TYPE_CHECKING:

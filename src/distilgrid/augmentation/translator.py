@@ -9,7 +9,7 @@ import torch
 
 from distilgrid.augmentation.languages import Languages, declared_languages
 from distilgrid.augmentation.settings import BackTranslation
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import first_line, load_tokenizer, read_model
 from distilgrid.models.source import model_folder, model_revision
 

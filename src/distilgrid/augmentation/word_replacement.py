@@ -24,7 +24,7 @@ from distilgrid.augmentation.neighbours import Neighbours
 from distilgrid.augmentation.settings import WordReplacement
 from distilgrid.augmentation.vocabulary import Vocabulary
 from distilgrid.augmentation.words import Words, in_case_of, is_content
-from distilgrid.progress import progress
+from distilgrid.core.progress import progress
 from distilgrid.training.device import choose_device
 
 Drawn = list[tuple[int, float]]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from distilgrid.artefacts import read_json, trained_model, verified
+from distilgrid.benchmark.inputs import Inputs, describe_inputs, parse_inputs
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.devices.inputs import Inputs, describe_inputs, parse_inputs
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import read_json, trained_model, verified
+from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_tokenizer
 from distilgrid.runtimes.base import Processor
 from distilgrid.runtimes.registry import find_runtime

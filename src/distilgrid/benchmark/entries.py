@@ -8,11 +8,11 @@ from typing import Any
 
 from distilgrid.benchmark.candidates import Candidate
 from distilgrid.benchmark.footprint import footprint
+from distilgrid.benchmark.labels import shape_words, throughput
 from distilgrid.benchmark.protocol import Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
-from distilgrid.devices.labels import shape_words, throughput
-from distilgrid.energy import Counter, energy_counter
+from distilgrid.core.energy import Counter, energy_counter
 from distilgrid.runtimes.base import Execution, Processor, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import open_runtime

@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from distilgrid.errors import UserError
-from distilgrid.machine import usable_cores
+from distilgrid.core.errors import UserError
+from distilgrid.core.machine import usable_cores
 
 
 @contextlib.contextmanager

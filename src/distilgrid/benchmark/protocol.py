@@ -17,8 +17,8 @@ import numpy as np
 
 from distilgrid.benchmark.precision import Steadiness, steadiness
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.energy import Counter
-from distilgrid.progress import progress
+from distilgrid.core.energy import Counter
+from distilgrid.core.progress import progress
 
 PRIMING = 3
 """Untimed runs at the start of each turn."""

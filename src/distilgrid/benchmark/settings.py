@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from distilgrid.schema import Settings, each_once
+from distilgrid.core.schema import Settings, each_once
 
 Runtime = Literal[
     "torch-eager-fp32",

@@ -6,7 +6,7 @@ from huggingface_hub import DatasetCardData
 
 from distilgrid.cards.licences import Terms
 from distilgrid.cards.model_card import ENGLISH, IMAGE, TEXT
-from distilgrid.planned import Artefact
+from distilgrid.core.planned import Artefact
 from distilgrid.reporting import wording
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from distilgrid.cards.licences import Terms
-from distilgrid.planned import listed
+from distilgrid.core.planned import listed
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Model
 from distilgrid.reporting.findings import Findings

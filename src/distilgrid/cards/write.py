@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from distilgrid.artefacts import readable_os_errors
+from distilgrid.augmentation.pool import text_pool
 from distilgrid.cards import data_card, model_card
 from distilgrid.cards.licences import CARD, Terms, model_terms, task_terms
-from distilgrid.grid import Plan
-from distilgrid.grid_training import origin_source
+from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.models.io import library
-from distilgrid.reporting.claims_schema import TEACHER
+from distilgrid.plan.expand import Plan
+from distilgrid.plan.shelf import origin_source
+from distilgrid.reporting.claims.schema import TEACHER
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.tasks.spec import find_task
-from distilgrid.tasks.unlabelled import text_pool
 
 LICENCES = """# Licences of what this grid is made from
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from distilgrid.core.errors import UserError
 from distilgrid.deployment.options import Offer, Option
-from distilgrid.errors import UserError
 from distilgrid.reporting import wording
 
 ROUNDING = 1e-9

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from distilgrid.artefacts import read_json
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
 from distilgrid.runtimes.base import Execution, Processor, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader

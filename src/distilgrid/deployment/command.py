@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from distilgrid.core.errors import UserError
 from distilgrid.deployment.choice import Choice, Limits, choose
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import list_options
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
+from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import Collected, collect
 from distilgrid.reporting.findings import find
 

@@ -4,11 +4,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from distilgrid.artefacts import readable_os_errors, write_json
+from distilgrid.core.artefacts import readable_os_errors, write_json
+from distilgrid.core.errors import UserError
 from distilgrid.deployment.classifier import FACTS
 from distilgrid.deployment.options import Option
 from distilgrid.deployment.readme import readme
-from distilgrid.errors import UserError
 from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting.collect import Collected
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from distilgrid.devices.labels import device_label, phone_note, precision_of, processor_of
-from distilgrid.errors import UserError, did_you_mean
-from distilgrid.machine import LOW_PRECISION
+from distilgrid.benchmark.labels import device_label, phone_note, precision_of, processor_of
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.machine import LOW_PRECISION
 from distilgrid.reporting import wording
 from distilgrid.runtimes.base import IMAGE_LENGTH, Processor
 

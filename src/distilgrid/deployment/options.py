@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.planned import Artefact
 from distilgrid.deployment.measured import (
     PERCENTILES,
     Conditions,
@@ -14,8 +16,6 @@ from distilgrid.deployment.measured import (
     latency,
     wanted_shape,
 )
-from distilgrid.errors import UserError, did_you_mean
-from distilgrid.planned import Artefact
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, Measurement
 from distilgrid.reporting.findings import Findings

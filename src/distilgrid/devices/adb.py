@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.machine import interesting_flags
 from distilgrid.devices.imported import Description, is_x86
 from distilgrid.devices.programs import last_words
-from distilgrid.errors import UserError, did_you_mean
-from distilgrid.machine import interesting_flags
 
 SECONDS = 900
 EMULATED = ("goldfish", "ranchu", "cutf_cvm", "vbox86")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.runtimes.base import UnsupportedError
 
 if TYPE_CHECKING:

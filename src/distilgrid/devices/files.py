@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.fingerprint import file_sha256
+from distilgrid.core.messages import first_problem
 from distilgrid.devices.settings import KINDS, Device, ImportDevice, LocalDevice
-from distilgrid.errors import UserError, did_you_mean
-from distilgrid.fingerprint import file_sha256
-from distilgrid.messages import first_problem
 
 FOLDER = Path("devices")
 BUILT_IN: Mapping[str, Device] = {"local-cpu": LocalDevice()}
@@ -27,7 +27,7 @@ def load_device(name: str, *, folder: Path = FOLDER) -> Device:
     Raises:
         UserError: one line, for an unknown name with a suggestion, for a bad file with its path and key.
     """
-    from distilgrid.params import read_yaml
+    from distilgrid.plan.params import read_yaml
 
     known = device_names(folder)
     if name not in known:

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic import StringConstraints as Text
 
-from distilgrid.devices.labels import named_precisions, runtime_name
-from distilgrid.errors import UNPRINTABLE, UserError
-from distilgrid.machine import X86_FLAGS
-from distilgrid.messages import first_problem
+from distilgrid.benchmark.labels import named_precisions, runtime_name
+from distilgrid.core.errors import UNPRINTABLE, UserError
+from distilgrid.core.machine import X86_FLAGS
+from distilgrid.core.messages import first_problem
+from distilgrid.core.schema import Settings
 from distilgrid.runtimes.base import Processor
-from distilgrid.schema import Settings
 
 PERCENTILES = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 X86 = re.compile(r"x86|amd64|\b(?:i[3-6]86|x64|intel|amd|xeon|epyc|ryzen)\b", re.IGNORECASE)
@@ -239,7 +239,7 @@ def write_import(path: Path, found: Imported) -> None:
     Raises:
         UserError: when it cannot be written.
     """
-    from distilgrid.artefacts import readable_os_errors
+    from distilgrid.core.artefacts import readable_os_errors
 
     with readable_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

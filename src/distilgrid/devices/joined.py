@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from distilgrid.core.errors import UserError
 from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Times
-from distilgrid.errors import UserError
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.candidates import Export, Model

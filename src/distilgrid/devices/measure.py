@@ -18,16 +18,16 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from distilgrid import __version__
-from distilgrid.artefacts import read_json, readable_os_errors, verified
+from distilgrid.benchmark.inputs import Inputs, read_inputs
+from distilgrid.benchmark.labels import precision_of
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
+from distilgrid.core.artefacts import read_json, readable_os_errors, verified
+from distilgrid.core.errors import UserError
+from distilgrid.core.machine import describe_machine, usable_cores
+from distilgrid.core.messages import first_problem
 from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
-from distilgrid.devices.inputs import Inputs, read_inputs
-from distilgrid.devices.labels import precision_of
 from distilgrid.devices.settings import LocalDevice
-from distilgrid.errors import UserError
-from distilgrid.machine import describe_machine, usable_cores
-from distilgrid.messages import first_problem
 from distilgrid.runtimes.base import Execution, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime

@@ -11,11 +11,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from distilgrid.artefacts import read_json
+from distilgrid.benchmark.labels import precision_of
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
 from distilgrid.devices.adb import Outcome, Phone, find_phone
 from distilgrid.devices.declared import Feed, Signature, declared, feed
 from distilgrid.devices.imported import Imported, Measurement, Skipped, Times
-from distilgrid.devices.labels import precision_of
 from distilgrid.devices.programs import (
     UNKNOWN_FLAG,
     executorch_command,
@@ -25,7 +26,6 @@ from distilgrid.devices.programs import (
     litert_times,
 )
 from distilgrid.devices.settings import AdbDevice, Engine
-from distilgrid.errors import UserError
 from distilgrid.runtimes.base import UnsupportedError
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from distilgrid.core.schema import Settings, each_once
 from distilgrid.runtimes.base import Processor
-from distilgrid.schema import Settings, each_once
 
 Engine = Literal["litert", "executorch"]
 """The runtimes that have a benchmark program for phones: the first part of their names."""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from distilgrid.errors import UserError, did_you_mean
+from distilgrid.core.errors import UserError, did_you_mean
 
 # Declared versions of the code behind a family: bump one when the same seed may give another model.
 VERSIONS = {"resnet": 1, "plain": 1}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.architectures import Architecture, find_architecture
 from distilgrid.models.image_model import ImageModel
 from distilgrid.models.plain_cnn import PlainCnn, PlainConfig, last_size

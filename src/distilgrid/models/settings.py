@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from distilgrid.distillation.settings import TrainingOverrides
+from distilgrid.core.schema import Settings
+from distilgrid.methods.settings import TrainingOverrides
 from distilgrid.models.source import is_new
-from distilgrid.schema import Settings
 
 Size = Annotated[int, Field(ge=8)]
 

@@ -9,8 +9,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import file_sha256
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256
 from distilgrid.models.architectures import find_architecture
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.inheritance import BERT_LAYOUT, inherit_important, inherit_leading
 from distilgrid.models.io import LAYERED, load_model
 from distilgrid.models.settings import Student

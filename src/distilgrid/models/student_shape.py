@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.settings import Architecture, Student
 
 if TYPE_CHECKING:

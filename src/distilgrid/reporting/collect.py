@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.artefacts import RUN, read_json, verified
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact
+from distilgrid.core.artefacts import RUN, read_json, verified
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 
 if TYPE_CHECKING:
     import pandas as pd

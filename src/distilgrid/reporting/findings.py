@@ -5,15 +5,15 @@ from typing import Literal
 
 import numpy as np
 
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
-from distilgrid.params import Report
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.plan.params import Report
 from distilgrid.reporting import wording
-from distilgrid.reporting.bootstrap import interval, resampled_scores
 from distilgrid.reporting.collect import Collected, Model
 from distilgrid.reporting.lines import Key, Line, make_lines, shape
-from distilgrid.reporting.significance import holm, two_sided
-from distilgrid.training.metrics import predictions
+from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
+from distilgrid.reporting.statistics.significance import holm, two_sided
+from distilgrid.tasks.metrics import predictions
 
 Verdict = Literal["better", "worse", "unclear"]
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from distilgrid.devices.labels import device_label, processor_of
+from distilgrid.benchmark.labels import device_label, processor_of
+from distilgrid.core.planned import Artefact
 from distilgrid.devices.settings import ImportDevice
-from distilgrid.grid import Plan
-from distilgrid.params import Grid
-from distilgrid.planned import Artefact
-from distilgrid.reporting.claims_schema import TEACHER
+from distilgrid.plan.expand import Plan
+from distilgrid.plan.params import Grid
+from distilgrid.reporting.claims.schema import TEACHER
 from distilgrid.reporting.collect import Collected, Measurement, Model
 from distilgrid.runtimes.base import IMAGE_LENGTH
 

@@ -6,16 +6,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.distillation.settings import TAKD
+from distilgrid.methods.settings import TAKD
 from distilgrid.reporting import wording
-from distilgrid.reporting.compute import compute_table, environment_texts
-from distilgrid.reporting.extras import Extra, task_extras
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.outcome import outcomes
-from distilgrid.reporting.papers import Paper
-from distilgrid.reporting.papers_tables import paper_tables
+from distilgrid.reporting.papers.collect import Paper
+from distilgrid.reporting.papers.tables import paper_tables
 from distilgrid.reporting.plots import Plot, task_plots
 from distilgrid.reporting.provenance import provenances
+from distilgrid.reporting.sections.compute import compute_table, environment_texts
+from distilgrid.reporting.sections.table_of_sections import Extra, task_extras
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 

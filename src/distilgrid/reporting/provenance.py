@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distilgrid.planned import Artefact
+from distilgrid.core.planned import Artefact
 from distilgrid.reporting import wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line

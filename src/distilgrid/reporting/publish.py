@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from distilgrid.artefacts import is_complete, readable_os_errors, verified
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
-from distilgrid.reporting.papers import papers
+from distilgrid.core.artefacts import is_complete, readable_os_errors, verified
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import Plan
+from distilgrid.reporting.papers.collect import papers
 
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 # Not every grid has them, but DVC wants its outputs.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from distilgrid.devices.labels import low_precision
+from distilgrid.benchmark.labels import low_precision
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from distilgrid.artefacts import read_json
+from distilgrid.core.artefacts import read_json
 from distilgrid.runtimes.base import PIXELS, Execution, UnsupportedError
 from distilgrid.runtimes.quiet import quiet
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from distilgrid.artefacts import read_json, write_json
+from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.runtimes.base import PIXELS, Graph, Sample, UnsupportedError
 from distilgrid.runtimes.executorch import FACTS_FILE, MODEL_FILE
 from distilgrid.runtimes.quiet import quiet

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from distilgrid.errors import UNPRINTABLE, UserError
+from distilgrid.core.errors import UNPRINTABLE, UserError
 from distilgrid.runtimes.base import UnsupportedError
 
 LONGEST = 200

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.artefacts import read_json
+from distilgrid.core.artefacts import read_json
 from distilgrid.runtimes.base import PIXELS, Execution, UnsupportedError
 from distilgrid.runtimes.quiet import quiet
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from distilgrid.artefacts import write_json
+from distilgrid.core.artefacts import write_json
 from distilgrid.runtimes.base import PIXELS, Graph, Sample
 from distilgrid.runtimes.litert import FACTS_FILE, MODEL_FILE
 from distilgrid.runtimes.quiet import quiet

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distilgrid.machine import accelerates_bf16
+from distilgrid.core.machine import accelerates_bf16
 from distilgrid.runtimes.base import Execution, UnsupportedError
 
 MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"

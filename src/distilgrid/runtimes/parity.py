@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distilgrid.progress import progress
+from distilgrid.core.progress import progress
 from distilgrid.runtimes.base import Session
-from distilgrid.training.batching import Encodings, Inputs, Samples
+from distilgrid.tasks.batching import Encodings, Inputs, Samples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distilgrid.errors import UserError, did_you_mean
+from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.runtimes.base import Exporter, Processor, Runtime
 
 

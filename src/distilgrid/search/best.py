@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from distilgrid.artefacts import read_json, verified
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import read_json, verified
+from distilgrid.core.errors import UserError
 from distilgrid.models.settings import Student
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.space import read_architecture

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.architecture import Activation, Architecture
 from distilgrid.search.layered_space import LayeredShape
 from distilgrid.search.space import Shape

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.runtimes.base import Processor
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import VOCABULARY

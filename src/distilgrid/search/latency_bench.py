@@ -11,10 +11,10 @@ import torch
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import Run, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import recipe_key
-from distilgrid.machine import cpu_name, versions_of
-from distilgrid.recipes import VERSIONS
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.machine import cpu_name, versions_of
+from distilgrid.plan.recipes import VERSIONS
 from distilgrid.runtimes.base import Execution, Processor, Sample, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime

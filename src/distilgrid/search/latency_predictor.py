@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.artefacts import read_json, write_json
+from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_features import features

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from distilgrid.schema import Settings
+from distilgrid.core.schema import Settings
 from distilgrid.search.architecture import Activation, Choice, Size, encoder_layer_parameters, require_different
 from distilgrid.search.completions import Completions, projection_parameters
 from distilgrid.search.drawing import Untried, draw_places

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from distilgrid.progress import progress
+from distilgrid.core.progress import progress
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.base import Controller
 from distilgrid.search.observation import Observation

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from distilgrid.schema import Settings
+from distilgrid.core.schema import Settings
 
 
 class LatencyPower(Settings):

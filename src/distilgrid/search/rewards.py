@@ -2,7 +2,7 @@
 
 import math
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.reward_settings import LatencyPower, LimitReward, LossReward, ScoreReward
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from distilgrid.benchmark.settings import Benchmark, DeviceName, Runtime
+from distilgrid.core.errors import UserError
+from distilgrid.core.schema import Settings
 from distilgrid.devices.settings import LocalDevice
-from distilgrid.errors import UserError
-from distilgrid.schema import Settings
 from distilgrid.search.controllers.settings import ControllerSettings
 from distilgrid.search.estimators.settings import EstimatorSettings
 from distilgrid.search.reward_settings import Reward

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import readable_os_errors
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import canonical_json, recipe_key
+from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import canonical_json, recipe_key
 
 Facts = dict[str, Any]
 

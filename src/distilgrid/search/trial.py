@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.fingerprint import canonical_json
+from distilgrid.core.fingerprint import canonical_json
 from distilgrid.search.architecture import Architecture
 
 if TYPE_CHECKING:

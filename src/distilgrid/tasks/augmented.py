@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.artefacts import verified
-from distilgrid.errors import UserError
+from distilgrid.core.artefacts import verified
+from distilgrid.core.errors import UserError
 from distilgrid.tasks.dataset import Dataset
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distilgrid.artefacts import read_json, verified
-from distilgrid.errors import UserError, did_you_mean
-from distilgrid.fingerprint import canonical_json
+from distilgrid.core.artefacts import read_json, verified
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.fingerprint import canonical_json
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.artefacts import readable_os_errors
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import file_sha256
+from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def source_revision(spec: TaskSpec, folders: Folders) -> str:
 
         return docs_corpus.revision()
     if spec.scheme in ("digits", "cifar"):
-        from distilgrid.tasks import images_sources
+        from distilgrid.tasks.kinds.image import sources as images_sources
 
         return images_sources.revision(spec, folders)
     if spec.scheme == "glue" and folders.glue is None:
@@ -85,7 +85,7 @@ def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
 
         return Raw(docs_corpus.build(spec.locator), ["docs corpus: docstrings of installed libraries"])
     if spec.scheme in ("digits", "cifar"):
-        from distilgrid.tasks import images_sources
+        from distilgrid.tasks.kinds.image import sources as images_sources
 
         return images_sources.load(spec, folders)
     if spec.scheme == "glue":

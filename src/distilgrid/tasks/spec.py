@@ -9,8 +9,8 @@ from typing import Literal
 import yaml
 from pydantic import Field, model_validator
 
-from distilgrid.errors import UNPRINTABLE, UserError, did_you_mean
-from distilgrid.schema import Settings
+from distilgrid.core.errors import UNPRINTABLE, UserError, did_you_mean
+from distilgrid.core.schema import Settings
 
 Metric = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 SCHEMES = {

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from distilgrid.grid import Plan
+from distilgrid.plan.expand import Plan
 from distilgrid.tracking.cells import cell_records, grid_record
 from distilgrid.tracking.searches import search_records
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import RUN, is_complete, read_json
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact
+from distilgrid.core.artefacts import RUN, is_complete, read_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.measured import Measured
 from distilgrid.tracking.naming import axes, recipe_name, role_of, text

@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.artefacts import RUN, is_complete, read_json
-from distilgrid.fingerprint import KEY_LENGTH
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact, listed
+from distilgrid.core.artefacts import RUN, is_complete, read_json
+from distilgrid.core.fingerprint import KEY_LENGTH
+from distilgrid.core.planned import Artefact, listed
+from distilgrid.plan.expand import Plan
 from distilgrid.tasks.spec import find_task
 from distilgrid.tracking.naming import axes
 from distilgrid.tracking.record import UsedData

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.artefacts import readable_os_errors
+from distilgrid.core.artefacts import readable_os_errors
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

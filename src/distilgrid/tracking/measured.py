@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import is_complete, read_json
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact
+from distilgrid.core.artefacts import is_complete, read_json
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 from distilgrid.runtimes.base import IMAGE_LENGTH
 from distilgrid.tracking.naming import role_of
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 
 DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # teachers, too, have a place on these axes
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import distilgrid
-from distilgrid.artefacts import trained_model, write_json
+from distilgrid.core.artefacts import trained_model, write_json
 from distilgrid.models.io import library, load_model, load_tokenizer
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tracking.serving import CELL, CODE, FACTS

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from distilgrid.fingerprint import recipe_key
+from distilgrid.core.fingerprint import recipe_key
 
 GRID = "grid"  # the place and the role of the run that stands for a whole grid
 

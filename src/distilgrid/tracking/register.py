@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.artefacts import RUN, content_digest, read_json
-from distilgrid.errors import UserError
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact
+from distilgrid.core.artefacts import RUN, content_digest, read_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tracking.cells import cell_records, grid_record
 from distilgrid.tracking.naming import axes, recipe_name, role_of

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import RUN, is_complete, read_json
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact
+from distilgrid.core.artefacts import RUN, is_complete, read_json
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 from distilgrid.tracking.naming import text
 from distilgrid.tracking.record import Point, Record
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distilgrid.artefacts import is_complete, read_json
-from distilgrid.errors import UserError, did_you_mean
-from distilgrid.grid import Plan
-from distilgrid.planned import Artefact
+from distilgrid.core.artefacts import is_complete, read_json
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 from distilgrid.tracking.naming import axes, recipe_name
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PythonModel
 
-from distilgrid.artefacts import read_json
+from distilgrid.core.artefacts import read_json
 
 if TYPE_CHECKING:
-    from distilgrid.training.batching import Samples
+    from distilgrid.tasks.batching import Samples
 
 CELL, FACTS = "cell", "serving.json"  # the folder's name among a model's files, and the file of what it must know
 CODE = Path(__file__).with_name("serving_code.py")
@@ -54,8 +54,8 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
 
     def _samples(self, model_input: Any) -> "Samples":
         """Rows as the model reads them."""
-        from distilgrid.training.batching import encode
-        from distilgrid.training.images import Images
+        from distilgrid.tasks.batching import encode
+        from distilgrid.tasks.kinds.image.views import Images
 
         if self._tokenizer is None:
             return Images(np.asarray(model_input, dtype=np.uint8))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.tracking.locks import CONNECT_SECONDS, file_lock, postgresql_lock, results_lock
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from distilgrid.grid import Plan
+from distilgrid.plan.expand import Plan
 from distilgrid.tracking.datasets import as_inputs, logged
 from distilgrid.tracking.record import Record
 from distilgrid.tracking.searches import TRIAL

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distilgrid.fingerprint import recipe_key
-from distilgrid.grid import Plan
+from distilgrid.core.fingerprint import recipe_key
+from distilgrid.plan.expand import Plan
 from distilgrid.runtimes.base import IMAGE_LENGTH
 from distilgrid.tasks.spec import find_task
 from distilgrid.tracking.measured import shape_name

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from distilgrid.training.flat import FlatParameters
+from distilgrid.training.cpu.flat import FlatParameters
 
 PART = 2**20
 

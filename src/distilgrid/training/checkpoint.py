@@ -19,8 +19,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from distilgrid.artefacts import STATE
-from distilgrid.machine import package_versions
+from distilgrid.core.artefacts import STATE
+from distilgrid.core.machine import package_versions
 
 FORMAT = 5
 DIGITS = 16

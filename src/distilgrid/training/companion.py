@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from distilgrid.distillation.objective import Sizes
-from distilgrid.distillation.schedule import Phase
-from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.signals.teacher import TeacherOutputs
+from distilgrid.training.objective import Sizes
+from distilgrid.training.schedule import Phase
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

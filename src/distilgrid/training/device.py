@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.training.placement import Placement
 
 

@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.distillation.forward import forward
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
-from distilgrid.training.batching import Batch
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.tasks.batching import Batch
 from distilgrid.training.clock import Clock
+from distilgrid.training.cpu.flat import FlatParameters
+from distilgrid.training.cpu.fused_encoder import fuse, fusible, unfuse
+from distilgrid.training.cpu.randomness import DropoutMasks, restore_dropout, swap_dropout
 from distilgrid.training.device import exact_products
-from distilgrid.training.flat import FlatParameters
-from distilgrid.training.fused_encoder import fuse, fusible, unfuse
+from distilgrid.training.forward import forward
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.placement import Placement
-from distilgrid.training.randomness import DropoutMasks, restore_dropout, swap_dropout
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Stream
 

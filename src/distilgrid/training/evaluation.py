@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distilgrid.distillation.forward import forward
-from distilgrid.training.batching import Samples, evaluation_batches
-from distilgrid.training.metrics import score
+from distilgrid.tasks.batching import Samples, evaluation_batches
+from distilgrid.tasks.metrics import score
+from distilgrid.training.forward import forward
 from distilgrid.training.placement import Placement
 
 if TYPE_CHECKING:

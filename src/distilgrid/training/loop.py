@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distilgrid.distillation.objective import hard_loss
-from distilgrid.distillation.schedule import Phase
-from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.progress import progress
+from distilgrid.core.progress import progress
+from distilgrid.signals.teacher import TeacherOutputs
+from distilgrid.tasks.batching import Batch, Rows
+from distilgrid.tasks.kinds.image.views import ViewedImages
 from distilgrid.training.averaging import WeightAverage
-from distilgrid.training.batching import Batch, Rows
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.companion import joined_companion, part
+from distilgrid.training.cpu.vocabulary import cut_vocabulary
 from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate, predict
-from distilgrid.training.images import ViewedImages
+from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
+from distilgrid.training.schedule import Phase
 from distilgrid.training.steps import Stretch, plan_steps
 from distilgrid.training.streams import MixedStream, Mixing, RowStream, Stream, ViewStream
 from distilgrid.training.tracing import tracing
-from distilgrid.training.vocabulary import cut_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

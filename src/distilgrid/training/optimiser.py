@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from distilgrid.training.flat import FlatParameters, Group
+from distilgrid.training.cpu.flat import FlatParameters, Group
 from distilgrid.training.settings import Training
 
 MOMENTS = {"adamw": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}  # as torch names them

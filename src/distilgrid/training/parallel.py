@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from distilgrid.artefacts import RANK
-from distilgrid.errors import UserError
-from distilgrid.job import mark_workflow
+from distilgrid.core.artefacts import RANK
+from distilgrid.core.errors import UserError
+from distilgrid.jobs.process import mark_workflow
 from distilgrid.training.placement import World
 
 SIZE, MEETING = "DISTILGRID_WORLD", "DISTILGRID_MEETING"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from distilgrid.fingerprint import recipe_key
-from distilgrid.machine import describe_machine, package_versions
+from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.machine import describe_machine, package_versions
 from distilgrid.training.placement import Placement
 
 if TYPE_CHECKING:

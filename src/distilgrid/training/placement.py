@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from distilgrid.machine import accelerates_bf16
+from distilgrid.core.machine import accelerates_bf16
 
 Precision = Literal["fp32", "tf32", "bf16"]
 

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distilgrid.artefacts import write_json
-from distilgrid.distillation.objective import hard_loss
-from distilgrid.distillation.schedule import Phase
-from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.errors import UserError
-from distilgrid.execution import Execution
-from distilgrid.fingerprint import derive_seed
-from distilgrid.job import stopping_gently
+from distilgrid.core.artefacts import write_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
+from distilgrid.signals.teacher import TeacherOutputs
+from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset
-from distilgrid.training.batching import Rows
+from distilgrid.tasks.metrics import score
 from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.device import choose_device, prepare_device
 from distilgrid.training.efficiency import efficiency
 from distilgrid.training.evaluation import predict
+from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
-from distilgrid.training.metrics import score
+from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
+from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Mixing
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from distilgrid.distillation.teaching import Teaching
+    from distilgrid.signals.teaching import Teaching
 
 PROBE_ROWS = 1000
 

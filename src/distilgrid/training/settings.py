@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from distilgrid.errors import did_you_mean
-from distilgrid.schema import Settings, deep_merge
+from distilgrid.core.errors import did_you_mean
+from distilgrid.core.schema import Settings, deep_merge
 
 WHOLE_RUN = ("views", "max_length", "precision", "watch_validation", "engine")
 """Training settings that a run of several phases has only once."""

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from distilgrid.distillation.schedule import Phase
-from distilgrid.fingerprint import derive_seed
-from distilgrid.training.batching import Batch, epoch_batches
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.tasks.batching import Batch, epoch_batches
+from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Mixing
 

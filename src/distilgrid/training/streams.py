@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from torch import Tensor, nn
 
-from distilgrid.distillation.mixed_inputs import mixed_inputs, mixed_targets
-from distilgrid.distillation.mixing import Mixtures, Schedule
-from distilgrid.distillation.mixkd import MixKDObjective
-from distilgrid.distillation.objective import Objective, Outputs
-from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.fingerprint import derive_seed
-from distilgrid.training.batching import Batch, Encodings, Inputs, Rows
-from distilgrid.training.images import ViewedImages
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.mixkd.losses import MixKDObjective
+from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
+from distilgrid.signals.mixed.mixing import Mixtures, Schedule
+from distilgrid.signals.teacher import TeacherOutputs
+from distilgrid.tasks.batching import Batch, Encodings, Inputs, Rows
+from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.training.objective import Objective, Outputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distilgrid.tasks.augmented import AugmentedRows
+from distilgrid.tasks.batching import Encodings, Rows, Samples
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
+from distilgrid.tasks.kinds.image.views import Images, ViewedImages
 from distilgrid.tasks.rows import limit_rows
-from distilgrid.training.batching import Encodings, Rows, Samples
-from distilgrid.training.images import Images, ViewedImages
+from distilgrid.tasks.tokens import joined, tokenised
 from distilgrid.training.settings import Views
-from distilgrid.training.tokens import joined, tokenised
 
 if TYPE_CHECKING:
     import pandas as pd

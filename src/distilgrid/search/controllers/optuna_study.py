@@ -9,7 +9,7 @@ from random import Random
 import optuna
 from optuna.trial import Trial, TrialState
 
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture, Choice, SearchSpace
 from distilgrid.search.controllers.settings import Optuna
 from distilgrid.search.drawing import Untried, walk

@@ -9,7 +9,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.architecture import SearchSpace
 from distilgrid.search.controllers.base import Controller
 

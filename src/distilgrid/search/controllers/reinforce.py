@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from distilgrid.errors import UserError, did_you_mean
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture, Choice, SearchSpace
 from distilgrid.search.controllers.reinforce_policy import Policy, policy_loss
 from distilgrid.search.controllers.settings import Reinforce

@@ -5,13 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.distillation.settings import Method
-from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.distillation.teaching import Sources, Teaching
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
+from distilgrid.methods.settings import Method
 from distilgrid.models.io import load_tokenizer
+from distilgrid.signals.teacher import TeacherOutputs
+from distilgrid.signals.teaching import Sources, Teaching
+from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.training.batching import Rows
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 

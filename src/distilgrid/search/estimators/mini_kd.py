@@ -4,8 +4,8 @@ import gc
 import time
 from dataclasses import dataclass, field
 
-from distilgrid.distillation.registry import build_phases
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.registry import build_phases
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.candidate import candidate_model
 from distilgrid.search.estimators.base import Estimate

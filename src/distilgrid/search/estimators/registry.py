@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.search.estimators.base import Estimator
 from distilgrid.search.estimators.settings import EstimatorSettings, MiniKDSettings
 from distilgrid.search.layered_space import LayeredSpace
@@ -47,8 +47,8 @@ class EstimatorSources:
 
 def open_lessons(settings: EstimatorSettings, training: Training, sources: EstimatorSources) -> "Lessons":
     """What candidates learn from and are judged by."""
-    from distilgrid.distillation.teaching import Sources
     from distilgrid.search.estimators.lessons import Lessons
+    from distilgrid.signals.teaching import Sources
 
     return Lessons(
         sources=Sources(sources.data, teacher=sources.teacher, teacher_outputs=tuple(sources.teacher_outputs)),

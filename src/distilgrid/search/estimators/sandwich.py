@@ -12,24 +12,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.distillation.kd import KDObjective
-from distilgrid.distillation.objective import Outputs, soft_loss
-from distilgrid.distillation.schedule import plain
-from distilgrid.distillation.teacher import TeacherOutputs
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
-from distilgrid.progress import progress
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.core.progress import progress
+from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
 from distilgrid.search.space import Shape
-from distilgrid.training.batching import Inputs, Rows
+from distilgrid.signals.teacher import TeacherOutputs
+from distilgrid.tasks.batching import Inputs, Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
-from distilgrid.training.flat import FlatParameters
+from distilgrid.training.cpu.flat import FlatParameters
+from distilgrid.training.cpu.vocabulary import cut_vocabulary
+from distilgrid.training.objective import Outputs, soft_loss
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.placement import Placement
+from distilgrid.training.schedule import plain
 from distilgrid.training.settings import Training
 from distilgrid.training.steps import plan_steps
-from distilgrid.training.vocabulary import cut_vocabulary
 
 
 class Sandwich:

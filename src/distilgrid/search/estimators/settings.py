@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from distilgrid.distillation.settings import KD, HiddenKD, TrainingOverrides
-from distilgrid.schema import Settings
+from distilgrid.core.schema import Settings
+from distilgrid.methods.settings import KD, HiddenKD, TrainingOverrides
 from distilgrid.training.settings import Training
 
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 from distilgrid.models.importance import encoder_order
 from distilgrid.models.inheritance import BERT_LAYOUT, inherit_leading
 from distilgrid.models.student_shape import spread_layers
 from distilgrid.search.estimators.slicing import Whole, ordered, sliced
 from distilgrid.search.space import Shape, Space
-from distilgrid.training.batching import Inputs
+from distilgrid.tasks.batching import Inputs
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

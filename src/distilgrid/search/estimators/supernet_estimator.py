@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from distilgrid.artefacts import read_json, verified
-from distilgrid.distillation.objective import soft_loss
-from distilgrid.distillation.registry import build_phases
-from distilgrid.distillation.teacher import StoredTeacher
-from distilgrid.errors import UserError
-from distilgrid.fingerprint import derive_seed
+from distilgrid.core.artefacts import read_json, verified
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.registry import build_phases
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.base import Estimate
@@ -22,10 +20,12 @@ from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.training.batching import Rows
+from distilgrid.signals.teacher import StoredTeacher
+from distilgrid.tasks.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.loop import Trainer
+from distilgrid.training.objective import soft_loss
 from distilgrid.training.placement import Placement
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import functools
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from distilgrid.errors import UserError, did_you_mean
+from distilgrid.core.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from distilgrid.errors import UserError
+from distilgrid.core.errors import UserError
 
 CARRIED_ALONG = frozenset({"_lib", "extern", "externals", "_vendor"})
 """Folders of code that a library carries along from elsewhere (SciPy keeps most of that under `_lib`)."""

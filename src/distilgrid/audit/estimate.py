@@ -1,0 +1,80 @@
+"""How long what is left of a grid may take: from finished artefacts of this results folder, else a rough figure."""
+
+import contextlib
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from distilgrid.audit.made import Made, read_made
+from distilgrid.core.artefacts import RUN
+from distilgrid.core.errors import UserError
+from distilgrid.core.machine import usable_cores
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.params import Params
+
+STAGES = (
+    *("prepare", "finetune", "augment", "record", "latency", "supernet", "candidate", "search", "distill"),
+    *("export", "benchmark", "features", "report"),
+)
+# Seconds per unit of work before anything was measured here: the embedded default on two cores.
+ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 20, 33, 600, 300, 60, 900, 32, 15, 10, 15, 20), strict=True))
+ALONE = ("benchmark", "latency", "report")
+START_UP = 4.0  # seconds of a process before its work begins
+ENOUGH = 50  # finished artefacts of a stage: a median needs no more
+
+
+def estimate(
+    left: Sequence[Artefact], done: Sequence[Artefact], *, params: Params, results: Path, cores: int | None
+) -> str:
+    """One line: how many artefacts are left, how many minutes they may take, and what that is taken from.
+
+    Args:
+        left: a grid's artefacts that are stale or to do.
+        done: its finished ones. Where none tells how long a stage takes, those of other grids may.
+        params: the grid's parameters.
+        results: the results folder.
+        cores: how many cores there will be; None: all usable ones.
+    """
+    if not left:
+        return "nothing to be done"
+    count = cores or usable_cores()
+    side_by_side = max(1, count // params.resources.threads)
+    known = _measured(left, done, results)
+    seconds = 0.0
+    for artefact in left:
+        each = START_UP + known.get(artefact.stage, ROUGH_SECONDS[artefact.stage]) * _units(artefact.recipe)
+        seconds += each if artefact.stage in ALONE else each / side_by_side
+    source = "from finished artefacts" if known else "a rough figure: nothing has been measured here yet"
+    return f"left: {len(left)} artefacts, about {seconds / 60:.0f} min on {count} cores ({source})"
+
+
+def _measured(left: Sequence[Artefact], done: Sequence[Artefact], results: Path) -> dict[str, float]:
+    """Median seconds per unit of each stage with work left, where one has finished."""
+    own: dict[str, list[Path]] = {}
+    for artefact in done:
+        own.setdefault(artefact.stage, []).append(results / artefact.folder)
+    known = {}
+    for stage, example in {artefact.stage: artefact for artefact in left}.items():
+        others = (path.parent for path in (results / Path(example.location).parts[0]).rglob(RUN))
+        made = _readable(islice(own.get(stage) or others, ENOUGH))
+        taken = [one.run["seconds"] / _units(one.recipe) for one in made if one.stage == stage]
+        if taken:
+            known[stage] = statistics.median(taken)
+    return known
+
+
+def _readable(folders: Iterable[Path]) -> Iterator[Made]:
+    """Finished artefacts; a damaged one of another grid must not keep this one from being planned."""
+    for folder in folders:
+        with contextlib.suppress(UserError):
+            yield read_made(folder)
+
+
+def _units(recipe: Mapping[str, Any]) -> int:
+    """What a stage's time grows with: the models to measure, exported and trained; one for all other stages."""
+    if recipe["stage"] != "benchmark":
+        return 1
+    inputs = recipe["inputs"]
+    return sum(len(keys) if isinstance(keys, list) else 1 for name, keys in inputs.items() if name != "data")

@@ -1,0 +1,81 @@
+"""What of a grid is done, stale or to do, why, and how long the rest may take."""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from distilgrid.audit.changes import differences
+from distilgrid.audit.estimate import STAGES, estimate
+from distilgrid.core.artefacts import RUN, is_complete
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
+from distilgrid.plan.params import Params
+
+State = Literal["done", "stale", "to do"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """One artefact's state, and for a stale one what changed since its predecessor."""
+
+    artefact: Artefact
+    state: State
+    why: str = ""
+
+
+def states(plan: Plan, *, results: Path) -> list[Status]:
+    """The state of every artefact, in the order in which they are made."""
+    return [_state(artefact, results) for artefact in plan.artefacts.values()]
+
+
+def overview(found: Sequence[Status], params: Params) -> str:
+    """A line per artefact, and a line per stage."""
+    lines = [f"{s.state:6} {s.artefact.folder}" + (f"  <- {s.why}" if s.why else "") for s in found]
+    counts = Counter((s.artefact.stage, s.state) for s in found)
+    cells = sum(s.artefact.stage == "distill" for s in found)
+    lines += ["", f"grid '{params.grid.name}': {cells} cells"]
+    for stage in STAGES:
+        parts = [f"{counts[stage, state]} {state}" for state in ("done", "stale", "to do") if counts[stage, state]]
+        if parts:
+            lines.append(f"  {stage:10} {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def time_left(found: Sequence[Status], params: Params, *, results: Path, cores: int | None) -> str:
+    """One line: how much is left, and how long it may take."""
+    left, done = ([s.artefact for s in found if (s.state == "done") is wanted] for wanted in (False, True))
+    return estimate(left, done, params=params, results=results, cores=cores)
+
+
+def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterator[str]:
+    """The command of each artefact, in the order in which they can run."""
+    settings = shlex.join([word for path in files for word in ("--params", str(path))])
+    for artefact in plan.artefacts.values():
+        place = f"--results {shlex.quote(str(results))} " if artefact.stage == "report" else ""
+        yield f"distilgrid {artefact.stage} {settings} {place}{artefact.arguments(str(results))}"
+
+
+def _state(artefact: Artefact, results: Path) -> Status:
+    folder = results / artefact.folder
+    if is_complete(folder):
+        return Status(artefact, "done")
+    stem = folder.name.rpartition("-")[0]
+    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and is_complete(p)]
+    if not older:
+        return Status(artefact, "to do")
+    newest = max(older, key=lambda p: p.stat().st_mtime)
+    recipe = json.loads((newest / RUN).read_text(encoding="utf-8"))["recipe"]
+    return Status(artefact, "stale", _difference(recipe, artefact.recipe))
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    changed = differences(old, new)
+    own = [
+        f"{name}: {before} -> {after}" for name, (before, after) in changed.items() if not name.startswith("inputs.")
+    ]
+    shown = own[:3] or [f"{name.removeprefix('inputs.').partition('.')[0]} changed" for name in [*changed][:1]]
+    return "; ".join(shown) + (f" (+{len(own) - 3} more)" if len(own) > 3 else "")

@@ -1,0 +1,110 @@
+"""What an exported model reads, as its folder says it, so that it can be measured where the trained model is not."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.messages import first_problem
+from distilgrid.core.schema import Settings
+from distilgrid.runtimes.base import IMAGE_LENGTH, PIXELS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FIELD = "inputs"
+"""Of `parity.json`."""
+
+
+class TextInputs(Settings):
+    """Token ids under a full mask."""
+
+    names: list[Literal["input_ids", "attention_mask", "token_type_ids"]] = Field(min_length=1)
+    """In the order in which the exported graph takes them."""
+    vocab_size: int = Field(ge=2)
+    """How many token ids there are."""
+    pad_token_id: int = Field(default=0, ge=0)
+    """The id that no token has."""
+
+    def lengths(self, asked: Sequence[int]) -> Sequence[int]:
+        """The lengths at which the model is measured: those asked for."""
+        return asked
+
+    def make(self, batch_size: int, length: int) -> "dict[str, np.ndarray]":
+        """The inputs that a benchmark of the trained model uses: each (B, L) int64."""
+        import numpy as np
+
+        from distilgrid.benchmark.protocol import SEED
+
+        generator = np.random.default_rng([SEED, batch_size, length])
+        ids = generator.integers(self.vocab_size, size=(batch_size, length), dtype=np.int64)
+        ids[ids == self.pad_token_id] = (self.pad_token_id + 1) % self.vocab_size
+        filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        return {name: filled[name] for name in self.names}
+
+
+class ImageInputs(Settings):
+    """Pixels of one size."""
+
+    image: list[int] = Field(min_length=3, max_length=3)
+    """Height, width, channels."""
+
+    def lengths(self, _asked: Sequence[int]) -> Sequence[int]:
+        """The single length that images have."""
+        return [IMAGE_LENGTH]
+
+    def make(self, batch_size: int, length: int) -> "dict[str, np.ndarray]":
+        """The inputs that a benchmark of the trained model uses: (B, C, H, W) uint8, channels last in memory."""
+        import numpy as np
+
+        from distilgrid.benchmark.protocol import SEED
+
+        generator = np.random.default_rng([SEED, batch_size, length])
+        pixels = generator.integers(256, size=(batch_size, *self.image), dtype=np.uint8)
+        return {PIXELS: pixels.transpose(0, 3, 1, 2)}
+
+
+Inputs = TextInputs | ImageInputs
+
+
+def describe_inputs(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What `parity.json` says of a model's inputs.
+
+    Args:
+        config: the model's `config.json`.
+        names: of its inputs, in the order of the exported graph.
+    """
+    if "image_size" in config:
+        return ImageInputs(image=[*config["image_size"], config["num_channels"]]).model_dump()
+    pad = config.get("pad_token_id") or 0
+    known = {"names": list(names), "vocab_size": config["vocab_size"], "pad_token_id": pad}
+    return TextInputs.model_validate(known).model_dump()
+
+
+def read_inputs(folder: Path) -> Inputs:
+    """The inputs of an exported model.
+
+    Raises:
+        UserError: when the folder does not say them.
+    """
+    path = folder / "parity.json"
+    found = read_json(path).get(FIELD)
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: says no {FIELD}, an older DistilGrid made this export; export the model again")
+    try:
+        return parse_inputs(found)
+    except ValidationError as error:
+        schema = (ImageInputs if "image" in found else TextInputs).model_json_schema()
+        raise UserError(f"{path}: {FIELD}.{first_problem(error, schema)}") from None
+
+
+def parse_inputs(values: Mapping[str, Any]) -> Inputs:
+    """Inputs from what `describe_inputs` wrote.
+
+    Raises:
+        ValidationError: when they are none.
+    """
+    return (ImageInputs if "image" in values else TextInputs).model_validate(values)

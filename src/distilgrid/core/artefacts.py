@@ -1,0 +1,243 @@
+"""Writing and trusting artefacts: atomic appearance, one writer at a time, contents verified on use.
+
+A stage writes into a scratch folder beside its results; its files then appear by rename, `run.json` last.
+`run.json` lists the SHA-256 of every file, so a reader can tell a whole artefact from a damaged one.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from distilgrid.core.cost import Meter
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import KEY_LENGTH, canonical_json, file_sha256, recipe_key
+from distilgrid.core.machine import describe_machine, package_versions
+
+RUN = "run.json"
+RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
+MODEL_STAGES = ("finetune", "distill")
+STATE = ".state"  # of unfinished training, beside the artefact's files
+TIMED = ("metrics.json", "supernet.json")
+"""Files that hold how long something took: another making of the same artefact has others."""
+log = logging.getLogger(__name__)
+_contents: dict[str, str] = {}
+"""By key, the contents of the artefacts that this process verified: what it makes next is made from these."""
+
+
+@contextlib.contextmanager
+def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, Any]) -> Iterator[Path]:
+    """Make an artefact: yields a scratch folder to write into, then moves its files to `out`, `run.json` last.
+
+    Only one process at a time makes an artefact; others wait. Nothing appears in `out` when the body fails.
+
+    Raises:
+        UserError: when `out` carries the key of another recipe, cannot be written, or the disk is full.
+    """
+    folder = Path(out)
+    _check_key(folder, recipe)
+    if RANK in os.environ:
+        with tempfile.TemporaryDirectory(prefix="distilgrid-") as nowhere:
+            yield Path(nowhere)  # the first process of the job writes the artefact
+        return
+    with readable_os_errors(folder), _cell_lock(folder):
+        meter = Meter()
+        scratch = folder / f".scratch-{os.getpid()}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        try:
+            yield scratch
+            _write_run(scratch, recipe, labels, meter)
+            _publish(scratch, folder)
+            shutil.rmtree(folder / STATE, ignore_errors=True)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Pretty JSON with a final newline; not-a-number is refused because it is not JSON."""
+    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """A JSON file.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path or make it first") from None
+    except ValueError:
+        raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
+
+
+def verified(folder: Path | str, *, stage: str | None = None, only: Collection[str] | None = None) -> dict[str, Any]:
+    """The `run.json` of an artefact whose files all match it.
+
+    Args:
+        folder: the artefact's.
+        stage: what must have made it.
+        only: the files to check, for a reader that needs no others; None checks all.
+
+    Raises:
+        UserError: when the folder holds no artefact, one of another stage, or a file that was changed or cut short.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; make this artefact first")
+    run: Any = read_json(folder / RUN)
+    if not isinstance(run, dict) or not {"stage", "key", "recipe", "files"} <= set(run):
+        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    if stage is not None and run["stage"] != stage:
+        raise UserError(f"{folder}: holds the output of '{run['stage']}', but '{stage}' is wanted here")
+    named = _named_key(folder)
+    if named and named != run["key"]:
+        raise UserError(f"{folder}: named after recipe {named}, but holds {run['key']}; move it back to its own name")
+    for name in run["files"] if only is None else only:
+        with readable_os_errors(folder / name):
+            _check_file(folder / name, run["files"].get(name))
+    _contents[run["key"]] = content_digest(run["files"])
+    return run
+
+
+def _check_file(path: Path, digest: str | None) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; remove {path.parent} and run its stage again")
+    if file_sha256(path) != digest:
+        said = f"content differs from what {RUN} recorded (damaged?)"
+        raise UserError(f"{path}: {said}; remove {path.parent} and run its stage again")
+
+
+def content_digest(files: Mapping[str, str]) -> str:
+    """One fingerprint of an artefact's files, of their names and SHA-256; those that tell durations aside."""
+    return recipe_key({name: digest for name, digest in files.items() if name not in TIMED})
+
+
+def trained_model(folder: Path | str) -> dict[str, Any]:
+    """The `run.json` of a teacher or student whose files all match it.
+
+    Raises:
+        UserError: when the folder holds something else, or nothing that is whole.
+    """
+    run = verified(folder)
+    if run["stage"] not in MODEL_STAGES:
+        raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")
+    return run
+
+
+def is_complete(folder: Path | str) -> bool:
+    """Whether an artefact's `run.json` and all files that it lists exist. Contents are verified on use, not here.
+
+    Raises:
+        UserError: when that cannot be seen, for want of permission: an artefact that is there must not pass for absent.
+    """
+    path = Path(folder) / RUN
+    with readable_os_errors(path):
+        try:
+            listed = json.loads(path.read_text(encoding="utf-8"))["files"]
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError):
+            return False
+        return all((path.parent / name).is_file() for name in listed)
+
+
+@contextlib.contextmanager
+def readable_os_errors(place: Path) -> Iterator[None]:
+    """Turn a full disk, missing permissions, a path too long or a file in the way into one clear line.
+
+    Raises:
+        UserError: for those; any other exception passes as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        line = _os_problem(error, place)
+        if line is None:
+            raise
+        raise UserError(line) from None
+
+
+def _os_problem(error: Exception, place: Path) -> str | None:
+    code, name = (error.errno, error.filename) if isinstance(error, OSError) else (None, None)
+    if code is None and (said := re.search(r"\(os error (\d+)\)", str(error))):  # safetensors and tokenizers say it so
+        code = int(said[1])
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return f"{place}: no space left on the disk; free some and run again, nothing finished is lost"
+    if code == errno.EFBIG:
+        return f"{place}: a file would exceed the limit on its size (`ulimit -f`); raise it, nothing finished is lost"
+    if code in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return f"{name or place}: {os.strerror(code)}; check its permissions and whose it is, or take another folder"
+    if code == errno.ENAMETOOLONG:
+        return f"{name or place}: the path is too long; take shorter names or another folder"
+    if code == errno.EIO:
+        return f"{name or place}: the disk reports an error; check it, nothing finished is lost"
+    if code in (errno.ENOLCK, errno.ENOTSUP):
+        return f"{name or place}: this file system has no locks; take a folder elsewhere (NFS needs its lock service)"
+    if code in (errno.EEXIST, errno.ENOTDIR):
+        return f"{name or place}: a file is where a folder is wanted; move it or choose another folder"
+    return None
+
+
+def _named_key(folder: Path) -> str | None:
+    named = re.search(rf"-([0-9a-f]{{{KEY_LENGTH}}})$", folder.name)
+    return named[1] if named else None
+
+
+def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
+    named = _named_key(folder)
+    if named and named != recipe_key(recipe):
+        raise UserError(
+            f"{folder}: the folder is named after recipe {named}, but these settings and inputs make "
+            f"{recipe_key(recipe)}; take the path that `distilgrid plan --commands` shows, or a folder without a key"
+        )
+
+
+@contextlib.contextmanager
+def _cell_lock(folder: Path) -> Iterator[None]:
+    """Hold the artefact's lock, so that an orphaned job and a new one never write the same cell together."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("another process is making %s: waiting for it", folder)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        for leftover in folder.glob(".scratch-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+def _write_run(scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, Any], meter: Meter) -> None:
+    files = {path.name: file_sha256(path) for path in sorted(scratch.iterdir())}
+    named = canonical_json(recipe)
+    run = {
+        "stage": recipe["stage"],
+        "key": recipe_key(recipe),
+        "labels": dict(labels),
+        "recipe": json.loads(named),
+        "inputs": {key: content for key, content in _contents.items() if f'"{key}"' in named},
+        "files": files,
+        **meter.read(),
+        "versions": package_versions(),
+        "machine": describe_machine(),
+    }
+    write_json(scratch / RUN, run)
+    _contents.pop(run["key"], None)  # what was verified before was another making of it
+
+
+def _publish(scratch: Path, folder: Path) -> None:
+    (folder / RUN).unlink(missing_ok=True)  # a half-replaced artefact must not look whole
+    names = sorted(path.name for path in scratch.iterdir() if path.name != RUN)
+    for name in [*names, RUN]:
+        with open(scratch / name, "rb") as stream:
+            os.fsync(stream.fileno())
+        (scratch / name).replace(folder / name)

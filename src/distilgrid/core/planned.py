@@ -1,0 +1,114 @@
+"""A planned artefact: where it lies, what it is made from, by which command. Light: no torch or pandas."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from distilgrid.core.fingerprint import recipe_key
+
+# Models of texts bring their tokeniser's files, too; `run.json` lists all files, so they are verified on use.
+MODEL_FILES = (
+    "model.safetensors",
+    "config.json",
+    "metrics.json",
+    "history.parquet",
+    "predictions.parquet",
+    "run.json",
+)
+# Validation splits differ by task.
+DATA_FILES = ("train.parquet", "dev.parquet", "dataset.json", "run.json")
+AUGMENT_FILES = ("train.parquet", "samples.json", "run.json")
+RECORD_FILES = ("train.safetensors", "manifest.json", "run.json")
+EXPORT_FILES = ("parity.json", "run.json")  # and the model's own, which differ by runtime
+BENCHMARK_FILES = ("benchmark.json", "run.json")
+LATENCY_FILES = ("measurements.parquet", "predictor.json", "run.json")
+SUPERNET_FILES = ("model.safetensors", "config.json", "supernet.json", "run.json")
+CANDIDATE_FILES = ("finding.json", "run.json")
+SEARCH_FILES = ("trials.parquet", "best.json", "search.json", "run.json")
+FEATURES_FILES = ("features.parquet", "features.json", "run.json")
+REPORT_FILES = (
+    "report.html",
+    "table.md",
+    "table.csv",
+    "table.tex",
+    "metrics.json",
+    "claims.json",
+    "compute.json",
+    "curves.csv",
+    "run.json",
+)
+
+
+KNOWN = ".known"
+"""Folder of what is known of architectures: beside searches, or beside their candidates where these are jobs. Shared by
+all of a task and teacher, and what a killed one goes on from."""
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A folder of files that one stage makes.
+
+    Attributes:
+        stage: the command that makes it.
+        location: its folder under the results folder, without the key.
+        recipe: everything that decides its content, as plain values.
+        options: the command's options that select what is made, by name.
+        inputs: the artefacts it reads, by the command's option.
+        files: the names of its files; `run.json`, or the manifest, is written last.
+        labels: task, teacher, method, ... as far as they apply, for tables.
+    """
+
+    stage: str
+    location: str
+    recipe: Mapping[str, Any]
+    files: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
+    inputs: "Mapping[str, Artefact | list[Artefact]]" = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        """The recipe key: 12 hex digits."""
+        return recipe_key(self.recipe)
+
+    @cached_property
+    def folder(self) -> str:
+        """Its folder under the results folder."""
+        return f"{self.location}-{self.key}"
+
+    def each_input(self) -> "Iterator[Artefact]":
+        """The artefacts it reads, one by one."""
+        for value in self.inputs.values():
+            yield from listed(value)
+
+    @property
+    def command(self) -> str:
+        """The command that makes it in the folder `results`; the grid's own parameter files come besides."""
+        return f"distilgrid {self.stage} {self.arguments('results')}"
+
+    def arguments(self, results: str) -> str:
+        """The command's options as shell text: what is made, from what, and where it goes."""
+        words: list[str] = []
+        for option, value in self.options.items():
+            words += [f"--{option}", value] if value else [f"--{option}"]  # a switch has no value
+        if self.stage != "report":  # a report finds the artefacts of its grid by itself
+            for option, source in self.inputs.items():
+                for artefact in listed(source):
+                    words += [f"--{option}", f"{results}/{artefact.folder}"]
+        return shlex.join([*words, "--out", f"{results}/{self.folder}"])
+
+
+def listed(source: "Artefact | list[Artefact]") -> "list[Artefact]":
+    """One or several, as a list."""
+    return source if isinstance(source, list) else [source]
+
+
+Inputs = dict[str, Artefact | list[Artefact]]
+
+
+def input_keys(inputs: Mapping[str, Artefact | list[Artefact]]) -> dict[str, Any]:
+    """The keys of inputs, by option: one, or a list of several."""
+    keys = {name: [artefact.key for artefact in listed(source)] for name, source in inputs.items()}
+    return {name: found[0] if len(found) == 1 else found for name, found in keys.items()}

@@ -1,0 +1,1 @@
+"""Processes: set-up, signals, warm start, and the check of a machine."""

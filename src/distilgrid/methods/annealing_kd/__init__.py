@@ -1,0 +1,1 @@
+"""Annealing-KD (Jafari et al. 2021)."""

@@ -1,0 +1,68 @@
+"""Annealing-KD: the teacher's logits from soft to sharp, then the labels.
+
+Jafari, Rezagholizadeh, Sharma, Ghodsi: Annealing Knowledge Distillation, EACL 2021:
+
+    stage I    L(T) = || z_s(x) - Phi(T) * z_t(x) ||^2,   Phi(T) = 1 - (T - 1) / tau_max,   T from tau_max down to 1
+    stage II   L    = CE(y, z_s(x)),  or the mean squared error for a regression
+
+Stage II begins with stage I's best weights on `dev`; optimiser and learning rate start anew. The squared norm is a mean
+over rows and classes, as in the public code. With `distance: kl` stage I has KL(softmax(Phi z_t) || softmax(z_s)) in
+its place, which the paper found to be worse. docs/methods/annealing_kd.md says where the public code is not followed.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from distilgrid.methods.annealing_kd.schedule import annealed_stages, sharp_from, sharpness, temperature
+from distilgrid.methods.finetune.losses import FinetuneObjective
+from distilgrid.methods.settings import AnnealingKD, Finetune
+from distilgrid.training.objective import Objective, Outputs, soft_loss
+from distilgrid.training.schedule import Phase, plain
+from distilgrid.training.settings import Training
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class AnnealedObjective(Objective):
+    """Stage I at one temperature: the distance from `phi` times the teacher's logits."""
+
+    phi: float
+    distance: str
+
+    def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
+        """The single term `soft`."""
+        assert teacher is not None
+        target = self.phi * teacher.logits
+        if self.distance == "kl":
+            return {"soft": soft_loss(student.logits, target, temperature=1.0)}
+        return {"soft": F.mse_loss(student.logits, target)}
+
+
+def annealing_phases(settings: AnnealingKD, training: Training, *, regression: bool) -> list[Phase]:
+    """Stage I and stage II.
+
+    Raises:
+        UserError: when stage I has fewer epochs than temperatures.
+    """
+    first, second = annealed_stages(settings, training)
+    epochs, tau_max = first.epochs, settings.tau_max
+    distance = "mse" if regression else settings.distance
+    if epochs % tau_max:
+        log.info("stage I: %d epochs over %d temperatures, %d or one more for each", epochs, tau_max, epochs // tau_max)
+
+    def phi(moment: float) -> float:
+        return sharpness(temperature(moment, epochs=epochs, tau_max=tau_max), tau_max=tau_max)
+
+    def values(moment: float) -> dict[str, float]:
+        return {"temperature": temperature(moment, epochs=epochs, tau_max=tau_max), "phi": phi(moment)}
+
+    def objective(moment: float) -> AnnealedObjective:
+        return AnnealedObjective(phi(moment), distance)
+
+    stage1 = Phase(first, objective, "stage-1", values, patient_from=sharp_from(epochs, tau_max))
+    (stage2,) = plain(FinetuneObjective(Finetune(), regression=regression), second, name="stage-2", taught=False)
+    return [stage1, stage2]

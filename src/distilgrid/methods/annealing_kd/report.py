@@ -1,0 +1,128 @@
+"""Annealed training: the dev score by epoch, above the temperature that the student is taught at."""
+
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.reporting.figures import INK, method_colours, stacked, svg
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.plots import Plot, dev_curve
+from distilgrid.reporting.sections.bands import DASHES, band_words, draw_band, score_axis
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+REFERENCES = ("finetune", "kd")
+"""Objectives that annealed methods are set against: the first method of the grid with each."""
+QUANTITIES = {"temperature": "T", "phi": "\u03c6"}
+KEY_COLUMNS = 3
+
+
+def annealing_plots(findings: Findings, task: str) -> list[Plot]:
+    """A plot for each student that was taught at several temperatures, one after the other."""
+    names = dict.fromkeys(line.name for line in findings.of(task) if _recorded(line))
+    return [_plot(findings, task, name) for name in names]
+
+
+def _plot(findings: Findings, task: str, name: str) -> Plot:
+    own = [line for line in findings.of(task) if line.name == name and not line.is_teacher]
+    annealed = [line for line in own if _recorded(line)]
+    params, metric = findings.collected.plan.params, findings.main(task)[0]
+    colours = method_colours(params.grid.methods, params.report.baseline)
+    references = _references(findings, own)
+    rows = -(-(len(references) + len(annealed)) // KEY_COLUMNS)
+    with stacked(6.0, 4.2 + 0.2 * rows, shares=(3, 1)) as (figure, (above, below)):
+        for line in references:
+            _dev_band(above, line, metric, colours)
+        for number, line in enumerate(annealed):
+            _dev_band(above, line, metric, colours, style=number)
+            _draw_schedule(below, line, color=colours[line.labels["method"]], ls=DASHES[number % len(DASHES)])
+        stages = _mark_stages(annealed, above, below)
+        _label(findings, task, above, below, quantity=_recorded(annealed[0]))
+        above.set_title(name)
+        figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=KEY_COLUMNS)
+        image = svg(figure, name=f"annealing-{task}-{name}", title=f"{task}, {name}: dev score and temperature")
+    return Plot(image, _caption(findings, annealed, stages=stages))
+
+
+def _caption(findings: Findings, annealed: list[Line], *, stages: bool) -> str:
+    named = ", ".join(dict.fromkeys(str(line.labels["method"]) for line in annealed))
+    said = {
+        "temperature": f"the temperature T of {named}: as it falls, the teacher's logits are taught from soft to sharp",
+        "phi": f"the share of the teacher's logits that {named} is taught",
+    }[_recorded(annealed[0])]
+    text = f"Above: score on dev, which selects the checkpoint. {band_words(findings)} Below: {said}."
+    return f"{text} Dotted: where the annealed stage ends." if stages else text
+
+
+def _recorded(line: Line) -> str:
+    """What of the schedule a line's history holds: `temperature`, else `phi`; nothing for other methods."""
+    history = line.models[0].history
+    names = set(history["name"][history["split"] == "train"])
+    return next((quantity for quantity in QUANTITIES if quantity in names), "")
+
+
+def _references(findings: Findings, lines: list[Line]) -> list[Line]:
+    params, found = findings.collected.plan.params, dict[str, Line]()
+    for line in lines:
+        found.setdefault(params.methods[line.labels["method"]].objective, line)
+    return [found[objective] for objective in REFERENCES if objective in found]
+
+
+def _dev_band(axes: "Axes", line: Line, metric: str, colours: dict[str, str], *, style: int = 0) -> None:
+    method = line.labels["method"]
+    draw_band(axes, dev_scores(line, metric), colour=colours[method], label=method, style=style, markers=False)
+
+
+def dev_scores(line: Line, metric: str) -> dict[float, list[float]]:
+    """The dev scores of all seeds by epoch, as far as all seeds have them: patience may end one early."""
+    import pandas as pd
+
+    curves = []
+    for model in line.models:
+        curve = dev_curve(model.history, metric)
+        # Where batches are filled by tokens, the evaluations of seeds are up to a step apart.
+        curves.append(curve.groupby(curve.index.to_series().round(2)).last())
+    frame = pd.concat(curves, axis=1).dropna()
+    return {float(epoch): values for epoch, values in zip(frame.index, frame.to_numpy().tolist(), strict=True)}
+
+
+def _schedule(line: Line) -> "pd.Series[float]":
+    """The recorded temperatures by epoch, of the first seed: they are the same for all."""
+    history = line.models[0].history
+    kept = history[(history["split"] == "train") & (history["name"] == _recorded(line))]
+    return kept.set_index("epoch")["value"]
+
+
+def _draw_schedule(axes: "Axes", line: Line, **style: Any) -> None:
+    """A record holds since the one before it."""
+    values = _schedule(line)
+    axes.step([0.0, *values.index], [values.iloc[0], *values], where="pre", lw=1.8, **style)
+
+
+def _mark_stages(annealed: list[Line], *panels: "Axes") -> bool:
+    """Lines where runs go on without a temperature; whether there are any."""
+    ends = set()
+    for line in annealed:
+        end = float(_schedule(line).index[-1])
+        if end < line.models[0].history["epoch"].max():
+            ends.add(end)
+    for axes in panels:
+        for end in sorted(ends):
+            axes.axvline(end, color=INK, lw=1, ls=(0, (1, 2)), alpha=0.7)
+    return bool(ends)
+
+
+def _label(findings: Findings, task: str, above: "Axes", below: "Axes", *, quantity: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    above.set_ylabel(f"dev {score_axis(findings, task)}")
+    above.grid(axis="y")
+    below.set_ylabel(QUANTITIES[quantity])
+    below.margins(y=0.12)
+    below.set_ylim(bottom=0)
+    below.yaxis.set_major_locator(MaxNLocator(3, integer=quantity == "temperature"))
+    below.set_xlim(left=0)
+    below.set_xlabel("epoch")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    below.grid(axis="y")

@@ -1,0 +1,1 @@
+"""Continuation-KD (Jafari et al. 2022)."""

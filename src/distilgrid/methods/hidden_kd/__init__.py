@@ -1,0 +1,1 @@
+"""Hidden-state distillation (Trivedi et al. 2023)."""

@@ -1,0 +1,1 @@
+"""Knowledge distillation on logits (Hinton et al. 2015)."""

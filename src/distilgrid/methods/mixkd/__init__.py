@@ -1,0 +1,1 @@
+"""MixKD (Liang et al. 2021)."""

@@ -1,0 +1,1 @@
+"""Patient knowledge distillation (Sun et al. 2019)."""

@@ -1,0 +1,1 @@
+"""From parameters to a plan: cells, artefacts, paths and recipe keys."""

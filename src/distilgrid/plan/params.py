@@ -1,0 +1,323 @@
+"""The parameters of a grid: strict pydantic models, loading of `params.yaml` and its overlays, JSON Schema.
+
+Light: importing this module loads neither torch nor transformers nor pandas.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from distilgrid.augmentation.settings import Augmentation
+from distilgrid.benchmark.settings import Benchmark, Export
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.messages import first_problem
+from distilgrid.core.schema import Settings, deep_merge
+from distilgrid.methods.presets import PRESETS, unknown_method
+from distilgrid.methods.settings import KD, Method
+from distilgrid.models.settings import Student, Teacher
+from distilgrid.models.source import is_new
+from distilgrid.plan.features_settings import Features, mixing_method
+from distilgrid.search.settings import Search
+from distilgrid.tasks.sources import Folders
+from distilgrid.tasks.spec import TaskSpec, find_task
+from distilgrid.training.settings import Training
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+
+
+class Grid(Settings):
+    """The axes of the grid: one cell for each combination."""
+
+    name: Name = "default"
+    """Names the report folder and the MLflow parent run."""
+    tasks: list[Name] = Field(min_length=1)
+    """Built-in tasks or names defined under `tasks`."""
+    teachers: list[Name] = Field(min_length=1)
+    """Names defined under `teachers`."""
+    methods: list[Name] = Field(min_length=1)
+    """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd, annealing-kd, continuation-kd."""
+    baselines: list[Name] = Field(default=["finetune", "kd", "pkd"])
+    """Methods that join a grid which has any with another objective than theirs, so that gains show; [] adds none."""
+    students: list[Name] = Field(min_length=1)
+    """Names defined under `students`."""
+    augmentations: list[Name] = Field(default=["none"], min_length=1)
+    """Names defined under `augmentations`, or `none`: the original rows alone."""
+    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[1.0], min_length=1)
+    """Shares of the training rows the students see: a seeded, stratified subset, the same one for every method."""
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    """Seeds of the students' training."""
+    searches: list[Name] = Field(default=[])
+    """Names defined under `searches`: run with all their seeds and compared, beside those that students come from."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Grid":
+        for axis in ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds", "searches"):
+            values = getattr(self, axis)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{axis} must list each value once, found {values}")
+        return self
+
+
+class Data(Settings):
+    """Where rows come from and how many of them are used."""
+
+    glue_dir: str | None = None
+    """A folder of GLUE parquet files; null reads DISTILGRID_GLUE_DIR, else the hub at a pinned revision."""
+    cifar_dir: str | None = None
+    """A folder of CIFAR files, parquet or the official binary ones; null reads DISTILGRID_CIFAR_DIR, else the hub at a
+    pinned revision."""
+    max_train_rows: int | None = Field(default=None, ge=2)
+    """Cap on training rows: a seeded, stratified subset; null keeps all."""
+    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the training rows held out as `dev` for checkpoint selection, where the source brings no dev split."""
+    max_dev_rows: int | None = Field(default=2000, ge=2)
+    """Cap on dev rows; rows over it stay in training."""
+    max_validation_rows: int | None = Field(default=None, ge=2)
+    """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of splits and subsets; independent of the training seeds."""
+
+
+class Report(Settings):
+    """How results are compared."""
+
+    baseline: Name = "finetune"
+    """The method that others are compared with by a paired bootstrap."""
+    bootstrap_samples: int = Field(default=2000, ge=100)
+    """Resamples of the validation rows for each confidence interval."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    """Level of the confidence intervals."""
+    claims: str | None = None
+    """A file with a paper's claims and published numbers, to be judged and shown: grids/mixkd.claims.yaml."""
+    features: Features | None = None
+    """Plot what the teachers make of original, mixed and augmented rows; null makes no such plot."""
+
+
+class Resources(Settings):
+    """How jobs run. Nothing here changes a result's path: a change recomputes nothing."""
+
+    threads: int = Field(default=1, ge=1)
+    """Threads of each training job; several jobs run side by side on the other cores."""
+    processes: int = Field(default=1, ge=1)
+    """Processes that share each batch of a training job (data-parallel): one per GPU, or splitting its threads."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where training jobs compute; `auto` takes a GPU where there is one."""
+    cells_per_gpu: int = Field(default=1, ge=1)
+    """Jobs that may share a GPU of a machine; jobs side by side take different ones, and wait while all are taken."""
+    deterministic: bool = True
+    """On a GPU, only algorithms that give the same bits each time; they are slower. The CPU is always deterministic."""
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    """Time between two saves of a training job's state; a killed job goes on from the last one, to the same bits."""
+    log_level: Literal["debug", "info", "warning"] = "info"
+    """How much the logs of jobs say."""
+    warm_start: bool = True
+    """Whether jobs fork from a process that has loaded torch, which saves each of them seconds; results are the same.
+    Jobs on other machines start cold."""
+    candidate_jobs: bool = False
+    """Whether each candidate of a search is a job of its own, those of an episode side by side, as suits a cluster;
+    else the search's own job estimates them one after the other."""
+
+
+class Params(Settings):
+    """All parameters of a grid."""
+
+    grid: Grid
+    """The axes."""
+    data: Data = Field(default_factory=Data)
+    """Rows and splits."""
+    tasks: dict[Name, TaskSpec] = Field(default_factory=dict)
+    """Tasks of your own, beside the built-in ones."""
+    teachers: dict[Name, Teacher]
+    """Teachers by name."""
+    students: dict[Name, Student]
+    """Students by name."""
+    methods: dict[Name, Method] = Field(default_factory=lambda: dict(PRESETS))
+    """Methods by name, beside the presets: one objective may appear under several names with different settings."""
+    searches: dict[Name, Search] = Field(default_factory=dict)
+    """Searches of architectures by name: students take the shapes that they find."""
+    augmentations: dict[Name, Augmentation] = Field(default_factory=dict)
+    """Augmentations of the training rows by name."""
+    training: Training = Field(default_factory=Training)
+    """Training settings shared by all models of the grid."""
+    export: Export = Field(default_factory=Export)
+    """Exports and their parity gate."""
+    benchmark: Benchmark = Field(default_factory=Benchmark)
+    """Latency protocol."""
+    report: Report = Field(default_factory=Report)
+    """Comparison of results."""
+    resources: Resources = Field(default_factory=Resources)
+    """Threads and logs; not part of any result's recipe."""
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _with_presets(cls, methods: Any) -> Any:
+        """All presets, and what is given on top: without an objective, a preset's own values stay where none is."""
+        if not isinstance(methods, Mapping):
+            return methods
+        presets = {name: preset.model_dump() for name, preset in PRESETS.items()}
+        changes = {n: given for n, given in methods.items() if isinstance(given, Mapping) and "objective" not in given}
+        return {**presets, **methods, **{name: deep_merge(presets.get(name, {}), changes[name]) for name in changes}}
+
+    @field_validator("augmentations")
+    @classmethod
+    def _none_is_taken(cls, augmentations: dict[str, Augmentation]) -> dict[str, Augmentation]:
+        if "none" in augmentations:
+            raise ValueError("'none' names the original rows; choose another name")
+        return augmentations
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        UserError: when the file is missing, is not YAML or is not a mapping.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: must hold a mapping of settings, found {type(value).__name__}")
+    return value
+
+
+def load_params(files: Sequence[Path | str]) -> Params:
+    """Parameters from a base file and any overlays, later files on top.
+
+    Raises:
+        UserError: one line naming the file and the key.
+    """
+    merged: dict[str, Any] = {}
+    for path in files:
+        merged = deep_merge(merged, read_yaml(path))
+    return parse_params(merged, origin=" + ".join(str(path) for path in files))
+
+
+def parse_params(values: Mapping[str, Any], *, origin: str) -> Params:
+    """Validated parameters from plain values; `origin` names them in messages.
+
+    Raises:
+        UserError: one line naming the origin and the key.
+    """
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{origin}: {first_problem(error, json_schema())}") from None
+    try:
+        _check_names(params)
+    except UserError as error:
+        raise UserError(f"{origin}: {error}") from None
+    return _with_baselines(params)
+
+
+def _with_baselines(params: Params) -> Params:
+    """The parameters with the baselines that the grid's methods are to stand beside."""
+    grid, defined = params.grid, params.methods
+    plain = {defined[name].objective for name in grid.baselines}
+    if all(defined[name].objective in plain for name in grid.methods):
+        return params
+    added = [name for name in grid.baselines if name not in grid.methods and _suits(params, defined[name])]
+    return params.model_copy(update={"grid": grid.model_copy(update={"methods": [*added, *grid.methods]})})
+
+
+def _suits(params: Params, method: Method) -> bool:
+    """Whether a grid's students can learn by a method: pkd compares a teacher's hidden states of texts, layer by layer,
+    with those of a student as wide."""
+    if all(find_task(name, params.tasks).kind == "image" for name in params.grid.tasks):
+        return method.objective != "pkd"
+    students = [params.students[name] for name in params.grid.students]
+    shapes = [student.architecture for student in students if student.architecture]
+    sources = [student.source for student in students if student.source and not is_new(student.source)]
+    other = any(shape.sets_width for shape in shapes) or bool(sources) or any(student.found for student in students)
+    return method.objective != "pkd" or not other
+
+
+def _check_names(params: Params) -> None:
+    """Refuse axis values that nothing defines."""
+    for axis, kind in (("teachers", "teacher"), ("students", "student"), ("methods", "method"), ("searches", "search")):
+        defined = getattr(params, axis)
+        for name in getattr(params.grid, axis):
+            if name not in defined:
+                hint = f"unknown {kind} '{name}'; {did_you_mean(name, defined)}"
+                raise UserError(f"grid.{axis}: {unknown_method(name, defined) if kind == 'method' else hint}")
+    for name in params.grid.baselines:
+        if name not in params.methods:
+            raise UserError(f"grid.baselines: {unknown_method(name, params.methods)}")
+    for name in params.grid.augmentations:
+        if name != "none" and name not in params.augmentations:
+            hint = did_you_mean(name, ["none", *params.augmentations])
+            raise UserError(f"grid.augmentations: unknown augmentation '{name}'; {hint}")
+    for name in params.grid.tasks:
+        find_task(name, params.tasks)
+    _check_report(params)
+
+
+def _check_report(params: Params) -> None:
+    if params.report.baseline not in params.methods:
+        raise UserError(f"report.baseline: {unknown_method(params.report.baseline, params.methods)}")
+    if params.report.features is not None:
+        mixing_method(params.report.features, params.grid.methods, params.methods)
+
+
+def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Training:
+    """The `training` section with the values of a teacher, or of a method and then a student, on top."""
+    return params.training.under(*overrides)
+
+
+def find_method(params: Params, name: str) -> Method:
+    """A method by its name; also one that a search tries, by the name that the search gives it.
+
+    Raises:
+        UserError: when nothing has that name, with a suggestion.
+    """
+    searches = [(n, method) for n, method in params.methods.items() if isinstance(method, KD)]
+    tried = {
+        n: candidate for name, method in searches for n, candidate in method.candidates(name, regression=False).items()
+    }
+    known = {**tried, **params.methods}
+    if name not in known:
+        raise UserError(f"--method: {unknown_method(name, params.methods)}")
+    return known[name]
+
+
+@functools.cache
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the parameters; `workflow/schemas/params.schema.json` holds a copy that a test keeps equal."""
+    schema = Params.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema
+
+
+def schema_text() -> str:
+    """The schema file's exact text."""
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def data_folders(params: Params) -> Folders:
+    """The local folders of published data: from `data.*_dir`, else from DISTILGRID_*_DIR, else none, the hub's.
+
+    Raises:
+        UserError: when a folder does not exist.
+    """
+    return Folders(
+        glue=_data_folder("glue_dir", params.data.glue_dir), cifar=_data_folder("cifar_dir", params.data.cifar_dir)
+    )
+
+
+def _data_folder(key: str, setting: str | None) -> Path | None:
+    variable = f"DISTILGRID_{key.upper()}"
+    chosen = setting or os.environ.get(variable)
+    if not chosen:
+        return None
+    folder = Path(chosen).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"data.{key} / {variable}: no folder '{folder}'; correct or unset it")
+    return folder

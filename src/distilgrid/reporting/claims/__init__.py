@@ -1,0 +1,1 @@
+"""A paper's claims, judged by the cells that exist."""

@@ -1,0 +1,216 @@
+"""A paper's claims judged by the cells of a grid: effect, interval and verdict for each task and for their mean."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from distilgrid.reporting.claims.contrasts import Contrast, contrast, missing, search_contrast
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
+from distilgrid.reporting.claims.values import Resamples, blocks, measured, values_of
+from distilgrid.reporting.collect import Model
+from distilgrid.reporting.findings import Findings, score_resamples
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.statistics.estimates import (
+    Estimate,
+    bounds,
+    estimate,
+    mean_of,
+    p_value,
+    rows_too_few,
+    seeds_needed,
+)
+from distilgrid.reporting.statistics.significance import holm
+from distilgrid.search.report.table import search_lines
+
+Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
+ROUNDING = 1e-9
+"""Effects below this are errors of floating-point sums, not effects."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A claim's outcome on one task, or over several.
+
+    Attributes:
+        tasks: the task, or those that it is the mean of.
+        verdict: what the interval says.
+        effect: better less worse (less the second difference), as in `metrics.json`: a share, not points.
+        low: the interval's lower bound; None without an interval.
+        high: its upper bound.
+        covers: what the interval covers: seeds and rows, seeds, rows, measuring, or nothing.
+        seeds: how many seeds there were, at least, of each model.
+        pairs: how many matched comparisons the effect is the mean of.
+        seeds_needed: the number of seeds with which this effect would be clear; None when it is, or when none is known.
+        rows_too_few: whether no number of seeds would make this effect clear on these rows.
+        p: of no effect, two-sided; None where none is known.
+        adjusted: the same, corrected for all results of the file's claims.
+    """
+
+    tasks: tuple[str, ...]
+    verdict: Verdict
+    effect: float
+    low: float | None
+    high: float | None
+    covers: str
+    seeds: int
+    pairs: int
+    seeds_needed: int | None
+    rows_too_few: bool
+    p: float | None = None
+    adjusted: float | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim with its results, the one over all tasks first, and what the grid lacks for it."""
+
+    claim: Claim
+    results: tuple[Result, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict over all tasks."""
+        return self.results[0].verdict if self.results else "not in this grid"
+
+
+def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
+    """Every claim of a file, judged by the cells of a grid.
+
+    Raises:
+        UserError: when models of a task were scored on different rows.
+    """
+    found = [_contrasts(findings, claim) for claim in file.claims]
+    scored = [c for claim, (cs, _) in zip(file.claims, found, strict=True) if claim.metric == MAIN for c in cs]
+    resamples = _resample(findings, scored)
+    judged = [
+        Judgement(claim, tuple(_results(findings, claim, contrasts, resamples)), tuple(absent))
+        for claim, (contrasts, absent) in zip(file.claims, found, strict=True)
+    ]
+    return _corrected(judged)
+
+
+def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
+    """With p-values that hold for all results together (Holm 1979)."""
+    places = [(claim, place) for claim, each in enumerate(judged) for place in range(len(each.results))]
+    known = {place: p for place in places if (p := judged[place[0]].results[place[1]].p) is not None}
+    adjusted = holm(known)
+    return [
+        replace(
+            each,
+            results=tuple(replace(r, adjusted=adjusted.get((claim, place))) for place, r in enumerate(each.results)),
+        )
+        for claim, each in enumerate(judged)
+    ]
+
+
+def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
+    """The claim's comparison on each task that has one, and what the others lack."""
+    contrasts, lacking = [], {}
+    for task in claim.tasks or [task for task in findings.tasks if task not in claim.without]:
+        found = _contrast(findings, claim, task)
+        if isinstance(found, Contrast):
+            contrasts.append(found)
+        else:
+            lacking[task] = found
+    if not contrasts and not lacking:
+        return [], [f"task but {', '.join(claim.without)}"]
+    return contrasts, _absent(lacking, name_tasks=bool(contrasts))
+
+
+def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[str]:
+    """The claim's comparison on a task, or what the task lacks for it."""
+    if task not in findings.tasks:
+        return [f"task {task}"]
+    lines = findings.of(task)
+    if claim.of_searches:
+        searches = search_lines(findings, task)
+        return search_contrast(claim, task, searches) or missing(claim, searches)
+    found = contrast(claim, task, lines, teacher=findings.teacher)
+    if found is None:
+        return missing(claim, lines)
+    if any(values_of(line, claim.metric) is None for line in found.weights):
+        return [f"metric {claim.metric}"]
+    return found
+
+
+def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[str]:
+    """What tasks lack, each thing once; with the tasks that lack it, where others have it."""
+    tasks: dict[str, list[str]] = {}
+    for task, things in lacking.items():
+        for thing in things:
+            tasks.setdefault(thing, []).append(task)
+    return [
+        f"{thing} on {', '.join(found)}" if name_tasks and thing != f"task {found[0]}" else thing
+        for thing, found in tasks.items()
+    ]
+
+
+def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
+    """The main score of each model on each resample of its task's rows, by folder: (S,); each is computed once."""
+    involved: dict[str, dict[str, Model]] = {}
+    for found in contrasts:
+        lines = [line for line in found.weights if isinstance(line, Line)]
+        own = {model.artefact.folder: model for line in lines for model in line.models}
+        involved.setdefault(found.task, {}).update(own)
+    scores: dict[str, np.ndarray] = {}
+    for task, models in involved.items():
+        table = score_resamples(task, list(models.values()), findings.collected.plan.params.report)
+        scores |= dict(zip(models, table.T, strict=True))
+    return scores
+
+
+def _results(findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples) -> Iterable[Result]:
+    estimates = [_estimate(findings, claim, found, resamples) for found in contrasts]
+    confidence = findings.collected.plan.params.report.confidence
+    if len(contrasts) > 1:
+        yield _result(claim, contrasts, mean_of(estimates), confidence)
+    if claim.aggregate == "each" or len(contrasts) == 1:
+        for found, estimated in zip(contrasts, estimates, strict=True):
+            yield _result(claim, [found], estimated, confidence)
+
+
+def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> Estimate:
+    if claim.metric.startswith(LATENCY):
+        return measured(found.weights, claim.metric.removeprefix(LATENCY))
+    if claim.metric != MAIN:
+        return estimate(blocks(found.weights, claim.metric, None), rows=0)
+    _, split = findings.main(found.task)
+    rows = findings.collected.datasets[found.task]["splits"][split]["rows"]
+    return estimate(blocks(found.weights, claim.metric, resamples), rows=rows)
+
+
+def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confidence: float) -> Result:
+    between = bounds(found, confidence)
+    verdict, distance = _judge(claim, found.effect, between)
+    unclear = verdict == "not enough evidence"
+    return Result(
+        tasks=tuple(c.task for c in contrasts),
+        verdict=verdict,
+        effect=found.effect,
+        low=between[0] if between else None,
+        high=between[1] if between else None,
+        covers=found.covers,
+        seeds=min(len(line.models) for c in contrasts for line in c.weights if not line.is_teacher),
+        pairs=sum(c.pairs for c in contrasts),
+        seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
+        rows_too_few=unclear and rows_too_few(found, distance, confidence),
+        p=p_value(found),
+    )
+
+
+def _judge(claim: Claim, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
+    """The verdict, and how far the effect lies beyond the threshold on its side: beyond `minimum`, or below zero."""
+    sign = 1 if claim.direction == "higher" else -1
+    minimum = claim.minimum / claim.scale
+    gain = sign * effect
+    distance = gain - minimum if gain > minimum else -gain if gain < 0 else 0.0
+    distance = distance if distance > ROUNDING else 0.0
+    if between is None:
+        return "not enough evidence", distance
+    low, high = sorted(sign * bound for bound in between)
+    if low > minimum + ROUNDING:
+        return "confirmed", distance
+    return "refuted" if high < -ROUNDING else "not enough evidence", distance

@@ -1,0 +1,104 @@
+"""Published numbers beside ours, with what differs between the two set-ups."""
+
+from typing import Any
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.cells import EMPTY
+from distilgrid.reporting.claims.schema import ClaimsFile, Published
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import DEFAULTS, Line, spread
+from distilgrid.reporting.table import Cell, Column, Table
+
+TITLES = ("task", "model", "published", "source", "certainty", "ours")
+
+
+def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
+    """The published numbers of the grid's tasks, ours beside those that the grid has; None when there are none."""
+    listed = _listed(findings, file)
+    if not listed:
+        return None
+    rows = [_row(findings, published) for published in listed]
+    groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
+    columns = [Column(title, number=title in ("published", "ours")) for title in TITLES]
+    beside = sum(row[-1] != EMPTY for row in rows)
+    caption = f"{_caption(findings, listed)} {beside} of {wording.plural(len(rows), 'number')} have a counterpart here."
+    return Table("Published numbers", caption, columns, rows, groups)
+
+
+def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]:
+    """The same as plain values: published numbers as printed, ours as the table shows them, or null."""
+    kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
+    beside = [(published, _ours(findings, published)) for published in _listed(findings, file)]
+    return [
+        published.model_dump(include=kept) | {"ours": None if cell == EMPTY else {"text": cell.text, "note": cell.note}}
+        for published, cell in beside
+    ]
+
+
+def _listed(findings: Findings, file: ClaimsFile) -> list[Published]:
+    return [row for task in findings.tasks for row in file.published if row.task == task]
+
+
+def _row(findings: Findings, published: Published) -> list[Cell]:
+    return [
+        Cell(published.task),
+        Cell(published.model),
+        number_cell(published.value, published.metric, published.split),
+        Cell(published.source),
+        Cell(published.certainty),
+        _ours(findings, published),
+    ]
+
+
+def number_cell(value: float | None, metric: str, split: str) -> Cell:
+    """A published number, as printed, with what it is of."""
+    return Cell("unknown" if value is None else f"{value:g}", f"{wording.METRICS.get(metric, metric)}, {split}")
+
+
+def _ours(findings: Findings, published: Published) -> Cell:
+    """Our mean score, on all of the original rows; several side by side where not all of its axes are named."""
+    split = published.our_split or findings.main(published.task)[1]
+    found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
+    if not found:
+        return EMPTY
+    text = f" {wording.DOT} ".join(wording.score(sum(values) / len(values)) for _, values in found)
+    return Cell(text, f" {wording.DOT} ".join(_note(line, values, split) for line, values in found))
+
+
+def _lines(findings: Findings, published: Published) -> list[Line]:
+    if published.method is None:
+        return []
+    wanted = {axis: getattr(published, axis) for axis in ("teacher", "method", "student")} | DEFAULTS
+    wanted = {axis: value for axis, value in wanted.items() if value is not None}
+    lines = findings.of(published.task)
+    return [line for line in lines if all(line.labels[axis] == value for axis, value in wanted.items())]
+
+
+def _values(line: Line, split: str, published: Published) -> list[float]:
+    known = published.metric in line.facts["validation"].get(split, {})
+    return line.values(split, published.metric) if known else []
+
+
+def _note(line: Line, values: list[float], split: str) -> str:
+    deviation = spread(values)
+    shown = wording.DASH if deviation is None else wording.score(deviation)
+    return f"{line.name}, {split}, {wording.PLUS_MINUS} {shown}, n={len(values)}"
+
+
+def _caption(findings: Findings, listed: list[Published]) -> str:
+    """Where both kinds of numbers come from: they are not scores of the same rows unless the splits say so."""
+    params = findings.collected.plan.params
+    splits = ", ".join(dict.fromkeys(row.split for row in listed))
+    caps = {"of": params.data.max_validation_rows, "trained on": params.data.max_train_rows}
+    capped = "".join(f", {what} at most {cap:,} rows" for what, cap in caps.items() if cap is not None)
+    held = f"{wording.percent(params.data.dev_fraction)} of the training rows may be held out to select checkpoints"
+    return (
+        f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
+        f"{wording.TIMES}100 on the splits named beside them{capped}, from {_teachers(findings)}; {held}. "
+        "Certainty: how well the number is known."
+    )
+
+
+def _teachers(findings: Findings) -> str:
+    names = findings.collected.plan.params.grid.teachers
+    return f"the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -1,0 +1,223 @@
+"""What a claims file may say: a paper, its claims as comparisons of cells, its published numbers."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from distilgrid.core.schema import Settings
+from distilgrid.plan.params import Name
+
+Certainty = Literal["sourced", "second-hand", "recalled", "unknown"]
+Axes = Mapping[str, Any]
+MAIN = "main"
+POINTS = "points"
+TEACHER = "teacher"
+"""Stands for a method in labels: the model is not a student but a teacher."""
+LATENCY = "latency."
+"""Begins a metric that is the median latency, in ms, in a runtime: latency.onnxruntime-fp32."""
+OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")
+"""What a claim about searches may compare."""
+
+
+class Paper(Settings):
+    """The paper that the claims are taken from."""
+
+    title: str = Field(min_length=1)
+    """Its title."""
+    year: int = Field(ge=1900, le=2100)
+    """When it appeared."""
+    url: str = Field(min_length=1)
+    """Where it can be read."""
+
+
+class Side(Settings):
+    """One side of a comparison. An axis that is not given is the same on both sides."""
+
+    method: Name | None = None
+    """A name defined under `methods`, or `teacher` for the teacher of the other side's students."""
+    search: Name | None = None
+    """In a claim about searches themselves, a name defined under `searches`; no axis but `teacher` goes with it."""
+    student: Name | None = None
+    """A student of the grid."""
+    augmentation: Name | None = None
+    """Augmented training data; `none` for the original rows."""
+    fraction: float | None = Field(default=None, gt=0, le=1)
+    """Share of the training rows."""
+    teacher: Name | None = None
+    """A teacher of the grid."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Side":
+        if (self.method is None) == (self.search is None):
+            raise ValueError("give a method, or else a search")
+        if not set(self.given()) <= {"method", "search", TEACHER} and (self.search or self.method == TEACHER):
+            raise ValueError("a search and a teacher have no student, augmentation or fraction")
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """The axes that are given, by name."""
+        return self.model_dump(exclude_none=True)
+
+
+class Pair(Settings):
+    """A difference: better less worse."""
+
+    better: Side
+    """The side that the claim puts first."""
+    worse: Side
+    """The side that it is compared with."""
+
+    def axes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The axes of both sides; one that only one of them gives holds for the other too."""
+        better, worse = self.better.given(), self.worse.given()
+        shared = [
+            {axis: value for axis, value in side.items() if side.get("method") != TEACHER or axis == TEACHER}
+            for side in (better, worse)
+        ]
+        return {**shared[1], **better}, {**shared[0], **worse}
+
+    @property
+    def of_searches(self) -> bool:
+        """Whether it compares searches."""
+        return self.better.search is not None
+
+
+class Claim(Pair):
+    """One claim as a comparison of cells."""
+
+    id: Name
+    """Its short name in tables."""
+    claim: str = Field(min_length=1)
+    """The claim as a sentence, in your own words."""
+    source: str = Field(min_length=1)
+    """Where the paper makes it: abstract, table 1, ..."""
+    certainty: Certainty
+    """How well it is known that the paper makes it."""
+    than: Pair | None = None
+    """A second difference; the claim is then that the first one exceeds it."""
+    tasks: list[Name] | None = None
+    """Tasks that it is about; `all` takes those of the grid."""
+    without: list[Name] = Field(default_factory=list)
+    """Tasks of the grid that it says nothing about, where it is about all others."""
+    metric: Name = MAIN
+    """`main`; a number in `metrics.json`, such as generalisation_gap or parameters; or latency.<runtime>, in ms. Of
+    searches best_reward, best_quality, best_latency_ms or minutes, which their estimates take."""
+    times: float = Field(default=1.0, gt=0)
+    """Factor on `worse`: 0.97 claims to have more than 97 % of it."""
+    unit: str = Field(default=POINTS, min_length=1)
+    """`points` are differences of scores times 100; numbers in any other unit are shown as they are."""
+    direction: Literal["higher", "lower"] = "higher"
+    """On which side of `worse` the claim puts `better`."""
+    aggregate: Literal["each", "mean"] = "each"
+    """`each` judges every task and their mean, `mean` the mean alone."""
+    minimum: float = Field(default=0.0, ge=0)
+    """The smallest effect that counts, in the unit."""
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _all_or_some(cls, value: object) -> object:
+        if value == "all":
+            return None
+        if not isinstance(value, list) or not value or len(set(map(str, value))) < len(value):
+            raise ValueError("must be all, or a list that names at least one task, each once")
+        return value
+
+    @model_validator(mode="after")
+    def _all_but(self) -> "Claim":
+        if self.tasks is not None and self.without:
+            raise ValueError("without goes with tasks: all; leave tasks out that the list need not name")
+        return self
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Claim":
+        if (self.worse.search is None) == self.of_searches or (self.than is not None and self.than.of_searches):
+            raise ValueError("a claim about searches names one on both sides, and has no than")
+        if self.of_searches != (self.metric in OF_SEARCHES):
+            raise ValueError(f"searches have {', '.join(OF_SEARCHES)}, and only they; found metric '{self.metric}'")
+        if self.metric.startswith(LATENCY) and self.unit == POINTS:
+            raise ValueError("a latency is no score: give unit: ms")
+        taught = [side.method for side in (self.better, self.worse) if side.method == TEACHER]
+        if self.than is not None and (taught or self.times != 1 or self.metric.startswith(LATENCY)):
+            raise ValueError("a second difference goes with neither a teacher, times nor latencies")
+        return self
+
+    @model_validator(mode="after")
+    def _compares(self) -> "Claim":
+        sides = [axes for _, axes in self.sides()]
+        if sides[0] == sides[1]:
+            raise ValueError("better and worse are the same cells; give an axis that differs")
+        if len(sides) == 4 and sides[2] == sides[3]:
+            raise ValueError("than: better and worse are the same cells; give an axis that differs")
+        if len(sides) == 4 and sides[:2] == sides[2:]:
+            raise ValueError("than is the same difference; give an axis that differs")
+        return self
+
+    def sides(self) -> list[tuple[float, Axes]]:
+        """The sides, with the weight of each in the effect; all but a teacher's give the same axes."""
+        better, worse = self.axes()
+        if self.than is None:
+            return [(1, better), (-self.times, worse)]
+        than_better, than_worse = self.than.axes()
+        first = [(1, {**than_better, **better}), (-1, {**than_worse, **worse})]
+        return [*first, (-1, {**better, **than_better}), (1, {**worse, **than_worse})]
+
+    @property
+    def scale(self) -> float:
+        """What turns a difference of scores into the unit."""
+        return 100.0 if self.unit == POINTS else 1.0
+
+
+class Published(Settings):
+    """A published number."""
+
+    model: str = Field(min_length=1)
+    """The model as the source names it."""
+    method: Name | None = None
+    """Our method to put beside it; `teacher` for the teacher."""
+    student: Name | None = None
+    """Our student to put beside it; without one, all of them."""
+    teacher: Name | None = None
+    """Our teacher, or the teacher of our students, to put beside it; without one, all of them."""
+    task: Name
+    """The task."""
+    metric: Name
+    """The metric: accuracy, f1, ..."""
+    split: str = Field(min_length=1)
+    """What it was scored on: GLUE test server, dev, ..."""
+    our_split: Name | None = None
+    """Our validation split to put beside it; the one of the main score by default."""
+    value: float | None = Field(allow_inf_nan=False)
+    """The number as printed; empty when it is not known."""
+    source: str = Field(min_length=1)
+    """Where it was read."""
+    certainty: Certainty
+    """How well it is known; `unknown` goes with an empty value."""
+
+    @model_validator(mode="after")
+    def _known_or_not(self) -> "Published":
+        if (self.value is None) != (self.certainty == "unknown"):
+            raise ValueError("value is empty when certainty is unknown, and only then")
+        return self
+
+
+class ClaimsFile(Settings):
+    """A paper's claims and published numbers."""
+
+    paper: Paper
+    """The paper."""
+    methods: dict[Name, str] = Field(default_factory=dict)
+    """Methods that grids of the paper define for themselves, with what each of them is: a grid may lack them."""
+    claims: list[Claim] = Field(default_factory=list)
+    """Its claims."""
+    published: list[Published] = Field(default_factory=list)
+    """Its numbers, and those of its relatives."""
+
+    @field_validator("claims")
+    @classmethod
+    def _each_once(cls, claims: list[Claim]) -> list[Claim]:
+        names = [claim.id for claim in claims]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two claims have the id '{twice}'; rename one")
+        return claims

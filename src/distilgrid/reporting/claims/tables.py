@@ -1,0 +1,168 @@
+"""Claims with their verdicts, and published numbers beside ours, as tables and as plain values."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from distilgrid.reporting import cells, wording
+from distilgrid.reporting.claims.judge import Judgement, Result
+from distilgrid.reporting.claims.published_table import published_json, published_table
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.table import Cell, Column, Table
+
+TONES = {"confirmed": "better", "refuted": "worse"}
+MANY_SEEDS = 1000
+
+
+def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> Table:
+    """Each claim with its source, and its effect and verdict over all tasks and for each.
+
+    Args:
+        findings: of the grid.
+        file: the paper's claims.
+        judged: the claims as `evaluate` judged them.
+    """
+    rows: list[list[Cell]] = []
+    groups: set[int] = set()
+    for judgement in judged:
+        groups.add(len(rows))
+        rows += _claim_rows(judgement, findings.collected.plan.params.report.confidence)
+    confidence = wording.level(findings.collected.plan.params.report.confidence)
+    columns = [Column(title, number=False) for title in ("claim", "source", "certainty", "task")]
+    columns += [Column("effect", f"{confidence} CI"), Column("verdict", number=False)]
+    return Table(f"Claims of {file.paper.title} ({file.paper.year})", _caption(findings, file), columns, rows, groups)
+
+
+def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> list[Table]:
+    """The tables that a claims file adds to a report: its claims and its published numbers, as far as it has any."""
+    published = published_table(findings, file)
+    claimed = [claims_table(findings, file, judged=judged)] if file.claims else []
+    return claimed + ([published] if published else [])
+
+
+def paper_claims_table(table: Table) -> Table:
+    """A table of claims or published numbers without the small print of its texts, for which paper has no room."""
+    kept = [column.number for column in table.columns]
+    rows = [[cell if k else replace(cell, note="") for k, cell in zip(kept, row, strict=True)] for row in table.rows]
+    return replace(table, rows=rows)
+
+
+def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence[Judgement] = ()) -> dict[str, Any]:
+    """The paper, its claims with effects in each claim's unit, and its published numbers beside ours, as plain values.
+
+    Args:
+        findings: of the grid.
+        file: the paper's claims; None gives the same entries, empty.
+        judged: the claims as `evaluate` judged them.
+    """
+    return {
+        "paper": file.paper.model_dump() if file else None,
+        "claims": [_plain(judgement) for judgement in judged],
+        "published": published_json(findings, file) if file else [],
+    }
+
+
+def _caption(findings: Findings, file: ClaimsFile) -> str:
+    parts = [
+        f"{file.paper.url}. Certainty: how well it is known that the paper says so.",
+        "Effect: the first side less the second, mean over seeds and matched cells; in points where no unit is named.",
+        "Intervals cover the choice of seeds and of validation rows, not the teacher, which is one run. A star marks "
+        "what is still clear when p-values are corrected for all results of these claims (Holm 1979).",
+    ]
+    if len(findings.collected.plan.params.grid.seeds) == 1:
+        parts[-1] = (
+            "One seed only: intervals cover the choice of validation rows, not of seeds; another seed may decide "
+            "otherwise. A star marks what is still clear when corrected for all results of these claims (Holm 1979)."
+        )
+    return " ".join(parts)
+
+
+def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Cell]]:
+    claim = judgement.claim
+    rows = [
+        [
+            Cell(_tasks(result), _metric(claim)),
+            _effect(claim, result),
+            Cell(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
+        ]
+        for result in judgement.results
+    ]
+    if judgement.missing:
+        rows.append([cells.EMPTY, cells.EMPTY, Cell("not in this grid", f"no {', no '.join(judgement.missing)}")])
+    heads = [[Cell(claim.id, claim.claim), Cell(claim.source), Cell(claim.certainty)]]
+    heads += [[Cell("")] * 3] * (len(rows) - 1)
+    return [[*head, *row] for head, row in zip(heads, rows, strict=True)]
+
+
+def _tasks(result: Result) -> str:
+    return result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks"
+
+
+def _metric(claim: Claim) -> str:
+    """What a reader could not guess: a number other than the score, and that less of it is claimed."""
+    parts = [] if claim.metric == MAIN else [claim.metric]
+    return ", ".join(parts + (["less is claimed"] if claim.direction == "lower" else []))
+
+
+def _star(result: Result, confidence: float) -> str:
+    """Behind a clear verdict that stays so among all results of the claims."""
+    return wording.SURE if _tone(result) and result.adjusted is not None and result.adjusted <= 1 - confidence else ""
+
+
+def _tone(result: Result) -> str:
+    return TONES.get(result.verdict, "")
+
+
+def _effect(claim: Claim, result: Result) -> Cell:
+    count = f"n={result.seeds}"
+    if claim.unit == POINTS:
+        text, limits = wording.signed(result.effect), wording.bounds
+    else:
+        text, limits = f"{wording.digits(result.effect, '+')} {claim.unit}", wording.plain_bounds
+    if result.low is None or result.high is None:
+        return Cell(text, count)
+    return Cell(text, f"{limits(result.low, result.high)}, {count}")
+
+
+def reason(claim: Claim, result: Result) -> str:
+    """What a reader should know of a verdict: what is missing for a clearer one, or what its interval leaves out."""
+    if result.low is None:
+        return "measured too briefly" if claim.metric.startswith(LATENCY) else "one seed: no interval is known"
+    if result.covers == "rows":
+        return "one seed: the interval covers rows only"
+    if result.rows_too_few:
+        return "too few validation rows for an effect of this size, whatever the number of seeds"
+    if result.seeds_needed is not None:
+        number = f"over {MANY_SEEDS:,}" if result.seeds_needed > MANY_SEEDS else f"about {result.seeds_needed:,}"
+        return f"{number} seeds needed if the effect stays as it is"
+    if result.verdict != "not enough evidence":
+        return ""
+    return f"the effect is within the minimum of {claim.minimum:g} {claim.unit}" if claim.minimum else "no effect"
+
+
+def _plain(judgement: Judgement) -> dict[str, Any]:
+    claim = judgement.claim
+    kept = {"id", "claim", "source", "certainty", "metric", "unit", "direction", "minimum"}
+    return {
+        **claim.model_dump(include=kept),
+        "verdict": judgement.verdict,
+        "missing": list(judgement.missing),
+        "results": [_plain_result(claim, result) for result in judgement.results],
+    }
+
+
+def _plain_result(claim: Claim, result: Result) -> dict[str, Any]:
+    numbers = {"effect": result.effect, "low": result.low, "high": result.high}
+    return {
+        "tasks": list(result.tasks),
+        "verdict": result.verdict,
+        **{name: None if value is None else claim.scale * value for name, value in numbers.items()},
+        "covers": result.covers,
+        "seeds": result.seeds,
+        "pairs": result.pairs,
+        "seeds_needed": result.seeds_needed,
+        "rows_too_few": result.rows_too_few,
+        "p": result.p,
+        "p_holm": result.adjusted,
+    }

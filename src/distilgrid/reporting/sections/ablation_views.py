@@ -1,0 +1,80 @@
+"""Ablations of a grid on a page: score against the value of a setting, as a plot and as a table."""
+
+from typing import TYPE_CHECKING
+
+from distilgrid.reporting import cells, wording
+from distilgrid.reporting.figures import PALETTE, drawing, svg
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.sections.ablations import Ablation, find_ablations
+from distilgrid.reporting.sections.bands import band_words, draw_band, height, score_axis
+from distilgrid.reporting.table import Cell, Column, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+KEY_COLUMNS = 2
+WIDE = 10
+"""Values that span this factor stand on a log axis."""
+
+Curves = dict[str, dict[float, Line]]  # lines by name, then by value
+
+
+def task_ablations(findings: Findings, task: str) -> list[Ablation]:
+    """The grid's ablations that a task has cells of: not every method suits every task."""
+    methods = {line.labels["method"] for line in findings.of(task)}
+    found = find_ablations(findings.collected.plan.params)
+    return [ablation for ablation in found if methods.issuperset(ablation.methods.values())]
+
+
+def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
+    """Score against the setting's value: a line for each student."""
+    curves = _curves(findings, task, ablation)
+    with drawing(6.0, height(len(curves), KEY_COLUMNS)) as (figure, (axes,)):
+        for number, (name, lines) in enumerate(curves.items()):
+            scores = {value: line.scores for value, line in lines.items()}
+            draw_band(axes, scores, colour=PALETTE[number % len(PALETTE)], style=number // len(PALETTE), label=name)
+        _value_axis(axes, list(ablation.methods))
+        axes.set_xlabel(ablation.setting)
+        axes.set_ylabel(score_axis(findings, task))
+        axes.grid(axis="y")
+        figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
+        name = "-".join(["ablation", task, ablation.setting, *ablation.methods.values()])
+        image = svg(figure, name=name, title=f"{task}: score against {ablation.setting}")
+    text = f"Score on {findings.main(task)[1]} against {ablation.setting}. {band_words(findings)}"
+    return Plot(image, text)
+
+
+def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
+    """The same numbers: a row for each value, a column for each student."""
+    curves = _curves(findings, task, ablation)
+    columns = {Column(ablation.setting): [Cell(f"{value:g}", method) for value, method in ablation.methods.items()]}
+    for name, found in curves.items():
+        lines = [found[value] for value in ablation.methods]
+        columns[Column(name, f"{wording.TIMES}100")] = cells.scores(lines)
+    metric, split = findings.main(task)
+    caption = (
+        f"{ablation.objective} with several values of {ablation.setting}, all else equal: {wording.METRICS[metric]} on "
+        f"split {split}, mean {wording.PLUS_MINUS} standard deviation over seeds; under each value its method."
+    )
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    return Table(f"{task}: {ablation.setting}", caption, list(columns), rows)
+
+
+def _curves(findings: Findings, task: str, ablation: Ablation) -> Curves:
+    """The lines of the ablation's methods by name and value; the grid has all combinations."""
+    values = {method: value for value, method in ablation.methods.items()}
+    curves: Curves = {}
+    for line in findings.of(task):
+        if line.labels["method"] in values:
+            curves.setdefault(line.name, {})[values[line.labels["method"]]] = line
+    return curves
+
+
+def _value_axis(axes: "Axes", values: list[float]) -> None:
+    """Ticks at the values themselves."""
+    if min(values) > 0 and max(values) >= WIDE * min(values):
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.set_xticks(values, [f"{value:g}" for value in values])

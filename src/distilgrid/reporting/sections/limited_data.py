@@ -1,0 +1,82 @@
+"""Limited-data curves: score against the number of training rows, for grids with several shares of them."""
+
+from typing import TYPE_CHECKING
+
+from distilgrid.reporting.figures import drawing, method_colours, svg
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.sections.bands import band_words, draw_band, draw_teacher, height, score_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+KEY_COLUMNS = 3
+Variant = tuple[str, str]  # method and augmentation
+
+
+def data_plots(findings: Findings, task: str) -> list[Plot]:
+    """A plot for each student, of each teacher; none for a grid with a single share."""
+    if len(findings.collected.plan.params.grid.fractions) < 2:
+        return []
+    students = [line.labels for line in findings.of(task) if not line.is_teacher]
+    pairs = dict.fromkeys((labels["teacher"], labels["student"]) for labels in students)
+    several = len({teacher for teacher, _ in pairs}) > 1
+    return [_plot(findings, task, teacher, student, several=several) for teacher, student in pairs]
+
+
+def row_counts(findings: Findings, task: str) -> dict[float, int]:
+    """How many original training rows each share comes to."""
+    whole = findings.collected.datasets[task]["splits"]["train"]["rows"]
+    counts = {fraction: round(fraction * whole) for fraction in findings.collected.plan.params.grid.fractions}
+    for line in findings.of(task):
+        if line.labels["augmentation"] == "none" and line.labels["fraction"] in counts:
+            counts[line.labels["fraction"]] = line.facts["train_rows"]
+    return counts
+
+
+def _plot(findings: Findings, task: str, teacher: str, student: str, *, several: bool) -> Plot:
+    grid = findings.collected.plan.params.grid
+    title = f"{student} from {teacher}" if several else student
+    own = [line for line in findings.of(task) if line.labels["teacher"] == teacher]
+    entries = 1 + len(grid.methods) * len(grid.augmentations)
+    with drawing(6.0, height(entries, KEY_COLUMNS)) as (figure, (axes,)):
+        _draw(findings, axes, [line for line in own if line.labels["student"] == student and not line.is_teacher])
+        draw_teacher(axes, {line.labels["fraction"]: line for line in own if line.is_teacher})
+        _rows_axis(axes, row_counts(findings, task))
+        axes.set_ylabel(score_axis(findings, task))
+        axes.set_title(title)
+        axes.grid()
+        figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
+        image = svg(figure, name=f"rows-{task}-{teacher}-{student}", title=f"{task}, {title}: score by training rows")
+    saw = "the same rows as its students" if _sees_students_rows(findings, teacher) else "all rows"
+    split = findings.main(task)[1]
+    text = f"Score on {split} against the number of original training rows (log scale), student {title}. "
+    return Plot(image, f"{text}{band_words(findings)} Dashed: the teacher, which saw {saw}.")
+
+
+def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
+    """A line for each method and augmentation: colour is the method, dashes and marker the augmentation."""
+    params = findings.collected.plan.params
+    colours = method_colours(params.grid.methods, params.report.baseline)
+    curves: dict[Variant, dict[float, Line]] = {}
+    for line in lines:
+        variant = line.labels["method"], line.labels["augmentation"]
+        curves.setdefault(variant, {})[line.labels["fraction"]] = line
+    for (method, augmentation), curve in curves.items():
+        name = method if augmentation == "none" else f"{method} with {augmentation}"
+        style = params.grid.augmentations.index(augmentation)
+        scores = {fraction: line.scores for fraction, line in curve.items()}
+        draw_band(axes, scores, colour=colours[method], style=style, label=name)
+
+
+def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:
+    """A tick for each share, and none between. Shares are the places: of few rows, two may come to the same number."""
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(list(counts), [f"{rows:,}\n{100 * share:g} %" for share, rows in counts.items()])
+    axes.set_xlabel("training rows, and their share")
+
+
+def _sees_students_rows(findings: Findings, teacher: str) -> bool:
+    return findings.collected.plan.params.teachers[teacher].rows == "students"

@@ -1,0 +1,189 @@
+"""An effect with an interval that covers both the choice of seeds and the choice of validation rows.
+
+An effect varies with the seeds of its models (a), with the rows that they are scored on (r), and with both together:
+each seed gets other rows wrong (e). For n seeds on the same N rows, the variance of the mean is
+
+    var(a) / n + var(e) / n + var(r)
+
+The sample variance S^2 over seeds estimates var(a) + var(e). The paired bootstrap over rows tells the rest apart: E,
+the variance of the seeds' distances from their mean, estimates var(e); that of the mean, less E / n, estimates
+var(r) = C. So the variance is V = max(S^2, E) / n + C, and the interval is
+
+    effect +- t_v sqrt(V),    v = V^2 / ((S^2 / n)^2 / (n - 1) + C^2 / (N - 1))
+
+with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap would be far too narrow over two or three
+seeds, and one that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distilgrid.reporting.statistics.bootstrap import interval
+from distilgrid.reporting.statistics.significance import two_sided
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Seeds of one contrast: their values (n,), and the values on each row resample (S, n), or None without rows."""
+
+    values: np.ndarray
+    resampled: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class SeedPart:
+    """Variance over seeds, of a single seed: `spread` is S^2, `row_noise` E, from n `seeds`."""
+
+    spread: float
+    row_noise: float
+    seeds: int
+
+
+@dataclass(frozen=True)
+class RowPart:
+    """Variance over rows that no number of seeds takes away: C, from N `rows`."""
+
+    variance: float
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """An effect and what is known of its error.
+
+    Attributes:
+        effect: the mean over seeds.
+        seeds: the parts that stem from seeds; None with a single seed.
+        rows: the parts that stem from rows; none for numbers that are no mean over rows.
+        resampled: (S,) the effect on each row resample, or None without rows.
+        error: of what is measured and has neither seeds nor rows: how far the effect may be off; None for all else.
+    """
+
+    effect: float
+    seeds: tuple[SeedPart, ...] | None
+    rows: tuple[RowPart, ...]
+    resampled: np.ndarray | None
+    error: float | None = None
+
+    @property
+    def covers(self) -> str:
+        """What the interval covers."""
+        if self.error is not None:
+            return "measuring"
+        if self.seeds is None:
+            return "nothing" if self.resampled is None else "rows"
+        return "seeds and rows" if self.rows else "seeds"
+
+
+def estimate(blocks: Sequence[Block], *, rows: int) -> Estimate:
+    """The sum of blocks with independent seeds: one block when seeds are paired, one for each side when not."""
+    effect = float(sum(block.values.mean() for block in blocks))
+    resampled = None
+    if blocks[0].resampled is not None:
+        resampled = sum((b.resampled.mean(axis=1) for b in blocks if b.resampled is not None), np.zeros(1))
+    if any(len(block.values) < 2 for block in blocks):
+        return Estimate(effect, None, (), resampled)
+    parts = tuple(_seed_part(block) for block in blocks)
+    if resampled is None:
+        return Estimate(effect, parts, (), None)
+    shared = float(resampled.var(ddof=1)) - sum(part.row_noise / part.seeds for part in parts)
+    return Estimate(effect, parts, (RowPart(max(0.0, shared), rows),), resampled)
+
+
+def _seed_part(block: Block) -> SeedPart:
+    count = len(block.values)
+    noise = 0.0
+    if block.resampled is not None:
+        apart = block.resampled - block.resampled.mean(axis=1, keepdims=True)
+        noise = float(apart.var(axis=0, ddof=1).sum()) / (count - 1)
+    return SeedPart(float(block.values.var(ddof=1)), noise, count)
+
+
+def mean_of(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean over tasks, equally weighted; their seeds and rows are independent."""
+    share = 1 / len(estimates)
+    errors = [found.error for found in estimates if found.error is not None]
+    known = [found.seeds for found in estimates if found.seeds is not None]
+    parts = [SeedPart(p.spread * share**2, p.row_noise * share**2, p.seeds) for seeds in known for p in seeds]
+    resampled = [found.resampled for found in estimates if found.resampled is not None]
+    return Estimate(
+        effect=share * sum(found.effect for found in estimates),
+        seeds=tuple(parts) if len(known) == len(estimates) else None,
+        rows=tuple(RowPart(part.variance * share**2, part.rows) for found in estimates for part in found.rows),
+        resampled=np.mean(resampled, axis=0) if len(resampled) == len(estimates) else None,
+        error=share * sum(errors) if len(errors) == len(estimates) else None,
+    )
+
+
+def bounds(found: Estimate, confidence: float) -> tuple[float, float] | None:
+    """The interval; with a single seed the percentile interval over rows, and None without rows."""
+    if found.error is not None:
+        return found.effect - found.error, found.effect + found.error
+    if found.seeds is None:
+        return None if found.resampled is None else interval(found.resampled, confidence)
+    margin = _margin(found.seeds, found.rows, confidence)
+    return found.effect - margin, found.effect + margin
+
+
+def p_value(found: Estimate) -> float | None:
+    """Two-sided, of no effect: Student's t as for the interval; with a single seed from the resamples of rows.
+
+    None where there are neither seeds nor rows, as for what is measured once.
+    """
+    if found.error is not None or (found.seeds is None and found.resampled is None):
+        return None
+    if found.seeds is None:
+        return two_sided(np.asarray(found.resampled))
+    from scipy.special import stdtr
+
+    variance, freedom = _variance(found.seeds, found.rows)
+    if variance == 0:
+        return 0.0 if found.effect else 1.0
+    return float(2 * stdtr(freedom, -abs(found.effect) / math.sqrt(variance)))
+
+
+def rows_too_few(found: Estimate, distance: float, confidence: float) -> bool:
+    """Whether an effect at this distance from its threshold stays unclear with any number of seeds."""
+    return found.seeds is not None and distance > 0 and _margin((), found.rows, confidence) >= distance
+
+
+def seeds_needed(found: Estimate, distance: float, confidence: float) -> int | None:
+    """The smallest number of seeds, on the same rows, whose interval would be narrower than a distance on each side.
+
+    None when the variance over seeds is not known or no number is enough.
+    """
+    if found.seeds is None or distance <= 0 or rows_too_few(found, distance, confidence):
+        return None
+    low, high = 1, 2  # one seed is never enough: its variance is not known
+    while _margin(found.seeds, found.rows, confidence, high) >= distance:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = _margin(found.seeds, found.rows, confidence, middle) < distance
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _margin(seeds: Sequence[SeedPart], rows: Sequence[RowPart], confidence: float, count: int | None = None) -> float:
+    """Half the width of the interval, with `count` seeds in place of those that there were."""
+    from scipy.special import stdtrit
+
+    variance, freedom = _variance(seeds, rows, count)
+    return float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(variance)
+
+
+def _variance(seeds: Sequence[SeedPart], rows: Sequence[RowPart], count: int | None = None) -> tuple[float, float]:
+    """The variance of the effect and its degrees of freedom."""
+    variance, uncertainty = 0.0, 0.0
+    for part in seeds:
+        number = count or part.seeds
+        variance += max(part.spread, part.row_noise) / number
+        uncertainty += (part.spread / number) ** 2 / (number - 1)
+    for shared in rows:
+        variance += shared.variance
+        uncertainty += shared.variance**2 / max(1, shared.rows - 1)
+    freedom = variance**2 / uncertainty if uncertainty > 0 else math.inf
+    return variance, min(freedom, 1e6)

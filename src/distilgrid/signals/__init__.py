@@ -1,0 +1,1 @@
+"""What teachers leave behind for their students."""

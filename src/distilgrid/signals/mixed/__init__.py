@@ -1,0 +1,1 @@
+"""Teacher outputs on mixed samples."""

@@ -1,0 +1,77 @@
+"""Mixed samples as a model's inputs and as targets."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distilgrid.core.errors import UserError
+from distilgrid.signals.mixed.mixing import Mixtures
+from distilgrid.tasks.batching import Encodings, Inputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def mixed_inputs(model: "PreTrainedModel", encodings: Encodings, mixtures: Mixtures, *, token_types: str) -> Inputs:
+    """Inputs of mixed samples through a model's own embedding table, for `forward`.
+
+    Both rows are padded to the longer one. A position is attended to if a row that takes part in it (its weight is not
+    zero) has a token there. Positions and layer norm are the model's own, as for any input.
+
+    Args:
+        model: whose word embeddings are mixed, and its token-type embeddings.
+        encodings: the rows through the model's own tokeniser.
+        mixtures: (M,) samples.
+        token_types: `mix`, or `keep` those of the first row.
+
+    Returns:
+        `inputs_embeds` (M, L, H), `attention_mask` (M, L) and, for models with segments, `token_type_ids` (M, L).
+    """
+    length = int(mixtures.lengths(encodings.lengths).max())
+    first, second = (encodings.batch(rows.tolist(), length=length) for rows in (mixtures.first, mixtures.second))
+    weight = torch.from_numpy(mixtures.weight)[:, None]  # (M, 1)
+    there = (weight > 0) & (first["attention_mask"] > 0) | (weight < 1) & (second["attention_mask"] > 0)
+    inputs = {
+        "inputs_embeds": _mixed(model.get_input_embeddings(), first["input_ids"], second["input_ids"], weight),
+        "attention_mask": there.long(),
+    }
+    if "token_type_ids" not in first:
+        return inputs
+    kinds = (first["token_type_ids"], second["token_type_ids"])
+    if token_types == "mix" and any(bool(kind.any()) for kind in kinds):
+        inputs["inputs_embeds"] = inputs["inputs_embeds"] + _mixed_types(model, *kinds, weight)
+        kinds = (torch.zeros_like(kinds[0]), kinds[1])
+    return inputs | {"token_type_ids": kinds[0]}
+
+
+def mixed_targets(labels: Tensor, mixtures: Mixtures, *, outputs: int) -> Tensor:
+    """The mixed labels: (M, C) probabilities, or (M,) real numbers for a regression.
+
+    Args:
+        labels: (N,) label numbers or real numbers, or (N, C) probabilities.
+        mixtures: (M,) samples.
+        outputs: C.
+    """
+    if labels.dtype == torch.int64:
+        labels = F.one_hot(labels, outputs).float()
+    weight = torch.from_numpy(mixtures.weight)
+    first, second = labels[mixtures.first], labels[mixtures.second]
+    return torch.lerp(second, first, weight if labels.dim() == 1 else weight[:, None])
+
+
+def _mixed(table: torch.nn.Module, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """(M, L, H) of two (M, L) ids."""
+    place = next(table.parameters()).device
+    mixed: Tensor = torch.lerp(table(second.to(place)), table(first.to(place)), weight[:, :, None].to(place))
+    return mixed
+
+
+def _mixed_types(model: "PreTrainedModel", first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """What the mixed token types add to inputs of type 0, which the model itself adds: (M, L, H)."""
+    table = getattr(getattr(model.base_model, "embeddings", None), "token_type_embeddings", None)
+    if table is None:
+        kind = model.config.model_type
+        raise UserError(f"mixkd: found no token-type embeddings in a '{kind}' model; set mixup.token_types: keep")
+    return _mixed(table, first, second, weight) - table.weight[0]

@@ -1,0 +1,102 @@
+"""Stage `augment`: new training rows made of the old ones, with copied labels or a teacher's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from distilgrid.augmentation.pool import Pool
+from distilgrid.augmentation.registry import build_augmenter
+from distilgrid.augmentation.rows import augmented_rows, samples
+from distilgrid.augmentation.settings import Augmentation, Unlabelled
+from distilgrid.augmentation.unlabelled import unlabelled_rows
+from distilgrid.core.artefacts import STATE, verified, write_json, writing
+from distilgrid.core.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.models.source import model_revision
+from distilgrid.plan.recipes import augment_recipe
+from distilgrid.signals.teacher import teacher_outputs
+from distilgrid.tasks.batching import encode
+from distilgrid.tasks.dataset import Dataset, open_dataset, texts
+from distilgrid.training.training_set import chosen_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def augment(
+    *,
+    data: Path,
+    settings: Augmentation,
+    teacher: Path | None,
+    max_length: int,
+    fraction: float,
+    subset_seed: int,
+    out: Path,
+    labels: Mapping[str, Any],
+    pool: Pool | None = None,
+    device: str = "auto",
+) -> int:
+    """Write the new rows, and some of them beside their originals; returns how many there are.
+
+    Args:
+        data: prepared data.
+        settings: the augmentation.
+        teacher: the fine-tuned teacher, if its embeddings or its labels are wanted.
+        max_length: of the teacher's inputs, in tokens.
+        fraction: share of the training rows to augment: those of the students.
+        subset_seed: of that share.
+        out: where the artefact goes.
+        labels: what `run.json` says about it.
+        pool: where an augmentation that rewrites nothing finds its texts.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UserError: when an input is missing or damaged, or no new row came out.
+    """
+    dataset, inputs = open_dataset(data), {}
+    inputs["data"] = dataset.key
+    if teacher is not None:
+        inputs["teacher-dir"] = verified(teacher, stage="finetune")["key"]
+    elif settings.rewrites_with_teacher or settings.labels == "teacher":
+        raise UserError(f"augmentation '{settings.kind}' needs a teacher; give --teacher-dir")
+    models = [model_revision(source) for source in settings.sources]
+    lent = [] if pool is None else pool.revisions()
+    recipe = augment_recipe(settings=settings, models=models, texts=lent, fraction=fraction, inputs=inputs)
+    with writing(out, recipe=recipe, labels=labels) as folder:
+        rows = chosen_rows(dataset, fraction=fraction, subset_seed=subset_seed)
+        if isinstance(settings, Unlabelled):
+            assert pool is not None, "unlabelled texts come from a pool"
+            found = unlabelled_rows(dataset, pool.read(), settings)
+        else:
+            augmenter = build_augmenter(settings, teacher=teacher, journal=out / STATE, device=device)
+            found = augmented_rows(rows, augmenter, settings)
+        frame = found.frame
+        if frame.empty:
+            raise UserError(f"{data}: {_nothing_new(settings)}")
+        if settings.labels == "teacher" and teacher is not None:
+            frame = _labelled(frame, dataset, teacher, max_length)
+        frame.to_parquet(folder / "train.parquet", index=False, compression="zstd")
+        counts = {"rows": len(frame), "unchanged": found.unchanged, "repeated": found.repeated}
+        write_json(folder / "samples.json", {**counts, "samples": samples(rows, frame)})
+        return len(frame)
+
+
+def _nothing_new(settings: Augmentation) -> str:
+    if isinstance(settings, Unlabelled):
+        return f"holds all rows of {', '.join(settings.texts)} already; name other texts"
+    return f"the augmentation '{settings.kind}' changed no row; raise its strength"
+
+
+def _labelled(frame: "pd.DataFrame", dataset: Dataset, teacher: Path, max_length: int) -> "pd.DataFrame":
+    """The rows with the teacher's labels: a column `probabilities`, or its number in place of a regression's label.
+
+    A row without an origin has no label of its own and takes the likeliest one.
+    """
+    encodings = encode(load_tokenizer(teacher), *texts(frame), max_length=max_length)
+    logits = teacher_outputs(load_model(teacher), encodings, states=False).logits
+    if dataset.regression:
+        return frame.assign(label=logits[:, 0].double().numpy())
+    named = frame["label"].where(frame["origin_id"].notna(), logits.argmax(dim=-1).numpy())
+    return frame.assign(label=named, probabilities=torch.softmax(logits, dim=-1).tolist())

@@ -1,0 +1,150 @@
+"""Stage `benchmark`: the latency of trained models on every runtime, measured side by side in one process."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from distilgrid.benchmark.candidates import Candidate, Export, Model, list_candidates, open_export, open_model
+from distilgrid.benchmark.entries import Entry, measure_shapes, open_entries
+from distilgrid.benchmark.gpu import gpu_name
+from distilgrid.benchmark.labels import shape_words
+from distilgrid.benchmark.pinning import alone, pinned
+from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
+from distilgrid.benchmark.settings import Benchmark
+from distilgrid.benchmark.texts import Texts, choose_texts
+from distilgrid.core.artefacts import write_json, writing
+from distilgrid.core.errors import UserError
+from distilgrid.core.machine import describe_machine
+from distilgrid.devices.files import device_recipe, load_device
+from distilgrid.devices.imported import read_import
+from distilgrid.devices.joined import as_benchmark
+from distilgrid.devices.phone import measure_on_phone
+from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
+from distilgrid.plan.recipes import benchmark_recipe
+from distilgrid.tasks.dataset import open_dataset
+
+log = logging.getLogger(__name__)
+
+
+def benchmark(
+    *,
+    settings: Benchmark,
+    device: str,
+    models: list[Path],
+    exports: list[Path],
+    out: Path,
+    labels: Mapping[str, Any],
+    data: Path | None = None,
+) -> dict[str, Any]:
+    """Measure the models and their exports; returns what `benchmark.json` holds.
+
+    Args:
+        settings: the protocol.
+        device: name of a file in the folder `devices`.
+        models: folders of trained models, the teacher first.
+        exports: folders of their exports.
+        out: where `benchmark.json` goes.
+        labels: the task and the teacher.
+        data: prepared data, of which the protocol may want texts.
+
+    Raises:
+        UserError: when an input is missing or damaged, an export belongs to none of the models, a runtime's packages
+            are missing, or the process may not use as many cores as the protocol says.
+    """
+    if not models:
+        raise UserError("--model: give the folder of at least one trained model")
+    where = load_device(device)
+    trained = [open_model(folder) for folder in models]
+    converted = [open_export(folder, trained) for folder in exports]
+    texts, key = _texts(settings, trained, data)
+    recipe = benchmark_recipe(
+        settings=settings,
+        device=device_recipe(where),
+        models=[m.run["key"] for m in trained],
+        exports=[e.run["key"] for e in converted],
+        data=key,
+    )
+    with writing(out, recipe=recipe, labels=labels) as folder:
+        if isinstance(where, LocalDevice):
+            result = _run(settings, where, list_candidates(trained, converted, settings, where.processor), texts)
+        else:
+            result = _elsewhere(settings, where, device, trained, converted)
+        result = {"device": device, "kind": where.kind, **result}
+        write_json(folder / "benchmark.json", result)
+        return result
+
+
+def _texts(settings: Benchmark, models: Sequence[Model], data: Path | None) -> tuple[Texts | None, str | None]:
+    """The texts to measure, None for images or where none are wanted, and the key of the data that they are from."""
+    if not settings.texts:
+        return None, None
+    if data is None:
+        raise UserError("--data: benchmark.texts wants validation texts; give the folder of the prepared data")
+    dataset = open_dataset(data)
+    if dataset.kind == "image":
+        return None, dataset.key
+    longest = min(model.run["recipe"]["training"]["max_length"] for model in models)
+    return choose_texts(dataset, models[0].folder, count=settings.texts, longest=longest), dataset.key
+
+
+def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], texts: Texts | None) -> dict[str, Any]:
+    entries, cores = [Entry(candidate) for candidate in candidates], {}
+    machine, before = describe_machine() | gpu_name(device.processor), os.getloadavg()
+    with alone():
+        for threads in sorted(device.threads, reverse=True):  # OpenVINO counts the cores of a process only once
+            with pinned(threads, settings.cores) as cores[threads]:
+                open_entries(entries, settings, threads=threads, processor=device.processor)
+                measure_shapes(entries, settings, threads=threads, processor=device.processor, texts=texts)
+    _warn_if_noisy(entries)
+    _say_what_is_missing(entries)
+    return {
+        "protocol": {**settings.model_dump(), "priming": PRIMING, "burst": BURST, "seed": SEED},
+        "cores": [{"threads": threads, "cores": used} for threads, used in cores.items()],
+        "machine": machine,
+        "processor": device.processor,
+        "load_average": {"before": list(before), "after": list(os.getloadavg())},
+        "candidates": [entry.as_dict() for entry in entries],
+    }
+
+
+def _elsewhere(
+    settings: Benchmark,
+    device: AdbDevice | ImportDevice,
+    name: str,
+    models: Sequence[Model],
+    exports: Sequence[Export],
+) -> dict[str, Any]:
+    """What a phone measures now, or another device measured before."""
+    if isinstance(device, ImportDevice):
+        found = read_import(Path(device.file))
+    else:
+        by_key = {model.run["key"]: model for model in models}
+        pairs = [(by_key[export.run["recipe"]["inputs"]["model"]], export) for export in exports]
+        found = measure_on_phone(device, protocol=settings, exports=pairs)
+    return as_benchmark(found, device=name, max_drift=settings.max_drift, models=models, exports=exports)
+
+
+def _say_what_is_missing(entries: Sequence[Entry]) -> None:
+    """A line for each candidate, or shape of one, that was not measured."""
+    for entry in entries:
+        name = f"{entry.candidate.name}, {entry.candidate.runtime}"
+        if entry.candidate.skipped is not None:
+            log.warning("%s: not measured: %s", name, entry.candidate.skipped)
+        for shape in entry.skipped_shapes:
+            log.warning("%s: not measured at %s: %s", name, shape_words(shape), shape["reason"])
+
+
+def _warn_if_noisy(entries: list[Entry]) -> None:
+    """One line when measurements stayed noisy; the numbers stay, marked, and so do the raw samples."""
+    shapes = [shape for entry in entries for shape in entry.shapes]
+    noisy = [max(abs(shape["drift"]), shape["width"] or 0.0) for shape in shapes if shape["noisy"]]
+    if noisy:
+        log.warning(
+            "noisy machine: %d of %d measurements drift or are not well known to the last, by up to %.0f %%; "
+            "measure again when nothing else runs",
+            len(noisy),
+            len(shapes),
+            100 * max(noisy),
+        )

@@ -1,0 +1,227 @@
+"""Stage `export`: convert a trained model for a runtime, and accept the result only if it still computes the same.
+
+Runtimes that run the trained model itself, compiled or in another precision, convert nothing and are judged alike.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from distilgrid.benchmark.inputs import FIELD, describe_inputs
+from distilgrid.core.artefacts import read_json, trained_model, write_json, writing
+from distilgrid.core.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.plan.recipes import export_recipe
+from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, Session, UnsupportedError
+from distilgrid.runtimes.failures import LONGEST, first_line
+from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
+from distilgrid.runtimes.registry import RUNTIMES, RuntimeEntry, find_runtime, open_exporter, open_judge
+from distilgrid.tasks.batching import Inputs, Samples, encode
+from distilgrid.tasks.dataset import Dataset, open_dataset, texts
+from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.metrics import predictions, score, score_one
+
+if TYPE_CHECKING:
+    from distilgrid.benchmark.settings import Export
+
+
+class RejectedError(Exception):
+    """An export that must not be used; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The trained model that is exported, with the rows that judge it.
+
+    Attributes:
+        folder: the model's.
+        run: its `run.json`.
+        dataset: the data it was trained on.
+        samples: `dev` and every validation split, as the model reads them.
+        longest: the most tokens of an input; `IMAGE_LENGTH` for images.
+    """
+
+    folder: Path
+    run: dict[str, Any]
+    dataset: Dataset
+    samples: dict[str, Samples]
+    longest: int
+
+
+def export(*, data: Path, model: Path, runtime: str, settings: "Export", out: Path, threads: int = 1) -> dict[str, Any]:
+    """Export a model and judge it; returns what `parity.json` holds.
+
+    A runtime in fp32 is accepted when its logits stay within `tolerance` of torch's, one in lower precision when it
+    predicts torch's label often enough; its own score is reported. A rejected export is still written, with the reason,
+    and a benchmark lists it as skipped: so is one for a runtime that takes no images.
+
+    Raises:
+        UserError: for an unknown runtime, the one that others are compared with, missing packages, damaged inputs, or a
+            model trained on other data.
+    """
+    entry = find_runtime(runtime)
+    if entry.reference:
+        others = ", ".join(name for name, other in RUNTIMES.items() if not other.reference)
+        raise UserError(f"runtime '{runtime}' is what all others are compared with; choose one of: {others}")
+    exporter = open_exporter(runtime) if entry.exported else None
+    dataset, run = open_dataset(data), trained_model(model)
+    if run["recipe"]["inputs"]["data"] != dataset.key:
+        wanted = run["recipe"]["inputs"]["data"]
+        raise UserError(f"{data}: has key {dataset.key}, but {model} was trained on data {wanted}; pass that folder")
+    recipe = export_recipe(runtime=runtime, settings=settings, data=dataset.key, model=run["key"])
+    torch.set_num_threads(threads)
+    with writing(out, recipe=recipe, labels={**run["labels"], "runtime": runtime}) as folder:
+        if dataset.kind == "text" and exporter is not None:
+            shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
+        source = _open(model, run, dataset)
+        parity = _report(source, runtime, settings)
+        try:
+            _convert_and_judge(source, exporter, entry, folder, threads, parity)
+            parity["accepted"] = True
+        except RejectedError as reason:
+            parity["reason"] = str(reason)
+        parity["size_bytes"] = _size(model, "model.safetensors") if exporter is None else _size(folder, *exporter.files)
+        write_json(folder / "parity.json", parity)
+        return parity
+
+
+def _open(model: Path, run: dict[str, Any], dataset: Dataset) -> Source:
+    splits = ["dev", *dataset.validation]
+    if dataset.kind == "image":
+        return Source(model, run, dataset, {name: Images(dataset.images(name)) for name in splits}, IMAGE_LENGTH)
+    tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
+    read = {name: encode(tokenizer, *texts(dataset.split(name)), max_length=longest) for name in splits}
+    return Source(model, run, dataset, dict(read), longest)
+
+
+def _size(folder: Path, *files: str) -> int:
+    """Bytes of a model's own files."""
+    return sum((folder / name).stat().st_size for name in files if (folder / name).exists())
+
+
+def _report(source: Source, runtime: str, settings: "Export") -> dict[str, Any]:
+    """`parity.json` before the verdict."""
+    metrics, exact = read_json(source.folder / "metrics.json"), find_runtime(runtime).exact
+    return {
+        "runtime": runtime,
+        "accepted": False,
+        "reason": None,
+        "max_abs_difference": None,
+        "tolerance": settings.tolerance if exact else None,
+        "least_agreement": None if exact else settings.agreement,
+        "rows": 0,
+        "label_agreement": None,
+        "correlation": None,
+        "score": None,
+        "score_name": metrics["score_name"],
+        "torch_score": metrics["score"],
+        "validation": {},
+        "graph": None,
+        FIELD: describe_inputs(read_json(source.folder / "config.json"), list(_first_rows(source))),
+    }
+
+
+def _convert_and_judge(
+    source: Source, exporter: Exporter | None, entry: RuntimeEntry, folder: Path, threads: int, parity: dict[str, Any]
+) -> None:
+    """Fill in the report; raises RejectedError with the reason when the export must not be used."""
+    if source.dataset.kind == "image" and entry.no_images:
+        raise RejectedError(entry.no_images)
+    model = load_model(source.folder)
+    samples = source.samples[source.dataset.validation[0]]
+    if exporter is not None:
+        with _rejecting("conversion failed"):
+            exporter.export(model, _sample(source, calibrated=entry.calibrated), folder)
+            graph = exporter.graph(folder)
+            parity["graph"] = None if graph is None else graph.as_dict()
+    with _rejecting("the exported model does not run"):
+        made = source.folder if exporter is None else folder
+        session = open_judge(parity["runtime"]).load(made, Execution(threads))
+        rows = gate_rows(len(samples))
+        difference = max_abs_difference(model, session, samples, rows)
+        parity["rows"] = len(rows)
+        _check_finite(difference)
+        parity["max_abs_difference"] = difference
+        logits = _all_logits(source, session, parity["runtime"])
+    for values in logits.values():
+        _check_finite(values)
+    parity.update(_scores(source, logits))
+    _judge(parity)
+
+
+def _judge(parity: Mapping[str, Any]) -> None:
+    difference, tolerance, least = (parity[name] for name in ("max_abs_difference", "tolerance", "least_agreement"))
+    if tolerance is not None and difference > tolerance:
+        raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {tolerance:g}")
+    if least is None:
+        return
+    same, correlation = parity["label_agreement"], parity["correlation"]
+    if same is not None and same < least:
+        raise RejectedError(f"predicts torch's label on {same:.1%} of the rows only, the least is {least:.1%}")
+    if correlation is not None and correlation < least:
+        raise RejectedError(f"correlates with torch's numbers by {correlation:.3f} only, the least is {least:g}")
+
+
+def _sample(source: Source, *, calibrated: bool) -> Sample:
+    dev = source.samples["dev"]
+    rows = gate_rows(len(dev)).tolist() if calibrated else []
+    return Sample(_first_rows(source), [dev.batch([row]) for row in rows], source.longest)
+
+
+def _first_rows(source: Source) -> Inputs:
+    """Two rows of the main validation split."""
+    samples = source.samples[source.dataset.validation[0]]
+    return samples.batch([0, len(samples) - 1])
+
+
+@contextlib.contextmanager
+def _rejecting(what: str) -> Iterator[None]:
+    """Turn a runtime's own errors into a reason; a full disk or memory is no property of the export."""
+    try:
+        yield
+    except UnsupportedError as reason:
+        raise RejectedError(str(reason)) from None
+    except (RejectedError, UserError, OSError, MemoryError):
+        raise
+    except Exception as error:  # exporters and runtimes raise many types
+        raise RejectedError(f"{what}: {first_line(error)[:LONGEST]}") from error
+
+
+def _check_finite(values: float | np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise RejectedError("logits are not finite")
+
+
+def _all_logits(source: Source, session: Session, runtime: str) -> dict[str, np.ndarray]:
+    return {
+        split: session_logits(session, source.samples[split], label=f"{runtime} on {split}")
+        for split in source.dataset.validation
+    }
+
+
+def _scores(source: Source, logits: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The export's own scores on all validation rows, and how often it predicts the label that torch predicted; of a
+    regression how its numbers correlate with torch's."""
+    import pandas as pd
+
+    dataset = source.dataset
+    stored = pd.read_parquet(source.folder / "predictions.parquet")
+    validation, own, torchs = {}, [], []
+    for split in dataset.validation:
+        torch_rows = stored[stored["split"] == split]
+        validation[split] = score(dataset.metrics, labels=torch_rows["label"].to_numpy(), logits=logits[split])
+        own.append(predictions(logits[split]))
+        torchs.append(predictions(np.stack(torch_rows["logits"].to_list())))
+    ours, theirs = np.concatenate(own), np.concatenate(torchs)
+    alike = "correlation" if dataset.regression else "label_agreement"
+    return {
+        alike: score_one("pearson", theirs, ours) if dataset.regression else float((ours == theirs).mean()),
+        "score": validation[dataset.validation[0]][dataset.metrics[0]],
+        "validation": validation,
+    }

@@ -1,0 +1,182 @@
+"""Stage `features`: what a fine-tuned teacher makes of original, mixed and augmented rows, in two dimensions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from distilgrid.core.artefacts import verified, write_json, writing
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.plan.features_settings import MIXED, ORIGINAL, Features
+from distilgrid.plan.recipes import features_recipe
+from distilgrid.signals.mixed.inputs import mixed_inputs
+from distilgrid.signals.mixed.mixing import Mixtures, make_schedule
+from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.tasks.augmented import open_augmented
+from distilgrid.tasks.batching import Batch, Encodings, Inputs, evaluation_batches
+from distilgrid.tasks.dataset import open_dataset
+from distilgrid.training.forward import forward
+from distilgrid.training.settings import Training
+from distilgrid.training.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedModel
+
+PERPLEXITY = 30.0  # scikit-learn's own; fewer points allow less
+Part = tuple["pd.DataFrame", np.ndarray]  # kind, label and weight of M points, and their states (M, H)
+
+
+def features(
+    *,
+    data: Path,
+    teacher: Path,
+    augmented: Sequence[Path],
+    settings: Features,
+    mixup: Mixup,
+    training: Training,
+    max_length: int,
+    fraction: float,
+    subset_seed: int,
+    out: Path,
+    labels: Mapping[str, Any],
+) -> dict[str, int]:
+    """Write the last layer's [CLS] states in two dimensions; returns how many points there are of each kind.
+
+    Args:
+        data: prepared data.
+        teacher: the fine-tuned teacher.
+        augmented: rows made of the data, each named after the augmentation in its `run.json`.
+        settings: how many rows, and the projection.
+        mixup: the mixing.
+        training: the students': its batch size and batching decide the mixed samples, as in a run of one epoch.
+        max_length: of the teacher's inputs, in tokens.
+        fraction: share of the training rows that the students see.
+        subset_seed: of that share.
+        out: where the artefact goes.
+        labels: what `run.json` says about it.
+
+    Raises:
+        UserError: when an input is missing or damaged, or the rows cannot be mixed.
+    """
+    dataset, run = open_dataset(data), verified(teacher, stage="finetune")
+    share = min(fraction, settings.rows / dataset.splits["train"]["rows"])
+    added = {_name(folder): open_augmented(folder, dataset=dataset) for folder in augmented}
+    recipe = features_recipe(
+        settings=settings,
+        mixup=mixup,
+        training=training,
+        max_length=max_length,
+        fraction=fraction,
+        data=dataset.key,
+        teacher=run["key"],
+        augmented={name: rows.key for name, rows in added.items()},
+    )
+    with writing(out, recipe=recipe, labels=labels) as folder:
+        # Smaller shares are parts of larger ones: these are some of the students' own rows.
+        sets = {name: TrainingSet(dataset, share, subset_seed, rows) for name, rows in added.items()}
+        model = load_model(teacher).requires_grad_(False)
+        tokenizer = load_tokenizer(teacher)
+        plain = TrainingSet(dataset, share, subset_seed)
+        encodings = plain.encodings(tokenizer, max_length=max_length)
+        parts = [_original(model, plain, encodings), _mixed(model, plain, encodings, settings, mixup, training)]
+        for name, rows in sets.items():
+            parts.append(_added(model, rows, rows.encodings(tokenizer, max_length=max_length), name, settings.rows))
+        return _write(folder, parts, settings)
+
+
+def _name(folder: Path) -> str:
+    return str(verified(folder, stage="augment", only=[])["labels"].get("augmentation", folder.name))
+
+
+def _original(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings) -> Part:
+    states = _states(model, encodings.lengths, encodings.batch)
+    return _described(ORIGINAL, rows.chosen["label"].to_numpy()), states
+
+
+def _mixed(
+    model: "PreTrainedModel",
+    rows: TrainingSet,
+    encodings: Encodings,
+    settings: Features,
+    mixup: Mixup,
+    training: Training,
+) -> Part:
+    """The first mixed samples of an epoch over the original rows; each with the label of the row that it is nearer."""
+    schedule = make_schedule(rows.text_lengths, mixup, training.model_copy(update={"epochs": 1}))
+    mixtures = schedule.mixtures.take(list(range(min(settings.rows, len(schedule.mixtures)))))
+
+    def inputs(samples: Batch) -> Inputs:
+        return mixed_inputs(model, encodings, mixtures.take(samples), token_types=mixup.token_types)
+
+    lengths = mixtures.lengths(encodings.lengths)
+    labels = rows.chosen["label"].to_numpy()[_nearer(mixtures)]
+    return _described(MIXED, labels, mixtures.weight), _states(model, lengths, inputs)
+
+
+def _nearer(mixtures: Mixtures) -> np.ndarray:
+    return np.where(mixtures.weight >= 0.5, mixtures.first, mixtures.second)
+
+
+def _added(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings, name: str, count: int) -> Part:
+    """Augmented rows of the original ones: first copies first."""
+    assert rows.added is not None
+    chosen = np.argsort(rows.added["copy"].to_numpy(), kind="stable")[:count]
+    places = chosen + len(rows.chosen)
+    states = _states(model, encodings.lengths[places], lambda batch: encodings.batch(places[batch].tolist()))
+    return _described(name, rows.added["label"].to_numpy()[chosen]), states
+
+
+def _described(kind: str, labels: np.ndarray, weights: np.ndarray | None = None) -> "pd.DataFrame":
+    """Kind, label and weight of points; a row that is not mixed counts in full."""
+    import pandas as pd
+
+    given = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    return pd.DataFrame({"kind": kind, "label": labels, "weight": given})
+
+
+@torch.no_grad()
+def _states(model: "PreTrainedModel", lengths: np.ndarray, inputs: Callable[[Batch], Inputs]) -> np.ndarray:
+    """The last layer's [CLS] state of all samples, (M, H) fp32, in the batches of an evaluation."""
+    states = np.empty((len(lengths), model.config.hidden_size), dtype=np.float32)
+    for batch in evaluation_batches(lengths) if len(lengths) else []:
+        found = forward(model, inputs(batch), states=True).cls_states
+        assert found is not None
+        states[batch] = found[:, -1].numpy()
+    return states
+
+
+def _write(folder: Path, parts: Sequence[Part], settings: Features) -> dict[str, int]:
+    import pandas as pd
+
+    frame = pd.concat([described for described, _ in parts], ignore_index=True)
+    points, explained = project(np.concatenate([states for _, states in parts]), settings.projection)
+    frame.insert(0, "x", points[:, 0])
+    frame.insert(1, "y", points[:, 1])
+    frame.to_parquet(folder / "features.parquet", index=False, compression="zstd")
+    counts = {str(kind): int(number) for kind, number in frame["kind"].value_counts(sort=False).items()}
+    facts = {"projection": settings.projection, "explained_variance": explained, "counts": counts}
+    write_json(folder / "features.json", facts)
+    return counts
+
+
+def project(states: np.ndarray, projection: str) -> tuple[np.ndarray, list[float] | None]:
+    """Points in two dimensions, the same on each run: (M, 2), and for `pca` the shares of variance on the two axes.
+
+    Args:
+        states: (M, H).
+        projection: `pca`, or `tsne` (van der Maaten and Hinton 2008).
+    """
+    if projection == "tsne":
+        from sklearn.manifold import TSNE
+
+        near = min(PERPLEXITY, (len(states) - 1) / 3)
+        return TSNE(perplexity=near, init="pca", random_state=0).fit_transform(states).astype(np.float64), None
+    from sklearn.decomposition import PCA
+
+    pca = PCA(n_components=2, svd_solver="full")
+    with np.errstate(invalid="ignore"):
+        points = pca.fit_transform(states.astype(np.float64))
+    return points, np.nan_to_num(pca.explained_variance_ratio_).tolist()  # equal states have no variance to share

@@ -1,0 +1,91 @@
+"""Stage `prepare`: from a task's source to checked rows in parquet, one file per split."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.artefacts import write_json, writing
+from distilgrid.plan.params import Data
+from distilgrid.plan.recipes import prepare_recipe
+from distilgrid.tasks.kinds.image.rows import check_images, describe_images, write_images
+from distilgrid.tasks.rows import check_rows, complete_splits, label_set
+from distilgrid.tasks.sources import HUB, Folders, Raw, load_raw, source_revision
+from distilgrid.tasks.spec import TaskSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def prepare(*, task: str, spec: TaskSpec, data: Data, out: Path, folders: Folders = HUB) -> None:
+    """Write `train`, `dev` and the validation splits of a task, and `dataset.json`.
+
+    Args:
+        task: the task's name.
+        spec: what the task is.
+        data: how its rows are split and capped.
+        out: the artefact's folder.
+        folders: local folders of published data sets.
+
+    Raises:
+        UserError: for missing files or columns, empty splits, missing texts, labels outside the set, and images that
+            cannot be read or differ in size.
+    """
+    recipe = prepare_recipe(spec=spec, revision=source_revision(spec, folders), data=data)
+    with writing(out, recipe=recipe, labels={"task": task}) as folder:
+        raw = load_raw(spec, folders)
+        origins = {split: _origin(spec, split, raw) for split in raw.splits}
+        labels = label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
+        check = check_images if spec.kind == "image" else _check_texts
+        splits = complete_splits(check(raw.splits, spec, labels, origins), spec, data)
+        description = _description(task, spec, labels, splits, raw)
+        if spec.kind == "image":
+            description["image"] = describe_images(splits["train"], spec)
+        for name, frame in splits.items():
+            _write_split(frame, folder / f"{name}.parquet")
+        write_json(folder / "dataset.json", description)
+
+
+def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:
+    if split in raw.files:
+        return raw.files[split]
+    if split in spec.validation and spec.validation_source:
+        return spec.validation_source
+    return f"{spec.source} ({split})"
+
+
+def _check_texts(
+    splits: "dict[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: dict[str, str]
+) -> "dict[str, pd.DataFrame]":
+    return {split: check_rows(rows, spec, labels, origins[split]) for split, rows in splits.items()}
+
+
+def _write_split(frame: "pd.DataFrame", path: Path) -> None:
+    if "pixels" in frame.columns:
+        write_images(frame, path)
+    else:
+        frame.to_parquet(path, index=False, compression="zstd")
+
+
+def _description(
+    task: str, spec: TaskSpec, labels: list[str], splits: "dict[str, pd.DataFrame]", raw: Raw
+) -> dict[str, Any]:
+    return {
+        "task": task,
+        "kind": spec.kind,
+        "labels": labels,
+        "regression": spec.regression,
+        "metrics": spec.metrics,
+        "validation": spec.validation,
+        "notes": raw.notes + _capped(spec, splits, raw),
+        "splits": {name: _summary(frame, labels) for name, frame in splits.items()},
+    }
+
+
+def _summary(frame: "pd.DataFrame", labels: list[str]) -> dict[str, Any]:
+    counts = {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
+    return {"rows": len(frame), "pair": "text_b" in frame.columns, "label_counts": counts}
+
+
+def _capped(spec: TaskSpec, splits: "dict[str, pd.DataFrame]", raw: Raw) -> list[str]:
+    """What tables must say about validation splits that are not whole."""
+    sizes = {name: (len(splits[name]), len(raw.splits[name])) for name in spec.validation if name in raw.splits}
+    return [f"{name}: {kept:,} of {whole:,} rows" for name, (kept, whole) in sizes.items() if kept < whole]

@@ -1,0 +1,102 @@
+"""From a source's raw images to checked rows: pixels, labels, ids, the statistics of their channels, and their file."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distilgrid.core.errors import UserError
+from distilgrid.tasks.dataset import ImageShape, content_id
+from distilgrid.tasks.kinds.image.pixels import decode
+from distilgrid.tasks.rows import check_columns, check_filled, label_codes
+from distilgrid.tasks.spec import TaskSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK = 1024  # images whose channels are counted at a time
+
+
+def check_images(
+    splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
+) -> "dict[str, pd.DataFrame]":
+    """The rows of all splits as `pixels` (uint8 arrays (H, W, C) of one shape), `label`, `example_id`.
+
+    Raises:
+        UserError: for a missing column, an empty split, a label outside the set or without a training row, and an image
+            that cannot be read or has another size, naming the row.
+    """
+    codes = {split: _codes(frame, spec, labels, origins[split]) for split, frame in splits.items()}
+    absent = sorted(set(range(len(labels))) - set(codes["train"].tolist()))
+    if absent:
+        raise UserError(
+            f"{origins['train']}: holds {len(labels) - len(absent)} of the task's {len(labels)} labels, none of "
+            f"'{labels[absent[0]]}'; correct the task's labels or add rows"
+        )
+    pixels = decode({origins[split]: frame[spec.image] for split, frame in splits.items()}, size=spec.image_size)
+    return {split: _frame(pixels[origins[split]], codes[split]) for split in splits}
+
+
+def describe_images(train: "pd.DataFrame", spec: TaskSpec) -> dict[str, Any]:
+    """Size, channels, and their mean and standard deviation: the task's own, else those of the training rows.
+
+    Raises:
+        UserError: when the task's own are for another number of channels, or a channel is constant.
+    """
+    height, width, channels = train["pixels"].iloc[0].shape
+    if spec.mean is None or spec.std is None:
+        mean, std = channel_statistics(np.stack(train["pixels"].tolist()))
+    else:
+        mean, std = tuple(spec.mean), tuple(spec.std)
+    if len(mean) != channels:
+        raise UserError(
+            f"{spec.source}: the task's mean and std are for {len(mean)} channels, its images have {channels}"
+        )
+    if not all(std):
+        raise UserError(f"{spec.source}: channel {std.index(0) + 1} never varies; set the task's mean and std")
+    return asdict(ImageShape(height, width, channels, mean, std))
+
+
+def channel_statistics(pixels: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel in 0..1, from exact counts: the same on every machine.
+
+    Args:
+        pixels: (N, H, W, C) uint8.
+    """
+    counts = np.zeros((pixels.shape[3], 256), dtype=np.int64)
+    for start in range(0, len(pixels), CHUNK):
+        for channel, found in enumerate(counts):
+            found += np.bincount(pixels[start : start + CHUNK, :, :, channel].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = counts @ values / counts.sum(axis=1)  # (C,)
+    variance = (counts * (values - mean[:, np.newaxis]) ** 2).sum(axis=1) / counts.sum(axis=1)
+    return tuple(mean.round(6).tolist()), tuple(np.sqrt(variance).round(6).tolist())
+
+
+def write_images(frame: "pd.DataFrame", path: Path) -> None:
+    """A split's file: `pixels` (H*W*C bytes each, row by row, then column, then channel), `label`, `example_id`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pixels = np.stack(frame["pixels"].tolist())  # (N, H, W, C)
+    kind = pa.binary(pixels[0].size)
+    column = pa.FixedSizeBinaryArray.from_buffers(kind, len(pixels), [None, pa.py_buffer(pixels)])
+    table = pa.table(
+        {"pixels": column, "label": frame["label"].to_numpy(), "example_id": frame["example_id"].to_numpy()}
+    )
+    pq.write_table(table, path, compression="zstd", use_dictionary=False)
+
+
+def _codes(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
+    check_columns(frame, [spec.image, spec.label], origin)
+    check_filled(frame[spec.label], origin)
+    return label_codes(frame, spec, labels, origin)
+
+
+def _frame(pixels: list[np.ndarray], codes: np.ndarray) -> "pd.DataFrame":
+    import pandas as pd
+
+    ids = np.array([content_id(image.tobytes()) for image in pixels], dtype=np.int64)
+    return pd.DataFrame({"pixels": pd.Series(pixels, dtype=object), "label": codes, "example_id": ids})

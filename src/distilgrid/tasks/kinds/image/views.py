@@ -1,0 +1,87 @@
+"""Images as models read them, and the random views of them that a model is trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.tasks.batching import Inputs
+from distilgrid.tasks.kinds.image.batches import augmented, plain
+from distilgrid.training.settings import Views
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of one split: `pixels` (N, H, W, C), uint8."""
+
+    pixels: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """1 for each image."""
+        return np.ones(len(self.pixels), dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, rows: Sequence[int]) -> Inputs:
+        """`pixel_values` (B, C, H, W), uint8, channels last in memory; models normalise them."""
+        return {"pixel_values": plain(self.pixels, rows)}
+
+    def take(self, rows: Sequence[int]) -> "Images":
+        """Some images, in the given order."""
+        return Images(self.pixels[np.asarray(rows, dtype=np.int64)])
+
+
+class ViewedImages:
+    """A view of each image for each epoch. Sample e * N + i is image i as it is seen in epoch e.
+
+    Args:
+        images: N of them.
+        views: how they are drawn.
+        ids: (N,) the images' example ids, which their views follow from: a part of a data set has the whole's views.
+    """
+
+    def __init__(self, images: Images, views: Views, ids: np.ndarray) -> None:
+        self.images, self.views, self.ids = images, views, ids
+        self._drawn: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def rows(self, samples: Sequence[int]) -> np.ndarray:
+        """(B,) the images behind some samples."""
+        rows: np.ndarray = np.asarray(samples) % len(self.images)
+        return rows
+
+    def batch(self, samples: Sequence[int]) -> Inputs:
+        """The inputs of samples of one epoch."""
+        rows = self.rows(samples)
+        if not self.views.drawn:
+            return self.images.batch(rows.tolist())
+        offsets, flips = self._draws(samples[0] // len(self.images))
+        drawn = {"offsets": offsets[rows], "flips": flips[rows], "padding": self.views.shift}
+        return {"pixel_values": augmented(self.images.pixels, rows, **drawn)}
+
+    def _draws(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of all images in an epoch: offsets (N, 2) into the bordered image, and whether each is mirrored (N,)."""
+        if self._drawn is None or self._drawn[0] != epoch:
+            seed = derive_seed(self.views.seed, f"views epoch {epoch}")
+            self._drawn = (epoch, *draw_views(self.ids, self.views, seed=seed))
+        return self._drawn[1], self._drawn[2]
+
+
+def draw_views(ids: np.ndarray, views: Views, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (N, 2) from 0 to twice the largest shift, and flips (N,), from each image's id and the seed alone."""
+    bits = _hashed(ids.astype(np.uint64), seed)
+    places = 2 * views.shift + 1
+    down, across = bits % np.uint64(places), (bits >> np.uint64(20)) % np.uint64(places)
+    flips = ((bits >> np.uint64(40)) & np.uint64(1)).astype(bool) & views.flip
+    return np.stack([down, across], axis=1).astype(np.int64), flips
+
+
+def _hashed(values: np.ndarray, seed: int) -> np.ndarray:
+    """Well-mixed 64-bit numbers (SplitMix64: Steele, Lea, Flood 2014)."""
+    with np.errstate(over="ignore"):
+        mixed = values + np.uint64(seed % 2**64) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return mixed ^ (mixed >> np.uint64(31))

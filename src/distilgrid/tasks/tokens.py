@@ -1,0 +1,119 @@
+"""Tokenised splits kept beside prepared data: tokenised once, then mapped into the memory of every job."""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from distilgrid.core.artefacts import read_json, write_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256, recipe_key
+from distilgrid.core.machine import package_versions
+from distilgrid.tasks.batching import Encodings, encode
+from distilgrid.tasks.dataset import texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PreTrainedTokenizerBase
+
+FORMAT = 2
+PARTS = ("tokens", "segments", "offsets")
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Rows on disk: prepared data, or augmented rows."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Their recipe key."""
+        ...
+
+    def split(self, name: str) -> "pd.DataFrame":
+        """The rows of a split."""
+        ...
+
+
+def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
+    """A whole split through a tokeniser, from its cache if that is whole, else made and kept.
+
+    The cache is keyed by the data's recipe, the tokeniser's content and the length; its files are checked against their
+    hashes. Where the folder cannot be written, nothing is kept.
+    """
+    _set_truncation(tokenizer, max_length)
+    identity = {
+        "format": FORMAT,
+        "data": source.key,
+        "split": split,
+        "tokenizer": tokenizer.backend_tokenizer.to_str(),
+        "inputs": list(tokenizer.model_input_names),  # BERT has segments, DistilBERT with the same tokeniser has none
+        "max_length": max_length,
+        "tokenizers": package_versions()["tokenizers"],
+    }
+    folder = source.folder / ".tokens" / f"{split}-{recipe_key(identity)}"
+    pad = int(tokenizer.pad_token_id or 0)
+    found = _load(folder, pad)
+    if found is None:
+        found = encode(tokenizer, *texts(source.split(split)), max_length=max_length)
+        with contextlib.suppress(OSError):
+            _keep(folder, found)
+    return found
+
+
+def joined(parts: Sequence[Encodings]) -> Encodings:
+    """The rows of several, one after the other; all through one tokeniser."""
+    starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
+    segments = [part.segments for part in parts if part.segments is not None]
+    return Encodings(
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate(segments) if segments else None,
+        np.concatenate([*offsets, starts[-1:]]),
+        parts[0].pad_id,
+    )
+
+
+def _set_truncation(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
+    """As its first use would: what a tokeniser is saved as must not depend on whether a cache spared that use."""
+    tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    tokenizer.backend_tokenizer.no_padding()
+
+
+def _load(folder: Path, pad: int) -> Encodings | None:
+    """What was kept; None, with a warning if there is something that is not whole."""
+    if not folder.exists():
+        return None
+    try:
+        hashes = read_json(folder / "manifest.json")
+        if any(file_sha256(folder / name) != digest for name, digest in hashes.items()):
+            raise ValueError("a file differs from the manifest")
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in PARTS if f"{name}.npy" in hashes}
+        return Encodings(arrays["tokens"], arrays.get("segments"), np.asarray(arrays["offsets"]), pad)
+    except (UserError, OSError, ValueError, AttributeError, KeyError):  # a process that keeps it anew may remove files
+        log.warning("%s: damaged; tokenising again", folder)
+        return None
+
+
+def _keep(folder: Path, encodings: Encodings) -> None:
+    scratch = folder.with_name(f".{folder.name}-{os.getpid()}")
+    scratch.mkdir(parents=True)
+    try:
+        for name in PARTS:
+            values = getattr(encodings, name)
+            if values is not None:
+                np.save(scratch / f"{name}.npy", values)
+        write_json(scratch / "manifest.json", {p.name: file_sha256(p) for p in sorted(scratch.glob("*.npy"))})
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Fast training on CPUs: fused layers, flat weights, shared memory."""

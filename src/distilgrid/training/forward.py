@@ -1,0 +1,69 @@
+"""One model's forward pass, as the Outputs that losses see."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from distilgrid.core.errors import UserError
+from distilgrid.tasks.batching import Inputs
+from distilgrid.training.cpu.fused_encoder import FusedEncoder
+from distilgrid.training.objective import Outputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: bool = False) -> Outputs:
+    """A model's outputs in fp32, on its device.
+
+    Args:
+        model: the model.
+        inputs: of a batch.
+        states: also the first token's state after each layer.
+        tokens: also all tokens' states.
+
+    Raises:
+        UserError: for states of layers that differ in width.
+    """
+    if "pixel_values" in inputs:
+        return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
+    fused = next((m for m in model.base_model.children() if isinstance(m, FusedEncoder)), None)
+    mask = inputs["attention_mask"]
+    padded = not bool(mask.all())
+    given = {name: value.to(model.device) for name, value in inputs.items() if name != "attention_mask"}
+    if padded:
+        given["attention_mask"] = (mask if fused is None else _additive(mask)).to(model.device)
+    result = model(**given, output_hidden_states=(states or tokens) and fused is None)
+    if not (states or tokens):
+        return Outputs(result.logits.float())
+    layers = result.hidden_states[1:] if fused is None else fused.layer_states  # each (B, L, H)
+    first = _stacked([layer[:, 0] for layer in layers]) if states else None
+    return Outputs(result.logits.float(), first, _tokens(layers, mask) if tokens else None)
+
+
+def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """States (B, L, H) of each layer, without padding: (T, layers, H)."""
+    inside = mask.flatten().nonzero()[:, 0].to(layers[0].device)
+    return _stacked([layer.flatten(0, 1)[inside] for layer in layers])
+
+
+def _stacked(layers: Sequence[Tensor]) -> Tensor:
+    """States of all layers, (N, H) each, as one tensor: (N, layers, H), fp32.
+
+    Raises:
+        UserError: when layers have different widths.
+    """
+    widths = [layer.shape[-1] for layer in layers]
+    if len(set(widths)) > 1:
+        raise UserError(
+            f"a model with layers of widths {', '.join(map(str, widths))} cannot imitate hidden states of one width; "
+            "take a method without them, such as kd"
+        )
+    return torch.stack(list(layers), dim=1).float()
+
+
+def _additive(mask: Tensor) -> Tensor:
+    """(B, L) of 1 and 0 to what is added to attention scores: (B, 1, 1, L) of 0 and the lowest bf16 number."""
+    return ((1 - mask) * torch.finfo(torch.bfloat16).min)[:, None, None, :]
