@@ -52,13 +52,13 @@ lint: install ## Check style, types and workflow
 	@ruff check $(CHECKED)
 	@ruff format --check $(CHECKED)
 	@mypy
-	@snakefmt --check Snakefile workflow
+	@snakefmt --check Snakefile src/distilgrid/workflow
 	@snakemake --lint
 
 format: install ## Put style right where a tool can
 	@ruff check --fix $(CHECKED)
 	@ruff format $(CHECKED)
-	@snakefmt Snakefile workflow
+	@snakefmt Snakefile src/distilgrid/workflow
 
 ui: install ## Browse the tracked runs in MLflow on 127.0.0.1
 	@$(PY) -m distilgrid track --uri sqlite:///results/mlflow.db

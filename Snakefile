@@ -5,21 +5,21 @@ from snakemake.utils import validate
 configfile: "params.yaml"
 
 
-include: "workflow/rules/common.smk"
+include: "src/distilgrid/workflow/rules/common.smk"
 
 
-validate(config, "workflow/schemas/params.schema.json", set_default=False)
+validate(config, "src/distilgrid/workflow/schemas/params.schema.json", set_default=False)
 
 
-include: "workflow/rules/data.smk"
-include: "workflow/rules/teacher.smk"
-include: "workflow/rules/augment.smk"
-include: "workflow/rules/search.smk"
-include: "workflow/rules/distill.smk"
-include: "workflow/rules/benchmark.smk"
-include: "workflow/rules/features.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/targets.smk"
+include: "src/distilgrid/workflow/rules/data.smk"
+include: "src/distilgrid/workflow/rules/teacher.smk"
+include: "src/distilgrid/workflow/rules/augment.smk"
+include: "src/distilgrid/workflow/rules/search.smk"
+include: "src/distilgrid/workflow/rules/distill.smk"
+include: "src/distilgrid/workflow/rules/benchmark.smk"
+include: "src/distilgrid/workflow/rules/features.smk"
+include: "src/distilgrid/workflow/rules/report.smk"
+include: "src/distilgrid/workflow/rules/targets.smk"
 
 
 rule all:

@@ -54,7 +54,7 @@ def joined(values: dict[str, Any], **given: Any) -> dict[str, Any]:
 
 
 def test_schema_file_is_current() -> None:
-    stored = (ROOT / "workflow/schemas/imported_benchmark.schema.json").read_text(encoding="utf-8")
+    stored = (ROOT / "src/distilgrid/workflow/schemas/imported_benchmark.schema.json").read_text(encoding="utf-8")
     assert stored == schema_text()
 
 

@@ -280,8 +280,8 @@ def test_overlays_merge_as_snakemake_merges_them() -> None:
 
 
 def test_the_schema_file_is_the_one_the_code_makes() -> None:
-    stored = (ROOT / "workflow/schemas/params.schema.json").read_text(encoding="utf-8")
-    assert stored == schema_text(), "run: distilgrid schema --out workflow/schemas/params.schema.json"
+    stored = (ROOT / "src/distilgrid/workflow/schemas/params.schema.json").read_text(encoding="utf-8")
+    assert stored == schema_text(), "run: distilgrid schema --out src/distilgrid/workflow/schemas/params.schema.json"
 
 
 def test_the_schema_accepts_what_the_models_accept(tiny_values: Values) -> None:

@@ -354,7 +354,7 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: distilgrid schema --out workflow/schemas/params.schema.json")
+@app.command(epilog="Example: distilgrid schema --out src/distilgrid/workflow/schemas/params.schema.json")
 def schema(out: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None) -> None:
     """Write the JSON Schema of the parameters."""
     from distilgrid.plan.params import schema_text

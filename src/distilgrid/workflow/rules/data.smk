@@ -7,7 +7,7 @@ rule prepare:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../environment.yml"
+        "../../../../environment.yml"
     params:
         arguments=arguments,
     message:
