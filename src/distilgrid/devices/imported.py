@@ -247,7 +247,7 @@ def write_import(path: Path, found: Imported) -> None:
 
 
 def schema_text() -> str:
-    """The format as JSON Schema; a test keeps `src/distilgrid/workflow/schemas/imported_benchmark.schema.json` equal to it."""
+    """The format as JSON Schema; a test keeps `imported_benchmark.schema.json` of the workflow equal to it."""
     schema = Imported.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return json.dumps(schema, indent=2) + "\n"

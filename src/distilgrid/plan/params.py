@@ -290,7 +290,7 @@ def find_method(params: Params, name: str) -> Method:
 
 @functools.cache
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the parameters; `src/distilgrid/workflow/schemas/params.schema.json` holds a copy that a test keeps equal."""
+    """The JSON Schema of the parameters; a test keeps `params.schema.json` of the workflow equal to it."""
     schema = Params.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
