@@ -27,7 +27,7 @@ def load_device(name: str, *, folder: Path = FOLDER) -> Device:
     Raises:
         UserError: one line, for an unknown name with a suggestion, for a bad file with its path and key.
     """
-    from distilgrid.plan.params import read_yaml
+    from distilgrid.core.yaml import read_yaml
 
     known = device_names(folder)
     if name not in known:

@@ -9,7 +9,8 @@ from torch import nn
 
 from distilgrid.core.errors import UserError
 from distilgrid.models.inheritance import BERT_LAYOUT, inherit_important, inherit_leading
-from distilgrid.models.io import LAYERED, load_model
+from distilgrid.models.io import load_model
+from distilgrid.models.layouts import LAYERED
 from distilgrid.models.settings import Student
 from distilgrid.models.source import is_new
 from distilgrid.models.student_shape import layer_numbers, spread_layers, student_config

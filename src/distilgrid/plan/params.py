@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from distilgrid.augmentation.settings import Augmentation
@@ -18,11 +17,12 @@ from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.messages import first_problem
 from distilgrid.core.schema import Settings, deep_merge
+from distilgrid.core.yaml import read_yaml
 from distilgrid.methods.presets import PRESETS, unknown_method
 from distilgrid.methods.settings import KD, Method
-from distilgrid.models.settings import Student, Teacher
 from distilgrid.models.source import is_new
 from distilgrid.plan.features_settings import Features, mixing_method
+from distilgrid.plan.learners import Student, Teacher
 from distilgrid.search.settings import Search
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
@@ -170,23 +170,6 @@ class Params(Settings):
         if "none" in augmentations:
             raise ValueError("'none' names the original rows; choose another name")
         return augmentations
-
-
-def read_yaml(path: Path | str) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
-
-    Raises:
-        UserError: when the file is missing, is not YAML or is not a mapping.
-    """
-    try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: must hold a mapping of settings, found {type(value).__name__}")
-    return value
 
 
 def load_params(files: Sequence[Path | str]) -> Params:

@@ -14,7 +14,7 @@ from distilgrid.core.planned import (
     Inputs,
     input_keys,
 )
-from distilgrid.models.settings import Student
+from distilgrid.plan.learners import Student
 from distilgrid.plan.params import Params
 from distilgrid.plan.recipes import Recipe, candidate_recipe, latency_recipe, search_recipe, supernet_recipe
 from distilgrid.search.estimators.settings import SupernetSettings

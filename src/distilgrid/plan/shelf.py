@@ -8,9 +8,9 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import AUGMENT_FILES, DATA_FILES, MODEL_FILES, Artefact, Inputs, input_keys
 from distilgrid.methods.annealing_kd.schedule import check_schedule
 from distilgrid.methods.settings import KD, TAKD, Method, MixKD
-from distilgrid.models.settings import Student
 from distilgrid.models.source import model_revision
 from distilgrid.plan.fitting import fits
+from distilgrid.plan.learners import Student
 from distilgrid.plan.params import Params, data_folders, effective_training
 from distilgrid.plan.recipes import augment_recipe, distill_recipe, finetune_recipe, prepare_recipe
 from distilgrid.plan.recordings import Lesson, Recordings
