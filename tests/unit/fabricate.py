@@ -210,8 +210,8 @@ def _losses(skill: float, chance: np.random.Generator) -> dict[str, float]:
 def fabricate_augmented(rows: Artefact, dataset: Dataset, results: Path) -> None:
     """A training row twice over, beside itself turned round; unlabelled texts have no row beside them."""
     text = dataset.split("train")["text_a"][0]
-    origin = {"origin_id": None, "before": []} if rows.recipe["settings"]["kind"] == "unlabelled" else {"origin_id": 1}
-    sample = {"before": [text], **origin, "copy": 0, "label": 0, "after": [" ".join(reversed(text.split()))]}
+    made_of = {"parents": [], "before": []} if rows.recipe["settings"]["kind"] == "unlabelled" else {"parents": [1]}
+    sample = {"before": [[text]], **made_of, "copy": 0, "label": 0, "after": [" ".join(reversed(text.split()))]}
     samples = [sample, sample | {"label": 1, "after": ["<b>bold</b> " + 50 * "word "]}]
     with writing(results / rows.folder, recipe=rows.recipe, labels=rows.labels) as folder:
         dataset.split("train").head(2).to_parquet(folder / "train.parquet")

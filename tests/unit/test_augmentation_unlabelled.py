@@ -11,13 +11,15 @@ import torch
 from tests.conftest import sentences
 from tests.unit.tiny_augmentation import prepare_taught
 
-from distilgrid.augmentation.pool import Pool, text_pool
-from distilgrid.augmentation.settings import EDA, Unlabelled
+from distilgrid.augmentation.eda.declare import EDA
+from distilgrid.augmentation.unlabelled.declare import Unlabelled
+from distilgrid.augmentation.unlabelled.pool import Pool
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
+from distilgrid.plan.lent_texts import text_pool
 from distilgrid.plan.params import Data, parse_params
 from distilgrid.stages.augment.run import augment
 from distilgrid.stages.finetune.run import finetune
@@ -67,10 +69,10 @@ def make(work: Path, out: Path, *names: str, **settings: Any) -> pd.DataFrame:
 def test_new_texts_come_once_and_those_of_the_data_set_not_at_all(work: Path, tmp_path: Path) -> None:
     rows = make(work, tmp_path / "rows")
     assert rows["text_a"].tolist() == [*dict.fromkeys(OTHER), "from another file"]
-    assert rows["origin_id"].isna().all()
+    assert (rows["parents"].map(len) == 0).all()
     shown = read_json(tmp_path / "rows" / "samples.json")
     assert (shown["rows"], shown["unchanged"], shown["repeated"]) == (len(rows), 3, 0)
-    assert all(row["before"] == [] and row["origin_id"] is None for row in shown["samples"])
+    assert all(row["before"] == [] and row["parents"] == [] for row in shown["samples"])
     assert json.dumps(shown)
 
 

@@ -13,10 +13,10 @@ from tests.conftest import sentences
 from tests.unit.tiny_augmentation import save_translator
 
 from distilgrid.augmentation.augmenter import Surroundings
-from distilgrid.augmentation.back_translation import BackTranslationAugmenter
-from distilgrid.augmentation.languages import declared_languages
-from distilgrid.augmentation.settings import BackTranslation
-from distilgrid.augmentation.translator import Translator
+from distilgrid.augmentation.back_translation.declare import BackTranslation
+from distilgrid.augmentation.back_translation.languages import declared_languages
+from distilgrid.augmentation.back_translation.rows import BackTranslationAugmenter
+from distilgrid.augmentation.back_translation.translator import Translator
 from distilgrid.core import journal
 from distilgrid.core.errors import UserError
 

@@ -142,7 +142,7 @@ def augment(
     chosen = support.named(settings.augmentations, augmentation, kind="augmentation")
     max_length = support.teacher_length(settings, teacher)
     support.start(settings, threads=threads, torch=True)
-    from distilgrid.augmentation.pool import text_pool
+    from distilgrid.plan.lent_texts import text_pool
     from distilgrid.stages.augment.run import augment as stage
 
     count = stage(

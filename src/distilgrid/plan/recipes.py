@@ -7,7 +7,6 @@ planned; `artefacts.writing` refuses a folder that is named after another recipe
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.methods.registry import METHODS
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.search.controllers.registry import CONTROLLERS
@@ -15,7 +14,7 @@ from distilgrid.search.estimators.registry import VERSIONS as ESTIMATORS
 from distilgrid.tasks.spec import DESCRIPTIVE, IMAGE_FIELDS
 
 if TYPE_CHECKING:
-    from distilgrid.augmentation.settings import Augmentation
+    from distilgrid.augmentation.base import Added
     from distilgrid.benchmark.settings import Benchmark, Export
     from distilgrid.methods.settings import Method
     from distilgrid.models.settings import Student
@@ -120,7 +119,7 @@ def view_recipe(*, views: "Views", epochs: int, fraction: float, inputs: Mapping
 
 def augment_recipe(
     *,
-    settings: "Augmentation",
+    settings: "Added",
     models: Sequence[str],
     texts: Sequence[Mapping[str, Any]] = (),
     fraction: float,
@@ -131,8 +130,7 @@ def augment_recipe(
     lent = {"texts": [dict(each) for each in texts]} if texts else {}
     return _recipe(
         "augment",
-        settings=settings.model_dump(exclude={"forward", "backward", "source", "texts"})
-        | {"version": AUGMENTATIONS[settings.kind].version},
+        settings=settings.recipe(),
         models=list(models),
         fraction=fraction,
         inputs=dict(inputs),

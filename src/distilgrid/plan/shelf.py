@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from distilgrid.augmentation.pool import text_pool
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import AUGMENT_FILES, DATA_FILES, MODEL_FILES, Artefact, Inputs, input_keys
 from distilgrid.methods.annealing_kd.schedule import check_schedule
@@ -11,6 +10,7 @@ from distilgrid.methods.settings import KD, TAKD, Method, MixKD
 from distilgrid.models.source import model_revision
 from distilgrid.plan.fitting import fits
 from distilgrid.plan.learners import Student
+from distilgrid.plan.lent_texts import text_pool
 from distilgrid.plan.params import Params, data_folders, effective_training
 from distilgrid.plan.recipes import augment_recipe, distill_recipe, finetune_recipe, prepare_recipe
 from distilgrid.plan.recordings import Lesson, Recordings
@@ -189,7 +189,7 @@ class Shelf:
         inputs: Inputs = {"data": self._data(task)}
         place = f"augmented/{task}/{name}"
         pool = text_pool(self.params, task=task, augmentation=name)
-        if settings.rewrites_with_teacher or settings.labels == "teacher":
+        if settings.needs_teacher:
             inputs["teacher-dir"] = self._teacher(cell)
             place += f"/{cell['teacher']}"
         recipe = augment_recipe(

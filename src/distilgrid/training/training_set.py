@@ -50,8 +50,8 @@ class TrainingSet:
             return None
         frame = self.augmented.split("train")
         frame = frame.assign(row=np.arange(len(frame)))
-        origin = frame["origin_id"]
-        return frame[origin.isna() | origin.isin(self.chosen["example_id"])].reset_index(drop=True)
+        chosen = set(self.chosen["example_id"])
+        return frame[[chosen.issuperset(parents) for parents in frame["parents"]]].reset_index(drop=True)
 
     @property
     def example_ids(self) -> np.ndarray:

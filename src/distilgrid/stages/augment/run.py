@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from distilgrid.augmentation.pool import Pool
-from distilgrid.augmentation.registry import build_augmenter
-from distilgrid.augmentation.rows import augmented_rows, samples
-from distilgrid.augmentation.settings import Augmentation, Unlabelled
-from distilgrid.augmentation.unlabelled import unlabelled_rows
+from distilgrid.augmentation.augmenter import Augmented, RowContext, Surroundings
+from distilgrid.augmentation.base import Added, LentTexts
+from distilgrid.augmentation.rows import samples
 from distilgrid.core.artefacts import STATE, verified, write_json, writing
 from distilgrid.core.errors import UserError
+from distilgrid.core.loading import load
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.source import model_revision
 from distilgrid.plan.recipes import augment_recipe
@@ -28,14 +27,14 @@ if TYPE_CHECKING:
 def augment(
     *,
     data: Path,
-    settings: Augmentation,
+    settings: Added,
     teacher: Path | None,
     max_length: int,
     fraction: float,
     subset_seed: int,
     out: Path,
     labels: Mapping[str, Any],
-    pool: Pool | None = None,
+    pool: LentTexts | None = None,
     device: str = "auto",
 ) -> int:
     """Write the new rows, and some of them beside their originals; returns how many there are.
@@ -59,22 +58,18 @@ def augment(
     inputs["data"] = dataset.key
     if teacher is not None:
         inputs["teacher-dir"] = verified(teacher, stage="finetune")["key"]
-    elif settings.rewrites_with_teacher or settings.labels == "teacher":
+    elif settings.needs_teacher:
         raise UserError(f"augmentation '{settings.kind}' needs a teacher; give --teacher-dir")
     models = [model_revision(source) for source in settings.sources]
     lent = [] if pool is None else pool.revisions()
     recipe = augment_recipe(settings=settings, models=models, texts=lent, fraction=fraction, inputs=inputs)
     with writing(out, recipe=recipe, labels=labels) as folder:
         rows = chosen_rows(dataset, fraction=fraction, subset_seed=subset_seed)
-        if isinstance(settings, Unlabelled):
-            assert pool is not None, "unlabelled texts come from a pool"
-            found = unlabelled_rows(dataset, pool.read(), settings)
-        else:
-            augmenter = build_augmenter(settings, teacher=teacher, journal=out / STATE, device=device)
-            found = augmented_rows(rows, augmenter, settings)
+        surroundings = Surroundings(teacher=teacher, journal=out / STATE, device=device)
+        found: Augmented = load(settings.row_source)(settings, RowContext(dataset, rows, surroundings, pool))
         frame = found.frame
         if frame.empty:
-            raise UserError(f"{data}: {_nothing_new(settings)}")
+            raise UserError(f"{data}: {settings.nothing_new}")
         if settings.labels == "teacher" and teacher is not None:
             frame = _labelled(frame, dataset, teacher, max_length)
         frame.to_parquet(folder / "train.parquet", index=False, compression="zstd")
@@ -83,20 +78,14 @@ def augment(
         return len(frame)
 
 
-def _nothing_new(settings: Augmentation) -> str:
-    if isinstance(settings, Unlabelled):
-        return f"holds all rows of {', '.join(settings.texts)} already; name other texts"
-    return f"the augmentation '{settings.kind}' changed no row; raise its strength"
-
-
 def _labelled(frame: "pd.DataFrame", dataset: Dataset, teacher: Path, max_length: int) -> "pd.DataFrame":
     """The rows with the teacher's labels: a column `probabilities`, or its number in place of a regression's label.
 
-    A row without an origin has no label of its own and takes the likeliest one.
+    A row without parents has no label and takes the likeliest one.
     """
     encodings = encode(load_tokenizer(teacher), *texts(frame), max_length=max_length)
     logits = teacher_outputs(load_model(teacher), encodings, states=False).logits
     if dataset.regression:
         return frame.assign(label=logits[:, 0].double().numpy())
-    named = frame["label"].where(frame["origin_id"].notna(), logits.argmax(dim=-1).numpy())
+    named = frame["label"].where(frame["parents"].map(len) > 0, logits.argmax(dim=-1).numpy())
     return frame.assign(label=named, probabilities=torch.softmax(logits, dim=-1).tolist())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilgrid.augmentation.settings import BackTranslation
+from distilgrid.augmentation.back_translation.declare import BackTranslation
 from distilgrid.core.errors import UserError, did_you_mean
 
 NAMED = re.compile(r"opus-mt(?:-tc-\w+)?-([A-Za-z]{2,})-([A-Za-z]{2,})(?:[@/]|$)")  # groups such as ROMANCE included

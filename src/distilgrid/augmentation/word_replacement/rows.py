@@ -19,10 +19,10 @@ import numpy as np
 
 from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.encoder import encoder_folder, load_encoder
-from distilgrid.augmentation.masked_lm import MaskedLM
 from distilgrid.augmentation.neighbours import Neighbours
-from distilgrid.augmentation.settings import WordReplacement
 from distilgrid.augmentation.vocabulary import Vocabulary
+from distilgrid.augmentation.word_replacement.declare import WordReplacement
+from distilgrid.augmentation.word_replacement.masked_lm import MaskedLM
 from distilgrid.augmentation.words import Words, in_case_of, is_content
 from distilgrid.core.progress import progress
 from distilgrid.training.device import choose_device

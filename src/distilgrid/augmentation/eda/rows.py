@@ -20,9 +20,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.augmentation.eda.declare import EDA
 from distilgrid.augmentation.encoder import encoder_folder, load_encoder
 from distilgrid.augmentation.neighbours import Neighbours
-from distilgrid.augmentation.settings import EDA
 from distilgrid.augmentation.vocabulary import Vocabulary
 from distilgrid.augmentation.words import Words, in_case_of, is_content
 from distilgrid.core.progress import progress

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from distilgrid.augmentation.languages import Languages, declared_languages
-from distilgrid.augmentation.settings import BackTranslation
+from distilgrid.augmentation.back_translation.declare import BackTranslation
+from distilgrid.augmentation.back_translation.languages import Languages, declared_languages
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import first_line, load_tokenizer, read_model
 from distilgrid.models.source import model_folder, model_revision

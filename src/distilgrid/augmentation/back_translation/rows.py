@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Sequence
 
 from distilgrid.augmentation.augmenter import Surroundings
-from distilgrid.augmentation.languages import agreed_prefixes
-from distilgrid.augmentation.settings import BackTranslation
-from distilgrid.augmentation.translator import Translator
+from distilgrid.augmentation.back_translation.declare import BackTranslation
+from distilgrid.augmentation.back_translation.languages import agreed_prefixes
+from distilgrid.augmentation.back_translation.translator import Translator
 from distilgrid.core.fingerprint import canonical_json, derive_seed
 from distilgrid.core.journal import Journal
 from distilgrid.core.machine import package_versions

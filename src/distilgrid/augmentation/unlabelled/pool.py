@@ -4,30 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.augmentation.settings import Unlabelled
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.plan.params import Params, data_folders
 from distilgrid.tasks.dataset import example_ids
 from distilgrid.tasks.sources import Folders, load_raw, source_revision
-from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks, find_task
+from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FILES = tuple(f"{scheme}:" for scheme in FILE_SCHEMES)
-
-
-def text_pool(params: Params, *, task: str, augmentation: str) -> "Pool | None":
-    """Where an augmentation finds its texts; None for one that rewrites rows.
-
-    Raises:
-        UserError: for an unknown task, and a folder of published data that does not exist.
-    """
-    settings = params.augmentations[augmentation]
-    if not isinstance(settings, Unlabelled):
-        return None
-    spec, key = find_task(task, params.tasks), f"augmentations.{augmentation}.texts"
-    return Pool(key, spec, settings.texts, params.tasks, data_folders(params))
 
 
 @dataclass(frozen=True)

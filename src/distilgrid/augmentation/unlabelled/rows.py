@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distilgrid.augmentation.rows import Augmented
-from distilgrid.augmentation.settings import Unlabelled
+from distilgrid.augmentation.augmenter import Augmented, RowContext
+from distilgrid.augmentation.unlabelled.declare import Unlabelled
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
 from distilgrid.tasks.subset import stratified_sample
 
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("distilgrid")
 
 
-def unlabelled_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled) -> Augmented:
+def unlabelled_rows(settings: Unlabelled, context: RowContext) -> Augmented:
+    """The `RowSource` of unlabelled texts."""
+    assert context.lent is not None, "unlabelled texts are lent"
+    return new_rows(context.dataset, context.lent.read(), settings)
+
+
+def new_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled) -> Augmented:
     """The rows that other texts add to a training split.
 
     What stands in the data set is left out: in its training rows for being nothing new, in `dev` and the validation
@@ -32,7 +38,7 @@ def unlabelled_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled
         settings: how many are taken.
 
     Returns:
-        The rows in the pool's order, with an `origin_id` that is missing and a `label` of 0.
+        The rows in the pool's order, with no `parents` and a `label` of 0.
     """
     import pandas as pd
 
@@ -44,7 +50,11 @@ def unlabelled_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled
         taken = stratified_sample(ids, None, count=settings.max_rows, seed=settings.seed, purpose="unlabelled")
         new = new[taken].reset_index(drop=True)
     log.info("%d unlabelled rows; %d left out, which the data set holds", len(new), left_out)
-    nowhere = pd.array([pd.NA] * len(new), dtype="Int64")
-    frame = new.assign(label=0.0 if dataset.regression else 0, origin_id=nowhere, copy=np.int64(0))
+    parentless = pd.Series([[] for _ in range(len(new))], dtype=object)
+    frame = new.assign(
+        label=0.0 if dataset.regression else 0,
+        parents=parentless,
+        copy=np.int64(0),
+    )
     columns = [name for name in TEXT_COLUMNS if name in new.columns]
-    return Augmented(frame[[*columns, "label", "example_id", "origin_id", "copy"]], left_out)
+    return Augmented(frame[[*columns, "label", "example_id", "parents", "copy"]], left_out)
