@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -29,7 +30,7 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
-from distilgrid.runtimes.registry import RUNTIMES, open_runtime
+from distilgrid.runtimes.registry import OWN_RUNTIMES, RUNTIMES, open_runtime
 from distilgrid.stages.export.run import export
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
@@ -145,7 +146,11 @@ def break_exporter(monkeypatch: pytest.MonkeyPatch, damage: Callable[[Any], None
 
 
 def test_parameters_name_exactly_the_runtimes_of_the_table() -> None:
-    assert set(get_args(Runtime)) == set(RUNTIMES)
+    names: TypeAdapter[str] = TypeAdapter(Runtime)
+    assert [names.validate_python(name) for name in RUNTIMES] == list(RUNTIMES)
+    assert names.json_schema()["enum"] == list(OWN_RUNTIMES)
+    with pytest.raises(ValidationError, match="unknown runtime; did you mean 'onnxruntime-int8'"):
+        names.validate_python("onnxruntime-int")
 
 
 def test_unknown_runtime_is_refused_with_a_suggestion(run_export: Callable[..., Any]) -> None:

@@ -5,7 +5,7 @@ unlabelled texts that are like its task's, a *transfer set*. The stage adds the 
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,7 +50,7 @@ def new_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled) -> Au
         taken = stratified_sample(ids, None, count=settings.max_rows, seed=settings.seed, purpose="unlabelled")
         new = new[taken].reset_index(drop=True)
     log.info("%d unlabelled rows; %d left out, which the data set holds", len(new), left_out)
-    parentless = pd.Series([[] for _ in range(len(new))], dtype=object)
+    parentless: pd.Series[Any] = pd.Series([[] for _ in range(len(new))], dtype=object)
     frame = new.assign(
         label=0.0 if dataset.regression else 0,
         parents=parentless,
