@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from distilgrid.cli.app.app import app
+from distilgrid.stages.prepare.run.run import prepare
 from tests.conftest import sentences
 from tests.unit.fabricate import fabricate_results
 from tests.unit.layered import bert, layered
@@ -20,15 +22,13 @@ from tests.unit.servers import free_port, mlflow_server
 from typer.testing import CliRunner
 
 import distilgrid
-from distilgrid.cli.app import app
-from distilgrid.core.artefacts import read_json, writing
+from distilgrid.core.artefacts import read_json, write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.student import new_model
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Data
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri
@@ -187,6 +187,22 @@ def test_the_same_cell_twice_makes_no_second_version(
     assert (again.version, again.new) == (plain.version, False)
     versions = MlflowClient(default_uri(grid[1])).search_model_versions("name = 'distilgrid-reviews'")
     assert sorted(str(version.version) for version in versions) == sorted([plain.version, own.version])
+
+
+def test_a_version_stays_when_its_run_is_written_again(grid: tuple[Plan, Path], plain: Registered) -> None:
+    from mlflow import MlflowClient
+
+    plan, results = grid
+    cell, client = student(plan, "three"), MlflowClient(default_uri(results))
+    export = next(e for e in plan.exports if e.inputs["model"] is cell and e.labels["runtime"] == "onnxruntime-int8")
+    parity = results / export.folder / "parity.json"
+    write_json(parity, read_json(parity) | {"score": 0.125})
+    again = put(grid, "three")
+    assert (again.version, again.new) == (plain.version, False)
+    old = client.get_run(client.get_model_version(plain.name, plain.version).run_id)
+    (new,) = client.search_runs([old.info.experiment_id], f"tags.folder = '{cell.folder}'")
+    assert (old.info.lifecycle_stage, old.data.tags["folder"]) == ("deleted", cell.folder)
+    assert new.data.metrics["score_int8"] == 0.125
 
 
 def test_the_command_takes_the_best_recipe_or_what_is_asked_for(grid: tuple[Plan, Path], plain: Registered) -> None:

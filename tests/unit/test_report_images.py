@@ -1,7 +1,6 @@
 """Reports and MLflow views of grids with tasks of images, alone and beside tasks of texts."""
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from distilgrid.reporting.tables import data_table, main_table, rejected_table
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.stages.report.run import report
 from distilgrid.tracking.cells import cell_records
-from distilgrid.tracking.views import saved_views
 
 INT8 = "onnxruntime-int8"
 MIXED = {"tasks": ["reviews", "shapes"], "teachers": ["big", "deep"], "students": ["two", "shallow"]}
@@ -112,16 +110,6 @@ def test_a_grid_of_images_alone_is_reported(tmp_path: Path, measured: bool) -> N
     assert "<h3>Annealed training</h3>" in page
     assert ("batch of 8 images" if measured else "batch of 1 image,") in page
     assert "images/s" in page and "token" not in page.partition("<details><summary>Settings")[0]
-
-
-def test_views_of_images_show_what_images_have(made: tuple[Plan, Path]) -> None:
-    views = [json.loads(value) for name, value in saved_views(made[0]).items() if "sharedViewState" in name]
-    states = {view["name"]: json.loads(view["state"]) for view in views}
-    columns = states["Methods on shapes"]["selectedColumns"]
-    assert "metrics.`latency_ms/onnxruntime-fp32-b1`" in columns
-    assert not any("int8" in name for name in columns)
-    assert "metrics.`latency_ms/onnxruntime-int8-b1-len128`" in states["Methods on reviews"]["selectedColumns"]
-    assert states["Every run"]["selectedColumns"] == states["Methods on reviews"]["selectedColumns"]
 
 
 def test_records_of_images_have_their_latency_and_no_quantised_score(made: tuple[Plan, Path]) -> None:

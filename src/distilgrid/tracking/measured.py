@@ -13,18 +13,15 @@ INT8 = "onnxruntime-int8"
 Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags that name the folders they come from
 
 
-def shape_name(runtime: str, batch_size: int, length: int, threads: int = 1) -> str:
-    """How metrics call a runtime and an input shape; images have no length, and one thread is not named."""
-    name = f"{runtime}-b{batch_size}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
-    return name + (f"-t{threads}" if threads > 1 else "")
-
-
 def _name(candidate: dict[str, Any], measured: dict[str, Any]) -> str:
-    """How metrics call a measurement."""
-    runtime = candidate["runtime"] + ("" if candidate["optimised"] else "-unfused")
+    """How metrics call a runtime and an input shape; images have no length, and one thread is not named."""
+    name = candidate["runtime"] + ("" if candidate["optimised"] else "-unfused")
     if measured["kind"] == "shape":
-        return shape_name(runtime, measured["batch_size"], measured["length"], measured["threads"])
-    return f"{runtime}-{measured['kind']}" + (f"-t{measured['threads']}" if measured["threads"] > 1 else "")
+        length = measured["length"]
+        name += f"-b{measured['batch_size']}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
+    else:
+        name += f"-{measured['kind']}"
+    return name + (f"-t{measured['threads']}" if measured["threads"] > 1 else "")
 
 
 class Measured:
