@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from distilgrid.cli.app.app import app
+from distilgrid.cli.app import app
 from distilgrid.stages.prepare.run.run import prepare
 from tests.conftest import sentences
 from tests.unit.fabricate import fabricate_results
