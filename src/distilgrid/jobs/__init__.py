@@ -1,1 +1,1 @@
-"""Processes: set-up, signals, warm start, and the check of a machine."""
+"""Processes of a workflow's jobs, and how they start."""

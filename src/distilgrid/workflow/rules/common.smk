@@ -13,10 +13,14 @@ from distilgrid.core.planned import (
     SEARCH_FILES,
     SUPERNET_FILES,
 )
-from distilgrid.workflow.opening import open_workflow
+from distilgrid.workflow.opening import open_workflow, start_jobs
 
 RESULTS = "results"
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
+
+
+onstart:
+    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process)
 
 
 wildcard_constraints:
