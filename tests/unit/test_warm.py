@@ -311,7 +311,7 @@ def test_jobs_of_another_user_are_refused(warm: Warm, monkeypatch: pytest.Monkey
 
 def test_what_starts_warm_is_loaded_for_it() -> None:
     assert all(importlib.util.find_spec(name) for name in (*stages.WARM_STAGES.values(), *stages.LATE))
-    assert all(module == f"distilgrid.stages.{stage}" for stage, module in stages.WARM_STAGES.items())
+    assert all(module == f"distilgrid.stages.{stage}.run" for stage, module in stages.WARM_STAGES.items())
     assert set(VERSIONS) - set(stages.WARM_STAGES) == COLD
 
 
