@@ -1,1 +1,1 @@
-"""What every part uses: errors, artefacts, recipe keys, machine facts. Knows no model and no grid."""
+"""What knows neither machine learning nor grids."""
