@@ -19,7 +19,7 @@ from distilgrid.jobs import process as job
 from distilgrid.jobs.warm import client, offer, protocol
 from distilgrid.workflow import opening as workflow
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")
+pytestmark = [pytest.mark.chain, pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")]
 
 # A warm process that loads nothing heavy, and whose jobs are small programs: `distilgrid distill PROGRAM`.
 SERVER = """

@@ -1,7 +1,7 @@
 """Writing records into MLflow: what is there already stays, what differs is changed in place, what broke is made again.
 
 A run carries two fingerprints as tags: `distilgrid.trained` of what MLflow cannot change (params, curves, times), and
-`distilgrid.fingerprint` of everything, which is written last: a run without it is unfinished. `distilgrid.writer` says
+`distilgrid.core.fingerprint` of everything, which is written last: a run without it is unfinished. `distilgrid.writer` says
 who began to write it, and when.
 
 MLflow has no unique runs. Writers of one name take turns (see `open_store`). Those that cannot, from other machines to

@@ -89,7 +89,7 @@ def identity(environment: Mapping[str, str]) -> str:
 
 def _sources() -> Iterator[tuple[str, int, int]]:
     """The package's files and the folders of installed packages, with time stamp and size."""
-    files = Path(__file__).parents[2].rglob("*.py")
+    files = Path(__file__).parents[1].rglob("*.py")
     installed = (Path(name) for name in sys.path if name.endswith("-packages"))
     for path in (*files, *installed):
         try:

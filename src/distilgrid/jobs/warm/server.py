@@ -1,6 +1,6 @@
 """The warm process of a workflow: it loads what the stages need, then forks a child for every job that asks.
 
-Run: python -m distilgrid.jobs.warm.server FOLDER LISTENER IDENTITY (a job does: see `distilgrid.jobs.warm.launch`)
+Run: python -m distilgrid.jobs.warm.server FOLDER LISTENER IDENTITY        (a job does: see `distilgrid.jobs.warm.launch`)
 
 It has one thread, and never computes anything itself. A child's way back runs through it: it tells the job how the
 child ended, hands signals on, and kills the child of a job that is gone. It ends soon after its workflow.
