@@ -22,6 +22,8 @@ from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 __all__ = ["rows", "student"]
 
 RATE, BATCH, MARGIN = 1e-2, 8, 1e-3

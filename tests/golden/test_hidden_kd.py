@@ -25,6 +25,8 @@ from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 from distilgrid.training.token_states import TokenStates
 
+pytestmark = pytest.mark.chain
+
 __all__ = ["rows"]
 
 RATE, BATCH, STEPS = 1e-2, 8, 6

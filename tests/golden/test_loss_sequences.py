@@ -25,6 +25,8 @@ from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 ROWS, STEPS, BATCH, RATE = 48, 6, 8, 1e-3
 SETTINGS = Training(
     epochs=1,

@@ -35,6 +35,8 @@ from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import plain
 from distilgrid.training.streams import Mixing
 
+pytestmark = pytest.mark.chain
+
 __all__ = ["rows", "student"]  # fixtures
 METHOD = MixKD(alpha_sm=0.5, alpha_tmkd=2.0, alpha_kd=0.25, mixup=Mixup(beta=0.4))
 

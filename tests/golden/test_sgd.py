@@ -17,6 +17,8 @@ from distilgrid.training.optimiser import Optimiser, learning_rate_factor, param
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 SGD = Training(
     optimiser="sgd",
     learning_rate=0.1,

@@ -32,6 +32,8 @@ from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
 
+pytestmark = pytest.mark.chain
+
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 KEY = "augmentations.other.texts"
 OTHER = [f"{text} indeed" for text, _ in sentences(40, seed=9)]

@@ -18,6 +18,8 @@ from distilgrid.augmentation.back_translation.translator import Translator
 from distilgrid.core import journal
 from distilgrid.core.errors import UserError
 
+pytestmark = pytest.mark.chain
+
 TEXTS = [text for text, _ in sentences(10, seed=5)]
 SEEDS = list(range(100, 110))
 BATCHES = 3  # of four texts, in each direction

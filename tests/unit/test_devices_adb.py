@@ -21,6 +21,8 @@ from distilgrid.devices.imported import Imported
 from distilgrid.devices.phone import measure_on_phone
 from distilgrid.devices.settings import AdbDevice
 
+pytestmark = pytest.mark.chain
+
 KEY, SERIAL = "0123456789ab", "0A041FDD4003BK"
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
 LITERT = [Signature("length_16", (Input((1, 16), "int32"),) * 3)]

@@ -24,6 +24,8 @@ from distilgrid.devices.measure import main as measure_main
 from distilgrid.runtimes.base import PIXELS, Execution, Session, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 
+pytestmark = pytest.mark.chain
+
 
 @pytest.mark.parametrize("image", [False, True])
 def test_inputs_are_those_of_our_own_benchmark(image: bool, tmp_path: Path) -> None:

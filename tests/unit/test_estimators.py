@@ -24,6 +24,8 @@ from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 TRAINING = Training(max_length=32, precision="fp32")
 NARROW, WIDE = Shape(2, 16, 2, 24), Shape(3, 32, 4, 64)
 FAST: dict[str, Any] = {"epochs": 2, "learning_rate": 2e-3, "batch_size": 16}

@@ -18,6 +18,8 @@ from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 
 @pytest.fixture(scope="module")
 def model() -> BertForSequenceClassification:

@@ -30,6 +30,8 @@ from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training, Views
 from distilgrid.training.training_set import TrainingSet, label_tensor
 
+pytestmark = pytest.mark.chain
+
 VIEWS = Views(shift=1, flip=True)
 TRAINING = Training(
     epochs=2,

@@ -20,6 +20,8 @@ from distilgrid.plan.expand import expand
 from distilgrid.plan.params import load_params, parse_params
 from distilgrid.workflow import opening as workflow
 
+pytestmark = pytest.mark.chain
+
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
 # A workflow that starts one job, as Snakemake would, and then only waits.

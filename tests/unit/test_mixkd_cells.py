@@ -26,6 +26,8 @@ from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
 
+pytestmark = pytest.mark.chain
+
 TRAINING = Training(epochs=2, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 METHOD = MixKD()
 

@@ -22,6 +22,8 @@ from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import World
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 BATCH = 16
 ROWS = 6 * BATCH + 1  # the last batch of an epoch is smaller than the number of processes

@@ -21,6 +21,8 @@ from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement, Precision
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 SETTINGS = Training(batch_size=8, learning_rate=1e-3, epochs=6)
 ANNEALED = AnnealingKD(tau_max=3, stage1={"epochs": 6, "patience": 2}, stage2={"epochs": 2})
 WORDS = "bert.embeddings.word_embeddings.weight"

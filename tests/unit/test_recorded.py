@@ -25,6 +25,8 @@ from distilgrid.tasks.dataset import open_dataset, texts
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 
 

@@ -35,7 +35,10 @@ from distilgrid.tracking import default_uri
 from distilgrid.tracking.register import Registered, register
 from distilgrid.tracking.selecting import best_cell, cell_in
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'")
+pytestmark = [
+    pytest.mark.chain,
+    pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'"),
+]
 LABELS = {0: "negative", 1: "positive"}
 LONGEST = 32
 UNWANTED = {".pkl", ".pickle", ".bin", ".pt", ".pth", ".joblib"}

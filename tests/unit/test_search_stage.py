@@ -30,6 +30,8 @@ from distilgrid.stages.supernet.run import supernet
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retries=0)
 SPACE = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16, 32])

@@ -20,6 +20,8 @@ from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 SPACE = Space(layers=[1, 2, 3], hidden=[16, 24], heads=[2, 4], feed_forward=[20, 32], activation=["gelu", "relu"])
 TRAINING = Training(epochs=2, batch_size=16, learning_rate=1e-3, weight_decay=0.1, precision="fp32")
 SETTINGS = SupernetSettings(method=KD(alpha=0.6, temperature=3), temperature=2.0)

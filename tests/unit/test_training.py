@@ -24,6 +24,8 @@ from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 
 def make_rows(count: int = 64, seed: int = 0) -> Rows:
     """Rows whose label is whether token 7 occurs."""

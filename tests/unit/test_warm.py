@@ -20,7 +20,7 @@ from distilgrid.jobs.warm import client, stages
 from distilgrid.plan.recipes import VERSIONS
 from distilgrid.workflow import opening as workflow
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")
+pytestmark = [pytest.mark.chain, pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")]
 
 # A warm process that loads nothing heavy, and whose jobs are small programs: `distilgrid distill PROGRAM`.
 SERVER = """
