@@ -1,1 +1,1 @@
-"""What knows neither machine learning nor grids."""
+"""Errors, artefacts, recipe keys and machine facts. Knows no machine learning and no grid."""

@@ -1,1 +1,1 @@
-"""Processes of a workflow's jobs, and how they start."""
+"""Processes: set-up, signals, warm start, and the check of a machine."""

@@ -1,1 +1,1 @@
-"""What Snakemake runs: the Snakefile's rules, schemas, captions, and how a workflow opens."""
+"""The Snakemake workflow: rules, schemas, captions, and its opening."""
