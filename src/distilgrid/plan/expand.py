@@ -133,7 +133,7 @@ def _cells(params: Params) -> Iterator[dict[str, Any]]:
         grid.seeds,
     )
     for values in product(*axes):
-        cell = dict(zip(names, values, strict=True))
+        cell: dict[str, Any] = dict(zip(names, values, strict=True))
         yield {**cell, "teachers": teacher_names(cell["teacher"])}
 
 

@@ -26,8 +26,8 @@ class Outputs:
 
     def to(self, device: device) -> "Outputs":
         """The same outputs on a device."""
-        states = (None if part is None else part.to(device) for part in (self.cls_states, self.token_states))
-        return Outputs(self.logits.to(device), *states, others=tuple(other.to(device) for other in self.others))
+        cls, tokens = (None if part is None else part.to(device) for part in (self.cls_states, self.token_states))
+        return Outputs(self.logits.to(device), cls, tokens, tuple(other.to(device) for other in self.others))
 
 
 @dataclass(frozen=True)
