@@ -135,7 +135,7 @@ def test_images_that_never_change_take_plain_recordings(work: Path, tmp_path: Pa
     record(signal=ROWS["logits"], max_length=128, out=tmp_path / "logits", **given)
     still = TRAINING.model_copy(update={"views": Views()})
     run_cell(work, tmp_path / "a", KD(), training=still, teacher_outputs=[tmp_path / "logits"])
-    run_cell(work, tmp_path / "b", KD(), training=still, teacher=work / "teacher")
+    run_cell(work, tmp_path / "b", KD(), training=still, teachers=[work / "teacher"])
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
     said = refused(work, tmp_path, KD(), teacher_outputs=[tmp_path / "logits"])
     assert "no outputs on views" in said

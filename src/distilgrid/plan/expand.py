@@ -133,8 +133,8 @@ def _cells(params: Params) -> Iterator[dict[str, Any]]:
         grid.seeds,
     )
     for values in product(*axes):
-        cell = dict(zip(names, values, strict=True))
-        yield {**cell, "teachers": teacher_names(str(cell["teacher"]))}
+        cell: dict[str, Any] = dict(zip(names, values, strict=True))
+        yield {**cell, "teachers": teacher_names(cell["teacher"])}
 
 
 def _largest(teachers: list[Artefact]) -> list[Artefact]:

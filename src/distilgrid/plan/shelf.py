@@ -142,14 +142,14 @@ class Shelf:
 
     def _taught(self, task: str, teacher: str, search: Search) -> Inputs:
         """What the candidates of a search learn from: data, the teacher, its recorded outputs."""
-        cell: dict[str, Any] = {"task": task, "teacher": teacher, "augmentation": "none"}
-        cell |= {"teachers": teacher_names(teacher), "fraction": 1.0, "seed": 0}
+        cell: dict[str, Any] = {"task": task, "teacher": teacher, "teachers": (teacher,), "augmentation": "none"}
+        cell |= {"fraction": 1.0, "seed": 0}
         data, instructor, method = self._data(task), self._teacher(cell, teacher), search.estimator.method
         lesson = Lesson(cell, method, search.estimator.trained(self.params.training), data, None, (instructor,))
         return {"data": data, "teacher-dir": instructor, **self.recordings.of(lesson, method.signals())}
 
     def _origin(self, teacher: str) -> str:
-        return model_revision(self.params.teachers[teacher_names(teacher)[0]].source)
+        return model_revision(self.params.teachers[teacher].source)
 
     def _helper(self, made: Artefact) -> Artefact:
         return self.helpers.setdefault(made.folder, made)
@@ -202,7 +202,7 @@ class Shelf:
         pool = text_pool(self.params, task=task, augmentation=name)
         if settings.needs_teacher:
             inputs["teacher-dir"] = self._teachers(cell)[0]
-            place += f"/{cell['teacher']}"
+            place += f"/{cell['teachers'][0]}"
         recipe = augment_recipe(
             settings=settings,
             models=[model_revision(source) for source in settings.sources],
@@ -210,7 +210,8 @@ class Shelf:
             fraction=cell["fraction"],
             inputs=input_keys(inputs),
         )
-        chosen = {axis: cell[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
+        chosen = {axis: cell[axis] for axis in ("task", "augmentation", "fraction")}
+        chosen["teacher"] = cell["teachers"][0]
         options = {axis: str(value) for axis, value in chosen.items()}
         location = f"{place}/frac-{cell['fraction']:g}/{name}"
         made = Artefact("augment", location, recipe, AUGMENT_FILES, options, inputs, chosen)

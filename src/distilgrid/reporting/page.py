@@ -79,7 +79,7 @@ def _subtitle(findings: Findings) -> str:
     """The size of the grid, when it was made, how long its training took."""
     plan = findings.collected.plan
     grid = plan.params.grid
-    counts = {"task": len(grid.tasks), "teacher": len(grid.teachers), "method": len(grid.methods)}
+    counts = {"task": len(grid.tasks), "teacher": len(grid.teacher_labels), "method": len(grid.methods)}
     counts |= {"student": len(grid.students), "seed": len(grid.seeds)}
     parts = [wording.plural(number, noun) for noun, number in counts.items()]
     finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)
