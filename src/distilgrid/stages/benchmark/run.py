@@ -17,11 +17,12 @@ from distilgrid.benchmark.texts import Texts, choose_texts
 from distilgrid.core.artefacts import write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import describe_machine
+from distilgrid.devices.android.phone import measure_on_phone
+from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
-from distilgrid.devices.phone import measure_on_phone
-from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
+from distilgrid.devices.settings import ImportDevice, LocalDevice
 from distilgrid.plan.recipes import benchmark_recipe
 from distilgrid.tasks.dataset import open_dataset
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.machine import interesting_flags
+from distilgrid.devices.android.programs import last_words
 from distilgrid.devices.imported import Description, is_x86
-from distilgrid.devices.programs import last_words
 
 SECONDS = 900
 EMULATED = ("goldfish", "ranchu", "cutf_cvm", "vbox86")

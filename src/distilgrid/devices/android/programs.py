@@ -15,7 +15,7 @@ Not verified: neither program has been run on a phone with these command lines.
 import re
 from collections.abc import Sequence
 
-from distilgrid.devices.declared import Feed
+from distilgrid.devices.android.declared import Feed
 from distilgrid.devices.imported import Times
 from distilgrid.runtimes.base import UnsupportedError
 

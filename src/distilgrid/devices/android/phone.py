@@ -6,18 +6,15 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
-from distilgrid.benchmark.labels import precision_of
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.devices.adb import Outcome, Phone, find_phone
-from distilgrid.devices.declared import Feed, Signature, declared, feed
-from distilgrid.devices.imported import Imported, Measurement, Skipped, Times
-from distilgrid.devices.programs import (
+from distilgrid.devices.android.adb import Outcome, Phone, find_phone
+from distilgrid.devices.android.declared import Feed, Signature, declared, feed
+from distilgrid.devices.android.programs import (
     UNKNOWN_FLAG,
     executorch_command,
     executorch_times,
@@ -25,7 +22,8 @@ from distilgrid.devices.programs import (
     litert_command,
     litert_times,
 )
-from distilgrid.devices.settings import AdbDevice, Engine
+from distilgrid.devices.android.settings import AdbDevice, Engine
+from distilgrid.devices.imported import Imported, Measurement, Skipped, Times
 from distilgrid.runtimes.base import UnsupportedError
 
 if TYPE_CHECKING:
@@ -100,13 +98,8 @@ def measure_on_phone(
         engine = cast(Engine, _engine(export))
         with placed(phone, device, engine=engine, program=programs[engine], folder=export.folder) as place:
             measurements += [_measure(place, model, export, protocol, threads) for threads in device.threads]
-    return Imported(
-        format=1,
-        device=phone.describe(),
-        tool=" and ".join(sorted(programs[engine].name for engine in programs)),
-        date=datetime.now(UTC).date(),
-        measurements=measurements,
-    )
+    tool = " and ".join(sorted(program.name for program in programs.values()))
+    return Imported.today(device=phone.describe(), tool=tool, measurements=measurements)
 
 
 def _engine(export: "Export") -> Engine | None:
@@ -159,14 +152,7 @@ def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmar
         except UnsupportedError as reason:
             skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
     runtime = export.parity["runtime"]
-    return Measurement(
-        model=model.run["key"],
-        runtime=runtime,
-        precision=precision_of(runtime),
-        threads=threads,
-        shapes=shapes,
-        skipped_shapes=skipped,
-    )
+    return Measurement.of(model=model.run["key"], runtime=runtime, threads=threads, shapes=shapes, skipped=skipped)
 
 
 def run(place: Place, work: Work) -> Times:
