@@ -1,1 +1,5 @@
-"""What Snakemake runs: the Snakefile's rules, schemas, captions, and how a workflow opens."""
+"""What Snakemake runs: the Snakefile with its rules, schemas and captions, how a workflow opens, and new projects."""
+
+from pathlib import Path
+
+SNAKEFILE = Path(__file__).resolve().with_name("Snakefile")
