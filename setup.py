@@ -7,7 +7,17 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-PROJECT = ("Snakefile", "devices", "dvc.yaml", "environment.yml", "grids", "params.yaml", "profiles")
+PROJECT = (
+    ".dvc/plots",
+    ".dvcignore",
+    "Snakefile",
+    "devices",
+    "dvc.yaml",
+    "environment.yml",
+    "grids",
+    "params.yaml",
+    "profiles",
+)
 
 
 class PackProject(build_py):
@@ -21,7 +31,7 @@ class PackProject(build_py):
             shutil.rmtree(folder, ignore_errors=True)  # left by an earlier build
             for name in PROJECT:
                 take = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-                folder.mkdir(parents=True, exist_ok=True)
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 take(ROOT / name, folder / name)
 
 

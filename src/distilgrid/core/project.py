@@ -1,4 +1,4 @@
-"""Files of a project: the user's own, and those that the package brings along.
+"""Files of a project: the user's own, and those that ship with the package.
 
 The package's project files (grids, devices, profiles, default parameters) exist once, at the root of the repository.
 A wheel holds a copy of them under `distilgrid/project`, which `setup.py` packs.
@@ -13,7 +13,7 @@ SHARED = ("devices", "grids")
 
 
 def packaged(name: str) -> Path:
-    """A project file that the package brings along, installed or in a source tree.
+    """A project file that ships with the package, installed or in a source tree.
 
     Args:
         name: relative to a project's folder, such as `grids/glue_mini.yaml`.

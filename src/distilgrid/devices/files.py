@@ -1,4 +1,4 @@
-"""Devices by name: from the project's `devices/*.yaml`, else from those that the package brings along. Light."""
+"""Devices by name: from the project's `devices/*.yaml`, else from those that ship with the package. Light."""
 
 from collections.abc import Mapping
 from pathlib import Path
