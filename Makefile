@@ -14,7 +14,7 @@ CHECKED := $(wildcard src tests scripts benchmarks)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install runtimes reproduce test test-unit test-all lint format ui dvc-sync lock clean
+.PHONY: help install runtimes reproduce test test-unit test-all lint format ui dvc-sync lock dist clean
 
 # The workflow's rules call `python -m distilgrid`.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -70,6 +70,11 @@ dvc-sync: install ## Record the results of the workflow in DVC
 
 lock: install ## Resolve requirements/lock.txt from pyproject.toml (LOCK_ARGS=--upgrade for the newest of all)
 	@scripts/lock.sh $(LOCK_ARGS)
+
+dist: install ## Build the wheel and the sdist into dist/
+	@rm -rf build dist
+	@uv build --quiet --python $(PY) --out-dir dist
+	@ls dist
 
 clean: ## Remove caches; the environment and the results stay
 	@rm -rf .mypy_cache .pytest_cache .ruff_cache build dist src/*.egg-info

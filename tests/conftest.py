@@ -148,7 +148,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKFLOW = ("Snakefile", "workflow", "profiles", "environment.yml", "dvc.yaml", ".dvcignore")
+WORKFLOW = ("Snakefile", "profiles", "dvc.yaml", ".dvcignore")
 DECLARED = (
     "requirements/lock.txt",
     "src/distilgrid/plan/recipes.py",

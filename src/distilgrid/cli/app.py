@@ -12,6 +12,7 @@ import typer
 from distilgrid.cli import support
 from distilgrid.cli.audit import cards, diff, papers, verify
 from distilgrid.cli.features import features
+from distilgrid.cli.init import init, where
 from distilgrid.cli.measuring import benchmark, choose, export
 from distilgrid.cli.options import (
     PARAMS_DEFAULT,
@@ -47,6 +48,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command(epilog="Example: distilgrid init mygrid")(init)
+app.command(epilog='Example: snakemake --cores 2 --configfile "$(distilgrid where grids/glue_mini.yaml)"')(where)
 
 
 @app.command(epilog="Example: distilgrid plan --grid grids/glue_mini.yaml")

@@ -1,1 +1,5 @@
-"""The Snakemake workflow: rules, schemas, captions, and its opening."""
+"""The Snakemake workflow: rules, schemas, captions, its opening, and new projects."""
+
+from pathlib import Path
+
+SNAKEFILE = Path(__file__).resolve().with_name("Snakefile")

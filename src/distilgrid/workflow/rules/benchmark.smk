@@ -9,7 +9,7 @@ rule export:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: PLAN.params.resources.threads
     params:
         arguments=arguments,
@@ -30,7 +30,7 @@ rule benchmark:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: whole_machine()
     resources:
         bench_slot=1,

@@ -13,9 +13,11 @@ from distilgrid.core.planned import (
     SEARCH_FILES,
     SUPERNET_FILES,
 )
+from distilgrid.core.project import packaged
 from distilgrid.workflow.opening import open_workflow, start_jobs
 
 RESULTS = "results"
+ENVIRONMENT = str(packaged("environment.yml"))
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
 
 

@@ -7,7 +7,7 @@ rule prepare:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     params:
         arguments=arguments,
     message:

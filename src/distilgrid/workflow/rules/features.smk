@@ -9,7 +9,7 @@ rule features:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: PLAN.params.resources.threads
     params:
         arguments=arguments,

@@ -9,7 +9,7 @@ rule write_report:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     params:
         arguments=arguments,
     message:
@@ -28,7 +28,7 @@ rule track:
     log:
         f"{RESULTS}/logs/track-{PLAN.report.key}.log",
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     params:
         arguments=f"--params {PARAMS_FILE} --results {RESULTS}",
     message:

@@ -7,7 +7,7 @@ rule latency:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: whole_machine()
     resources:
         bench_slot=1,
@@ -30,7 +30,7 @@ rule supernet:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: PLAN.params.resources.threads
     params:
         arguments=arguments,
@@ -51,7 +51,7 @@ rule candidate:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: lambda wildcards: whole_machine() if measures(wildcards) else PLAN.params.resources.threads
     params:
         arguments=arguments,
@@ -73,7 +73,7 @@ rule search:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: lambda wildcards: whole_machine() if measures(wildcards) else PLAN.params.resources.threads
     params:
         arguments=arguments,

@@ -9,7 +9,7 @@ rule finetune:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: PLAN.params.resources.threads
     params:
         arguments=arguments,
@@ -30,7 +30,7 @@ rule record:
     benchmark:
         "results/logs/{stage}/{path}-{key}.tsv"
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     threads: PLAN.params.resources.threads
     params:
         arguments=arguments,
