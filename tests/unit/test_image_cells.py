@@ -22,6 +22,7 @@ from distilgrid.stages.record.run import record, record_views
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.execution import Execution
@@ -177,9 +178,10 @@ def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:
     rows = TrainingSet(dataset)
     return Trainer(
         new_model("new:resnet-8", dataset, seed=1),
-        build_phases(Finetune(), TRAINING, regression=False),
+        build_phases(Finetune(), TRAINING, kind=LABEL),
         rows=rows.rows(None, max_length=1),
         dev=Rows(Images(dataset.images("dev")), label_tensor(dataset.split("dev"), dataset)),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,
