@@ -125,11 +125,12 @@ def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) ->
     from distilgrid.methods.settings import Finetune
     from distilgrid.models.new import create_model
     from distilgrid.tasks.dataset import ImageShape
+    from distilgrid.tasks.kinds.image.settings import Views
     from distilgrid.tasks.kinds.image.views import Images, ViewedImages
     from distilgrid.tasks.kinds.label.declare import KIND as LABEL
     from distilgrid.training.engine import Engine
     from distilgrid.training.placement import Placement, choose_precision
-    from distilgrid.training.settings import Training, Views
+    from distilgrid.training.settings import Training
     from distilgrid.training.streams import ViewStream
 
     count, device = len(pixels), torch.device("cpu")
