@@ -7,6 +7,7 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, Model
 from distilgrid.reporting.lines import Key, Line, make_lines, shape
@@ -70,9 +71,13 @@ class Findings:
         return facts["score_name"], facts["split"]
 
     def teacher(self, line: Line) -> Line:
-        """The teacher of a line: the one that saw the same share of the rows, else the one that saw most of them."""
+        """The teacher of a line: the one that saw the same share of the rows, else the one that saw most of them.
+
+        Of several teachers, this is the first.
+        """
         lines = self.of(line.labels["task"])
-        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == line.labels["teacher"]]
+        name = teacher_names(line.labels["teacher"])[0]
+        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == name]
         fraction = line.labels["fraction"]
         return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
 
