@@ -19,11 +19,11 @@ from filelock import FileLock, Timeout
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
-from distilgrid.plan.params import Data
 from distilgrid.signals.registry import ROWS
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

@@ -11,7 +11,6 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources
-from distilgrid.plan.params import Data
 from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
@@ -22,6 +21,7 @@ from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training

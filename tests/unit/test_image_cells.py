@@ -18,7 +18,6 @@ from distilgrid.methods.takd.declare import TAKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.models.student import new_model
-from distilgrid.plan.params import Data
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.signals.views.stream import main_stream
@@ -28,13 +27,17 @@ from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training, Views
+from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet, label_tensor
 
 pytestmark = pytest.mark.chain
@@ -186,9 +189,10 @@ def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:
     rows = TrainingSet(dataset)
     return Trainer(
         new_model("new:resnet-8", dataset, seed=1),
-        Finetune().phases(TRAINING, regression=False),
+        Finetune().phases(TRAINING, kind=LABEL),
         rows=rows.rows(None, max_length=1),
-        dev=Rows(Images(dataset.images("dev")), label_tensor(dataset.split("dev"), dataset)),
+        dev=Rows(Images(read_pixels(dataset, "dev")), label_tensor(dataset.split("dev"), dataset)),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,

@@ -16,7 +16,6 @@ from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.plan.params import Data
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.mixed.outputs import LiveMixedTeacher
 from distilgrid.signals.mixed.plan import MixedSignal
@@ -26,6 +25,7 @@ from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet

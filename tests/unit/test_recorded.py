@@ -17,7 +17,6 @@ from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Architecture, Student
-from distilgrid.plan.params import Data
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.rows.outputs import open_recorded
 from distilgrid.stages.distill.run import Cell, distill
@@ -26,6 +25,7 @@ from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset, texts
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

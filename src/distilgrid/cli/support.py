@@ -88,8 +88,8 @@ def signal(settings: "Params", kind: str, *, task: str, method: str, student: st
     chosen = find_method(settings, method)
     own = named(settings.students, student, kind="student").training if student else {}
     taught = chosen.taught(effective_training(settings, chosen.training, own))
-    image = find_task(task, settings.tasks).kind == "image"
-    seen = [signal.seen(image=image, taught=taught) for signal in chosen.signals()]
+    viewed = find_task(task, settings.tasks).task_kind.viewed
+    seen = [signal.seen(viewed=viewed, taught=taught) for signal in chosen.signals()]
     return find_signal(kind, seen, method=method)
 
 

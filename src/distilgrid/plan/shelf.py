@@ -79,7 +79,7 @@ class Shelf:
     def student(self, cell: dict[str, Any]) -> Artefact:
         """A cell: its task, teachers, method, student, augmentation, fraction and seed."""
         method = self.params.methods[cell["method"]]
-        before = method.before(cell, tempered=not find_task(cell["task"], self.params.tasks).regression)
+        before = method.before(cell, tempered=find_task(cell["task"], self.params.tasks).task_kind.tempered)
         return self._learner(cell, method, self._instructors(cell, before), before)
 
     def _learner(

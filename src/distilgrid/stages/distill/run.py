@@ -64,9 +64,9 @@ def distill(
     training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
     recipe = _recipe(cell, training_set, sources)
     check_kinds(cell.origin, dataset)
-    method, found = cell.method.settle(sources.tried, tempered=not dataset.regression)
+    method, found = cell.method.settle(sources.tried, kind=dataset.task_kind)
     student = shaped(cell.student, sources.search)
-    phases = method.phases(cell.training, regression=dataset.regression)
+    phases = method.phases(cell.training, kind=dataset.task_kind)
     with writing(out, recipe=recipe, labels=labels) as folder:
         model, tokenizer = _student(student, cell, dataset, sources)
         job = Job(
