@@ -10,8 +10,8 @@ import numpy as np
 from distilgrid.audit.made import Made
 from distilgrid.core.artefacts import MODEL_STAGES, read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.parquet import read_parquet
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.reporting.collect import read_parquet
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.metrics import score
 from distilgrid.training.evaluation import predict

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import RUN, read_json, verified
-from distilgrid.core.errors import UserError
+from distilgrid.core.parquet import read_parquet
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 
@@ -177,18 +177,3 @@ def _searched(artefact: Artefact, results: Path) -> Searched:
 
 def _run(artefact: Artefact, folder: Path, *names: str) -> dict[str, Any]:
     return verified(folder, stage=artefact.stage, only=names)
-
-
-def read_parquet(path: Path) -> "pd.DataFrame":
-    """A parquet file.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
