@@ -7,11 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from distilgrid.benchmark.labels import device_label, processor_of
-from distilgrid.core.planned import Artefact
+from distilgrid.core.planned import TEACHER, Artefact
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Grid
-from distilgrid.reporting.claims.schema import TEACHER
 from distilgrid.reporting.collect import Collected, Measurement, Model
 from distilgrid.runtimes.base import IMAGE_LENGTH
 

@@ -7,10 +7,11 @@ from pydantic import ValidationError
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.messages import first_problem
+from distilgrid.core.planned import TEACHER
 from distilgrid.plan.params import Params, read_yaml
 from distilgrid.reporting.claims.names import check_method, check_task
 from distilgrid.reporting.claims.published import read_published
-from distilgrid.reporting.claims.schema import TEACHER, ClaimsFile
+from distilgrid.reporting.claims.schema import ClaimsFile
 
 PUBLISHED = "published"
 

@@ -12,6 +12,7 @@ from distilgrid.reporting.claims.values import Resamples, blocks, measured, valu
 from distilgrid.reporting.collect import Model
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.searches import search_lines
 from distilgrid.reporting.statistics.estimates import (
     Estimate,
     bounds,
@@ -22,7 +23,6 @@ from distilgrid.reporting.statistics.estimates import (
     seeds_needed,
 )
 from distilgrid.reporting.statistics.significance import holm
-from distilgrid.search.report.table import search_lines
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9

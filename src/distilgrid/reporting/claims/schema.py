@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from distilgrid.core.planned import TEACHER
 from distilgrid.core.schema import Settings
 from distilgrid.plan.params import Name
 
@@ -12,8 +13,6 @@ Certainty = Literal["sourced", "second-hand", "recalled", "unknown"]
 Axes = Mapping[str, Any]
 MAIN = "main"
 POINTS = "points"
-TEACHER = "teacher"
-"""Stands for a method in labels: the model is not a student but a teacher."""
 LATENCY = "latency."
 """Begins a metric that is the median latency, in ms, in a runtime: latency.onnxruntime-fp32."""
 OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")

@@ -6,8 +6,8 @@ import numpy as np
 
 from distilgrid.reporting.claims.schema import LATENCY, MAIN
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.searches import SearchLine
 from distilgrid.reporting.statistics.estimates import Block, Estimate, estimate
-from distilgrid.search.report.table import SearchLine
 
 Resamples = Mapping[str, np.ndarray]
 """The main score of models on each resample of their task's rows, by folder: (S,)."""

@@ -9,8 +9,8 @@ from distilgrid.reporting import cells
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.searches import cost_minutes, searched
 from distilgrid.reporting.table import Cell, Column, Table
-from distilgrid.search.report.table import cost_minutes, searched
 
 SECONDS = 60.0
 FEWEST = 5
