@@ -16,9 +16,9 @@ from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Model, collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.page import render
-from distilgrid.reporting.sections.selection_table import selection_table
-from distilgrid.reporting.sections.table_of_sections import task_extras
+from distilgrid.reporting.sections.selection import selection_table
+from distilgrid.reporting.sections.table import task_sections
+from distilgrid.stages.report.page import render
 from distilgrid.stages.report.run import report
 
 SEARCH = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
@@ -56,14 +56,14 @@ def models_of(findings: Findings) -> list[Model]:
 def test_a_page_shows_each_part_once_and_a_grid_without_them_none(
     findings: Findings, made: tuple[Plan, Path], tmp_path: Path
 ) -> None:
-    assert [extra.title for extra in task_extras(findings, "reviews")] == TITLES
+    assert [section.title for section in task_sections(findings, "reviews")] == TITLES
     page = output(made, "report.html")
     assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 4
     plain = {"grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0]}}
     plan, results = fabricate_results(tmp_path, overlay=plain)
     report(plan=plan, results=results, out=results / plan.report.folder)
     found = find(collect(plan, results))
-    assert [extra.title for extra in task_extras(found, "reviews")] == ["Latency"]
+    assert [section.title for section in task_sections(found, "reviews")] == ["Latency"]
     assert render(found).count('class="extra') == 1
     assert "optimistic_score" not in output((plan, results), "table.csv")
 

@@ -17,16 +17,17 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import listed
 from distilgrid.methods.mixkd.report import gap_table
 from distilgrid.plan.expand import Plan
-from distilgrid.reporting import data, wording
+from distilgrid.reporting import wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.page import render
 from distilgrid.reporting.sections.ablation_views import ablation_table
 from distilgrid.reporting.sections.ablations import find_ablations
 from distilgrid.reporting.sections.bands import band
 from distilgrid.reporting.sections.limited_data import data_plots, row_counts
-from distilgrid.reporting.sections.table_of_sections import task_extras
+from distilgrid.reporting.sections.table import task_sections
 from distilgrid.stages.features.plot import features_plots
+from distilgrid.stages.report import data
+from distilgrid.stages.report.page import render
 from distilgrid.stages.report.run import report
 
 BETAS = {"mild": 0.1, "usual": 0.4, "strong": 4.0}
@@ -82,11 +83,11 @@ def page(made: tuple[Plan, Path]) -> str:
 
 
 def test_a_page_shows_each_part_once_and_a_plain_grid_none(findings: Findings, page: str, tmp_path: Path) -> None:
-    assert [extra.title for extra in task_extras(findings, "reviews")] == TITLES
+    assert [section.title for section in task_sections(findings, "reviews")] == TITLES
     assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 6
     plain = {"grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0]}}
     found = find(collect(*fabricate_results(tmp_path, overlay=plain)))
-    assert [extra.title for extra in task_extras(found, "reviews")] == ["Latency"]
+    assert [section.title for section in task_sections(found, "reviews")] == ["Latency"]
     assert render(found).count('class="extra') == 1
 
 

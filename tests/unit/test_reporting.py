@@ -21,15 +21,16 @@ from tests.unit.fabricate import fabricate_results, output
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import REPORT_FILES, Plan
-from distilgrid.reporting import data, wording
+from distilgrid.reporting import wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Difference, Findings, find
-from distilgrid.reporting.outcome import outcomes
-from distilgrid.reporting.page import render
 from distilgrid.reporting.plots import pareto, points
-from distilgrid.reporting.publish import PUBLISHED, publish
 from distilgrid.reporting.table import Cell, Column, Table, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
+from distilgrid.stages.report import data
+from distilgrid.stages.report.outcome import outcomes
+from distilgrid.stages.report.page import render
+from distilgrid.stages.report.publish import PUBLISHED, publish
 from distilgrid.stages.report.run import report
 from distilgrid.tasks.metrics import score_one
 

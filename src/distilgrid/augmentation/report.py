@@ -6,6 +6,7 @@ from typing import Any
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Measurement
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Cell, Column, Table
 
 LONGEST = 160
@@ -58,3 +59,18 @@ def _label(label: Any, names: Sequence[str]) -> str:
 def _text(texts: Sequence[str]) -> str:
     """A text, or both of a pair, each cut to a readable length."""
     return PAIR.join(text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}\u2026" for text in texts)
+
+
+class AugmentedRows(Section):
+    """Samples of augmented rows."""
+
+    title = "Augmented rows"
+    texts = True
+    numbers = False
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """A table for each augmentation."""
+        return augmented_tables(findings, task)
+
+
+SECTION = AugmentedRows()

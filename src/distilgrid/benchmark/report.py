@@ -10,6 +10,7 @@ from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.collect import Measurement
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import benchmark_label
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.runtimes.registry import RUNTIMES
 
@@ -211,3 +212,16 @@ def _footprints(name: str, benchmark: Measurement, measured: Sequence[Candidate]
     if all("gpu_peak_mib" not in c["footprint"] for c in found):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(f"{name}: loading and memory", caption, columns, rows, _groups(found))
+
+
+class Latency(Section):
+    """Latency, throughput, energy and memory of every model."""
+
+    title = "Latency"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """The tables of each benchmark."""
+        return latency_tables(findings, task)
+
+
+SECTION = Latency()

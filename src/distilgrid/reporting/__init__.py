@@ -1,1 +1,1 @@
-"""Results of a grid side by side: tables, plots and one page that opens offline."""
+"""The library of reports: results collected, lines, differences, tables and plots. Pages are made by stages/report."""

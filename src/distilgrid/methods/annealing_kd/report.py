@@ -6,6 +6,7 @@ from distilgrid.reporting.figures import INK, method_colours, stacked, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot, dev_curve
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.bands import DASHES, band_words, draw_band, score_axis
 
 if TYPE_CHECKING:
@@ -126,3 +127,20 @@ def _label(findings: Findings, task: str, above: "Axes", below: "Axes", *, quant
     below.set_xlabel("epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     below.grid(axis="y")
+
+
+class AnnealedTraining(Section):
+    """Dev scores above the schedules of annealed methods."""
+
+    title = "Annealed training"
+
+    def applies(self, findings: Findings, task: str) -> bool:
+        """For tasks with a student that recorded a schedule."""
+        return any(_recorded(line) for line in findings.of(task))
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """A plot for each student."""
+        return annealing_plots(findings, task)
+
+
+SECTION = AnnealedTraining()

@@ -6,6 +6,7 @@ from distilgrid.methods.settings import KD
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Cell, Column, Table
 
 SEARCH = "search"
@@ -40,3 +41,16 @@ def _cell(scores: dict[tuple[float, float], float], chosen: dict[str, Any], alph
         return cells.EMPTY
     taken = (chosen["alpha"], chosen["temperature"]) == (alpha, temperature)
     return Cell(wording.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
+
+
+class Tuning(Section):
+    """The values of alpha and temperature that were tried."""
+
+    title = "Search of alpha and temperature"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """A table for each tuned model."""
+        return search_tables(findings, task)
+
+
+SECTION = Tuning()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, spread
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import MODEL, name_groups
 
@@ -54,3 +55,17 @@ def _values(line: Line, name: str) -> list[float]:
     """The number of each seed that has all three."""
     wanted = {TRAINING, VALIDATION, GAP}
     return [model.metrics[name] for model in line.models if wanted <= model.metrics.keys()]
+
+
+class GeneralisationGap(Section):
+    """Losses on seen and unseen rows."""
+
+    title = "Generalisation gap"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """One table, where models recorded both losses."""
+        found = gap_table(findings, task)
+        return [found] if found else []
+
+
+SECTION = GeneralisationGap()

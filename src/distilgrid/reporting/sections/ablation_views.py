@@ -1,5 +1,6 @@
 """Ablations of a grid on a page: score against the value of a setting, as a plot and as a table."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distilgrid.reporting import cells, wording
@@ -7,6 +8,7 @@ from distilgrid.reporting.figures import PALETTE, drawing, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.ablations import Ablation, find_ablations
 from distilgrid.reporting.sections.bands import band_words, draw_band, height, score_axis
 from distilgrid.reporting.table import Cell, Column, Table
@@ -78,3 +80,30 @@ def _value_axis(axes: "Axes", values: list[float]) -> None:
         axes.set_xscale("log")
         axes.minorticks_off()
     axes.set_xticks(values, [f"{value:g}" for value in values])
+
+
+class AblationSection(Section):
+    """One ablation under its own heading."""
+
+    def __init__(self, ablation: Ablation) -> None:
+        self.ablation = ablation
+        self.title = f"Ablation of {ablation.objective}: {ablation.setting}"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """Scores by value."""
+        return [ablation_table(findings, task, self.ablation)]
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """The same scores as lines."""
+        return [ablation_plot(findings, task, self.ablation)]
+
+
+class Ablations(Section):
+    """A section for each ablation of a task."""
+
+    def split(self, findings: Findings, task: str) -> Sequence[Section]:
+        """One for each setting with several values."""
+        return [AblationSection(ablation) for ablation in task_ablations(findings, task)]
+
+
+SECTION = Ablations()

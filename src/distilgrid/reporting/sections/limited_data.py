@@ -6,6 +6,7 @@ from distilgrid.reporting.figures import drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.bands import band_words, draw_band, draw_teacher, height, score_axis
 
 if TYPE_CHECKING:
@@ -80,3 +81,20 @@ def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:
 
 def _sees_students_rows(findings: Findings, teacher: str) -> bool:
     return findings.collected.plan.params.teachers[teacher].rows == "students"
+
+
+class LimitedData(Section):
+    """Scores by the number of training rows."""
+
+    title = "With fewer training rows"
+
+    def applies(self, findings: Findings, task: str) -> bool:
+        """For grids with several shares of the rows."""
+        return len(findings.collected.plan.params.grid.fractions) > 1
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """A plot for each student, of each teacher."""
+        return data_plots(findings, task)
+
+
+SECTION = LimitedData()

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, shape, spread
-from distilgrid.reporting.sections.selection_table import optimistic_mean
+from distilgrid.reporting.sections.selection import optimistic_mean
 from distilgrid.runtimes.registry import find_runtime
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import MODEL, name_groups
 
@@ -78,3 +79,17 @@ def _after(line: Line, name: str, metric: str) -> list[float]:
 
 def _dev(line: Line, metric: str) -> list[float]:
     return [model.metrics["dev"][metric] for model in line.models]
+
+
+class Selection(Section):
+    """How checkpoints were selected."""
+
+    title = "Selection of checkpoints"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """One table, where models recorded how they were selected."""
+        found = selection_table(findings, task)
+        return [found] if found else []
+
+
+SECTION = Selection()

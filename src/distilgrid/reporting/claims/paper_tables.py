@@ -5,9 +5,9 @@ from typing import Any
 
 from distilgrid.reporting import wording
 from distilgrid.reporting.cells import EMPTY
+from distilgrid.reporting.claims.papers import Paper
 from distilgrid.reporting.claims.published_table import number_cell
 from distilgrid.reporting.claims.tables import TONES
-from distilgrid.reporting.papers.collect import Paper
 from distilgrid.reporting.table import Cell, Column, Table
 
 MISSING = "not in this grid"

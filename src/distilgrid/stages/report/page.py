@@ -8,16 +8,17 @@ from typing import Any
 
 from distilgrid.methods.settings import TAKD
 from distilgrid.reporting import wording
+from distilgrid.reporting.claims.paper_tables import paper_tables
+from distilgrid.reporting.claims.papers import Paper
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.outcome import outcomes
-from distilgrid.reporting.papers.collect import Paper
-from distilgrid.reporting.papers.tables import paper_tables
 from distilgrid.reporting.plots import Plot, task_plots
-from distilgrid.reporting.provenance import provenances
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.compute import compute_table, environment_texts
-from distilgrid.reporting.sections.table_of_sections import Extra, task_extras
+from distilgrid.reporting.sections.table import task_sections
 from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
+from distilgrid.stages.report.outcome import outcomes
+from distilgrid.stages.report.provenance import provenances
 
 
 def render(findings: Findings, *, claims: Sequence[Table] = (), slurm: Table | None = None) -> str:
@@ -61,19 +62,24 @@ def rendered(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("distilgrid.reporting", "."),
+        loader=PackageLoader("distilgrid.stages.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["inline"] = Markup  # SVG made here, and the style sheet
-    style = resources.files("distilgrid.reporting").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("distilgrid.stages.report").joinpath("report.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(style=style, **values)
 
 
-def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Extra]]:
-    return main_table(findings, task), task_plots(findings, task), task_extras(findings, task)
+Shown = tuple[Section, list[Table], list[Plot]]
+
+
+def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Shown]]:
+    sections = task_sections(findings, task)
+    shown = [(section, section.tables(findings, task), section.plots(findings, task)) for section in sections]
+    return main_table(findings, task), task_plots(findings, task), shown
 
 
 def _subtitle(findings: Findings) -> str:
