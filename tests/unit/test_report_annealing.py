@@ -14,7 +14,7 @@ from distilgrid.methods.annealing_kd.report import annealing_plots, dev_scores
 from distilgrid.methods.kd.report import search_tables
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Model, collect
+from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.sections.selection import selection_table
 from distilgrid.reporting.sections.table import task_sections
@@ -49,7 +49,7 @@ def without(findings: Findings, *names: str) -> Findings:
     return find(replace(findings.collected, models=models))
 
 
-def models_of(findings: Findings) -> list[Model]:
+def models_of(findings: Findings) -> list[TrainedModel]:
     return findings.collected.models
 
 

@@ -25,7 +25,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Difference, Findings, find
 from distilgrid.reporting.plots import pareto, points
-from distilgrid.reporting.table import Cell, Column, Table, latex, markdown
+from distilgrid.reporting.table import Column, Table, Value, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
 from distilgrid.stages.report import data
 from distilgrid.stages.report.outcome import outcomes
@@ -143,12 +143,12 @@ def test_markdown_rows_have_as_many_cells_as_the_header(made: tuple[Plan, Path])
     for table in output(made, "table.md").split("### ")[1:]:
         widths = {line.count("|") for line in table.splitlines() if line.startswith("|")}
         assert len(widths) == 1
-    awkward = Table("a", "b", [Column("x|y", number=False)], [[Cell("p|q", best=True)]])
+    awkward = Table("a", "b", [Column("x|y", number=False)], [[Value("p|q", best=True)]])
     assert r"| **p\|q** |" in markdown([awkward])
 
 
 def test_latex_is_escaped_and_its_rows_fit() -> None:
-    table = Table("a_b", "50 % & more", [Column("x"), Column("y")], [[Cell("{1}", "#2"), Cell("$3", best=True)]])
+    table = Table("a_b", "50 % & more", [Column("x"), Column("y")], [[Value("{1}", "#2"), Value("$3", best=True)]])
     text = latex([table])
     assert r"a\_b: 50 \% \& more" in text
     assert r"\{1\} \#2 & \textbf{\$3} \\" in text

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from distilgrid.audit.diff import AXES, Comparison, Pair, Place
+from distilgrid.audit.diff import AXES, CellPair, Comparison, Place
 from distilgrid.reporting import wording
 
 
@@ -28,7 +28,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 def _lines(comparison: Comparison) -> Iterator[str]:
     for letter, side in zip("AB", comparison.sides, strict=True):
         yield f"{letter}: {side.report}, grid '{side.name}', {wording.plural(len(side.cells), 'model')}"
-    groups: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[CellPair]] = defaultdict(list)
     for pair in comparison.pairs:
         groups[tuple(f"{change.kind}: {change.what}" for change in pair.why)].append(pair)
     same = groups.pop((), [])
@@ -44,7 +44,7 @@ def _lines(comparison: Comparison) -> Iterator[str]:
             yield from (f"  {_named(place)}" for place in places)
 
 
-def _table(pairs: Sequence[Pair]) -> Iterator[str]:
+def _table(pairs: Sequence[CellPair]) -> Iterator[str]:
     names = [_named(pair.place) for pair in pairs]
     width = max(map(len, names))
     for name, pair in zip(names, pairs, strict=True):
@@ -70,6 +70,6 @@ def _axes(place: Place) -> dict[str, Any]:
     return dict(zip(AXES, place, strict=True))
 
 
-def _plain(pair: Pair) -> dict[str, Any]:
+def _plain(pair: CellPair) -> dict[str, Any]:
     values = {"metric": pair.metric, "a": pair.before, "b": pair.after}
     return _axes(pair.place) | values | {"why": [vars(change) for change in pair.why]}

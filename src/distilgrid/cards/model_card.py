@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from distilgrid.cards.licences import Terms
 from distilgrid.core.planned import listed
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Model
+from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 
@@ -28,7 +28,7 @@ OWN = """`distilgrid.models.io.load_model(".")`: a PyTorch module in the Hugging
 `transformers` does not have. `distilgrid export` converts it for a runtime."""
 
 
-def card(findings: Findings, line: Line, model: Model, *, terms: Terms, data_terms: Terms, library: str) -> str:
+def card(findings: Findings, line: Line, model: TrainedModel, *, terms: Terms, data_terms: Terms, library: str) -> str:
     """The whole card of one of a line's seeds, YAML block and text.
 
     Args:
@@ -49,7 +49,7 @@ def card(findings: Findings, line: Line, model: Model, *, terms: Terms, data_ter
     )
 
 
-def metadata(findings: Findings, line: Line, model: Model, *, terms: Terms, library: str) -> ModelCardData:
+def metadata(findings: Findings, line: Line, model: TrainedModel, *, terms: Terms, library: str) -> ModelCardData:
     """The block that the hub reads: task, languages, licence, and each score of each validation split."""
     task = line.labels["task"]
     spec = findings.collected.plan.data[task].recipe["spec"]
@@ -66,7 +66,7 @@ def metadata(findings: Findings, line: Line, model: Model, *, terms: Terms, libr
     )
 
 
-def _results(model: Model, task: str, kind: str) -> Iterator[EvalResult]:
+def _results(model: TrainedModel, task: str, kind: str) -> Iterator[EvalResult]:
     for split, scores in model.metrics["validation"].items():
         for metric, value in scores.items():
             yield EvalResult(
@@ -79,7 +79,7 @@ def _results(model: Model, task: str, kind: str) -> Iterator[EvalResult]:
             )
 
 
-def _parts(findings: Findings, line: Line, model: Model, terms: Terms, data_terms: Terms) -> Iterator[str]:
+def _parts(findings: Findings, line: Line, model: TrainedModel, terms: Terms, data_terms: Terms) -> Iterator[str]:
     labels, teacher = line.labels, findings.teacher(line)
     yield f"# {labels['task']}: {line.name}, {labels['method']}, seed {model.seed}"
     yield _what(line, model, teacher)
@@ -99,7 +99,7 @@ def _use(findings: Findings, task: str, library: str) -> Iterator[str]:
         yield "## Use\n\n" + OWN
 
 
-def _what(line: Line, model: Model, teacher: Line) -> str:
+def _what(line: Line, model: TrainedModel, teacher: Line) -> str:
     facts = model.metrics
     parameters, weights = wording.count(facts["parameters"]), wording.size(facts["size_bytes"])
     size = f"{facts['layers']} layers, {parameters} parameters, {weights}"
@@ -117,7 +117,7 @@ def _what(line: Line, model: Model, teacher: Line) -> str:
     )
 
 
-def _scores(line: Line, model: Model, teacher: Line) -> str:
+def _scores(line: Line, model: TrainedModel, teacher: Line) -> str:
     """A row for each metric: this model, the mean over seeds, the teacher."""
     rows = ["| split | metric | this model | mean over seeds | teacher |", "|---|---|---:|---:|---:|"]
     for split, scores in model.metrics["validation"].items():
@@ -143,7 +143,7 @@ def _exports(line: Line) -> str:
     return "\n".join(rows)
 
 
-def _made(findings: Findings, model: Model) -> str:
+def _made(findings: Findings, model: TrainedModel) -> str:
     """Command, settings, inputs by key, versions, machine."""
     artefact, run = model.artefact, model.run
     inputs = [f"- {name}: `{each.folder}`" for name, source in artefact.inputs.items() for each in listed(source)]

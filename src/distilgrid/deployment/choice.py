@@ -43,7 +43,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Decision:
     """The model to ship, or None, and why.
 
     Attributes:
@@ -55,7 +55,7 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(offer: Offer, *, limits: Limits) -> Choice:
+def choose(offer: Offer, *, limits: Limits) -> Decision:
     """Choose among the options of an offer."""
     options = offer.options
     fast = [option for option in options if limits.fast(option)]
@@ -68,9 +68,9 @@ def choose(offer: Offer, *, limits: Limits) -> Choice:
         f"{_teachers(options)}, {len(both)} do both"
     )
     if not both:
-        return Choice(None, (counted, *_nearest(fast, good), *offer.left_out))
+        return Decision(None, (counted, *_nearest(fast, good), *offer.left_out))
     winner = min(both, key=lambda option: (option.size_bytes, option.latency_ms))
-    return Choice(winner, (counted, *_described(winner), *_others(winner, both), *offer.left_out))
+    return Decision(winner, (counted, *_described(winner), *_others(winner, both), *offer.left_out))
 
 
 def _teachers(options: Sequence[Option]) -> str:

@@ -8,7 +8,7 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.deployment.measured import (
     PERCENTILES,
-    Conditions,
+    LatencyConditions,
     Shape,
     Where,
     conditions,
@@ -17,7 +17,7 @@ from distilgrid.deployment.measured import (
     wanted_shape,
 )
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Collected, Measurement
+from distilgrid.reporting.collect import Collected, FinishedArtefact
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
 from distilgrid.runtimes.registry import find_runtime
@@ -52,7 +52,7 @@ class Option:
     latency_ms: float
     size_bytes: int
     noisy: bool
-    conditions: Conditions
+    conditions: LatencyConditions
 
     @property
     def name(self) -> str:
@@ -119,7 +119,7 @@ def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequen
     return f"--device: no model of '{task}' on '{where.device}' can be chosen; {'; '.join(left_out)}"
 
 
-def _benchmarks(collected: Collected, task: str, device: str) -> list[Measurement]:
+def _benchmarks(collected: Collected, task: str, device: str) -> list[FinishedArtefact]:
     """One for each teacher of the task."""
     wanted = task, device
     return [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["device"]) == wanted]
@@ -131,7 +131,7 @@ def _candidates(benchmark: Mapping[str, Any]) -> Iterator[Candidate]:
 
 
 def _of_line(
-    findings: Findings, line: Line, benchmarks: Sequence[Measurement], wanted: Wanted, where: Where
+    findings: Findings, line: Line, benchmarks: Sequence[FinishedArtefact], wanted: Wanted, where: Where
 ) -> Iterator[Option | LeftOut]:
     for benchmark in benchmarks:
         if benchmark.artefact.labels["teacher"] != line.labels["teacher"]:
@@ -142,7 +142,7 @@ def _of_line(
 
 
 def _option(
-    findings: Findings, line: Line, benchmark: Measurement, candidate: Candidate, wanted: Wanted, where: Where
+    findings: Findings, line: Line, benchmark: FinishedArtefact, candidate: Candidate, wanted: Wanted, where: Where
 ) -> Option | LeftOut:
     runtime = str(candidate["runtime"])
     shape = find_shape(candidate["shapes"], wanted, where.threads)
@@ -175,7 +175,7 @@ def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float] | Lef
     first = line.models[0]
     if runtime == TORCH:
         return first.artefact.folder, first.artefact, first.metrics["size_bytes"], 0.0
-    exports: tuple[Measurement, ...] = line.exports.get(runtime, ())
+    exports: tuple[FinishedArtefact, ...] = line.exports.get(runtime, ())
     change = line.export_change(runtime)
     if not exports or change is None:
         unknown = "what it changes in the score is not known"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Model:
+class TrainedModel:
     """A trained teacher or student.
 
     Attributes:
@@ -38,7 +38,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class FinishedArtefact:
     """An artefact with what its own JSON file holds: `parity.json`, `benchmark.json`, `samples.json`."""
 
     artefact: Artefact
@@ -106,11 +106,11 @@ class Collected:
 
     plan: Plan
     datasets: dict[str, dict[str, Any]]
-    models: list[Model]
-    helpers: list[Measurement]
-    exports: list[Measurement]
-    benchmarks: list[Measurement]
-    augmented: list[Measurement]
+    models: list[TrainedModel]
+    helpers: list[FinishedArtefact]
+    exports: list[FinishedArtefact]
+    benchmarks: list[FinishedArtefact]
+    augmented: list[FinishedArtefact]
     features: list[Points]
     searches: list[Searched]
     runs: list[dict[str, Any]]
@@ -120,7 +120,7 @@ class Collected:
         return self.datasets[task].get("kind") == "image"
 
     @property
-    def main_benchmarks(self) -> list[Measurement]:
+    def main_benchmarks(self) -> list[FinishedArtefact]:
         """Those on the first device, whose latencies stand beside scores."""
         first = self.plan.params.benchmark.devices[0]
         return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
@@ -146,14 +146,14 @@ def collect(plan: Plan, results: Path) -> Collected:
     )
 
 
-def _measurement(artefact: Artefact, results: Path, name: str) -> Measurement:
+def _measurement(artefact: Artefact, results: Path, name: str) -> FinishedArtefact:
     folder = results / artefact.folder
-    return Measurement(artefact, _run(artefact, folder, name), read_json(folder / name))
+    return FinishedArtefact(artefact, _run(artefact, folder, name), read_json(folder / name))
 
 
-def _model(artefact: Artefact, results: Path) -> Model:
+def _model(artefact: Artefact, results: Path) -> TrainedModel:
     folder = results / artefact.folder
-    return Model(
+    return TrainedModel(
         artefact=artefact,
         run=_run(artefact, folder, "metrics.json", "history.parquet", "predictions.parquet"),
         metrics=read_json(folder / "metrics.json"),

@@ -9,7 +9,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.plan.params import Report
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Collected, Model
+from distilgrid.reporting.collect import Collected, TrainedModel
 from distilgrid.reporting.lines import Key, Line, make_lines, shape
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
 from distilgrid.reporting.statistics.significance import holm, two_sided
@@ -132,7 +132,7 @@ def _without_method(line: Line) -> Key:
     return tuple(value for axis, value in line.labels.items() if axis != "method")
 
 
-def score_resamples(task: str, models: list[Model], settings: Report) -> np.ndarray:
+def score_resamples(task: str, models: list[TrainedModel], settings: Report) -> np.ndarray:
     """The main score of each model on each resample of the main validation split: (S, M)."""
     metric, split = models[0].metrics["score_name"], models[0].metrics["split"]
     frames = [model.predictions[model.predictions["split"] == split] for model in models]

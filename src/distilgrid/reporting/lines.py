@@ -11,7 +11,7 @@ from distilgrid.core.planned import TEACHER, Artefact
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Grid
-from distilgrid.reporting.collect import Collected, Measurement, Model
+from distilgrid.reporting.collect import Collected, FinishedArtefact, TrainedModel
 from distilgrid.runtimes.base import IMAGE_LENGTH
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
@@ -53,8 +53,8 @@ class Line:
 
     key: Key
     name: str
-    models: tuple[Model, ...]
-    exports: dict[str, tuple[Measurement, ...]]
+    models: tuple[TrainedModel, ...]
+    exports: dict[str, tuple[FinishedArtefact, ...]]
     rejected: tuple[str, ...]
     speeds: dict[str, Speed]
 
@@ -110,7 +110,7 @@ def spread(values: list[float]) -> float | None:
 
 def make_lines(collected: Collected) -> list[Line]:
     """All lines: task by task the teacher, then student by student its methods."""
-    grouped: dict[Key, list[Model]] = {}
+    grouped: dict[Key, list[TrainedModel]] = {}
     for model in collected.models:
         grouped.setdefault(_key(model.artefact.labels), []).append(model)
     ordered = sorted(grouped, key=lambda key: _order(collected.plan.params.grid, key))
@@ -130,9 +130,9 @@ def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
     return (*place, 1, *variant, grid.methods.index(method))
 
 
-def _line(collected: Collected, key: Key, models: tuple[Model, ...]) -> Line:
+def _line(collected: Collected, key: Key, models: tuple[TrainedModel, ...]) -> Line:
     own = {model.artefact.folder for model in models}
-    exports: dict[str, list[Measurement]] = {}
+    exports: dict[str, list[FinishedArtefact]] = {}
     for export in collected.exports:
         if _model_folder(export) in own:
             exports.setdefault(str(export.artefact.labels["runtime"]), []).append(export)
@@ -148,7 +148,7 @@ def _line(collected: Collected, key: Key, models: tuple[Model, ...]) -> Line:
     )
 
 
-def _model_folder(export: Measurement) -> str:
+def _model_folder(export: FinishedArtefact) -> str:
     model = export.artefact.inputs["model"]
     assert isinstance(model, Artefact)
     return model.folder
@@ -193,7 +193,7 @@ def main_threads(collected: Collected) -> int:
     return 1 if isinstance(device, ImportDevice) else device.threads[0]
 
 
-def benchmark_label(benchmark: Measurement, collected: Collected) -> str:
+def benchmark_label(benchmark: FinishedArtefact, collected: Collected) -> str:
     """What tables call the place of a measurement."""
     values = benchmark.values
     threads, processor = main_threads(collected), processor_of(values)

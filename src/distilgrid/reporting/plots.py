@@ -36,7 +36,7 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Point:
+class ScorePoint:
     """A model in a runtime: what an engineer chooses from."""
 
     line: Line
@@ -51,7 +51,7 @@ def task_plots(findings: Findings, task: str) -> list[Plot]:
     return [*plots, score_of_seeds(findings, task), training_curves(findings, task)]
 
 
-def points(findings: Findings, task: str) -> list[Point]:
+def points(findings: Findings, task: str) -> list[ScorePoint]:
     """Every measured model in every runtime, with the mean score over seeds and what a quantised export changes in it.
 
     An export's own score would do for one seed only, and set a lucky seed against the means of others.
@@ -61,13 +61,13 @@ def points(findings: Findings, task: str) -> list[Point]:
         for runtime, speed in line.speeds.items():
             change = 0.0 if is_exact(runtime) else line.export_change(runtime)
             if change is not None:
-                found.append(Point(line, runtime, speed.latency_ms, line.score + change))
+                found.append(ScorePoint(line, runtime, speed.latency_ms, line.score + change))
     return found
 
 
-def pareto(found: list[Point]) -> list[Point]:
+def pareto(found: list[ScorePoint]) -> list[ScorePoint]:
     """The points that no other beats in both score and latency, from fast to slow."""
-    front: list[Point] = []
+    front: list[ScorePoint] = []
     for point in sorted(found, key=lambda p: (p.latency_ms, -p.score)):
         if not front or point.score > front[-1].score:
             front.append(point)
@@ -98,12 +98,12 @@ def score_against_latency(findings: Findings, task: str) -> Plot:
     return Plot(image, text, tuple(_described(point) for point in front))
 
 
-def _described(point: Point) -> str:
+def _described(point: ScorePoint) -> str:
     name = f"{point.line.labels['method']} {point.line.name}, {point.runtime}"
     return f"{name}: {wording.score(point.score)} at {wording.milliseconds(point.latency_ms)} ms"
 
 
-def _scatter(findings: Findings, axes: "Axes", found: list[Point]) -> None:
+def _scatter(findings: Findings, axes: "Axes", found: list[ScorePoint]) -> None:
     markers, look = _markers(found), _look(findings, found)
     for point in found:
         colour = look.colour(point)
@@ -127,18 +127,18 @@ class Look:
     fills: Mapping[str, float]
     by_engine: bool
 
-    def colour(self, point: Point) -> str:
+    def colour(self, point: ScorePoint) -> str:
         """Of the method, the teacher in ink; or of the engine."""
         if self.by_engine:
             return self.colours[engine_and_precision(point.runtime)[0]]
         return INK if point.line.is_teacher else self.colours[point.line.labels["method"]]
 
-    def fill(self, point: Point) -> float:
+    def fill(self, point: ScorePoint) -> float:
         """Of the runtime or the precision."""
         return self.fills[engine_and_precision(point.runtime)[1] if self.by_engine else point.runtime]
 
 
-def _look(findings: Findings, found: list[Point]) -> Look:
+def _look(findings: Findings, found: list[ScorePoint]) -> Look:
     runtimes = list(dict.fromkeys(point.runtime for point in found))
     if len(runtimes) <= len(FILLS):
         return Look(_colours(findings), _spread(runtimes), by_engine=False)
@@ -160,13 +160,13 @@ def _colours(findings: Findings) -> dict[str, str]:
     return method_colours(params.grid.methods, params.report.baseline)
 
 
-def _markers(found: list[Point]) -> dict[str, str]:
+def _markers(found: list[ScorePoint]) -> dict[str, str]:
     students = dict.fromkeys(point.line.name for point in found if not point.line.is_teacher)
     markers = {name: MARKERS[n % len(MARKERS)] for n, name in enumerate(students)}
     return {point.line.name: "*" if point.line.is_teacher else markers[point.line.name] for point in found}
 
 
-def _keys(findings: Findings, found: list[Point]) -> list["Line2D"]:
+def _keys(findings: Findings, found: list[ScorePoint]) -> list["Line2D"]:
     """The legend, one column each: methods or engines by colour, models by shape, runtimes or precisions by filling."""
     look = _look(findings, found)
     used = {point.line.labels["method"] for point in found}
@@ -197,7 +197,7 @@ def _plain_log_axis(axes: "Axes") -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _number(axes: "Axes", front: list[Point]) -> None:
+def _number(axes: "Axes", front: list[ScorePoint]) -> None:
     """Numbers the front's points, above and to the left, where by definition no other point lies."""
     for number, point in enumerate(front, start=1):
         where = (point.latency_ms, 100 * point.score)

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.runtimes.registry import is_exact
 
 MODEL = Column("model", number=False)
@@ -28,23 +28,23 @@ def main_table(findings: Findings, task: str) -> Table:
     metric = findings.main(task)[0]
     report = findings.collected.plan.params.report
     columns = {
-        MODEL: [cells.model(line) for line in lines],
-        Column(wording.METRICS[metric], f"{wording.TIMES}100"): cells.scores(lines),
+        MODEL: [display.model(line) for line in lines],
+        Column(wording.METRICS[metric], f"{wording.TIMES}100"): display.scores(lines),
         Column(f"vs. {report.baseline}", f"points, {wording.level(report.confidence)} CI"): [
-            cells.difference(findings, line) for line in lines
+            display.difference(findings, line) for line in lines
         ],
-        Column("parameters"): cells.parameters(lines),
-        Column("size", "fp32"): cells.sizes(lines),
+        Column("parameters"): display.parameters(lines),
+        Column("size", "fp32"): display.sizes(lines),
     }
     for runtime in runtimes:
         engine, precision = engine_and_precision(runtime)
-        columns[Column(engine, f"{precision}{LATENCY}")] = cells.speeds(lines, runtime)
+        columns[Column(engine, f"{precision}{LATENCY}")] = display.speeds(lines, runtime)
     inexact = [name for name in runtimes if not is_exact(name) and _accepted(lines, name)]
     for runtime in inexact:
         engine, precision = engine_and_precision(runtime)
         named = precision if len(inexact) == 1 else f"{engine} {precision}"
-        columns[Column(f"{named} {wording.METRICS[metric]}", CHANGE)] = cells.exports(lines, runtime)
-    columns[Column("init", number=False)] = [Cell(line.facts["init"]) for line in lines]
+        columns[Column(f"{named} {wording.METRICS[metric]}", CHANGE)] = display.exports(lines, runtime)
+    columns[Column("init", number=False)] = [Value(line.facts["init"]) for line in lines]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     caption = f"{_captions(findings, task)} {SMALL_PRINT}"
     return Table(task, caption, list(columns), rows, name_groups(lines), links(lines))
@@ -137,7 +137,7 @@ def other_table(findings: Findings, task: str) -> Table | None:
         return None
     columns = [MODEL, *(Column(wording.METRICS[metric], split) for metric, split in others)]
     rows = [
-        [cells.model(line), *(cells.mean(line.values(split, metric)) for metric, split in others)] for line in lines
+        [display.model(line), *(display.mean(line.values(split, metric)) for metric, split in others)] for line in lines
     ]
     caption = f"Other metrics {wording.TIMES} 100, each with its split: mean {wording.PLUS_MINUS} standard deviation."
     return Table(task, caption, columns, rows, name_groups(lines), links(lines))
@@ -147,13 +147,13 @@ def parity_table(findings: Findings) -> Table:
     """Accepted exports beside the torch models that they were made from."""
     rows = [
         [
-            *(Cell(text) for text in (line.labels["task"], line.name, line.labels["method"])),
-            *(Cell(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
-            cells.number(export.values["max_abs_difference"], "{:.2g}"),
+            *(Value(text) for text in (line.labels["task"], line.name, line.labels["method"])),
+            *(Value(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
+            display.number(export.values["max_abs_difference"], "{:.2g}"),
             _agreement(export.values),
-            Cell(wording.score(export.values["torch_score"])),
-            Cell(wording.score(export.values["score"])),
-            Cell(wording.size(export.values["size_bytes"])),
+            Value(wording.score(export.values["torch_score"])),
+            Value(wording.score(export.values["score"])),
+            Value(wording.size(export.values["size_bytes"])),
         ]
         for line in findings.lines
         for runtime, exports in line.exports.items()
@@ -163,11 +163,11 @@ def parity_table(findings: Findings) -> Table:
     return Table("Exports", "", [*_origin_columns(), *(Column(title) for title in measures)], rows)
 
 
-def _agreement(parity: Mapping[str, Any]) -> Cell:
+def _agreement(parity: Mapping[str, Any]) -> Value:
     """How often an export predicts torch's label; of a regression the correlation of their numbers."""
     if parity["label_agreement"] is not None:
-        return Cell(f"{parity['label_agreement']:.2%}")
-    return cells.number(parity.get("correlation"), "r {:.4f}")
+        return Value(f"{parity['label_agreement']:.2%}")
+    return display.number(parity.get("correlation"), "r {:.4f}")
 
 
 def rejected_table(findings: Findings) -> Table | None:
@@ -178,13 +178,15 @@ def rejected_table(findings: Findings) -> Table | None:
     rows = []
     for export in rejected:
         names = ("task", "student", "method", "seed", "runtime")
-        rows.append([Cell(str(export.artefact.labels[name])) for name in names] + [Cell(str(export.values["reason"]))])
+        rows.append(
+            [Value(str(export.artefact.labels[name])) for name in names] + [Value(str(export.values["reason"]))]
+        )
     return Table("Rejected exports", "", [*_origin_columns(), Column("reason", number=False)], rows)
 
 
 def data_table(findings: Findings) -> Table:
     """Splits with their rows, and notes."""
-    rows: list[list[Cell]] = []
+    rows: list[list[Value]] = []
     groups: set[int] = set()
     for task, dataset in findings.collected.datasets.items():
         groups.add(len(rows))
@@ -194,7 +196,7 @@ def data_table(findings: Findings) -> Table:
             facts = dataset["splits"][split]
             notes = "; ".join(dataset["notes"]) if split == "train" else ""
             labels = _label_counts(facts["label_counts"])
-            rows.append([Cell(text) for text in (task, split, use, f"{facts['rows']:,}", labels, notes)])
+            rows.append([Value(text) for text in (task, split, use, f"{facts['rows']:,}", labels, notes)])
     columns = [Column(title, number=title == "rows") for title in ("task", "split", "use", "rows", "labels", "notes")]
     return Table("Data", "", columns, rows, groups - {0})
 

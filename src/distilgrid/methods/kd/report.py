@@ -3,11 +3,11 @@
 from typing import Any
 
 from distilgrid.methods.settings import KD
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.section import Section
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 SEARCH = "search"
 
@@ -22,7 +22,7 @@ def _table(findings: Findings, task: str, line: Line) -> Table:
     alphas, temperatures = (sorted({tried[name] for tried in found["tried"]}) for name in ("alpha", "temperature"))
     scores = {(tried["alpha"], tried["temperature"]): tried["dev"] for tried in found["tried"]}
     columns = [Column("alpha"), *(Column(f"T = {temperature:g}") for temperature in temperatures)]
-    rows = [[Cell(f"{a:g}"), *(_cell(scores, found["chosen"], a, t) for t in temperatures)] for a in alphas]
+    rows = [[Value(f"{a:g}"), *(_cell(scores, found["chosen"], a, t) for t in temperatures)] for a in alphas]
     return Table(f"{task}: search of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
 
 
@@ -36,11 +36,11 @@ def _caption(findings: Findings, line: Line) -> str:
     )
 
 
-def _cell(scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float) -> Cell:
+def _cell(scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float) -> Value:
     if (alpha, temperature) not in scores:
-        return cells.EMPTY
+        return display.EMPTY
     taken = (chosen["alpha"], chosen["temperature"]) == (alpha, temperature)
-    return Cell(wording.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
+    return Value(wording.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
 
 
 class Tuning(Section):

@@ -9,12 +9,12 @@ import numpy as np
 from distilgrid.reporting.claims.contrasts import Contrast, contrast, missing, search_contrast
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
 from distilgrid.reporting.claims.values import Resamples, blocks, measured, values_of
-from distilgrid.reporting.collect import Model
+from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.searches import search_lines
 from distilgrid.reporting.statistics.estimates import (
-    Estimate,
+    EffectEstimate,
     bounds,
     estimate,
     mean_of,
@@ -150,7 +150,7 @@ def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[s
 
 def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
     """The main score of each model on each resample of its task's rows, by folder: (S,); each is computed once."""
-    involved: dict[str, dict[str, Model]] = {}
+    involved: dict[str, dict[str, TrainedModel]] = {}
     for found in contrasts:
         lines = [line for line in found.weights if isinstance(line, Line)]
         own = {model.artefact.folder: model for line in lines for model in line.models}
@@ -172,7 +172,7 @@ def _results(findings: Findings, claim: Claim, contrasts: Sequence[Contrast], re
             yield _result(claim, [found], estimated, confidence)
 
 
-def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> Estimate:
+def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> EffectEstimate:
     if claim.metric.startswith(LATENCY):
         return measured(found.weights, claim.metric.removeprefix(LATENCY))
     if claim.metric != MAIN:
@@ -182,7 +182,7 @@ def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resa
     return estimate(blocks(found.weights, claim.metric, resamples), rows=rows)
 
 
-def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confidence: float) -> Result:
+def _result(claim: Claim, contrasts: Sequence[Contrast], found: EffectEstimate, confidence: float) -> Result:
     between = bounds(found, confidence)
     verdict, distance = _judge(claim, found.effect, between)
     unclear = verdict == "not enough evidence"

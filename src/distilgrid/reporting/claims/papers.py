@@ -37,7 +37,7 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class Paper:
+class PaperReports:
     """A paper and the grids that reproduce it, by name."""
 
     title: str
@@ -51,7 +51,7 @@ class Paper:
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60].rstrip("-")
 
 
-def papers(results: Path) -> list[Paper]:
+def papers(results: Path) -> list[PaperReports]:
     """The papers that reports under a results folder name, the newest report of each grid.
 
     Raises:
@@ -66,7 +66,7 @@ def papers(results: Path) -> list[Paper]:
             f"{results / 'reports'}: no report of a paper; run a grid that names its claims (report.claims), "
             "such as grids/mixkd_mini.yaml"
         )
-    return [Paper(*about, reports) for about, reports in found.items()]
+    return [PaperReports(*about, reports) for about, reports in found.items()]
 
 
 def _newest(results: Path) -> Iterator[Reported]:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.claims.schema import ClaimsFile, Published
+from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import DEFAULTS, Line, spread
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 TITLES = ("task", "model", "published", "source", "certainty", "ours")
 
@@ -30,8 +30,9 @@ def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]
     kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
     beside = [(published, _ours(findings, published)) for published in _listed(findings, file)]
     return [
-        published.model_dump(include=kept) | {"ours": None if cell == EMPTY else {"text": cell.text, "note": cell.note}}
-        for published, cell in beside
+        published.model_dump(include=kept)
+        | {"ours": None if value == EMPTY else {"text": value.text, "note": value.note}}
+        for published, value in beside
     ]
 
 
@@ -39,30 +40,30 @@ def _listed(findings: Findings, file: ClaimsFile) -> list[Published]:
     return [row for task in findings.tasks for row in file.published if row.task == task]
 
 
-def _row(findings: Findings, published: Published) -> list[Cell]:
+def _row(findings: Findings, published: Published) -> list[Value]:
     return [
-        Cell(published.task),
-        Cell(published.model),
-        number_cell(published.value, published.metric, published.split),
-        Cell(published.source),
-        Cell(published.certainty),
+        Value(published.task),
+        Value(published.model),
+        number_value(published.value, published.metric, published.split),
+        Value(published.source),
+        Value(published.certainty),
         _ours(findings, published),
     ]
 
 
-def number_cell(value: float | None, metric: str, split: str) -> Cell:
+def number_value(value: float | None, metric: str, split: str) -> Value:
     """A published number, as printed, with what it is of."""
-    return Cell("unknown" if value is None else f"{value:g}", f"{wording.METRICS.get(metric, metric)}, {split}")
+    return Value("unknown" if value is None else f"{value:g}", f"{wording.METRICS.get(metric, metric)}, {split}")
 
 
-def _ours(findings: Findings, published: Published) -> Cell:
+def _ours(findings: Findings, published: Published) -> Value:
     """Our mean score, on all of the original rows; several side by side where not all of its axes are named."""
     split = published.our_split or findings.main(published.task)[1]
     found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
     if not found:
         return EMPTY
     text = f" {wording.DOT} ".join(wording.score(sum(values) / len(values)) for _, values in found)
-    return Cell(text, f" {wording.DOT} ".join(_note(line, values, split) for line, values in found))
+    return Value(text, f" {wording.DOT} ".join(_note(line, values, split) for line, values in found))
 
 
 def _lines(findings: Findings, published: Published) -> list[Line]:

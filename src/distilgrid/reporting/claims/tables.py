@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.claims.judge import Judgement, Result
 from distilgrid.reporting.claims.published_table import published_json, published_table
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 TONES = {"confirmed": "better", "refuted": "worse"}
 MANY_SEEDS = 1000
@@ -23,7 +23,7 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
         file: the paper's claims.
         judged: the claims as `evaluate` judged them.
     """
-    rows: list[list[Cell]] = []
+    rows: list[list[Value]] = []
     groups: set[int] = set()
     for judgement in judged:
         groups.add(len(rows))
@@ -44,7 +44,7 @@ def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judg
 def paper_claims_table(table: Table) -> Table:
     """A table of claims or published numbers without the small print of its texts, for which paper has no room."""
     kept = [column.number for column in table.columns]
-    rows = [[cell if k else replace(cell, note="") for k, cell in zip(kept, row, strict=True)] for row in table.rows]
+    rows = [[value if k else replace(value, note="") for k, value in zip(kept, row, strict=True)] for row in table.rows]
     return replace(table, rows=rows)
 
 
@@ -78,20 +78,20 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
     return " ".join(parts)
 
 
-def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Cell]]:
+def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Value]]:
     claim = judgement.claim
     rows = [
         [
-            Cell(_tasks(result), _metric(claim)),
+            Value(_tasks(result), _metric(claim)),
             _effect(claim, result),
-            Cell(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
+            Value(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
         ]
         for result in judgement.results
     ]
     if judgement.missing:
-        rows.append([cells.EMPTY, cells.EMPTY, Cell("not in this grid", f"no {', no '.join(judgement.missing)}")])
-    heads = [[Cell(claim.id, claim.claim), Cell(claim.source), Cell(claim.certainty)]]
-    heads += [[Cell("")] * 3] * (len(rows) - 1)
+        rows.append([display.EMPTY, display.EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}")])
+    heads = [[Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]]
+    heads += [[Value("")] * 3] * (len(rows) - 1)
     return [[*head, *row] for head, row in zip(heads, rows, strict=True)]
 
 
@@ -114,15 +114,15 @@ def _tone(result: Result) -> str:
     return TONES.get(result.verdict, "")
 
 
-def _effect(claim: Claim, result: Result) -> Cell:
+def _effect(claim: Claim, result: Result) -> Value:
     count = f"n={result.seeds}"
     if claim.unit == POINTS:
         text, limits = wording.signed(result.effect), wording.bounds
     else:
         text, limits = f"{wording.digits(result.effect, '+')} {claim.unit}", wording.plain_bounds
     if result.low is None or result.high is None:
-        return Cell(text, count)
-    return Cell(text, f"{limits(result.low, result.high)}, {count}")
+        return Value(text, count)
+    return Value(text, f"{limits(result.low, result.high)}, {count}")
 
 
 def reason(claim: Claim, result: Result) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.figures import PALETTE, drawing, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
@@ -11,7 +11,7 @@ from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.ablations import Ablation, find_ablations
 from distilgrid.reporting.sections.bands import band_words, draw_band, height, score_axis
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,10 +51,10 @@ def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
 def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
     """The same numbers: a row for each value, a column for each student."""
     curves = _curves(findings, task, ablation)
-    columns = {Column(ablation.setting): [Cell(f"{value:g}", method) for value, method in ablation.methods.items()]}
+    columns = {Column(ablation.setting): [Value(f"{value:g}", method) for value, method in ablation.methods.items()]}
     for name, found in curves.items():
         lines = [found[value] for value in ablation.methods]
-        columns[Column(name, f"{wording.TIMES}100")] = cells.scores(lines)
+        columns[Column(name, f"{wording.TIMES}100")] = display.scores(lines)
     metric, split = findings.main(task)
     caption = (
         f"{ablation.objective} with several values of {ablation.setting}, all else equal: {wording.METRICS[metric]} on "

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.section import Section
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import MODEL, name_groups
 
 OPTIMISTIC = "optimistic_score"
@@ -23,7 +23,7 @@ def selection_table(findings: Findings, task: str) -> Table | None:
     if not watched and not phases:
         return None
     columns = {
-        MODEL: [cells.model(line) for line in lines],
+        MODEL: [display.model(line) for line in lines],
         Column(wording.METRICS[metric], f"on {split}, checkpoint selected on dev"): _means(
             [line.scores for line in lines]
         ),
@@ -59,8 +59,8 @@ def _caption(metric: str, split: str, *, watched: bool, phases: Sequence[str]) -
     return " ".join(parts)
 
 
-def _means(values: Sequence[list[float]]) -> list[Cell]:
-    return [cells.mean(scores) if scores else cells.EMPTY for scores in values]
+def _means(values: Sequence[list[float]]) -> list[Value]:
+    return [display.mean(scores) if scores else display.EMPTY for scores in values]
 
 
 def _optimistic(line: Line) -> list[float]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 FIELDS = ("JobIDRaw", "ElapsedRaw", "TimelimitRaw", "AllocCPUS", "TotalCPU", "ReqMem", "MaxRSS")
 PATIENCE_SECONDS = 30
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Job:
+class SlurmJob:
     """What a job had and what it used.
 
     Attributes:
@@ -57,7 +57,7 @@ def slurm_table(runs: Sequence[Mapping[str, Any]]) -> Table | None:
     return Table("SLURM efficiency", CAPTION, [Column("stage", number=False), *map(Column, titles)], rows)
 
 
-def accounted(numbers: Iterable[str]) -> dict[str, Job]:
+def accounted(numbers: Iterable[str]) -> dict[str, SlurmJob]:
     """What `sacct` knows of jobs, by number; nothing, with a line in the log, where it does not answer."""
     wanted = ",".join(sorted(numbers))
     if not wanted or shutil.which("sacct") is None:
@@ -71,7 +71,7 @@ def accounted(numbers: Iterable[str]) -> dict[str, Job]:
     return parsed(done.stdout)
 
 
-def parsed(text: str) -> dict[str, Job]:
+def parsed(text: str) -> dict[str, SlurmJob]:
     """The jobs of `sacct`'s output: a line for each job, and one for each of its steps, which know the memory."""
     lines = [dict(zip(FIELDS, line.split("|"), strict=True)) for line in text.splitlines() if line]
     jobs: dict[str, list[dict[str, str]]] = {}
@@ -80,9 +80,9 @@ def parsed(text: str) -> dict[str, Job]:
     return {number: _job(steps[0], steps) for number, steps in jobs.items()}
 
 
-def _job(whole: Mapping[str, str], steps: Sequence[Mapping[str, str]]) -> Job:
+def _job(whole: Mapping[str, str], steps: Sequence[Mapping[str, str]]) -> SlurmJob:
     limit = whole["TimelimitRaw"]
-    return Job(
+    return SlurmJob(
         cores=int(whole["AllocCPUS"]),
         seconds=float(whole["ElapsedRaw"]),
         cpu_seconds=_seconds(whole["TotalCPU"]),
@@ -107,22 +107,22 @@ def _mib(text: str) -> float:
     return float(found[1]) * UNITS[found[2]] if found else 0.0
 
 
-def _row(stage: str, jobs: Sequence[Job]) -> list[Cell]:
+def _row(stage: str, jobs: Sequence[SlurmJob]) -> list[Value]:
     core_seconds = sum(job.cores * job.seconds for job in jobs)
     return [
-        Cell(stage),
-        Cell(f"{len(jobs):,}"),
-        Cell(f"{core_seconds / 3600:,.2f}"),
+        Value(stage),
+        Value(f"{len(jobs):,}"),
+        Value(f"{core_seconds / 3600:,.2f}"),
         _share(sum(job.cpu_seconds for job in jobs), core_seconds),
         _largest((job.peak_mib, job.asked_mib) for job in jobs),
         _largest((job.seconds, job.limit_seconds) for job in jobs),
     ]
 
 
-def _share(used: float, given: float) -> Cell:
-    return Cell(wording.percent(used / given)) if given else Cell(wording.DASH)
+def _share(used: float, given: float) -> Value:
+    return Value(wording.percent(used / given)) if given else Value(wording.DASH)
 
 
-def _largest(pairs: Iterable[tuple[float, float]]) -> Cell:
+def _largest(pairs: Iterable[tuple[float, float]]) -> Value:
     shares = [(used / given, used, given) for used, given in pairs if given]
-    return _share(*max(shares)[1:]) if shares else Cell(wording.DASH)
+    return _share(*max(shares)[1:]) if shares else Value(wording.DASH)

@@ -4,11 +4,11 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.searches import cost_minutes, searched
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 
 def searches_table(findings: Findings, task: str) -> Table | None:
@@ -31,21 +31,21 @@ def searches_table(findings: Findings, task: str) -> Table | None:
     return Table(f"{task}: architecture search", _caption(found), columns, rows)
 
 
-def _row(name: str, runs: Sequence[Searched], *, best: bool) -> list[Cell]:
+def _row(name: str, runs: Sequence[Searched], *, best: bool) -> list[Value]:
     first = runs[0].best[0]
     tried = statistics.fmean(run.values["cost"]["architectures"] for run in runs)
     minutes = statistics.fmean(cost_minutes(run) for run in runs)
     rewards = [run.best[0]["reward"] for run in runs]
     spread = f"{wording.PLUS_MINUS} {statistics.stdev(rewards):.4f}, n={len(runs)}" if len(runs) > 1 else ""
     return [
-        Cell(name, runs[0].values["controller"]),
-        Cell(f"{len(runs[0].frame)}", f"{tried:.0f}"),
-        Cell(f"{minutes:.1f}"),
-        Cell(f"{statistics.fmean(rewards):.4f}", spread, best=best),
-        Cell(first["name"]),
-        Cell(wording.milliseconds(first["latency_ms"])),
-        Cell(wording.score(first["score"])) if math.isfinite(first["score"]) else cells.EMPTY,
-        Cell(wording.count(first["parameters"])),
+        Value(name, runs[0].values["controller"]),
+        Value(f"{len(runs[0].frame)}", f"{tried:.0f}"),
+        Value(f"{minutes:.1f}"),
+        Value(f"{statistics.fmean(rewards):.4f}", spread, best=best),
+        Value(first["name"]),
+        Value(wording.milliseconds(first["latency_ms"])),
+        Value(wording.score(first["score"])) if math.isfinite(first["score"]) else display.EMPTY,
+        Value(wording.count(first["parameters"])),
     ]
 
 

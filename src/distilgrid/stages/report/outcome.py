@@ -8,7 +8,7 @@ from distilgrid.reporting.lines import Line
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskSummary:
     """What a reader should know of a task first.
 
     Attributes:
@@ -24,14 +24,14 @@ class Outcome:
     figures: list[tuple[str, str]]
 
 
-def outcomes(findings: Findings) -> list[Outcome]:
+def outcomes(findings: Findings) -> list[TaskSummary]:
     """One outcome per task."""
     return [_outcome(findings, task) for task in findings.tasks]
 
 
-def _outcome(findings: Findings, task: str) -> Outcome:
+def _outcome(findings: Findings, task: str) -> TaskSummary:
     best = max((line for line in findings.of(task) if not line.is_teacher), key=lambda line: line.score)
-    return Outcome(
+    return TaskSummary(
         task=task,
         headline=_headline(findings, best),
         comparison=_comparison(findings, task, best),

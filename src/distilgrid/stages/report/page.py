@@ -9,13 +9,13 @@ from typing import Any
 from distilgrid.methods.settings import TAKD
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.paper_tables import paper_tables
-from distilgrid.reporting.claims.papers import Paper
+from distilgrid.reporting.claims.papers import PaperReports
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot, task_plots
 from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.compute import compute_table, environment_texts
 from distilgrid.reporting.sections.table import task_sections
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 from distilgrid.stages.report.outcome import outcomes
 from distilgrid.stages.report.provenance import provenances
@@ -48,7 +48,7 @@ def render(findings: Findings, *, claims: Sequence[Table] = (), slurm: Table | N
     )
 
 
-def render_paper(paper: Paper) -> str:
+def render_paper(paper: PaperReports) -> str:
     """The page of a paper as HTML; its links lead to the reports of its grids, beside the folder it lies in."""
     subtitle = f"{paper.year} {wording.DOT} {paper.url} {wording.DOT} {wording.plural(len(paper.reports), 'grid')}"
     return rendered(
@@ -99,7 +99,7 @@ def _subtitle(findings: Findings) -> str:
 
 def _cells(findings: Findings) -> Table:
     """Where every trained model lies, and what it cost."""
-    rows: list[list[Cell]] = []
+    rows: list[list[Value]] = []
     anchors: dict[int, str] = {}
     for line in findings.lines:
         for model in line.models:
@@ -112,7 +112,7 @@ def _cells(findings: Findings) -> Table:
                 model.artefact.key,
                 model.artefact.folder,
             ]
-            rows.append([Cell(text) for text in texts])
+            rows.append([Value(text) for text in texts])
     numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)

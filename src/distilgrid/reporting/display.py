@@ -1,4 +1,4 @@
-"""The cells of result tables: how a line's numbers are written, and which is the best of its column."""
+"""The values of result tables: how a line's numbers are written, and which is the best of its column."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,91 +6,91 @@ from dataclasses import replace
 from distilgrid.reporting import wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, spread
-from distilgrid.reporting.table import Cell
+from distilgrid.reporting.table import Value
 
-EMPTY = Cell(wording.DASH)
+EMPTY = Value(wording.DASH)
 
 
-def model(line: Line) -> Cell:
+def model(line: Line) -> Value:
     """The method, and the student or teacher."""
-    return Cell(line.labels["method"], line.name)
+    return Value(line.labels["method"], line.name)
 
 
-def mean(values: list[float]) -> Cell:
+def mean(values: list[float]) -> Value:
     """Mean, standard deviation and number of seeds."""
     deviation = spread(values)
     shown = wording.DASH if deviation is None else wording.score(deviation)
-    return Cell(wording.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
+    return Value(wording.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
 
 
-def scores(lines: Sequence[Line]) -> list[Cell]:
+def scores(lines: Sequence[Line]) -> list[Value]:
     """The main scores."""
     return mark(lines, [mean(line.scores) for line in lines], [line.score for line in lines])
 
 
-def difference(findings: Findings, line: Line) -> Cell:
+def difference(findings: Findings, line: Line) -> Value:
     """Points above or below the baseline, with the interval; toned when that excludes zero, starred when it is
     clear among all comparisons of the report."""
     found = findings.differences.get(line.key)
     if found is None:
         baseline = line.labels["method"] == findings.collected.plan.params.report.baseline
-        return Cell("baseline") if baseline else EMPTY
+        return Value("baseline") if baseline else EMPTY
     tone = "" if found.verdict == "unclear" else found.verdict
     star = wording.SURE if findings.is_sure(line) else ""
-    return Cell(wording.signed(found.value) + star, wording.bounds(found.low, found.high), tone=tone)
+    return Value(wording.signed(found.value) + star, wording.bounds(found.low, found.high), tone=tone)
 
 
-def parameters(lines: Sequence[Line]) -> list[Cell]:
+def parameters(lines: Sequence[Line]) -> list[Value]:
     """Numbers of parameters."""
     values = [line.facts["parameters"] for line in lines]
-    return mark(lines, [Cell(wording.count(value)) for value in values], [-value for value in values])
+    return mark(lines, [Value(wording.count(value)) for value in values], [-value for value in values])
 
 
-def sizes(lines: Sequence[Line]) -> list[Cell]:
+def sizes(lines: Sequence[Line]) -> list[Value]:
     """Sizes of the weights on disk."""
     values = [line.facts["size_bytes"] for line in lines]
-    return mark(lines, [Cell(wording.size(value)) for value in values], [-value for value in values])
+    return mark(lines, [Value(wording.size(value)) for value in values], [-value for value in values])
 
 
-def speeds(lines: Sequence[Line], runtime: str) -> list[Cell]:
+def speeds(lines: Sequence[Line], runtime: str) -> list[Value]:
     """Latencies in a runtime, with the speed-up against the teacher."""
     found = [line.speeds.get(runtime) for line in lines]
     return mark(lines, [_speed(line, runtime) for line in lines], [-s.latency_ms if s else None for s in found])
 
 
-def exports(lines: Sequence[Line], runtime: str) -> list[Cell]:
+def exports(lines: Sequence[Line], runtime: str) -> list[Value]:
     """Scores of the exports for a runtime, with their change to torch."""
     return mark(lines, [_export(line, runtime) for line in lines], [line.export_score(runtime) for line in lines])
 
 
-def mark(lines: Sequence[Line], cells: list[Cell], values: Sequence[float | None]) -> list[Cell]:
-    """The cells, those with the highest value among the students marked, unless all are equal."""
+def mark(lines: Sequence[Line], shown: list[Value], values: Sequence[float | None]) -> list[Value]:
+    """The values as shown, those with the highest value among the students marked, unless all are equal."""
     known = {v for line, v in zip(lines, values, strict=True) if v is not None and not line.is_teacher}
     best = max(known) if len(known) > 1 else None
     return [
-        replace(cell, best=best is not None and value == best and not line.is_teacher)
-        for line, cell, value in zip(lines, cells, values, strict=True)
+        replace(written, best=best is not None and value == best and not line.is_teacher)
+        for line, written, value in zip(lines, shown, values, strict=True)
     ]
 
 
-def number(value: float | None, pattern: str) -> Cell:
+def number(value: float | None, pattern: str) -> Value:
     """A number in a format of its own."""
-    return EMPTY if value is None else Cell(pattern.format(value))
+    return EMPTY if value is None else Value(pattern.format(value))
 
 
-def _speed(line: Line, runtime: str) -> Cell:
+def _speed(line: Line, runtime: str) -> Value:
     if runtime in line.rejected:
-        return Cell("rejected")
+        return Value("rejected")
     speed = line.speeds.get(runtime)
     if speed is None:
         return EMPTY
     against = [speed.same] if runtime.startswith("torch-") else [speed.same, speed.torch]
     note = " / ".join(wording.times(factor) for factor in against if factor is not None)
-    return Cell(wording.milliseconds(speed.latency_ms), note)
+    return Value(wording.milliseconds(speed.latency_ms), note)
 
 
-def _export(line: Line, runtime: str) -> Cell:
+def _export(line: Line, runtime: str) -> Value:
     score, change = line.export_score(runtime), line.export_change(runtime)
     if score is None or change is None:
         return EMPTY
-    return Cell(wording.score(score), f"{wording.signed(change)}, n={len(line.exports[runtime])}")
+    return Value(wording.score(score), f"{wording.signed(change)}, n={len(line.exports[runtime])}")
