@@ -18,13 +18,14 @@ from typing import Any
 from distilgrid.jobs.process import start_torch_job
 from distilgrid.methods.presets import PRESETS
 from distilgrid.models.settings import Student
-from distilgrid.plan.params import Data, data_folders, load_params
+from distilgrid.plan.params import data_folders, load_params
 from distilgrid.signals.teaching import Sources
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record, record_mixed
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.execution import Execution
 from distilgrid.training.settings import Training

@@ -17,6 +17,7 @@ from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Method
 from distilgrid.models.io import load_model
 from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
@@ -106,9 +107,10 @@ def trained(
     """The run whose losses are compared."""
     return Trainer(
         student,  # type: ignore[arg-type]
-        build_phases(method, settings, regression=False),
+        build_phases(method, settings, kind=LABEL),
         rows=rows,
         dev=dev,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,

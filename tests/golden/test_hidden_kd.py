@@ -19,6 +19,7 @@ from distilgrid.models.settings import Architecture, Student
 from distilgrid.models.student import build_student
 from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.placement import Placement
@@ -161,9 +162,10 @@ def test_both_phases(student: torch.nn.Module, rows: Rows, lesson: Lesson) -> No
     dev = Rows(rows.encodings.take(range(20)), rows.labels[:20])
     outcome = Trainer(
         student,  # type: ignore[arg-type]
-        build_phases(METHOD, SETTINGS, regression=False),
+        build_phases(METHOD, SETTINGS, kind=LABEL),
         rows=rows,
         dev=dev,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,

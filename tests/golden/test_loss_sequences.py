@@ -21,6 +21,7 @@ from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
@@ -134,9 +135,10 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
 
     outcome = Trainer(
         student,
-        build_phases(settings, SETTINGS, regression=False),
+        build_phases(settings, SETTINGS, kind=LABEL),
         rows=rows,
         dev=rows,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,
@@ -154,9 +156,10 @@ def test_a_golden_sequence_changes_with_the_seed(student: torch.nn.Module, rows:
     def losses(seed: int) -> list[float]:
         outcome = Trainer(
             copy.deepcopy(student),
-            build_phases(Finetune(), SETTINGS, regression=False),
+            build_phases(Finetune(), SETTINGS, kind=LABEL),
             rows=rows,
             dev=rows,
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(),
             seed=seed,

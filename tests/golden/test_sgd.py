@@ -11,6 +11,7 @@ from torch import nn
 from distilgrid.methods.registry import build_phases
 from distilgrid.methods.settings import AnnealingKD
 from distilgrid.models.io import load_model
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, learning_rate_factor, parameter_groups
@@ -49,10 +50,11 @@ def test_each_stage_has_the_whole_schedule(tiny_model: Path) -> None:
         build_phases(
             AnnealingKD(tau_max=2, stage1={"epochs": 2}, stage2={"epochs": 1}),
             SGD.model_copy(update={"batch_size": 8, "learning_rate": 1e-3}),
-            regression=False,
+            kind=LABEL,
         ),
         rows=make_rows(64, seed=0),
         dev=make_rows(8, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,

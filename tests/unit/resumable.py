@@ -17,6 +17,7 @@ from distilgrid.methods.registry import build_phases
 from distilgrid.methods.settings import PKD, AnnealingKD, Finetune, HiddenKD, Method
 from distilgrid.signals.teacher import StoredTeacher, TeacherOutputs
 from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import checkpoint
 from distilgrid.training.checkpoint import Checkpoints, Interrupted
 from distilgrid.training.loop import Trainer
@@ -103,9 +104,10 @@ class Runs:
     def trainer(self, checkpoints: Checkpoints, *, method: str = "finetune", settings: Training = SHORT) -> Trainer:
         return Trainer(
             copy.deepcopy(self.model),  # type: ignore[arg-type]
-            build_phases(METHODS[method], settings, regression=False),
+            build_phases(METHODS[method], settings, kind=LABEL),
             rows=make_rows(64, seed=0),
             dev=make_rows(32, seed=1),
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(precision="bf16" if settings.precision == "bf16" else "fp32"),
             seed=0,

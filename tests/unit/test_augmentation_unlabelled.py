@@ -18,13 +18,14 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
-from distilgrid.plan.params import Data, parse_params
+from distilgrid.plan.params import parse_params
 from distilgrid.stages.augment.run import augment
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

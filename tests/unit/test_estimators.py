@@ -9,7 +9,6 @@ import pytest
 
 from distilgrid.core.errors import UserError
 from distilgrid.methods.settings import KD, HiddenKD
-from distilgrid.plan.params import Data
 from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
@@ -20,6 +19,7 @@ from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from distilgrid.core.errors import UserError
-from distilgrid.plan.params import Data
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import builtin_tasks
 

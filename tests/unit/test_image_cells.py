@@ -13,7 +13,6 @@ from distilgrid.methods.registry import build_phases
 from distilgrid.methods.settings import KD, TAKD, AnnealingKD, ContinuationKD, Finetune, KDSearch, Method
 from distilgrid.models.settings import Student
 from distilgrid.models.student import new_model
-from distilgrid.plan.params import Data
 from distilgrid.signals.teaching import Sources
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
@@ -21,13 +20,16 @@ from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record, record_views
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training, Views
+from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet, label_tensor
 
 VIEWS = Views(shift=1, flip=True)
@@ -177,9 +179,10 @@ def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:
     rows = TrainingSet(dataset)
     return Trainer(
         new_model("new:resnet-8", dataset, seed=1),
-        build_phases(Finetune(), TRAINING, regression=False),
+        build_phases(Finetune(), TRAINING, kind=LABEL),
         rows=rows.rows(None, max_length=1),
         dev=Rows(Images(dataset.images("dev")), label_tensor(dataset.split("dev"), dataset)),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,

@@ -14,10 +14,11 @@ import pytest
 from pydantic import ValidationError
 from tests.unit.pictures import content_id, encoded, pictures, refused
 
-from distilgrid.plan.params import Data, data_folders, parse_params
+from distilgrid.plan.params import data_folders, parse_params
 from distilgrid.plan.recipes import prepare_recipe
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, ImageShape, open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB, Folders, source_revision
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
 

@@ -17,6 +17,8 @@ from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
 from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.tasks.batching import Encodings
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
 from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
 from distilgrid.training.settings import Training
@@ -176,7 +178,7 @@ def outputs(seed: int) -> Outputs:
 @pytest.mark.parametrize("distance", ["mse", "kl"])
 def test_on_unmixed_rows_the_mixed_terms_are_the_plain_ones(distance: str) -> None:
     """With lambda = 1 the inputs are the rows, so that L_TMKD = L_KD and L_SM = L_MLE."""
-    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance=distance), regression=False)  # type: ignore[arg-type]
+    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance=distance), kind=LABEL)  # type: ignore[arg-type]
     labels = torch.tensor([0, 2, 1, 1])
     plain = objective.losses(labels, outputs(0), outputs(1))
     targets = mixed_targets(labels, samples([0, 1, 2, 3], [3, 2, 1, 0], [1.0] * 4), outputs=3)
@@ -186,7 +188,7 @@ def test_on_unmixed_rows_the_mixed_terms_are_the_plain_ones(distance: str) -> No
 
 
 def test_terms_without_weight_are_left_out() -> None:
-    tmkd = MixKDObjective(MixKD(alpha_sm=0), regression=False)
+    tmkd = MixKDObjective(MixKD(alpha_sm=0), kind=LABEL)
     assert set(tmkd.losses(torch.tensor([0, 1, 2, 0]), outputs(0), None)) == {"hard"}
     assert set(tmkd.mixed_losses(torch.eye(4, 3), outputs(0), outputs(1))) == {"mixed_soft"}
     assert MixKD(alpha_tmkd=0, alpha_sm=1).recordings == ()
@@ -194,7 +196,7 @@ def test_terms_without_weight_are_left_out() -> None:
 
 
 def test_a_regression_is_mean_squared_error_throughout() -> None:
-    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance="kl"), regression=True)
+    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance="kl"), kind=NUMBER)
     student, teacher = Outputs(torch.tensor([[1.0], [2.0]])), Outputs(torch.tensor([[3.0], [2.0]]))
     mixed = objective.mixed_losses(torch.tensor([2.0, 4.0]), student, teacher)
     assert {name: float(value) for name, value in mixed.items()} == {"mixed_hard": 2.5, "mixed_soft": 2.0}

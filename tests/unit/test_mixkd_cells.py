@@ -13,7 +13,6 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.settings import Finetune, Method, MixKD
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.plan.params import Data
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.teacher import LiveMixedTeacher
 from distilgrid.signals.teaching import Sources
@@ -22,6 +21,7 @@ from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record, record_mixed
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet

@@ -15,9 +15,9 @@ import yaml
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
-from distilgrid.plan.params import Data
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import World
 from distilgrid.training.settings import Training

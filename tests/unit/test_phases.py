@@ -13,6 +13,7 @@ from distilgrid.methods.registry import build_phases
 from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Finetune, Method
 from distilgrid.models.io import load_model
 from distilgrid.tasks.batching import Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.metrics import score
 from distilgrid.training import loop
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
@@ -45,9 +46,10 @@ def trainer(
 ) -> Trainer:
     return Trainer(
         copy.deepcopy(model),  # type: ignore[arg-type]
-        build_phases(method, settings, regression=False),
+        build_phases(method, settings, kind=LABEL),
         rows=make_rows(64, seed=0),
         dev=make_rows(32, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(precision=precision),
         seed=0,

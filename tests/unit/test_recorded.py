@@ -13,7 +13,6 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.settings import KD, PKD, HiddenKD, Method
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Architecture, Student
-from distilgrid.plan.params import Data
 from distilgrid.signals.files import open_recorded
 from distilgrid.signals.teaching import Sources
 from distilgrid.stages.distill.run import Cell, distill
@@ -22,6 +21,7 @@ from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset, texts
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

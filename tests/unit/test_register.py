@@ -27,9 +27,9 @@ from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.student import new_model
 from distilgrid.plan.expand import Plan
-from distilgrid.plan.params import Data
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri
 from distilgrid.tracking.register import Registered, register

@@ -12,7 +12,6 @@ from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.methods.settings import KD
 from distilgrid.models.settings import Found, Student
-from distilgrid.plan.params import Data
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
@@ -27,6 +26,7 @@ from distilgrid.stages.record.run import record
 from distilgrid.stages.search.run import run_search
 from distilgrid.stages.search.searching import Searching, Sources
 from distilgrid.stages.supernet.run import supernet
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

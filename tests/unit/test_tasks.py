@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from distilgrid.core.errors import UserError
-from distilgrid.plan.params import Data
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.rows import limit_rows
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 
 Prepare = Callable[..., Dataset]

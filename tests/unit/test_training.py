@@ -14,6 +14,7 @@ from distilgrid.methods.settings import KD, PKD, Finetune, Method
 from distilgrid.models.io import load_model
 from distilgrid.signals.teacher import LiveTeacher, StoredTeacher, TeacherOutputs
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import loop
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.evaluation import predict
@@ -48,9 +49,10 @@ def run(
 ) -> Outcome:
     return Trainer(
         model,  # type: ignore[arg-type]
-        build_phases(method or Finetune(), settings, regression=False),
+        build_phases(method or Finetune(), settings, kind=LABEL),
         rows=make_rows(),
         dev=dev or make_rows(32, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=seed,
@@ -197,9 +199,10 @@ def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
     for precision in ("fp32", "bf16"):
         outcome = Trainer(
             copy.deepcopy(model),  # type: ignore[arg-type]
-            build_phases(Finetune(), SHORT, regression=False),
+            build_phases(Finetune(), SHORT, kind=LABEL),
             rows=make_rows(),
             dev=make_rows(16, seed=1),
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(precision=precision),  # type: ignore[arg-type]
             seed=0,
@@ -260,9 +263,10 @@ def test_the_time_of_a_run_is_split_up(model: torch.nn.Module) -> None:
 def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path) -> None:
     trainer = Trainer(
         model,  # type: ignore[arg-type]
-        build_phases(Finetune(), Training(epochs=1, batch_size=8), regression=False),
+        build_phases(Finetune(), Training(epochs=1, batch_size=8), kind=LABEL),
         rows=make_rows(96),
         dev=make_rows(16, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,
@@ -275,9 +279,9 @@ def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path
 
 def ended(model: torch.nn.Module, settings: Training, *, after: int) -> dict[str, torch.Tensor]:
     """The weights after a number of steps, scored there alone."""
-    phases = build_phases(Finetune(), settings, regression=False)
+    phases = build_phases(Finetune(), settings, kind=LABEL)
     options = {"rows": make_rows(), "dev": make_rows(32, seed=1), "metrics": ["accuracy"], "placement": Placement()}
-    trainer = Trainer(model, phases, seed=0, teacher=None, **options)  # type: ignore[arg-type]
+    trainer = Trainer(model, phases, seed=0, kind=LABEL, teacher=None, **options)  # type: ignore[arg-type]
     (stretch,) = trainer.stretches
     trainer.total = stretch.end = after
     stretch.due = {after}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distilgrid.methods.settings import Method
+    from distilgrid.tasks.kinds.kind import TaskKind
     from distilgrid.training.objective import Objective
     from distilgrid.training.schedule import Phase
     from distilgrid.training.settings import Training
@@ -42,13 +43,13 @@ METHODS = {
 }
 
 
-def build_objective(settings: "Method", *, regression: bool) -> "Objective":
+def build_objective(settings: "Method", *, kind: "TaskKind") -> "Objective":
     """The Objective of a method whose losses never change, imported on first use because it needs torch."""
-    objective: Objective = _load(METHODS[settings.objective])(settings, regression=regression)
+    objective: Objective = _load(METHODS[settings.objective])(settings, kind=kind)
     return objective
 
 
-def build_phases(settings: "Method", training: "Training", *, regression: bool) -> "list[Phase]":
+def build_phases(settings: "Method", training: "Training", *, kind: "TaskKind") -> "list[Phase]":
     """The phases of a method's training.
 
     Raises:
@@ -56,11 +57,11 @@ def build_phases(settings: "Method", training: "Training", *, regression: bool) 
     """
     entry = METHODS[settings.objective]
     if entry.scheduled:
-        phases: list[Phase] = _load(entry)(settings, training, regression=regression)
+        phases: list[Phase] = _load(entry)(settings, training, kind=kind)
         return phases
     from distilgrid.training.schedule import plain
 
-    return plain(build_objective(settings, regression=regression), training)
+    return plain(build_objective(settings, kind=kind), training)
 
 
 def _load(entry: MethodEntry) -> Any:

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from distilgrid.methods.settings import Method
     from distilgrid.models.settings import Student
     from distilgrid.plan.features_settings import Features
-    from distilgrid.plan.params import Data
     from distilgrid.search.conditions import Conditions
     from distilgrid.search.estimators.settings import EstimatorSettings, SupernetSettings
     from distilgrid.search.settings import Search
     from distilgrid.search.space import AnySpace
     from distilgrid.signals.mixed.settings import Mixup
+    from distilgrid.tasks.kinds.image.settings import Views
+    from distilgrid.tasks.settings import Data
     from distilgrid.tasks.spec import TaskSpec
-    from distilgrid.training.settings import Training, Views
+    from distilgrid.training.settings import Training
 
 Recipe = dict[str, Any]
 

@@ -12,7 +12,7 @@ from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.signals.mixed.mixing import Schedule
 from distilgrid.signals.teacher import StoredTeacher
-from distilgrid.training.settings import Views
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.training.token_states import TokenStates
 
 FILE = "train.safetensors"

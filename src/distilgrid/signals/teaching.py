@@ -89,7 +89,7 @@ class Teaching:
         if not isinstance(self.method, MixKD) or not self.method.mixes:
             return None
         schedule = make_schedule(self.training_set.text_lengths, self.method.mixup, self.training)
-        objective = MixKDObjective(self.method, regression=self.training_set.dataset.regression)
+        objective = MixKDObjective(self.method, kind=self.training_set.dataset.task_kind)
         if "mixed-logits" not in self.method.recordings:
             return Mixing(schedule, objective, None)
         if self.sources.mixed_outputs is not None:

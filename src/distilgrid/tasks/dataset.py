@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.registry import find_kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +69,11 @@ class Dataset:
     splits: dict[str, Any]
     kind: Literal["text", "image"] = "text"
     image: ImageShape | None = None
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """What its rows are, and everything that depends on that."""
+        return find_kind("number" if self.regression else "image" if self.image else "label")
 
     @property
     def outputs(self) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distilgrid.core.errors import UNPRINTABLE, UserError, did_you_mean
-from distilgrid.plan.params import Data
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tasks.subset import stratified_sample
 

@@ -13,6 +13,7 @@ from distilgrid.core.progress import progress
 from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Batch, Rows
 from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
@@ -20,7 +21,6 @@ from distilgrid.training.companion import joined_companion, part
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
 from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate, predict
-from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import Phase
@@ -43,6 +43,7 @@ class Trainer:
         phases: the losses, and the epochs, batch size and optimiser, of each part of the run.
         rows: training rows.
         dev: rows that select the checkpoint; never the rows that scores are reported on.
+        kind: of the task.
         metrics: the first one decides which checkpoint is best; ties keep the earlier one.
         placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
@@ -61,6 +62,7 @@ class Trainer:
         *,
         rows: Rows,
         dev: Rows,
+        kind: TaskKind,
         metrics: Sequence[str],
         placement: Placement,
         seed: int,
@@ -74,7 +76,7 @@ class Trainer:
         settings = phases[0].settings
         read = [part.encodings for part in (rows, dev, watched) if part is not None]
         self.vocabulary = cut_vocabulary(model, read, optimisers={phase.settings.optimiser for phase in phases})
-        self.model, self.metrics, self.placement = model, metrics, placement
+        self.model, self.kind, self.metrics, self.placement = model, kind, metrics, placement
         rows, self.dev = self._renumbered(rows), self._renumbered(dev)
         self.watched = None if watched is None else self._renumbered(watched)
         self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
@@ -253,8 +255,7 @@ class Trainer:
             self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         if self.probe is not None:
             logits = torch.from_numpy(predict(self.model, self.probe.encodings, placement=self.placement))
-            regression = logits.shape[1] == 1
-            self.outcome.probe_loss = float(hard_loss(logits, self.probe.labels, regression=regression))
+            self.outcome.probe_loss = float(self.kind.losses().hard(logits, self.probe.labels))
         self.outcome.last_losses = self._last_losses()
         self.engine.release()
         if self.companion is not None:

@@ -23,7 +23,6 @@ from distilgrid.training.efficiency import efficiency
 from distilgrid.training.evaluation import predict
 from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
-from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
@@ -107,7 +106,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
     outcome.history.write(folder / "history.parquet")
     predicted.to_parquet(folder / "predictions.parquet", index=False)
     metrics = _metrics(job, outcome, predicted, train_rows=len(job.training_set))
-    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], regression=job.dataset.regression)
+    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], dataset=job.dataset)
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
     asked = (teacher, mixing.teacher if mixing else None)
     metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
@@ -127,6 +126,7 @@ def _train(
         job.phases,
         rows=job.training_set.rows(job.tokenizer, max_length=job.settings.max_length),
         dev=_rows(job, "dev"),
+        kind=job.dataset.task_kind,
         metrics=job.dataset.metrics,
         placement=placement,
         seed=job.seed,
@@ -181,13 +181,13 @@ def _predictions(job: Job) -> "pd.DataFrame":
     return pd.concat(parts, ignore_index=True)
 
 
-def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, regression: bool) -> dict[str, float]:
+def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> dict[str, float]:
     """The loss on unseen rows less that on training rows, which MixKD's theory is about; both on hard labels."""
     if outcome.probe_loss is None:
         return {}
-    labels = torch.from_numpy(predicted["label"].to_numpy().copy())
+    labels = label_tensor(predicted, dataset)
     logits = torch.from_numpy(np.stack(predicted["logits"].to_list()))
-    loss = float(hard_loss(logits, labels.float() if regression else labels.long(), regression=regression))
+    loss = float(dataset.task_kind.losses().hard(logits, labels))
     losses = {"train_loss": outcome.probe_loss, "validation_loss": loss}
     return losses | {"generalisation_gap": loss - outcome.probe_loss}
 

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from distilgrid.tasks.augmented import AugmentedRows
 from distilgrid.tasks.batching import Encodings, Rows, Samples
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images, ViewedImages
 from distilgrid.tasks.rows import limit_rows
 from distilgrid.tasks.tokens import joined, tokenised
-from distilgrid.training.settings import Views
 
 if TYPE_CHECKING:
     import pandas as pd

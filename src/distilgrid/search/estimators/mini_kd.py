@@ -43,7 +43,7 @@ class MiniKD:
             UserError: when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
         """
         start, lessons = time.perf_counter(), self.lessons
-        regression = lessons.dataset.regression
+        kind = lessons.dataset.task_kind
         model = candidate_model(
             architecture,
             origin=lessons.origin,
@@ -54,9 +54,10 @@ class MiniKD:
         )
         outcome = Trainer(
             model,
-            build_phases(self.settings.method, lessons.training, regression=regression),
+            build_phases(self.settings.method, lessons.training, kind=kind),
             rows=lessons.rows,
             dev=lessons.dev,
+            kind=kind,
             metrics=lessons.dataset.metrics,
             placement=self.placement,
             seed=derive_seed(self.seed, "training"),

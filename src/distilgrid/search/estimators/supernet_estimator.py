@@ -25,7 +25,6 @@ from distilgrid.tasks.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.loop import Trainer
-from distilgrid.training.objective import soft_loss
 from distilgrid.training.placement import Placement
 
 if TYPE_CHECKING:
@@ -52,6 +51,7 @@ def train_supernet(
     supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
     Sandwich(
         supernet,
+        kind=lessons.dataset.task_kind,
         rows=lessons.rows,
         teacher=lessons.teacher,
         settings=settings,
@@ -108,10 +108,7 @@ class SupernetEstimator:
     placement: Placement = field(default_factory=Placement)
 
     def estimate(self, architecture: Architecture) -> Estimate:
-        """The slice's score on `dev`, and its T^2 KL from the teacher's logits on some training rows.
-
-        For a regression, the distance is the mean squared error.
-        """
+        """The slice's score on `dev`, and the soft loss to the teacher's logits on some training rows."""
         assert isinstance(architecture, Shape), "a supernet's slices have layers that are all alike"
         start, lessons = time.perf_counter(), self.lessons
         model = self.supernet.subnetwork(architecture)
@@ -128,9 +125,10 @@ class SupernetEstimator:
         training = lessons.training.model_copy(update={"epochs": 1})
         Trainer(
             model,
-            build_phases(self.settings.method, training, regression=lessons.dataset.regression),
+            build_phases(self.settings.method, training, kind=lessons.dataset.task_kind),
             rows=Rows(lessons.rows.encodings.take(rows), lessons.rows.labels[rows]),
             dev=lessons.dev,
+            kind=lessons.dataset.task_kind,
             metrics=lessons.dataset.metrics,
             placement=self.placement,
             seed=derive_seed(self.seed, "tuning"),
@@ -141,9 +139,8 @@ class SupernetEstimator:
         rows = self._some(self.settings.probe_rows, "probe")
         logits = torch.from_numpy(predict(model, self.lessons.rows.encodings.take(rows)))
         wanted = self.lessons.teacher.outputs(rows).logits.cpu()
-        if self.lessons.dataset.regression:
-            return float((logits - wanted).square().mean())
-        return float(soft_loss(logits, wanted, temperature=self.settings.method.temperature))
+        losses = self.lessons.dataset.task_kind.losses()
+        return float(losses.soft(logits, wanted, temperature=self.settings.method.temperature))
 
     def _some(self, count: int, purpose: str) -> list[int]:
         """Different training rows, at most so many, in their order."""

@@ -67,7 +67,7 @@ def distill(
     check_kinds(cell.origin, dataset)
     method, found = search(cell.method, sources.candidates, regression=dataset.regression)
     student = shaped(cell.student, sources.search)
-    phases = build_phases(method, cell.training, regression=dataset.regression)
+    phases = build_phases(method, cell.training, kind=dataset.task_kind)
     with writing(out, recipe=recipe, labels=labels) as folder:
         model, tokenizer = _student(student, cell, dataset, sources)
         job = Job(

@@ -65,7 +65,7 @@ def finetune(
             model=new_model(source, dataset, seed=init_seed)
             if new
             else load_model(model_folder(source), outputs=dataset.outputs),
-            phases=build_phases(Finetune(), training, regression=dataset.regression),
+            phases=build_phases(Finetune(), training, kind=dataset.task_kind),
             seed=seed,
             init="scratch" if new else "pretrained",
             execution=execution,

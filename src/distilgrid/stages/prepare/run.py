@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import write_json, writing
-from distilgrid.plan.params import Data
 from distilgrid.plan.recipes import prepare_recipe
 from distilgrid.tasks.kinds.image.rows import check_images, describe_images, write_images
 from distilgrid.tasks.rows import check_rows, complete_splits, label_set
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB, Folders, Raw, load_raw, source_revision
 from distilgrid.tasks.spec import TaskSpec
 

@@ -17,8 +17,9 @@ from distilgrid.signals.teacher import all_mixed_logits, all_view_logits, teache
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import Samples
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.tokens import tokenised
-from distilgrid.training.settings import Training, Views
+from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
 
 

@@ -1,0 +1,34 @@
+"""The table of task kinds. A package adds one by an entry point of the group `distilgrid.task_kinds`."""
+
+import functools
+from importlib.metadata import entry_points
+
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.loading import load
+from distilgrid.tasks.kinds.kind import TaskKind
+
+GROUP = "distilgrid.task_kinds"
+KINDS = {
+    "label": "distilgrid.tasks.kinds.label.declare:KIND",
+    "number": "distilgrid.tasks.kinds.number.declare:KIND",
+    "image": "distilgrid.tasks.kinds.image.declare:KIND",
+}
+
+
+def known_kinds() -> dict[str, str]:
+    """ "module:name" of every kind by its name: ours, and those of installed packages."""
+    return {entry.name: entry.value for entry in entry_points(group=GROUP)} | KINDS
+
+
+@functools.cache
+def find_kind(name: str) -> TaskKind:
+    """The kind of a name.
+
+    Raises:
+        UserError: for an unknown name, with a suggestion.
+    """
+    known = known_kinds()
+    if name not in known:
+        raise UserError(f"unknown task kind '{name}'; {did_you_mean(name, known)}")
+    kind: TaskKind = load(known[name])
+    return kind
