@@ -5,7 +5,7 @@ from importlib.metadata import entry_points
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.loading import load
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.kind import Metric, TaskKind
 
 GROUP = "distilgrid.task_kinds"
 KINDS = {
@@ -32,3 +32,16 @@ def find_kind(name: str) -> TaskKind:
         raise UserError(f"unknown task kind '{name}'; {did_you_mean(name, known)}")
     kind: TaskKind = load(known[name])
     return kind
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of a name, whatever kind has it.
+
+    Raises:
+        UserError: for an unknown name, with a suggestion.
+    """
+    kinds = [find_kind(kind) for kind in known_kinds()]
+    known = {metric.name: metric for kind in reversed(kinds) for metric in kind.metrics.values()}
+    if name not in known:
+        raise UserError(f"unknown metric '{name}'; {did_you_mean(name, known)}")
+    return known[name]
