@@ -17,9 +17,9 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import listed
 from distilgrid.methods.mixkd.report import gap_table
 from distilgrid.plan.expand import Plan
-from distilgrid.reporting import wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.sections.ablation_views import ablation_table
 from distilgrid.reporting.sections.ablations import find_ablations
 from distilgrid.reporting.sections.bands import band
@@ -30,6 +30,7 @@ from distilgrid.stages.report import data
 from distilgrid.stages.report.page import render
 from distilgrid.stages.report.run import report
 
+SCORING = scoring("accuracy")
 BETAS = {"mild": 0.1, "usual": 0.4, "strong": 4.0}
 FRACTIONS = [0.1, 1.0]
 TSNE = {"projection": "tsne", "explained_variance": None}
@@ -171,7 +172,7 @@ def test_an_ablation_table_holds_the_scores_of_its_methods(findings: Findings) -
     names = [column.title for column in table.columns[1:]]
     lines = {(line.name, line.labels["method"]): line for line in findings.of("reviews")}
     for row in table.rows:
-        assert [cell.text for cell in row[1:]] == [wording.score(lines[name, row[0].note].score) for name in names]
+        assert [cell.text for cell in row[1:]] == [SCORING.score(lines[name, row[0].note].score) for name in names]
     assert "on split validation" in table.caption
 
 

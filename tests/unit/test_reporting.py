@@ -25,6 +25,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Difference, Findings, find
 from distilgrid.reporting.plots import pareto, points
+from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
 from distilgrid.stages.report import data
@@ -34,6 +35,7 @@ from distilgrid.stages.report.publish import PUBLISHED, publish
 from distilgrid.stages.report.run import report
 from distilgrid.tasks.metrics import score_one
 
+SCORING = scoring("accuracy")
 KD_THREE = ("reviews", "big", "kd", "three", "none", 1.0)
 INT8 = "onnxruntime-int8"
 
@@ -230,7 +232,7 @@ def test_headline_gives_the_share_kept_and_the_speed(findings: Findings) -> None
     line = next(line for line in findings.lines if line.key == KD_THREE)
     teacher = findings.teacher(line)
     share = wording.percent(line.score / teacher.score)
-    scores = f"{wording.score(line.score)} of {wording.score(teacher.score)}"
+    scores = f"{SCORING.score(line.score)} of {SCORING.score(teacher.score)}"
     change = "\u22120.4 points"
     assert outcomes(findings)[0].headline == (
         f"kd three keeps {share} of the teacher's accuracy ({scores}) at 1.9\u00d7 its speed ({INT8}: {change})."

@@ -7,6 +7,7 @@ from typing import Any
 
 from distilgrid.audit.diff import AXES, CellPair, Comparison, Place
 from distilgrid.reporting import wording
+from distilgrid.reporting.scoring import scoring
 
 
 def as_text(comparison: Comparison) -> str:
@@ -48,12 +49,14 @@ def _table(pairs: Sequence[CellPair]) -> Iterator[str]:
     names = [_named(pair.place) for pair in pairs]
     width = max(map(len, names))
     for name, pair in zip(names, pairs, strict=True):
-        scores = f"{wording.score(pair.before):>5} -> {wording.score(pair.after):>5}"
-        yield f"  {name:{width}}  {pair.metric} {scores}  {wording.signed(pair.after - pair.before):>5}"
-    changes = [pair.after - pair.before for pair in pairs]
-    if len(changes) > 1:
-        spread = f"standard deviation {wording.score(statistics.stdev(changes))}"
-        yield f"  mean of {len(changes)}: {wording.signed(statistics.fmean(changes))}, {spread}"
+        shown = scoring(pair.metric)
+        scores = f"{shown.score(pair.before):>5} -> {shown.score(pair.after):>5}"
+        yield f"  {name:{width}}  {pair.metric} {scores}  {shown.signed(pair.after - pair.before):>5}"
+    scales = {scoring(pair.metric).scale for pair in pairs}
+    if len(pairs) > 1 and len(scales) == 1:  # points and other units have no common mean
+        changes, shown = [pair.after - pair.before for pair in pairs], scoring(pairs[0].metric)
+        spread = f"standard deviation {shown.score(statistics.stdev(changes))}"
+        yield f"  mean of {len(changes)}: {shown.signed(statistics.fmean(changes))}, {spread}"
 
 
 def _named(place: Place) -> str:

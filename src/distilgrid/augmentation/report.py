@@ -1,4 +1,4 @@
-"""Augmented rows on a page: some of them beside their originals, and how many there are."""
+"""Augmented rows in a report: samples with their originals, and counts."""
 
 from collections.abc import Sequence
 from typing import Any

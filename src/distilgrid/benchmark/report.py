@@ -1,5 +1,4 @@
-"""Latency in full: every model in every runtime at every shape, with throughput and energy; what could not be measured;
-what graph optimisation brings; what loading costs."""
+"""Latency of every model in every runtime at every shape, with throughput, energy, graph optimisation and loading."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -80,7 +79,7 @@ def _latency_caption(findings: Findings, benchmark: FinishedArtefact) -> str:
         f"more than {protocol.max_drift:.0%}, or are not known to it."
     )
     if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
-        said += " Runtimes made for phones ran on this processor: these are no latencies of a phone."
+        said += " Runtimes made for phones ran on this processor: these are not latencies of a phone."
     return said
 
 
@@ -211,7 +210,7 @@ def _footprints(name: str, benchmark: FinishedArtefact, measured: Sequence[Candi
         "peak of the process, MiB",
         "peak on the GPU, MiB",
     )
-    caption = "Each candidate in a process of its own, which imports the runtime, loads the model and runs it."
+    caption = "Each candidate in a separate process, which imports the runtime, loads the model and runs it."
     columns = [MODEL, RUNTIME, *(Column(title) for title in titles)]
     if all("gpu_peak_mib" not in c["footprint"] for c in found):
         columns, rows = columns[:-1], [row[:-1] for row in rows]

@@ -12,6 +12,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.scoring import scoring
 
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
 """Where the hub's name of a metric is another one."""
@@ -123,8 +124,9 @@ def _scores(line: Line, model: TrainedModel, teacher: Line) -> str:
     for split, scores in model.metrics["validation"].items():
         for metric, value in scores.items():
             values, taught = line.values(split, metric), teacher.values(split, metric)
-            over = [wording.score(sum(each) / len(each)) for each in (values, taught)]
-            rows.append(f"| {split} | {wording.METRICS[metric]} | {wording.score(value)} | {over[0]} | {over[1]} |")
+            shown = scoring(metric)
+            over = [shown.score(sum(each) / len(each)) for each in (values, taught)]
+            rows.append(f"| {split} | {shown.title} | {shown.score(value)} | {over[0]} | {over[1]} |")
     rows += ["", "Checkpoints were selected on rows held out of training; the splits above selected nothing."]
     return "\n".join(rows)
 
@@ -133,8 +135,8 @@ def _exports(line: Line) -> str:
     rows = ["| runtime | score | change | latency, ms |", "|---|---:|---:|---:|"]
     for runtime in dict.fromkeys([*line.exports, *line.speeds]):
         score, change, speed = line.export_score(runtime), line.export_change(runtime), line.speeds.get(runtime)
-        shown = [wording.DASH if score is None else wording.score(score)]
-        shown += [wording.DASH if change is None else wording.signed(change)]
+        shown = [wording.DASH if score is None else line.scoring.score(score)]
+        shown += [wording.DASH if change is None else line.scoring.signed(change)]
         shown += [wording.milliseconds(speed.latency_ms) if speed else wording.DASH]
         rows.append(f"| {runtime} | {' | '.join(shown)} |")
     rows += (

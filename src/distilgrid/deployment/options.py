@@ -20,6 +20,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, FinishedArtefact
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
+from distilgrid.reporting.scoring import POINTS, Scoring
 from distilgrid.runtimes.registry import find_runtime
 
 Candidate = Mapping[str, Any]
@@ -60,18 +61,23 @@ class Option:
         return f"{self.line.labels['method']} {self.line.name}, {self.runtime}"
 
     @property
+    def scoring(self) -> Scoring:
+        """How its score is shown and compared."""
+        return self.line.scoring
+
+    @property
     def loss(self) -> float:
-        """How far the score lies below the teacher's, as a share of 1."""
-        return self.teacher - self.score
+        """How much worse the score is than the teacher's: as tables show it, divided by 100."""
+        return self.scoring.scale / POINTS * self.scoring.merit(self.teacher - self.score)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """All that there is to choose from.
+    """Everything there is to choose from.
 
     Attributes:
         options: models in runtimes.
-        left_out: a sentence for each runtime and reason for which models are none.
+        left_out: a sentence for each runtime and reason that rules models out.
     """
 
     options: tuple[Option, ...]
@@ -80,7 +86,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Why a model in a runtime is no option."""
+    """The reason why a model in a runtime cannot be chosen."""
 
     runtime: str
     reason: str

@@ -89,7 +89,7 @@ class Searched:
 
 @dataclass(frozen=True)
 class Collected:
-    """All that a report is made from.
+    """Everything a report is made from.
 
     Attributes:
         plan: the grid's.
@@ -121,7 +121,7 @@ class Collected:
 
     @property
     def main_benchmarks(self) -> list[FinishedArtefact]:
-        """Those on the first device, whose latencies stand beside scores."""
+        """The benchmarks on the first device, whose latencies main tables show."""
         first = self.plan.params.benchmark.devices[0]
         return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
 

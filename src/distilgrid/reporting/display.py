@@ -6,6 +6,7 @@ from dataclasses import replace
 from distilgrid.reporting import wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, spread
+from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.table import Value
 
 EMPTY = Value(wording.DASH)
@@ -16,16 +17,18 @@ def model(line: Line) -> Value:
     return Value(line.labels["method"], line.name)
 
 
-def mean(values: list[float]) -> Value:
+def mean(values: list[float], scoring: Scoring) -> Value:
     """Mean, standard deviation and number of seeds."""
     deviation = spread(values)
-    shown = wording.DASH if deviation is None else wording.score(deviation)
-    return Value(wording.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
+    shown = wording.DASH if deviation is None else scoring.score(deviation)
+    return Value(scoring.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
 
 
 def scores(lines: Sequence[Line]) -> list[Value]:
     """The main scores."""
-    return mark(lines, [mean(line.scores) for line in lines], [line.score for line in lines])
+    return mark(
+        lines, [mean(line.scores, line.scoring) for line in lines], [_merit(line, line.score) for line in lines]
+    )
 
 
 def difference(findings: Findings, line: Line) -> Value:
@@ -37,7 +40,8 @@ def difference(findings: Findings, line: Line) -> Value:
         return Value("baseline") if baseline else EMPTY
     tone = "" if found.verdict == "unclear" else found.verdict
     star = wording.SURE if findings.is_sure(line) else ""
-    return Value(wording.signed(found.value) + star, wording.bounds(found.low, found.high), tone=tone)
+    scoring = line.scoring
+    return Value(scoring.signed(found.value) + star, scoring.bounds(found.low, found.high), tone=tone)
 
 
 def parameters(lines: Sequence[Line]) -> list[Value]:
@@ -60,7 +64,8 @@ def speeds(lines: Sequence[Line], runtime: str) -> list[Value]:
 
 def exports(lines: Sequence[Line], runtime: str) -> list[Value]:
     """Scores of the exports for a runtime, with their change to torch."""
-    return mark(lines, [_export(line, runtime) for line in lines], [line.export_score(runtime) for line in lines])
+    merits = [_merit(line, line.export_score(runtime)) for line in lines]
+    return mark(lines, [_export(line, runtime) for line in lines], merits)
 
 
 def mark(lines: Sequence[Line], shown: list[Value], values: Sequence[float | None]) -> list[Value]:
@@ -74,8 +79,12 @@ def mark(lines: Sequence[Line], shown: list[Value], values: Sequence[float | Non
 
 
 def number(value: float | None, pattern: str) -> Value:
-    """A number in a format of its own."""
+    """A number as `pattern` formats it; a dash without one."""
     return EMPTY if value is None else Value(pattern.format(value))
+
+
+def _merit(line: Line, score: float | None) -> float | None:
+    return None if score is None else line.scoring.merit(score)
 
 
 def _speed(line: Line, runtime: str) -> Value:
@@ -93,4 +102,4 @@ def _export(line: Line, runtime: str) -> Value:
     score, change = line.export_score(runtime), line.export_change(runtime)
     if score is None or change is None:
         return EMPTY
-    return Value(wording.score(score), f"{wording.signed(change)}, n={len(line.exports[runtime])}")
+    return Value(line.scoring.score(score), f"{line.scoring.signed(change)}, n={len(line.exports[runtime])}")

@@ -11,6 +11,7 @@ from distilgrid.plan.params import Report
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
 from distilgrid.reporting.lines import Key, Line, make_lines, shape
+from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
 from distilgrid.reporting.statistics.significance import holm, two_sided
 from distilgrid.tasks.metrics import predictions
@@ -23,11 +24,12 @@ class Difference:
     """A line's mean score less its baseline's.
 
     Attributes:
-        value: the difference, a share.
+        value: the difference, unscaled.
         low: the lower bound of its confidence interval.
         high: the upper one.
         p: of no difference, two-sided, from the same resamples; 1 where it is not known.
         adjusted: the same, corrected for all such comparisons of the report.
+        sign: 1 where a higher score is better, else -1.
     """
 
     value: float
@@ -35,13 +37,20 @@ class Difference:
     high: float
     p: float = 1.0
     adjusted: float = 1.0
+    sign: int = 1
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval lies above zero, below it, or includes it."""
-        if self.low > 0:
+        """Whether the interval lies on the better side of zero, on the worse one, or includes it."""
+        low, high = sorted((self.sign * self.low, self.sign * self.high))
+        if low > 0:
             return "better"
-        return "worse" if self.high < 0 else "unclear"
+        return "worse" if high < 0 else "unclear"
+
+    @property
+    def gain(self) -> float:
+        """The difference as a number of which more is better."""
+        return self.sign * self.value
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,10 @@ class Findings:
         """The main metric of a task and the split that its score comes from."""
         facts = self.of(task)[0].facts
         return facts["score_name"], facts["split"]
+
+    def scoring(self, task: str) -> Scoring:
+        """How the main score of a task is shown and compared."""
+        return self.of(task)[0].scoring
 
     def teacher(self, line: Line) -> Line:
         """The teacher of a line: the one that saw the same share of the rows, else the one that saw most of them."""
@@ -119,13 +132,14 @@ def _differences(task: str, lines: list[Line], settings: Report) -> dict[Key, Di
         for line in pair
     }
     return {
-        line.key: _difference(line.score - baseline.score, means[line.key] - means[baseline.key], settings.confidence)
+        line.key: _difference(line, line.score - baseline.score, means[line.key] - means[baseline.key], settings)
         for line, baseline in pairs
     }
 
 
-def _difference(value: float, resampled: np.ndarray, confidence: float) -> Difference:
-    return Difference(value, *interval(resampled, confidence), p=two_sided(resampled))
+def _difference(line: Line, value: float, resampled: np.ndarray, settings: Report) -> Difference:
+    low, high = interval(resampled, settings.confidence)
+    return Difference(value, low, high, p=two_sided(resampled), sign=line.scoring.sign)
 
 
 def _without_method(line: Line) -> Key:

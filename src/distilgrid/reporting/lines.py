@@ -12,6 +12,7 @@ from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Grid
 from distilgrid.reporting.collect import Collected, FinishedArtefact, TrainedModel
+from distilgrid.reporting.scoring import Scoring, scoring
 from distilgrid.runtimes.base import IMAGE_LENGTH
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
@@ -77,6 +78,11 @@ class Line:
     def facts(self) -> dict[str, Any]:
         """`metrics.json` of the first seed: what does not depend on the seed."""
         return self.models[0].metrics
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its main score is shown and compared."""
+        return scoring(self.facts["score_name"])
 
     @cached_property
     def scores(self) -> list[float]:
@@ -188,7 +194,7 @@ def shape(collected: Collected, task: str) -> tuple[int, int]:
 
 
 def main_threads(collected: Collected) -> int:
-    """The threads whose latencies stand beside scores: the first number of the first device; 1 for imported ones."""
+    """The threads of the latencies in main tables: the first number of the first device; 1 for imported ones."""
     device = collected.plan.devices[collected.plan.params.benchmark.devices[0]]
     return 1 if isinstance(device, ImportDevice) else device.threads[0]
 
@@ -201,7 +207,7 @@ def benchmark_label(benchmark: FinishedArtefact, collected: Collected) -> str:
 
 
 def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
-    """The measurements of a candidate at fixed batch sizes and lengths with so many threads."""
+    """The measurements of a candidate with `threads` threads at fixed batch sizes and lengths."""
     return [s for s in candidate["shapes"] if s["kind"] == "shape" and s["threads"] == threads]
 
 

@@ -24,7 +24,7 @@ class Section:
     numbers: bool = True
 
     def split(self, findings: Findings, task: str) -> "Sequence[Section]":
-        """The sections that stand under headings of their own: one, unless a subclass says otherwise."""
+        """The sections with separate headings: one, unless a subclass says otherwise."""
         return (self,)
 
     def applies(self, findings: Findings, task: str) -> bool:

@@ -72,11 +72,12 @@ def _references(findings: Findings, lines: list[Line]) -> list[Line]:
 
 def _dev_band(axes: "Axes", line: Line, metric: str, colours: dict[str, str], *, style: int = 0) -> None:
     method = line.labels["method"]
-    draw_band(axes, dev_scores(line, metric), colour=colours[method], label=method, style=style, markers=False)
+    scores, scale = dev_scores(line, metric), line.scoring.scale
+    draw_band(axes, scores, colour=colours[method], label=method, scale=scale, style=style, markers=False)
 
 
 def dev_scores(line: Line, metric: str) -> dict[float, list[float]]:
-    """The dev scores of all seeds by epoch, as far as all seeds have them: patience may end one early."""
+    """The dev scores of all seeds by epoch, up to the first end: patience may stop a seed early."""
     import pandas as pd
 
     curves = []

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from distilgrid.methods.settings import KD
-from distilgrid.reporting import display, wording
+from distilgrid.reporting import display
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -22,25 +22,29 @@ def _table(findings: Findings, task: str, line: Line) -> Table:
     alphas, temperatures = (sorted({tried[name] for tried in found["tried"]}) for name in ("alpha", "temperature"))
     scores = {(tried["alpha"], tried["temperature"]): tried["dev"] for tried in found["tried"]}
     columns = [Column("alpha"), *(Column(f"T = {temperature:g}") for temperature in temperatures)]
-    rows = [[Value(f"{a:g}"), *(_cell(scores, found["chosen"], a, t) for t in temperatures)] for a in alphas]
+    rows = [
+        [Value(f"{a:g}"), *(_value(line.scoring, scores, found["chosen"], a, t) for t in temperatures)] for a in alphas
+    ]
     return Table(f"{task}: search of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
 
 
 def _caption(findings: Findings, line: Line) -> str:
     method = findings.collected.plan.params.methods[line.labels["method"]]
-    seeds = f" with seed {method.search.seed}" if isinstance(method, KD) and method.search else ""
-    metric = wording.METRICS[findings.main(line.labels["task"])[0]]
+    search = getattr(method, SEARCH, None)
+    seeds = f" with seed {search.seed}" if search else ""
     return (
-        f"{metric[0].upper()}{metric[1:]} {wording.TIMES} 100 on dev by alpha, the weight of the teacher term, and "
+        f"{line.scoring.scaled_sentence} on dev by alpha, the weight of the teacher term, and "
         f"temperature T: one run each{seeds}. The chosen pair was then trained with each seed of the grid."
     )
 
 
-def _cell(scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float) -> Value:
+def _value(
+    scoring: Scoring, scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float
+) -> Value:
     if (alpha, temperature) not in scores:
         return display.EMPTY
     taken = (chosen["alpha"], chosen["temperature"]) == (alpha, temperature)
-    return Value(wording.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
+    return Value(scoring.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
 
 
 class Tuning(Section):

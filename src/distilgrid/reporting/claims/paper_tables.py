@@ -8,6 +8,7 @@ from distilgrid.reporting.claims.papers import PaperReports
 from distilgrid.reporting.claims.published_table import number_value
 from distilgrid.reporting.claims.tables import TONES
 from distilgrid.reporting.display import EMPTY
+from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value
 
 MISSING = "not in this grid"
@@ -37,7 +38,7 @@ def verdicts(paper: PaperReports) -> Table:
 
 
 def published(paper: PaperReports) -> Table:
-    """A row for each published number, ours of each grid beside it."""
+    """A row for each published number, with ours of each grid."""
     listed = [{_number_key(row): row for row in each.claims["published"]} for each in paper.reports]
     rows = []
     for row in _first(found.values() for found in listed):
@@ -47,10 +48,10 @@ def published(paper: PaperReports) -> Table:
     columns = [Column(title, number=title == "published") for title in ("task", "model", "published", "source")]
     columns += [Column(each.grid, "ours") for each in paper.reports]
     caption = (
-        "Published numbers are those of other models and splits, as printed; ours are of the models and splits named "
-        "beside them. What else differs, each grid's report says."
+        "Published numbers are those of other models and splits, as printed. Ours are of the models and splits in "
+        "small print. Each grid's report says what else differs."
     )
-    return Table("Published numbers beside ours", caption, columns, rows)
+    return Table("Published numbers and ours", caption, columns, rows)
 
 
 def comparisons(paper: PaperReports) -> Table:
@@ -83,7 +84,7 @@ def costs(paper: PaperReports) -> Table:
         ]
         rows.append([Value(each.grid), Value(f"{total['artefacts']:,}"), *map(Value, spent)])
     columns = [Column("grid", number=False), *map(Column, ("artefacts", "time", "processor time", "energy, Wh"))]
-    return Table("Compute spent", "Of all jobs behind a report, as far as known.", columns, rows)
+    return Table("Compute spent", "Known costs of all jobs behind a report.", columns, rows)
 
 
 def _first(groups: Iterable[Iterable[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
@@ -116,17 +117,17 @@ def _ours(row: Mapping[str, Any] | None) -> Value:
 
 
 def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
-    deviation = row["score_std"]
-    spread = f"{wording.PLUS_MINUS} {wording.score(deviation)}, " if deviation == deviation else ""
+    deviation, shown = row["score_std"], scoring(row["metric"])
+    spread = f"{wording.PLUS_MINUS} {shown.score(deviation)}, " if deviation == deviation else ""
     clear = row["p_holm"] <= 1 - row["confidence"]
-    tone = "" if not clear else "better" if row["difference"] > 0 else "worse"
+    tone = "" if not clear else "better" if shown.merit(row["difference"]) > 0 else "worse"
     return [
         Value(grid),
         Value(row["task"], row["split"]),
         Value(row["method"], _name(row)),
-        Value(wording.score(row["score"]), f"{spread}n={row['seeds']}"),
-        Value(wording.signed(row["difference"]), row["baseline"], tone=tone),
-        Value(wording.bounds(row["ci_low"], row["ci_high"]), wording.level(row["confidence"])),
+        Value(shown.score(row["score"]), f"{spread}n={row['seeds']}"),
+        Value(shown.signed(row["difference"]), row["baseline"], tone=tone),
+        Value(shown.bounds(row["ci_low"], row["ci_high"]), wording.level(row["confidence"])),
         *(Value(f"{row[name]:.3g}") for name in ("p", "p_holm")),
     ]
 

@@ -55,7 +55,7 @@ def papers(results: Path) -> list[PaperReports]:
     """The papers that reports under a results folder name, the newest report of each grid.
 
     Raises:
-        UserError: when there is no report of a paper, or one is damaged.
+        UserError: without a report of a paper, or when one is damaged.
     """
     found: dict[tuple[str, int, str], list[Reported]] = {}
     for reported in _newest(results):

@@ -1,4 +1,4 @@
-"""Published numbers beside ours, with what differs between the two set-ups."""
+"""Published numbers and ours, with the differences between the two set-ups."""
 
 from typing import Any
 
@@ -7,32 +7,33 @@ from distilgrid.reporting.claims.schema import ClaimsFile, Published
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import DEFAULTS, Line, spread
+from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 
 TITLES = ("task", "model", "published", "source", "certainty", "ours")
 
 
 def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
-    """The published numbers of the grid's tasks, ours beside those that the grid has; None when there are none."""
+    """The published numbers of the grid's tasks with ours, where the grid has them; None without any."""
     listed = _listed(findings, file)
     if not listed:
         return None
     rows = [_row(findings, published) for published in listed]
     groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
     columns = [Column(title, number=title in ("published", "ours")) for title in TITLES]
-    beside = sum(row[-1] != EMPTY for row in rows)
-    caption = f"{_caption(findings, listed)} {beside} of {wording.plural(len(rows), 'number')} have a counterpart here."
+    paired = sum(row[-1] != EMPTY for row in rows)
+    caption = f"{_caption(findings, listed)} {paired} of {wording.plural(len(rows), 'number')} have a counterpart here."
     return Table("Published numbers", caption, columns, rows, groups)
 
 
 def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]:
     """The same as plain values: published numbers as printed, ours as the table shows them, or null."""
     kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
-    beside = [(published, _ours(findings, published)) for published in _listed(findings, file)]
+    paired = [(published, _ours(findings, published)) for published in _listed(findings, file)]
     return [
         published.model_dump(include=kept)
         | {"ours": None if value == EMPTY else {"text": value.text, "note": value.note}}
-        for published, value in beside
+        for published, value in paired
     ]
 
 
@@ -53,7 +54,7 @@ def _row(findings: Findings, published: Published) -> list[Value]:
 
 def number_value(value: float | None, metric: str, split: str) -> Value:
     """A published number, as printed, with what it is of."""
-    return Value("unknown" if value is None else f"{value:g}", f"{wording.METRICS.get(metric, metric)}, {split}")
+    return Value("unknown" if value is None else f"{value:g}", f"{title(metric)}, {split}")
 
 
 def _ours(findings: Findings, published: Published) -> Value:
@@ -62,8 +63,9 @@ def _ours(findings: Findings, published: Published) -> Value:
     found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
     if not found:
         return EMPTY
-    text = f" {wording.DOT} ".join(wording.score(sum(values) / len(values)) for _, values in found)
-    return Value(text, f" {wording.DOT} ".join(_note(line, values, split) for line, values in found))
+    shown = scoring(published.metric)
+    text = f" {wording.DOT} ".join(shown.score(sum(values) / len(values)) for _, values in found)
+    return Value(text, f" {wording.DOT} ".join(_note(line, values, split, shown) for line, values in found))
 
 
 def _lines(findings: Findings, published: Published) -> list[Line]:
@@ -80,10 +82,10 @@ def _values(line: Line, split: str, published: Published) -> list[float]:
     return line.values(split, published.metric) if known else []
 
 
-def _note(line: Line, values: list[float], split: str) -> str:
+def _note(line: Line, values: list[float], split: str, scoring: Scoring) -> str:
     deviation = spread(values)
-    shown = wording.DASH if deviation is None else wording.score(deviation)
-    return f"{line.name}, {split}, {wording.PLUS_MINUS} {shown}, n={len(values)}"
+    apart = wording.DASH if deviation is None else scoring.score(deviation)
+    return f"{line.name}, {split}, {wording.PLUS_MINUS} {apart}, n={len(values)}"
 
 
 def _caption(findings: Findings, listed: list[Published]) -> str:
@@ -95,7 +97,7 @@ def _caption(findings: Findings, listed: list[Published]) -> str:
     held = f"{wording.percent(params.data.dev_fraction)} of the training rows may be held out to select checkpoints"
     return (
         f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
-        f"{wording.TIMES}100 on the splits named beside them{capped}, from {_teachers(findings)}; {held}. "
+        f"{wording.TIMES}100 on the splits in small print{capped}, from {_teachers(findings)}; {held}. "
         "Certainty: how well the number is known."
     )
 

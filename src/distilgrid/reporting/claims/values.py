@@ -29,7 +29,7 @@ def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
 def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[SeedBlock]:
     """One block when all lines have the same seeds, so that seeds are paired; otherwise one for each line.
 
-    A teacher is one run, which intervals do not cover: beside students it counts as the same with each of their seeds.
+    A teacher is one run, which intervals do not cover. Compared with students, it counts as the same for each seed.
     """
     seeds = {line: tuple(sorted(model.seed for model in line.models)) for line in weights}
     several = [found for line, found in seeds.items() if not line.is_teacher]

@@ -36,7 +36,8 @@ def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
     with drawing(6.0, height(len(curves), KEY_COLUMNS)) as (figure, (axes,)):
         for number, (name, lines) in enumerate(curves.items()):
             scores = {value: line.scores for value, line in lines.items()}
-            draw_band(axes, scores, colour=PALETTE[number % len(PALETTE)], style=number // len(PALETTE), label=name)
+            colour, style = PALETTE[number % len(PALETTE)], number // len(PALETTE)
+            draw_band(axes, scores, colour=colour, label=name, scale=findings.scoring(task).scale, style=style)
         _value_axis(axes, list(ablation.methods))
         axes.set_xlabel(ablation.setting)
         axes.set_ylabel(score_axis(findings, task))
@@ -54,11 +55,12 @@ def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
     columns = {Column(ablation.setting): [Value(f"{value:g}", method) for value, method in ablation.methods.items()]}
     for name, found in curves.items():
         lines = [found[value] for value in ablation.methods]
-        columns[Column(name, f"{wording.TIMES}100")] = display.scores(lines)
-    metric, split = findings.main(task)
+        columns[Column(name, findings.scoring(task).factor)] = display.scores(lines)
+    split = findings.main(task)[1]
     caption = (
-        f"{ablation.objective} with several values of {ablation.setting}, all else equal: {wording.METRICS[metric]} on "
-        f"split {split}, mean {wording.PLUS_MINUS} standard deviation over seeds; under each value its method."
+        f"{ablation.objective} with several values of {ablation.setting}, all else equal: "
+        f"{findings.scoring(task).title} on split {split}, mean {wording.PLUS_MINUS} "
+        "standard deviation over seeds; under each value its method."
     )
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     return Table(f"{task}: {ablation.setting}", caption, list(columns), rows)

@@ -28,7 +28,7 @@ class Spent:
         artefacts: how many there are.
         known: how many of them recorded more than their time; older ones did not.
         seconds: the sum of their times.
-        cpu_seconds: the sum of their processor times, as far as known.
+        cpu_seconds: the sum of the known processor times.
         used: processor time by time and threads, between 0 and 1; None where nothing is known.
         peak_memory_mib: the largest of them; None where nothing is known.
         energy_j: the sum of what is known; None where there is no counter.

@@ -68,7 +68,7 @@ def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
         name = method if augmentation == "none" else f"{method} with {augmentation}"
         style = params.grid.augmentations.index(augmentation)
         scores = {fraction: line.scores for fraction, line in curve.items()}
-        draw_band(axes, scores, colour=colours[method], style=style, label=name)
+        draw_band(axes, scores, colour=colours[method], style=style, label=name, scale=lines[0].scoring.scale)
 
 
 def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:

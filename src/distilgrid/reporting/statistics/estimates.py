@@ -11,8 +11,8 @@ var(r) = C. So the variance is V = max(S^2, E) / n + C, and the interval is
 
     effect +- t_v sqrt(V),    v = V^2 / ((S^2 / n)^2 / (n - 1) + C^2 / (N - 1))
 
-with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap would be far too narrow over two or three
-seeds, and one that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
+with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap is far too narrow over two or three
+seeds. One that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
 """
 
 import math
@@ -52,12 +52,12 @@ class RowPart:
 
 @dataclass(frozen=True, eq=False)
 class EffectEstimate:
-    """An effect and what is known of its error.
+    """An effect with its error.
 
     Attributes:
         effect: the mean over seeds.
         seeds: the parts that stem from seeds; None with a single seed.
-        rows: the parts that stem from rows; none for numbers that are no mean over rows.
+        rows: the parts that stem from rows; empty for numbers that are not means over rows.
         resampled: (S,) the effect on each row resample, or None without rows.
         error: of what is measured and has neither seeds nor rows: how far the effect may be off; None for all else.
     """

@@ -20,7 +20,7 @@ class ArchitectureSearch(Section):
         return bool(searched(findings, task))
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """Searches, then estimates beside full distillation."""
+        """Searches, then estimates compared with full distillation."""
         found = searches_table(findings, task), estimates_table(findings, task)
         return [table for table in found if table]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.searches import cost_minutes, searched
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -26,12 +27,13 @@ def searches_table(findings: Findings, task: str) -> Table | None:
         Column("dev score", "as estimated"),
         Column("parameters", "of its layers"),
     ]
+    scoring = findings.scoring(task)
     highest = max(_best_reward(runs) for runs in found.values())
-    rows = [_row(name, runs, best=_best_reward(runs) == highest) for name, runs in found.items()]
+    rows = [_row(name, runs, scoring, best=_best_reward(runs) == highest) for name, runs in found.items()]
     return Table(f"{task}: architecture search", _caption(found), columns, rows)
 
 
-def _row(name: str, runs: Sequence[Searched], *, best: bool) -> list[Value]:
+def _row(name: str, runs: Sequence[Searched], scoring: Scoring, *, best: bool) -> list[Value]:
     first = runs[0].best[0]
     tried = statistics.fmean(run.values["cost"]["architectures"] for run in runs)
     minutes = statistics.fmean(cost_minutes(run) for run in runs)
@@ -44,7 +46,7 @@ def _row(name: str, runs: Sequence[Searched], *, best: bool) -> list[Value]:
         Value(f"{statistics.fmean(rewards):.4f}", spread, best=best),
         Value(first["name"]),
         Value(wording.milliseconds(first["latency_ms"])),
-        Value(wording.score(first["score"])) if math.isfinite(first["score"]) else display.EMPTY,
+        Value(scoring.score(first["score"])) if math.isfinite(first["score"]) else display.EMPTY,
         Value(wording.count(first["parameters"])),
     ]
 

@@ -31,7 +31,7 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         "split": split,
         "score": line.score,
         "score_std": spread(line.scores),
-        "share_of_teacher": line.score / teacher if teacher > 0 else None,
+        "share_of_teacher": line.score / teacher if teacher > 0 and line.scoring.higher_is_better else None,
         **_difference(findings, line),
         **{name: line.facts[name] for name in ("init", "layers", "hidden_size", "parameters", "size_bytes")},
         **{name: line.facts[name] for name in ("precision", "train_rows")},

@@ -6,7 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.methods.settings import TAKD
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.paper_tables import paper_tables
 from distilgrid.reporting.claims.papers import PaperReports
@@ -49,7 +48,7 @@ def render(findings: Findings, *, claims: Sequence[Table] = (), slurm: Table | N
 
 
 def render_paper(paper: PaperReports) -> str:
-    """The page of a paper as HTML; its links lead to the reports of its grids, beside the folder it lies in."""
+    """The page of a paper as HTML. Its links lead to the reports of its grids."""
     subtitle = f"{paper.year} {wording.DOT} {paper.url} {wording.DOT} {wording.plural(len(paper.reports), 'grid')}"
     return rendered(
         "paper.html", title=paper.title, subtitle=subtitle, tables=paper_tables(paper), reports=paper.reports
@@ -105,7 +104,7 @@ def _cells(findings: Findings) -> Table:
         for model in line.models:
             anchors[len(rows)] = line.anchor
             texts = [line.labels["task"], line.name, line.labels["method"], str(model.seed)]
-            texts += [wording.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
+            texts += [line.scoring.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
             texts += [
                 *_efficiency(model.metrics),
                 model.metrics["precision"],
@@ -151,10 +150,8 @@ def _settings(findings: Findings) -> str:
 
 
 def _assistants(findings: Findings) -> list[str]:
-    """Students that stand between a teacher and the grid's own students."""
-    params = findings.collected.plan.params
-    methods = [params.methods[name] for name in params.grid.methods]
-    return [name for method in methods if isinstance(method, TAKD) for name in method.assistants]
+    """Students that were trained on the way to the grid's own students."""
+    return [str(helper.labels["student"]) for helper in findings.collected.plan.helpers]
 
 
 def _portable(definition: dict[str, Any]) -> dict[str, Any]:
