@@ -61,7 +61,7 @@ def _text(texts: Sequence[str]) -> str:
     return PAIR.join(text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}\u2026" for text in texts)
 
 
-class AugmentedRows(Section):
+class AugmentedSection(Section):
     """Samples of augmented rows."""
 
     title = "Augmented rows"
@@ -73,4 +73,4 @@ class AugmentedRows(Section):
         return augmented_tables(findings, task)
 
 
-SECTION = AugmentedRows()
+SECTION = AugmentedSection()

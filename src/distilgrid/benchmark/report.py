@@ -217,7 +217,7 @@ def _footprints(name: str, benchmark: FinishedArtefact, measured: Sequence[Candi
     return Table(f"{name}: loading and memory", caption, columns, rows, _groups(found))
 
 
-class Latency(Section):
+class LatencySection(Section):
     """Latency, throughput, energy and memory of every model."""
 
     title = "Latency"
@@ -227,4 +227,4 @@ class Latency(Section):
         return latency_tables(findings, task)
 
 
-SECTION = Latency()
+SECTION = LatencySection()

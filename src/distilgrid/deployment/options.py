@@ -20,7 +20,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, FinishedArtefact
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
-from distilgrid.reporting.scoring import POINTS, Scoring
+from distilgrid.reporting.scoring import HUNDRED, Scoring
 from distilgrid.runtimes.registry import find_runtime
 
 Candidate = Mapping[str, Any]
@@ -68,7 +68,7 @@ class Option:
     @property
     def loss(self) -> float:
         """How much worse the score is than the teacher's: as tables show it, divided by 100."""
-        return self.scoring.scale / POINTS * self.scoring.merit(self.teacher - self.score)
+        return self.scoring.scale / HUNDRED * self.scoring.merit(self.teacher - self.score)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from distilgrid.reporting import wording
 from distilgrid.tasks.kinds.registry import find_metric
 
-POINTS = 100.0
+HUNDRED = 100.0
 """The scale of metrics whose differences are points."""
 TITLES = {
     "f1": "F1",
@@ -49,7 +49,7 @@ class Scoring:
     @property
     def unit(self) -> str:
         """The unit behind a difference: ` points` of scores times 100, nothing for a metric in its own unit."""
-        return " points" if self.scale == POINTS else ""
+        return " points" if self.scale == HUNDRED else ""
 
     @property
     def factor(self) -> str:

@@ -130,7 +130,7 @@ def _label(findings: Findings, task: str, above: "Axes", below: "Axes", *, quant
     below.grid(axis="y")
 
 
-class AnnealedTraining(Section):
+class AnnealingSection(Section):
     """Dev scores above the schedules of annealed methods."""
 
     title = "Annealed training"
@@ -144,4 +144,4 @@ class AnnealedTraining(Section):
         return annealing_plots(findings, task)
 
 
-SECTION = AnnealedTraining()
+SECTION = AnnealingSection()

@@ -47,7 +47,7 @@ def _value(
     return Value(scoring.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
 
 
-class Tuning(Section):
+class TuningSection(Section):
     """The values of alpha and temperature that were tried."""
 
     title = "Search of alpha and temperature"
@@ -57,4 +57,4 @@ class Tuning(Section):
         return search_tables(findings, task)
 
 
-SECTION = Tuning()
+SECTION = TuningSection()

@@ -57,7 +57,7 @@ def _values(line: Line, name: str) -> list[float]:
     return [model.metrics[name] for model in line.models if wanted <= model.metrics.keys()]
 
 
-class GeneralisationGap(Section):
+class GapSection(Section):
     """Losses on seen and unseen rows."""
 
     title = "Generalisation gap"
@@ -68,4 +68,4 @@ class GeneralisationGap(Section):
         return [found] if found else []
 
 
-SECTION = GeneralisationGap()
+SECTION = GapSection()

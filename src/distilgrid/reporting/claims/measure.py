@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.schema import MAIN, POINTS, Claim, Direction
 from distilgrid.reporting.findings import Findings
-
-HUNDRED = 100.0
+from distilgrid.reporting.scoring import HUNDRED
 
 
 @dataclass(frozen=True)

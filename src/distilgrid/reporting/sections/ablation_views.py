@@ -100,7 +100,7 @@ class AblationSection(Section):
         return [ablation_plot(findings, task, self.ablation)]
 
 
-class Ablations(Section):
+class AblationSections(Section):
     """A section for each ablation of a task."""
 
     def split(self, findings: Findings, task: str) -> Sequence[Section]:
@@ -108,4 +108,4 @@ class Ablations(Section):
         return [AblationSection(ablation) for ablation in task_ablations(findings, task)]
 
 
-SECTION = Ablations()
+SECTION = AblationSections()

@@ -83,7 +83,7 @@ def _sees_students_rows(findings: Findings, teacher: str) -> bool:
     return findings.collected.plan.params.teachers[teacher].rows == "students"
 
 
-class LimitedData(Section):
+class LimitedDataSection(Section):
     """Scores by the number of training rows."""
 
     title = "With fewer training rows"
@@ -97,4 +97,4 @@ class LimitedData(Section):
         return data_plots(findings, task)
 
 
-SECTION = LimitedData()
+SECTION = LimitedDataSection()

@@ -83,7 +83,7 @@ def _dev(line: Line, metric: str) -> list[float]:
     return [model.metrics["dev"][metric] for model in line.models]
 
 
-class Selection(Section):
+class SelectionSection(Section):
     """How checkpoints were selected."""
 
     title = "Selection of checkpoints"
@@ -94,4 +94,4 @@ class Selection(Section):
         return [found] if found else []
 
 
-SECTION = Selection()
+SECTION = SelectionSection()

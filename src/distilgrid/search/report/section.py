@@ -10,7 +10,7 @@ from distilgrid.search.report.plots import searches_plots
 from distilgrid.search.report.table import searches_table
 
 
-class ArchitectureSearch(Section):
+class SearchSection(Section):
     """What searches found and cost, and what their estimates are worth."""
 
     title = "Architecture search"
@@ -29,4 +29,4 @@ class ArchitectureSearch(Section):
         return searches_plots(findings, task)
 
 
-SECTION = ArchitectureSearch()
+SECTION = SearchSection()

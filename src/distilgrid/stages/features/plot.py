@@ -96,7 +96,7 @@ def _plain(name: str) -> str:
     return f" {short}".replace("$", r"\$") if short.startswith("_") else short.replace("$", r"\$")
 
 
-class Features(Section):
+class FeaturesSection(Section):
     """Teachers' features in two dimensions."""
 
     title = "What the teacher makes of the rows"
@@ -110,4 +110,4 @@ class Features(Section):
         return features_plots(findings, task)
 
 
-SECTION = Features()
+SECTION = FeaturesSection()
