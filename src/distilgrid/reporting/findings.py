@@ -10,7 +10,7 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.plan.params import Report
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
-from distilgrid.reporting.lines import Key, Line, make_lines, shape
+from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
 from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
 from distilgrid.reporting.statistics.significance import holm, two_sided
@@ -85,9 +85,9 @@ class Findings:
         return self.of(task)[0].scoring
 
     def teacher(self, line: Line) -> Line:
-        """The teacher of a line: the one that saw the same share of the rows, else the one that saw most of them."""
+        """The teacher of a line: trained on the same share of the rows, else on most of them; the first of several."""
         lines = self.of(line.labels["task"])
-        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == line.labels["teacher"]]
+        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == first_teacher(line.key)]
         fraction = line.labels["fraction"]
         return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
 

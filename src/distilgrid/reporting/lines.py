@@ -11,6 +11,7 @@ from distilgrid.core.planned import TEACHER, Artefact
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Grid
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting.collect import Collected, FinishedArtefact, TrainedModel
 from distilgrid.reporting.scoring import Scoring, scoring
 from distilgrid.runtimes.base import IMAGE_LENGTH
@@ -109,6 +110,11 @@ class Line:
         return statistics.fmean(v["score"] - v["torch_score"] for v in found) if found else None
 
 
+def first_teacher(key: Key) -> str:
+    """The teacher that a line is compared with: the first one of several."""
+    return teacher_names(key[1])[0]
+
+
 def spread(values: list[float]) -> float | None:
     """The sample standard deviation over seeds; None for a single one."""
     return statistics.stdev(values) if len(values) > 1 else None
@@ -119,7 +125,8 @@ def make_lines(collected: Collected) -> list[Line]:
     grouped: dict[Key, list[TrainedModel]] = {}
     for model in collected.models:
         grouped.setdefault(_key(model.artefact.labels), []).append(model)
-    ordered = sorted(grouped, key=lambda key: _order(collected.plan.params.grid, key))
+    taught = list(dict.fromkeys(key[:2] for key in grouped))  # by task, in the grid's order
+    ordered = sorted(grouped, key=lambda key: _order(collected.plan.params.grid, taught, key))
     return [_line(collected, key, tuple(grouped[key])) for key in ordered]
 
 
@@ -127,9 +134,9 @@ def _key(labels: Any) -> Key:
     return tuple(labels.get(axis, DEFAULTS.get(axis)) for axis in AXES)
 
 
-def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
-    task, teacher, method, student, augmentation, fraction = key
-    place = (grid.tasks.index(task), grid.teachers.index(teacher))
+def _order(grid: Grid, taught: list[Key], key: Key) -> tuple[Any, ...]:
+    task, _, method, student, augmentation, fraction = key
+    place = (grid.tasks.index(task), taught.index(key[:2]))
     if method == TEACHER:  # where it sees all rows, its students may never do
         return (*place, 0, grid.fractions.index(fraction) if fraction in grid.fractions else -1)
     variant = (grid.students.index(student), grid.augmentations.index(augmentation), grid.fractions.index(fraction))
@@ -212,11 +219,10 @@ def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, A
 
 
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
-    task, teacher, method, student = key[:4]
+    (task, _, method, student), teacher = key[:4], first_teacher(key)
     shown = shape(collected, task)
-    found = [
-        b for b in collected.main_benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]
-    ]
+    labels = {"task": task, "teacher": teacher}.items()
+    found = [benchmark for benchmark in collected.main_benchmarks if labels <= benchmark.artefact.labels.items()]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
     threads = main_threads(collected)
     usual = [candidate for candidate in candidates if candidate["optimised"]]
