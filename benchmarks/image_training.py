@@ -124,7 +124,7 @@ def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) ->
     from distilgrid.methods.finetune.losses import FinetuneObjective
     from distilgrid.methods.settings import Finetune
     from distilgrid.models.new import create_model
-    from distilgrid.tasks.dataset import ImageShape
+    from distilgrid.tasks.kinds.image.files import ImageShape
     from distilgrid.tasks.kinds.image.settings import Views
     from distilgrid.tasks.kinds.image.views import Images, ViewedImages
     from distilgrid.tasks.kinds.label.declare import KIND as LABEL

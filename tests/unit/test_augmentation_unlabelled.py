@@ -89,7 +89,7 @@ def test_a_regression_takes_the_teachers_number(tmp_path: Path, tiny_model: Path
     scored = pd.DataFrame({"text": [f"{text} {n}" for n, text in enumerate(OTHER)], "score": np.linspace(0, 5, 40)})
     scored.to_csv(tmp_path / "scored.csv", index=False)
     source = f"csv:{tmp_path / 'scored.csv'}"
-    spec = TaskSpec(source=source, text=["text"], label="score", regression=True, metrics=["pearson"])
+    spec = TaskSpec(source=source, text=["text"], label="score", kind="number", metrics=["pearson"])
     prepare(task="scored", spec=spec, data=Data(), out=tmp_path / "data")
     model = f"path:{tiny_model}"
     finetune(data=tmp_path / "data", source=model, training=TRAINING, seed=0, out=tmp_path / "teacher", labels={})

@@ -18,7 +18,7 @@ def test_glue_specs_are_complete() -> None:
     found = builtin_tasks()
     assert {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"} <= found.keys()
     assert found["mnli"].validation == ["validation_matched", "validation_mismatched"]
-    assert found["stsb"].regression
+    assert found["stsb"].kind == "number"
     assert found["cola"].metrics[0] == "matthews"
 
 

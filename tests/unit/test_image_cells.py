@@ -20,6 +20,7 @@ from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record, record_views
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
@@ -156,7 +157,7 @@ def tmp_path_with_data(work: Path, tmp_path: Path) -> Path:
 def test_a_search_takes_the_best_of_its_candidates(work: Path, tmp_path: Path) -> None:
     method = KD(search=KDSearch(alpha=[0.0, 1.0], temperature=[2.0]))
     folders = []
-    for name, tried in method.candidates("kd", regression=False).items():
+    for name, tried in method.candidates("kd", kind=LABEL).items():
         run_cell(work, tmp_path / name, tried, teacher_outputs=[work / "views"])
         folders.append(tmp_path / name)
     metrics = run_cell(work, tmp_path / "best", method, teacher_outputs=[work / "views"], candidates=folders)
@@ -181,7 +182,7 @@ def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:
         new_model("new:resnet-8", dataset, seed=1),
         build_phases(Finetune(), TRAINING, kind=LABEL),
         rows=rows.rows(None, max_length=1),
-        dev=Rows(Images(dataset.images("dev")), label_tensor(dataset.split("dev"), dataset)),
+        dev=Rows(Images(read_pixels(dataset, "dev")), label_tensor(dataset.split("dev"), dataset)),
         kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),

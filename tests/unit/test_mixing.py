@@ -163,12 +163,15 @@ def test_token_types_are_mixed_or_kept() -> None:
 
 def test_mixed_targets_sum_to_one() -> None:
     mixtures = samples([0, 1], [2, 2], [0.25, 0.5])
-    hard = mixed_targets(torch.tensor([0, 1, 2]), mixtures, outputs=3)
+    hard = mixed_targets(torch.tensor([0, 1, 2]), mixtures, losses=LABEL.losses(), outputs=3)
     assert hard.tolist() == [[0.25, 0, 0.75], [0, 0.5, 0.5]]
-    soft = mixed_targets(torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]]), mixtures, outputs=2)
+    soft = mixed_targets(torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]]), mixtures, losses=LABEL.losses(), outputs=2)
     assert torch.allclose(soft.sum(dim=1), torch.ones(2))
     assert torch.allclose(soft[0], torch.tensor([0.45, 0.55]))
-    assert mixed_targets(torch.tensor([1.0, 2.0, 5.0]), mixtures, outputs=1).tolist() == [4.0, 3.5]
+    assert mixed_targets(torch.tensor([1.0, 2.0, 5.0]), mixtures, losses=NUMBER.losses(), outputs=1).tolist() == [
+        4.0,
+        3.5,
+    ]
 
 
 def outputs(seed: int) -> Outputs:
@@ -181,7 +184,7 @@ def test_on_unmixed_rows_the_mixed_terms_are_the_plain_ones(distance: str) -> No
     objective = MixKDObjective(MixKD(alpha_kd=1.0, distance=distance), kind=LABEL)  # type: ignore[arg-type]
     labels = torch.tensor([0, 2, 1, 1])
     plain = objective.losses(labels, outputs(0), outputs(1))
-    targets = mixed_targets(labels, samples([0, 1, 2, 3], [3, 2, 1, 0], [1.0] * 4), outputs=3)
+    targets = mixed_targets(labels, samples([0, 1, 2, 3], [3, 2, 1, 0], [1.0] * 4), losses=LABEL.losses(), outputs=3)
     mixed = objective.mixed_losses(targets, outputs(0), outputs(1))
     assert float(mixed["mixed_soft"]) == pytest.approx(float(plain["soft"]))
     assert float(mixed["mixed_hard"]) == pytest.approx(float(plain["hard"]))

@@ -124,17 +124,20 @@ def test_the_watched_score_is_that_of_the_finished_model(model: torch.nn.Module)
     exact = loop.evaluate
 
     def looked_at(model: Any, encodings: Any, *given: Any, placement: Placement) -> dict[str, float]:
-        seen.append(torch.from_numpy(predict(model, encodings, placement=placement)))
+        seen.append(torch.from_numpy(predict(model, encodings, kind=LABEL, placement=placement)))
         return exact(model, encodings, *given, placement=placement)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "evaluate", looked_at)
         outcome = run.run()
-    final = torch.from_numpy(predict(run.model, watched.encodings))
+    final = torch.from_numpy(predict(run.model, watched.encodings, kind=LABEL))
     assert torch.allclose(seen[1], final, atol=1e-5)
-    rounded = torch.from_numpy(predict(run.model, watched.encodings, placement=Placement(precision="bf16")))
+    half = Placement(precision="bf16")
+    rounded = torch.from_numpy(predict(run.model, watched.encodings, kind=LABEL, placement=half))
     assert not torch.allclose(rounded, final, atol=1e-5)
-    assert outcome.watched == score(["accuracy"], labels=watched.labels.numpy(), logits=final.numpy())["accuracy"]
+    assert (
+        outcome.watched == score(LABEL, ["accuracy"], labels=watched.labels.numpy(), outputs=final.numpy())["accuracy"]
+    )
 
 
 def test_watching_changes_no_weight(model: torch.nn.Module) -> None:

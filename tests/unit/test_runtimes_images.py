@@ -25,6 +25,7 @@ from distilgrid.stages.export.run import export
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
@@ -52,7 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(root: Path) -> Images:
-    return Images(open_dataset(root / "data").images("test"))
+    return Images(read_pixels(open_dataset(root / "data"), "test"))
 
 
 @pytest.mark.parametrize("name", SOURCES)

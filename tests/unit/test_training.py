@@ -95,14 +95,14 @@ def test_the_best_checkpoint_on_dev_is_kept(model: torch.nn.Module, monkeypatch:
     seen = []
 
     def scripted(model: torch.nn.Module, encodings: Encodings, *_: object, **__: object) -> dict[str, float]:
-        seen.append(predict(model, encodings))  # type: ignore[arg-type]
+        seen.append(predict(model, encodings, kind=LABEL))  # type: ignore[arg-type]
         return {"accuracy": next(scores)}
 
     monkeypatch.setattr(loop, "evaluate", scripted)
     outcome = run(model, settings=Training(epochs=4, batch_size=8))
     assert outcome.best_step == 16, "the second of four evaluations is best, and a tie keeps the earlier one"
     assert outcome.best_dev == {"accuracy": 0.9}
-    final = predict(model, make_rows(32, seed=1).encodings)  # type: ignore[arg-type]
+    final = predict(model, make_rows(32, seed=1).encodings, kind=LABEL)  # type: ignore[arg-type]
     assert np.allclose(final, seen[1], atol=1e-6)
     assert not np.allclose(final, seen[3], atol=1e-4)
 
@@ -189,7 +189,7 @@ def test_evaluation_batches_hold_every_row_once_longest_first() -> None:
 
 def test_predictions_do_not_depend_on_padding_or_order(model: torch.nn.Module) -> None:
     rows = make_rows(40)
-    together = predict(model, rows.encodings)  # type: ignore[arg-type]
+    together = predict(model, rows.encodings, kind=LABEL)  # type: ignore[arg-type]
     alone = [model(**rows.encodings.batch([i])).logits.detach().numpy()[0] for i in range(40)]
     assert np.allclose(together, np.stack(alone), atol=1e-5)
 

@@ -52,7 +52,7 @@ def _rewritten(rows: FinishedArtefact) -> bool:
 
 
 def _label(label: Any, names: Sequence[str]) -> str:
-    """A label's name, or a regression's number."""
+    """A label's name, or a number."""
     return names[label] if names and isinstance(label, int) else f"{label:g}"
 
 

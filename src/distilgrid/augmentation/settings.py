@@ -158,7 +158,7 @@ class Unlabelled(Added):
     max_rows: int | None = Field(default=None, ge=1)
     """At most this many rows, a seeded choice; null takes all."""
     labels: Literal["teacher"] = "teacher"
-    """The teacher's probabilities, or its number for a regression."""
+    """The teacher's probabilities, or its number."""
 
 
 Rewritten = BackTranslation | WordReplacement | EDA

@@ -45,6 +45,6 @@ def unlabelled_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled
         new = new[taken].reset_index(drop=True)
     log.info("%d unlabelled rows; %d left out, which the data set holds", len(new), left_out)
     nowhere = pd.array([pd.NA] * len(new), dtype="Int64")
-    frame = new.assign(label=0.0 if dataset.regression else 0, origin_id=nowhere, copy=np.int64(0))
+    frame = new.assign(label=dataset.task_kind.rows().placeholder, origin_id=nowhere, copy=np.int64(0))
     columns = [name for name in TEXT_COLUMNS if name in new.columns]
     return Augmented(frame[[*columns, "label", "example_id", "origin_id", "copy"]], left_out)

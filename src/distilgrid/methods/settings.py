@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, fiel
 
 from distilgrid.core.schema import Settings, self_contained_schema
 from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import WHOLE_RUN, Training, check_stage_overrides, check_training_overrides
 
 Recording = Literal["logits", "cls-states", "hidden-states", "mixed-logits", "view-logits"]
@@ -101,7 +102,7 @@ class SoftLabels(TaughtMethod):
     temperature: float = Field(default=4.0, gt=0)
     """Softmax temperature T of teacher and student in the KL form; unused by the MSE form."""
     loss: Literal["kl", "mse"] = "kl"
-    """`kl`: temperature-scaled KL divergence; `mse`: mean squared error between logits, as always for a regression."""
+    """`kl`: temperature-scaled KL divergence; `mse`: mean squared error between logits, as always for numbers."""
 
     @property
     def recordings(self) -> tuple[Recording, ...]:
@@ -118,11 +119,11 @@ class KD(SoftLabels):
     """Choose alpha and temperature among these values by the score on `dev`; null takes those above. Where the
     temperature changes nothing, the first one alone is tried."""
 
-    def candidates(self, name: str, *, regression: bool) -> "dict[str, KD]":
+    def candidates(self, name: str, *, kind: TaskKind) -> "dict[str, KD]":
         """The methods that a search tries, by the names that their cells get; none without a search."""
         if self.search is None:
             return {}
-        temperatures = self.search.temperature[: 1 if regression or self.loss == "mse" else None]
+        temperatures = self.search.temperature[: 1 if not kind.tempered or self.loss == "mse" else None]
         return {
             f"{name}.alpha-{_shortest(alpha)}.t-{_shortest(temperature)}": self.model_copy(
                 update={"alpha": alpha, "temperature": temperature, "search": None}
@@ -216,7 +217,7 @@ class MixKD(TaughtMethod):
     alpha_kd: float = Field(default=0.0, ge=0)
     """Weight of L_KD: that distance on the original rows. Whether the paper has this term is unknown."""
     distance: Literal["mse", "kl"] = "mse"
-    """`mse`: mean squared error between logits, as in the paper and always for a regression; `kl`: T^2 * KL."""
+    """`mse`: mean squared error between logits, as in the paper and always for numbers; `kl`: T^2 * KL."""
     temperature: float = Field(default=4.0, gt=0)
     """Softmax temperature T of the KL form."""
     mixup: Mixup = Field(default_factory=Mixup)

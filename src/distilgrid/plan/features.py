@@ -28,7 +28,7 @@ def plan_features(params: Params, teachers: Sequence[Artefact], students: Sequen
         raise UserError(f"augmentations: '{min(taken)}' names other rows in the plot of features; choose another name")
     name, method = mixing_method(settings, params.grid.methods, params.methods)
     fraction = max(params.grid.fractions)
-    texts = [teacher for teacher in teachers if find_task(teacher.labels["task"], params.tasks).kind == "text"]
+    texts = [teacher for teacher in teachers if find_task(teacher.labels["task"], params.tasks).task_kind.tokenised]
     for teacher in texts:
         task, model = teacher.labels["task"], teacher.labels["teacher"]
         augmented = _augmented(teacher, students, fraction)

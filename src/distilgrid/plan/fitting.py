@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.source import is_new
+from distilgrid.models.source import reads
 from distilgrid.plan.params import Params
 from distilgrid.tasks.spec import find_task
 
@@ -28,13 +28,13 @@ def fitting_cells(params: Params, cells: Iterable[dict[str, Any]]) -> list[dict[
 
 def fits(params: Params, cell: Mapping[str, Any]) -> bool:
     """Whether a cell's parts suit each other."""
-    image = find_task(cell["task"], params.tasks).kind == "image"
+    kind = find_task(cell["task"], params.tasks).task_kind
     teacher, student = params.teachers[cell["teacher"]], params.students[cell["student"]]
-    if is_new(teacher.source) != image or is_new(student.source or "") != image:
+    if reads(teacher.source) != kind.modality or reads(student.source or "") != kind.modality:
         return False
     found = student.found is not None
     text_only = found or params.methods[cell["method"]].objective in TEXT_METHODS or cell["augmentation"] != "none"
-    return not (image and text_only)
+    return kind.tokenised or not text_only
 
 
 def _hint(axis: str) -> str:

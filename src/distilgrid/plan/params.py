@@ -24,6 +24,7 @@ from distilgrid.models.settings import Student, Teacher
 from distilgrid.models.source import is_new
 from distilgrid.plan.features_settings import Features, mixing_method
 from distilgrid.search.settings import Search
+from distilgrid.tasks.kinds.registry import find_kind
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
@@ -212,7 +213,7 @@ def _with_baselines(params: Params) -> Params:
 def _suits(params: Params, method: Method) -> bool:
     """Whether a grid's students can learn by a method: pkd compares a teacher's hidden states of texts, layer by layer,
     with those of a student as wide."""
-    if all(find_task(name, params.tasks).kind == "image" for name in params.grid.tasks):
+    if not any(find_task(name, params.tasks).task_kind.tokenised for name in params.grid.tasks):
         return method.objective != "pkd"
     students = [params.students[name] for name in params.grid.students]
     shapes = [student.architecture for student in students if student.architecture]
@@ -261,7 +262,9 @@ def find_method(params: Params, name: str) -> Method:
     """
     searches = [(n, method) for n, method in params.methods.items() if isinstance(method, KD)]
     tried = {
-        n: candidate for name, method in searches for n, candidate in method.candidates(name, regression=False).items()
+        n: candidate
+        for name, method in searches
+        for n, candidate in method.candidates(name, kind=find_kind("label")).items()
     }
     known = {**tried, **params.methods}
     if name not in known:

@@ -12,7 +12,7 @@ from distilgrid.methods.registry import METHODS
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.search.controllers.registry import CONTROLLERS
 from distilgrid.search.estimators.registry import VERSIONS as ESTIMATORS
-from distilgrid.tasks.spec import DESCRIPTIVE, IMAGE_FIELDS
+from distilgrid.tasks.spec import DESCRIPTIVE, foreign_fields
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.settings import Augmentation
@@ -58,7 +58,7 @@ def _recipe(stage: str, **parts: Any) -> Recipe:
 def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
     """Prepared data: the task spec, the source's revision, and how rows are split. Not the path of a user's file."""
     hidden = {"source", "validation_source"} if spec.own_file else {"validation_source"}
-    hidden |= DESCRIPTIVE | (IMAGE_FIELDS if spec.kind == "text" else {"text"})
+    hidden |= DESCRIPTIVE.union(foreign_fields(spec.task_kind))
     places = {"glue_dir", "cifar_dir"} | (set() if data.max_validation_rows else {"max_validation_rows"})
     return _recipe(
         "prepare", spec=spec.model_dump(exclude=hidden), revision=revision, data=data.model_dump(exclude=places)

@@ -48,7 +48,7 @@ class Recordings:
         for kind in lesson.method.recordings:
             if kind == "mixed-logits":
                 inputs["mixed-outputs"] = self._mixed(lesson)
-            elif views.drawn and find_task(lesson.cell["task"], self.params.tasks).kind == "image":
+            elif views.drawn and find_task(lesson.cell["task"], self.params.tasks).task_kind.viewed:
                 inputs["teacher-outputs"] = self._viewed(lesson)
             else:
                 parts = [None, lesson.augmented] if lesson.augmented else [None]

@@ -129,8 +129,8 @@ class Shelf:
     def _candidates(self, cell: Mapping[str, Any], method: KD, instructor: Artefact) -> list[Artefact]:
         """The cells among which a search chooses: the same ones for all seeds."""
         assert method.search is not None
-        regression = find_task(cell["task"], self.params.tasks).regression
-        seed, tried = method.search.seed, method.candidates(cell["method"], regression=regression)
+        kind = find_task(cell["task"], self.params.tasks).task_kind
+        seed, tried = method.search.seed, method.candidates(cell["method"], kind=kind)
         named = [({**cell, "method": name, "seed": seed}, candidate) for name, candidate in tried.items()]
         return [self._helper(self._learner(own, candidate, instructor)) for own, candidate in named]
 

@@ -227,7 +227,8 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     threads = main_threads(collected)
     usual = [candidate for candidate in candidates if candidate["optimised"]]
     role = TEACHER if method == TEACHER else "student"
-    reference, own = (_latencies(usual, *who, shown, threads) for who in ((TEACHER, teacher), (role, student)))
+    reference = _latencies(usual, TEACHER, teacher, shown, threads)
+    own = _latencies(usual, role, student, shown, threads)
     return {
         runtime: Speed(ms, error, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
         for runtime, (ms, error) in own.items()

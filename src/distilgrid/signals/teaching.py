@@ -69,7 +69,7 @@ class Teaching:
             return None
         states, tokens = "cls-states" in wanted, "hidden-states" in wanted
         taught = taught_training(self.method, self.training)
-        if self.training_set.dataset.image and taught.views.drawn:
+        if self.training_set.dataset.task_kind.viewed and taught.views.drawn:
             return self._on_views(taught)
         if self.sources.teacher_outputs:
             ids, keys = self.training_set.example_ids, self.data_keys
@@ -82,7 +82,9 @@ class Teaching:
         if self.sources.teacher_outputs:
             folder, ids, keys = self.sources.teacher_outputs[0], self.training_set.example_ids, self.data_keys
             return open_views(folder, views=taught.views, epochs=taught.epochs, example_ids=ids, data_keys=keys)
-        return LiveViewTeacher(load_model(self._folder), self.training_set.views(taught.views))
+        seen = self.training_set.views(taught.views)
+        assert seen is not None, "only kinds with views come here"
+        return LiveViewTeacher(load_model(self._folder), seen)
 
     def mixing(self) -> Mixing | None:
         """The mixed samples, if the method learns from any."""
@@ -118,6 +120,6 @@ class Teaching:
     @cached_property
     def _live(self) -> "tuple[PreTrainedModel, Samples]":
         """The teacher itself, and the training rows as it reads them."""
-        tokenizer = None if self.training_set.dataset.image else load_tokenizer(self._folder)
+        tokenizer = load_tokenizer(self._folder) if self.training_set.dataset.task_kind.tokenised else None
         samples = self.training_set.samples(tokenizer, max_length=self.training.max_length)
         return load_model(self._folder), samples

@@ -55,7 +55,7 @@ class _Shown:
     @property
     def images(self) -> bool:
         """Whether no task is made of texts: models of images are not quantised."""
-        return all(find_task(task, self.plan.params.tasks).kind == "image" for task in self.tasks)
+        return not any(find_task(task, self.plan.params.tasks).task_kind.tokenised for task in self.tasks)
 
     def columns(self) -> list[str]:
         """The metrics that a table shows."""

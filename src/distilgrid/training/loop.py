@@ -106,7 +106,7 @@ class Trainer:
         self.checkpoints = checkpoints
         self.outcome = Outcome()
         self.terms: list[dict[str, float]] = []
-        self.best = Best(self.engine)
+        self.best = Best(self.engine, kind.metrics[metrics[0]])
         self.decay = 1.0  # of embeddings that occur in no row
         self.average = self._new_average()
 
@@ -179,20 +179,21 @@ class Trainer:
 
     def _evaluate(self, step: int) -> None:
         """Score on dev and keep the best weights."""
-        scores, main = self._scores(self.dev, self.placement), self.metrics[0]
+        scores = self._scores(self.dev, self.placement)
         self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="dev", values=scores)
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         decay, phase = self.average.unseen if self.average else self.decay, self.stretch.phase
         patient = self.stretch.moment(step) >= phase.patient_from
-        self.best.offer(step, scores, main, decay=decay, always=not phase.selects, patient=patient)
+        self.best.offer(step, scores, decay=decay, always=not phase.selects, patient=patient)
         if self.watched is not None:
             with self.engine.in_fp32() as placement:  # as the finished model's score is
                 seen = self._scores(self.watched, placement)
             self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="validation", values=seen)
-            self.outcome.watched = max(seen[main], seen[main] if self.outcome.watched is None else self.outcome.watched)
+            self.outcome.watched = self.best.metric.best(seen[self.metrics[0]], self.outcome.watched)
 
     def _scores(self, rows: Rows, placement: Placement) -> dict[str, float]:
-        return evaluate(self.model, rows.encodings, rows.labels.numpy(), self.metrics, placement=placement)
+        labels, kind = rows.labels.numpy(), self.kind
+        return evaluate(self.model, rows.encodings, labels, self.metrics, kind=kind, placement=placement)
 
     def _renumbered(self, rows: Rows) -> Rows:
         return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)
@@ -254,8 +255,8 @@ class Trainer:
         if self.outcome.phases:
             self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         if self.probe is not None:
-            logits = torch.from_numpy(predict(self.model, self.probe.encodings, placement=self.placement))
-            self.outcome.probe_loss = float(self.kind.losses().hard(logits, self.probe.labels))
+            made = predict(self.model, self.probe.encodings, kind=self.kind, placement=self.placement)
+            self.outcome.probe_loss = float(self.kind.losses().hard(torch.from_numpy(made), self.probe.labels))
         self.outcome.last_losses = self._last_losses()
         self.engine.release()
         if self.companion is not None:

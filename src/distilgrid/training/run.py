@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
@@ -119,7 +120,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
 def _train(
     job: Job, teacher: TeacherOutputs | None, mixing: Mixing | None, placement: Placement, checkpoints: Checkpoints
 ) -> Outcome:
-    _name_labels(job.model, job.dataset)
+    job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,
@@ -132,7 +133,7 @@ def _train(
         seed=job.seed,
         teacher=teacher,
         mixing=mixing,
-        views=job.training_set.views(job.settings.views) if job.dataset.image else None,
+        views=job.training_set.views(job.settings.views),
         probe=_probe(job),
         watched=watched,
         checkpoints=checkpoints,
@@ -140,11 +141,13 @@ def _train(
 
 
 def _check_whole_batches(job: Job) -> None:
-    """Batch norm's statistics are those of a whole batch, so image models cannot take one in parts."""
-    if job.dataset.image and job.execution.processes > 1:
-        raise UserError("resources.processes: an image model is trained by one process; set it to 1")
-    if job.dataset.image and any(phase.settings.accumulation > 1 for phase in job.phases):
-        raise UserError("training.accumulation: an image model takes whole batches; set it to 1")
+    """Batch norm's statistics are those of a whole batch, so a model that has them cannot take one in parts."""
+    if not any(isinstance(module, BatchNorm) for module in job.model.modules()):
+        return
+    if job.execution.processes > 1:
+        raise UserError("resources.processes: a model with batch norm is trained by one process; set it to 1")
+    if any(phase.settings.accumulation > 1 for phase in job.phases):
+        raise UserError("training.accumulation: a model with batch norm takes whole batches; set it to 1")
 
 
 def _probe(job: Job) -> list[int]:
@@ -160,24 +163,16 @@ def _rows(job: Job, split: str) -> Rows:
     return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
 
-def _name_labels(model: "PreTrainedModel", dataset: Dataset) -> None:
-    """Write the task's labels into the model's configuration, so that the saved model explains its outputs."""
-    model.config.problem_type = "regression" if dataset.regression else "single_label_classification"
-    if dataset.labels:
-        model.config.id2label = dict(enumerate(dataset.labels))
-        model.config.label2id = {label: i for i, label in enumerate(dataset.labels)}
-
-
 def _predictions(job: Job) -> "pd.DataFrame":
-    """Logits on every row of every validation split."""
+    """Outputs on every row of every validation split."""
     import pandas as pd
 
     parts = []
     for split in job.dataset.validation:
         frame = job.dataset.split(split)
-        logits = predict(job.model, _rows(job, split).encodings)
+        outputs = predict(job.model, _rows(job, split).encodings, kind=job.dataset.task_kind)
         part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
-        parts.append(part.assign(logits=list(logits)))
+        parts.append(part.assign(logits=list(outputs)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -195,7 +190,12 @@ def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> di
 def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
     dataset, config = job.dataset, job.model.config
     validation = {
-        split: score(dataset.metrics, labels=part["label"].to_numpy(), logits=np.stack(part["logits"].to_list()))
+        split: score(
+            dataset.task_kind,
+            dataset.metrics,
+            labels=part["label"].to_numpy(),
+            outputs=np.stack(part["logits"].to_list()),
+        )
         for split, part in predicted.groupby("split", sort=False)
     }
     return {

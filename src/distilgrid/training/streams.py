@@ -164,7 +164,8 @@ class MixedStream:
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
         """L_SM and L_TMKD."""
         outputs, device = student.logits.shape[1], student.logits.device
-        targets = mixed_targets(self.rows.labels, self._mixtures(samples), outputs=outputs).to(device)
+        losses, mixtures = self.mixing.objective.loss, self._mixtures(samples)
+        targets = mixed_targets(self.rows.labels, mixtures, losses=losses, outputs=outputs).to(device)
         teacher = self.teacher.outputs(samples).to(device) if self.teacher is not None else None
         return self.mixing.objective.mixed_losses(targets, student, teacher)
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from distilgrid.methods.annealing_kd.schedule import annealed_stages, sharp_from, sharpness, temperature
 from distilgrid.methods.finetune.losses import FinetuneObjective
 from distilgrid.methods.settings import AnnealingKD, Finetune
-from distilgrid.tasks.kinds.kind import Form, TaskKind
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.parts import Form
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.schedule import Phase, plain
 from distilgrid.training.settings import Training

@@ -66,4 +66,5 @@ class MiniKD:
         loss = next(outcome.last_losses[name] for name in TAUGHT if name in outcome.last_losses)
         del model
         gc.collect()  # modules and their training set-up refer to each other
-        return Estimate(outcome.best_dev[lessons.dataset.metrics[0]], loss, time.perf_counter() - start)
+        main = kind.metrics[lessons.dataset.metrics[0]]
+        return Estimate(main.merit(outcome.best_dev[main.name]), loss, time.perf_counter() - start)

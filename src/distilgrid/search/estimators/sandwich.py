@@ -4,7 +4,7 @@ Yu and Huang: Universally Slimmable Networks, 2019; Yu et al.: BigNAS, 2020. In 
 
     L = L_KD(z_largest; teacher, labels) + sum over the smallest and n drawn sub-networks of d(z_largest, z_sub)
 
-with d = T^2 KL(softmax(z_largest / T) || softmax(z_sub / T)), or the mean squared error for a regression; z_largest is
+with d = T^2 KL(softmax(z_largest / T) || softmax(z_sub / T)), or the mean squared error of numbers; z_largest is
 a constant there. The gradients of all sub-networks add up. Only the largest has dropout, as in BigNAS.
 """
 

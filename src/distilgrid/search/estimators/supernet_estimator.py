@@ -115,8 +115,10 @@ class SupernetEstimator:
         if self.settings.tuning_steps:
             self._tune(model)
         dev, metrics = lessons.dev, lessons.dataset.metrics
-        score = evaluate(model, dev.encodings, dev.labels.numpy(), metrics)[metrics[0]]
-        return Estimate(score, self._distance(model), time.perf_counter() - start)
+        kind = lessons.dataset.task_kind
+        score = evaluate(model, dev.encodings, dev.labels.numpy(), metrics, kind=kind)[metrics[0]]
+        merit = kind.metrics[metrics[0]].merit(score)
+        return Estimate(merit, self._distance(model), time.perf_counter() - start)
 
     def _tune(self, model: "PreTrainedModel") -> None:
         """Some steps of the largest's method, on rows that are the same for all slices."""
@@ -137,10 +139,10 @@ class SupernetEstimator:
 
     def _distance(self, model: "PreTrainedModel") -> float:
         rows = self._some(self.settings.probe_rows, "probe")
-        logits = torch.from_numpy(predict(model, self.lessons.rows.encodings.take(rows)))
+        kind = self.lessons.dataset.task_kind
+        logits = torch.from_numpy(predict(model, self.lessons.rows.encodings.take(rows), kind=kind))
         wanted = self.lessons.teacher.outputs(rows).logits.cpu()
-        losses = self.lessons.dataset.task_kind.losses()
-        return float(losses.soft(logits, wanted, temperature=self.settings.method.temperature))
+        return float(kind.losses().soft(logits, wanted, temperature=self.settings.method.temperature))
 
     def _some(self, count: int, purpose: str) -> list[int]:
         """Different training rows, at most so many, in their order."""

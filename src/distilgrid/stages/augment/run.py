@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from distilgrid.augmentation.pool import Pool
 from distilgrid.augmentation.registry import build_augmenter
 from distilgrid.augmentation.rows import augmented_rows, samples
@@ -90,13 +88,7 @@ def _nothing_new(settings: Augmentation) -> str:
 
 
 def _labelled(frame: "pd.DataFrame", dataset: Dataset, teacher: Path, max_length: int) -> "pd.DataFrame":
-    """The rows with the teacher's labels: a column `probabilities`, or its number in place of a regression's label.
-
-    A row without an origin has no label of its own and takes the likeliest one.
-    """
+    """The rows with the teacher's labels."""
     encodings = encode(load_tokenizer(teacher), *texts(frame), max_length=max_length)
-    logits = teacher_outputs(load_model(teacher), encodings, states=False).logits
-    if dataset.regression:
-        return frame.assign(label=logits[:, 0].double().numpy())
-    named = frame["label"].where(frame["origin_id"].notna(), logits.argmax(dim=-1).numpy())
-    return frame.assign(label=named, probabilities=torch.softmax(logits, dim=-1).tolist())
+    outputs = teacher_outputs(load_model(teacher), encodings, states=False).logits
+    return dataset.task_kind.batch().relabelled(frame, outputs)

@@ -83,7 +83,7 @@ def _texts(settings: Benchmark, models: Sequence[Model], data: Path | None) -> t
     if data is None:
         raise UserError("--data: benchmark.texts wants validation texts; give the folder of the prepared data")
     dataset = open_dataset(data)
-    if dataset.kind == "image":
+    if not dataset.task_kind.tokenised:
         return None, dataset.key
     longest = min(model.run["recipe"]["training"]["max_length"] for model in models)
     return choose_texts(dataset, models[0].folder, count=settings.texts, longest=longest), dataset.key

@@ -65,7 +65,7 @@ def distill(
     training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
     recipe = _recipe(cell, training_set, sources)
     check_kinds(cell.origin, dataset)
-    method, found = search(cell.method, sources.candidates, regression=dataset.regression)
+    method, found = search(cell.method, sources.candidates, kind=dataset.task_kind)
     student = shaped(cell.student, sources.search)
     phases = build_phases(method, cell.training, kind=dataset.task_kind)
     with writing(out, recipe=recipe, labels=labels) as folder:

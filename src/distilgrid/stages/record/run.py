@@ -52,13 +52,13 @@ def record(
         UserError: when an input is missing or damaged.
     """
     dataset, run = open_dataset(data), trained_model(teacher)
-    if dataset.image and kind == "hidden-states":
+    if kind == "hidden-states" and not dataset.task_kind.tokenised:
         raise UserError(f"--kind hidden-states: task '{dataset.task}' is made of images; take logits")
     added = open_augmented(augmented, dataset=dataset) if augmented else None
     key, share = (dataset.key, fraction) if added is None else (added.key, 1.0)
     recipe = record_recipe(kind=kind, max_length=max_length, data=key, teacher=run["key"], fraction=share)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        tokenizer = None if dataset.image else load_tokenizer(teacher)
+        tokenizer = load_tokenizer(teacher) if dataset.task_kind.tokenised else None
         samples: Samples
         if added is None:
             rows = TrainingSet(dataset, fraction, subset_seed)
@@ -136,12 +136,14 @@ def record_views(
         UserError: when an input is missing or damaged, or the task is not made of images.
     """
     run, dataset = trained_model(teacher), training_set.dataset
-    if dataset.image is None:
-        raise UserError(f"--kind view-logits: task '{dataset.task}' is made of texts; take logits")
+    seen = training_set.views(views)
+    if seen is None:
+        made = dataset.task_kind.words.rows
+        raise UserError(f"--kind view-logits: task '{dataset.task}' is made of {made}; take logits")
     inputs = {"data": dataset.key, "teacher-dir": run["key"]}
     recipe = view_recipe(views=views, epochs=epochs, fraction=training_set.fraction, inputs=inputs)
     with writing(out, recipe=recipe, labels=labels) as folder:
-        logits = all_view_logits(load_model(teacher), training_set.views(views), epochs=epochs)
+        logits = all_view_logits(load_model(teacher), seen, epochs=epochs)
         manifest = {"kind": "view-logits", "data_key": dataset.key, "views": views.model_dump(), "epochs": epochs}
         tensors = {"example_ids": torch.from_numpy(training_set.example_ids.copy()), "logits": logits}
         _write(folder, tensors, manifest, run)

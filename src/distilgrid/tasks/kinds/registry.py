@@ -5,7 +5,8 @@ from importlib.metadata import entry_points
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.loading import load
-from distilgrid.tasks.kinds.kind import Metric, TaskKind
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.metric import Metric
 
 GROUP = "distilgrid.task_kinds"
 KINDS = {
@@ -15,12 +16,13 @@ KINDS = {
 }
 
 
-def known_kinds() -> dict[str, str]:
-    """ "module:name" of every kind by its name: ours, and those of installed packages."""
-    return {entry.name: entry.value for entry in entry_points(group=GROUP)} | KINDS
-
-
 @functools.cache
+def known_kinds() -> dict[str, TaskKind]:
+    """Every kind by its name: ours, then those of installed packages."""
+    plugged = {entry.name: entry.value for entry in entry_points(group=GROUP) if entry.name not in KINDS}
+    return {name: load(target) for name, target in {**KINDS, **plugged}.items()}
+
+
 def find_kind(name: str) -> TaskKind:
     """The kind of a name.
 
@@ -29,9 +31,8 @@ def find_kind(name: str) -> TaskKind:
     """
     known = known_kinds()
     if name not in known:
-        raise UserError(f"unknown task kind '{name}'; {did_you_mean(name, known)}")
-    kind: TaskKind = load(known[name])
-    return kind
+        raise UserError(f"unknown kind '{name}'; {did_you_mean(name, known)}")
+    return known[name]
 
 
 def find_metric(name: str) -> Metric:
@@ -40,8 +41,7 @@ def find_metric(name: str) -> Metric:
     Raises:
         UserError: for an unknown name, with a suggestion.
     """
-    kinds = [find_kind(kind) for kind in known_kinds()]
-    known = {metric.name: metric for kind in reversed(kinds) for metric in kind.metrics.values()}
+    known = {metric.name: metric for kind in reversed(known_kinds().values()) for metric in kind.metrics.values()}
     if name not in known:
         raise UserError(f"unknown metric '{name}'; {did_you_mean(name, known)}")
     return known[name]
