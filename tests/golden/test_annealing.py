@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.annealing import check_annealing, sharpness, temperature
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.methods.annealing_kd.losses import AnnealedObjective
-from distilgrid.methods.annealing_kd.schedule import check_annealing, sharpness, temperature
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.continuation_kd.losses import ContinuedObjective
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Method
 from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
@@ -36,8 +37,8 @@ def losses(phase: Phase, moment: float, *, labels: np.ndarray = LABELS, teacher:
     return {name: float(value) for name, value in found.items()}
 
 
-def phases(method: Method, *, kind: TaskKind = LABEL, **training: int) -> list[Phase]:
-    return build_phases(method, Training(**training), kind=kind)  # type: ignore[arg-type]
+def phases(method: BaseMethod, *, kind: TaskKind = LABEL, **training: int) -> list[Phase]:
+    return method.phases(Training(**training), kind=kind)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("tau_max", [1, 2, 7, 10])

@@ -320,8 +320,12 @@ def test_int8_reports_what_it_costs(
         frame = dataset.split(split)
         encodings = encode(load_tokenizer(model), *texts(frame), max_length=32)
         logits = session_logits(session, encodings, label="test")
-        assert parity["validation"][split] == score(["accuracy"], labels=frame["label"].to_numpy(), logits=logits)
-        same += list(logits.argmax(axis=1) == predict(load_model(model), encodings).argmax(axis=1))
+        assert parity["validation"][split] == score(
+            dataset.task_kind, ["accuracy"], labels=frame["label"].to_numpy(), outputs=logits
+        )
+        same += list(
+            logits.argmax(axis=1) == predict(load_model(model), encodings, kind=dataset.task_kind).argmax(axis=1)
+        )
     assert len(same) == 80
     assert parity["label_agreement"] == np.mean(same)
     assert parity["label_agreement"] > 0.8

@@ -10,13 +10,14 @@ import pytest
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import KD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teaching import Sources as Taught
+from distilgrid.signals.registry import ROWS
 from distilgrid.stages.candidate.run import candidate
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
@@ -55,7 +56,12 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
     record(
-        data=folder / "data", teacher=folder / "teacher", kind="logits", max_length=32, out=folder / "logits", labels={}
+        data=folder / "data",
+        teacher=folder / "teacher",
+        signal=ROWS["logits"],
+        max_length=32,
+        out=folder / "logits",
+        labels={},
     )
     return folder
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.fabricate import fabricate_results
 
 from distilgrid.core.loading import load
-from distilgrid.methods.settings import KD
+from distilgrid.methods.kd.declare import KD
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.section import Section

@@ -37,7 +37,7 @@ def _counts(findings: Findings, rows: FinishedArtefact) -> str:
     """How many rows came out of which share of the originals, and why some are missing."""
     grid, labels, values = findings.collected.plan.params.grid, rows.artefact.labels, rows.values
     parts = [f"{100 * labels['fraction']:g} % of rows"] if len(grid.fractions) > 1 else []
-    if len(grid.teachers) > 1 and "teacher-dir" in rows.artefact.inputs:
+    if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
     left_out = f"left out: {values['unchanged']:,} unchanged, {values['repeated']:,} repeated"

@@ -19,6 +19,7 @@ from distilgrid.plan.fitting import fitting_cells
 from distilgrid.plan.params import Params
 from distilgrid.plan.recipes import VERSIONS, benchmark_recipe, export_recipe
 from distilgrid.plan.shelf import Shelf
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.runtimes.registry import find_runtime
 
 CLAIMS = "distilgrid.reporting.claims.file:load_claims"
@@ -84,7 +85,7 @@ def expand(params: Params) -> Plan:
     shelf = Shelf(params)
     cells = fitting_cells(params, _cells(params))
     students = [shelf.student(cell) for cell in cells]
-    for task, teacher in dict.fromkeys((cell["task"], cell["teacher"]) for cell in cells):
+    for task, teacher in dict.fromkeys((cell["task"], name) for cell in cells for name in cell["teachers"]):
         shelf.searches.compared(task, teacher)
     teachers = list(shelf.teachers.values())
     exports = [e for model in [*teachers, *_exported(params, students)] for e in _exports(params, model)]
@@ -127,7 +128,7 @@ def _cells(params: Params) -> Iterator[dict[str, Any]]:
     names = ("task", "teacher", "method", "student", "augmentation", "fraction", "seed")
     axes = (
         grid.tasks,
-        grid.teachers,
+        grid.teacher_labels,
         grid.methods,
         grid.students,
         grid.augmentations,
@@ -135,7 +136,8 @@ def _cells(params: Params) -> Iterator[dict[str, Any]]:
         grid.seeds,
     )
     for values in product(*axes):
-        yield dict(zip(names, values, strict=True))
+        cell: dict[str, Any] = dict(zip(names, values, strict=True))
+        yield {**cell, "teachers": teacher_names(cell["teacher"])}
 
 
 def _largest(teachers: list[Artefact]) -> list[Artefact]:
@@ -178,7 +180,7 @@ def _benchmark(
     so the methods and seeds of a student share the figures of its first cell.
     """
     names = ("task", "teacher")
-    own = [s for s in students if all(s.labels[n] == teacher.labels[n] for n in names)]
+    own = [student for student in students if _learns_from(student, teacher)]
     first: dict[str, Artefact] = {}
     for student in own:
         first.setdefault(student.labels["student"], student)
@@ -198,6 +200,12 @@ def _benchmark(
     labels = {"device": device, **{name: teacher.labels[name] for name in names}}
     options = {name: str(value) for name, value in labels.items()}
     return Artefact("benchmark", location, recipe, BENCHMARK_FILES, options, inputs, labels)
+
+
+def _learns_from(student: Artefact, teacher: Artefact) -> bool:
+    """Whether a teacher is one of a student's, on its task."""
+    same = student.labels["task"] == teacher.labels["task"]
+    return same and teacher.labels["teacher"] in teacher_names(student.labels["teacher"])
 
 
 def _report(params: Params, inputs: Inputs) -> Artefact:

@@ -125,8 +125,7 @@ def make_lines(collected: Collected) -> list[Line]:
     grouped: dict[Key, list[TrainedModel]] = {}
     for model in collected.models:
         grouped.setdefault(_key(model.artefact.labels), []).append(model)
-    taught = list(dict.fromkeys(key[:2] for key in grouped))  # by task, in the grid's order
-    ordered = sorted(grouped, key=lambda key: _order(collected.plan.params.grid, taught, key))
+    ordered = sorted(grouped, key=lambda key: _order(collected.plan.params.grid, key))
     return [_line(collected, key, tuple(grouped[key])) for key in ordered]
 
 
@@ -134,9 +133,9 @@ def _key(labels: Any) -> Key:
     return tuple(labels.get(axis, DEFAULTS.get(axis)) for axis in AXES)
 
 
-def _order(grid: Grid, taught: list[Key], key: Key) -> tuple[Any, ...]:
-    task, _, method, student, augmentation, fraction = key
-    place = (grid.tasks.index(task), taught.index(key[:2]))
+def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
+    task, teacher, method, student, augmentation, fraction = key
+    place = (grid.tasks.index(task), [*grid.teacher_names, *grid.teacher_labels].index(teacher))
     if method == TEACHER:  # where it sees all rows, its students may never do
         return (*place, 0, grid.fractions.index(fraction) if fraction in grid.fractions else -1)
     variant = (grid.students.index(student), grid.augmentations.index(augmentation), grid.fractions.index(fraction))

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from distilgrid.methods.annealing_kd.schedule import annealed_stages, sharp_from, sharpness, temperature
+from distilgrid.methods.annealing import sharp_from, sharpness, temperature
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
-from distilgrid.methods.settings import AnnealingKD, Finetune
 from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.tasks.kinds.parts import Form
 from distilgrid.training.objective import Objective, Outputs
@@ -48,7 +49,7 @@ def annealing_phases(settings: AnnealingKD, training: Training, *, kind: TaskKin
     Raises:
         UserError: when stage I has fewer epochs than temperatures.
     """
-    first, second = annealed_stages(settings, training)
+    first, second = settings.staged(training)
     epochs, tau_max = first.epochs, settings.tau_max
     if epochs % tau_max:
         log.info("stage I: %d epochs over %d temperatures, %d or one more for each", epochs, tau_max, epochs // tau_max)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from distilgrid.methods.settings import Finetune
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 

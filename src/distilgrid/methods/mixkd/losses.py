@@ -16,7 +16,7 @@ docs/methods/mixkd.md lists them.
 
 from torch import Tensor
 
-from distilgrid.methods.settings import MixKD
+from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from distilgrid.plan.teachers import teacher_label
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.schema import ClaimsFile, Published
 from distilgrid.reporting.display import EMPTY
@@ -104,5 +103,5 @@ def _caption(findings: Findings, listed: list[Published]) -> str:
 
 
 def _teachers(findings: Findings) -> str:
-    names = [teacher_label(entry) for entry in findings.collected.plan.params.grid.teachers]
+    names = findings.collected.plan.params.grid.teacher_names
     return f"the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}"

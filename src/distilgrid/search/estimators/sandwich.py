@@ -18,7 +18,6 @@ from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
 from distilgrid.search.space import Shape
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Inputs, Rows
 from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
@@ -30,6 +29,7 @@ from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import plain
 from distilgrid.training.settings import Training
 from distilgrid.training.steps import plan_steps
+from distilgrid.training.teacher import TeacherOutputs
 
 
 class Sandwich:
@@ -68,9 +68,7 @@ class Sandwich:
         self.vocabulary = cut_vocabulary(model, [rows.encodings], optimisers={training.optimiser})
         self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), teacher
         self.kind, self.objective = kind, KDObjective(settings.method, kind=kind)
-        (self.stretch,) = plan_steps(
-            plain(self.objective, training), rows.encodings.lengths, seed=seed, mixing=None, viewed=False
-        )
+        (self.stretch,) = plan_steps(plain(self.objective, training), rows.encodings.lengths, seed=seed)
         model.to(placement.device)
         teacher.move(placement.device)
         groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=False)

@@ -11,7 +11,6 @@ import torch
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import build_phases
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.base import Estimate
@@ -20,12 +19,12 @@ from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
+from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -127,7 +126,7 @@ class SupernetEstimator:
         training = lessons.training.model_copy(update={"epochs": 1})
         Trainer(
             model,
-            build_phases(self.settings.method, training, kind=lessons.dataset.task_kind),
+            self.settings.method.phases(training, kind=lessons.dataset.task_kind),
             rows=Rows(lessons.rows.encodings.take(rows), lessons.rows.labels[rows]),
             dev=lessons.dev,
             kind=lessons.dataset.task_kind,

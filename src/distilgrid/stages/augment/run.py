@@ -14,7 +14,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.source import model_revision
 from distilgrid.plan.recipes import augment_recipe
-from distilgrid.signals.teacher import teacher_outputs
+from distilgrid.signals.rows.outputs import teacher_outputs
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.training.training_set import chosen_rows

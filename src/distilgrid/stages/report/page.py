@@ -6,7 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.plan.teachers import teacher_label, teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.paper_tables import paper_tables
 from distilgrid.reporting.claims.papers import PaperReports
@@ -86,7 +85,7 @@ def _subtitle(findings: Findings) -> str:
     """The size of the grid, when it was made, how long its training took."""
     plan = findings.collected.plan
     grid = plan.params.grid
-    counts = {"task": len(grid.tasks), "teacher": len(grid.teachers), "method": len(grid.methods)}
+    counts = {"task": len(grid.tasks), "teacher": len(grid.teacher_labels), "method": len(grid.methods)}
     counts |= {"student": len(grid.students), "seed": len(grid.seeds)}
     parts = [wording.plural(number, noun) for noun, number in counts.items()]
     finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)
@@ -145,15 +144,10 @@ def _settings(findings: Findings) -> str:
         exclude={"resources": True, "data": {"glue_dir", "cifar_dir"}, "report": {"claims"}}
     )
     for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
-        named = _teachers(values["grid"][axis]) if axis == "teachers" else values["grid"][axis]
+        named = findings.collected.plan.params.grid.teacher_names if axis == "teachers" else values["grid"][axis]
         named = [*named, *(_assistants(findings) if axis == "students" else ())]
         values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-
-
-def _teachers(entries: Sequence[str | Sequence[str]]) -> list[str]:
-    """The names behind the entries of a grid, each of which may hold several."""
-    return list(dict.fromkeys(name for entry in entries for name in teacher_names(teacher_label(entry))))
 
 
 def _assistants(findings: Findings) -> list[str]:
