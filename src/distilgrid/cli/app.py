@@ -314,7 +314,7 @@ def report(
 def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
     """Copy a finished grid's report to results/latest, where DVC and readers look for it."""
     _, expanded = support.load_plan(params, grid)
-    from distilgrid.reporting.publish import publish as copy
+    from distilgrid.stages.report.publish import publish as copy
 
     typer.echo(f"report: {copy(plan=expanded, results=results)}")
 

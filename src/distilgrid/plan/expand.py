@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from distilgrid.core.loading import load
 from distilgrid.core.planned import BENCHMARK_FILES, EXPORT_FILES, KNOWN, REPORT_FILES, Artefact, Inputs, listed
 from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.settings import Device
@@ -19,8 +20,10 @@ from distilgrid.plan.params import Params
 from distilgrid.plan.recipes import VERSIONS, benchmark_recipe, export_recipe
 from distilgrid.plan.shelf import Shelf
 from distilgrid.plan.teachers import teacher_names
-from distilgrid.reporting.claims.file import load_claims
 from distilgrid.runtimes.registry import find_runtime
+
+CLAIMS = "distilgrid.reporting.claims.file:load_claims"
+"""Reads a claims file, by name: reports lie above plans."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ def _learns_from(student: Artefact, teacher: Artefact) -> bool:
 
 
 def _report(params: Params, inputs: Inputs) -> Artefact:
-    claims = load_claims(params.report.claims, params=params) if params.report.claims else None
+    claims = load(CLAIMS)(params.report.claims, params=params) if params.report.claims else None
     recipe = {
         "stage": "report",
         "version": VERSIONS["report"],

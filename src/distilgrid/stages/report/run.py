@@ -5,7 +5,6 @@ from pathlib import Path
 from distilgrid.core.artefacts import write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
-from distilgrid.reporting import data
 from distilgrid.reporting.claims.file import load_claims
 from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.claims.schema import ClaimsFile
@@ -13,9 +12,10 @@ from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.sections.compute import compute_json, compute_table
-from distilgrid.reporting.sections.table_of_sections import number_tables
+from distilgrid.reporting.sections.table import number_tables
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
+from distilgrid.stages.report import data
 
 
 def report(*, plan: Plan, results: Path, out: Path) -> None:
@@ -30,7 +30,7 @@ def report(*, plan: Plan, results: Path, out: Path) -> None:
     _check_packages()
     settings = plan.params.report
     claims = load_claims(settings.claims, params=plan.params) if settings.claims else None
-    from distilgrid.reporting.page import render
+    from distilgrid.stages.report.page import render
 
     with writing(out, recipe=plan.report.recipe, labels={"grid": plan.params.grid.name}) as folder:
         findings = find(collect(plan, results))
