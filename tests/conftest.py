@@ -172,6 +172,7 @@ class Project:
         folder.mkdir(parents=True, exist_ok=True)
         for name in WORKFLOW:
             source = ROOT / name
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             take = shutil.copytree if source.is_dir() else shutil.copy
             take(source, folder / name)
         for name in DECLARED:

@@ -15,6 +15,7 @@ from distilgrid.core.planned import (
 )
 from distilgrid.core.project import packaged
 from distilgrid.workflow.opening import open_workflow, start_jobs
+from distilgrid.workflow.schema import schema_file
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
