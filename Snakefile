@@ -8,7 +8,7 @@ configfile: "params.yaml"
 include: "src/distilgrid/workflow/rules/common.smk"
 
 
-validate(config, "src/distilgrid/workflow/schemas/params.schema.json", set_default=False)
+validate(config, schema_file(), set_default=False)
 
 
 include: "src/distilgrid/workflow/rules/data.smk"

@@ -148,7 +148,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKFLOW = ("Snakefile", "workflow", "profiles", "environment.yml", "dvc.yaml", ".dvcignore")
+WORKFLOW = ("Snakefile", "src/distilgrid/workflow", "profiles", "environment.yml", "dvc.yaml", ".dvcignore")
 DECLARED = (
     "requirements/lock.txt",
     "src/distilgrid/plan/recipes.py",
@@ -172,6 +172,7 @@ class Project:
         folder.mkdir(parents=True, exist_ok=True)
         for name in WORKFLOW:
             source = ROOT / name
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             take = shutil.copytree if source.is_dir() else shutil.copy
             take(source, folder / name)
         for name in DECLARED:

@@ -14,6 +14,7 @@ from distilgrid.core.planned import (
     SUPERNET_FILES,
 )
 from distilgrid.workflow.opening import open_workflow
+from distilgrid.workflow.schema import schema_file
 
 RESULTS = "results"
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
