@@ -16,13 +16,15 @@ from distilgrid.methods.base import MANY, TaughtMethod
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.plan.expand import Plan, expand
-from distilgrid.plan.params import Data, parse_params
+from distilgrid.plan.params import parse_params
 from distilgrid.signals.base import Signal
 from distilgrid.signals.registry import ROWS
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.schedule import Phase, plain
@@ -52,7 +54,7 @@ class Averaged(TaughtMethod):
         """Logits."""
         return (ROWS["logits"],)
 
-    def phases(self, training: Training, *, regression: bool) -> list[Phase]:
+    def phases(self, training: Training, *, kind: TaskKind) -> list[Phase]:
         """One."""
         return plain(MeanObjective(), training)
 

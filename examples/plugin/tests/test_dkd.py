@@ -7,7 +7,8 @@ from distilgrid_dkd.declare import DKD
 from distilgrid_dkd.losses import DKDObjective, decoupled
 
 from distilgrid.core.errors import UserError
-from distilgrid.training.objective import Outputs, soft_loss
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.training.objective import Outputs
 from distilgrid.training.settings import Training
 
 RANDOM = np.random.default_rng(0)
@@ -66,7 +67,7 @@ def test_kd_is_the_parts_with_the_teachers_own_weight() -> None:
         one = (torch.tensor(logits[row : row + 1]) for logits in (STUDENT, TEACHER))
         target, others = decoupled(*one, torch.tensor(LABELS[row : row + 1]), temperature=2.0)
         whole += float(target + (1 - softmax(TEACHER[row].astype(float) / 2)[LABELS[row]]) * others)
-    kd = float(soft_loss(torch.tensor(STUDENT), torch.tensor(TEACHER), temperature=2.0)) / 4
+    kd = float(LABEL.losses().soft(torch.tensor(STUDENT), torch.tensor(TEACHER), temperature=2.0)) / 4
     assert whole / len(LABELS) == pytest.approx(kd, rel=1e-5)
 
 
@@ -78,9 +79,8 @@ def test_probabilities_name_their_target() -> None:
 
 
 def test_the_weight_grows_in_the_warm_up() -> None:
-    (phase,) = DKD(warmup=2).phases(Training(epochs=3), regression=False)
+    (phase,) = DKD(warmup=2).phases(Training(epochs=3), kind=LABEL)
     assert [phase.objective(moment).weight for moment in (0.0, 1.0, 2.5)] == [0.0, 0.5, 1.0]  # type: ignore[attr-defined]
     with pytest.raises(UserError, match=r"warmup 4 is longer than 3 epoch\(s\)"):
         DKD(warmup=4).check(Training(epochs=3))
-    with pytest.raises(UserError, match="a regression has no classes"):
-        DKD().phases(Training(), regression=True)
+    assert DKD.accepts("label") and DKD.accepts("image") and not DKD.accepts("number")

@@ -8,6 +8,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.base import BaseMethod, TaughtMethod
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ class DKD(TaughtMethod):
     """Decoupled knowledge distillation (Zhao et al. 2022): KD's loss in two parts with a weight each."""
 
     version: ClassVar[int] = 1
+    kinds: ClassVar[frozenset[str] | None] = frozenset({"label", "image"})
+    """Numbers have no classes to tell apart."""
 
     objective: Literal["dkd"] = "dkd"
     """CE + alpha * T^2 * TCKD + beta * T^2 * NCKD."""
@@ -44,8 +47,8 @@ class DKD(TaughtMethod):
         if self.warmup > training.epochs:
             raise UserError(f"dkd: warmup {self.warmup} is longer than {training.epochs} epoch(s); lower it")
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """One phase, whose losses change in the warm-up."""
         from distilgrid_dkd.losses import dkd_phases
 
-        return dkd_phases(self, training, regression=regression)
+        return dkd_phases(self, training)

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.core.errors import UserError
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
@@ -72,14 +71,12 @@ def _parts(logits: Tensor, is_target: Tensor) -> tuple[Tensor, Tensor]:
     return binary.log_softmax(dim=1), others.log_softmax(dim=1)
 
 
-def dkd_phases(settings: DKD, training: Training, *, regression: bool) -> list[Phase]:
+def dkd_phases(settings: DKD, training: Training) -> list[Phase]:
     """One phase.
 
     Raises:
-        UserError: for a regression, which has no classes.
+        UserError: for a warm-up that never ends.
     """
-    if regression:
-        raise UserError("dkd: a regression has no classes to tell apart; take kd")
     settings.check(training)
 
     def objective(moment: float) -> DKDObjective:
