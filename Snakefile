@@ -11,14 +11,7 @@ include: "src/distilgrid/workflow/rules/common.smk"
 validate(config, "src/distilgrid/workflow/schemas/params.schema.json", set_default=False)
 
 
-include: "src/distilgrid/workflow/rules/data.smk"
-include: "src/distilgrid/workflow/rules/teacher.smk"
-include: "src/distilgrid/workflow/rules/augment.smk"
-include: "src/distilgrid/workflow/rules/search.smk"
-include: "src/distilgrid/workflow/rules/distill.smk"
-include: "src/distilgrid/workflow/rules/benchmark.smk"
-include: "src/distilgrid/workflow/rules/features.smk"
-include: "src/distilgrid/workflow/rules/report.smk"
+include: "src/distilgrid/workflow/rules/stages.smk"
 include: "src/distilgrid/workflow/rules/targets.smk"
 
 

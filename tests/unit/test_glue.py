@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
 from distilgrid.plan.params import Data
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import builtin_tasks

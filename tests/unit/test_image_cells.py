@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.made import Cell, distill, finetune, prepare, record, record_views
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
@@ -15,10 +16,6 @@ from distilgrid.models.settings import Student
 from distilgrid.models.student import new_model
 from distilgrid.plan.params import Data
 from distilgrid.signals.teaching import Sources
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record, record_views
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.kinds.image.views import Images

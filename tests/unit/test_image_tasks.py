@@ -10,11 +10,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.unit.made import prepare
 from tests.unit.pictures import content_id, encoded, pictures, refused
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.plan.params import Data
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, ImageShape, open_dataset
 from distilgrid.tasks.rows import limit_rows
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.made import Cell, distill, finetune, prepare, record, record_mixed
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from distilgrid.core.errors import UserError
@@ -17,10 +18,6 @@ from distilgrid.plan.params import Data
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.teacher import LiveMixedTeacher
 from distilgrid.signals.teaching import Sources
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record, record_mixed
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.made import Cell, distill, finetune, prepare, record
 
 from distilgrid.core.errors import UserError
 from distilgrid.methods.settings import KD, PKD, HiddenKD, Method
@@ -16,10 +17,6 @@ from distilgrid.models.settings import Architecture, Student
 from distilgrid.plan.params import Data
 from distilgrid.signals.files import open_recorded
 from distilgrid.signals.teaching import Sources
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset, texts
 from distilgrid.tasks.spec import TaskSpec

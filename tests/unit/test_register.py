@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import sentences
 from tests.unit.fabricate import fabricate_results
 from tests.unit.layered import bert, layered
+from tests.unit.made import prepare
 from tests.unit.pictures import encoded, pictures
 from tests.unit.servers import free_port, mlflow_server
 from typer.testing import CliRunner
@@ -28,7 +29,6 @@ from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.student import new_model
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Data
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri

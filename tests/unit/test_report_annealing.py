@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.unit.fabricate import fabricate_results, output
+from tests.unit.made import report
 
 from distilgrid.methods.annealing_kd.report import annealing_plots, dev_scores
 from distilgrid.methods.kd.report import search_tables
@@ -19,7 +20,6 @@ from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.page import render
 from distilgrid.reporting.sections.selection_table import selection_table
 from distilgrid.reporting.sections.table_of_sections import task_extras
-from distilgrid.stages.report.run import report
 
 SEARCH = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
 TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature", "Latency"]

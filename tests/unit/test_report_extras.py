@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.fabricate import fabricate_results
+from tests.unit.made import report
 
 from distilgrid.augmentation.report import LONGEST, augmented_tables
 from distilgrid.core.artefacts import read_json
@@ -27,7 +28,6 @@ from distilgrid.reporting.sections.bands import band
 from distilgrid.reporting.sections.limited_data import data_plots, row_counts
 from distilgrid.reporting.sections.table_of_sections import task_extras
 from distilgrid.stages.features.plot import features_plots
-from distilgrid.stages.report.run import report
 
 BETAS = {"mild": 0.1, "usual": 0.4, "strong": 4.0}
 FRACTIONS = [0.1, 1.0]

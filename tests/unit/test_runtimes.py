@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.unit.made import export
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -30,7 +31,6 @@ from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import RUNTIMES, open_runtime
-from distilgrid.stages.export.run import export
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
 from distilgrid.tasks.metrics import score

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
 from distilgrid.plan.params import Data
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.rows import limit_rows
 from distilgrid.tasks.spec import TaskSpec

@@ -1,21 +1,11 @@
-"""What the commands of the CLI share: loading parameters, naming a cell, starting a job."""
+"""What the commands share: loading parameters and the plan of their grid."""
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import typer
-
-from distilgrid.core.errors import UserError, did_you_mean
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan
     from distilgrid.plan.params import Params
-    from distilgrid.training.execution import Execution
-    from distilgrid.training.training_set import TrainingSet
-
-Named = TypeVar("Named")
 
 
 def load(params: list[Path], grid: list[Path] | None) -> "Params":
@@ -31,111 +21,3 @@ def load_plan(params: list[Path], grid: list[Path] | None) -> "tuple[Params, Pla
 
     settings = load(params, grid)
     return settings, expand(settings)
-
-
-def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
-    """A definition of the parameters by its name.
-
-    Raises:
-        UserError: when nothing has that name, with a suggestion.
-    """
-    if name not in defined:
-        raise UserError(f"--{kind}: unknown {kind} '{name}'; {did_you_mean(name, defined)}")
-    return defined[name]
-
-
-def cell(settings: "Params", names: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings behind a cell's names, as the fields of `stages.distill.Cell`."""
-    from distilgrid.plan.params import effective_training, find_method
-    from distilgrid.plan.shelf import origin_source
-
-    named(settings.teachers, names["teacher"], kind="teacher")
-    method = find_method(settings, names["method"])
-    student = named(settings.students, names["student"], kind="student")
-    return {
-        "method": method,
-        "student": student,
-        "origin": origin_source(settings, student, names["teacher"]),
-        "training": effective_training(settings, method.training, student.training),
-        "augmentation": names["augmentation"],
-        "fraction": names["fraction"],
-        "seed": names["seed"],
-        "subset_seed": settings.data.seed,
-    }
-
-
-def teacher_length(settings: "Params", teacher: str) -> int:
-    """The longest input of a teacher, in tokens."""
-    from distilgrid.plan.params import effective_training
-
-    return effective_training(settings, named(settings.teachers, teacher, kind="teacher").training).max_length
-
-
-def asked_about(settings: "Params", method: str, kind: str, *, student: str | None = None) -> dict[str, Any]:
-    """What decides the samples that a teacher is asked about beside the rows, as arguments of the stage.
-
-    Raises:
-        UserError: for a method that has no such samples.
-    """
-    from distilgrid.methods.annealing_kd.schedule import taught_training
-    from distilgrid.methods.settings import MixKD
-    from distilgrid.plan.params import effective_training, find_method
-
-    if kind in ("logits", "cls-states", "hidden-states"):
-        return {}
-    chosen = find_method(settings, method)
-    own = named(settings.students, student, kind="student").training if student else {}
-    training = effective_training(settings, chosen.training, own)
-    if kind == "view-logits":
-        taught = taught_training(chosen, training)
-        return {"views": taught.views, "epochs": taught.epochs}
-    if not isinstance(chosen, MixKD):
-        raise UserError(f"--method: '{method}' mixes no samples; name one whose objective is mixkd")
-    return {"mixup": chosen.mixup, "training": training}
-
-
-def training_set(settings: "Params", data: Path, augmented: Path | None, fraction: float) -> "TrainingSet":
-    """The rows that students of a cell train on."""
-    from distilgrid.tasks.augmented import open_augmented
-    from distilgrid.tasks.dataset import open_dataset
-    from distilgrid.training.training_set import TrainingSet
-
-    dataset = open_dataset(data)
-    rows = open_augmented(augmented, dataset=dataset) if augmented else None
-    return TrainingSet(dataset, fraction, settings.data.seed, rows)
-
-
-def start(settings: "Params", *, threads: int | None, torch: bool) -> int:
-    """Set up this process as a job, with GPUs of its own where there are any; returns its number of threads."""
-    from distilgrid.core.artefacts import RANK
-    from distilgrid.core.gpus import take_gpus
-    from distilgrid.jobs.process import start_job, start_torch_job
-
-    resources = settings.resources
-    if torch and resources.device != "cpu" and RANK not in os.environ:  # helpers share those of their job
-        take_gpus(count=resources.processes, cells_per_gpu=resources.cells_per_gpu)
-    whole = threads or settings.resources.threads
-    count = max(1, whole // resources.processes) if torch else whole
-    begin = start_torch_job if torch else start_job
-    begin(threads=count, log_level=resources.log_level)
-    return count
-
-
-def execution(settings: "Params", *, trace: Path | None) -> "Execution":
-    """How a training job of these parameters runs."""
-    from distilgrid.training.execution import Execution
-
-    resources = settings.resources
-    return Execution(
-        device=resources.device,
-        processes=resources.processes,
-        checkpoint_seconds=resources.checkpoint_seconds,
-        deterministic=resources.deterministic,
-        profile=trace,
-    )
-
-
-def say_score(metrics: Mapping[str, Any]) -> None:
-    """Print a model's main score; a helping process of a data-parallel job has none."""
-    if metrics:
-        typer.echo(f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}")

@@ -6,16 +6,17 @@ Light: importing this module loads neither torch nor transformers nor pandas.
 import functools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, field_validator, model_validator
 
 from distilgrid.augmentation.settings import Augmentation
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.fingerprint import canonical_json
 from distilgrid.core.messages import first_problem
 from distilgrid.core.schema import Settings, deep_merge
 from distilgrid.methods.presets import PRESETS, unknown_method
@@ -28,7 +29,11 @@ from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
 
+if TYPE_CHECKING:
+    from distilgrid.search.space import AnySpace
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+Known = TypeVar("Known")
 
 
 class Grid(Settings):
@@ -154,6 +159,15 @@ class Params(Settings):
     resources: Resources = Field(default_factory=Resources)
     """Threads and logs; not part of any result's recipe."""
 
+    _remembered: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def remembered(self, key: str, make: Callable[[], Known]) -> Known:
+        """What follows from these parameters alone, made once: a grid asks for each of its cells."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        found: Known = self._remembered[key]
+        return found
+
     @field_validator("methods", mode="before")
     @classmethod
     def _with_presets(cls, methods: Any) -> Any:
@@ -269,7 +283,19 @@ def _check_report(params: Params) -> None:
 
 def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Training:
     """The `training` section with the values of a teacher, or of a method and then a student, on top."""
-    return params.training.under(*overrides)
+    known = canonical_json([dict(values) for values in overrides])
+    return params.remembered(f"training {known}", lambda: params.training.under(*overrides))
+
+
+def known_space(params: Params, file: str) -> "AnySpace":
+    """A search space, read and its shapes listed once for all searches in it.
+
+    Raises:
+        UserError: when the file cannot be read.
+    """
+    from distilgrid.search.space import load_space
+
+    return params.remembered(f"space {file}", lambda: load_space(file))
 
 
 def find_method(params: Params, name: str) -> Method:

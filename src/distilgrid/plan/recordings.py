@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.planned import RECORD_FILES, Artefact, Inputs, input_keys
+from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.methods.annealing_kd.schedule import taught_training
 from distilgrid.methods.settings import Method, MixKD, Recording
-from distilgrid.plan.params import Params, effective_training
-from distilgrid.plan.recipes import mixed_recipe, record_recipe, view_recipe
+from distilgrid.plan.params import effective_training
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.settings import Training
+
+if TYPE_CHECKING:
+    from distilgrid.plan.planner import Planner
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,19 @@ class Lesson:
 class Recordings:
     """Plans what instructors leave behind."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-        self.outputs: dict[str, Artefact] = {}
+    def __init__(self, planner: "Planner") -> None:
+        self.planner, self.params = planner, planner.params
+        self._known: dict[tuple[Any, ...], Inputs] = {}
 
     def of(self, lesson: Lesson) -> Inputs:
-        """What a lesson needs, by the command's option."""
+        """What a lesson needs, by the command's option: the same for all seeds."""
+        axes = ("task", "teacher", "method", "student", "augmentation", "fraction", "search")
+        key = (*(lesson.cell.get(axis) for axis in axes), lesson.instructor.folder)
+        if key not in self._known:
+            self._known[key] = self._needed(lesson)
+        return self._known[key]
+
+    def _needed(self, lesson: Lesson) -> Inputs:
         inputs: Inputs = {}
         views = taught_training(lesson.method, lesson.training).views
         for kind in lesson.method.recordings:
@@ -59,43 +68,31 @@ class Recordings:
         """Outputs on the prepared rows that any student of the grid sees, or on augmented ones."""
         cell, inputs = lesson.cell, self._inputs(lesson)
         place: str = kind
-        rows, share = lesson.data, 1.0
+        share = 1.0
         if augmented is not None:
-            inputs["augmented"] = rows = augmented
+            inputs["augmented"] = augmented
             place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/{kind}"
         elif (share := self._share(cell)) < 1:
             place = f"frac-{share:g}/{kind}"
-        length, teacher = self._max_length(cell), lesson.instructor.key
-        recipe = record_recipe(kind=kind, max_length=length, data=rows.key, teacher=teacher, fraction=share)
-        return self._output(lesson, kind, place, recipe, {"fraction": str(share)} if share < 1 else {}, inputs)
+        return self._output(lesson, kind, place, {"fraction": share}, inputs)
 
     def _mixed(self, lesson: Lesson) -> Artefact:
         assert isinstance(lesson.method, MixKD)
         cell, inputs = lesson.cell, self._inputs(lesson)
         if lesson.augmented is not None:
             inputs["augmented"] = lesson.augmented
-        recipe = mixed_recipe(
-            mixup=lesson.method.mixup,
-            training=lesson.training,
-            max_length=self._max_length(cell),
-            fraction=cell["fraction"],
-            inputs=input_keys(inputs),
-        )
         place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/mixed"
-        options = {axis: str(cell[axis]) for axis in ("method", "student", "fraction")}
-        return self._output(lesson, "mixed-logits", place, recipe, options, inputs)
+        options = {axis: cell[axis] for axis in ("method", "student", "fraction")}
+        return self._output(lesson, "mixed-logits", place, options, inputs)
 
     def _viewed(self, lesson: Lesson) -> Artefact:
         """Outputs on views, in as many epochs as the method of the grid needs that needs most."""
-        views = taught_training(lesson.method, lesson.training).views
-        longest, epochs = self._most_epochs(lesson)
         share, inputs = self._share(lesson.cell), self._inputs(lesson)
-        recipe = view_recipe(views=views, epochs=epochs, fraction=share, inputs=input_keys(inputs))
-        options = {"method": longest, "student": lesson.cell["student"], "fraction": str(share)}
-        return self._output(lesson, "view-logits", f"frac-{share:g}/views", recipe, options, inputs)
+        options = {"method": self._most_epochs(lesson), "student": lesson.cell["student"], "fraction": share}
+        return self._output(lesson, "view-logits", f"frac-{share:g}/views", options, inputs)
 
-    def _most_epochs(self, lesson: Lesson) -> tuple[str, int]:
-        """The method of the grid that asks about most epochs of the same views, and how many these are."""
+    def _most_epochs(self, lesson: Lesson) -> str:
+        """The method of the grid that asks about most epochs of the same views."""
         own = taught_training(lesson.method, lesson.training)
         found = {lesson.cell["method"]: own.epochs}
         for name in self.params.grid.methods:
@@ -104,8 +101,7 @@ class Recordings:
                 taught = taught_training(method, effective_training(self.params, method.training, self._own(lesson)))
                 if taught.views == own.views:
                     found[name] = taught.epochs
-        longest = max(found, key=lambda name: found[name])
-        return longest, found[longest]
+        return max(found, key=lambda name: found[name])
 
     def _own(self, lesson: Lesson) -> Mapping[str, Any]:
         """A student's own training settings."""
@@ -120,23 +116,11 @@ class Recordings:
         return {"data": lesson.data, "teacher-dir": lesson.instructor}
 
     def _output(
-        self,
-        lesson: Lesson,
-        kind: Recording,
-        place: str,
-        recipe: Mapping[str, Any],
-        options: Mapping[str, str],
-        inputs: Inputs,
+        self, lesson: Lesson, kind: Recording, place: str, options: Mapping[str, Any], inputs: Inputs
     ) -> Artefact:
         cell, labels = lesson.cell, lesson.instructor.labels
         assistant = lesson.instructor.stage == "distill"
         chain = f"{labels['method']}-{labels['student']}/" if assistant else ""
-        location = f"teacher-outputs/{cell['task']}/{cell['teacher']}/{chain}{place}-seed-{labels['seed']}"
         options = {"task": cell["task"], "teacher": cell["teacher"], "kind": kind, **options}
-        made = Artefact(
-            "record", location, recipe, RECORD_FILES, options, inputs, {**labels, "method": "record", "kind": kind}
-        )
-        return self.outputs.setdefault(made.folder, made)
-
-    def _max_length(self, cell: Mapping[str, Any]) -> int:
-        return effective_training(self.params, self.params.teachers[cell["teacher"]].training).max_length
+        place = f"{cell['task']}/{cell['teacher']}/{chain}{place}-seed-{labels['seed']}"
+        return self.planner.made("record", options, inputs, place=place)

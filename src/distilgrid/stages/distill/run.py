@@ -1,101 +1,84 @@
 """Stage `distill`: one cell of the grid, a student trained by one method."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import trained_model, verified, writing
 from distilgrid.core.errors import UserError
-from distilgrid.core.fingerprint import derive_seed, recipe_key
+from distilgrid.core.fingerprint import derive_seed
 from distilgrid.methods.kd.tuning import search
 from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import Method
 from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.models.source import is_new, model_folder, model_revision
+from distilgrid.models.source import is_new, model_folder
 from distilgrid.models.student import build_student, check_kinds, new_model
-from distilgrid.plan.recipes import distill_recipe
 from distilgrid.search.best import found_architecture, shaped
 from distilgrid.signals.teaching import Sources, Teaching
+from distilgrid.stages.distill.declare import DistillSettings
+from distilgrid.stages.job import Job
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.training.execution import Execution
-from distilgrid.training.run import Job, run_job
-from distilgrid.training.settings import Training
+from distilgrid.training.run import Job as TrainingJob
+from distilgrid.training.run import run_job
 from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-DEFAULT = Execution()
 
-
-@dataclass(frozen=True)
-class Cell:
-    """The settings of one cell."""
-
-    method: Method
-    student: Student
-    origin: str
-    training: Training
-    augmentation: str
-    fraction: float
-    seed: int
-    subset_seed: int
-
-
-def distill(
-    *, cell: Cell, sources: Sources, out: Path, labels: Mapping[str, Any], execution: Execution = DEFAULT
-) -> dict[str, Any]:
+def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
     """Train a student; returns its metrics.
 
-    Args:
-        cell: what to train.
-        sources: what it is made from.
-        out: where the artefact goes.
-        labels: what `run.json` says about the cell.
-        execution: how the job runs.
-
     Raises:
-        UserError: when an input is missing, damaged or does not fit.
+        UserError: when an input is damaged or does not fit.
     """
+    course, sources = settings.course, _sources(job)
     dataset = open_dataset(sources.data)
     augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None
-    training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
-    recipe = _recipe(cell, training_set, sources)
-    check_kinds(cell.origin, dataset)
-    method, found = search(cell.method, sources.candidates, regression=dataset.regression)
-    student = shaped(cell.student, sources.search)
-    phases = build_phases(method, cell.training, regression=dataset.regression)
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        model, tokenizer = _student(student, cell, dataset, sources)
-        job = Job(
-            training_set=training_set,
-            tokenizer=tokenizer,
-            model=model,
-            phases=phases,
-            seed=cell.seed,
-            init=cell.student.init,
-            execution=execution,
-            teaching=Teaching(method, cell.training, training_set, sources),
-            facts=found,
-        )
-        return run_job(job, folder, out=out, key=recipe_key(recipe))
+    training_set = TrainingSet(dataset, settings.fraction, settings.subset_seed, augmented)
+    check_kinds(course.origin, dataset)
+    method, found = search(course.method, sources.candidates, regression=dataset.regression)
+    phases = build_phases(method, course.training, regression=dataset.regression)
+    model, tokenizer = _student(settings, dataset, sources)
+    training = TrainingJob(
+        training_set=training_set,
+        tokenizer=tokenizer,
+        model=model,
+        phases=phases,
+        seed=settings.seed,
+        init=course.student.init,
+        execution=job.execution,
+        teaching=Teaching(method, course.training, training_set, sources),
+        facts=found,
+    )
+    return run_job(training, job.folder, out=job.out, key=job.key)
+
+
+def _sources(job: Job) -> Sources:
+    """What the cell is made from."""
+    return Sources(
+        data=job.given("data").folder,
+        augmented=job.folder_of("augmented"),
+        teacher=job.folder_of("teacher-dir"),
+        teacher_outputs=job.folders("teacher-outputs"),
+        mixed_outputs=job.folder_of("mixed-outputs"),
+        candidates=job.folders("candidate"),
+        search=job.folder_of("search"),
+        supernet=job.folder_of("supernet"),
+    )
 
 
 def _student(
-    student: Student, cell: Cell, dataset: Dataset, sources: Sources
+    settings: DistillSettings, dataset: Dataset, sources: Sources
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """The student as it begins, and its tokeniser, if it reads texts."""
-    seed, teacher = derive_seed(cell.seed, "init"), sources.teacher
-    if is_new(cell.origin):
-        return new_model(cell.origin, dataset, seed=seed), None
-    origin = model_folder(cell.origin)
+    source, own = settings.course.origin, settings.course.student
+    student, seed, teacher = shaped(own, sources.search), derive_seed(settings.seed, "init"), sources.teacher
+    if is_new(source):
+        return new_model(source, dataset, seed=seed), None
+    origin = model_folder(source)
     inherits = student.init == "finetuned" and teacher is not None
     tokenizer = load_tokenizer(teacher if inherits and teacher else origin)
     if student.init == "supernet":
-        return _slice(cell.student, sources), tokenizer
+        return _slice(own, sources), tokenizer
     return build_student(student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed), tokenizer
 
 
@@ -106,33 +89,3 @@ def _slice(student: Student, sources: Sources) -> "PreTrainedModel":
     if student.found is None or sources.search is None or sources.supernet is None:
         raise UserError("init: supernet needs the search and its supernet; give --search and --supernet")
     return supernet_slice(sources.supernet, found_architecture(sources.search, rank=student.found.rank))
-
-
-def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str, Any]:
-    inputs: dict[str, Any] = {"data": training_set.dataset.key}
-    if training_set.augmented is not None:
-        inputs["augmented"] = training_set.augmented.key
-    if sources.teacher is not None:
-        inputs["teacher-dir"] = trained_model(sources.teacher)["key"]
-    if sources.search is not None:
-        inputs["search"] = verified(sources.search, stage="search")["key"]
-    if sources.supernet is not None:
-        inputs["supernet"] = verified(sources.supernet, stage="supernet")["key"]
-    if sources.candidates:
-        found = [trained_model(folder)["key"] for folder in sources.candidates]
-        inputs["candidate"] = found[0] if len(found) == 1 else found
-    recordings = [verified(folder, stage="record")["key"] for folder in sources.teacher_outputs]
-    if recordings:
-        inputs["teacher-outputs"] = recordings[0] if len(recordings) == 1 else recordings
-    if sources.mixed_outputs is not None:
-        inputs["mixed-outputs"] = verified(sources.mixed_outputs, stage="record")["key"]
-    return distill_recipe(
-        method=cell.method,
-        student=cell.student,
-        origin=model_revision(cell.origin),
-        training=cell.training,
-        augmentation=cell.augmentation,
-        fraction=cell.fraction,
-        seed=cell.seed,
-        inputs=inputs,
-    )

@@ -3,45 +3,37 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import write_json, writing
-from distilgrid.plan.params import Data
-from distilgrid.plan.recipes import prepare_recipe
+from distilgrid.core.artefacts import write_json
+from distilgrid.stages.job import Job
+from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.tasks.kinds.image.rows import check_images, describe_images, write_images
 from distilgrid.tasks.rows import check_rows, complete_splits, label_set
-from distilgrid.tasks.sources import HUB, Folders, Raw, load_raw, source_revision
+from distilgrid.tasks.sources import Raw, load_raw
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def prepare(*, task: str, spec: TaskSpec, data: Data, out: Path, folders: Folders = HUB) -> None:
+def prepare(settings: PrepareSettings, job: Job) -> None:
     """Write `train`, `dev` and the validation splits of a task, and `dataset.json`.
-
-    Args:
-        task: the task's name.
-        spec: what the task is.
-        data: how its rows are split and capped.
-        out: the artefact's folder.
-        folders: local folders of published data sets.
 
     Raises:
         UserError: for missing files or columns, empty splits, missing texts, labels outside the set, and images that
             cannot be read or differ in size.
     """
-    recipe = prepare_recipe(spec=spec, revision=source_revision(spec, folders), data=data)
-    with writing(out, recipe=recipe, labels={"task": task}) as folder:
-        raw = load_raw(spec, folders)
-        origins = {split: _origin(spec, split, raw) for split in raw.splits}
-        labels = label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
-        check = check_images if spec.kind == "image" else _check_texts
-        splits = complete_splits(check(raw.splits, spec, labels, origins), spec, data)
-        description = _description(task, spec, labels, splits, raw)
-        if spec.kind == "image":
-            description["image"] = describe_images(splits["train"], spec)
-        for name, frame in splits.items():
-            _write_split(frame, folder / f"{name}.parquet")
-        write_json(folder / "dataset.json", description)
+    spec, folder = settings.spec, job.folder
+    raw = load_raw(spec, settings.folders)
+    origins = {split: _origin(spec, split, raw) for split in raw.splits}
+    labels = label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
+    check = check_images if spec.kind == "image" else _check_texts
+    splits = complete_splits(check(raw.splits, spec, labels, origins), spec, settings.data)
+    description = _description(settings.task, spec, labels, splits, raw)
+    if spec.kind == "image":
+        description["image"] = describe_images(splits["train"], spec)
+    for name, frame in splits.items():
+        _write_split(frame, folder / f"{name}.parquet")
+    write_json(folder / "dataset.json", description)
 
 
 def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:

@@ -6,147 +6,91 @@ from typing import Any
 
 import torch
 
-from distilgrid.core.artefacts import trained_model, write_json, writing
+from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.plan.recipes import mixed_recipe, record_recipe, view_recipe
 from distilgrid.signals.files import FILE
 from distilgrid.signals.mixed.mixing import make_schedule
-from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.signals.teacher import all_mixed_logits, all_view_logits, teacher_outputs
-from distilgrid.tasks.augmented import open_augmented
+from distilgrid.stages.job import Job
+from distilgrid.stages.record.declare import RecordSettings
+from distilgrid.tasks.augmented import AugmentedRows, open_augmented
 from distilgrid.tasks.batching import Samples
-from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.tokens import tokenised
-from distilgrid.training.settings import Training, Views
 from distilgrid.training.training_set import TrainingSet
 
+Tensors = dict[str, torch.Tensor]
+Recorded = tuple[Tensors, dict[str, Any]]
+"""The outputs, and what the manifest says about them."""
 
-def record(
-    *,
-    data: Path,
-    teacher: Path,
-    kind: str,
-    max_length: int,
-    out: Path,
-    labels: Mapping[str, Any],
-    augmented: Path | None = None,
-    fraction: float = 1.0,
-    subset_seed: int = 0,
-) -> None:
-    """Write the teacher's logits (fp32) on the training rows, and on request its states after each layer (fp16) too.
 
-    Args:
-        data: prepared data.
-        teacher: the fine-tuned teacher.
-        kind: `logits`, `cls-states` (of the first token), or `hidden-states` (of all tokens; no padding is kept).
-        max_length: of the teacher's inputs, in tokens.
-        out: where the artefact goes.
-        labels: what `run.json` says about it.
-        augmented: rows made of the data, recorded instead of the data's own.
-        fraction: share of the training rows; not of augmented ones.
-        subset_seed: of that share.
+def record(settings: RecordSettings, job: Job) -> None:
+    """Write a teacher's outputs: on training rows, on mixed samples of them, or on views of images.
 
     Raises:
-        UserError: when an input is missing or damaged.
+        UserError: when an input is missing or damaged, or the kind does not suit the task.
     """
-    dataset, run = open_dataset(data), trained_model(teacher)
-    if dataset.image and kind == "hidden-states":
+    dataset, folder = open_dataset(job.given("data").folder), job.folder_of("augmented")
+    if dataset.image and settings.kind == "hidden-states":
         raise UserError(f"--kind hidden-states: task '{dataset.task}' is made of images; take logits")
-    added = open_augmented(augmented, dataset=dataset) if augmented else None
-    key, share = (dataset.key, fraction) if added is None else (added.key, 1.0)
-    recipe = record_recipe(kind=kind, max_length=max_length, data=key, teacher=run["key"], fraction=share)
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        tokenizer = None if dataset.image else load_tokenizer(teacher)
-        samples: Samples
-        if added is None:
-            rows = TrainingSet(dataset, fraction, subset_seed)
-            ids, samples = rows.example_ids, rows.samples(tokenizer, max_length=max_length)
-        else:
-            assert tokenizer is not None, "images are not augmented beforehand"
-            ids = added.split("train")["example_id"].to_numpy()
-            samples = tokenised(added, "train", tokenizer=tokenizer, max_length=max_length)
-        wanted = {"states": kind == "cls-states", "tokens": kind == "hidden-states"}
-        outputs = teacher_outputs(load_model(teacher), samples, **wanted)
-        tensors = {"example_ids": torch.from_numpy(ids.copy()), "logits": outputs.logits}
-        if outputs.cls_states is not None:
-            tensors["cls_states"] = outputs.cls_states
-        if outputs.token_states is not None:
-            lengths = torch.from_numpy(samples.lengths.copy())
-            tensors |= {"token_states": outputs.token_states, "lengths": lengths}
-        _write(folder, tensors, {"kind": kind, "data_key": key}, run)
-
-
-def record_mixed(
-    *,
-    training_set: TrainingSet,
-    teacher: Path,
-    mixup: Mixup,
-    training: Training,
-    max_length: int,
-    out: Path,
-    labels: Mapping[str, Any],
-) -> None:
-    """Write the teacher's logits (fp32) on all mixed samples of a run.
-
-    Args:
-        training_set: the students' rows.
-        teacher: the fine-tuned teacher.
-        mixup: the mixing.
-        training: the students' epochs, batch size and batching.
-        max_length: of the teacher's inputs, in tokens.
-        out: where the artefact goes.
-        labels: what `run.json` says about it.
-
-    Raises:
-        UserError: when an input is missing or damaged, or the rows cannot be mixed.
-    """
-    run, augmented = trained_model(teacher), training_set.augmented
-    inputs = {"data": training_set.dataset.key, "teacher-dir": run["key"]}
-    inputs |= {"augmented": augmented.key} if augmented else {}
-    fraction = training_set.fraction
-    recipe = mixed_recipe(mixup=mixup, training=training, max_length=max_length, fraction=fraction, inputs=inputs)
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        schedule = make_schedule(training_set.text_lengths, mixup, training)
-        encodings = training_set.encodings(load_tokenizer(teacher), max_length=max_length)
-        logits = all_mixed_logits(load_model(teacher), encodings, schedule, token_types=mixup.token_types)
-        manifest = {
-            "kind": "mixed-logits",
-            "data_key": training_set.dataset.key,
-            "schedule": schedule.digest(training_set.example_ids),
-        }
-        _write(folder, {"logits": logits, "weights": torch.from_numpy(schedule.mixtures.weight)}, manifest, run)
-
-
-def record_views(
-    *, training_set: TrainingSet, teacher: Path, views: Views, epochs: int, out: Path, labels: Mapping[str, Any]
-) -> None:
-    """Write the teacher's logits (fp32) on all training images as they are seen in each epoch: (E, N, C).
-
-    Args:
-        training_set: the images.
-        teacher: the trained teacher, or an assistant.
-        views: how they are drawn.
-        epochs: E.
-        out: where the artefact goes.
-        labels: what `run.json` says about it.
-
-    Raises:
-        UserError: when an input is missing or damaged, or the task is not made of images.
-    """
-    run, dataset = trained_model(teacher), training_set.dataset
-    if dataset.image is None:
+    if not dataset.image and settings.kind == "view-logits":
         raise UserError(f"--kind view-logits: task '{dataset.task}' is made of texts; take logits")
-    inputs = {"data": dataset.key, "teacher-dir": run["key"]}
-    recipe = view_recipe(views=views, epochs=epochs, fraction=training_set.fraction, inputs=inputs)
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        logits = all_view_logits(load_model(teacher), training_set.views(views), epochs=epochs)
-        manifest = {"kind": "view-logits", "data_key": dataset.key, "views": views.model_dump(), "epochs": epochs}
-        tensors = {"example_ids": torch.from_numpy(training_set.example_ids.copy()), "logits": logits}
-        _write(folder, tensors, manifest, run)
+    augmented = open_augmented(folder, dataset=dataset) if folder else None
+    if settings.kind == "mixed-logits":
+        rows = TrainingSet(dataset, settings.fraction, settings.subset_seed, augmented)
+        tensors, manifest = _mixed(settings, job, rows)
+    elif settings.kind == "view-logits":
+        tensors, manifest = _views(settings, job, TrainingSet(dataset, settings.fraction, settings.subset_seed))
+    else:
+        tensors, manifest = _plain(settings, job, dataset, augmented)
+    _write(job.folder, tensors, {"kind": settings.kind, **manifest}, job.given("teacher-dir").run)
 
 
-def _write(folder: Path, tensors: dict[str, torch.Tensor], manifest: dict[str, Any], teacher: dict[str, Any]) -> None:
+def _plain(settings: RecordSettings, job: Job, dataset: Dataset, augmented: AugmentedRows | None) -> Recorded:
+    """Logits (fp32) on the rows, or on augmented ones instead; on request states after each layer (fp16), too."""
+    teacher, length = job.given("teacher-dir").folder, settings.max_length
+    tokenizer = None if dataset.image else load_tokenizer(teacher)
+    samples: Samples
+    if augmented is None:
+        rows = TrainingSet(dataset, settings.fraction, settings.subset_seed)
+        ids, samples = rows.example_ids, rows.samples(tokenizer, max_length=length)
+    else:
+        assert tokenizer is not None, "images are not augmented beforehand"
+        ids = augmented.split("train")["example_id"].to_numpy()
+        samples = tokenised(augmented, "train", tokenizer=tokenizer, max_length=length)
+    wanted = {"states": settings.kind == "cls-states", "tokens": settings.kind == "hidden-states"}
+    outputs = teacher_outputs(load_model(teacher), samples, **wanted)
+    tensors = {"example_ids": torch.from_numpy(ids.copy()), "logits": outputs.logits}
+    if outputs.cls_states is not None:
+        tensors["cls_states"] = outputs.cls_states
+    if outputs.token_states is not None:
+        lengths = torch.from_numpy(samples.lengths.copy())
+        tensors |= {"token_states": outputs.token_states, "lengths": lengths}
+    return tensors, {"data_key": (augmented or dataset).key}
+
+
+def _mixed(settings: RecordSettings, job: Job, rows: TrainingSet) -> Recorded:
+    """Logits (fp32) on all mixed samples of a run."""
+    assert settings.mixup is not None and settings.training is not None
+    teacher, mixup = job.given("teacher-dir").folder, settings.mixup
+    schedule = make_schedule(rows.text_lengths, mixup, settings.training)
+    encodings = rows.encodings(load_tokenizer(teacher), max_length=settings.max_length)
+    logits = all_mixed_logits(load_model(teacher), encodings, schedule, token_types=mixup.token_types)
+    tensors = {"logits": logits, "weights": torch.from_numpy(schedule.mixtures.weight)}
+    return tensors, {"data_key": rows.dataset.key, "schedule": schedule.digest(rows.example_ids)}
+
+
+def _views(settings: RecordSettings, job: Job, rows: TrainingSet) -> Recorded:
+    """Logits (fp32) on all training images as they are seen in each epoch: (E, N, C)."""
+    assert settings.views is not None
+    model, epochs = load_model(job.given("teacher-dir").folder), settings.epochs
+    logits = all_view_logits(model, rows.views(settings.views), epochs=epochs)
+    tensors = {"example_ids": torch.from_numpy(rows.example_ids.copy()), "logits": logits}
+    return tensors, {"data_key": rows.dataset.key, "views": settings.views.model_dump(), "epochs": epochs}
+
+
+def _write(folder: Path, tensors: Tensors, manifest: dict[str, Any], teacher: Mapping[str, Any]) -> None:
     """The outputs, and what they are, of what: readers compare it with what they hold."""
     from safetensors.torch import save_file
 
