@@ -82,17 +82,17 @@ def nothing(_: Any) -> Iterable[Artefact]:
     return ()
 
 
-def never(_: Recipe) -> bool:
+def never(_: Mapping[str, Any]) -> bool:
     """Other jobs may run at the same time."""
     return False
 
 
-def always(_: Recipe) -> bool:
+def always(_: Mapping[str, Any]) -> bool:
     """The job needs the whole machine."""
     return True
 
 
-def one(_: Recipe) -> int:
+def one(_: Mapping[str, Any]) -> int:
     """Every artefact is one unit of work."""
     return 1
 
@@ -151,11 +151,11 @@ class Stage:
     warm: bool = False
     torch: bool = True
     threads: Callable[[Any], int] | None = None
-    exclusive: Callable[[Recipe], bool] = never
+    exclusive: Callable[[Mapping[str, Any]], bool] = never
     environment: Mapping[str, str] = field(default_factory=dict)
     finds_inputs: bool = False
     seconds: float = 15
-    units: Callable[[Recipe], int] = one
+    units: Callable[[Mapping[str, Any]], int] = one
 
     @property
     def module(self) -> str:

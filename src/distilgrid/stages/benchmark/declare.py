@@ -63,7 +63,7 @@ def recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
     }
 
 
-def units(made: Recipe) -> int:
+def units(made: Mapping[str, Any]) -> int:
     """The models to measure, exported and trained."""
     return sum(len(keys) for name, keys in made["inputs"].items() if name != "data")
 

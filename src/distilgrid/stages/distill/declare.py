@@ -182,7 +182,7 @@ STAGE = Stage(
     wanted=wanted,
     said=scored,
     target="students",
-    declared=("methods/registry.py",),
+    declared=("methods/registry.py", "models/architectures.py"),
     warm=True,
     seconds=32,
 )

@@ -139,7 +139,7 @@ STAGE = Stage(
         FINETUNED,
         Input(
             "augmented",
-            "Augmented rows of the data: a folder made by `augment`; repeatable.",
+            "Augmented rows of the data: folders made by `augment`.",
             ("augment",),
             required=False,
             several=True,

@@ -93,7 +93,7 @@ STAGE = Stage(
     inputs=(DATA,),
     said=scored,
     target="teachers",
-    declared=("methods/registry.py",),
+    declared=("methods/registry.py", "models/architectures.py"),
     warm=True,
     seconds=90,
 )

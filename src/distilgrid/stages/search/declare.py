@@ -94,7 +94,7 @@ def recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     }
 
 
-def measures(made: Recipe) -> bool:
+def measures(made: Mapping[str, Any]) -> bool:
     """Whether a search times architectures itself, so that other jobs would disturb it."""
     return bool(made["latency"]["source"] == "measured")
 
