@@ -121,15 +121,15 @@ def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) ->
     start_torch_job(threads=options.threads, log_level="warning")
     import torch
 
+    from distilgrid.methods.finetune.declare import Finetune
     from distilgrid.methods.finetune.losses import FinetuneObjective
-    from distilgrid.methods.settings import Finetune
     from distilgrid.models.new import create_model
+    from distilgrid.signals.views.stream import ViewStream
     from distilgrid.tasks.dataset import ImageShape
     from distilgrid.tasks.kinds.image.views import Images, ViewedImages
     from distilgrid.training.engine import Engine
     from distilgrid.training.placement import Placement, choose_precision
     from distilgrid.training.settings import Training, Views
-    from distilgrid.training.streams import ViewStream
 
     count, device = len(pixels), torch.device("cpu")
     model = create_model("new:resnet-8", outputs=LABELS, image=ImageShape(32, 32, 3, MEAN, STD), seed=0).train()

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from distilgrid.jobs.process import start_torch_job
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import Finetune
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.models.io import load_model
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.training.checkpoint import Checkpoints, Saved
@@ -67,7 +66,7 @@ def train(work: Work, model: "PreTrainedModel", sample: Sample, stopwatch: Stopw
     """One run of the training loop; the weights of its last step are kept."""
     trainer = Trainer(
         model,
-        build_phases(Finetune(), _settings(work), regression=False),
+        Finetune().phases(_settings(work), regression=False),
         rows=_rows(sample.tokens, sample.segments, sample.offsets, sample.labels, sample),
         dev=_every_word(sample, work.max_length),
         metrics=["accuracy"],

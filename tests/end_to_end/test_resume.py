@@ -21,6 +21,7 @@ from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
 from distilgrid.plan.params import Data
+from distilgrid.signals.registry import ROWS
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
@@ -81,7 +82,7 @@ def work(
     prepare(task="reviews", spec=spec, data=Data(max_train_rows=160, max_dev_rows=32), out=data)
     brief = Training(**values["training"] | {"epochs": 1})
     finetune(data=data, source=f"path:{tiny_model}", training=brief, seed=0, out=teacher, labels={})
-    record(data=data, teacher=teacher, kind="cls-states", max_length=32, out=outputs, labels={})
+    record(data=data, teacher=teacher, signal=ROWS["cls-states"], max_length=32, out=outputs, labels={})
     return Work(folder, values, jobs)
 
 

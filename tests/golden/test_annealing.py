@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.annealing import check_annealing, sharpness, temperature
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.methods.annealing_kd.losses import AnnealedObjective
-from distilgrid.methods.annealing_kd.schedule import check_annealing, sharpness, temperature
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.continuation_kd.losses import ContinuedObjective
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Method
 from distilgrid.training.objective import Outputs
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
@@ -33,8 +34,8 @@ def losses(phase: Phase, moment: float, *, labels: np.ndarray = LABELS, teacher:
     return {name: float(value) for name, value in found.items()}
 
 
-def phases(method: Method, *, regression: bool = False, **training: int) -> list[Phase]:
-    return build_phases(method, Training(**training), regression=regression)  # type: ignore[arg-type]
+def phases(method: BaseMethod, *, regression: bool = False, **training: int) -> list[Phase]:
+    return method.phases(Training(**training), regression=regression)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("tau_max", [1, 2, 7, 10])

@@ -5,10 +5,18 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.finetune.losses import FinetuneObjective
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
+from distilgrid.methods.mixkd.declare import MixKD
+from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.pkd.losses import PKDObjective, mapped_layers
-from distilgrid.methods.registry import METHODS, build_objective, build_phases
-from distilgrid.methods.settings import KD, PKD, TAKD, AnnealingKD, ContinuationKD, Finetune, HiddenKD, MixKD
+from distilgrid.methods.registry import METHODS
+from distilgrid.methods.takd.declare import TAKD
 from distilgrid.training.objective import Outputs
 from distilgrid.training.settings import Training
 
@@ -55,12 +63,12 @@ def test_every_registered_method_can_be_built(name: str) -> None:
     takd = TAKD(assistants=["middle"])
     known = [Finetune(), KD(), takd, PKD(), HiddenKD(), MixKD(), AnnealingKD(tau_max=2), ContinuationKD(tau_max=2)]
     settings = next(method for method in known if method.objective == name)
-    phases = build_phases(settings, Training(epochs=2), regression=False)
+    phases = settings.phases(Training(epochs=2), regression=False)
     assert all(hasattr(phase.objective(0.0), "losses") for phase in phases)
 
 
 def test_finetune_is_cross_entropy() -> None:
-    found = terms(build_objective(Finetune(), regression=False))
+    found = terms(FinetuneObjective(Finetune(), regression=False))
     assert found == {"hard": pytest.approx(cross_entropy(STUDENT, LABELS), rel=1e-5)}
 
 
@@ -90,7 +98,7 @@ def test_regression_uses_squared_errors_of_the_single_output() -> None:
     assert float(found["hard"]) == pytest.approx(0.7 * np.mean((STUDENT[:, 0] - labels) ** 2), rel=1e-5)
     assert float(found["soft"]) == pytest.approx(0.3 * np.mean((STUDENT[:, 0] - TEACHER[:, 0]) ** 2), rel=1e-5)
     perfect = Outputs(torch.tensor(labels[:, None]))
-    zero = build_objective(Finetune(), regression=True).losses(torch.tensor(labels), perfect, None)
+    zero = FinetuneObjective(Finetune(), regression=True).losses(torch.tensor(labels), perfect, None)
     assert float(zero["hard"]) == 0
 
 

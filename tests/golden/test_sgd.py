@@ -8,8 +8,7 @@ import torch
 from tests.unit.resumable import make_rows, recorded_teacher
 from torch import nn
 
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import AnnealingKD
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.models.io import load_model
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.loop import Trainer
@@ -46,8 +45,7 @@ def test_each_stage_has_the_whole_schedule(tiny_model: Path) -> None:
     """Stage I has 16 steps and stage II 8; a history says the rate of the step that follows."""
     outcome = Trainer(
         load_model(tiny_model, outputs=2),
-        build_phases(
-            AnnealingKD(tau_max=2, stage1={"epochs": 2}, stage2={"epochs": 1}),
+        AnnealingKD(tau_max=2, stage1={"epochs": 2}, stage2={"epochs": 1}).phases(
             SGD.model_copy(update={"batch_size": 8, "learning_rate": 1e-3}),
             regression=False,
         ),

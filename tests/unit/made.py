@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.devices.files import load_device
+from distilgrid.methods.teaching import Sources
 from distilgrid.plan.expand import Plan
-from distilgrid.signals.teaching import Sources
 from distilgrid.stages.augment.declare import AugmentSettings
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
 from distilgrid.stages.distill.declare import Course, DistillSettings
@@ -23,7 +23,6 @@ from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.sources import HUB
 from distilgrid.training.execution import Execution
-from distilgrid.training.training_set import TrainingSet
 
 DEFAULT = Execution()
 Labels = Mapping[str, Any]
@@ -72,9 +71,9 @@ def augment(
 
 def record(
     *,
+    signal: Any,
     data: Path,
     teacher: Path,
-    kind: Any,
     max_length: int,
     out: Path,
     labels: Labels,
@@ -82,29 +81,9 @@ def record(
     fraction: float = 1.0,
     subset_seed: int = 0,
 ) -> None:
-    settings = RecordSettings(kind, max_length, fraction, subset_seed)
+    settings = RecordSettings(signal, max_length, fraction, subset_seed)
     folders = _folders(data=data, teacher_dir=teacher, augmented=augmented)
     make(STAGES["record"], settings, folders, out=out, labels=labels)
-
-
-def record_mixed(
-    *, training_set: TrainingSet, teacher: Path, mixup: Any, training: Any, max_length: int, out: Path, labels: Labels
-) -> None:
-    rows = training_set
-    settings = RecordSettings(
-        "mixed-logits", max_length, rows.fraction, rows.subset_seed, mixup=mixup, training=training
-    )
-    augmented = rows.augmented.folder if rows.augmented else None
-    folders = _folders(data=rows.dataset.folder, teacher_dir=teacher, augmented=augmented)
-    make(STAGES["record"], settings, folders, out=out, labels=labels)
-
-
-def record_views(
-    *, training_set: TrainingSet, teacher: Path, views: Any, epochs: int, out: Path, labels: Labels
-) -> None:
-    rows = training_set
-    settings = RecordSettings("view-logits", 8, rows.fraction, rows.subset_seed, views=views, epochs=epochs)
-    make(STAGES["record"], settings, _folders(data=rows.dataset.folder, teacher_dir=teacher), out=out, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -128,10 +107,10 @@ def distill(*, cell: Cell, sources: Sources, out: Path, labels: Labels, executio
     folders = _folders(
         data=sources.data,
         augmented=sources.augmented,
-        teacher_dir=sources.teacher,
+        teacher_dir=sources.teachers,
         teacher_outputs=sources.teacher_outputs,
         mixed_outputs=sources.mixed_outputs,
-        candidate=sources.candidates,
+        tried=sources.tried,
         search=sources.search,
         supernet=sources.supernet,
     )

@@ -9,14 +9,16 @@ import pytest
 from tests.unit.made import finetune, prepare, record
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import KD, HiddenKD
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.teaching import Sources
 from distilgrid.plan.params import Data
 from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
 from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, train_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teaching import Sources
+from distilgrid.signals.registry import ROWS
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import Placement
@@ -37,13 +39,20 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
         data=folder / "data", source=f"path:{tiny_model}", training=training, seed=0, out=folder / "teacher", labels={}
     )
     for kind in ("logits", "hidden-states"):
-        record(data=folder / "data", teacher=folder / "teacher", kind=kind, max_length=32, out=folder / kind, labels={})
+        record(
+            data=folder / "data",
+            teacher=folder / "teacher",
+            signal=ROWS[kind],
+            max_length=32,
+            out=folder / kind,
+            labels={},
+        )
     return folder
 
 
 def lessons(work: Path, tiny_model: Path, settings: MiniKDSettings | SupernetSettings) -> Lessons:
     kind = "hidden-states" if settings.method.objective == "hidden_kd" else "logits"
-    sources = Sources(data=work / "data", teacher=work / "teacher", teacher_outputs=[work / kind])
+    sources = Sources(data=work / "data", teachers=[work / "teacher"], teacher_outputs=[work / kind])
     return Lessons(sources, tiny_model, settings.method, settings.trained(TRAINING), settings.share)
 
 

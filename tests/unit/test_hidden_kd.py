@@ -9,8 +9,7 @@ from tests.unit.resumable import SHORT, make_rows, recorded_teacher
 from transformers import BertConfig, BertForSequenceClassification
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import HiddenKD
+from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import parse_params
 from distilgrid.training.loop import Trainer
@@ -33,7 +32,7 @@ def model() -> BertForSequenceClassification:
 def train(model: BertForSequenceClassification, method: HiddenKD, settings: Training, **options: Any) -> Outcome:
     return Trainer(
         copy.deepcopy(model),
-        build_phases(method, settings, regression=False),
+        method.phases(settings, regression=False),
         rows=make_rows(64, seed=0),
         dev=make_rows(32, seed=1),
         metrics=["accuracy"],

@@ -11,8 +11,8 @@ from scipy import stats
 from tests.unit.test_fused import MODELS
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.mixkd.losses import MixKDObjective
-from distilgrid.methods.settings import MixKD
 from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
 from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
 from distilgrid.signals.mixed.settings import Mixup
@@ -189,8 +189,8 @@ def test_terms_without_weight_are_left_out() -> None:
     tmkd = MixKDObjective(MixKD(alpha_sm=0), regression=False)
     assert set(tmkd.losses(torch.tensor([0, 1, 2, 0]), outputs(0), None)) == {"hard"}
     assert set(tmkd.mixed_losses(torch.eye(4, 3), outputs(0), outputs(1))) == {"mixed_soft"}
-    assert MixKD(alpha_tmkd=0, alpha_sm=1).recordings == ()
-    assert MixKD(alpha_kd=1).recordings == ("logits", "mixed-logits")
+    assert MixKD(alpha_tmkd=0, alpha_sm=1).signals() == ()
+    assert [signal.name for signal in MixKD(alpha_kd=1).signals()] == ["logits", "mixed-logits"]
 
 
 def test_a_regression_is_mean_squared_error_throughout() -> None:

@@ -9,8 +9,10 @@ import pytest
 import torch
 from tests.unit.resumable import Runs, make_rows, newest, recorded_teacher, result
 
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Finetune, Method
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.models.io import load_model
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.metrics import score
@@ -36,7 +38,7 @@ def model(tiny_model: Path) -> torch.nn.Module:
 
 def trainer(
     model: torch.nn.Module,
-    method: Method,
+    method: BaseMethod,
     settings: Training = SETTINGS,
     *,
     watched: Rows | None = None,
@@ -45,7 +47,7 @@ def trainer(
 ) -> Trainer:
     return Trainer(
         copy.deepcopy(model),  # type: ignore[arg-type]
-        build_phases(method, settings, regression=False),
+        method.phases(settings, regression=False),
         rows=make_rows(64, seed=0),
         dev=make_rows(32, seed=1),
         metrics=["accuracy"],

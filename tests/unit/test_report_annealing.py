@@ -12,7 +12,7 @@ from tests.unit.fabricate import fabricate_results, output
 from tests.unit.made import report
 
 from distilgrid.methods.annealing_kd.report import annealing_plots, dev_scores
-from distilgrid.methods.kd.report import search_tables
+from distilgrid.methods.kd.report import tuning_tables
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Model, collect
@@ -21,12 +21,12 @@ from distilgrid.reporting.page import render
 from distilgrid.reporting.sections.selection_table import selection_table
 from distilgrid.reporting.sections.table_of_sections import task_extras
 
-SEARCH = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
+TUNING = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
 TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature", "Latency"]
 
 
 def overlay(**more: Any) -> dict[str, Any]:
-    methods = {"kd": {"objective": "kd", "search": SEARCH}, "annealing-kd": {"objective": "annealing_kd"}}
+    methods = {"kd": {"objective": "kd", "tuning": TUNING}, "annealing-kd": {"objective": "annealing_kd"}}
     grid = {"tasks": ["reviews"], "students": ["two"], "methods": ["finetune", "kd", "annealing-kd"]}
     return {"grid": grid, "methods": methods, "training": {"watch_validation": True}} | more
 
@@ -116,10 +116,10 @@ def test_without_phases_and_optimistic_scores_there_is_no_table(findings: Findin
 
 
 def test_a_search_is_shown_with_the_chosen_pair(findings: Findings, made: tuple[Plan, Path]) -> None:
-    (table,) = search_tables(findings, "reviews")
+    (table,) = tuning_tables(findings, "reviews")
     kd = next(line for line in findings.of("reviews") if line.labels["method"] == "kd")
-    found = kd.models[0].metrics["search"]
-    assert table.name == "reviews: search of kd, two"
+    found = kd.models[0].metrics["tuning"]
+    assert table.name == "reviews: tuning of kd, two"
     assert [column.title for column in table.columns] == ["alpha", "T = 2", "T = 5", "T = 10"]
     assert [row[0].text for row in table.rows] == ["0.3", "0.9"]
     shown = [cell for row in table.rows for cell in row[1:]]
@@ -128,7 +128,7 @@ def test_a_search_is_shown_with_the_chosen_pair(findings: Findings, made: tuple[
     assert [number for number, cell in enumerate(shown) if cell.best] == [best]
     assert [cell.note for cell in shown if cell.best] == ["chosen"]
     assert "on dev" in table.caption and "one run each with seed 4" in table.caption
-    assert "search of kd, two" in output(made, "table.md")
+    assert "tuning of kd, two" in output(made, "table.md")
 
 
 def test_a_plot_sets_the_temperature_below_the_dev_scores(findings: Findings) -> None:

@@ -12,14 +12,15 @@ from tests.unit.made import Cell, distill, finetune, latency, prepare, record, s
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import KD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
 from distilgrid.plan.params import Data
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teaching import Sources as Taught
+from distilgrid.signals.registry import ROWS
 from distilgrid.stages.candidate.declare import CandidateSettings
 from distilgrid.stages.runner import make
 from distilgrid.stages.search.declare import SearchStageSettings
@@ -51,9 +52,8 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     prepare(task="reviews", spec=spec, data=Data(max_train_rows=96, max_dev_rows=32), out=folder / "data")
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
-    record(
-        data=folder / "data", teacher=folder / "teacher", kind="logits", max_length=32, out=folder / "logits", labels={}
-    )
+    given: dict[str, Any] = {"data": folder / "data", "teacher": folder / "teacher", "labels": {}}
+    record(signal=ROWS["logits"], max_length=32, out=folder / "logits", **given)
     return folder
 
 

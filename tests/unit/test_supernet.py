@@ -10,7 +10,7 @@ from tests.unit.resumable import make_rows, newest, recorded_teacher
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
-from distilgrid.methods.settings import KD
+from distilgrid.methods.kd.declare import KD
 from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.slicing import Whole, head_places

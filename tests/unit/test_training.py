@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import KD, PKD, Finetune, Method
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.pkd.declare import PKD
 from distilgrid.models.io import load_model
-from distilgrid.signals.teacher import LiveTeacher, StoredTeacher, TeacherOutputs
+from distilgrid.signals.rows.outputs import LiveTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.training import loop
 from distilgrid.training.cpu.flat import FlatParameters
@@ -23,6 +25,7 @@ from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
 
 
 def make_rows(count: int = 64, seed: int = 0) -> Rows:
@@ -41,14 +44,14 @@ def run(
     model: torch.nn.Module,
     *,
     settings: Training,
-    method: Method | None = None,
+    method: BaseMethod | None = None,
     seed: int = 0,
     teacher: TeacherOutputs | None = None,
     dev: Rows | None = None,
 ) -> Outcome:
     return Trainer(
         model,  # type: ignore[arg-type]
-        build_phases(method or Finetune(), settings, regression=False),
+        (method or Finetune()).phases(settings, regression=False),
         rows=make_rows(),
         dev=dev or make_rows(32, seed=1),
         metrics=["accuracy"],
@@ -135,7 +138,7 @@ def test_a_loss_that_is_not_finite_ends_in_one_clear_line(model: torch.nn.Module
 
 @pytest.mark.parametrize("method", [KD(), KD(loss="mse"), PKD(beta=1.0)])
 def test_recorded_and_live_teachers_give_the_same_losses(
-    method: Method, model: torch.nn.Module, tiny_model: Path
+    method: BaseMethod, model: torch.nn.Module, tiny_model: Path
 ) -> None:
     rows = make_rows()
     states = method.objective == "pkd"
@@ -144,7 +147,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
     with torch.no_grad():
         batches = (rows.encodings.batch([i]) for i in range(len(rows.labels)))
         outputs = [forward(teacher_model, batch, states=states) for batch in batches]
-    live = LiveTeacher(teacher_model, rows.encodings, states=states)
+    live = LiveTeacher(teacher_model, rows.encodings, wanted="cls-states" if states else "logits")
     recorded = StoredTeacher(
         torch.cat([o.logits for o in outputs]),
         torch.cat([o.cls_states for o in outputs if o.cls_states is not None]) if states else None,
@@ -160,7 +163,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
 
 def test_a_live_teacher_is_frozen(tiny_model: Path) -> None:
     rows = make_rows(8)
-    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, states=False)
+    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, wanted="logits")
     assert not teacher.outputs([0, 1]).logits.requires_grad
     assert not any(p.requires_grad for p in teacher.model.parameters())
 
@@ -197,7 +200,7 @@ def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
     for precision in ("fp32", "bf16"):
         outcome = Trainer(
             copy.deepcopy(model),  # type: ignore[arg-type]
-            build_phases(Finetune(), SHORT, regression=False),
+            Finetune().phases(SHORT, regression=False),
             rows=make_rows(),
             dev=make_rows(16, seed=1),
             metrics=["accuracy"],
@@ -260,7 +263,7 @@ def test_the_time_of_a_run_is_split_up(model: torch.nn.Module) -> None:
 def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path) -> None:
     trainer = Trainer(
         model,  # type: ignore[arg-type]
-        build_phases(Finetune(), Training(epochs=1, batch_size=8), regression=False),
+        Finetune().phases(Training(epochs=1, batch_size=8), regression=False),
         rows=make_rows(96),
         dev=make_rows(16, seed=1),
         metrics=["accuracy"],
@@ -275,7 +278,7 @@ def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path
 
 def ended(model: torch.nn.Module, settings: Training, *, after: int) -> dict[str, torch.Tensor]:
     """The weights after a number of steps, scored there alone."""
-    phases = build_phases(Finetune(), settings, regression=False)
+    phases = Finetune().phases(settings, regression=False)
     options = {"rows": make_rows(), "dev": make_rows(32, seed=1), "metrics": ["accuracy"], "placement": Placement()}
     trainer = Trainer(model, phases, seed=0, teacher=None, **options)  # type: ignore[arg-type]
     (stretch,) = trainer.stretches

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from distilgrid.core.schema import Settings
-from distilgrid.methods.settings import TrainingOverrides
 from distilgrid.models.source import is_new
+from distilgrid.training.settings import TrainingOverrides
 
 Size = Annotated[int, Field(ge=8)]
 

@@ -11,7 +11,9 @@ from distilgrid.devices.files import load_device
 from distilgrid.devices.settings import Device
 from distilgrid.plan.fitting import fitting_cells
 from distilgrid.plan.params import Params
-from distilgrid.plan.recordings import Lesson, Recordings
+from distilgrid.plan.recordings import Recordings
+from distilgrid.plan.teachers import teacher_names
+from distilgrid.signals.base import Lesson
 from distilgrid.tasks.spec import find_task
 
 Table = Mapping[str, Stage]
@@ -93,11 +95,13 @@ class Planner:
     def taught(self, task: str, teacher: str, search: str) -> Inputs:
         """What the candidates of a search learn from: data, the teacher, its recorded outputs."""
         estimator = self.params.searches[search].estimator
-        cell = {"task": task, "teacher": teacher, "augmentation": "none", "fraction": 1.0, "seed": 0, "search": search}
+        cell = {"task": task, "teacher": teacher, "teachers": (teacher,), "search": search}
+        cell |= {"augmentation": "none", "fraction": 1.0, "seed": 0}
         data = self.ask("prepare", task=task)
         instructor = self.ask("finetune", task=task, teacher=teacher, fraction=1.0)
-        lesson = Lesson(cell, estimator.method, estimator.trained(self.params.training), data, None, instructor)
-        return {"data": data, "teacher-dir": instructor, **self.recordings.of(lesson)}
+        method, training = estimator.method, estimator.trained(self.params.training)
+        recorded = self.recordings.of(Lesson(cell, method, training, data, None, (instructor,)), method.signals())
+        return {"data": data, "teacher-dir": instructor, **recorded}
 
     def numbers(self, search: str) -> range:
         """The numbers of the candidates of an episode."""
@@ -116,7 +120,7 @@ def _cells(params: Params) -> Iterable[Cell]:
     grid = params.grid
     axes = {
         "task": grid.tasks,
-        "teacher": grid.teachers,
+        "teacher": grid.teacher_labels,
         "method": grid.methods,
         "student": grid.students,
         "augmentation": grid.augmentations,
@@ -124,4 +128,5 @@ def _cells(params: Params) -> Iterable[Cell]:
         "seed": grid.seeds,
     }
     for values in product(*axes.values()):
-        yield dict(zip(axes, values, strict=True))
+        cell = dict(zip(axes, values, strict=True))
+        yield {**cell, "teachers": teacher_names(cell["teacher"])}

@@ -6,7 +6,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.methods.settings import TAKD
 from distilgrid.reporting import wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.outcome import outcomes
@@ -139,7 +138,8 @@ def _settings(findings: Findings) -> str:
         exclude={"resources": True, "data": {"glue_dir", "cifar_dir"}, "report": {"claims"}}
     )
     for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
-        named = values["grid"][axis] + (_assistants(findings) if axis == "students" else [])
+        named = findings.collected.plan.params.grid.teacher_names if axis == "teachers" else values["grid"][axis]
+        named = named + (_assistants(findings) if axis == "students" else [])
         values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
@@ -147,8 +147,8 @@ def _settings(findings: Findings) -> str:
 def _assistants(findings: Findings) -> list[str]:
     """Students that stand between a teacher and the grid's own students."""
     params = findings.collected.plan.params
-    methods = [params.methods[name] for name in params.grid.methods]
-    return [name for method in methods if isinstance(method, TAKD) for name in method.assistants]
+    named = params.grid.methods
+    return [n for name in named for n in params.methods[name].before({"method": name}, tempered=True).assistants]
 
 
 def _portable(definition: dict[str, Any]) -> dict[str, Any]:

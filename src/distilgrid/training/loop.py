@@ -10,9 +10,7 @@ import numpy as np
 import torch
 
 from distilgrid.core.progress import progress
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Batch, Rows
-from distilgrid.tasks.kinds.image.views import ViewedImages
 from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
@@ -25,7 +23,8 @@ from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import Phase
 from distilgrid.training.steps import Stretch, plan_steps
-from distilgrid.training.streams import MixedStream, Mixing, RowStream, Stream, ViewStream
+from distilgrid.training.streams import Extra, OpenMain, RowStream, Stream
+from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.tracing import tracing
 
 if TYPE_CHECKING:
@@ -47,8 +46,8 @@ class Trainer:
         placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
         teacher: outputs on the training rows, or on views of them, for methods that need them.
-        mixing: mixed samples, for methods that learn from them too.
-        views: how training images are seen; None for texts.
+        main: opens the stream of the training rows; another one for images, which look different in each epoch.
+        extras: streams of other samples that each step learns from too.
         probe: training rows on which the finished model's loss is measured, without dropout.
         watched: rows that `watch_validation` scores along the way; they select nothing.
         checkpoints: where the state of an unfinished run is kept; nowhere unless given.
@@ -65,8 +64,8 @@ class Trainer:
         placement: Placement,
         seed: int,
         teacher: TeacherOutputs | None,
-        mixing: Mixing | None = None,
-        views: ViewedImages | None = None,
+        main: OpenMain = RowStream,
+        extras: Sequence[Extra] = (),
         probe: Sequence[int] = (),
         watched: Rows | None = None,
         checkpoints: Checkpoints = NOWHERE,
@@ -80,16 +79,11 @@ class Trainer:
         self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
         losses, self.teacher = phases[0].objective(0.0), teacher
         self.companion = joined_companion(model, phases, teacher, seed=seed)
-        self.rows = (
-            RowStream(rows, losses, teacher, self.companion)
-            if views is None
-            else ViewStream(rows.labels, views, losses, teacher, self.companion)
-        )
-        streams: list[Stream] = [self.rows]
-        if mixing is not None:
-            streams.append(MixedStream(rows, mixing))
+        self.rows = main(rows, losses, teacher, self.companion)
+        streams: list[Stream] = [self.rows, *(extra.stream(rows) for extra in extras)]
+        added = [extra.batches(seed) for extra in extras]
         lengths = rows.encodings.lengths
-        self.stretches = plan_steps(phases, lengths, seed=seed, mixing=mixing, viewed=views is not None)
+        self.stretches = plan_steps(phases, lengths, seed=seed, added=added, per_epoch=self.rows.per_epoch)
         self.stretch = self.stretches[0]
         self.total = self.stretches[-1].end
         self.engine = Engine(

@@ -16,16 +16,18 @@ class Outputs:
         cls_states: the first token's hidden state after each layer, (B, layers, H), fp32; None unless asked for.
         token_states: all tokens' hidden states after each layer, (T, layers, H), row after row without the padding;
             fp32, or fp16 as recorded; None unless asked for.
+        others: outputs of a cell's other teachers, where it has several.
     """
 
     logits: Tensor
     cls_states: Tensor | None = None
     token_states: Tensor | None = None
+    others: "tuple[Outputs, ...]" = ()
 
     def to(self, device: device) -> "Outputs":
         """The same outputs on a device."""
-        states = (self.cls_states, self.token_states)
-        return Outputs(self.logits.to(device), *(None if part is None else part.to(device) for part in states))
+        states = (None if part is None else part.to(device) for part in (self.cls_states, self.token_states))
+        return Outputs(self.logits.to(device), *states, others=tuple(other.to(device) for other in self.others))
 
 
 @dataclass(frozen=True)

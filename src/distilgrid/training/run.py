@@ -13,7 +13,6 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tasks.metrics import score
@@ -29,14 +28,13 @@ from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
-from distilgrid.training.streams import Mixing
+from distilgrid.training.streams import Extra, OpenMain, RowStream, Teaching
+from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from distilgrid.signals.teaching import Teaching
 
 PROBE_ROWS = 1000
 
@@ -53,7 +51,8 @@ class Job:
         seed: of shuffling and dropout.
         init: where the weights came from, for tables.
         execution: how the job runs.
-        teaching: opens what the method learns from a teacher and from mixed samples.
+        main: opens the stream of the training rows.
+        teaching: opens what the method learns from teachers and from other samples.
         facts: what else `metrics.json` says.
     """
 
@@ -64,7 +63,8 @@ class Job:
     seed: int
     init: str
     execution: Execution = field(default_factory=Execution)
-    teaching: "Teaching | None" = None
+    main: OpenMain = RowStream
+    teaching: Teaching | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -98,8 +98,8 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
         prepare_device(placement, deterministic=execution.deterministic)
         checkpoints = Checkpoints(out, key=key, seconds=execution.checkpoint_seconds, stop=stop)
         teacher = job.teaching.outputs() if job.teaching else None
-        mixing = job.teaching.mixing() if job.teaching else None
-        outcome = _train(job, teacher, mixing, placement, checkpoints)
+        extras = job.teaching.extras() if job.teaching else ()
+        outcome = _train(job, teacher, extras, placement, checkpoints)
         if world.rank > 0:
             return {}
     predicted = _predictions(job)
@@ -109,7 +109,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
     metrics = _metrics(job, outcome, predicted, train_rows=len(job.training_set))
     metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], regression=job.dataset.regression)
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
-    asked = (teacher, mixing.teacher if mixing else None)
+    asked = (teacher, *(extra.teacher for extra in extras))
     metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
     metrics |= job.facts
     metrics["size_bytes"] = (folder / "model.safetensors").stat().st_size
@@ -118,7 +118,11 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
 
 
 def _train(
-    job: Job, teacher: TeacherOutputs | None, mixing: Mixing | None, placement: Placement, checkpoints: Checkpoints
+    job: Job,
+    teacher: TeacherOutputs | None,
+    extras: Sequence[Extra],
+    placement: Placement,
+    checkpoints: Checkpoints,
 ) -> Outcome:
     _name_labels(job.model, job.dataset)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
@@ -131,8 +135,8 @@ def _train(
         placement=placement,
         seed=job.seed,
         teacher=teacher,
-        mixing=mixing,
-        views=job.training_set.views(job.settings.views) if job.dataset.image else None,
+        main=job.main,
+        extras=extras,
         probe=_probe(job),
         watched=watched,
         checkpoints=checkpoints,

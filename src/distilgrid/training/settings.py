@@ -1,12 +1,12 @@
 """What a user can set for the training loop. Light: no torch here."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from distilgrid.core.errors import did_you_mean
-from distilgrid.core.schema import Settings, deep_merge
+from distilgrid.core.schema import Settings, deep_merge, self_contained_schema
 
 WHOLE_RUN = ("views", "max_length", "precision", "watch_validation", "engine")
 """Training settings that a run of several phases has only once."""
@@ -119,3 +119,18 @@ def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
     if fixed is not None:
         raise ValueError(f"'{fixed}' is of the whole run, not of a stage; set it in the method's `training`")
     return check_training_overrides(overrides)
+
+
+TrainingOverrides = Annotated[
+    dict[str, Any],
+    AfterValidator(check_training_overrides),
+    WithJsonSchema(self_contained_schema(Training)),
+]
+"""Training settings of a teacher, a method or a student, over the `training` section's."""
+
+StageOverrides = Annotated[
+    dict[str, Any],
+    AfterValidator(check_stage_overrides),
+    WithJsonSchema(self_contained_schema(Training, without=WHOLE_RUN)),
+]
+"""Training settings of one stage of a run, over the method's."""

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.methods.annealing_kd.schedule import annealed_stages, sharp_from, sharpness, temperature
+from distilgrid.methods.annealing import sharp_from, sharpness, temperature
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
-from distilgrid.methods.settings import AnnealingKD, Finetune
 from distilgrid.training.objective import Objective, Outputs, soft_loss
 from distilgrid.training.schedule import Phase, plain
 from distilgrid.training.settings import Training
@@ -48,7 +49,7 @@ def annealing_phases(settings: AnnealingKD, training: Training, *, regression: b
     Raises:
         UserError: when stage I has fewer epochs than temperatures.
     """
-    first, second = annealed_stages(settings, training)
+    first, second = settings.staged(training)
     epochs, tau_max = first.epochs, settings.tau_max
     distance = "mse" if regression else settings.distance
     if epochs % tau_max:

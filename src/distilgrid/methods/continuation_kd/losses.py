@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from distilgrid.methods.annealing_kd.schedule import falling_epochs, sharpness, temperature
-from distilgrid.methods.settings import ContinuationKD
+from distilgrid.methods.annealing import sharpness, temperature
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.training.objective import Objective, Outputs, hard_loss
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
@@ -46,7 +46,7 @@ def continuation_phases(settings: ContinuationKD, training: Training, *, regress
     Raises:
         UserError: when there are fewer epochs of annealing than temperatures, or none for the labels.
     """
-    falling = falling_epochs(settings, training)
+    falling = settings.falling_epochs(training)
 
     def values(moment: float) -> dict[str, float]:
         now = temperature(moment, epochs=falling, tau_max=settings.tau_max)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from distilgrid.methods.settings import Finetune
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.training.objective import Objective, Outputs, hard_loss
 
 

@@ -13,7 +13,7 @@ Teacher-assistant distillation (Mirzadeh et al. 2020) has the same losses: its t
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.methods.settings import SoftLabels
+from distilgrid.methods.kd.declare import SoftLabels
 from distilgrid.training.objective import Objective, Outputs, hard_loss, soft_loss
 
 

@@ -1,33 +1,33 @@
-"""Which values a method's search tried, their scores on dev, and which it took."""
+"""Which values a method's tuning tried, their scores on dev, and which it took."""
 
 from typing import Any
 
-from distilgrid.methods.settings import KD
 from distilgrid.reporting import cells, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.table import Cell, Column, Table
 
-SEARCH = "search"
+TUNING = "tuning"
 
 
-def search_tables(findings: Findings, task: str) -> list[Table]:
-    """A table for each model whose method searched: rows are weights of the teacher term, columns temperatures."""
-    return [_table(findings, task, line) for line in findings.of(task) if SEARCH in line.facts]
+def tuning_tables(findings: Findings, task: str) -> list[Table]:
+    """A table for each model whose method was tuned: rows are weights of the teacher term, columns temperatures."""
+    return [_table(findings, task, line) for line in findings.of(task) if TUNING in line.facts]
 
 
 def _table(findings: Findings, task: str, line: Line) -> Table:
-    found = line.facts[SEARCH]
+    found = line.facts[TUNING]
     alphas, temperatures = (sorted({tried[name] for tried in found["tried"]}) for name in ("alpha", "temperature"))
     scores = {(tried["alpha"], tried["temperature"]): tried["dev"] for tried in found["tried"]}
     columns = [Column("alpha"), *(Column(f"T = {temperature:g}") for temperature in temperatures)]
     rows = [[Cell(f"{a:g}"), *(_cell(scores, found["chosen"], a, t) for t in temperatures)] for a in alphas]
-    return Table(f"{task}: search of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
+    return Table(f"{task}: tuning of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
 
 
 def _caption(findings: Findings, line: Line) -> str:
-    method = findings.collected.plan.params.methods[line.labels["method"]]
-    seeds = f" with seed {method.search.seed}" if isinstance(method, KD) and method.search else ""
+    name = line.labels["method"]
+    before = findings.collected.plan.params.methods[name].before({"method": name}, tempered=True)
+    seeds = f" with seed {before.tried_seed}" if before.tried else ""
     metric = wording.METRICS[findings.main(line.labels["task"])[0]]
     return (
         f"{metric[0].upper()}{metric[1:]} {wording.TIMES} 100 on dev by alpha, the weight of the teacher term, and "

@@ -17,7 +17,7 @@ docs/methods/mixkd.md lists them.
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.methods.settings import MixKD
+from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.training.objective import Objective, Outputs, hard_loss, soft_loss
 
 

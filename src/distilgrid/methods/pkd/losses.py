@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
-from distilgrid.methods.settings import KD, PKD
+from distilgrid.methods.pkd.declare import PKD
 from distilgrid.training.objective import Objective, Outputs
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from distilgrid.augmentation.report import augmented_tables
 from distilgrid.benchmark.report import latency_tables
 from distilgrid.methods.annealing_kd.report import annealing_plots
-from distilgrid.methods.kd.report import search_tables
+from distilgrid.methods.kd.report import tuning_tables
 from distilgrid.methods.mixkd.report import gap_table
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot
@@ -51,7 +51,7 @@ def task_extras(findings: Findings, task: str) -> list[Extra]:
         ),
         Extra("Annealed training", plots=annealing_plots(findings, task)),
         Extra("Selection of checkpoints", [selection] if selection else []),
-        Extra("Search of alpha and temperature", search_tables(findings, task)),
+        Extra("Search of alpha and temperature", tuning_tables(findings, task)),
         Extra("Architecture search", _searches(findings, task), searches_plots(findings, task)),
         Extra("Latency", latency_tables(findings, task)),
         Extra("Generalisation gap", [gap] if gap else []),
@@ -67,7 +67,7 @@ def number_tables(findings: Findings) -> list[Table]:
     for task in findings.tasks:
         tables += [ablation_table(findings, task, ablation) for ablation in task_ablations(findings, task)]
         tables += [table for table in (selection_table(findings, task), gap_table(findings, task)) if table]
-        tables += [*search_tables(findings, task), *_searches(findings, task), *latency_tables(findings, task)]
+        tables += [*tuning_tables(findings, task), *_searches(findings, task), *latency_tables(findings, task)]
     return tables
 
 

@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass, field
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import build_phases
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.candidate import candidate_model
 from distilgrid.search.estimators.base import Estimate
@@ -54,7 +53,7 @@ class MiniKD:
         )
         outcome = Trainer(
             model,
-            build_phases(self.settings.method, lessons.training, regression=regression),
+            self.settings.method.phases(lessons.training, regression=regression),
             rows=lessons.rows,
             dev=lessons.dev,
             metrics=lessons.dataset.metrics,

@@ -19,7 +19,6 @@ from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
 from distilgrid.search.space import Shape
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Inputs, Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.cpu.flat import FlatParameters
@@ -30,6 +29,7 @@ from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import plain
 from distilgrid.training.settings import Training
 from distilgrid.training.steps import plan_steps
+from distilgrid.training.teacher import TeacherOutputs
 
 
 class Sandwich:
@@ -67,9 +67,7 @@ class Sandwich:
         self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), teacher
         self.regression = model.config.num_labels == 1
         self.objective = KDObjective(settings.method, regression=self.regression)
-        (self.stretch,) = plan_steps(
-            plain(self.objective, training), rows.encodings.lengths, seed=seed, mixing=None, viewed=False
-        )
+        (self.stretch,) = plan_steps(plain(self.objective, training), rows.encodings.lengths, seed=seed)
         model.to(placement.device)
         teacher.move(placement.device)
         groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=False)

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from distilgrid.core.schema import Settings
-from distilgrid.methods.settings import KD, HiddenKD, TrainingOverrides
-from distilgrid.training.settings import Training
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.training.settings import Training, TrainingOverrides
 
 
 class ProxySettings(Settings):

@@ -11,7 +11,6 @@ import torch
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import build_phases
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.base import Estimate
@@ -20,13 +19,13 @@ from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import soft_loss
 from distilgrid.training.placement import Placement
+from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -128,7 +127,7 @@ class SupernetEstimator:
         training = lessons.training.model_copy(update={"epochs": 1})
         Trainer(
             model,
-            build_phases(self.settings.method, training, regression=lessons.dataset.regression),
+            self.settings.method.phases(training, regression=lessons.dataset.regression),
             rows=Rows(lessons.rows.encodings.take(rows), lessons.rows.labels[rows]),
             dev=lessons.dev,
             metrics=lessons.dataset.metrics,

@@ -83,12 +83,15 @@ def recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
 
 def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """The augmented rows of a student."""
+    from distilgrid.plan.teachers import teacher_names
+
     options = {axis: names[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
     task, teacher, name, fraction = options.values()
     inputs: Inputs = {"data": planner.ask("prepare", task=task)}
     place = f"{task}/{name}"
     if settings(planner.params, options).needs_teacher:
-        inputs["teacher-dir"] = planner.ask("finetune", task=task, teacher=teacher, fraction=fraction)
+        first = teacher_names(teacher)[0]
+        inputs["teacher-dir"] = planner.ask("finetune", task=task, teacher=first, fraction=fraction)
         place += f"/{teacher}"
     return planner.made("augment", options, inputs, place=f"{place}/frac-{fraction:g}/{name}")
 

@@ -12,7 +12,7 @@ from distilgrid.augmentation.unlabelled import unlabelled_rows
 from distilgrid.core.artefacts import STATE, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.signals.teacher import teacher_outputs
+from distilgrid.signals.rows.outputs import teacher_outputs
 from distilgrid.stages.augment.declare import AugmentSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import encode

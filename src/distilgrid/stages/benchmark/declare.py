@@ -78,7 +78,7 @@ def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     teacher = planner.folders[names["model"]]
     first: dict[str, Artefact] = {}
     for student in planner.wanted["distill"]:
-        if (student.labels["task"], student.labels["teacher"]) == (options["task"], options["teacher"]):
+        if _learns_from(student, teacher):
             first.setdefault(student.labels["student"], student)
     models = [teacher, *first.values()]
     folders = {model.folder for model in models}
@@ -87,6 +87,14 @@ def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     if planner.params.benchmark.texts:
         inputs["data"] = teacher.inputs["data"]
     return planner.made("benchmark", options, inputs, place="/".join(options.values()))
+
+
+def _learns_from(student: Artefact, teacher: Artefact) -> bool:
+    """Whether a teacher is one of a student's, on its task."""
+    from distilgrid.plan.teachers import teacher_names
+
+    same = student.labels["task"] == teacher.labels["task"]
+    return bool(same and teacher.labels["teacher"] in teacher_names(student.labels["teacher"]))
 
 
 def _folder(model: Artefact | list[Artefact]) -> str:

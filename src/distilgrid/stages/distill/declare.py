@@ -23,7 +23,7 @@ from distilgrid.stages.common import (
 )
 
 if TYPE_CHECKING:
-    from distilgrid.methods.settings import Method
+    from distilgrid.methods.base import BaseMethod
     from distilgrid.models.settings import Student
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
@@ -43,7 +43,7 @@ class Course:
         training: training settings.
     """
 
-    method: "Method"
+    method: "BaseMethod"
     student: "Student"
     origin: str
     training: "Training"
@@ -51,14 +51,11 @@ class Course:
     @cached_property
     def recipe(self) -> Recipe:
         """The method with its declared version, the student, its origin's revision, and the training settings."""
-        from distilgrid.methods.registry import METHODS
         from distilgrid.models.source import model_revision
 
-        unnamed = {"training", "teacher", "assistants", "assistant_seed"}
-        version = METHODS[self.method.objective].version
         student: Any = {"source": True, "training": True, "found": {"search", "seed"}}  # the search is an input
         return {
-            "method": self.method.model_dump(exclude=unnamed) | {"version": version},
+            "method": self.method.recipe(),
             "student": self.student.model_dump(exclude=student),
             "origin": model_revision(self.origin),
             "training": self.training.model_dump(),
@@ -105,8 +102,10 @@ def settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
 def _course(params: "Params", *, teacher: str, method: str, student: str) -> Course:
     from distilgrid.plan.names import named, origin_source
     from distilgrid.plan.params import effective_training, find_method
+    from distilgrid.plan.teachers import teacher_names
 
-    named(params.teachers, teacher, kind="teacher")
+    for name in teacher_names(teacher):
+        named(params.teachers, name, kind="teacher")
     how, own = find_method(params, method), named(params.students, student, kind="student")
     return Course(how, own, origin_source(params, own, teacher), effective_training(params, how.training, own.training))
 
@@ -160,7 +159,7 @@ STAGE = Stage(
     inputs=(
         DATA,
         AUGMENTED,
-        TEACHER_DIR,
+        replace(TEACHER_DIR, several=True),
         Input(
             "teacher-outputs",
             "A folder made by `record`, one more for augmented rows; without it the teacher runs live.",
@@ -168,10 +167,16 @@ STAGE = Stage(
             required=False,
             several=True,
         ),
-        Input("mixed-outputs", "A folder made by `record --kind mixed-logits`.", ("record",), required=False),
         Input(
-            "candidate",
-            "For a method that chooses its values: each cell that tried some.",
+            "mixed-outputs",
+            "A folder made by `record --kind mixed-logits`; likewise.",
+            ("record",),
+            required=False,
+            several=True,
+        ),
+        Input(
+            "tried",
+            "For a method that tunes its values: each cell that tried some.",
             MODELS,
             required=False,
             several=True,
@@ -182,7 +187,7 @@ STAGE = Stage(
     wanted=wanted,
     said=scored,
     target="students",
-    declared=("methods/registry.py", "models/architectures.py"),
+    declared=("methods/*/declare.py", "models/architectures.py"),
     warm=True,
     seconds=32,
 )

@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.kd.tuning import search
-from distilgrid.methods.registry import build_phases
+from distilgrid.methods.teaching import Sources, Teaching
 from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
 from distilgrid.models.source import is_new, model_folder
 from distilgrid.models.student import build_student, check_kinds, new_model
 from distilgrid.search.best import found_architecture, shaped
-from distilgrid.signals.teaching import Sources, Teaching
+from distilgrid.signals.views.stream import main_stream
 from distilgrid.stages.distill.declare import DistillSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.augmented import open_augmented
@@ -35,8 +34,8 @@ def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
     augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None
     training_set = TrainingSet(dataset, settings.fraction, settings.subset_seed, augmented)
     check_kinds(course.origin, dataset)
-    method, found = search(course.method, sources.candidates, regression=dataset.regression)
-    phases = build_phases(method, course.training, regression=dataset.regression)
+    method, found = course.method.settle(sources.tried, tempered=not dataset.regression)
+    phases = method.phases(course.training, regression=dataset.regression)
     model, tokenizer = _student(settings, dataset, sources)
     training = TrainingJob(
         training_set=training_set,
@@ -46,6 +45,7 @@ def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
         seed=settings.seed,
         init=course.student.init,
         execution=job.execution,
+        main=main_stream(training_set, phases[0].settings.views),
         teaching=Teaching(method, course.training, training_set, sources),
         facts=found,
     )
@@ -57,10 +57,10 @@ def _sources(job: Job) -> Sources:
     return Sources(
         data=job.given("data").folder,
         augmented=job.folder_of("augmented"),
-        teacher=job.folder_of("teacher-dir"),
+        teachers=job.folders("teacher-dir"),
         teacher_outputs=job.folders("teacher-outputs"),
-        mixed_outputs=job.folder_of("mixed-outputs"),
-        candidates=job.folders("candidate"),
+        mixed_outputs=job.folders("mixed-outputs"),
+        tried=job.folders("tried"),
         search=job.folder_of("search"),
         supernet=job.folder_of("supernet"),
     )

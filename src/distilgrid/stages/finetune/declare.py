@@ -53,11 +53,11 @@ def settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
 
 def recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
     """The model's revision, the training settings, the seed, and which rows of the data."""
-    from distilgrid.methods.registry import METHODS
+    from distilgrid.methods.finetune.declare import Finetune
     from distilgrid.models.source import model_revision
 
     return {
-        "method": METHODS["finetune"].version,
+        "method": Finetune.version,
         "model": model_revision(chosen.source),
         "training": chosen.training.model_dump(),
         "seed": chosen.seed,
@@ -93,7 +93,7 @@ STAGE = Stage(
     inputs=(DATA,),
     said=scored,
     target="teachers",
-    declared=("methods/registry.py", "models/architectures.py"),
+    declared=("methods/finetune/declare.py", "models/architectures.py"),
     warm=True,
     seconds=90,
 )

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import Finetune
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.source import is_new, model_folder
 from distilgrid.models.student import check_kinds, new_model
+from distilgrid.signals.views.stream import main_stream
 from distilgrid.stages.finetune.declare import FinetuneSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.dataset import open_dataset
@@ -28,13 +28,15 @@ def finetune(settings: FinetuneSettings, job: Job) -> dict[str, Any]:
     check_kinds(source, dataset)
     new, seed = is_new(source), derive_seed(settings.seed, "init")
     torch.manual_seed(seed)
+    rows = TrainingSet(dataset, settings.fraction, settings.subset_seed)
     training = TrainingJob(
-        training_set=TrainingSet(dataset, settings.fraction, settings.subset_seed),
+        training_set=rows,
+        main=main_stream(rows, settings.training.views),
         tokenizer=None if new else load_tokenizer(model_folder(source)),
         model=new_model(source, dataset, seed=seed)
         if new
         else load_model(model_folder(source), outputs=dataset.outputs),
-        phases=build_phases(Finetune(), settings.training, regression=dataset.regression),
+        phases=Finetune().phases(settings.training, regression=dataset.regression),
         seed=settings.seed,
         init="scratch" if new else "pretrained",
         execution=job.execution,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
@@ -12,10 +12,7 @@ from distilgrid.stages.common import AUGMENTED, DATA, FRACTION, TASK, TEACHER, T
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
-    from distilgrid.signals.mixed.settings import Mixup
-    from distilgrid.training.settings import Training, Views
-
-Kind = Literal["logits", "cls-states", "hidden-states", "mixed-logits", "view-logits"]
+    from distilgrid.signals.base import Signal
 
 
 @dataclass(frozen=True)
@@ -23,62 +20,41 @@ class RecordSettings:
     """Settings of recorded outputs.
 
     Attributes:
-        kind: what is kept.
+        signal: what is kept.
         max_length: of the teacher's inputs, in tokens.
         fraction: share of the training rows.
         subset_seed: of that share; the key of the data holds it.
-        mixup: how samples are mixed, for mixed-logits.
-        training: the students' epochs, batch size and batching, for mixed-logits.
-        views: how views are drawn, for view-logits.
-        epochs: in which they are, for view-logits.
     """
 
-    kind: Kind
+    signal: "Signal"
     max_length: int
     fraction: float = 1.0
     subset_seed: int = 0
-    mixup: "Mixup | None" = None
-    training: "Training | None" = None
-    views: "Views | None" = None
-    epochs: int = 0
 
     @property
     def labels(self) -> dict[str, Any]:
         """The kind; all else is the teacher's."""
-        return {"method": "record", "kind": self.kind}
+        return {"method": "record", "kind": self.signal.name}
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
-    """Resolve the teacher, and the method where it decides the samples.
+    """Resolve the teacher, and the method where it describes the signal.
 
     Raises:
-        UserError: for an unknown name, and a method that has no such samples.
+        UserError: for an unknown name, and a method that wants no such outputs.
     """
-    from distilgrid.methods.annealing_kd.schedule import taught_training
-    from distilgrid.plan.names import learning, mixing, teacher_length
+    from distilgrid.plan.names import signal_named, teacher_length
 
-    kind = options["kind"]
-    given: dict[str, Any] = {"kind": kind, "max_length": teacher_length(params, options["teacher"])}
-    given |= {"fraction": options["fraction"], "subset_seed": params.data.seed}
-    if kind == "mixed-logits":
-        mixup, training = mixing(params, options["method"], options["student"])
-        given |= {"mixup": mixup, "training": training}
-    if kind == "view-logits":
-        taught = taught_training(*learning(params, options["method"], options["student"]))
-        given |= {"views": taught.views, "epochs": taught.epochs}
-    return RecordSettings(**given)
+    asked = {name: options[name] for name in ("task", "method", "student")}
+    signal = signal_named(params, options["kind"], **asked)
+    return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"], params.data.seed)
 
 
 def recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
-    """What is kept, of which rows or samples, and how inputs are cut."""
-    made: Recipe = {"kind": chosen.kind, "fraction": chosen.fraction, "inputs": keys}
-    if chosen.views is not None:
-        return made | {"views": chosen.views.model_dump(), "epochs": chosen.epochs}
-    made["max_length"] = chosen.max_length
-    if chosen.mixup is not None and chosen.training is not None:
-        made["mixup"] = chosen.mixup.model_dump()
-        made["batches"] = chosen.training.model_dump(include={"epochs", "batch_size", "batching"})
-    return made
+    """The signal, and what it is asked about."""
+    from distilgrid.signals.base import Asked
+
+    return chosen.signal.recipe(Asked(keys, chosen.fraction, chosen.max_length))
 
 
 def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
@@ -102,8 +78,13 @@ STAGE = Stage(
     options=(
         TASK,
         TEACHER,
-        Option("kind", "What to keep; cls-states and hidden-states hold logits too.", Kind, "logits"),
-        Option("method", "For mixed-logits and view-logits: the method whose samples are meant.", str, "tmkd"),
+        Option(
+            "kind",
+            "What to keep: logits, cls-states or hidden-states, which hold logits too; or what a method wants, such as "
+            "mixed-logits and view-logits.",
+            default="logits",
+        ),
+        Option("method", "For what a method wants: its name.", default="tmkd"),
         Option("student", "Likewise, the student, if it has training settings of its own.", str, None),
         FRACTION,
     ),

@@ -132,7 +132,7 @@ def inputs_of(planner: "Planner", task: str, teacher: str, name: str) -> Inputs:
 
 def wanted(planner: "Planner") -> Iterable[Artefact]:
     """The searches that the grid compares, of tasks that they suit."""
-    for task, teacher in dict.fromkeys((cell["task"], cell["teacher"]) for cell in planner.cells):
+    for task, teacher in dict.fromkeys((cell["task"], name) for cell in planner.cells for name in cell["teachers"]):
         for name in planner.params.grid.searches if planner.of_texts(task) else ():
             for seed in planner.params.searches[name].seeds:
                 yield planner.ask("search", task=task, teacher=teacher, search=name, seed=seed)
