@@ -19,12 +19,13 @@ from distilgrid.jobs.process import start_torch_job
 from distilgrid.methods.registry import presets
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
-from distilgrid.plan.params import Data, data_folders, load_params
+from distilgrid.plan.params import data_folders, load_params
 from distilgrid.signals.registry import ROWS
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.execution import Execution
 from distilgrid.training.settings import Training
@@ -56,7 +57,7 @@ class Work:
         record(data=self.folder / "data", signal=ROWS["logits"], out=self.folder / "logits", **given)
         (signal,) = presets()["tmkd"].signals()
         started = time.perf_counter()
-        mixed = signal.seen(image=False, taught=self.training)
+        mixed = signal.seen(viewed=False, taught=self.training)
         record(signal=mixed, data=self.folder / "data", out=self.folder / "mixed", **given)
         return time.perf_counter() - started
 

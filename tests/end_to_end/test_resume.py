@@ -1,7 +1,6 @@
 """Training through the command line that is killed or told to stop, and started again: the same bytes in the end."""
 
 import copy
-import fcntl
 import json
 import os
 import random
@@ -16,12 +15,13 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock, Timeout
 from tests.unit.made import finetune, prepare, record
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
-from distilgrid.plan.params import Data
 from distilgrid.signals.registry import ROWS
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
@@ -106,12 +106,11 @@ def wait_until(happened: Callable[[], object], *, pause: float = 0.003) -> None:
 
 def unlocked(out: Path) -> bool:
     """Whether no process makes an artefact any more."""
-    with open(out / ".lock", "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    try:
+        with FileLock(out / ".lock").acquire(blocking=False):
+            return True
+    except Timeout:
+        return False
 
 
 def kill(process: "subprocess.Popen[bytes]", out: Path) -> bool:

@@ -18,11 +18,14 @@ from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.registry import method_classes
 from distilgrid.models.io import load_model
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher
+
+pytestmark = pytest.mark.chain
 
 __all__ = ["rows", "student"]
 
@@ -108,9 +111,10 @@ def trained(
     """The run whose losses are compared."""
     return Trainer(
         student,  # type: ignore[arg-type]
-        method.phases(settings, regression=False),
+        method.phases(settings, kind=LABEL),
         rows=rows,
         dev=dev,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,

@@ -17,12 +17,15 @@ from distilgrid.models.io import load_model
 from distilgrid.models.settings import Architecture, Student
 from distilgrid.models.student import build_student
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher
 from distilgrid.training.token_states import TokenStates
+
+pytestmark = pytest.mark.chain
 
 __all__ = ["rows"]
 
@@ -160,9 +163,10 @@ def test_both_phases(student: torch.nn.Module, rows: Rows, lesson: Lesson) -> No
     dev = Rows(rows.encodings.take(range(20)), rows.labels[:20])
     outcome = Trainer(
         student,  # type: ignore[arg-type]
-        METHOD.phases(SETTINGS, regression=False),
+        METHOD.phases(SETTINGS, kind=LABEL),
         rows=rows,
         dev=dev,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,

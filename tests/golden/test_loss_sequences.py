@@ -23,10 +23,13 @@ from distilgrid.models.io import load_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher
+
+pytestmark = pytest.mark.chain
 
 ROWS, STEPS, BATCH, RATE = 48, 6, 8, 1e-3
 SETTINGS = Training(
@@ -137,9 +140,10 @@ def test_loss_sequence(settings: BaseMethod, student: torch.nn.Module, rows: Row
 
     outcome = Trainer(
         student,
-        settings.phases(SETTINGS, regression=False),
+        settings.phases(SETTINGS, kind=LABEL),
         rows=rows,
         dev=rows,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,
@@ -157,9 +161,10 @@ def test_a_golden_sequence_changes_with_the_seed(student: torch.nn.Module, rows:
     def losses(seed: int) -> list[float]:
         outcome = Trainer(
             copy.deepcopy(student),
-            Finetune().phases(SETTINGS, regression=False),
+            Finetune().phases(SETTINGS, kind=LABEL),
             rows=rows,
             dev=rows,
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(),
             seed=seed,

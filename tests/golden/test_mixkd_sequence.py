@@ -29,10 +29,13 @@ from distilgrid.signals.mixed.mixing import Schedule, make_schedule
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.signals.mixed.stream import Mixing
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import plain
 from distilgrid.training.teacher import StoredTeacher
+
+pytestmark = pytest.mark.chain
 
 __all__ = ["rows", "student"]  # fixtures
 METHOD = MixKD(alpha_sm=0.5, alpha_tmkd=2.0, alpha_kd=0.25, mixup=Mixup(beta=0.4))
@@ -116,12 +119,13 @@ def test_loss_sequence(student: torch.nn.Module, rows: Rows, given: dict[str, ob
     expected = reference_losses(reference, rows, given)
     schedule, on_rows, on_mixed = given["schedule"], given["rows"], given["mixed"]
     assert isinstance(schedule, Schedule) and isinstance(on_rows, Tensor) and isinstance(on_mixed, Tensor)
-    objective = MixKDObjective(METHOD, regression=False)
+    objective = MixKDObjective(METHOD, kind=LABEL)
     outcome = Trainer(
         student,  # type: ignore[arg-type]
         plain(objective, SETTINGS),
         rows=rows,
         dev=rows,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,

@@ -10,11 +10,14 @@ from torch import nn
 
 from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.models.io import load_model
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, learning_rate_factor, parameter_groups
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 SGD = Training(
     optimiser="sgd",
@@ -47,10 +50,11 @@ def test_each_stage_has_the_whole_schedule(tiny_model: Path) -> None:
         load_model(tiny_model, outputs=2),
         AnnealingKD(tau_max=2, stage1={"epochs": 2}, stage2={"epochs": 1}).phases(
             SGD.model_copy(update={"batch_size": 8, "learning_rate": 1e-3}),
-            regression=False,
+            kind=LABEL,
         ),
         rows=make_rows(64, seed=0),
         dev=make_rows(8, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,

@@ -19,6 +19,7 @@ from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import checkpoint
 from distilgrid.training.checkpoint import Checkpoints, Interrupted
 from distilgrid.training.loop import Trainer
@@ -106,9 +107,10 @@ class Runs:
     def trainer(self, checkpoints: Checkpoints, *, method: str = "finetune", settings: Training = SHORT) -> Trainer:
         return Trainer(
             copy.deepcopy(self.model),  # type: ignore[arg-type]
-            METHODS[method].phases(settings, regression=False),
+            METHODS[method].phases(settings, kind=LABEL),
             rows=make_rows(64, seed=0),
             dev=make_rows(32, seed=1),
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(precision="bf16" if settings.precision == "bf16" else "fp32"),
             seed=0,

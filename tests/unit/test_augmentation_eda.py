@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from tests.conftest import GOOD, sentences
 from tests.unit.tiny_augmentation import save_encoder
 
-from distilgrid.augmentation import eda
 from distilgrid.augmentation.augmenter import Augmenter, Surroundings
-from distilgrid.augmentation.eda import EDAAugmenter
-from distilgrid.augmentation.registry import build_augmenter
-from distilgrid.augmentation.settings import EDA
+from distilgrid.augmentation.eda import rows as eda
+from distilgrid.augmentation.eda.declare import EDA
+from distilgrid.augmentation.eda.rows import EDAAugmenter
+from distilgrid.augmentation.rows import build_augmenter
 from distilgrid.augmentation.words import Words
 from distilgrid.core.errors import UserError
 
@@ -34,7 +34,7 @@ def applied(operation: eda.Operation, text: str, *, alpha: float, seed: int, syn
 
 def only(teacher: Path, **alphas: float) -> Augmenter:
     settings = EDA(**({"synonym": 0.0, "insert": 0.0, "swap": 0.0, "delete": 0.0} | alphas), candidates=5)
-    return build_augmenter(settings, teacher=teacher)
+    return build_augmenter(settings, Surroundings(teacher=teacher))
 
 
 # Operations -----------------------------------------------------------------------------------------------------------
@@ -118,9 +118,12 @@ def test_nothing_to_rewrite_stays(operation: eda.Operation, text: str) -> None:
 def test_the_same_seed_gives_the_same_text_in_any_order(teacher: Path) -> None:
     texts = [text for text, _ in sentences(60, seed=3)]
     seeds = list(range(60))
-    augmenter, order = build_augmenter(EDA(), teacher=teacher), list(np.random.default_rng(0).permutation(60))
+    augmenter, order = (
+        build_augmenter(EDA(), Surroundings(teacher=teacher)),
+        list(np.random.default_rng(0).permutation(60)),
+    )
     straight = augmenter.rewrite(texts, seeds)
-    again = build_augmenter(EDA(), teacher=teacher).rewrite([texts[i] for i in order], [seeds[i] for i in order])
+    again = build_augmenter(EDA(), Surroundings(teacher)).rewrite([texts[i] for i in order], [seeds[i] for i in order])
     assert again == [straight[i] for i in order]
     assert augmenter.rewrite(texts[:1], seeds[:1]) == straight[:1]
     assert sum(one != other for one, other in zip(texts, straight, strict=True)) > 30
@@ -131,7 +134,7 @@ def test_each_operation_is_drawn_alike(teacher: Path, monkeypatch: pytest.Monkey
     drawn: Counter[str] = Counter()
     names = {name: (lambda *_, name=name: drawn.update([name])) for name in eda.OPERATIONS}
     monkeypatch.setattr(eda, "OPERATIONS", names)
-    build_augmenter(EDA(), teacher=teacher).rewrite(["good film"] * 800, range(800))
+    build_augmenter(EDA(), Surroundings(teacher=teacher)).rewrite(["good film"] * 800, range(800))
     assert set(drawn) == set(names)
     assert all(150 < count < 250 for count in drawn.values())
 
@@ -152,17 +155,17 @@ def test_operations_without_synonyms_need_no_model() -> None:
     settings = EDA(synonym=0, insert=0)
     assert not settings.rewrites_with_teacher and settings.sources == ()
     assert EDA().rewrites_with_teacher and EDA(source="path:x").sources == ("path:x",)
-    assert build_augmenter(settings, teacher=None).rewrite(["good film"], [1]) != []
+    assert build_augmenter(settings, Surroundings(teacher=None)).rewrite(["good film"], [1]) != []
 
 
 def test_without_any_model_the_settings_are_named() -> None:
     with pytest.raises(UserError, match="augmentation 'eda': there is no teacher to take words from; set source"):
-        build_augmenter(EDA(), teacher=None)
+        build_augmenter(EDA(), Surroundings(teacher=None))
 
 
 def test_a_missing_source_is_named() -> None:
     with pytest.raises(UserError, match=r"path:/nowhere/model.*no config\.json"):
-        build_augmenter(EDA(source="path:/nowhere/model"), teacher=None)
+        build_augmenter(EDA(source="path:/nowhere/model"), Surroundings(teacher=None))
 
 
 def test_nothing_to_do_is_refused() -> None:

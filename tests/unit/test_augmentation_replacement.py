@@ -9,10 +9,11 @@ import torch
 from tests.conftest import GOOD, sentences
 from tests.unit.tiny_augmentation import VOCABULARY, save_encoder
 
-from distilgrid.augmentation.masked_lm import MaskedLM
-from distilgrid.augmentation.registry import build_augmenter
-from distilgrid.augmentation.settings import WordReplacement
-from distilgrid.augmentation.word_replacement import WordReplacementAugmenter
+from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.augmentation.rows import build_augmenter
+from distilgrid.augmentation.word_replacement.declare import WordReplacement
+from distilgrid.augmentation.word_replacement.masked_lm import MaskedLM
+from distilgrid.augmentation.word_replacement.rows import WordReplacementAugmenter
 from distilgrid.augmentation.words import Words
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
@@ -35,7 +36,7 @@ def teacher(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def augmenter(folder: Path, **settings: Any) -> WordReplacementAugmenter:
-    built = build_augmenter(WordReplacement(**settings), teacher=folder, device="cpu")
+    built = build_augmenter(WordReplacement(**settings), Surroundings(teacher=folder, device="cpu"))
     assert isinstance(built, WordReplacementAugmenter)
     return built
 
@@ -133,7 +134,7 @@ def test_words_beyond_the_models_positions_get_neighbours(pretrained: Path) -> N
 
 
 def test_long_texts_are_asked_in_parts_to_the_same_result(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distilgrid.augmentation import masked_lm
+    from distilgrid.augmentation.word_replacement import masked_lm
 
     words = [(0, "film"), (5, "story"), (11, "plot"), (16, "actor")]
     built = augmenter(pretrained, candidates=2)
@@ -157,7 +158,7 @@ def test_words_without_near_ones_stay(teacher: Path) -> None:
 def test_the_source_replaces_the_teacher(pretrained: Path) -> None:
     settings = WordReplacement(source=f"path:{pretrained}")
     assert settings.sources == (f"path:{pretrained}",) and not settings.rewrites_with_teacher
-    built = build_augmenter(settings, teacher=None, device="cpu")
+    built = build_augmenter(settings, Surroundings(teacher=None, device="cpu"))
     assert isinstance(built, WordReplacementAugmenter) and built.masked_lm is not None
 
 

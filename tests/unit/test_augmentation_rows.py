@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from distilgrid.augmentation.registry import AUGMENTATIONS
+from distilgrid.augmentation.back_translation.declare import BackTranslation
+from distilgrid.augmentation.eda.declare import EDA
+from distilgrid.augmentation.registry import AUGMENTATIONS, Augmentation
 from distilgrid.augmentation.rows import Augmented, augmented_rows, samples
-from distilgrid.augmentation.settings import EDA, Augmentation, BackTranslation, WordReplacement
+from distilgrid.augmentation.word_replacement.declare import WordReplacement
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.tasks.dataset import example_ids
@@ -42,7 +44,7 @@ def augmented(frame: pd.DataFrame, augmenter: Stamp | None = None, **settings: A
 
 
 def seed(row: pd.Series, field: str, *, base: int = 0) -> int:
-    return derive_seed(base, f"augment/{row['origin_id']}/{field}/{row['copy']}")
+    return derive_seed(base, f"augment/{row['parents'][0]}/{field}/{row['copy']}")
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
@@ -52,9 +54,9 @@ def seed(row: pd.Series, field: str, *, base: int = 0) -> int:
 def test_labels_and_origins_are_those_of_the_original_rows(labels: tuple[float, ...]) -> None:
     frame = train(labels=labels)
     found = augmented(frame, copies=3).frame
-    assert list(found.columns) == ["text_a", "label", "example_id", "origin_id", "copy"]
+    assert list(found.columns) == ["text_a", "label", "example_id", "parents", "copy"]
     assert found["copy"].tolist() == [0, 1, 2] * 4
-    assert found["origin_id"].tolist() == frame["example_id"].repeat(3).tolist()
+    assert found["parents"].tolist() == [[origin] for origin in frame["example_id"].repeat(3)]
     assert found["label"].tolist() == frame["label"].repeat(3).tolist()
     assert found["example_id"].tolist() == example_ids([found["text_a"].tolist()])
     kept = ["label", "example_id"]
@@ -64,7 +66,7 @@ def test_labels_and_origins_are_those_of_the_original_rows(labels: tuple[float, 
 def test_each_text_has_a_seed_of_its_own() -> None:
     found = augmented(train(pair=True), copies=2, seed=5).frame
     for _, row in found.iterrows():
-        origin = train(pair=True).set_index("example_id").loc[row["origin_id"]]
+        origin = train(pair=True).set_index("example_id").loc[row["parents"][0]]
         assert row["text_a"] == f"{origin['text_a']} {seed(row, 'text_a', base=5)}"
         assert row["text_b"] == f"{origin['text_b']} {seed(row, 'text_b', base=5)}"
 
@@ -73,7 +75,8 @@ def test_a_row_does_not_depend_on_the_others() -> None:
     frame = train(pair=True)
     whole = augmented(frame, copies=2).frame
     part = augmented(frame.iloc[[3, 1]], copies=2).frame
-    expected = pd.concat([whole[whole["origin_id"] == frame["example_id"][row]] for row in (3, 1)])
+    origins = whole["parents"].map(lambda parents: parents[0])
+    expected = pd.concat([whole[origins == frame["example_id"][row]] for row in (3, 1)])
     pd.testing.assert_frame_equal(part, expected.reset_index(drop=True))
 
 
@@ -136,7 +139,7 @@ def test_rows_that_are_alike_keep_their_own_labels() -> None:
 def test_nothing_left_still_has_the_columns() -> None:
     found = augmented(train(pair=True), Stamp(*FIRST, *SECOND)).frame
     assert len(found) == 0
-    assert list(found.columns) == ["text_a", "text_b", "label", "example_id", "origin_id", "copy"]
+    assert list(found.columns) == ["text_a", "text_b", "label", "example_id", "parents", "copy"]
     assert samples(train(pair=True), found) == []
 
 
@@ -154,11 +157,11 @@ def test_samples_show_texts_before_and_after() -> None:
     found = augmented(frame, copies=5).frame
     shown = samples(frame, found, count=6, seed=1)
     assert json.loads(json.dumps(shown)) == shown
-    assert len({(row["origin_id"], row["copy"]) for row in shown}) == 6
+    assert len({(row["parents"][0], row["copy"]) for row in shown}) == 6
     for row in shown:
-        place = frame["example_id"].tolist().index(row["origin_id"])
-        assert row["before"] == [FIRST[place], SECOND[place]] and row["label"] == frame["label"][place]
-        assert [new.split()[0] for new in row["after"]] == row["before"] and row["after"] != row["before"]
+        place = frame["example_id"].tolist().index(row["parents"][0])
+        assert row["before"] == [[FIRST[place], SECOND[place]]] and row["label"] == frame["label"][place]
+        assert [new.split()[0] for new in row["after"]] == row["before"][0] and row["after"] != row["before"][0]
     assert samples(frame, found, count=6, seed=1) == shown != samples(frame, found, count=6, seed=2)
     assert len(samples(frame, found, count=99)) == 20
 

@@ -12,21 +12,26 @@ from tests.conftest import sentences
 from tests.unit.made import augment, finetune, prepare
 from tests.unit.tiny_augmentation import prepare_taught
 
-from distilgrid.augmentation.pool import Pool, text_pool
-from distilgrid.augmentation.settings import EDA, Unlabelled
+from distilgrid.augmentation.eda.declare import EDA
+from distilgrid.augmentation.unlabelled.declare import Unlabelled
+from distilgrid.augmentation.unlabelled.pool import Pool
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
-from distilgrid.plan.params import Data, parse_params
+from distilgrid.plan.lent_texts import text_pool
+from distilgrid.plan.params import parse_params
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 KEY = "augmentations.other.texts"
@@ -65,10 +70,10 @@ def make(work: Path, out: Path, *names: str, **settings: Any) -> pd.DataFrame:
 def test_new_texts_come_once_and_those_of_the_data_set_not_at_all(work: Path, tmp_path: Path) -> None:
     rows = make(work, tmp_path / "rows")
     assert rows["text_a"].tolist() == [*dict.fromkeys(OTHER), "from another file"]
-    assert rows["origin_id"].isna().all()
+    assert (rows["parents"].map(len) == 0).all()
     shown = read_json(tmp_path / "rows" / "samples.json")
     assert (shown["rows"], shown["unchanged"], shown["repeated"]) == (len(rows), 3, 0)
-    assert all(row["before"] == [] and row["origin_id"] is None for row in shown["samples"])
+    assert all(row["before"] == [] and row["parents"] == [] for row in shown["samples"])
     assert json.dumps(shown)
 
 
@@ -86,7 +91,7 @@ def test_a_regression_takes_the_teachers_number(tmp_path: Path, tiny_model: Path
     scored = pd.DataFrame({"text": [f"{text} {n}" for n, text in enumerate(OTHER)], "score": np.linspace(0, 5, 40)})
     scored.to_csv(tmp_path / "scored.csv", index=False)
     source = f"csv:{tmp_path / 'scored.csv'}"
-    spec = TaskSpec(source=source, text=["text"], label="score", regression=True, metrics=["pearson"])
+    spec = TaskSpec(source=source, text=["text"], label="score", kind="number", metrics=["pearson"])
     prepare(task="scored", spec=spec, data=Data(), out=tmp_path / "data")
     model = f"path:{tiny_model}"
     finetune(data=tmp_path / "data", source=model, training=TRAINING, seed=0, out=tmp_path / "teacher", labels={})

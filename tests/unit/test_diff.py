@@ -17,6 +17,8 @@ from distilgrid.core.artefacts import file_sha256, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 
+pytestmark = pytest.mark.chain
+
 MODELS = 2 * (1 + 2 * 2 * 2)  # of two tasks: a teacher, and two methods, students and seeds
 
 

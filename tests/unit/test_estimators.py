@@ -12,7 +12,6 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources
-from distilgrid.plan.params import Data
 from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
@@ -20,9 +19,12 @@ from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, t
 from distilgrid.search.space import Shape, Space
 from distilgrid.signals.registry import ROWS
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(max_length=32, precision="fp32")
 NARROW, WIDE = Shape(2, 16, 2, 24), Shape(3, 32, 4, 64)

@@ -12,7 +12,7 @@ import typer.main
 from tests.unit.made import augment, features
 from tests.unit.tiny_augmentation import prepare_taught
 
-from distilgrid.augmentation.settings import EDA
+from distilgrid.augmentation.eda.declare import EDA
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import read_json, verified, writing
 from distilgrid.core.errors import UserError
@@ -111,7 +111,8 @@ def test_augmented_rows_of_other_rows_are_left_out(work: Path, tmp_path: Path) -
     run, rows = read_json(work / "swapped" / "run.json"), pd.read_parquet(work / "swapped" / "train.parquet")
     chosen = TrainingSet(open_dataset(work / "data"), ROWS / 96).chosen["example_id"]
     with writing(tmp_path / "others", recipe=run["recipe"], labels=run["labels"]) as folder:
-        rows[~rows["origin_id"].isin(chosen)].to_parquet(folder / "train.parquet", index=False)
+        other = [parents[0] not in set(chosen) for parents in rows["parents"]]
+        rows[other].to_parquet(folder / "train.parquet", index=False)
     assert make(work, tmp_path / "x", augmented=[tmp_path / "others"]) == {"original": ROWS, "mixed": ROWS}
 
 

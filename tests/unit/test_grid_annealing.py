@@ -132,7 +132,7 @@ def test_more_temperatures_than_epochs_are_refused_before_anything_runs(tiny_val
 def test_a_regression_tries_no_temperature_twice(tiny_values: Values) -> None:
     tried = {"objective": "kd", "tuning": {"alpha": [0.3, 0.9], "temperature": [2, 4]}}
     mse = {"methods": {"kd": {**tried, "loss": "mse"}}, "grid": {"methods": ["kd"]}}
-    regression = {"tasks": {"reviews": {"regression": True, "metrics": ["pearson"], "labels": None}}}
+    regression = {"tasks": {"reviews": {"kind": "number", "metrics": ["pearson"], "labels": None}}}
     both = deep_merge(tiny_values, {"methods": {"kd": tried}, "grid": {"methods": ["kd"]}})
     assert len(plan(both).helpers) == 4
     for values in (deep_merge(both, regression), deep_merge(both, mse)):

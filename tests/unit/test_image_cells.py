@@ -19,20 +19,25 @@ from distilgrid.methods.takd.declare import TAKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.models.student import new_model
-from distilgrid.plan.params import Data
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.signals.views.stream import main_stream
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training, Views
+from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet, label_tensor
+
+pytestmark = pytest.mark.chain
 
 VIEWS = Views(shift=1, flip=True)
 TRAINING = Training(
@@ -130,7 +135,7 @@ def test_images_that_never_change_take_plain_recordings(work: Path, tmp_path: Pa
     record(signal=ROWS["logits"], max_length=128, out=tmp_path / "logits", **given)
     still = TRAINING.model_copy(update={"views": Views()})
     run_cell(work, tmp_path / "a", KD(), training=still, teacher_outputs=[tmp_path / "logits"])
-    run_cell(work, tmp_path / "b", KD(), training=still, teacher=work / "teacher")
+    run_cell(work, tmp_path / "b", KD(), training=still, teachers=[work / "teacher"])
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
     said = refused(work, tmp_path, KD(), teacher_outputs=[tmp_path / "logits"])
     assert "no outputs on views" in said
@@ -181,9 +186,10 @@ def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:
     rows = TrainingSet(dataset)
     return Trainer(
         new_model("new:resnet-8", dataset, seed=1),
-        Finetune().phases(TRAINING, regression=False),
+        Finetune().phases(TRAINING, kind=LABEL),
         rows=rows.rows(None, max_length=1),
-        dev=Rows(Images(dataset.images("dev")), label_tensor(dataset.split("dev"), dataset)),
+        dev=Rows(Images(read_pixels(dataset, "dev")), label_tensor(dataset.split("dev"), dataset)),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,

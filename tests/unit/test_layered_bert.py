@@ -23,6 +23,7 @@ from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.signals.mixed.inputs import mixed_inputs
 from distilgrid.signals.mixed.mixing import Mixtures
 from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.fused_encoder import FusedEncoder
 from distilgrid.training.engine import Engine
 from distilgrid.training.forward import forward
@@ -143,7 +144,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def engine(model: PreTrainedModel, rows: Rows, precision: Precision = "fp32", **settings: Any) -> Engine:
-    streams = [RowStream(rows, FinetuneObjective(Finetune(), regression=False), None)]
+    streams = [RowStream(rows, FinetuneObjective(Finetune(), kind=LABEL), None)]
     return Engine(
         model, streams, settings=Training(**settings), placement=Placement(precision=precision), seed=0, steps=20
     )
@@ -174,7 +175,7 @@ def test_it_learns_by_kd_in_the_loop(activation: str, optimiser: str, rows: Rows
     model = layered(hidden_act=activation, **NO_DROPOUT)
     settings = Training(epochs=2, batch_size=8, learning_rate=1e-3, optimiser=optimiser)  # type: ignore[arg-type]
     teacher = StoredTeacher(4 * F.one_hot(rows.labels, 3).float())
-    phase = Phase(settings, lambda _: KDObjective(KD(), regression=False))
+    phase = Phase(settings, lambda _: KDObjective(KD(), kind=LABEL))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     everything = rows.encodings.batch(range(24))
 
@@ -184,7 +185,15 @@ def test_it_learns_by_kd_in_the_loop(activation: str, optimiser: str, rows: Rows
 
     untrained = loss()
     Trainer(
-        model, [phase], rows=rows, dev=rows, metrics=["accuracy"], placement=Placement(), seed=0, teacher=teacher
+        model,
+        [phase],
+        rows=rows,
+        dev=rows,
+        kind=LABEL,
+        metrics=["accuracy"],
+        placement=Placement(),
+        seed=0,
+        teacher=teacher,
     ).run()
     after, name = model.state_dict(), "bert.encoder.layer.1.projection.weight"
     assert {key: value.shape for key, value in after.items()} == {key: value.shape for key, value in before.items()}
@@ -199,7 +208,7 @@ def test_hidden_states_of_different_widths_are_imitated_by_no_one(rows: Rows) ->
             forward(model, given, states=True)
     equal = forward(layered((32, 32), (8, 24)), given, states=True)
     assert equal.cls_states is not None and equal.cls_states.shape == (2, 2, 32)
-    losses = PKDObjective(PKD(), regression=False).losses(torch.tensor([0, 1]), equal, equal)
+    losses = PKDObjective(PKD(), kind=LABEL).losses(torch.tensor([0, 1]), equal, equal)
     assert losses["patience"] == 0
 
 

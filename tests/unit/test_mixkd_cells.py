@@ -17,15 +17,17 @@ from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.plan.params import Data
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.mixed.outputs import LiveMixedTeacher
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.signals.registry import ROWS
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=2, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 METHOD = MixKD()

@@ -18,13 +18,15 @@ from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Architecture, Student
-from distilgrid.plan.params import Data
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.rows.outputs import open_recorded
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset, texts
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 
@@ -111,7 +113,7 @@ def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_m
 def test_a_student_costs_no_teacher_forwards(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[work / "logits"])
     assert metrics["teacher_forwards"] == 0
-    live = run_cell(work, tiny_model, tmp_path / "b", KD(), teacher=work / "teacher")
+    live = run_cell(work, tiny_model, tmp_path / "b", KD(), teachers=[work / "teacher"])
     assert live["teacher_forwards"] == live["train_rows"]
     assert live["score"] == pytest.approx(metrics["score"], abs=0.05)
 
@@ -126,7 +128,7 @@ def test_rows_are_found_by_content_not_by_order(work: Path) -> None:
 
 
 def test_a_share_of_the_rows_is_recorded_for_its_students(work: Path, tiny_model: Path, tmp_path: Path) -> None:
-    given: dict[str, Any] = {"kind": "logits", "max_length": 32, "labels": {}, "fraction": 0.25}
+    given: dict[str, Any] = {"signal": ROWS["logits"], "max_length": 32, "labels": {}, "fraction": 0.25}
     record(data=work / "data", teacher=work / "teacher", out=tmp_path / "rec", **given)
     assert len(load_file(tmp_path / "rec" / "train.safetensors")["logits"]) == 24
     metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[tmp_path / "rec"], fraction=0.25)

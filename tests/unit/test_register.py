@@ -12,30 +12,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from distilgrid.stages.prepare.run.run import prepare
 from tests.conftest import sentences
 from tests.unit.fabricate import fabricate_results
 from tests.unit.layered import bert, layered
-from tests.unit.made import prepare
 from tests.unit.pictures import encoded, pictures
 from tests.unit.servers import free_port, mlflow_server
 from typer.testing import CliRunner
 
 import distilgrid
 from distilgrid.cli.app import app
-from distilgrid.core.artefacts import read_json, writing
+from distilgrid.core.artefacts import read_json, write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.student import new_model
 from distilgrid.plan.expand import Plan
-from distilgrid.plan.params import Data
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri
 from distilgrid.tracking.register import Registered, register
 from distilgrid.tracking.selecting import best_cell, cell_in
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'")
+pytestmark = [
+    pytest.mark.chain,
+    pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'"),
+]
 LABELS = {0: "negative", 1: "positive"}
 LONGEST = 32
 UNWANTED = {".pkl", ".pickle", ".bin", ".pt", ".pth", ".joblib"}
@@ -189,6 +193,22 @@ def test_the_same_cell_twice_makes_no_second_version(
     assert sorted(str(version.version) for version in versions) == sorted([plain.version, own.version])
 
 
+def test_a_version_stays_when_its_run_is_written_again(grid: tuple[Plan, Path], plain: Registered) -> None:
+    from mlflow import MlflowClient
+
+    plan, results = grid
+    cell, client = student(plan, "three"), MlflowClient(default_uri(results))
+    export = next(e for e in plan.exports if e.inputs["model"] is cell and e.labels["runtime"] == "onnxruntime-int8")
+    parity = results / export.folder / "parity.json"
+    write_json(parity, read_json(parity) | {"score": 0.125})
+    again = put(grid, "three")
+    assert (again.version, again.new) == (plain.version, False)
+    old = client.get_run(client.get_model_version(plain.name, plain.version).run_id)
+    (new,) = client.search_runs([old.info.experiment_id], f"tags.folder = '{cell.folder}'")
+    assert (old.info.lifecycle_stage, old.data.tags["folder"]) == ("deleted", cell.folder)
+    assert new.data.metrics["score_int8"] == 0.125
+
+
 def test_the_command_takes_the_best_recipe_or_what_is_asked_for(grid: tuple[Plan, Path], plain: Registered) -> None:
     plan, results = grid
     params = results.parent / "params.yaml"
@@ -260,7 +280,7 @@ def test_images_are_served_from_pixels(tmp_path: Path) -> None:
     dataset = prepared("pictures", source, tmp_path)
     model = new_model("new:resnet-8", dataset, seed=0)
     served = packaged(dataset, model, None, tmp_path)
-    pixels = dataset.images("train")[:5]
+    pixels = read_pixels(dataset, "train")[:5]
     import torch
 
     with torch.inference_mode():
@@ -275,7 +295,7 @@ def test_a_regression_of_pairs_is_served_as_numbers(tmp_path: Path, tiny_model: 
     frame = pd.DataFrame({"a": texts[:30], "b": texts[30:], "likeness": np.linspace(0, 5, 30)})
     frame.to_csv(tmp_path / "pairs.csv", index=False)
     source = {"source": f"csv:{tmp_path / 'pairs.csv'}", "text": ["a", "b"], "label": "likeness"}
-    dataset = prepared("pairs", {**source, "regression": True, "metrics": ["pearson"]}, tmp_path)
+    dataset = prepared("pairs", {**source, "kind": "number", "metrics": ["pearson"]}, tmp_path)
     tokenizer = load_tokenizer(tiny_model)
     model = bert(vocab_size=len(tokenizer), num_labels=1)
     model.config.problem_type = "regression"

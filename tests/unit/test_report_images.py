@@ -1,7 +1,6 @@
 """Reports and MLflow views of grids with tasks of images, alone and beside tasks of texts."""
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from distilgrid.reporting.lines import shape
 from distilgrid.reporting.tables import data_table, main_table, rejected_table
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.tracking.cells import cell_records
-from distilgrid.tracking.views import saved_views
 
 INT8 = "onnxruntime-int8"
 MIXED = {"tasks": ["reviews", "shapes"], "teachers": ["big", "deep"], "students": ["two", "shallow"]}
@@ -85,7 +83,7 @@ def test_quantised_exports_of_images_are_rejected_with_the_reason(findings: Find
     listed = rejected_table(findings)
     assert listed is not None
     assert {row[0].text for row in listed.rows} == {"shapes"}
-    assert {row[-1].text for row in listed.rows} == {find_runtime("onnxruntime-int8").no_images}
+    assert {row[-1].text for row in listed.rows} == {find_runtime("onnxruntime-int8").refuses["image"]}
 
 
 def test_the_data_table_counts_many_labels_in_short(findings: Findings) -> None:
@@ -112,16 +110,6 @@ def test_a_grid_of_images_alone_is_reported(tmp_path: Path, measured: bool) -> N
     assert "<h3>Annealed training</h3>" in page
     assert ("batch of 8 images" if measured else "batch of 1 image,") in page
     assert "images/s" in page and "token" not in page.partition("<details><summary>Settings")[0]
-
-
-def test_views_of_images_show_what_images_have(made: tuple[Plan, Path]) -> None:
-    views = [json.loads(value) for name, value in saved_views(made[0]).items() if "sharedViewState" in name]
-    states = {view["name"]: json.loads(view["state"]) for view in views}
-    columns = states["Methods on shapes"]["selectedColumns"]
-    assert "metrics.`latency_ms/onnxruntime-fp32-b1`" in columns
-    assert not any("int8" in name for name in columns)
-    assert "metrics.`latency_ms/onnxruntime-int8-b1-len128`" in states["Methods on reviews"]["selectedColumns"]
-    assert states["Every run"]["selectedColumns"] == states["Methods on reviews"]["selectedColumns"]
 
 
 def test_records_of_images_have_their_latency_and_no_quantised_score(made: tuple[Plan, Path]) -> None:
@@ -151,7 +139,7 @@ def test_records_keep_watched_scores_apart_and_name_what_a_search_chose(tmp_path
 def test_what_was_not_measured_stands_in_a_table_with_the_reason(findings: Findings) -> None:
     (table,) = [table for table in latency_tables(findings, "shapes") if table.name.endswith("not measured")]
     words = [[cell.text for cell in row] for row in table.rows]
-    reason = f"export rejected: {find_runtime(INT8).no_images}"
+    reason = f"export rejected: {find_runtime(INT8).refuses['image']}"
     assert words == [[name, INT8, "anything", reason] for name in ("deep", "shallow")]
     assert not any(table.name.endswith("not measured") for table in latency_tables(findings, "reviews"))
 

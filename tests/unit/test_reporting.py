@@ -31,7 +31,7 @@ from distilgrid.reporting.plots import pareto, points
 from distilgrid.reporting.publish import PUBLISHED, publish
 from distilgrid.reporting.table import Cell, Column, Table, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
-from distilgrid.tasks.metrics import score_one
+from distilgrid.tasks.kinds.registry import find_metric
 
 KD_THREE = ("reviews", "big", "kd", "three", "none", 1.0)
 INT8 = "onnxruntime-int8"
@@ -103,7 +103,9 @@ def test_difference_and_interval_agree_with_a_naive_bootstrap(made: tuple[Plan, 
     predicted = {m: [np.stack(f["logits"].to_list()).argmax(axis=1) for f in frames[m]] for m in frames}
 
     def difference(rows: np.ndarray) -> float:
-        means = [np.mean([score_one("accuracy", labels[rows], p[rows]) for p in predicted[m]]) for m in predicted]
+        means = [
+            np.mean([find_metric("accuracy").value(labels[rows], p[rows]) for p in predicted[m]]) for m in predicted
+        ]
         return float(means[0] - means[1])
 
     assert row["difference"] == pytest.approx(difference(np.arange(300)))

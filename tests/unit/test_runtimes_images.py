@@ -15,7 +15,6 @@ from distilgrid.benchmark.candidates import open_model
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.models.io import load_model
-from distilgrid.plan.params import Data
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.onnx_export import export_onnx
@@ -23,7 +22,9 @@ from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
@@ -49,7 +50,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(root: Path) -> Images:
-    return Images(open_dataset(root / "data").images("test"))
+    return Images(read_pixels(open_dataset(root / "data"), "test"))
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -15,7 +15,6 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
-from distilgrid.plan.params import Data
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
@@ -25,8 +24,11 @@ from distilgrid.stages.candidate.declare import CandidateSettings
 from distilgrid.stages.runner import make
 from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.table import STAGES
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retries=0)

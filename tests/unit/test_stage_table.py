@@ -1,13 +1,12 @@
 """The table of stages, and the files that follow from it."""
 
 import re
-from pathlib import Path
 
 import pytest
-import yaml
 from tests.conftest import ROOT
 
 from distilgrid.core.loading import load
+from distilgrid.jobs.warm.stages import WARM_STAGES
 from distilgrid.stages.table import STAGES, warm_stages
 from distilgrid.workflow.dvc_file import PACKAGE, declaring_files, dvc_text
 from distilgrid.workflow.stages_page import stages_text
@@ -35,6 +34,10 @@ def test_no_two_stages_share_a_folder() -> None:
     assert len({stage.folder for stage in STAGES.values()}) == len(STAGES)
 
 
+def test_the_warm_process_loads_what_the_table_says() -> None:
+    assert warm_stages() == WARM_STAGES
+
+
 def test_what_measures_starts_cold() -> None:
     assert not warm_stages().keys() & {"benchmark", "latency", "search", "candidate"}
 
@@ -48,9 +51,3 @@ def test_dvc_follows_every_file_that_declares_a_version() -> None:
     ]
     assert missing == [], "name it in `declared` of the stage whose recipe holds the version"
     assert all(path.exists() for path in followed)
-
-
-def test_an_installed_project_follows_no_source_file() -> None:
-    stages = yaml.safe_load(dvc_text(source=None))["stages"]
-    deps = [path for stage in stages.values() for path in stage.get("deps") or ()]
-    assert deps and not [path for path in deps if Path(path).suffix == ".py"]

@@ -14,10 +14,10 @@ import pytest
 from tests.unit.made import prepare
 
 from distilgrid.models.io import load_tokenizer
-from distilgrid.plan.params import Data
 from distilgrid.tasks import tokens
 from distilgrid.tasks.batching import Encodings, encode
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tasks.tokens import tokenised
 

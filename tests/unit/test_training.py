@@ -16,6 +16,7 @@ from distilgrid.methods.pkd.declare import PKD
 from distilgrid.models.io import load_model
 from distilgrid.signals.rows.outputs import LiveTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import loop
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.evaluation import predict
@@ -26,6 +27,8 @@ from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
+
+pytestmark = pytest.mark.chain
 
 
 def make_rows(count: int = 64, seed: int = 0) -> Rows:
@@ -51,9 +54,10 @@ def run(
 ) -> Outcome:
     return Trainer(
         model,  # type: ignore[arg-type]
-        (method or Finetune()).phases(settings, regression=False),
+        (method or Finetune()).phases(settings, kind=LABEL),
         rows=make_rows(),
         dev=dev or make_rows(32, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=seed,
@@ -96,14 +100,14 @@ def test_the_best_checkpoint_on_dev_is_kept(model: torch.nn.Module, monkeypatch:
     seen = []
 
     def scripted(model: torch.nn.Module, encodings: Encodings, *_: object, **__: object) -> dict[str, float]:
-        seen.append(predict(model, encodings))  # type: ignore[arg-type]
+        seen.append(predict(model, encodings, kind=LABEL))  # type: ignore[arg-type]
         return {"accuracy": next(scores)}
 
     monkeypatch.setattr(loop, "evaluate", scripted)
     outcome = run(model, settings=Training(epochs=4, batch_size=8))
     assert outcome.best_step == 16, "the second of four evaluations is best, and a tie keeps the earlier one"
     assert outcome.best_dev == {"accuracy": 0.9}
-    final = predict(model, make_rows(32, seed=1).encodings)  # type: ignore[arg-type]
+    final = predict(model, make_rows(32, seed=1).encodings, kind=LABEL)  # type: ignore[arg-type]
     assert np.allclose(final, seen[1], atol=1e-6)
     assert not np.allclose(final, seen[3], atol=1e-4)
 
@@ -190,7 +194,7 @@ def test_evaluation_batches_hold_every_row_once_longest_first() -> None:
 
 def test_predictions_do_not_depend_on_padding_or_order(model: torch.nn.Module) -> None:
     rows = make_rows(40)
-    together = predict(model, rows.encodings)  # type: ignore[arg-type]
+    together = predict(model, rows.encodings, kind=LABEL)  # type: ignore[arg-type]
     alone = [model(**rows.encodings.batch([i])).logits.detach().numpy()[0] for i in range(40)]
     assert np.allclose(together, np.stack(alone), atol=1e-5)
 
@@ -200,9 +204,10 @@ def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
     for precision in ("fp32", "bf16"):
         outcome = Trainer(
             copy.deepcopy(model),  # type: ignore[arg-type]
-            Finetune().phases(SHORT, regression=False),
+            Finetune().phases(SHORT, kind=LABEL),
             rows=make_rows(),
             dev=make_rows(16, seed=1),
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(precision=precision),  # type: ignore[arg-type]
             seed=0,
@@ -263,9 +268,10 @@ def test_the_time_of_a_run_is_split_up(model: torch.nn.Module) -> None:
 def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path) -> None:
     trainer = Trainer(
         model,  # type: ignore[arg-type]
-        Finetune().phases(Training(epochs=1, batch_size=8), regression=False),
+        Finetune().phases(Training(epochs=1, batch_size=8), kind=LABEL),
         rows=make_rows(96),
         dev=make_rows(16, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,
@@ -278,9 +284,9 @@ def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path
 
 def ended(model: torch.nn.Module, settings: Training, *, after: int) -> dict[str, torch.Tensor]:
     """The weights after a number of steps, scored there alone."""
-    phases = Finetune().phases(settings, regression=False)
+    phases = Finetune().phases(settings, kind=LABEL)
     options = {"rows": make_rows(), "dev": make_rows(32, seed=1), "metrics": ["accuracy"], "placement": Placement()}
-    trainer = Trainer(model, phases, seed=0, teacher=None, **options)  # type: ignore[arg-type]
+    trainer = Trainer(model, phases, seed=0, kind=LABEL, teacher=None, **options)  # type: ignore[arg-type]
     (stretch,) = trainer.stretches
     trainer.total = stretch.end = after
     stretch.due = {after}

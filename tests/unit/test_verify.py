@@ -20,6 +20,8 @@ from distilgrid.core.fingerprint import recipe_key
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import effective_training, parse_params
 
+pytestmark = pytest.mark.chain
+
 
 @pytest.fixture(scope="module")
 def fabricated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:

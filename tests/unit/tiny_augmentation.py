@@ -9,7 +9,7 @@ import torch
 from tests.conftest import BAD, FILLER, GOOD
 from tests.unit.made import finetune, prepare
 
-from distilgrid.plan.params import Data
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

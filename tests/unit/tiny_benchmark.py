@@ -7,7 +7,7 @@ from typing import Any
 from tests.unit.made import benchmark, export, finetune, prepare
 
 from distilgrid.benchmark.settings import Benchmark, Export
-from distilgrid.plan.params import Data
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

@@ -91,18 +91,18 @@ def rescore(model: Made, *, artefacts: Mapping[str, Made]) -> Rescored:
         float(np.abs(values - np.stack(recorded["logits"][recorded["split"] == split].to_list())).max())
         for split, values in logits.items()
     )
-    found = score(dataset.metrics, labels=dataset.split(main)["label"].to_numpy(), logits=logits[main])[
-        metrics["score_name"]
-    ]
+    labels = dataset.split(main)["label"].to_numpy()
+    found = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=logits[main])[metrics["score_name"]]
     return Rescored(model.folder, metrics["score"], found, len(recorded), largest)
 
 
 def _logits(model: Made, dataset: Dataset) -> dict[str, np.ndarray]:
     """By validation split."""
     loaded = load_model(model.folder)
-    tokenizer = load_tokenizer(model.folder) if dataset.kind == "text" else None
+    kind = dataset.task_kind
+    tokenizer = load_tokenizer(model.folder) if kind.tokenised else None
     longest = model.recipe["training"]["max_length"]
     return {
-        split: predict(loaded, read_split(dataset, split, tokenizer=tokenizer, max_length=longest))
+        split: predict(loaded, read_split(dataset, split, tokenizer=tokenizer, max_length=longest), kind=kind)
         for split in dataset.validation
     }

@@ -1,9 +1,15 @@
-"""What every augmentation offers, and what it is given beside its settings."""
+"""The protocols of augmentations, and what they are given in addition to their settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from distilgrid.augmentation.base import LentTexts
+    from distilgrid.tasks.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,52 @@ class Surroundings:
     teacher: Path | None = None
     journal: Path | None = None
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class RowContext:
+    """What new rows are made of.
+
+    Attributes:
+        dataset: prepared data.
+        rows: the training rows that students see: `text_a`, `text_b` (pairs only), `label`, `example_id`.
+        surroundings: the teacher's folder, the folder of unfinished work, the device.
+        lent: texts of other data sets, where the settings name any.
+    """
+
+    dataset: "Dataset"
+    rows: "pd.DataFrame"
+    surroundings: Surroundings
+    lent: "LentTexts | None" = None
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """New rows of a training split.
+
+    Attributes:
+        frame: `text_a`, `text_b` (pairs only), `label`, `example_id` of the new texts, `parents` (the example ids
+            of the rows that it is made of: none, one or several) and `copy` (from 0). A column `probabilities`, (C,)
+            each, may replace the labels.
+        unchanged: rows left out because the data set holds them.
+        repeated: copies left out because they came out as an earlier copy of the same row.
+    """
+
+    frame: "pd.DataFrame"
+    unchanged: int
+    repeated: int = 0
+
+
+class RowSource(Protocol):
+    """Makes new training rows."""
+
+    def __call__(self, settings: Any, context: RowContext) -> Augmented:
+        """The rows that an augmentation's settings add.
+
+        Raises:
+            UserError: when a model or a file is missing, damaged or of the wrong kind.
+        """
+        ...
 
 
 class Augmenter(Protocol):

@@ -1,6 +1,6 @@
 """Augmented rows on a page: some of them beside their originals, and how many there are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distilgrid.reporting import wording
@@ -11,6 +11,7 @@ from distilgrid.reporting.table import Cell, Column, Table
 LONGEST = 160
 """Characters of a text that are shown."""
 PAIR = " | "
+PARENTS = " + "
 
 
 def augmented_tables(findings: Findings, task: str) -> list[Table]:
@@ -28,7 +29,7 @@ def _table(findings: Findings, task: str, name: str, sets: Sequence[Measurement]
     samples = largest.values["samples"]
     texts = {"before": "before", "after": "after"} if _rewritten(largest) else {"after": "text"}
     columns = [Column(title, number=False) for title in ("label", *texts.values())]
-    rows = [[Cell(_label(s["label"], labels)), *(Cell(_text(s[name])) for name in texts)] for s in samples]
+    rows = [[Cell(_label(s["label"], labels)), *(Cell(_shown(s, name)) for name in texts)] for s in samples]
     return Table(f"{task}: rows of {name}", " ".join(_counts(findings, rows) for rows in sets), columns, rows)
 
 
@@ -36,7 +37,7 @@ def _counts(findings: Findings, rows: Measurement) -> str:
     """How many rows came out of which share of the originals, and why some are missing."""
     grid, labels, values = findings.collected.plan.params.grid, rows.artefact.labels, rows.values
     parts = [f"{100 * labels['fraction']:g} % of rows"] if len(grid.fractions) > 1 else []
-    if len(grid.teachers) > 1 and "teacher-dir" in rows.artefact.inputs:
+    if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
     left_out = f"left out: {values['unchanged']:,} unchanged, {values['repeated']:,} repeated"
@@ -51,8 +52,13 @@ def _rewritten(rows: Measurement) -> bool:
 
 
 def _label(label: Any, names: Sequence[str]) -> str:
-    """A label's name, or a regression's number."""
+    """A label's name, or a number."""
     return names[label] if names and isinstance(label, int) else f"{label:g}"
+
+
+def _shown(sample: Mapping[str, Any], name: str) -> str:
+    """A new row's texts, or those of each row that it is made of."""
+    return _text(sample["after"]) if name == "after" else PARENTS.join(map(_text, sample["before"]))
 
 
 def _text(texts: Sequence[str]) -> str:

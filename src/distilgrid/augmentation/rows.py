@@ -1,15 +1,15 @@
 """From training rows to augmented rows: which texts are rewritten, by which seeds, and which results are kept."""
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.augmentation.augmenter import Augmenter
-from distilgrid.augmentation.settings import Rewriting
+from distilgrid.augmentation.augmenter import Augmented, Augmenter, RowContext, Surroundings
+from distilgrid.augmentation.base import Rewriting
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.core.loading import load
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
 
 if TYPE_CHECKING:
@@ -18,20 +18,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("distilgrid")
 
 
-@dataclass(frozen=True)
-class Augmented:
-    """New rows of a training split.
+def build_augmenter(settings: Rewriting, surroundings: Surroundings) -> Augmenter:
+    """The Augmenter of some settings.
 
-    Attributes:
-        frame: `text_a`, `text_b` (pairs only), `label` (the original row's), `example_id` of the new texts, `origin_id`
-            (the original row's, missing where there is none) and `copy` (from 0), by original row, then copy.
-        unchanged: rows left out because they are the original row, or another original row.
-        repeated: copies left out because they came out as an earlier copy of the same row.
+    Raises:
+        UserError: when a model is missing, damaged or of the wrong kind.
     """
+    augmenter: Augmenter = load(settings.augmenter)(settings, surroundings)
+    return augmenter
 
-    frame: "pd.DataFrame"
-    unchanged: int
-    repeated: int = 0
+
+def rewritten_rows(settings: Rewriting, context: RowContext) -> Augmented:
+    """The `RowSource` of all augmentations that rewrite training rows."""
+    return augmented_rows(context.rows, build_augmenter(settings, context.surroundings), settings)
 
 
 def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewriting) -> Augmented:
@@ -62,7 +61,7 @@ def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewrit
 
 
 def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8, seed: int = 0) -> list[dict[str, Any]]:
-    """Some augmented rows beside their original ones, if any, for the report: values that JSON can hold.
+    """Some augmented rows with those that they are made of, for the report: values that JSON can hold.
 
     Args:
         frame: the training rows.
@@ -70,17 +69,14 @@ def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8,
         count: the most rows.
         seed: of the choice.
     """
-    import pandas as pd
-
     columns = [name for name in TEXT_COLUMNS if name in frame.columns]
     chosen = np.random.default_rng(seed).choice(len(augmented), size=min(count, len(augmented)), replace=False)
     originals = frame.drop_duplicates("example_id").set_index("example_id")
     shown = []
     for row in augmented.iloc[np.sort(chosen)].to_dict("records"):
-        origin = None if row["origin_id"] is pd.NA else row["origin_id"]
-        before = [] if origin is None else [originals.loc[origin, name] for name in columns]
+        before = [[originals.loc[parent, name] for name in columns] for parent in row["parents"]]
         texts = {"before": before, "after": [row[name] for name in columns]}
-        shown.append({"origin_id": origin, "copy": row["copy"], "label": row["label"], **texts})
+        shown.append({"parents": list(row["parents"]), "copy": row["copy"], "label": row["label"], **texts})
     return shown
 
 
@@ -111,10 +107,14 @@ def _chosen(columns: list[str], settings: Rewriting, stream: str) -> list[str]:
 
 
 def _kept(rows: "pd.DataFrame", frame: "pd.DataFrame", copies: int) -> Augmented:
+    import pandas as pd
+
     unchanged = rows["example_id"].isin(frame["example_id"]).to_numpy()
     row = rows.index.to_numpy() // copies
     repeated = rows.assign(row=row)[~unchanged].duplicated(["row", "example_id"]).to_numpy()
     kept = rows[~unchanged][~repeated].reset_index(drop=True)
+    kept["origin_id"] = pd.Series([[origin] for origin in kept["origin_id"].tolist()], dtype=object)
+    kept = kept.rename(columns={"origin_id": "parents"})
     found = Augmented(kept, int(unchanged.sum()), int(repeated.sum()))
     log.info("%d augmented rows; %d unchanged, %d repeated left out", len(kept), found.unchanged, found.repeated)
     return found

@@ -2,26 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
+from distilgrid.core.errors import did_you_mean
 from distilgrid.core.schema import Settings, each_once
+from distilgrid.runtimes.registry import OWN_RUNTIMES, RUNTIMES
 
-Runtime = Literal[
-    "torch-eager-fp32",
-    "torch-eager-bf16",
-    "torch-compile-fp32",
-    "onnxruntime-fp32",
-    "onnxruntime-fp16",
-    "onnxruntime-int8",
-    "onnxruntime-int8-static",
-    "openvino-fp32",
-    "openvino-bf16",
-    "openvino-int8",
-    "executorch-fp32",
-    "executorch-int8",
-    "litert-fp32",
-    "litert-int8",
-]
+
+def _known(name: str) -> str:
+    if name not in RUNTIMES:
+        raise ValueError(f"unknown runtime; {did_you_mean(name, RUNTIMES)}")
+    return name
+
+
+Runtime = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(OWN_RUNTIMES)})]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -34,7 +28,7 @@ class Export(Settings):
     """Largest absolute difference of logits between a runtime in fp32 and torch."""
     agreement: float = Field(default=0.9, ge=0, le=1)
     """Least share of validation rows on which a runtime in lower precision (int8, bf16, fp16) predicts torch's label;
-    of a regression the least correlation of its numbers with torch's."""
+    of numbers the least correlation of its numbers with torch's."""
 
 
 class Benchmark(Settings):

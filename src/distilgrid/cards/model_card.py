@@ -92,7 +92,7 @@ def _parts(findings: Findings, line: Line, model: Model, terms: Terms, data_term
 
 def _use(findings: Findings, task: str, library: str) -> Iterator[str]:
     if library == "transformers":
-        pair = findings.collected.datasets[task]["splits"]["train"]["pair"]
+        pair = findings.collected.datasets[task].get("pair", False)
         example = '{"text": "A first text.", "text_pair": "A second text."}' if pair else '"A text of yours."'
         yield "## Use\n\n" + LOAD.format(example=example)
     else:

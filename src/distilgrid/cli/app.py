@@ -12,6 +12,7 @@ from distilgrid.cli.audit import cards, diff, papers, verify
 from distilgrid.cli.choose import choose
 from distilgrid.cli.grid import gc, plan, publish
 from distilgrid.cli.groups import Grouped
+from distilgrid.cli.init import init, where
 from distilgrid.cli.machine import doctor, schema
 from distilgrid.cli.options import RESULTS_DEFAULT
 from distilgrid.cli.stages import stage_command
@@ -30,6 +31,8 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[Callable[..., None], str] = {
+    init: "mygrid",
+    where: "grids/glue_mini.yaml",
     plan: "--grid grids/glue_mini.yaml",
     publish: "",
     gc: "--grid grids/glue_mini.yaml --delete",

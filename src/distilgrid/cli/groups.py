@@ -5,7 +5,7 @@ from typing import Any
 from typer.core import TyperGroup
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Make a grid": ("init", "plan", "report", "publish", "gc"),
+    "Make a grid": ("init", "where", "plan", "report", "publish", "gc"),
     "Look at it": ("track", "diff", "papers"),
     "Ship a model": ("choose", "register", "cards"),
     "Trust it": ("verify", "doctor", "schema"),

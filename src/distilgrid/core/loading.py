@@ -1,8 +1,14 @@
-"""Load an object by the string that names it, so that a table can name modules it must not import."""
+"""Tables of strings: objects by the names of their modules, and what other packages add to a table.
+
+A table can so name modules that it must not import, and nothing is imported before it is used.
+"""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from typing import Any
+
+from distilgrid.core.errors import UserError
 
 
 def load(target: str) -> Any:
@@ -18,3 +24,21 @@ def late(target: str) -> Callable[..., Any]:
         return load(target)(*values, **named)
 
     return call
+
+
+def with_added(group: str, table: Mapping[str, str]) -> dict[str, str]:
+    """A table of targets by name, with the entry points that other packages declare in a group.
+
+    Args:
+        group: of entry points: `distilgrid.methods`.
+        table: our own rows.
+
+    Raises:
+        UserError: when a package declares a name that the table has.
+    """
+    whole = dict(table)
+    for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+        if whole.setdefault(entry.name, entry.value) != entry.value:
+            package = entry.dist.name if entry.dist else entry.value
+            raise UserError(f"package '{package}': {group} '{entry.name}' exists already; rename or uninstall it")
+    return whole

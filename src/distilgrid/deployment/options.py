@@ -16,6 +16,7 @@ from distilgrid.deployment.measured import (
     latency,
     wanted_shape,
 )
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, Measurement
 from distilgrid.reporting.findings import Findings
@@ -134,7 +135,7 @@ def _of_line(
     findings: Findings, line: Line, benchmarks: Sequence[Measurement], wanted: Wanted, where: Where
 ) -> Iterator[Option | LeftOut]:
     for benchmark in benchmarks:
-        if benchmark.artefact.labels["teacher"] != line.labels["teacher"]:
+        if benchmark.artefact.labels["teacher"] not in teacher_names(line.labels["teacher"]):
             continue
         for candidate in _candidates(benchmark.values):
             if candidate["name"] == line.labels["student"]:

@@ -1,4 +1,4 @@
-"""Devices by name, from `devices/*.yaml`. Light."""
+"""Devices by name: from the project's `devices/*.yaml`, else from those that ship with the package. Light."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +9,15 @@ from pydantic import ValidationError
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import file_sha256
 from distilgrid.core.messages import first_problem
-from distilgrid.devices.settings import KINDS, Device, ImportDevice, LocalDevice
+from distilgrid.core.project import packaged
+from distilgrid.devices.settings import KINDS, Device, ImportDevice
 
 FOLDER = Path("devices")
-BUILT_IN: Mapping[str, Device] = {"local-cpu": LocalDevice()}
-"""Devices that need no file; a file of the same name wins."""
 
 
 def device_names(folder: Path = FOLDER) -> list[str]:
     """The names of all devices, in order."""
-    return sorted({path.stem for path in folder.glob("*.yaml")} | set(BUILT_IN))
+    return sorted({path.stem for each in (folder, packaged("devices")) for path in each.glob("*.yaml")})
 
 
 def load_device(name: str, *, folder: Path = FOLDER) -> Device:
@@ -27,13 +26,14 @@ def load_device(name: str, *, folder: Path = FOLDER) -> Device:
     Raises:
         UserError: one line, for an unknown name with a suggestion, for a bad file with its path and key.
     """
-    from distilgrid.plan.params import read_yaml
+    from distilgrid.core.yaml import read_yaml
 
     known = device_names(folder)
     if name not in known:
         raise UserError(f"benchmark.devices: no device '{name}' in {folder}; {did_you_mean(name, known)}")
-    path = folder / f"{name}.yaml"
-    return parse_device(read_yaml(path), origin=str(path)) if path.exists() else BUILT_IN[name]
+    own = folder / f"{name}.yaml"
+    path = own if own.exists() else packaged(f"devices/{name}.yaml")
+    return parse_device(read_yaml(path), origin=str(path))
 
 
 def device_recipe(device: Device) -> dict[str, Any]:

@@ -81,7 +81,8 @@ def _torch() -> Check:
     versions = package_versions()
     missing = [name for name in ("torch", "transformers") if name not in versions]
     if missing:
-        return Check("torch", "fail", f"{', '.join(missing)} not installed", "run `make install`")
+        advice = "run `pip install torch transformers`, or in a checkout `make install`"
+        return Check("torch", "fail", f"{', '.join(missing)} not installed", advice)
     return Check("torch", "ok", f"torch {versions['torch']}, transformers {versions['transformers']}")
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from distilgrid.core.schema import Settings
 from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 MANY = 1000
 """More teachers than any cell has."""
-TEXTS = frozenset({"text", "label", "number"})
+TEXTS = frozenset({"label", "number"})
 """Task kinds whose rows are texts."""
 
 
@@ -119,12 +120,12 @@ class BaseMethod(Settings):
         """What decides the method's results, as plain values."""
         return {**self.model_dump(exclude=set(self.unrecorded)), "version": self.version}
 
-    def settle(self, folders: Sequence[Path], *, tempered: bool) -> "tuple[BaseMethod, dict[str, Any]]":
+    def settle(self, folders: Sequence[Path], *, kind: TaskKind) -> "tuple[BaseMethod, dict[str, Any]]":
         """The method as tuning chose it, and what `metrics.json` says about the choice.
 
         Args:
             folders: of the cells that tried values.
-            tempered: as for `before`.
+            kind: of the task.
 
         Raises:
             UserError: when folders are missing, or hold what tuning does not try.
@@ -147,7 +148,7 @@ class BaseMethod(Settings):
         """Sections that the method adds to reports, as targets."""
         return ()
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """The phases of the training, with their losses.
 
         Raises:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import Field
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.loading import load
-from distilgrid.core.plugins import installed
+from distilgrid.core.loading import load, with_added
 from distilgrid.methods.base import BaseMethod
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def method_classes() -> dict[str, type[BaseMethod]]:
     Raises:
         UserError: when a package's method cannot be used.
     """
-    targets = {**METHODS, **installed(GROUP, taken=METHODS)}
+    targets = with_added(GROUP, METHODS)
     return {objective: _loaded(objective, target) for objective, target in targets.items()}
 
 

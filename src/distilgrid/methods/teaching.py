@@ -79,8 +79,8 @@ class Teaching:
     @cached_property
     def opened(self) -> dict[str, TeacherOutputs]:
         """The outputs that the method needs, by the option of their signal."""
-        taught, image = self.method.taught(self.training), self.training_set.dataset.image is not None
-        wanted = [signal.seen(image=image, taught=taught) for signal in self.method.signals()]
+        taught, viewed = self.method.taught(self.training), self.training_set.dataset.task_kind.viewed
+        wanted = [signal.seen(viewed=viewed, taught=taught) for signal in self.method.signals()]
         return {signal.option: self._outputs(signal) for signal in wanted}
 
     def _outputs(self, signal: Signal) -> TeacherOutputs:

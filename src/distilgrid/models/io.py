@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.models.layouts import LAYERED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-LAYERED = "distilgrid-layered-bert"
 """The model type of our BERT whose layers differ in width."""
 
 

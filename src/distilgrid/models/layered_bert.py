@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, BertModel, BertPreTrainedModel
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertLayer, BertPooler
 
-from distilgrid.models.io import LAYERED
+from distilgrid.models.layouts import LAYERED
 
 BERT_VALUES = frozenset(BertConfig().to_dict()) - {"model_type", "architectures", "transformers_version"}
 """What a configuration says of a model besides its kind."""

@@ -1,4 +1,4 @@
-"""What a user can set for teachers and students. Light: no torch here."""
+"""Where a student's shape and weights come from. Light: no torch here."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,22 +6,8 @@ from pydantic import Field, model_validator
 
 from distilgrid.core.schema import Settings
 from distilgrid.models.source import is_new
-from distilgrid.training.settings import TrainingOverrides
 
 Size = Annotated[int, Field(ge=8)]
-
-
-class Teacher(Settings):
-    """A pretrained model that is fine-tuned on each task and then teaches."""
-
-    source: str
-    """`hub:<name>@<revision>`, `path:<folder>`, `package:<distribution>`, or `new:<architecture>` for image tasks."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of the teacher's own fine-tuning; every student of the grid learns from this one teacher."""
-    rows: Literal["all", "students"] = "all"
-    """Training rows that the teacher sees where students see a share: all of them, or those of its students."""
-    training: TrainingOverrides = Field(default_factory=dict)
-    """Training settings that differ from the `training` section for this teacher."""
 
 
 class Architecture(Settings):
@@ -105,8 +91,6 @@ class Student(Settings):
     init: Literal["pretrained", "finetuned", "supernet", "scratch"] = "pretrained"
     """Weights from the pretrained model, from the fine-tuned teacher, of the slice of a supernet that a search found
     (`found`), or random; `new:` models are always random."""
-    training: TrainingOverrides = Field(default_factory=dict)
-    """Training settings that differ from the `training` section, and from a method's own, for this student."""
 
     @model_validator(mode="before")
     @classmethod

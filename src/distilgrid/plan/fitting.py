@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.source import is_new
+from distilgrid.models.source import reads
 from distilgrid.plan.params import Params
 from distilgrid.plan.teachers import teacher_label
 from distilgrid.tasks.spec import find_task
@@ -41,15 +41,14 @@ def fits(params: Params, cell: Mapping[str, Any]) -> bool:
 
 def misfit(params: Params, cell: Mapping[str, Any]) -> str:
     """Why a cell's parts do not suit each other, and what to do; empty where they do."""
-    kind = find_task(cell["task"], params.tasks).kind
-    image, student = kind == "image", params.students[cell["student"]]
-    if any(is_new(source) != image for source in _sources(params, cell)):
+    kind, student = find_task(cell["task"], params.tasks).task_kind, params.students[cell["student"]]
+    if any(reads(source) != kind.modality for source in _sources(params, cell)):
         return "image tasks want new: teachers and students, text tasks any others: add what is missing, or take it out"
-    if image and (student.found is not None or cell["augmentation"] != "none"):
+    if not kind.tokenised and (student.found is not None or cell["augmentation"] != "none"):
         return "searches and augmentations are for texts: add a text task, or take it out"
     method, count = params.methods[cell["method"]], len(cell["teachers"])
-    if not method.accepts(kind, teachers=count):
-        return _unaccepted(cell, kind, *method.teachers, suited=method.kinds is None or kind in method.kinds)
+    if not method.accepts(kind.name, teachers=count):
+        return _unaccepted(cell, kind.name, *method.teachers, suited=method.kinds is None or kind.name in method.kinds)
     return ""
 
 

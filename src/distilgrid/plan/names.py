@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.models.settings import Student
+from distilgrid.plan.learners import Student
 from distilgrid.plan.params import Params, effective_training, find_method
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import Signal
@@ -55,8 +55,8 @@ def signal_named(params: Params, kind: str, *, task: str, method: str, student: 
     chosen = find_method(params, method)
     own = named(params.students, student, kind="student").training if student else {}
     taught = chosen.taught(effective_training(params, chosen.training, own))
-    image = find_task(task, params.tasks).kind == "image"
-    seen = [signal.seen(image=image, taught=taught) for signal in chosen.signals()]
+    viewed = find_task(task, params.tasks).task_kind.viewed
+    seen = [signal.seen(viewed=viewed, taught=taught) for signal in chosen.signals()]
     return find_signal(kind, seen, method=method)
 
 

@@ -8,29 +8,28 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, field_validator, model_validator
 
-from distilgrid.augmentation.settings import Augmentation
+from distilgrid.augmentation.registry import Augmentation
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
 from distilgrid.core.messages import first_problem
 from distilgrid.core.schema import Settings, deep_merge
+from distilgrid.core.yaml import read_yaml
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.registry import Method, presets, unknown_method
-from distilgrid.models.settings import Student, Teacher
 from distilgrid.plan.features_settings import Features, mixing_method
+from distilgrid.plan.learners import Student, Teacher
 from distilgrid.plan.teachers import teacher_label, teacher_names
 from distilgrid.search.settings import Search
+from distilgrid.search.space import AnySpace, load_space
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
-
-if TYPE_CHECKING:
-    from distilgrid.search.space import AnySpace
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Known = TypeVar("Known")
@@ -81,26 +80,6 @@ class Grid(Settings):
     def teacher_names(self) -> list[str]:
         """Every teacher that an entry names, once."""
         return list(dict.fromkeys(name for label in self.teacher_labels for name in teacher_names(label)))
-
-
-class Data(Settings):
-    """Where rows come from and how many of them are used."""
-
-    glue_dir: str | None = None
-    """A folder of GLUE parquet files; null reads DISTILGRID_GLUE_DIR, else the hub at a pinned revision."""
-    cifar_dir: str | None = None
-    """A folder of CIFAR files, parquet or the official binary ones; null reads DISTILGRID_CIFAR_DIR, else the hub at a
-    pinned revision."""
-    max_train_rows: int | None = Field(default=None, ge=2)
-    """Cap on training rows: a seeded, stratified subset; null keeps all."""
-    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the training rows held out as `dev` for checkpoint selection, where the source brings no dev split."""
-    max_dev_rows: int | None = Field(default=2000, ge=2)
-    """Cap on dev rows; rows over it stay in training."""
-    max_validation_rows: int | None = Field(default=None, ge=2)
-    """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of splits and subsets; independent of the training seeds."""
 
 
 class Report(Settings):
@@ -201,23 +180,6 @@ class Params(Settings):
         return augmentations
 
 
-def read_yaml(path: Path | str) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
-
-    Raises:
-        UserError: when the file is missing, is not YAML or is not a mapping.
-    """
-    try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: must hold a mapping of settings, found {type(value).__name__}")
-    return value
-
-
 def load_params(files: Sequence[Path | str]) -> Params:
     """Parameters from a base file and any overlays, later files on top.
 
@@ -298,14 +260,12 @@ def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Trainin
     return params.remembered(f"training {known}", lambda: params.training.under(*overrides))
 
 
-def known_space(params: Params, file: str) -> "AnySpace":
+def known_space(params: Params, file: str) -> AnySpace:
     """A search space, read and its shapes listed once for all searches in it.
 
     Raises:
         UserError: when the file cannot be read.
     """
-    from distilgrid.search.space import load_space
-
     return params.remembered(f"space {file}", lambda: load_space(file))
 
 

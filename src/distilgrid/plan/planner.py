@@ -90,7 +90,7 @@ class Planner:
 
     def of_texts(self, task: str) -> bool:
         """Whether a task is made of texts."""
-        return find_task(task, self.params.tasks).kind == "text"
+        return find_task(task, self.params.tasks).task_kind.tokenised
 
     def taught(self, task: str, teacher: str, search: str) -> Inputs:
         """What the candidates of a search learn from: data, the teacher, its recorded outputs."""

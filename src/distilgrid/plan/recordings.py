@@ -32,7 +32,7 @@ class Recordings:
         inputs: dict[str, list[Artefact]] = {}
         taught = lesson.method.taught(lesson.training)
         for signal in signals:
-            seen = signal.seen(image=self._image(lesson.cell), taught=taught)
+            seen = signal.seen(viewed=self._viewed(lesson.cell), taught=taught)
             inputs.setdefault(seen.option, []).extend(seen.plan(lesson, self))
         return dict(inputs)
 
@@ -43,13 +43,13 @@ class Recordings:
 
     def asking(self, lesson: Lesson, name: str) -> dict[str, Training]:
         """The grid's methods that want a signal of that name, with the training settings of their taught epochs."""
-        own, image = self.params.students[lesson.cell["student"]].training, self._image(lesson.cell)
+        own, viewed = self.params.students[lesson.cell["student"]].training, self._viewed(lesson.cell)
         found: dict[str, Training] = {}
         for method_name in self.params.grid.methods:
             method = self.params.methods[method_name]
             if method.signals():
                 taught = method.taught(effective_training(self.params, method.training, own))
-                if any(signal.seen(image=image, taught=taught).name == name for signal in method.signals()):
+                if any(signal.seen(viewed=viewed, taught=taught).name == name for signal in method.signals()):
                     found[method_name] = taught
         return found
 
@@ -77,5 +77,5 @@ class Recordings:
             "record", given, inputs, place=f"{task}/{teacher}/{chain}{place}-seed-{labels['seed']}"
         )
 
-    def _image(self, cell: Mapping[str, Any]) -> bool:
-        return find_task(cell["task"], self.params.tasks).kind == "image"
+    def _viewed(self, cell: Mapping[str, Any]) -> bool:
+        return find_task(cell["task"], self.params.tasks).task_kind.viewed

@@ -1,1 +1,1 @@
-"""Results of a grid side by side: tables, plots and one page that opens offline."""
+"""Tables, plots, statistics and claims over a grid's finished results."""

@@ -8,6 +8,8 @@ from distilgrid.core.artefacts import RUN, read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.registry import find_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,9 +117,13 @@ class Collected:
     searches: list[Searched]
     runs: list[dict[str, Any]]
 
+    def task_kind(self, task: str) -> TaskKind:
+        """What a task's rows are."""
+        return find_kind(self.datasets[task]["kind"])
+
     def reads_images(self, task: str) -> bool:
         """Whether a task's inputs are images."""
-        return self.datasets[task].get("kind") == "image"
+        return self.task_kind(task).modality == "image"
 
     @property
     def main_benchmarks(self) -> list[Measurement]:

@@ -11,6 +11,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Grid
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting.claims.schema import TEACHER
 from distilgrid.reporting.collect import Collected, Measurement, Model
 from distilgrid.runtimes.base import IMAGE_LENGTH
@@ -124,7 +125,7 @@ def _key(labels: Any) -> Key:
 
 def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
     task, teacher, method, student, augmentation, fraction = key
-    place = (grid.tasks.index(task), grid.teachers.index(teacher))
+    place = (grid.tasks.index(task), [*grid.teacher_names, *grid.teacher_labels].index(teacher))
     if method == TEACHER:  # where it sees all rows, its students may never do
         return (*place, 0, grid.fractions.index(fraction) if fraction in grid.fractions else -1)
     variant = (grid.students.index(student), grid.augmentations.index(augmentation), grid.fractions.index(fraction))
@@ -209,9 +210,8 @@ def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, A
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     task, teacher, method, student = key[:4]
     shown = shape(collected, task)
-    found = [
-        b for b in collected.main_benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]
-    ]
+    pair = (task, teacher_names(teacher)[0])
+    found = [b for b in collected.main_benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == pair]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
     threads = main_threads(collected)
     usual = [candidate for candidate in candidates if candidate["optimised"]]

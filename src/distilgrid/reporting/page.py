@@ -19,8 +19,8 @@ from distilgrid.reporting.table import Cell, Column, Table
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 
 
-def render(findings: Findings, *, claims: Sequence[Table] = (), slurm: Table | None = None) -> str:
-    """The whole page as HTML, with the tables of a paper's claims and of SLURM's jobs where there are any."""
+def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
+    """The whole page as HTML, with the tables of a paper's claims where there are any."""
     others = [other_table(findings, task) for task in findings.tasks]
     return rendered(
         "report.html",
@@ -37,7 +37,7 @@ def render(findings: Findings, *, claims: Sequence[Table] = (), slurm: Table | N
         provenances=provenances(findings),
         comparisons=len(findings.differences),
         settings=_settings(findings),
-        compute=[compute_table(findings.collected.runs), *([slurm] if slurm else [])],
+        compute=[compute_table(findings.collected.runs)],
         environment=environment_texts(findings.collected.runs),
         confidence=wording.level(findings.collected.plan.params.report.confidence),
         report=findings.collected.plan.params.report,
@@ -79,7 +79,7 @@ def _subtitle(findings: Findings) -> str:
     """The size of the grid, when it was made, how long its training took."""
     plan = findings.collected.plan
     grid = plan.params.grid
-    counts = {"task": len(grid.tasks), "teacher": len(grid.teachers), "method": len(grid.methods)}
+    counts = {"task": len(grid.tasks), "teacher": len(grid.teacher_labels), "method": len(grid.methods)}
     counts |= {"student": len(grid.students), "seed": len(grid.seeds)}
     parts = [wording.plural(number, noun) for noun, number in counts.items()]
     finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from distilgrid.core.planned import Artefact
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
@@ -59,7 +60,7 @@ def _origins(findings: Findings, line: Line) -> Iterator[Origin]:
             yield _origin(said, export.artefact)
     for benchmark in findings.collected.benchmarks:
         labels = benchmark.artefact.labels
-        if (labels["task"], labels["teacher"]) == (line.labels["task"], line.labels["teacher"]):
+        if labels["task"] == line.labels["task"] and labels["teacher"] in teacher_names(line.labels["teacher"]):
             yield _origin(f"latencies on {labels['device']}", benchmark.artefact)
 
 

@@ -1,17 +1,18 @@
 """The table of runtimes. Light: a runtime's own modules are imported on first use.
 
 To add a runtime: write `runtimes/<name>.py` with a class that has `load` and, if models are converted for it,
-`runtimes/<name>_export.py` with one that has `export` (`distilgrid.runtimes.base` says what both owe); add a row here,
-and its name to `distilgrid.benchmark.settings.Runtime`.
+`runtimes/<name>_export.py` with one that has `export` (`distilgrid.runtimes.base` says what both owe), and add a row
+here. A package of another distribution declares an entry point of the group `distilgrid.runtimes` that names its
+`RuntimeEntry` instead.
 """
 
-import importlib
 import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.loading import load, with_added
 from distilgrid.runtimes.base import Exporter, Processor, Runtime
 
 
@@ -32,7 +33,7 @@ class RuntimeEntry:
         processors: what it computes on.
         graph: whether it rewrites the graph, so that it can be measured with and without.
         mobile: whether it is made for phones: its latency on another processor is not a phone's.
-        no_images: why it takes no models of images; empty where it does.
+        refuses: why it takes no models of a modality, by modality.
     """
 
     loads: str
@@ -47,7 +48,7 @@ class RuntimeEntry:
     processors: tuple[Processor, ...] = ("cpu",)
     graph: bool = False
     mobile: bool = False
-    no_images: str = ""
+    refuses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exported(self) -> bool:
@@ -87,7 +88,7 @@ def _litert(exporter: str, *quantiser: str, **facts: Any) -> RuntimeEntry:
     return _exported("litert:LiteRT", exporter, mobile=True, graph=True, **needs, **facts)
 
 
-RUNTIMES = {
+OWN_RUNTIMES = {
     "torch-eager-fp32": _torch("torch_eager:TorchEager", reference=True),
     "torch-eager-bf16": _torch("torch_eager:TorchEagerBf16", exact=False),
     "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
@@ -95,7 +96,7 @@ RUNTIMES = {
     "onnxruntime-fp16": _onnx(
         "onnx_half:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
     ),
-    "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, no_images=DYNAMIC_ONLY),
+    "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, refuses={"image": DYNAMIC_ONLY}),
     "onnxruntime-int8-static": _onnx("onnx_static:StaticInt8Exporter", exact=False, calibrated=True),
     "openvino-fp32": _openvino("OpenVino", "openvino_export:OpenVinoExporter"),
     "openvino-bf16": _openvino("OpenVinoBf16", "openvino_export:OpenVinoBf16Exporter", exact=False),
@@ -111,6 +112,9 @@ RUNTIMES = {
     "litert-fp32": _litert("litert_export:LiteRTExporter"),
     "litert-int8": _litert("litert_quantised:Int8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
 }
+
+_added = with_added("distilgrid.runtimes", dict.fromkeys(OWN_RUNTIMES, ""))
+RUNTIMES: dict[str, RuntimeEntry] = {**OWN_RUNTIMES, **{name: load(at) for name, at in _added.items() if at}}
 
 
 def find_runtime(name: str) -> RuntimeEntry:
@@ -170,5 +174,4 @@ def _build(name: str, target: str, packages: Sequence[str]) -> Any:
     missing, extra = missing_packages(packages), find_runtime(name).extra
     if missing:
         raise UserError(f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{extra}]'")
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)()
+    return load(target)()

@@ -18,7 +18,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.messages import first_problem
 from distilgrid.core.schema import Settings
-from distilgrid.plan.params import read_yaml
+from distilgrid.core.yaml import read_yaml
 from distilgrid.search.architecture import Activation, Choice, Size, encoder_layer_parameters, require_different
 from distilgrid.search.drawing import draw_places
 from distilgrid.search.layered_space import LayeredShape, LayeredSpace
@@ -92,6 +92,11 @@ class Space(Settings):
     def size(self) -> int:
         """How many shapes it holds."""
         return len(self.shapes)
+
+    @property
+    def counted(self) -> bool:
+        """Whether `size` is exact: it is."""
+        return True
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:

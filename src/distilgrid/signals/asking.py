@@ -49,13 +49,14 @@ class Asking:
             UserError: when the rows are images.
         """
         if not isinstance(self._samples, Encodings):
-            task = self.training_set.dataset.task
-            raise UserError(f"task '{task}' is made of images; only texts are mixed")
+            dataset = self.training_set.dataset
+            made = dataset.task_kind.words.rows
+            raise UserError(f"task '{dataset.task}' is made of {made}; only texts are mixed")
         return self._samples
 
     def tokenizer(self) -> "PreTrainedTokenizerBase | None":
         """The teacher's; None for images."""
-        return None if self.training_set.dataset.image else load_tokenizer(self._found)
+        return load_tokenizer(self._found) if self.training_set.dataset.task_kind.tokenised else None
 
     @property
     def _found(self) -> Path:

@@ -112,11 +112,11 @@ class Signal(Protocol):
         """The option of `distill` that takes its recordings."""
         ...
 
-    def seen(self, *, image: bool, taught: Training) -> "Signal":
+    def seen(self, *, viewed: bool, taught: Training) -> "Signal":
         """The signal as a task and training settings have it: rows of images become views of them.
 
         Args:
-            image: whether rows are images.
+            viewed: whether models may see views of the rows.
             taught: settings of the epochs that learn from the teacher.
         """
         ...

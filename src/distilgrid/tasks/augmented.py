@@ -29,7 +29,7 @@ class AugmentedRows:
     soft: bool
 
     def split(self, name: str) -> "pd.DataFrame":
-        """`train`: `text_a`, `text_b` (pairs only), `label`, `example_id`, `origin_id` (may be missing), `copy`."""
+        """`train`: `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids), `copy`."""
         import pandas as pd
 
         return pd.read_parquet(self.folder / f"{name}.parquet")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import RUN, is_complete, read_json
 from distilgrid.core.fingerprint import KEY_LENGTH
@@ -15,7 +15,7 @@ from distilgrid.tracking.naming import axes
 from distilgrid.tracking.record import UsedData
 
 if TYPE_CHECKING:
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import DatasetInput
 
 TRAIN, AUGMENTED = "train", "augmented"
 TYPES = {"double": "double", "float": "float", "int64": "long", "int32": "integer", "string": "string"}
@@ -92,19 +92,12 @@ def as_inputs(datasets: Iterable[UsedData]) -> "list[DatasetInput]":
                 digest=each.digest,
                 source_type="local",
                 source=json.dumps(dict(each.source)),
-                schema=json.dumps({"mlflow_colspec": _colspec(each)}),
+                schema=json.dumps(
+                    {"mlflow_colspec": [{"type": t, "name": n, "required": True} for n, t in each.columns.items()]}
+                ),
                 profile=json.dumps(dict(each.profile)),
             ),
             [InputTag(MLFLOW_DATASET_CONTEXT, each.context), InputTag("fraction", each.share)],
         )
         for each in datasets
     ]
-
-
-def logged(run: "Run") -> set[tuple[str, str]]:
-    """Name and digest of a run's datasets."""
-    return {(each.dataset.name, each.dataset.digest) for each in run.inputs.dataset_inputs}
-
-
-def _colspec(dataset: UsedData) -> list[dict[str, Any]]:
-    return [{"type": kind, "name": name, "required": True} for name, kind in dataset.columns.items()]

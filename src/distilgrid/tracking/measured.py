@@ -6,6 +6,7 @@ from typing import Any
 from distilgrid.core.artefacts import is_complete, read_json
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.runtimes.base import IMAGE_LENGTH
 from distilgrid.tracking.naming import role_of
 
@@ -13,18 +14,15 @@ INT8 = "onnxruntime-int8"
 Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags that name the folders they come from
 
 
-def shape_name(runtime: str, batch_size: int, length: int, threads: int = 1) -> str:
-    """How metrics call a runtime and an input shape; images have no length, and one thread is not named."""
-    name = f"{runtime}-b{batch_size}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
-    return name + (f"-t{threads}" if threads > 1 else "")
-
-
 def _name(candidate: dict[str, Any], measured: dict[str, Any]) -> str:
-    """How metrics call a measurement."""
-    runtime = candidate["runtime"] + ("" if candidate["optimised"] else "-unfused")
+    """How metrics call a runtime and an input shape; images have no length, and one thread is not named."""
+    name = candidate["runtime"] + ("" if candidate["optimised"] else "-unfused")
     if measured["kind"] == "shape":
-        return shape_name(runtime, measured["batch_size"], measured["length"], measured["threads"])
-    return f"{runtime}-{measured['kind']}" + (f"-t{measured['threads']}" if measured["threads"] > 1 else "")
+        length = measured["length"]
+        name += f"-b{measured['batch_size']}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
+    else:
+        name += f"-{measured['kind']}"
+    return name + (f"-t{measured['threads']}" if measured["threads"] > 1 else "")
 
 
 class Measured:
@@ -68,7 +66,7 @@ class Measured:
         if _pair(model) not in self.benchmarks:
             return {}, {}
         folder, candidates = self.benchmarks[_pair(model)]
-        teacher = _latencies(candidates, role="teacher", name=str(model.labels["teacher"]))
+        teacher = _latencies(candidates, role="teacher", name=_pair(model)[1])
         own = _latencies(candidates, role=role_of(model), name=str(model.labels["student"]))
         metrics = {f"latency_ms/{shape}": round(p50, 3) for shape, p50 in own.items()}
         shared = [shape for shape in own if shape in teacher]
@@ -77,7 +75,8 @@ class Measured:
 
 
 def _pair(artefact: Artefact) -> tuple[str, str]:
-    return str(artefact.labels["task"]), str(artefact.labels["teacher"])
+    """A task, and the first teacher of a cell."""
+    return str(artefact.labels["task"]), teacher_names(str(artefact.labels["teacher"]))[0]
 
 
 def _latencies(candidates: list[dict[str, Any]], *, role: str, name: str) -> dict[str, float]:

@@ -37,9 +37,3 @@ def recipe_name(plan: Plan, of: Mapping[str, str]) -> str:
     parts += [of["augmentation"]] if of["augmentation"] != "none" else []
     parts += [f"fraction {of['fraction']}"] if of["fraction"] != "1" else []
     return " / ".join(parts)
-
-
-def recipe_names(plan: Plan) -> list[str]:
-    """The names of a plan's recipes, each once."""
-    names = (recipe_name(plan, axes(model)) for model in [*plan.teachers, *plan.students])
-    return list(dict.fromkeys(names))

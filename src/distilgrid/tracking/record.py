@@ -42,11 +42,6 @@ class UsedData:
     profile: Mapping[str, Any]
     share: str = "1"
 
-    @property
-    def name_and_digest(self) -> tuple[str, str]:
-        """What tells it from others of an experiment in MLflow."""
-        return self.name, self.digest
-
 
 @dataclass(frozen=True)
 class Record:
@@ -77,20 +72,12 @@ class Record:
     datasets: tuple[UsedData, ...] = ()
 
     @cached_property
-    def trained(self) -> str:
-        """A fingerprint of what MLflow cannot change in an existing run."""
-        curves = [(point.name, point.value, point.step, point.time) for point in self.curves]
-        return recipe_key({"name": self.name, "params": self.params, "curves": curves})
-
-    @cached_property
     def fingerprint(self) -> str:
-        """A fingerprint of everything."""
-        made = {
-            "trained": self.trained,
-            "times": [self.started, self.ended],
-            "metrics": self.metrics,
-            "tags": self.tags,
-        }
-        return recipe_key(
-            made | ({"datasets": [asdict(dataset) for dataset in self.datasets]} if self.datasets else {})
-        )
+        """A fingerprint of everything; its parts are nested as in stores that earlier versions wrote."""
+        curves = [(point.name, point.value, point.step, point.time) for point in self.curves]
+        trained = recipe_key({"name": self.name, "params": self.params, "curves": curves})
+        times = [self.started, self.ended]
+        made: dict[str, Any] = {"trained": trained, "times": times, "metrics": self.metrics, "tags": self.tags}
+        if self.datasets:
+            made["datasets"] = [asdict(dataset) for dataset in self.datasets]
+        return recipe_key(made)

@@ -99,14 +99,8 @@ def _tags(plan: Plan, results: Path, cell: Artefact) -> dict[str, str]:
 
 def _version(store: Store, name: str, tags: dict[str, str]) -> "ModelVersion | None":
     """The version that holds this training of this cell, if there is one."""
-    token: str | None = ""
-    while token is not None:
-        page = store.client.search_model_versions(f"name = '{name}'", page_token=token or None)
-        for version in page:
-            if all(version.tags.get(tag) == tags[tag] for tag in ("cell", CONTENT)):
-                return version
-        token = page.token or None
-    return None
+    wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{tags[CONTENT]}'"
+    return next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
 
 
 def _new_version(

@@ -11,6 +11,7 @@ import torch
 
 from distilgrid.core.progress import progress
 from distilgrid.tasks.batching import Batch, Rows
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
@@ -18,7 +19,6 @@ from distilgrid.training.companion import joined_companion, part
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
 from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate, predict
-from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import Phase
@@ -42,6 +42,7 @@ class Trainer:
         phases: the losses, and the epochs, batch size and optimiser, of each part of the run.
         rows: training rows.
         dev: rows that select the checkpoint; never the rows that scores are reported on.
+        kind: of the task.
         metrics: the first one decides which checkpoint is best; ties keep the earlier one.
         placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
@@ -60,6 +61,7 @@ class Trainer:
         *,
         rows: Rows,
         dev: Rows,
+        kind: TaskKind,
         metrics: Sequence[str],
         placement: Placement,
         seed: int,
@@ -73,7 +75,7 @@ class Trainer:
         settings = phases[0].settings
         read = [part.encodings for part in (rows, dev, watched) if part is not None]
         self.vocabulary = cut_vocabulary(model, read, optimisers={phase.settings.optimiser for phase in phases})
-        self.model, self.metrics, self.placement = model, metrics, placement
+        self.model, self.kind, self.metrics, self.placement = model, kind, metrics, placement
         rows, self.dev = self._renumbered(rows), self._renumbered(dev)
         self.watched = None if watched is None else self._renumbered(watched)
         self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
@@ -98,7 +100,7 @@ class Trainer:
         self.checkpoints = checkpoints
         self.outcome = Outcome()
         self.terms: list[dict[str, float]] = []
-        self.best = Best(self.engine)
+        self.best = Best(self.engine, kind.metrics[metrics[0]])
         self.decay = 1.0  # of embeddings that occur in no row
         self.average = self._new_average()
 
@@ -171,20 +173,21 @@ class Trainer:
 
     def _evaluate(self, step: int) -> None:
         """Score on dev and keep the best weights."""
-        scores, main = self._scores(self.dev, self.placement), self.metrics[0]
+        scores = self._scores(self.dev, self.placement)
         self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="dev", values=scores)
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         decay, phase = self.average.unseen if self.average else self.decay, self.stretch.phase
         patient = self.stretch.moment(step) >= phase.patient_from
-        self.best.offer(step, scores, main, decay=decay, always=not phase.selects, patient=patient)
+        self.best.offer(step, scores, decay=decay, always=not phase.selects, patient=patient)
         if self.watched is not None:
             with self.engine.in_fp32() as placement:  # as the finished model's score is
                 seen = self._scores(self.watched, placement)
             self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="validation", values=seen)
-            self.outcome.watched = max(seen[main], seen[main] if self.outcome.watched is None else self.outcome.watched)
+            self.outcome.watched = self.best.metric.best(seen[self.metrics[0]], self.outcome.watched)
 
     def _scores(self, rows: Rows, placement: Placement) -> dict[str, float]:
-        return evaluate(self.model, rows.encodings, rows.labels.numpy(), self.metrics, placement=placement)
+        labels, kind = rows.labels.numpy(), self.kind
+        return evaluate(self.model, rows.encodings, labels, self.metrics, kind=kind, placement=placement)
 
     def _renumbered(self, rows: Rows) -> Rows:
         return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)
@@ -246,9 +249,8 @@ class Trainer:
         if self.outcome.phases:
             self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         if self.probe is not None:
-            logits = torch.from_numpy(predict(self.model, self.probe.encodings, placement=self.placement))
-            regression = logits.shape[1] == 1
-            self.outcome.probe_loss = float(hard_loss(logits, self.probe.labels, regression=regression))
+            made = predict(self.model, self.probe.encodings, kind=self.kind, placement=self.placement)
+            self.outcome.probe_loss = float(self.kind.losses().hard(torch.from_numpy(made), self.probe.labels))
         self.outcome.last_losses = self._last_losses()
         self.engine.release()
         if self.companion is not None:

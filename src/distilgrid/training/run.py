@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
@@ -22,7 +23,6 @@ from distilgrid.training.efficiency import efficiency
 from distilgrid.training.evaluation import predict
 from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
-from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
@@ -107,7 +107,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
     outcome.history.write(folder / "history.parquet")
     predicted.to_parquet(folder / "predictions.parquet", index=False)
     metrics = _metrics(job, outcome, predicted, train_rows=len(job.training_set))
-    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], regression=job.dataset.regression)
+    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], dataset=job.dataset)
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
     asked = (teacher, *(extra.teacher for extra in extras))
     metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
@@ -124,13 +124,14 @@ def _train(
     placement: Placement,
     checkpoints: Checkpoints,
 ) -> Outcome:
-    _name_labels(job.model, job.dataset)
+    job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,
         job.phases,
         rows=job.training_set.rows(job.tokenizer, max_length=job.settings.max_length),
         dev=_rows(job, "dev"),
+        kind=job.dataset.task_kind,
         metrics=job.dataset.metrics,
         placement=placement,
         seed=job.seed,
@@ -144,11 +145,13 @@ def _train(
 
 
 def _check_whole_batches(job: Job) -> None:
-    """Batch norm's statistics are those of a whole batch, so image models cannot take one in parts."""
-    if job.dataset.image and job.execution.processes > 1:
-        raise UserError("resources.processes: an image model is trained by one process; set it to 1")
-    if job.dataset.image and any(phase.settings.accumulation > 1 for phase in job.phases):
-        raise UserError("training.accumulation: an image model takes whole batches; set it to 1")
+    """Batch norm's statistics are those of a whole batch, so a model that has them cannot take one in parts."""
+    if not any(isinstance(module, BatchNorm) for module in job.model.modules()):
+        return
+    if job.execution.processes > 1:
+        raise UserError("resources.processes: a model with batch norm is trained by one process; set it to 1")
+    if any(phase.settings.accumulation > 1 for phase in job.phases):
+        raise UserError("training.accumulation: a model with batch norm takes whole batches; set it to 1")
 
 
 def _probe(job: Job) -> list[int]:
@@ -164,34 +167,26 @@ def _rows(job: Job, split: str) -> Rows:
     return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
 
-def _name_labels(model: "PreTrainedModel", dataset: Dataset) -> None:
-    """Write the task's labels into the model's configuration, so that the saved model explains its outputs."""
-    model.config.problem_type = "regression" if dataset.regression else "single_label_classification"
-    if dataset.labels:
-        model.config.id2label = dict(enumerate(dataset.labels))
-        model.config.label2id = {label: i for i, label in enumerate(dataset.labels)}
-
-
 def _predictions(job: Job) -> "pd.DataFrame":
-    """Logits on every row of every validation split."""
+    """Outputs on every row of every validation split."""
     import pandas as pd
 
     parts = []
     for split in job.dataset.validation:
         frame = job.dataset.split(split)
-        logits = predict(job.model, _rows(job, split).encodings)
+        outputs = predict(job.model, _rows(job, split).encodings, kind=job.dataset.task_kind)
         part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
-        parts.append(part.assign(logits=list(logits)))
+        parts.append(part.assign(logits=list(outputs)))
     return pd.concat(parts, ignore_index=True)
 
 
-def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, regression: bool) -> dict[str, float]:
+def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> dict[str, float]:
     """The loss on unseen rows less that on training rows, which MixKD's theory is about; both on hard labels."""
     if outcome.probe_loss is None:
         return {}
-    labels = torch.from_numpy(predicted["label"].to_numpy().copy())
+    labels = label_tensor(predicted, dataset)
     logits = torch.from_numpy(np.stack(predicted["logits"].to_list()))
-    loss = float(hard_loss(logits, labels.float() if regression else labels.long(), regression=regression))
+    loss = float(dataset.task_kind.losses().hard(logits, labels))
     losses = {"train_loss": outcome.probe_loss, "validation_loss": loss}
     return losses | {"generalisation_gap": loss - outcome.probe_loss}
 
@@ -199,7 +194,12 @@ def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, regression: bool) -> di
 def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
     dataset, config = job.dataset, job.model.config
     validation = {
-        split: score(dataset.metrics, labels=part["label"].to_numpy(), logits=np.stack(part["logits"].to_list()))
+        split: score(
+            dataset.task_kind,
+            dataset.metrics,
+            labels=part["label"].to_numpy(),
+            outputs=np.stack(part["logits"].to_list()),
+        )
         for split, part in predicted.groupby("split", sort=False)
     }
     return {

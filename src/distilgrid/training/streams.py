@@ -55,7 +55,7 @@ class MainStream(Stream, Protocol):
     """The training rows, in a form of them; the Trainer sets the losses of each moment."""
 
     objective: Objective
-    teacher: TeacherOutputs | None  # type: ignore[assignment]  # which the Trainer takes away where losses need none
+    teacher: TeacherOutputs | None  # which the Trainer takes away where losses need none
 
     @property
     def per_epoch(self) -> bool:

@@ -1,1 +1,5 @@
-"""What Snakemake runs: the Snakefile's rules, schemas, captions, and how a workflow opens."""
+"""The Snakemake workflow: rules, schemas, captions, its opening, and new projects."""
+
+from pathlib import Path
+
+SNAKEFILE = Path(__file__).resolve().with_name("Snakefile")

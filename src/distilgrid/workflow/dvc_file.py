@@ -27,17 +27,12 @@ PUBLISHED = """\
           title: score on dev
 """
 PACKAGE = Path(__file__).parents[1]
-LOCK = "requirements/lock.txt"
+LOCK, SOURCE = "requirements/lock.txt", "src/distilgrid"
 
 
-def dvc_text(*, source: str | None = "src/distilgrid") -> str:
-    """The whole file.
-
-    Args:
-        source: where the package's files lie in the project; None for a project that has installed the package, whose
-            files DVC does not follow.
-    """
-    return HEAD + "".join(_stage(target, source) for target in TARGETS)
+def dvc_text() -> str:
+    """The whole file."""
+    return HEAD + "".join(map(_stage, TARGETS))
 
 
 def declaring_files(stages: Sequence[Stage]) -> list[str]:
@@ -47,7 +42,7 @@ def declaring_files(stages: Sequence[Stage]) -> list[str]:
     return list(dict.fromkeys(str(path.relative_to(PACKAGE)) for path in found))
 
 
-def _stage(target: str, source: str | None) -> str:
+def _stage(target: str) -> str:
     """One entry under `stages`."""
     stages = stages_of(target)
     folders = _folders(stages)
@@ -59,7 +54,7 @@ def _stage(target: str, source: str | None) -> str:
         f"    cmd: {ready}snakemake --cores all -- {goal}",
         "    params:" + (" &params\n      - params.yaml:" if target == next(iter(TARGETS)) else " *params"),
         "    deps:",
-        *(f"      - {path}" for path in _deps(target, stages, source)),
+        *(f"      - {path}" for path in _deps(target, stages)),
         "    outs:",
     ]
     for folder in [*folders, *(["results/tracking"] if last else [])]:
@@ -67,7 +62,7 @@ def _stage(target: str, source: str | None) -> str:
     return "\n".join(lines) + "\n" + (PUBLISHED if last else "")
 
 
-def _deps(target: str, stages: Sequence[Stage], source: str | None) -> Iterator[str]:
+def _deps(target: str, stages: Sequence[Stage]) -> Iterator[str]:
     """The outputs of earlier entries that a part reads, and the files that declare its versions."""
     order = list(TARGETS)
     earlier = [stage for name in order[: order.index(target)] for stage in stages_of(name)]
@@ -75,8 +70,7 @@ def _deps(target: str, stages: Sequence[Stage], source: str | None) -> Iterator[
     if target == order[0]:
         yield LOCK
     yield from _folders([stage for stage in earlier if stage.name in read])
-    if source is not None:
-        yield from (f"{source}/{path}" for path in declaring_files(stages))
+    yield from (f"{SOURCE}/{path}" for path in declaring_files(stages))
 
 
 def _folders(stages: Sequence[Stage]) -> list[str]:

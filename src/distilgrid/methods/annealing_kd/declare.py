@@ -9,6 +9,7 @@ from distilgrid.methods.annealing import check_annealing
 from distilgrid.methods.base import BaseMethod, TaughtMethod, over_default
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import StageOverrides, Training
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class AnnealingKD(TaughtMethod):
         """Stage I."""
         return self.staged(training)[0]
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """Stage I and stage II."""
         from distilgrid.methods.annealing_kd.losses import annealing_phases
 
-        return annealing_phases(self, training, regression=regression)
+        return annealing_phases(self, training, kind=kind)

@@ -9,6 +9,7 @@ from distilgrid.methods.annealing import check_annealing
 from distilgrid.methods.base import BaseMethod, TaughtMethod
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class ContinuationKD(TaughtMethod):
         """Refuse fewer epochs than temperatures, or none for the labels."""
         self.falling_epochs(training)
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """One, whose losses change with every step."""
         from distilgrid.methods.continuation_kd.losses import continuation_phases
 
-        return continuation_phases(self, training, regression=regression)
+        return continuation_phases(self, training, kind=kind)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from distilgrid.methods.base import MANY, BaseMethod
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ class Finetune(BaseMethod):
         """`finetune`."""
         return {"finetune": cls()}
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """One."""
         from distilgrid.methods.finetune.losses import FinetuneObjective
         from distilgrid.training.schedule import plain
 
-        return plain(FinetuneObjective(self, regression=regression), training)
+        return plain(FinetuneObjective(self, kind=kind), training)

@@ -9,6 +9,7 @@ from distilgrid.methods.base import TEXTS, over_default
 from distilgrid.methods.kd.declare import SoftLabels
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import StageOverrides, Training
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class HiddenKD(SoftLabels):
         """Logits and all tokens' states in one."""
         return (RowSignal("hidden-states"),)
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """The phase on hidden states and, unless it is left out, that on logits and labels."""
         from distilgrid.methods.hidden_kd.losses import hidden_phases
 
-        return hidden_phases(self, training, regression=regression)
+        return hidden_phases(self, training, kind=kind)

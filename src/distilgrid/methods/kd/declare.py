@@ -11,6 +11,7 @@ from distilgrid.core.schema import Settings
 from distilgrid.methods.base import BaseMethod, Before, TaughtMethod
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -43,18 +44,18 @@ class SoftLabels(TaughtMethod):
     temperature: float = Field(default=4.0, gt=0)
     """Softmax temperature T of teacher and student in the KL form; unused by the MSE form."""
     loss: Literal["kl", "mse"] = "kl"
-    """`kl`: temperature-scaled KL divergence; `mse`: mean squared error between logits, as always for a regression."""
+    """`kl`: temperature-scaled KL divergence; `mse`: mean squared error between logits, as always for numbers."""
 
     def signals(self) -> tuple[Signal, ...]:
         """Logits."""
         return (RowSignal("logits"),)
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """One."""
         from distilgrid.methods.kd.losses import KDObjective
         from distilgrid.training.schedule import plain
 
-        return plain(KDObjective(self, regression=regression), training)
+        return plain(KDObjective(self, kind=kind), training)
 
 
 class KD(SoftLabels):
@@ -90,11 +91,11 @@ class KD(SoftLabels):
         seed = self.tuning.seed if self.tuning else 0
         return Before(tried=self.tried(cell["method"], tempered=tempered), tried_seed=seed)
 
-    def settle(self, folders: Sequence[Path], *, tempered: bool) -> tuple[BaseMethod, dict[str, Any]]:
+    def settle(self, folders: Sequence[Path], *, kind: TaskKind) -> tuple[BaseMethod, dict[str, Any]]:
         """The method with the values of the best cell."""
         from distilgrid.methods.kd.tuning import tuned
 
-        return tuned(self, folders, tempered=tempered)
+        return tuned(self, folders, kind=kind)
 
 
 def _shortest(value: float) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 from distilgrid.core.artefacts import read_json, trained_model
 from distilgrid.core.errors import UserError
 from distilgrid.methods.kd.declare import KD
+from distilgrid.tasks.kinds.kind import TaskKind
 
 TUNED = ("alpha", "temperature")
 
 
-def tuned(method: KD, folders: Sequence[Path], *, tempered: bool) -> tuple[KD, dict[str, Any]]:
+def tuned(method: KD, folders: Sequence[Path], *, kind: TaskKind) -> tuple[KD, dict[str, Any]]:
     """The method with the values of the best cell, and what `metrics.json` says about the choice.
 
     Ties keep the earlier cell. A method without tuning is returned as it is.
@@ -19,24 +20,26 @@ def tuned(method: KD, folders: Sequence[Path], *, tempered: bool) -> tuple[KD, d
     Args:
         method: as the student's cell has it.
         folders: of the cells that tried the values.
-        tempered: whether a softmax temperature changes anything on the task.
+        kind: of the task.
 
     Raises:
         UserError: when tuning has no cells, or one that did not try any of its pairs.
     """
     if method.tuning is None:
         return method, {}
-    wanted = [_values(planned.model_dump()) for planned in method.tried("", tempered=tempered).values()]
+    wanted = [_values(planned.model_dump()) for planned in method.tried("", tempered=kind.tempered).values()]
     if not folders:
         raise UserError(f"the method's tuning tries {len(wanted)} pairs of values; give --tried once for each cell")
-    tried = []
+    tried: list[dict[str, Any]] = []
+    merits: list[float] = []
     for folder in folders:
         values = _values(trained_model(folder)["recipe"].get("method", {}))
         if values not in wanted:
             raise UserError(f"{folder}: trained with {values}, which the tuning does not try; give its own cells")
         metrics = read_json(folder / "metrics.json")
         tried.append({**values, "dev": metrics["dev"][metrics["score_name"]]})
-    best = max(tried, key=lambda values: values["dev"])
+        merits.append(kind.metrics[metrics["score_name"]].merit(tried[-1]["dev"]))
+    best = tried[merits.index(max(merits))]
     chosen = {name: best[name] for name in TUNED}
     return method.model_copy(update={**chosen, "tuning": None}), {"tuning": {"chosen": chosen, "tried": tried}}
 

@@ -10,6 +10,7 @@ from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.signals.mixed.settings import Mixup, check_batches
 from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class MixKD(TaughtMethod):
     alpha_kd: float = Field(default=0.0, ge=0)
     """Weight of L_KD: that distance on the original rows. Whether the paper has this term is unknown."""
     distance: Literal["mse", "kl"] = "mse"
-    """`mse`: mean squared error between logits, as in the paper and always for a regression; `kl`: T^2 * KL."""
+    """`mse`: mean squared error between logits, as in the paper and always for numbers; `kl`: T^2 * KL."""
     temperature: float = Field(default=4.0, gt=0)
     """Softmax temperature T of the KL form."""
     mixup: Mixup = Field(default_factory=Mixup)
@@ -72,12 +73,12 @@ class MixKD(TaughtMethod):
         from distilgrid.signals.mixed.stream import Mixing
 
         schedule = make_schedule(rows.text_lengths, self.mixup, training)
-        objective = MixKDObjective(self, regression=rows.dataset.regression)
+        objective = MixKDObjective(self, kind=rows.dataset.task_kind)
         return [Mixing(schedule, objective, outputs.get(MixedSignal.option), self.mixup.token_types)]
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """One."""
         from distilgrid.methods.mixkd.losses import MixKDObjective
         from distilgrid.training.schedule import plain
 
-        return plain(MixKDObjective(self, regression=regression), training)
+        return plain(MixKDObjective(self, kind=kind), training)

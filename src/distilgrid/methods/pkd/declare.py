@@ -9,6 +9,7 @@ from distilgrid.methods.base import TEXTS, BaseMethod, TaughtMethod
 from distilgrid.models.source import is_new
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ class PKD(TaughtMethod):
         sources = [student.source for student in students if student.source and not is_new(student.source)]
         return not (any(shape.sets_width for shape in shapes) or sources or any(student.found for student in students))
 
-    def phases(self, training: Training, *, regression: bool) -> "list[Phase]":
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """One."""
         from distilgrid.methods.pkd.losses import PKDObjective
         from distilgrid.training.schedule import plain
 
-        return plain(PKDObjective(self, regression=regression), training)
+        return plain(PKDObjective(self, kind=kind), training)

@@ -7,7 +7,9 @@ from pydantic import ValidationError
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.messages import first_problem
-from distilgrid.plan.params import Params, read_yaml
+from distilgrid.core.project import located
+from distilgrid.core.yaml import read_yaml
+from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.names import check_method, check_task
 from distilgrid.reporting.claims.published import read_published
 from distilgrid.reporting.claims.schema import TEACHER, ClaimsFile
@@ -45,7 +47,7 @@ def _beside(path: Path, name: Any) -> Path:
             f"{path}: {PUBLISHED}: must name a CSV file beside this one, such as "
             f"{path.name.partition('.')[0]}.expected.csv, or be left out"
         )
-    return path.parent / name
+    return located(path).parent / name
 
 
 def _check_names(file: ClaimsFile, params: Params, *, origin: str) -> None:

@@ -157,7 +157,7 @@ def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
         involved.setdefault(found.task, {}).update(own)
     scores: dict[str, np.ndarray] = {}
     for task, models in involved.items():
-        table = score_resamples(task, list(models.values()), findings.collected.plan.params.report)
+        table = score_resamples(task, list(models.values()), findings.collected)
         scores |= dict(zip(models, table.T, strict=True))
     return scores
 

@@ -100,5 +100,5 @@ def _caption(findings: Findings, listed: list[Published]) -> str:
 
 
 def _teachers(findings: Findings) -> str:
-    names = findings.collected.plan.params.grid.teachers
+    names = findings.collected.plan.params.grid.teacher_names
     return f"the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting.figures import drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
@@ -79,4 +80,4 @@ def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:
 
 
 def _sees_students_rows(findings: Findings, teacher: str) -> bool:
-    return findings.collected.plan.params.teachers[teacher].rows == "students"
+    return findings.collected.plan.params.teachers[teacher_names(teacher)[0]].rows == "students"

@@ -46,8 +46,9 @@ class Lessons:
     def dataset(self) -> Dataset:
         """Prepared data."""
         dataset = open_dataset(self.sources.data)
-        if dataset.image is not None:
-            raise UserError(f"task '{dataset.task}' is made of images; a search takes tasks made of texts")
+        if not dataset.task_kind.tokenised:
+            made = dataset.task_kind.words.rows
+            raise UserError(f"task '{dataset.task}' is made of {made}; a search takes tasks made of texts")
         return dataset
 
     @cached_property

@@ -109,6 +109,11 @@ def _caption(found: dict[str, list[Searched]]) -> str:
     teacher = wording.milliseconds(one.values["teacher"]["latency_ms"])
     return (
         f"Each search proposes as many candidates; one that it proposes again costs nothing. The space holds "
-        f"{one.values['space']['size']:,} architectures, the teacher takes {teacher} ms. Rewards are comparable "
+        f"{_size(one.values['space'])} architectures, the teacher takes {teacher} ms. Rewards are comparable "
         "between searches of the same reward only."
     )
+
+
+def _size(space: Mapping[str, Any]) -> str:
+    """A space's number of architectures; an upper bound is called so."""
+    return f"{'' if space['counted'] else 'up to '}{space['size']:,}"

@@ -34,7 +34,7 @@ class MixedSignal:
     name: ClassVar[str] = "mixed-logits"
     option: ClassVar[str] = "mixed-outputs"
 
-    def seen(self, *, image: bool, taught: Training) -> Signal:
+    def seen(self, *, viewed: bool, taught: Training) -> Signal:
         """With the training settings."""
         return MixedSignal(self.mixup, taught)
 

@@ -11,6 +11,7 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
 from distilgrid.signals.mixed.mixing import Mixtures, Schedule
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, Rows
+from distilgrid.tasks.kinds.parts import Losses
 from distilgrid.training.objective import Outputs
 from distilgrid.training.streams import Stream
 from distilgrid.training.teacher import TeacherOutputs
@@ -20,13 +21,19 @@ if TYPE_CHECKING:
 
 
 class MixedLosses(Protocol):
-    """The losses of a batch of mixed samples."""
+    """The losses of a batch of mixed samples.
+
+    Attributes:
+        loss: the task kind's losses.
+    """
+
+    loss: Losses
 
     def mixed_losses(self, targets: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """Named terms, already weighted.
 
         Args:
-            targets: the mixed labels: (M, C) probabilities, or (M,) real numbers for a regression.
+            targets: the mixed labels: (M, C) probabilities, or (M,) numbers.
             student: its outputs on the mixed samples.
             teacher: the teacher's on the same samples; None where no term needs them.
         """
@@ -82,7 +89,8 @@ class MixedStream:
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
         """L_SM and L_TMKD."""
         outputs, device = student.logits.shape[1], student.logits.device
-        targets = mixed_targets(self.rows.labels, self._mixtures(samples), outputs=outputs).to(device)
+        losses, mixtures = self.mixing.objective.loss, self._mixtures(samples)
+        targets = mixed_targets(self.rows.labels, mixtures, losses=losses, outputs=outputs).to(device)
         teacher = self.teacher.outputs(samples).to(device) if self.teacher is not None else None
         return self.mixing.objective.mixed_losses(targets, student, teacher)
 

@@ -34,8 +34,9 @@ def record_rows(kind: str, asking: Asking) -> tuple[dict[str, Tensor], dict[str,
     """
     training_set = asking.training_set
     dataset, augmented = training_set.dataset, training_set.augmented
-    if dataset.image and kind == "hidden-states":
-        raise UserError(f"--kind hidden-states: task '{dataset.task}' is made of images; take logits")
+    if kind == "hidden-states" and not dataset.task_kind.tokenised:
+        made = dataset.task_kind.words.rows
+        raise UserError(f"--kind hidden-states: task '{dataset.task}' is made of {made}; take logits")
     if augmented is None:
         ids, samples = training_set.example_ids, asking.samples()
     else:

@@ -28,9 +28,9 @@ class RowSignal:
     name: Literal["logits", "cls-states", "hidden-states"] = "logits"
     option: ClassVar[str] = "teacher-outputs"
 
-    def seen(self, *, image: bool, taught: Training) -> Signal:
+    def seen(self, *, viewed: bool, taught: Training) -> Signal:
         """Itself; of images that look different in each epoch, logits on views."""
-        if image and self.name == "logits" and taught.views.drawn:
+        if viewed and self.name == "logits" and taught.views.drawn:
             return ViewSignal(taught.views, taught.epochs)
         return self
 

@@ -12,10 +12,10 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.progress import progress
 from distilgrid.signals.asking import Asking
 from distilgrid.signals.recorded import FILE, LABEL, checked, positions_of
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import ViewedImages
 from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs, Sizes
-from distilgrid.training.settings import Views
 from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ def record_views(views: Views, epochs: int, asking: Asking) -> tuple[dict[str, T
         UserError: when the task is not made of images.
     """
     rows = asking.training_set
-    if rows.dataset.image is None:
-        raise UserError(f"--kind view-logits: task '{rows.dataset.task}' is made of texts; take logits")
-    logits = all_view_logits(asking.model(), rows.views(views), epochs=epochs)
+    seen = rows.views(views)
+    if seen is None:
+        made = rows.dataset.task_kind.words.rows
+        raise UserError(f"--kind view-logits: task '{rows.dataset.task}' is made of {made}; take logits")
+    logits = all_view_logits(asking.model(), seen, epochs=epochs)
     manifest = {"kind": "view-logits", "data_key": rows.dataset.key, "views": views.model_dump(), "epochs": epochs}
     return {"example_ids": torch.from_numpy(rows.example_ids.copy()), "logits": logits}, manifest
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilgrid.core.planned import Artefact
 from distilgrid.signals.base import Asked, Grid, Lesson, Signal
-from distilgrid.training.settings import Training, Views
+from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ class ViewSignal:
     name: ClassVar[str] = "view-logits"
     option: ClassVar[str] = "teacher-outputs"
 
-    def seen(self, *, image: bool, taught: Training) -> Signal:
+    def seen(self, *, viewed: bool, taught: Training) -> Signal:
         """Itself."""
         return self
 
@@ -69,4 +70,6 @@ class ViewSignal:
         """Batch by batch."""
         from distilgrid.signals.views.outputs import LiveViewTeacher
 
-        return LiveViewTeacher(asking.model(), asking.training_set.views(self.views))
+        seen = asking.training_set.views(self.views)
+        assert seen is not None, "only kinds with views have this signal"
+        return LiveViewTeacher(asking.model(), seen)

@@ -8,9 +8,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from distilgrid.tasks.batching import Inputs, Rows
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import ViewedImages
 from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.settings import Views
 from distilgrid.training.streams import OpenMain, RowStream
 from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
     """The stream of the training rows: views of images, or texts as they are."""
-    return ViewedRows(training_set.views(views)) if training_set.dataset.image else RowStream
+    seen = training_set.views(views)
+    return RowStream if seen is None else ViewedRows(seen)
 
 
 @dataclass

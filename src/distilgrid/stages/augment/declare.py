@@ -10,8 +10,7 @@ from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED_OR_NONE, FRACTION, TASK, TEACHER
 
 if TYPE_CHECKING:
-    from distilgrid.augmentation.pool import Pool
-    from distilgrid.augmentation.settings import Augmentation
+    from distilgrid.augmentation.base import Added, LentTexts
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
 
@@ -29,17 +28,12 @@ class AugmentSettings:
         labels: what tables say about the rows.
     """
 
-    augmentation: "Augmentation"
-    pool: "Pool | None"
+    augmentation: "Added"
+    pool: "LentTexts | None"
     max_length: int
     fraction: float
     subset_seed: int
     labels: Mapping[str, Any]
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether the teacher's embeddings or its labels are wanted."""
-        return self.augmentation.rewrites_with_teacher or self.augmentation.labels == "teacher"
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
@@ -48,7 +42,7 @@ def settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
     Raises:
         UserError: for an unknown name.
     """
-    from distilgrid.augmentation.pool import text_pool
+    from distilgrid.plan.lent_texts import text_pool
     from distilgrid.plan.names import named, teacher_length
 
     task, name = options["task"], options["augmentation"]
@@ -65,15 +59,13 @@ def recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
     Raises:
         UserError: when the teacher is missing, a model, or a task of the pool.
     """
-    from distilgrid.augmentation.registry import AUGMENTATIONS
     from distilgrid.models.source import model_revision
 
     own = chosen.augmentation
-    if chosen.needs_teacher and "teacher-dir" not in keys:
+    if own.needs_teacher and "teacher-dir" not in keys:
         raise UserError(f"augmentation '{own.kind}' needs a teacher; give --teacher-dir")
     return {
-        "settings": own.model_dump(exclude={"forward", "backward", "source", "texts"})
-        | {"version": AUGMENTATIONS[own.kind].version},
+        "settings": own.recipe(),
         "models": [model_revision(source) for source in own.sources],
         "texts": chosen.pool.revisions() if chosen.pool else [],
         "fraction": chosen.fraction,
@@ -82,16 +74,16 @@ def recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
 
 
 def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """The augmented rows of a student."""
+    """The augmented rows of a student; of several teachers, the first one helps."""
     from distilgrid.plan.teachers import teacher_names
 
     options = {axis: names[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
-    task, teacher, name, fraction = options.values()
+    task, name, fraction = options["task"], options["augmentation"], options["fraction"]
+    options["teacher"] = teacher = teacher_names(options["teacher"])[0]
     inputs: Inputs = {"data": planner.ask("prepare", task=task)}
     place = f"{task}/{name}"
-    if settings(planner.params, options).needs_teacher:
-        first = teacher_names(teacher)[0]
-        inputs["teacher-dir"] = planner.ask("finetune", task=task, teacher=first, fraction=fraction)
+    if planner.params.augmentations[name].needs_teacher:
+        inputs["teacher-dir"] = planner.ask("finetune", task=task, teacher=teacher, fraction=fraction)
         place += f"/{teacher}"
     return planner.made("augment", options, inputs, place=f"{place}/frac-{fraction:g}/{name}")
 
@@ -118,7 +110,7 @@ STAGE = Stage(
     inputs=(DATA, FINETUNED_OR_NONE),
     said=said,
     target="teachers",
-    declared=("augmentation/registry.py",),
+    declared=("augmentation/*.py", "augmentation/*/declare.py"),
     warm=True,
     seconds=20,
 )

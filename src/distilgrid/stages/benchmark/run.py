@@ -16,10 +16,11 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, choose_texts
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.machine import describe_machine
+from distilgrid.devices.android.phone import measure_on_phone
+from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
-from distilgrid.devices.phone import measure_on_phone
-from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
+from distilgrid.devices.settings import ImportDevice, LocalDevice
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.dataset import open_dataset
@@ -52,7 +53,7 @@ def _texts(protocol: Benchmark, models: Sequence[Model], data: Path | None) -> T
     if not protocol.texts or data is None:
         return None
     dataset = open_dataset(data)
-    if dataset.kind == "image":
+    if not dataset.task_kind.tokenised:
         return None
     longest = min(model.run["recipe"]["training"]["max_length"] for model in models)
     return choose_texts(dataset, models[0].folder, count=protocol.texts, longest=longest)

@@ -24,7 +24,7 @@ from distilgrid.stages.common import (
 
 if TYPE_CHECKING:
     from distilgrid.methods.base import BaseMethod
-    from distilgrid.models.settings import Student
+    from distilgrid.plan.learners import Student
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
     from distilgrid.training.settings import Training

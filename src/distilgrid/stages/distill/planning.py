@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.methods.base import BaseMethod, Before
-from distilgrid.models.settings import Student
 from distilgrid.plan.fitting import fits
+from distilgrid.plan.learners import Student
 from distilgrid.plan.params import Params, effective_training
 from distilgrid.signals.base import Lesson
 from distilgrid.tasks.spec import find_task
@@ -24,7 +24,7 @@ PLACE = "{task}/{teacher}/{method}/{student}/{augmentation}/frac-{fraction:g}/se
 def student(planner: "Planner", cell: Cell) -> Artefact:
     """A cell: its task, teachers, method, student, augmentation, fraction and seed."""
     method = planner.params.methods[cell["method"]]
-    before = method.before(cell, tempered=not find_task(cell["task"], planner.params.tasks).regression)
+    before = method.before(cell, tempered=find_task(cell["task"], planner.params.tasks).task_kind.tempered)
     return _learner(planner, cell, method, _instructors(planner, cell, before), before)
 
 

@@ -34,8 +34,8 @@ def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
     augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None
     training_set = TrainingSet(dataset, settings.fraction, settings.subset_seed, augmented)
     check_kinds(course.origin, dataset)
-    method, found = course.method.settle(sources.tried, tempered=not dataset.regression)
-    phases = method.phases(course.training, regression=dataset.regression)
+    method, found = course.method.settle(sources.tried, kind=dataset.task_kind)
+    phases = method.phases(course.training, kind=dataset.task_kind)
     model, tokenizer = _student(settings, dataset, sources)
     training = TrainingJob(
         training_set=training_set,

@@ -36,7 +36,7 @@ def finetune(settings: FinetuneSettings, job: Job) -> dict[str, Any]:
         model=new_model(source, dataset, seed=seed)
         if new
         else load_model(model_folder(source), outputs=dataset.outputs),
-        phases=Finetune().phases(settings.training, regression=dataset.regression),
+        phases=Finetune().phases(settings.training, kind=dataset.task_kind),
         seed=settings.seed,
         init="scratch" if new else "pretrained",
         execution=job.execution,

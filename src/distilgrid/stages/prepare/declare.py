@@ -9,8 +9,9 @@ from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import TASK
 
 if TYPE_CHECKING:
-    from distilgrid.plan.params import Data, Params
+    from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
+    from distilgrid.tasks.settings import Data
     from distilgrid.tasks.sources import Folders
     from distilgrid.tasks.spec import TaskSpec
 
@@ -53,11 +54,11 @@ def settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
 def recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
     """The task, the source's revision, and how rows are split; not the path of a user's file."""
     from distilgrid.tasks.sources import source_revision
-    from distilgrid.tasks.spec import DESCRIPTIVE, IMAGE_FIELDS
+    from distilgrid.tasks.spec import DESCRIPTIVE, foreign_fields
 
     spec = chosen.spec
     hidden = {"source", "validation_source"} if spec.own_file else {"validation_source"}
-    hidden |= DESCRIPTIVE | (IMAGE_FIELDS if spec.kind == "text" else {"text"})
+    hidden |= DESCRIPTIVE.union(foreign_fields(spec.task_kind))
     return {
         "spec": spec.model_dump(exclude=hidden),
         "revision": source_revision(spec, chosen.folders),

@@ -1,15 +1,13 @@
 """Stage `prepare`: from a task's source to checked rows in parquet, one file per split."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.stages.job import Job
 from distilgrid.stages.prepare.declare import PrepareSettings
-from distilgrid.tasks.kinds.image.rows import check_images, describe_images, write_images
-from distilgrid.tasks.rows import check_rows, complete_splits, label_set
 from distilgrid.tasks.sources import Raw, load_raw
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.splits import complete_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,18 +20,16 @@ def prepare(settings: PrepareSettings, job: Job) -> None:
         UserError: for missing files or columns, empty splits, missing texts, labels outside the set, and images that
             cannot be read or differ in size.
     """
-    spec, folder = settings.spec, job.folder
+    spec = settings.spec
     raw = load_raw(spec, settings.folders)
     origins = {split: _origin(spec, split, raw) for split in raw.splits}
-    labels = label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
-    check = check_images if spec.kind == "image" else _check_texts
-    splits = complete_splits(check(raw.splits, spec, labels, origins), spec, settings.data)
-    description = _description(settings.task, spec, labels, splits, raw)
-    if spec.kind == "image":
-        description["image"] = describe_images(splits["train"], spec)
+    reader = spec.task_kind.rows()
+    labels = reader.label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
+    splits = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, settings.data)
+    description = _description(settings.task, spec, labels, splits, raw) | reader.describe(splits, spec)
     for name, frame in splits.items():
-        _write_split(frame, folder / f"{name}.parquet")
-    write_json(folder / "dataset.json", description)
+        reader.write(frame, job.folder / f"{name}.parquet")
+    write_json(job.folder / "dataset.json", description)
 
 
 def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:
@@ -44,19 +40,6 @@ def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:
     return f"{spec.source} ({split})"
 
 
-def _check_texts(
-    splits: "dict[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: dict[str, str]
-) -> "dict[str, pd.DataFrame]":
-    return {split: check_rows(rows, spec, labels, origins[split]) for split, rows in splits.items()}
-
-
-def _write_split(frame: "pd.DataFrame", path: Path) -> None:
-    if "pixels" in frame.columns:
-        write_images(frame, path)
-    else:
-        frame.to_parquet(path, index=False, compression="zstd")
-
-
 def _description(
     task: str, spec: TaskSpec, labels: list[str], splits: "dict[str, pd.DataFrame]", raw: Raw
 ) -> dict[str, Any]:
@@ -64,7 +47,6 @@ def _description(
         "task": task,
         "kind": spec.kind,
         "labels": labels,
-        "regression": spec.regression,
         "metrics": spec.metrics,
         "validation": spec.validation,
         "notes": raw.notes + _capped(spec, splits, raw),
@@ -74,7 +56,7 @@ def _description(
 
 def _summary(frame: "pd.DataFrame", labels: list[str]) -> dict[str, Any]:
     counts = {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
-    return {"rows": len(frame), "pair": "text_b" in frame.columns, "label_counts": counts}
+    return {"rows": len(frame), "label_counts": counts}
 
 
 def _capped(spec: TaskSpec, splits: "dict[str, pd.DataFrame]", raw: Raw) -> list[str]:

@@ -11,7 +11,6 @@ from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.sections.compute import compute_json, compute_table
-from distilgrid.reporting.sections.slurm import slurm_table
 from distilgrid.reporting.sections.table_of_sections import number_tables
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
@@ -34,8 +33,7 @@ def report(settings: ReportSettings, job: Job) -> None:
     assert job.plan is not None, "a report is about a plan"
     folder, findings = job.folder, find(collect(job.plan, job.results))
     others = [table for task in findings.tasks if (table := other_table(findings, task))]
-    slurm = slurm_table(findings.collected.runs)
-    others += [*number_tables(findings), compute_table(findings.collected.runs), *([slurm] if slurm else [])]
+    others += [*number_tables(findings), compute_table(findings.collected.runs)]
     main = [main_table(findings, task) for task in findings.tasks]
     claimed = _claims(findings, settings.claims, folder)
     (folder / "table.md").write_text(markdown([*main, *others, *claimed]), encoding="utf-8")
@@ -45,7 +43,7 @@ def report(settings: ReportSettings, job: Job) -> None:
     data.curves(findings).to_csv(folder / "curves.csv", index=False)
     write_json(folder / "metrics.json", data.metrics(findings))
     write_json(folder / "compute.json", compute_json(findings.collected.runs))
-    (folder / "report.html").write_text(render(findings, claims=claimed, slurm=slurm), encoding="utf-8")
+    (folder / "report.html").write_text(render(findings, claims=claimed), encoding="utf-8")
 
 
 def _claims(findings: Findings, file: ClaimsFile | None, folder: Path) -> list[Table]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.journal import Journal
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.search import rewards
 from distilgrid.search.architecture import Architecture
@@ -20,7 +21,6 @@ from distilgrid.search.loop import Finding
 from distilgrid.search.recipes import estimate_recipe
 from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace
-from distilgrid.search.store import Store
 from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 
@@ -94,19 +94,19 @@ class Searching:
 
     def _finding(self, architecture: Architecture, latency_ms: float) -> Finding:
         about = architecture.as_dict()
-        facts = self._store.find(about)
+        facts = self._estimates.find(about)
         if facts is None:
             found = self._estimator.estimate(architecture)
-            facts = self._store.keep(about, {"score": found.score, "loss": found.loss, "seconds": found.seconds})
+            facts = self._estimates.keep(about, {"score": found.score, "loss": found.loss, "seconds": found.seconds})
         return Finding(facts["score"], facts["loss"], latency_ms, facts["seconds"])
 
     @cached_property
-    def _store(self) -> Store:
+    def _estimates(self) -> Journal:
         inputs = {name: key for name, key in self.job.keys.items() if name != "latency"}
         chosen, origin = self.chosen, model_revision(self.chosen.origin)
         estimator = self.settings.estimator
         recipe = estimate_recipe(settings=estimator, training=chosen.training, origin=origin, inputs=inputs)
-        return Store(self.known / f"estimates-{recipe_key(recipe)}")
+        return Journal(self.known / f"estimates-{recipe_key(recipe)}")
 
     @cached_property
     def _estimator(self) -> Estimator:

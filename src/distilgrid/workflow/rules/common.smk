@@ -1,10 +1,16 @@
 # What the rules share: the plan, and look-ups of an artefact by its path.
+from distilgrid.core.project import packaged
 from distilgrid.stages.table import STAGES
-from distilgrid.workflow.opening import open_workflow
+from distilgrid.workflow.opening import open_workflow, start_jobs
 from distilgrid.workflow.targets import TARGETS, rule_name, stages_of
 
 RESULTS = "results"
+ENVIRONMENT = str(packaged("environment.yml"))
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
+
+
+onstart:
+    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process)
 
 
 wildcard_constraints:

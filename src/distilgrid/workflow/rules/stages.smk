@@ -13,7 +13,7 @@ for stage in STAGES.values():
         benchmark:
             "results/logs/{stage}/{path}-{key}.tsv"
         conda:
-            "../../../../environment.yml"
+            ENVIRONMENT
         threads: threads_of
         resources:
             bench_slot=bench_slot,

@@ -20,7 +20,7 @@ rule track:
     log:
         f"{RESULTS}/logs/track-{PLAN.report.key}.log",
     conda:
-        "../../../../environment.yml"
+        ENVIRONMENT
     params:
         arguments=f"--params {PARAMS_FILE} --results {RESULTS}",
     message:

@@ -105,7 +105,7 @@ def _digits_file() -> Path:
     found = importlib.util.find_spec("sklearn")
     path = Path((found.origin if found else None) or "").parent / DIGITS
     if not path.is_file():
-        raise UserError("digits:sklearn: scikit-learn with its data sets is not installed; run `make install`")
+        raise UserError("digits:sklearn: scikit-learn and its data sets are missing; run `pip install scikit-learn`")
     return path
 
 

@@ -1,0 +1,1 @@
+"""Back-translation of training rows (MixKD's `+BT`)."""

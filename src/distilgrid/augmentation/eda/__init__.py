@@ -1,0 +1,1 @@
+"""Easy data augmentation (Wei and Zou 2019)."""

@@ -1,0 +1,120 @@
+"""EDA, easy data augmentation.
+
+Wei, Zou: EDA: Easy Data Augmentation Techniques for Boosting Performance on Text Classification Tasks, 2019. Of a text
+of l words, with n = max(1, int(alpha l)):
+
+- synonym replacement: n distinct words that are no stop words are replaced, wherever they stand, by a synonym of each;
+- random insertion: n times, a synonym of a random word that is no stop word goes to a random place;
+- random swap: n times, two random words change places;
+- random deletion: each word goes with probability alpha; at least one stays.
+
+Where the paper leaves a choice, or is changed:
+- the public code makes int(N / 4) + 1 texts by each operation for N copies, shuffles them and keeps N. Here each copy
+  draws its operation among those in use: the same chances for each copy, and no copy depends on another;
+- synonyms are the nearest words in a model's input-embedding space, because WordNet needs a download;
+- punctuation and case stay; the public code drops both.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.augmentation.eda.declare import EDA
+from distilgrid.augmentation.encoder import encoder_folder, load_encoder
+from distilgrid.augmentation.neighbours import Neighbours
+from distilgrid.augmentation.vocabulary import Vocabulary
+from distilgrid.augmentation.words import Words, in_case_of, is_content
+from distilgrid.core.progress import progress
+
+Synonyms = Callable[[str], Sequence[str]]
+Operation = Callable[[Words, float, np.random.Generator, Synonyms], None]
+
+
+def replace_synonyms(words: Words, alpha: float, chance: np.random.Generator, synonyms: Synonyms) -> None:
+    """Replace n distinct content words that have synonyms; all places of a word get the same one."""
+    written = {word.lower(): word for word in sorted(words.words, key=str.islower) if is_content(word)}
+    chosen: dict[str, str] = {}
+    for place in chance.permutation(len(written)):
+        word, form = list(written.items())[place]
+        if (found := synonyms(form)) and len(chosen) < _count(words, alpha):
+            chosen[word] = _pick(found, chance)
+    words.words = [in_case_of(word, chosen.get(word.lower(), word)) for word in words.words]
+
+
+def insert_synonyms(words: Words, alpha: float, chance: np.random.Generator, synonyms: Synonyms) -> None:
+    """Put in n synonyms of content words of the original text."""
+    origins = [found for word in words.words if is_content(word) and (found := synonyms(word))]
+    for _ in range(_count(words, alpha) if origins else 0):
+        found = origins[int(chance.integers(len(origins)))]
+        words.insert(int(chance.integers(len(words.words) + 1)), _pick(found, chance))
+
+
+def swap_words(words: Words, alpha: float, chance: np.random.Generator, _: Synonyms) -> None:
+    """Let two random words change places, n times."""
+    for _swap in range(_count(words, alpha) if len(words.words) > 1 else 0):
+        one, other = chance.choice(len(words.words), size=2, replace=False)
+        words.words[one], words.words[other] = words.words[other], words.words[one]
+
+
+def delete_words(words: Words, alpha: float, chance: np.random.Generator, _: Synonyms) -> None:
+    """Take each word out with probability alpha; one random word stays in any case."""
+    if len(words.words) < 2:
+        return
+    gone = chance.random(len(words.words)) < alpha
+    if gone.all():
+        gone[chance.integers(len(gone))] = False
+    for place in np.flatnonzero(gone)[::-1]:
+        words.delete(int(place))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "synonym": replace_synonyms,
+    "insert": insert_synonyms,
+    "swap": swap_words,
+    "delete": delete_words,
+}
+
+
+class EDAAugmenter:
+    """Applies one random operation to each text. A new text depends on its text and seed alone."""
+
+    def __init__(self, settings: EDA, surroundings: Surroundings) -> None:
+        self.settings = settings
+        alphas = {name: float(getattr(settings, name)) for name in OPERATIONS}
+        self.used = [(OPERATIONS[name], alpha) for name, alpha in alphas.items() if alpha]
+        self.neighbours: Neighbours | None = None
+        if settings.needs_synonyms:
+            folder = encoder_folder(settings.source, surroundings, kind=settings.kind)
+            encoder = load_encoder(folder, masked_lm=False)
+            vocabulary = Vocabulary(encoder.tokenizer, size=len(encoder.embeddings))
+            self.neighbours = Neighbours(
+                vocabulary, encoder.embeddings, count=settings.candidates, min_similarity=settings.min_similarity
+            )
+
+    def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        """As in the Augmenter."""
+        if self.neighbours is not None:
+            distinct = {word for text in set(texts) for word in Words.of(text).words if is_content(word)}
+            self.neighbours.prepare(distinct)
+        rows = progress(zip(texts, seeds, strict=True), total=len(texts), label="easy data augmentation")
+        return [self._rewritten(text, seed) for text, seed in rows]
+
+    def _rewritten(self, text: str, seed: int) -> str:
+        words, chance = Words.of(text), np.random.default_rng(seed)
+        operation, alpha = self.used[chance.integers(len(self.used))]
+        if words.words:
+            operation(words, alpha, chance, self._synonyms)
+        return words.text()
+
+    def _synonyms(self, word: str) -> Sequence[str]:
+        return () if self.neighbours is None else self.neighbours.of(word)
+
+
+def _pick(found: Sequence[str], chance: np.random.Generator) -> str:
+    return found[int(chance.integers(len(found)))]
+
+
+def _count(words: Words, alpha: float) -> int:
+    """n of the paper."""
+    return max(1, int(alpha * len(words.words)))

@@ -1,0 +1,1 @@
+"""Unlabelled texts that the teacher labels (Turc et al. 2019)."""

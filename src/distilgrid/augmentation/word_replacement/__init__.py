@@ -1,0 +1,1 @@
+"""TinyBERT's word replacement (Jiao et al. 2020)."""

@@ -1,0 +1,33 @@
+"""Files of a project: the user's own, and those that ship with the package.
+
+The package's project files (grids, devices, profiles, default parameters) exist once, at the root of the repository.
+A wheel holds a copy of them under `distilgrid/project`, which `setup.py` packs.
+"""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+PACKED = PACKAGE / "project"  # in a wheel
+CHECKOUT = PACKAGE.parents[1]  # of a source tree, whose package lies in src/distilgrid
+SHARED = ("devices", "grids")
+
+
+def packaged(name: str) -> Path:
+    """A project file that ships with the package, installed or in a source tree.
+
+    Args:
+        name: relative to a project's folder, such as `grids/glue_mini.yaml`.
+    """
+    return (PACKED if PACKED.is_dir() else CHECKOUT) / name
+
+
+def located(path: Path | str) -> Path:
+    """The user's own file where it exists, else the package's file of that name.
+
+    Only names within the folders `devices` and `grids` fall back to the package.
+    """
+    own = Path(path)
+    if own.exists() or own.parts[:1] not in [(folder,) for folder in SHARED] or ".." in own.parts:
+        return own
+    other = packaged(own.as_posix())
+    return other if other.exists() else own
