@@ -1,22 +1,29 @@
 """The part of a plan that asks teachers: their recorded outputs, each planned once for all students that share it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from distilgrid.core.planned import Artefact, Inputs
-from distilgrid.plan.params import effective_training
+from distilgrid.plan.params import Params, effective_training
 from distilgrid.signals.base import Lesson, Signal
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.settings import Training
 
-if TYPE_CHECKING:
-    from distilgrid.plan.planner import Planner
+
+class Maker(Protocol):
+    """What recordings need of a planner."""
+
+    params: Params
+
+    def made(self, stage: str, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
+        """A stage's artefact, planned once."""
+        ...
 
 
 class Recordings:
     """Plans what instructors leave behind: the Grid that signals see."""
 
-    def __init__(self, planner: "Planner") -> None:
+    def __init__(self, planner: Maker) -> None:
         self.planner, self.params = planner, planner.params
         self._known: dict[tuple[Any, ...], Inputs] = {}
 
