@@ -6,7 +6,6 @@ import pytest
 from tests.conftest import ROOT
 
 from distilgrid.core.loading import load
-from distilgrid.jobs.warm.stages import WARM_STAGES
 from distilgrid.stages.table import STAGES, warm_stages
 from distilgrid.workflow.dvc_file import PACKAGE, declaring_files, dvc_text
 from distilgrid.workflow.stages_page import stages_text
@@ -32,10 +31,6 @@ def test_each_stage_lies_in_a_folder_and_runs(name: str) -> None:
 
 def test_no_two_stages_share_a_folder() -> None:
     assert len({stage.folder for stage in STAGES.values()}) == len(STAGES)
-
-
-def test_the_warm_process_loads_what_the_table_says() -> None:
-    assert warm_stages() == WARM_STAGES
 
 
 def test_what_measures_starts_cold() -> None:

@@ -15,7 +15,6 @@ from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, fie
 from distilgrid.augmentation.registry import Augmentation
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.fingerprint import canonical_json
 from distilgrid.core.messages import first_problem
 from distilgrid.core.schema import Settings, deep_merge
 from distilgrid.core.yaml import read_yaml
@@ -256,8 +255,7 @@ def _check_report(params: Params) -> None:
 
 def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Training:
     """The `training` section with the values of a teacher, or of a method and then a student, on top."""
-    known = canonical_json([dict(values) for values in overrides])
-    return params.remembered(f"training {known}", lambda: params.training.under(*overrides))
+    return params.remembered(f"training {overrides!r}", lambda: params.training.under(*overrides))
 
 
 def known_space(params: Params, file: str) -> AnySpace:

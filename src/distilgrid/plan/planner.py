@@ -95,7 +95,7 @@ class Planner:
     def taught(self, task: str, teacher: str, search: str) -> Inputs:
         """What the candidates of a search learn from: data, the teacher, its recorded outputs."""
         estimator = self.params.searches[search].estimator
-        cell = {"task": task, "teacher": teacher, "teachers": (teacher,), "search": search}
+        cell: Cell = {"task": task, "teacher": teacher, "teachers": (teacher,), "search": search}
         cell |= {"augmentation": "none", "fraction": 1.0, "seed": 0}
         data = self.ask("prepare", task=task)
         instructor = self.ask("finetune", task=task, teacher=teacher, fraction=1.0)
@@ -118,7 +118,7 @@ class Planner:
 def _cells(params: Params) -> Iterable[Cell]:
     """All combinations of the axes."""
     grid = params.grid
-    axes = {
+    axes: dict[str, Iterable[Any]] = {
         "task": grid.tasks,
         "teacher": grid.teacher_labels,
         "method": grid.methods,

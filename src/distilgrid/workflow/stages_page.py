@@ -27,7 +27,7 @@ def stages_text() -> str:
 
 def _row(stage: Stage) -> str:
     sources = dict.fromkeys(name for each in stage.inputs for name in each.stages)
-    alone = {always: "yes", never: "no"}.get(stage.exclusive, "when it measures")
+    alone = "yes" if stage.exclusive is always else "no" if stage.exclusive is never else "when it measures"
     cells = [
         f"[`{stage.name}`](#{stage.name})",
         f"`results/{stage.folder}`",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.planned import Artefact
+from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import DATA, FRACTION, MODEL_FILES, PROFILE, TASK, TEACHER, scored
 
@@ -72,7 +72,7 @@ def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     teacher = planner.params.teachers[name]
     fraction = names["fraction"] if teacher.rows == "students" else 1.0
     options = {"task": task, "teacher": name, "fraction": fraction}
-    inputs = {"data": planner.ask("prepare", task=task)}
+    inputs: Inputs = {"data": planner.ask("prepare", task=task)}
     part = "" if fraction == 1 else f"frac-{fraction:g}/"
     return planner.made("finetune", options, inputs, place=f"{task}/{name}/{part}seed-{teacher.seed}")
 
