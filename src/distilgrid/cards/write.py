@@ -6,11 +6,11 @@ from pathlib import Path
 from distilgrid.cards import data_card, model_card
 from distilgrid.cards.licences import CARD, Terms, model_terms, task_terms
 from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.planned import TEACHER
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.lent_texts import text_pool
 from distilgrid.plan.names import origin_source
-from distilgrid.reporting.claims.schema import TEACHER
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.tasks.spec import find_task

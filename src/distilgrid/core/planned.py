@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from distilgrid.core.fingerprint import recipe_key
 
+TEACHER = "teacher"
+"""Stands for a method in labels: the model is not a student but a teacher."""
 KNOWN = ".known"
 """Folder of what is known of architectures: beside searches, or beside their candidates where these are jobs. Shared by
 all of a task and teacher, and what a killed one goes on from."""

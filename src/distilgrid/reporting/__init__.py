@@ -1,1 +1,1 @@
-"""Tables, plots, statistics and claims over a grid's finished results."""
+"""Results collected, compared and drawn: lines, tables, plots, statistics, claims."""

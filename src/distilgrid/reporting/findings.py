@@ -7,10 +7,10 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Collected, Model
-from distilgrid.reporting.lines import Key, Line, make_lines, shape
+from distilgrid.reporting.collect import Collected, TrainedModel
+from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
+from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
 from distilgrid.reporting.statistics.significance import holm, two_sided
 
@@ -22,11 +22,12 @@ class Difference:
     """A line's mean score less its baseline's.
 
     Attributes:
-        value: the difference, a share.
+        value: the difference, unscaled.
         low: the lower bound of its confidence interval.
         high: the upper one.
         p: of no difference, two-sided, from the same resamples; 1 where it is not known.
         adjusted: the same, corrected for all such comparisons of the report.
+        sign: 1 where a higher score is better, else -1.
     """
 
     value: float
@@ -34,13 +35,20 @@ class Difference:
     high: float
     p: float = 1.0
     adjusted: float = 1.0
+    sign: int = 1
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval lies above zero, below it, or includes it."""
-        if self.low > 0:
+        """Whether the interval lies on the better side of zero, on the worse one, or includes it."""
+        low, high = sorted((self.sign * self.low, self.sign * self.high))
+        if low > 0:
             return "better"
-        return "worse" if self.high < 0 else "unclear"
+        return "worse" if high < 0 else "unclear"
+
+    @property
+    def gain(self) -> float:
+        """The difference as a number of which more is better."""
+        return self.sign * self.value
 
 
 @dataclass(frozen=True)
@@ -70,14 +78,14 @@ class Findings:
         facts = self.of(task)[0].facts
         return facts["score_name"], facts["split"]
 
-    def teacher(self, line: Line) -> Line:
-        """The teacher of a line: the one that saw the same share of the rows, else the one that saw most of them.
+    def scoring(self, task: str) -> Scoring:
+        """How the main score of a task is shown and compared."""
+        return self.of(task)[0].scoring
 
-        Of several teachers, this is the first.
-        """
+    def teacher(self, line: Line) -> Line:
+        """The teacher of a line: trained on the same share of the rows, else on most of them; the first of several."""
         lines = self.of(line.labels["task"])
-        name = teacher_names(line.labels["teacher"])[0]
-        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == name]
+        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == first_teacher(line.key)]
         fraction = line.labels["fraction"]
         return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
 
@@ -123,20 +131,23 @@ def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key
         for line in pair
     }
     return {
-        line.key: _difference(line.score - baseline.score, means[line.key] - means[baseline.key], settings.confidence)
+        line.key: _difference(
+            line, line.score - baseline.score, means[line.key] - means[baseline.key], settings.confidence
+        )
         for line, baseline in pairs
     }
 
 
-def _difference(value: float, resampled: np.ndarray, confidence: float) -> Difference:
-    return Difference(value, *interval(resampled, confidence), p=two_sided(resampled))
+def _difference(line: Line, value: float, resampled: np.ndarray, confidence: float) -> Difference:
+    low, high = interval(resampled, confidence)
+    return Difference(value, low, high, p=two_sided(resampled), sign=line.scoring.sign)
 
 
 def _without_method(line: Line) -> Key:
     return tuple(value for axis, value in line.labels.items() if axis != "method")
 
 
-def score_resamples(task: str, models: list[Model], collected: Collected) -> np.ndarray:
+def score_resamples(task: str, models: list[TrainedModel], collected: Collected) -> np.ndarray:
     """The main score of each model on each resample of the main validation split: (S, M)."""
     metric, split = models[0].metrics["score_name"], models[0].metrics["split"]
     frames = [model.predictions[model.predictions["split"] == split] for model in models]

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.scoring import Scoring
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.table import Column, Table, Value
 
 TUNING = "tuning"
 
@@ -20,7 +22,9 @@ def _table(findings: Findings, task: str, line: Line) -> Table:
     alphas, temperatures = (sorted({tried[name] for tried in found["tried"]}) for name in ("alpha", "temperature"))
     scores = {(tried["alpha"], tried["temperature"]): tried["dev"] for tried in found["tried"]}
     columns = [Column("alpha"), *(Column(f"T = {temperature:g}") for temperature in temperatures)]
-    rows = [[Cell(f"{a:g}"), *(_cell(scores, found["chosen"], a, t) for t in temperatures)] for a in alphas]
+    rows = [
+        [Value(f"{a:g}"), *(_value(line.scoring, scores, found["chosen"], a, t) for t in temperatures)] for a in alphas
+    ]
     return Table(f"{task}: tuning of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
 
 
@@ -28,15 +32,29 @@ def _caption(findings: Findings, line: Line) -> str:
     name = line.labels["method"]
     before = findings.collected.plan.params.methods[name].before({"method": name}, tempered=True)
     seeds = f" with seed {before.tried_seed}" if before.tried else ""
-    metric = wording.METRICS[findings.main(line.labels["task"])[0]]
     return (
-        f"{metric[0].upper()}{metric[1:]} {wording.TIMES} 100 on dev by alpha, the weight of the teacher term, and "
+        f"{line.scoring.scaled_sentence} on dev by alpha, the weight of the teacher term, and "
         f"temperature T: one run each{seeds}. The chosen pair was then trained with each seed of the grid."
     )
 
 
-def _cell(scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float) -> Cell:
+def _value(
+    scoring: Scoring, scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float
+) -> Value:
     if (alpha, temperature) not in scores:
-        return cells.EMPTY
+        return display.EMPTY
     taken = (chosen["alpha"], chosen["temperature"]) == (alpha, temperature)
-    return Cell(wording.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
+    return Value(scoring.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
+
+
+class TuningSection(Section):
+    """The values of alpha and temperature that were tried."""
+
+    title = "Search of alpha and temperature"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """A table for each tuned model."""
+        return tuning_tables(findings, task)
+
+
+SECTION = TuningSection()

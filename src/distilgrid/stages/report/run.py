@@ -4,17 +4,17 @@ from pathlib import Path
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
-from distilgrid.reporting import data
 from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper_claims_table
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.sections.compute import compute_json, compute_table
-from distilgrid.reporting.sections.table_of_sections import number_tables
+from distilgrid.reporting.sections.table import number_tables
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
 from distilgrid.stages.job import Job
+from distilgrid.stages.report import data
 from distilgrid.stages.report.declare import ReportSettings
 
 
@@ -28,7 +28,7 @@ def report(settings: ReportSettings, job: Job) -> None:
         UserError: when an artefact of the plan is missing or damaged, or matplotlib is missing.
     """
     _check_packages()
-    from distilgrid.reporting.page import render
+    from distilgrid.stages.report.page import render
 
     assert job.plan is not None, "a report is about a plan"
     folder, findings = job.folder, find(collect(job.plan, job.results))

@@ -8,7 +8,7 @@ from distilgrid.reporting.lines import Line
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskSummary:
     """What a reader should know of a task first.
 
     Attributes:
@@ -24,14 +24,16 @@ class Outcome:
     figures: list[tuple[str, str]]
 
 
-def outcomes(findings: Findings) -> list[Outcome]:
+def outcomes(findings: Findings) -> list[TaskSummary]:
     """One outcome per task."""
     return [_outcome(findings, task) for task in findings.tasks]
 
 
-def _outcome(findings: Findings, task: str) -> Outcome:
-    best = max((line for line in findings.of(task) if not line.is_teacher), key=lambda line: line.score)
-    return Outcome(
+def _outcome(findings: Findings, task: str) -> TaskSummary:
+    best = max(
+        (line for line in findings.of(task) if not line.is_teacher), key=lambda line: line.scoring.merit(line.score)
+    )
+    return TaskSummary(
         task=task,
         headline=_headline(findings, best),
         comparison=_comparison(findings, task, best),
@@ -40,11 +42,12 @@ def _outcome(findings: Findings, task: str) -> Outcome:
 
 
 def _headline(findings: Findings, best: Line) -> str:
-    metric = wording.METRICS[findings.main(best.labels["task"])[0]]
-    teacher = findings.teacher(best)
-    scores = f"{wording.score(best.score)} of {wording.score(teacher.score)}"
+    scoring, teacher = best.scoring, findings.teacher(best)
+    metric = scoring.title
+    scores = f"{scoring.score(best.score)} of {scoring.score(teacher.score)}"
     kept = f"scores {scores} ({metric}, student of teacher)"
-    if teacher.score > 0:  # a share of nothing, or of a negative correlation, means nothing
+    # A share of nothing, of a negative correlation, or of what should be small means nothing.
+    if teacher.score > 0 and scoring.higher_is_better:
         share = best.score / teacher.score
         kept = f"{'keeps' if share < 1 else 'reaches'} {wording.percent(share)} of the teacher's {metric} ({scores})"
     return f"{_named(best)} {kept}{_speed(best)}."
@@ -56,7 +59,7 @@ def _speed(best: Line) -> str:
     if runtime is None:
         return ""
     change = best.export_change(runtime) if runtime.endswith("int8") else None
-    cost = "" if change is None else f": {wording.signed(change)} points"
+    cost = "" if change is None else f": {best.scoring.points(change)}"
     return f" at {wording.times(best.speeds[runtime].same or 0)} its speed ({runtime}{cost})"
 
 
@@ -66,9 +69,8 @@ def _fastest(line: Line) -> str | None:
 
 
 def _figures(findings: Findings, best: Line) -> list[tuple[str, str]]:
-    metric = wording.METRICS[findings.main(best.labels["task"])[0]]
-    teacher, runtime = findings.teacher(best), _fastest(best)
-    figures = [(wording.score(best.score), f"{metric}; teacher {wording.score(teacher.score)}")]
+    scoring, teacher, runtime = best.scoring, findings.teacher(best), _fastest(best)
+    figures = [(scoring.score(best.score), f"{scoring.title}; teacher {scoring.score(teacher.score)}")]
     if runtime is not None:
         speed = best.speeds[runtime]
         figures.append((wording.times(speed.same or 0), f"the teacher's speed, both in {runtime}"))
@@ -87,25 +89,24 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
     better = [line for line, difference in compared.items() if difference.verdict == "better"]
     worse = [line for line, difference in compared.items() if difference.verdict == "worse"]
     if better:
-        shown = best if best in better else max(better, key=lambda line: compared[line].value)
-        points = _points(compared[shown], confidence).removeprefix("+")
+        shown = best if best in better else max(better, key=lambda line: compared[line].gain)
+        points = _points(shown, compared[shown], confidence).lstrip(f"+{wording.MINUS}")
         return f"{_named(shown)} beats {baseline} by {points}.{_counts(findings, compared, better)}"
     if worse:
-        shown = min(worse, key=lambda line: compared[line].value)
+        shown = min(worse, key=lambda line: compared[line].gain)
         return (
             f"No method is clearly better than {baseline}; {_named(shown)} is clearly worse: "
-            f"{_points(compared[shown], confidence)}."
+            f"{_points(shown, compared[shown], confidence)}."
         )
-    shown = max(compared, key=lambda line: compared[line].value)
+    shown = max(compared, key=lambda line: compared[line].gain)
     largest = "" if len(compared) == 1 else "largest difference: "
-    return (
-        f"No method differs clearly from {baseline} ({largest}{_named(shown)} {_points(compared[shown], confidence)})."
-    )
+    points = _points(shown, compared[shown], confidence)
+    return f"No method differs clearly from {baseline} ({largest}{_named(shown)} {points})."
 
 
-def _points(difference: Difference, confidence: str) -> str:
-    interval = wording.bounds(difference.low, difference.high)
-    return f"{wording.signed(difference.value)} points, {confidence} CI {interval}"
+def _points(line: Line, difference: Difference, confidence: str) -> str:
+    interval = line.scoring.bounds(difference.low, difference.high)
+    return f"{line.scoring.points(difference.value)}, {confidence} CI {interval}"
 
 
 def _counts(findings: Findings, compared: dict[Line, Difference], better: list[Line]) -> str:

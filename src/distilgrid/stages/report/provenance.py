@@ -53,10 +53,10 @@ def _title(line: Line) -> str:
 
 def _origins(findings: Findings, line: Line) -> Iterator[Origin]:
     for model in line.models:
-        yield _origin(f"seed {model.seed}: {wording.score(model.metrics['score'])}", model.artefact)
+        yield _origin(f"seed {model.seed}: {line.scoring.score(model.metrics['score'])}", model.artefact)
     for runtime, exports in line.exports.items():
         for export in exports:
-            said = f"{runtime}, seed {export.artefact.labels['seed']}: {wording.score(export.values['score'])}"
+            said = f"{runtime}, seed {export.artefact.labels['seed']}: {line.scoring.score(export.values['score'])}"
             yield _origin(said, export.artefact)
     for benchmark in findings.collected.benchmarks:
         labels = benchmark.artefact.labels

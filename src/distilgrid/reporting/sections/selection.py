@@ -2,41 +2,44 @@
 
 from collections.abc import Sequence
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.scoring import Scoring
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import MODEL, name_groups
 
 OPTIMISTIC = "optimistic_score"
 
 
 def selection_table(findings: Findings, task: str) -> Table | None:
-    """The score of each model beside its optimistic one and the dev scores of its phases; None where none has either.
+    """Main scores, optimistic scores and dev scores after each phase; None without the last two.
 
     No value is marked as the best: an optimistic score selects nothing here either.
     """
     lines, (metric, split) = findings.of(task), findings.main(task)
+    scoring = findings.scoring(task)
     watched = any(_optimistic(line) for line in lines)
     phases = dict.fromkeys(name for line in lines for name in _earlier(line))
     if not watched and not phases:
         return None
     columns = {
-        MODEL: [cells.model(line) for line in lines],
-        Column(wording.METRICS[metric], f"on {split}, checkpoint selected on dev"): _means(
-            [line.scores for line in lines]
+        MODEL: [display.model(line) for line in lines],
+        Column(scoring.title, f"on {split}, checkpoint selected on dev"): _means(
+            [line.scores for line in lines], scoring
         ),
     }
     if watched:
         title = f"best on {split} over all evaluations"
-        columns[Column(title, "optimistic, selected nothing")] = _means([_optimistic(line) for line in lines])
+        columns[Column(title, "optimistic, selected nothing")] = _means([_optimistic(line) for line in lines], scoring)
     for name in phases:
         columns[Column(f"dev after {name}", "its best checkpoint")] = _means(
-            [_after(line, name, metric) for line in lines]
+            [_after(line, name, metric) for line in lines], scoring
         )
-    columns[Column("dev", "of the selected checkpoint")] = _means([_dev(line, metric) for line in lines])
+    columns[Column("dev", "of the selected checkpoint")] = _means([_dev(line, metric) for line in lines], scoring)
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    caption = _caption(wording.METRICS[metric], split, watched=watched, phases=list(phases))
+    caption = _caption(scoring, split, watched=watched, phases=list(phases))
     return Table(f"{task}: selection of checkpoints", caption, list(columns), rows, name_groups(lines))
 
 
@@ -46,8 +49,8 @@ def optimistic_mean(line: Line) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _caption(metric: str, split: str, *, watched: bool, phases: Sequence[str]) -> str:
-    parts = [f"{metric[0].upper()}{metric[1:]} {wording.TIMES} 100, mean {wording.PLUS_MINUS} standard deviation."]
+def _caption(scoring: Scoring, split: str, *, watched: bool, phases: Sequence[str]) -> str:
+    parts = [f"{scoring.scaled_sentence}, mean {wording.PLUS_MINUS} standard deviation."]
     if watched:
         parts.append(
             f"Optimistic: the best score on {split} over all evaluations of a run, which some public code reports as "
@@ -58,8 +61,8 @@ def _caption(metric: str, split: str, *, watched: bool, phases: Sequence[str]) -
     return " ".join(parts)
 
 
-def _means(values: Sequence[list[float]]) -> list[Cell]:
-    return [cells.mean(scores) if scores else cells.EMPTY for scores in values]
+def _means(values: Sequence[list[float]], scoring: Scoring) -> list[Value]:
+    return [display.mean(scores, scoring) if scores else display.EMPTY for scores in values]
 
 
 def _optimistic(line: Line) -> list[float]:
@@ -78,3 +81,17 @@ def _after(line: Line, name: str, metric: str) -> list[float]:
 
 def _dev(line: Line, metric: str) -> list[float]:
     return [model.metrics["dev"][metric] for model in line.models]
+
+
+class SelectionSection(Section):
+    """How checkpoints were selected."""
+
+    title = "Selection of checkpoints"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """One table, where models recorded how they were selected."""
+        found = selection_table(findings, task)
+        return [found] if found else []
+
+
+SECTION = SelectionSection()

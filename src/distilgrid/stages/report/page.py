@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.reporting import wording
+from distilgrid.reporting.claims.paper_tables import paper_tables
+from distilgrid.reporting.claims.papers import PaperReports
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.outcome import outcomes
-from distilgrid.reporting.papers.collect import Paper
-from distilgrid.reporting.papers.tables import paper_tables
 from distilgrid.reporting.plots import Plot, task_plots
-from distilgrid.reporting.provenance import provenances
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.compute import compute_table, environment_texts
-from distilgrid.reporting.sections.table_of_sections import Extra, task_extras
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.sections.table import task_sections
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
+from distilgrid.stages.report.outcome import outcomes
+from distilgrid.stages.report.provenance import provenances
 
 
 def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
@@ -46,8 +47,8 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
     )
 
 
-def render_paper(paper: Paper) -> str:
-    """The page of a paper as HTML; its links lead to the reports of its grids, beside the folder it lies in."""
+def render_paper(paper: PaperReports) -> str:
+    """The page of a paper as HTML. Its links lead to the reports of its grids."""
     subtitle = f"{paper.year} {wording.DOT} {paper.url} {wording.DOT} {wording.plural(len(paper.reports), 'grid')}"
     return rendered(
         "paper.html", title=paper.title, subtitle=subtitle, tables=paper_tables(paper), reports=paper.reports
@@ -60,19 +61,24 @@ def rendered(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("distilgrid.reporting", "."),
+        loader=PackageLoader("distilgrid.stages.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["inline"] = Markup  # SVG made here, and the style sheet
-    style = resources.files("distilgrid.reporting").joinpath("report.css").read_text(encoding="utf-8")
+    style = resources.files("distilgrid.stages.report").joinpath("report.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(style=style, **values)
 
 
-def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Extra]]:
-    return main_table(findings, task), task_plots(findings, task), task_extras(findings, task)
+Shown = tuple[Section, list[Table], list[Plot]]
+
+
+def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Shown]]:
+    sections = task_sections(findings, task)
+    shown = [(section, section.tables(findings, task), section.plots(findings, task)) for section in sections]
+    return main_table(findings, task), task_plots(findings, task), shown
 
 
 def _subtitle(findings: Findings) -> str:
@@ -92,20 +98,20 @@ def _subtitle(findings: Findings) -> str:
 
 def _cells(findings: Findings) -> Table:
     """Where every trained model lies, and what it cost."""
-    rows: list[list[Cell]] = []
+    rows: list[list[Value]] = []
     anchors: dict[int, str] = {}
     for line in findings.lines:
         for model in line.models:
             anchors[len(rows)] = line.anchor
             texts = [line.labels["task"], line.name, line.labels["method"], str(model.seed)]
-            texts += [wording.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
+            texts += [line.scoring.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
             texts += [
                 *_efficiency(model.metrics),
                 model.metrics["precision"],
                 model.artefact.key,
                 model.artefact.folder,
             ]
-            rows.append([Cell(text) for text in texts])
+            rows.append([Value(text) for text in texts])
     numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
@@ -139,16 +145,14 @@ def _settings(findings: Findings) -> str:
     )
     for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
         named = findings.collected.plan.params.grid.teacher_names if axis == "teachers" else values["grid"][axis]
-        named = named + (_assistants(findings) if axis == "students" else [])
+        named = [*named, *(_assistants(findings) if axis == "students" else ())]
         values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def _assistants(findings: Findings) -> list[str]:
-    """Students that stand between a teacher and the grid's own students."""
-    params = findings.collected.plan.params
-    named = params.grid.methods
-    return [n for name in named for n in params.methods[name].before({"method": name}, tempered=True).assistants]
+    """Students that were trained on the way to the grid's own students."""
+    return [str(helper.labels["student"]) for helper in findings.collected.plan.helpers]
 
 
 def _portable(definition: dict[str, Any]) -> dict[str, Any]:

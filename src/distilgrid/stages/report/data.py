@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, shape, spread
-from distilgrid.reporting.sections.selection_table import optimistic_mean
+from distilgrid.reporting.sections.selection import optimistic_mean
 from distilgrid.runtimes.registry import find_runtime
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         "split": split,
         "score": line.score,
         "score_std": spread(line.scores),
-        "share_of_teacher": line.score / teacher if teacher > 0 else None,
+        "share_of_teacher": line.score / teacher if teacher > 0 and line.scoring.higher_is_better else None,
         **_difference(findings, line),
         **{name: line.facts[name] for name in ("init", "layers", "hidden_size", "parameters", "size_bytes")},
         **{name: line.facts[name] for name in ("precision", "train_rows")},

@@ -37,7 +37,7 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class Paper:
+class PaperReports:
     """A paper and the grids that reproduce it, by name."""
 
     title: str
@@ -51,11 +51,11 @@ class Paper:
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60].rstrip("-")
 
 
-def papers(results: Path) -> list[Paper]:
+def papers(results: Path) -> list[PaperReports]:
     """The papers that reports under a results folder name, the newest report of each grid.
 
     Raises:
-        UserError: when there is no report of a paper, or one is damaged.
+        UserError: without a report of a paper, or when one is damaged.
     """
     found: dict[tuple[str, int, str], list[Reported]] = {}
     for reported in _newest(results):
@@ -66,7 +66,7 @@ def papers(results: Path) -> list[Paper]:
             f"{results / 'reports'}: no report of a paper; run a grid that names its claims (report.claims), "
             "such as grids/mixkd_mini.yaml"
         )
-    return [Paper(*about, reports) for about, reports in found.items()]
+    return [PaperReports(*about, reports) for about, reports in found.items()]
 
 
 def _newest(results: Path) -> Iterator[Reported]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from distilgrid.core.artefacts import is_complete, readable_os_errors, verified
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
-from distilgrid.reporting.papers.collect import papers
+from distilgrid.reporting.claims.papers import papers
 
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 # Not every grid has them, but DVC wants its outputs.
@@ -40,7 +40,7 @@ def publish_papers(results: Path) -> list[Path]:
     Raises:
         UserError: when no report is one of a paper, one is damaged, or the folder cannot be written.
     """
-    from distilgrid.reporting.page import render_paper
+    from distilgrid.stages.report.page import render_paper
 
     written = []
     for paper in papers(results):

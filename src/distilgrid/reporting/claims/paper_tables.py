@@ -4,27 +4,28 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.cells import EMPTY
-from distilgrid.reporting.claims.published_table import number_cell
+from distilgrid.reporting.claims.papers import PaperReports
+from distilgrid.reporting.claims.published_table import number_value
 from distilgrid.reporting.claims.tables import TONES
-from distilgrid.reporting.papers.collect import Paper
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.display import EMPTY
+from distilgrid.reporting.scoring import scoring
+from distilgrid.reporting.table import Column, Table, Value
 
 MISSING = "not in this grid"
 
 
-def paper_tables(paper: Paper) -> list[Table]:
+def paper_tables(paper: PaperReports) -> list[Table]:
     """Claims, published numbers, comparisons and costs; those that have nothing to show are left out."""
     tables = [verdicts(paper), published(paper), comparisons(paper), costs(paper)]
     return [table for table in tables if table.rows]
 
 
-def verdicts(paper: Paper) -> Table:
+def verdicts(paper: PaperReports) -> Table:
     """A row for each claim, with each grid's verdict and effect."""
     judged = [{claim["id"]: claim for claim in each.claims["claims"]} for each in paper.reports]
     rows = []
     for claim in _first(claims.values() for claims in judged):
-        about = [Cell(claim["id"], claim["claim"]), Cell(claim["source"], claim["certainty"])]
+        about = [Value(claim["id"], claim["claim"]), Value(claim["source"], claim["certainty"])]
         rows.append([*about, *(_verdict(claims.get(claim["id"])) for claims in judged)])
     columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
@@ -36,26 +37,26 @@ def verdicts(paper: Paper) -> Table:
     return Table("Claims", caption, columns, rows)
 
 
-def published(paper: Paper) -> Table:
-    """A row for each published number, ours of each grid beside it."""
+def published(paper: PaperReports) -> Table:
+    """A row for each published number, with ours of each grid."""
     listed = [{_number_key(row): row for row in each.claims["published"]} for each in paper.reports]
     rows = []
     for row in _first(found.values() for found in listed):
-        about = [Cell(row["task"]), Cell(row["model"]), number_cell(row["value"], row["metric"], row["split"])]
-        about.append(Cell(row["source"], row["certainty"]))
+        about = [Value(row["task"]), Value(row["model"]), number_value(row["value"], row["metric"], row["split"])]
+        about.append(Value(row["source"], row["certainty"]))
         rows.append([*about, *(_ours(found.get(_number_key(row))) for found in listed)])
     columns = [Column(title, number=title == "published") for title in ("task", "model", "published", "source")]
     columns += [Column(each.grid, "ours") for each in paper.reports]
     caption = (
-        "Published numbers are those of other models and splits, as printed; ours are of the models and splits named "
-        "beside them. What else differs, each grid's report says."
+        "Published numbers are those of other models and splits, as printed. Ours are of the models and splits in "
+        "small print. Each grid's report says what else differs."
     )
-    return Table("Published numbers beside ours", caption, columns, rows)
+    return Table("Published numbers and ours", caption, columns, rows)
 
 
-def comparisons(paper: Paper) -> Table:
+def comparisons(paper: PaperReports) -> Table:
     """Every comparison with a baseline: its interval, its p-value and the same corrected for all of its grid."""
-    rows: list[list[Cell]] = []
+    rows: list[list[Value]] = []
     groups: set[int] = set()
     for each in paper.reports:
         compared = each.table[each.table["difference"].notna()]
@@ -71,7 +72,7 @@ def comparisons(paper: Paper) -> Table:
     return Table("Significance", caption, columns, rows, groups)
 
 
-def costs(paper: Paper) -> Table:
+def costs(paper: PaperReports) -> Table:
     """What each grid cost."""
     rows = []
     for each in paper.reports:
@@ -81,9 +82,9 @@ def costs(paper: Paper) -> Table:
             wording.duration(total["cpu_seconds"]) if total["known"] else wording.DASH,
             wording.DASH if total["energy_j"] is None else f"{total['energy_j'] / 3600:,.1f}",
         ]
-        rows.append([Cell(each.grid), Cell(f"{total['artefacts']:,}"), *map(Cell, spent)])
+        rows.append([Value(each.grid), Value(f"{total['artefacts']:,}"), *map(Value, spent)])
     columns = [Column("grid", number=False), *map(Column, ("artefacts", "time", "processor time", "energy, Wh"))]
-    return Table("Compute spent", "Of all jobs behind a report, as far as known.", columns, rows)
+    return Table("Compute spent", "Known costs of all jobs behind a report.", columns, rows)
 
 
 def _first(groups: Iterable[Iterable[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
@@ -99,35 +100,35 @@ def _number_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("task", "model", "metric", "split", "source"))
 
 
-def _verdict(claim: Mapping[str, Any] | None) -> Cell:
+def _verdict(claim: Mapping[str, Any] | None) -> Value:
     if claim is None or not claim["results"]:
-        return Cell(MISSING)
+        return Value(MISSING)
     result = claim["results"][0]
     note = f"{wording.digits(result['effect'], '+')} {claim['unit']}"
     if result["low"] is not None:
         note += f" {wording.plain_bounds(result['low'], result['high'])}"
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
     note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
-    return Cell(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
+    return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
 
 
-def _ours(row: Mapping[str, Any] | None) -> Cell:
-    return EMPTY if row is None or row["ours"] is None else Cell(row["ours"]["text"], row["ours"]["note"])
+def _ours(row: Mapping[str, Any] | None) -> Value:
+    return EMPTY if row is None or row["ours"] is None else Value(row["ours"]["text"], row["ours"]["note"])
 
 
-def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Cell]:
-    deviation = row["score_std"]
-    spread = f"{wording.PLUS_MINUS} {wording.score(deviation)}, " if deviation == deviation else ""
+def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
+    deviation, shown = row["score_std"], scoring(row["metric"])
+    spread = f"{wording.PLUS_MINUS} {shown.score(deviation)}, " if deviation == deviation else ""
     clear = row["p_holm"] <= 1 - row["confidence"]
-    tone = "" if not clear else "better" if row["difference"] > 0 else "worse"
+    tone = "" if not clear else "better" if shown.merit(row["difference"]) > 0 else "worse"
     return [
-        Cell(grid),
-        Cell(row["task"], row["split"]),
-        Cell(row["method"], _name(row)),
-        Cell(wording.score(row["score"]), f"{spread}n={row['seeds']}"),
-        Cell(wording.signed(row["difference"]), row["baseline"], tone=tone),
-        Cell(wording.bounds(row["ci_low"], row["ci_high"]), wording.level(row["confidence"])),
-        *(Cell(f"{row[name]:.3g}") for name in ("p", "p_holm")),
+        Value(grid),
+        Value(row["task"], row["split"]),
+        Value(row["method"], _name(row)),
+        Value(shown.score(row["score"]), f"{spread}n={row['seeds']}"),
+        Value(shown.signed(row["difference"]), row["baseline"], tone=tone),
+        Value(shown.bounds(row["ci_low"], row["ci_high"]), wording.level(row["confidence"])),
+        *(Value(f"{row[name]:.3g}") for name in ("p", "p_holm")),
     ]
 
 
