@@ -149,13 +149,12 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOW = ("Snakefile", "profiles", "dvc.yaml", ".dvcignore")
-DECLARED = (
-    "requirements/lock.txt",
-    "src/distilgrid/plan/recipes.py",
-    "src/distilgrid/methods/registry.py",
-    "src/distilgrid/search/controllers/registry.py",
-    "src/distilgrid/search/estimators/registry.py",
-)
+
+
+def declaring() -> list[str]:
+    """The files of this project whose versions DVC follows."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    return sorted({path for stage in stages for path in stage["deps"] if not path.startswith("results/")})
 
 
 class Project:
@@ -170,15 +169,11 @@ class Project:
     def __init__(self, folder: Path, values: dict[str, Any]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        for name in WORKFLOW:
+        for name in (*WORKFLOW, *declaring()):
             source = ROOT / name
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             take = shutil.copytree if source.is_dir() else shutil.copy
             take(source, folder / name)
-        for name in DECLARED:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-        shutil.copytree(ROOT / "src/distilgrid/tasks/specs", folder / "src/distilgrid/tasks/specs")
         self.write(values)
 
     def write(self, values: dict[str, Any]) -> None:
