@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from distilgrid.cli.app import app
 from distilgrid.stages.prepare.run.run import prepare
 from tests.conftest import sentences
 from tests.unit.fabricate import fabricate_results
@@ -22,6 +21,7 @@ from tests.unit.servers import free_port, mlflow_server
 from typer.testing import CliRunner
 
 import distilgrid
+from distilgrid.cli.app import app
 from distilgrid.core.artefacts import read_json, write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
