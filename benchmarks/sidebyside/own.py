@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from distilgrid.jobs.process import start_torch_job
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import Finetune
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.models.io import load_model
 from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.checkpoint import Checkpoints, Saved
 from distilgrid.training.device import choose_device, prepare_device
 from distilgrid.training.loop import Trainer
@@ -67,9 +67,10 @@ def train(work: Work, model: "PreTrainedModel", sample: Sample, stopwatch: Stopw
     """One run of the training loop; the weights of its last step are kept."""
     trainer = Trainer(
         model,
-        build_phases(Finetune(), _settings(work), regression=False),
+        Finetune().phases(_settings(work), kind=LABEL),
         rows=_rows(sample.tokens, sample.segments, sample.offsets, sample.labels, sample),
         dev=_every_word(sample, work.max_length),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=_placement(work),
         seed=work.seed,

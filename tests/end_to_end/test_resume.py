@@ -1,7 +1,6 @@
 """Training through the command line that is killed or told to stop, and started again: the same bytes in the end."""
 
 import copy
-import fcntl
 import json
 import os
 import random
@@ -16,13 +15,15 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock, Timeout
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
-from distilgrid.plan.params import Data
+from distilgrid.signals.registry import ROWS
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
@@ -83,7 +84,7 @@ def work(
     prepare(task="reviews", spec=spec, data=Data(max_train_rows=160, max_dev_rows=32), out=data)
     brief = Training(**values["training"] | {"epochs": 1})
     finetune(data=data, source=f"path:{tiny_model}", training=brief, seed=0, out=teacher, labels={})
-    record(data=data, teacher=teacher, kind="cls-states", max_length=32, out=outputs, labels={})
+    record(data=data, teacher=teacher, signal=ROWS["cls-states"], max_length=32, out=outputs, labels={})
     return Work(folder, values, jobs)
 
 
@@ -107,12 +108,11 @@ def wait_until(happened: Callable[[], object], *, pause: float = 0.003) -> None:
 
 def unlocked(out: Path) -> bool:
     """Whether no process makes an artefact any more."""
-    with open(out / ".lock", "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    try:
+        with FileLock(out / ".lock").acquire(blocking=False):
+            return True
+    except Timeout:
+        return False
 
 
 def kill(process: "subprocess.Popen[bytes]", out: Path) -> bool:

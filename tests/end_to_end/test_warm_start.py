@@ -17,7 +17,7 @@ def served(log: Path) -> list[tuple[str, str]]:
 
 def test_one_warm_process_did_all_jobs_that_need_torch(finished: Any) -> None:
     log = finished.folder / "results/logs/warm.log"
-    assert log.read_text().count("loaded in") == 1
+    assert log.read_text().count(" loaded\n") == 1
     stages = [stage for stage, _ in served(log)]
     assert {stage: stages.count(stage) for stage in stages} == STAGES
 
@@ -40,11 +40,11 @@ def test_a_cold_start_makes_the_same_bytes(finished: Any, tmp_path: Path, stage:
 
 @pytest.mark.slow
 def test_a_warm_process_has_loaded_what_jobs_need(finished: Any) -> None:
-    """A module that jobs import later costs each of them its time: add it to `preload.MODULES`."""
+    """A module that jobs import later costs each of them its time: add it to `stages.LATE`."""
     lines = finished.run("python", "-m", "distilgrid", "plan", "--commands").stdout.splitlines()
     line = next(line for line in lines if line.startswith("distilgrid distill"))
     program = (
-        "import sys; from distilgrid.jobs.warm import preload; preload.load(); loaded = set(sys.modules)\n"
+        "import sys; from distilgrid.jobs.warm import stages; stages.load(); loaded = set(sys.modules)\n"
         "from distilgrid.cli.app import app; app(standalone_mode=False)\n"
         "print(*(name for name in set(sys.modules) - loaded if name.split('.')[0] in ('distilgrid', 'transformers')))"
     )

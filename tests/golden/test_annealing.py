@@ -7,11 +7,15 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.annealing import check_annealing, sharpness, temperature
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.methods.annealing_kd.losses import AnnealedObjective
-from distilgrid.methods.annealing_kd.schedule import check_annealing, sharpness, temperature
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.continuation_kd.losses import ContinuedObjective
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Method
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
 from distilgrid.training.objective import Outputs
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
@@ -33,8 +37,8 @@ def losses(phase: Phase, moment: float, *, labels: np.ndarray = LABELS, teacher:
     return {name: float(value) for name, value in found.items()}
 
 
-def phases(method: Method, *, regression: bool = False, **training: int) -> list[Phase]:
-    return build_phases(method, Training(**training), regression=regression)  # type: ignore[arg-type]
+def phases(method: BaseMethod, *, kind: TaskKind = LABEL, **training: int) -> list[Phase]:
+    return method.phases(Training(**training), kind=kind)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("tau_max", [1, 2, 7, 10])
@@ -87,7 +91,7 @@ def test_each_stage_has_settings_of_its_own() -> None:
 
 
 def test_a_perfect_prediction_of_a_regression_has_no_loss() -> None:
-    stage1, stage2 = phases(AnnealingKD(tau_max=1, stage1={"epochs": 1}), regression=True)
+    stage1, stage2 = phases(AnnealingKD(tau_max=1, stage1={"epochs": 1}), kind=NUMBER)
     values = torch.tensor([[0.0], [1.0], [2.0]])
     perfect = Outputs(values)
     assert float(stage2.objective(0).losses(values[:, 0], perfect, None)["hard"]) == 0
@@ -95,7 +99,7 @@ def test_a_perfect_prediction_of_a_regression_has_no_loss() -> None:
 
 
 def test_the_kl_form_compares_with_softmax_of_annealed_logits() -> None:
-    found = AnnealedObjective(0.25, "kl").losses(
+    found = AnnealedObjective(0.25, "kl", LABEL).losses(
         torch.tensor(LABELS), Outputs(torch.tensor(STUDENT)), Outputs(torch.tensor(TEACHER))
     )
     p = np.exp(0.25 * TEACHER) / np.exp(0.25 * TEACHER).sum(axis=1, keepdims=True)
@@ -122,7 +126,7 @@ def test_continuation_against_its_formula() -> None:
 
 def test_the_margin_forgives_small_differences() -> None:
     teacher = Outputs(torch.tensor(TEACHER))
-    objective = ContinuedObjective(phi=1.0, psi=0.0, margin=0.1, regression=False)
+    objective = ContinuedObjective(phi=1.0, psi=0.0, margin=0.1, kind=LABEL)
     near, far = (Outputs(torch.tensor(TEACHER + shift)) for shift in (0.3, 0.4))
     assert float(objective.losses(torch.tensor(LABELS), near, teacher)["soft"]) == 0
     assert float(objective.losses(torch.tensor(LABELS), far, teacher)["soft"]) == pytest.approx(0.06, rel=1e-3)

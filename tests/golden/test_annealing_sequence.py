@@ -12,15 +12,20 @@ from tests.golden.test_loss_sequences import GOLDEN, log_softmax, reference_step
 from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import METHODS, build_phases
-from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Method
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
+from distilgrid.methods.registry import method_classes
 from distilgrid.models.io import load_model
-from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import StoredTeacher
+
+pytestmark = pytest.mark.chain
 
 __all__ = ["rows", "student"]
 
@@ -101,14 +106,15 @@ def continued_losses(model: torch.nn.Module, rows: Rows, teacher: Tensor) -> lis
 
 
 def trained(
-    student: torch.nn.Module, method: Method, settings: Training, *, rows: Rows, dev: Rows, teacher: Tensor
+    student: torch.nn.Module, method: BaseMethod, settings: Training, *, rows: Rows, dev: Rows, teacher: Tensor
 ) -> Outcome:
     """The run whose losses are compared."""
     return Trainer(
         student,  # type: ignore[arg-type]
-        build_phases(method, settings, regression=False),
+        method.phases(settings, kind=LABEL),
         rows=rows,
         dev=dev,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,
@@ -118,7 +124,7 @@ def trained(
 
 def unbumped(objective: str, losses: list[float]) -> None:
     """The stored losses of a method's version are still those."""
-    version = f"{objective} v{METHODS[objective].version}"
+    version = f"{objective} v{method_classes()[objective].version}"
     golden = pytest.approx(GOLDEN.get(version, []), rel=1e-2, abs=1e-6)
     assert losses == golden, f"{version}: results changed without a bump"
 

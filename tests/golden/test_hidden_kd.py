@@ -11,19 +11,21 @@ from torch import Tensor
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.hidden_kd.losses import HiddenObjective, imitated_layers
-from distilgrid.methods.registry import METHODS, build_phases
-from distilgrid.methods.settings import HiddenKD
 from distilgrid.models.io import load_model
 from distilgrid.models.settings import Architecture, Student
 from distilgrid.models.student import build_student
-from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import StoredTeacher
 from distilgrid.training.token_states import TokenStates
+
+pytestmark = pytest.mark.chain
 
 __all__ = ["rows"]
 
@@ -161,9 +163,10 @@ def test_both_phases(student: torch.nn.Module, rows: Rows, lesson: Lesson) -> No
     dev = Rows(rows.encodings.take(range(20)), rows.labels[:20])
     outcome = Trainer(
         student,  # type: ignore[arg-type]
-        build_phases(METHOD, SETTINGS, regression=False),
+        METHOD.phases(SETTINGS, kind=LABEL),
         rows=rows,
         dev=dev,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,
@@ -177,6 +180,6 @@ def test_both_phases(student: torch.nn.Module, rows: Rows, lesson: Lesson) -> No
     assert set(student.state_dict()) == names, "the projection is no part of the student"
     for name, weight in expected.model.state_dict().items():
         assert torch.allclose(student.state_dict()[name], weight, atol=1e-4), name
-    version = f"hidden_kd v{METHODS['hidden_kd'].version}"
+    version = f"hidden_kd v{HiddenKD.version}"
     golden = pytest.approx(GOLDEN.get(version, []), rel=1e-2, abs=1e-6)
     assert losses == golden, f"{version}: results changed without a bump"

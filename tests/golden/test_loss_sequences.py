@@ -14,16 +14,22 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import METHODS, build_phases
-from distilgrid.methods.settings import KD, PKD, TAKD, Finetune, Method
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.pkd.declare import PKD
+from distilgrid.methods.takd.declare import TAKD
 from distilgrid.models.io import load_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
-from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import StoredTeacher
+
+pytestmark = pytest.mark.chain
 
 ROWS, STEPS, BATCH, RATE = 48, 6, 8, 1e-3
 SETTINGS = Training(
@@ -123,7 +129,7 @@ def reference_losses(model: torch.nn.Module, method: str, rows: Rows, logits: Te
         TAKD(alpha=0.7, temperature=4, assistants=["between"]),
     ],
 )
-def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
+def test_loss_sequence(settings: BaseMethod, student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
     teacher = load_model(tiny_model, outputs=2)
     with torch.no_grad():
         outputs = [teacher(**rows.encodings.batch([i]), output_hidden_states=True) for i in range(ROWS)]
@@ -134,9 +140,10 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
 
     outcome = Trainer(
         student,
-        build_phases(settings, SETTINGS, regression=False),
+        settings.phases(SETTINGS, kind=LABEL),
         rows=rows,
         dev=rows,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,
@@ -146,7 +153,7 @@ def test_loss_sequence(settings: Method, student: torch.nn.Module, rows: Rows, t
     assert losses == pytest.approx(expected, rel=2e-4)
     for name, weight in reference.state_dict().items():
         assert torch.allclose(student.state_dict()[name], weight, atol=2e-5), name
-    version = f"{settings.objective} v{METHODS[settings.objective].version}"
+    version = f"{settings.objective} v{settings.version}"
     assert losses == pytest.approx(GOLDEN.get(version, []), rel=1e-3), f"{version}: results changed without a bump"
 
 
@@ -154,9 +161,10 @@ def test_a_golden_sequence_changes_with_the_seed(student: torch.nn.Module, rows:
     def losses(seed: int) -> list[float]:
         outcome = Trainer(
             copy.deepcopy(student),
-            build_phases(Finetune(), SETTINGS, regression=False),
+            Finetune().phases(SETTINGS, kind=LABEL),
             rows=rows,
             dev=rows,
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(),
             seed=seed,

@@ -5,10 +5,20 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.finetune.losses import FinetuneObjective
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
+from distilgrid.methods.mixkd.declare import MixKD
+from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.pkd.losses import PKDObjective, mapped_layers
-from distilgrid.methods.registry import METHODS, build_objective, build_phases
-from distilgrid.methods.settings import KD, PKD, TAKD, AnnealingKD, ContinuationKD, Finetune, HiddenKD, MixKD
+from distilgrid.methods.registry import METHODS
+from distilgrid.methods.takd.declare import TAKD
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
 from distilgrid.training.objective import Outputs
 from distilgrid.training.settings import Training
 
@@ -55,56 +65,56 @@ def test_every_registered_method_can_be_built(name: str) -> None:
     takd = TAKD(assistants=["middle"])
     known = [Finetune(), KD(), takd, PKD(), HiddenKD(), MixKD(), AnnealingKD(tau_max=2), ContinuationKD(tau_max=2)]
     settings = next(method for method in known if method.objective == name)
-    phases = build_phases(settings, Training(epochs=2), regression=False)
+    phases = settings.phases(Training(epochs=2), kind=LABEL)
     assert all(hasattr(phase.objective(0.0), "losses") for phase in phases)
 
 
 def test_finetune_is_cross_entropy() -> None:
-    found = terms(build_objective(Finetune(), regression=False))
+    found = terms(FinetuneObjective(Finetune(), kind=LABEL))
     assert found == {"hard": pytest.approx(cross_entropy(STUDENT, LABELS), rel=1e-5)}
 
 
 @pytest.mark.parametrize(("alpha", "temperature"), [(0.7, 4.0), (0.0, 1.0), (1.0, 20.0)])
 def test_kd_with_kl(alpha: float, temperature: float) -> None:
-    found = terms(KDObjective(KD(alpha=alpha, temperature=temperature), regression=False))
+    found = terms(KDObjective(KD(alpha=alpha, temperature=temperature), kind=LABEL))
     assert found["hard"] == pytest.approx((1 - alpha) * cross_entropy(STUDENT, LABELS), rel=1e-5)
     assert found["soft"] == pytest.approx(alpha * kl(STUDENT, TEACHER, temperature), rel=1e-5)
 
 
 def test_kd_with_mse_on_logits() -> None:
-    found = terms(KDObjective(KD(alpha=0.4, loss="mse"), regression=False))
+    found = terms(KDObjective(KD(alpha=0.4, loss="mse"), kind=LABEL))
     assert found["soft"] == pytest.approx(0.4 * float(np.mean((STUDENT - TEACHER) ** 2)), rel=1e-5)
 
 
 def test_a_student_equal_to_its_teacher_has_no_soft_loss() -> None:
     logits = Outputs(torch.tensor(TEACHER))
     for loss in ("kl", "mse"):
-        found = KDObjective(KD(loss=loss), regression=False).losses(torch.tensor(LABELS), logits, logits)
+        found = KDObjective(KD(loss=loss), kind=LABEL).losses(torch.tensor(LABELS), logits, logits)
         assert float(found["soft"]) == pytest.approx(0, abs=1e-6)
 
 
 def test_regression_uses_squared_errors_of_the_single_output() -> None:
     labels = np.array([0.5, 1.5, 2.0, 4.0, 5.0], dtype=np.float32)
     student, teacher = Outputs(torch.tensor(STUDENT[:, :1])), Outputs(torch.tensor(TEACHER[:, :1]))
-    found = KDObjective(KD(alpha=0.3), regression=True).losses(torch.tensor(labels), student, teacher)
+    found = KDObjective(KD(alpha=0.3), kind=NUMBER).losses(torch.tensor(labels), student, teacher)
     assert float(found["hard"]) == pytest.approx(0.7 * np.mean((STUDENT[:, 0] - labels) ** 2), rel=1e-5)
     assert float(found["soft"]) == pytest.approx(0.3 * np.mean((STUDENT[:, 0] - TEACHER[:, 0]) ** 2), rel=1e-5)
     perfect = Outputs(torch.tensor(labels[:, None]))
-    zero = build_objective(Finetune(), regression=True).losses(torch.tensor(labels), perfect, None)
+    zero = FinetuneObjective(Finetune(), kind=NUMBER).losses(torch.tensor(labels), perfect, None)
     assert float(zero["hard"]) == 0
 
 
 @pytest.mark.parametrize(("layers", "pairs"), [("skip", [(1, 2), (2, 4)]), ("last", [(1, 4), (2, 5)])])
 def test_pkd(layers: str, pairs: list[tuple[int, int]]) -> None:
     settings = PKD.model_validate({"alpha": 0.5, "temperature": 10, "beta": 100, "layers": layers})
-    found = terms(PKDObjective(settings, regression=False), states=True)
+    found = terms(PKDObjective(settings, kind=LABEL), states=True)
     assert found["hard"] == pytest.approx(0.5 * cross_entropy(STUDENT, LABELS), rel=1e-5)
     assert found["soft"] == pytest.approx(0.5 * kl(STUDENT, TEACHER, 10), rel=1e-5)
     assert found["patience"] == pytest.approx(100 * patience(STUDENT_STATES, TEACHER_STATES, pairs), rel=1e-5)
 
 
 def test_pkd_ignores_the_length_of_the_states() -> None:
-    objective = PKDObjective(PKD(), regression=False)
+    objective = PKDObjective(PKD(), kind=LABEL)
     states = torch.tensor(TEACHER_STATES)
     same = objective.patience(states[:, [1, 3, 5]] * 7, states)
     assert float(same) == pytest.approx(0, abs=1e-9)
@@ -118,11 +128,11 @@ def test_pkd_maps_the_layers_of_the_paper() -> None:
 
 def test_pkd_of_a_single_layer_has_no_patience() -> None:
     states = torch.tensor(STUDENT_STATES[:, :1], requires_grad=True)
-    found = PKDObjective(PKD(), regression=False).patience(states, torch.tensor(TEACHER_STATES))
+    found = PKDObjective(PKD(), kind=LABEL).patience(states, torch.tensor(TEACHER_STATES))
     assert found.item() == 0
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 4), (5, 7, 8)])
 def test_pkd_refuses_students_that_do_not_fit(shape: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match="cannot imitate"):
-        PKDObjective(PKD(), regression=False).patience(torch.zeros(shape), torch.tensor(TEACHER_STATES))
+        PKDObjective(PKD(), kind=LABEL).patience(torch.zeros(shape), torch.tensor(TEACHER_STATES))

@@ -22,18 +22,20 @@ from tests.golden.test_loss_sequences import (
 from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.mixkd.losses import MixKDObjective
-from distilgrid.methods.registry import METHODS
-from distilgrid.methods.settings import MixKD
 from distilgrid.models.io import load_model
 from distilgrid.signals.mixed.mixing import Schedule, make_schedule
 from distilgrid.signals.mixed.settings import Mixup
-from distilgrid.signals.teacher import StoredTeacher
+from distilgrid.signals.mixed.stream import Mixing
 from distilgrid.tasks.batching import Rows, epoch_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import plain
-from distilgrid.training.streams import Mixing
+from distilgrid.training.teacher import StoredTeacher
+
+pytestmark = pytest.mark.chain
 
 __all__ = ["rows", "student"]  # fixtures
 METHOD = MixKD(alpha_sm=0.5, alpha_tmkd=2.0, alpha_kd=0.25, mixup=Mixup(beta=0.4))
@@ -117,21 +119,22 @@ def test_loss_sequence(student: torch.nn.Module, rows: Rows, given: dict[str, ob
     expected = reference_losses(reference, rows, given)
     schedule, on_rows, on_mixed = given["schedule"], given["rows"], given["mixed"]
     assert isinstance(schedule, Schedule) and isinstance(on_rows, Tensor) and isinstance(on_mixed, Tensor)
-    objective = MixKDObjective(METHOD, regression=False)
+    objective = MixKDObjective(METHOD, kind=LABEL)
     outcome = Trainer(
         student,  # type: ignore[arg-type]
         plain(objective, SETTINGS),
         rows=rows,
         dev=rows,
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=7,
         teacher=StoredTeacher(on_rows),
-        mixing=Mixing(schedule, objective, StoredTeacher(on_mixed)),
+        extras=[Mixing(schedule, objective, StoredTeacher(on_mixed))],
     ).run()
     losses = outcome.history.series("train", "loss")
     assert losses == pytest.approx(expected, rel=2e-4)
     for name, weight in reference.state_dict().items():
         assert torch.allclose(student.state_dict()[name], weight, atol=2e-5), name
-    version = f"mixkd v{METHODS['mixkd'].version}"
+    version = f"mixkd v{MixKD.version}"
     assert losses == pytest.approx(GOLDEN.get(version, []), rel=1e-3), f"{version}: results changed without a bump"

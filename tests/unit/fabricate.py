@@ -130,12 +130,17 @@ def _model(model: Artefact, dataset: Dataset, results: Path, skill: float, *, lo
     chance = np.random.default_rng(zlib.crc32(model.location.encode()))
     predicted = pd.concat([_predictions(dataset, split, skill, chance) for split in dataset.validation])
     validation = {
-        str(split): score(dataset.metrics, labels=part["label"].to_numpy(), logits=np.stack(part["logits"].to_list()))
+        str(split): score(
+            dataset.task_kind,
+            dataset.metrics,
+            labels=part["label"].to_numpy(),
+            outputs=np.stack(part["logits"].to_list()),
+        )
         for split, part in predicted.groupby("split", sort=False)
     }
     with writing(results / model.folder, recipe=model.recipe, labels=model.labels) as folder:
         save_file({"weight": chance.random((4, 4), dtype=np.float32)}, folder / "model.safetensors")
-        tokenizer = () if dataset.image else ("tokenizer.json", "tokenizer_config.json")
+        tokenizer = () if dataset.kind == "image" else ("tokenizer.json", "tokenizer_config.json")
         for name in ("config.json", *tokenizer):
             write_json(folder / name, {"num_hidden_layers": layers})
         predicted.to_parquet(folder / "predictions.parquet", index=False)
@@ -267,7 +272,7 @@ def _export(export: Artefact, metrics: dict[str, Any], results: Path, *, unfit: 
 
 def unquantised(runtime: str, dataset: Dataset) -> str | None:
     """Why a runtime takes no model of a task; None where it does."""
-    return find_runtime(runtime).no_images or None if dataset.image else None
+    return find_runtime(runtime).refuses.get("image") if dataset.kind == "image" else None
 
 
 def _benchmark(params: Params, benchmark: Artefact, dataset: Dataset, results: Path) -> None:
@@ -292,7 +297,7 @@ def _candidate(params: Params, model: Artefact, runtime: str, dataset: Dataset) 
     layers, unfit = LAYERS[model.labels["student"]], unquantised(runtime, dataset)
     shapes: list[dict[str, Any]] = []
     for batch_size in [] if unfit else params.benchmark.batch_sizes:
-        for length in [1] if dataset.image else params.benchmark.lengths:
+        for length in [1] if dataset.kind == "image" else params.benchmark.lengths:
             middle = (0.4 + MS_PER_LAYER[runtime] * layers) * batch_size * length / 128
             samples = [round(middle * factor, 5) for factor in (0.98, 0.99, 1.0, 1.02, 1.1)]
             shapes.append({"kind": "shape", "threads": 1, "batch_size": batch_size, "length": length})

@@ -34,14 +34,14 @@ def annealed(model: Artefact, history: History) -> dict[str, Any]:
 
 
 def searched(model: Artefact, chance: np.random.Generator) -> dict[str, Any]:
-    """`search`, for a method that searches only."""
-    settings = _method(model).get("search")
+    """`tuning`, for a method that is tuned only."""
+    settings = _method(model).get("tuning")
     if not settings:
         return {}
     pairs = product(settings["alpha"], settings["temperature"])
     tried = [{"alpha": alpha, "temperature": t, "dev": 0.5 + 0.4 * float(chance.random())} for alpha, t in pairs]
     best = max(tried, key=lambda values: values["dev"])
-    return {"search": {"chosen": {name: best[name] for name in ("alpha", "temperature")}, "tried": tried}}
+    return {"tuning": {"chosen": {name: best[name] for name in ("alpha", "temperature")}, "tried": tried}}
 
 
 def watched(model: Artefact, history: History, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -13,18 +13,22 @@ import pytest
 import torch
 
 from distilgrid.core.artefacts import STATE
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import PKD, AnnealingKD, Finetune, HiddenKD, Method
-from distilgrid.signals.teacher import StoredTeacher, TeacherOutputs
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.pkd.declare import PKD
 from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import checkpoint
 from distilgrid.training.checkpoint import Checkpoints, Interrupted
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
 from distilgrid.training.token_states import TokenStates
 
-METHODS: dict[str, Method] = {
+METHODS: dict[str, BaseMethod] = {
     "finetune": Finetune(),
     "pkd": PKD(beta=10.0),
     "annealing-kd": AnnealingKD(tau_max=1, stage1={"epochs": 1}, stage2={"epochs": 1, "learning_rate": 1e-4}),
@@ -103,9 +107,10 @@ class Runs:
     def trainer(self, checkpoints: Checkpoints, *, method: str = "finetune", settings: Training = SHORT) -> Trainer:
         return Trainer(
             copy.deepcopy(self.model),  # type: ignore[arg-type]
-            build_phases(METHODS[method], settings, regression=False),
+            METHODS[method].phases(settings, kind=LABEL),
             rows=make_rows(64, seed=0),
             dev=make_rows(32, seed=1),
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(precision="bf16" if settings.precision == "bf16" else "fp32"),
             seed=0,

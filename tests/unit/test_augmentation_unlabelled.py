@@ -20,17 +20,20 @@ from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
 from distilgrid.plan.lent_texts import text_pool
-from distilgrid.plan.params import Data, parse_params
+from distilgrid.plan.params import parse_params
 from distilgrid.stages.augment.run import augment
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 KEY = "augmentations.other.texts"
@@ -90,7 +93,7 @@ def test_a_regression_takes_the_teachers_number(tmp_path: Path, tiny_model: Path
     scored = pd.DataFrame({"text": [f"{text} {n}" for n, text in enumerate(OTHER)], "score": np.linspace(0, 5, 40)})
     scored.to_csv(tmp_path / "scored.csv", index=False)
     source = f"csv:{tmp_path / 'scored.csv'}"
-    spec = TaskSpec(source=source, text=["text"], label="score", regression=True, metrics=["pearson"])
+    spec = TaskSpec(source=source, text=["text"], label="score", kind="number", metrics=["pearson"])
     prepare(task="scored", spec=spec, data=Data(), out=tmp_path / "data")
     model = f"path:{tiny_model}"
     finetune(data=tmp_path / "data", source=model, training=TRAINING, seed=0, out=tmp_path / "teacher", labels={})

@@ -101,7 +101,6 @@ def test_a_published_models_tokeniser_works_too(broken: Path) -> None:
     (broken / "tokenizer_config.json").write_text(json.dumps(said))
     made = translator(broken)
     assert type(made.tokenizer).__name__ == "MarianTokenizer"
-    assert (made.languages.reads, made.languages.writes) == ("de", "en")
     new = made.translate(["good film", "the plot was dull"], seed=1)
     assert new == made.translate(["good film", "the plot was dull"], seed=1) and any(new)
     assert not any("\u2581" in text or "</s>" in text for text in new)

@@ -5,7 +5,7 @@ import pytest
 
 from distilgrid.reporting.statistics import bootstrap
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores, weighted_scores
-from distilgrid.tasks.metrics import score_one
+from distilgrid.tasks.kinds.registry import find_metric
 
 ROWS = 60
 
@@ -56,14 +56,14 @@ def test_weights_score_as_a_loop_over_the_drawn_rows_does(metric: str, data) -> 
     generator = np.random.default_rng(7)
     labels, predicted = data(generator)
     drawn = generator.integers(ROWS, size=(25, ROWS))
-    naive = [[score_one(metric, labels[rows], column[rows]) for column in predicted.T] for rows in drawn]
+    naive = [[find_metric(metric).value(labels[rows], column[rows]) for column in predicted.T] for rows in drawn]
     weights = np.stack([np.bincount(rows, minlength=ROWS) for rows in drawn]).astype(float)
     assert weighted_scores(metric, weights, labels, predicted) == pytest.approx(np.array(naive), abs=1e-10)
 
 
 def test_one_weight_per_row_gives_the_plain_score() -> None:
     labels, predicted = real_numbers(np.random.default_rng(3))
-    plain = [score_one("spearman", labels, column) for column in predicted.T]
+    plain = [find_metric("spearman").value(labels, column) for column in predicted.T]
     assert weighted_scores("spearman", np.ones((1, ROWS)), labels, predicted)[0] == pytest.approx(plain)
 
 

@@ -34,6 +34,8 @@ from distilgrid.training import checkpoint, loop
 from distilgrid.training.checkpoint import Interrupted
 from distilgrid.training.settings import Training
 
+pytestmark = pytest.mark.chain
+
 
 @pytest.fixture(scope="module")
 def model(tiny_model: Path) -> torch.nn.Module:

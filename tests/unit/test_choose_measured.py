@@ -14,7 +14,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.deployment.choice import Limits, choose
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import Offer, Option, list_options
-from distilgrid.reporting.collect import Measurement, collect
+from distilgrid.reporting.collect import FinishedArtefact, collect
 from distilgrid.reporting.findings import Findings, find
 
 BF16 = "torch-eager-bf16"
@@ -182,7 +182,7 @@ def test_torch_in_another_precision_has_the_change_that_its_parity_recorded(find
         export = next(iter(line.exports.values()))[0]
         size = line.models[0].metrics["size_bytes"]
         values = {"accepted": True, "score": 0.70, "torch_score": 0.73, "size_bytes": size}
-        return replace(line, exports={**line.exports, BF16: (Measurement(export.artefact, {}, values),)})
+        return replace(line, exports={**line.exports, BF16: (FinishedArtefact(export.artefact, {}, values),)})
 
     known = with_bf16(findings)
     known = replace(known, lines=[line if line.is_teacher else judged(line) for line in known.lines])

@@ -21,8 +21,8 @@ from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_table, claims_tables, reason
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.page import render
 from distilgrid.reporting.table import Table, latex, markdown
+from distilgrid.stages.report.page import render
 from distilgrid.stages.report.run import report
 
 KD = {"method": "kd"}

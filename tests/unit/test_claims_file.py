@@ -79,11 +79,11 @@ def test_an_axis_that_one_side_gives_holds_for_the_others(values: Values, tmp_pa
         (
             ("published",),
             [{"model": "A"}],
-            "published: must name a CSV file beside this one, such as mine.expected.csv",
+            "published: must name a CSV file in the same folder, such as mine.expected.csv",
         ),
         (("published",), None, "published: must name a CSV file"),
         (("published",), "", "published: must name a CSV file"),
-        (("published",), "numbers/mine.csv", "published: must name a CSV file beside this one"),
+        (("published",), "numbers/mine.csv", "published: must name a CSV file in the same folder"),
     ],
 )
 def test_a_bad_file_gets_one_line_that_names_the_key(

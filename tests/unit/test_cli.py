@@ -147,7 +147,7 @@ def test_a_bad_model_source_ends_in_one_line(
         ("text,sentiment\na,x\nb,x\n", {}, "1 label(s)"),
         ("text,sentiment\na,x\nb,y\n", {"labels": ["x", "z"]}, "row 2: label 'y' is outside the set"),
         ("text,sentiment,part\na,x,train\nb,y,tran\n", {"split_column": "part"}, "tran"),
-        ("text,sentiment\na,1\nb,much\n", {"regression": True, "metrics": ["pearson"]}, "row 2: label 'much'"),
+        ("text,sentiment\na,1\nb,much\n", {"kind": "number", "metrics": ["pearson"]}, "row 2: label 'much'"),
     ],
 )
 def test_bad_rows_end_in_one_line(

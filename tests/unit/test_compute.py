@@ -12,14 +12,6 @@ import pytest
 from distilgrid.core import cost, energy
 from distilgrid.core.artefacts import read_json, writing
 from distilgrid.reporting.sections.compute import compute_json, compute_table, spending
-from distilgrid.reporting.sections.slurm import accounted, parsed, slurm_table
-
-SACCT = """\
-41|120|60|2|03:30.500|4000M|
-41.batch|120||2|00:00.500||20480K
-41.0|120||2|03:30.000||1000M
-42|1-00:00:00|UNLIMITED|1|1-00:00:00|2Gc|
-""".replace("1-00:00:00|UNL", "86400|UNL")
 
 
 def run(stage: str, *, seconds: float = 10.0, **cost: Any) -> dict[str, Any]:
@@ -118,42 +110,3 @@ def test_what_older_artefacts_did_not_record_is_not_guessed() -> None:
     assert (table.rows[0][3].note, table.rows[0][6].note) == ("of 1", "of 1")
     nothing = compute_table([run("distill", none=True)]).rows[0]
     assert [cell.text for cell in nothing[3:]] == ["\u2013"] * 4
-
-
-def test_sacct_is_read_with_its_steps_and_units() -> None:
-    jobs = parsed(SACCT)
-    assert (jobs["41"].cpu_seconds, jobs["41"].peak_mib, jobs["41"].limit_seconds) == (210.5, 1000.0, 3600.0)
-    assert (jobs["42"].cpu_seconds, jobs["42"].limit_seconds, jobs["42"].asked_mib) == (86400.0, 0.0, 2048.0)
-
-
-def sacct(folder: Path, script: str) -> None:
-    folder.mkdir()
-    (folder / "sacct").write_text(f"#!/bin/sh\n{script}\n")
-    (folder / "sacct").chmod(0o755)
-
-
-def test_efficiency_of_jobs_stands_by_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sacct(tmp_path / "bin", f"cat <<'END'\n{SACCT}END")
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    table = slurm_table([run("distill", slurm_job="41"), run("distill", slurm_job="41"), run("export")])
-    assert table is not None
-    assert [[cell.text for cell in row] for row in table.rows] == [
-        ["distill", "1", "0.07", "87.7 %", "25.0 %", "3.3 %"],
-    ]
-
-
-@pytest.mark.parametrize("script", ["exit 1", "sleep 60"])
-def test_an_accounting_that_does_not_answer_costs_a_report_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str
-) -> None:
-    sacct(tmp_path / "bin", f"exec {script}" if script.startswith("sleep") else script)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr("distilgrid.reporting.sections.slurm.PATIENCE_SECONDS", 1)
-    assert accounted(["41"]) == {}
-    assert slurm_table([run("distill", slurm_job="41")]) is None
-    assert "sacct does not tell" in caplog.text
-
-
-def test_no_job_of_slurm_asks_no_accounting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("asked"))
-    assert slurm_table([run("distill")]) is None

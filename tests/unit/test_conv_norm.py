@@ -12,7 +12,7 @@ from distilgrid.models.conv_norm import ConvNorm, relu_
 from distilgrid.models.image_model import ImageModel
 from distilgrid.models.new import create_model
 from distilgrid.models.resnet import Subsampling
-from distilgrid.tasks.dataset import ImageShape
+from distilgrid.tasks.kinds.image.files import ImageShape
 
 CIFAR = ImageShape(32, 32, 3, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 DIGITS = ImageShape(8, 8, 1, (0.3,), (0.4,))

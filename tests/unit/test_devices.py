@@ -10,8 +10,9 @@ import pytest
 
 from distilgrid.benchmark.labels import device_label, low_precision, phone_note, precision_of
 from distilgrid.core.errors import UserError
+from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.files import device_names, load_device, parse_device
-from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
+from distilgrid.devices.settings import ImportDevice, LocalDevice
 from distilgrid.runtimes import registry
 
 ROOT = Path(__file__).parents[2]
@@ -122,9 +123,11 @@ def test_precision_is_in_a_runtimes_name() -> None:
 
 
 def test_devices_are_light_to_import() -> None:
-    names = ("settings", "files", "labels", "imported", "joined", "inputs", "adb", "programs", "declared", "phone")
+    names = [f"devices.{name}" for name in ("settings", "files", "imported", "joined")]
+    names += [f"devices.android.{name}" for name in ("adb", "programs", "declared", "phone")]
+    names += ["benchmark.labels", "benchmark.inputs"]
     script = (
-        f"import sys, {', '.join(f'distilgrid.devices.{name}' for name in names)}\n"
+        f"import sys, {', '.join(f'distilgrid.{name}' for name in names)}\n"
         "heavy = {'torch', 'numpy', 'scipy', 'pandas', 'transformers'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)\n"
     )

@@ -13,13 +13,15 @@ import pytest
 from distilgrid.benchmark.candidates import Export, Model
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
-from distilgrid.devices import adb
-from distilgrid.devices import phone as phone_module
-from distilgrid.devices.adb import connected, find_phone
-from distilgrid.devices.declared import Input, Signature
+from distilgrid.devices.android import adb
+from distilgrid.devices.android import phone as phone_module
+from distilgrid.devices.android.adb import connected, find_phone
+from distilgrid.devices.android.declared import Input, Signature
+from distilgrid.devices.android.phone import measure_on_phone
+from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.imported import Imported
-from distilgrid.devices.phone import measure_on_phone
-from distilgrid.devices.settings import AdbDevice
+
+pytestmark = pytest.mark.chain
 
 KEY, SERIAL = "0123456789ab", "0A041FDD4003BK"
 NAMES = ("input_ids", "attention_mask", "token_type_ids")

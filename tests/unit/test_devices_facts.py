@@ -3,7 +3,7 @@
 import pytest
 from tests.unit.test_devices_adb import CPUINFO, PROPERTIES, SERIAL, STATE
 
-from distilgrid.devices.adb import description
+from distilgrid.devices.android.adb import description
 
 
 def test_a_phone_is_described_without_what_tells_it_from_others() -> None:

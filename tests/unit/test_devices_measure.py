@@ -1,6 +1,5 @@
 """What exports read, and measuring them where the trained model is not."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 from tests.unit.test_devices_imported import CONFIG, KEY, NAMES, OTHER, model
 
 from distilgrid.benchmark import protocol as protocol_module
@@ -23,6 +23,8 @@ from distilgrid.devices.joined import as_benchmark
 from distilgrid.devices.measure import main as measure_main
 from distilgrid.runtimes.base import PIXELS, Execution, Session, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
+
+pytestmark = pytest.mark.chain
 
 
 @pytest.mark.parametrize("image", [False, True])
@@ -197,8 +199,8 @@ def test_no_other_benchmark_runs_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_
 
     def before(folder: Path, how: Execution) -> None:
         [lock] = tmp_path.glob("distilgrid-benchmark-*.lock")
-        with lock.open("w") as stream, pytest.raises(BlockingIOError):
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(Timeout):
+            FileLock(lock).acquire(blocking=False)
         seen.append(len(os.sched_getaffinity(0)))
 
     watch(monkeypatch, before)

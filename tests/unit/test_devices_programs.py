@@ -8,8 +8,8 @@ import pytest
 from tests.unit.test_devices_adb import EXECUTORCH, LITERT
 
 from distilgrid.core.errors import UserError
-from distilgrid.devices.declared import FREE, Input, Signature, declared, feed
-from distilgrid.devices.programs import (
+from distilgrid.devices.android.declared import FREE, Input, Signature, declared, feed
+from distilgrid.devices.android.programs import (
     executorch_command,
     executorch_times,
     litert_command,

@@ -17,6 +17,8 @@ from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 from distilgrid.stages.report.run import report
 
+pytestmark = pytest.mark.chain
+
 MODELS = 2 * (1 + 2 * 2 * 2)  # of two tasks: a teacher, and two methods, students and seeds
 
 

@@ -6,9 +6,9 @@ from scipy import stats
 
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
 from distilgrid.reporting.statistics.estimates import (
-    Block,
-    Estimate,
+    EffectEstimate,
     RowPart,
+    SeedBlock,
     SeedPart,
     bounds,
     estimate,
@@ -22,7 +22,7 @@ ROWS = 150
 QUALITY = np.array([1.0, 0.8])
 
 
-def simulated(generator: np.random.Generator, *, seeds: int, by_seed: float, by_both: float) -> Estimate:
+def simulated(generator: np.random.Generator, *, seeds: int, by_seed: float, by_both: float) -> EffectEstimate:
     """Two methods' accuracies on rows of varying hardness: seeds differ in quality, and in which rows they miss."""
     hardness = generator.normal(size=(ROWS, 1, 1))
     luck = by_seed * generator.normal(size=(1, 2, seeds)) + by_both * generator.normal(size=(ROWS, 2, seeds))
@@ -30,10 +30,10 @@ def simulated(generator: np.random.Generator, *, seeds: int, by_seed: float, by_
     seed = int(generator.integers(2**31))
     drawn = resampled_scores("accuracy", labels=np.ones(ROWS), predicted=right, samples=150, seed=seed)
     scores = right.mean(axis=0)
-    return estimate([Block(scores[:seeds] - scores[seeds:], drawn[:, :seeds] - drawn[:, seeds:])], rows=ROWS)
+    return estimate([SeedBlock(scores[:seeds] - scores[seeds:], drawn[:, :seeds] - drawn[:, seeds:])], rows=ROWS)
 
 
-def limits(found: Estimate, confidence: float = 0.95) -> tuple[float, float]:
+def limits(found: EffectEstimate, confidence: float = 0.95) -> tuple[float, float]:
     between = bounds(found, confidence)
     assert between is not None
     return between
@@ -73,20 +73,20 @@ def test_intervals_are_not_wider_than_they_need_be() -> None:
 def test_without_rows_paired_seeds_give_students_interval() -> None:
     better, worse = np.array([0.81, 0.84, 0.80, 0.86]), np.array([0.80, 0.81, 0.80, 0.82])
     expected = stats.ttest_rel(better, worse).confidence_interval(0.9)
-    assert bounds(estimate([Block(better - worse)], rows=0), 0.9) == pytest.approx((expected.low, expected.high))
+    assert bounds(estimate([SeedBlock(better - worse)], rows=0), 0.9) == pytest.approx((expected.low, expected.high))
 
 
 def test_without_rows_unpaired_seeds_give_welchs_interval() -> None:
     better, worse = np.array([0.81, 0.84, 0.80, 0.86]), np.array([0.80, 0.70, 0.79])
     expected = stats.ttest_ind(better, worse, equal_var=False).confidence_interval(0.95)
-    found = estimate([Block(better), Block(-worse)], rows=0)
+    found = estimate([SeedBlock(better), SeedBlock(-worse)], rows=0)
     assert bounds(found, 0.95) == pytest.approx((expected.low, expected.high))
 
 
 def test_rows_that_all_seeds_share_are_told_from_those_that_each_misses() -> None:
     generator = np.random.default_rng(0)
     shared, own = generator.normal(size=(20_000, 1)), generator.normal(size=(20_000, 4))
-    found = estimate([Block(np.zeros(4), 3 * shared + 2 * own)], rows=500)
+    found = estimate([SeedBlock(np.zeros(4), 3 * shared + 2 * own)], rows=500)
     assert found.rows[0].variance == pytest.approx(9, rel=0.05)
     assert found.seeds is not None
     assert found.seeds[0].row_noise == pytest.approx(4, rel=0.05)
@@ -98,15 +98,15 @@ def test_rows_that_all_seeds_share_are_told_from_those_that_each_misses() -> Non
 
 def test_one_seed_has_the_percentile_interval_over_rows() -> None:
     drawn = np.random.default_rng(0).normal(0.02, 0.01, size=(2000, 1))
-    found = estimate([Block(np.array([0.02]), drawn)], rows=300)
+    found = estimate([SeedBlock(np.array([0.02]), drawn)], rows=300)
     assert found.covers == "rows"
     assert bounds(found, 0.95) == interval(drawn[:, 0], 0.95)
     assert seeds_needed(found, 0.02, 0.95) is None
-    assert bounds(estimate([Block(np.array([0.02]))], rows=0), 0.95) is None
+    assert bounds(estimate([SeedBlock(np.array([0.02]))], rows=0), 0.95) is None
 
 
 def test_tasks_weigh_equally_and_their_errors_are_independent() -> None:
-    parts = [Estimate(0.01 * n, (SeedPart(0.04, 0.01, 4),), (RowPart(0.002, 10**9),), None) for n in (1, 3)]
+    parts = [EffectEstimate(0.01 * n, (SeedPart(0.04, 0.01, 4),), (RowPart(0.002, 10**9),), None) for n in (1, 3)]
     found = mean_of(parts)
     assert found.effect == pytest.approx(0.02)
     variance = (0.04 / 4 + 0.002) / 2
@@ -116,8 +116,8 @@ def test_tasks_weigh_equally_and_their_errors_are_independent() -> None:
 
 
 def test_one_task_with_a_single_seed_leaves_rows_only() -> None:
-    known = estimate([Block(np.array([0.1, 0.2]), np.zeros((50, 2)))], rows=9)
-    single = estimate([Block(np.array([0.1]), np.ones((50, 1)))], rows=9)
+    known = estimate([SeedBlock(np.array([0.1, 0.2]), np.zeros((50, 2)))], rows=9)
+    single = estimate([SeedBlock(np.array([0.1]), np.ones((50, 1)))], rows=9)
     assert mean_of([known, single]).covers == "rows"
     assert bounds(mean_of([known, single]), 0.95) == (0.5, 0.5)
 
@@ -125,7 +125,7 @@ def test_one_task_with_a_single_seed_leaves_rows_only() -> None:
 @pytest.mark.parametrize("distance", [0.004, 0.01, 0.03])
 def test_the_needed_seeds_are_the_first_number_that_is_enough(distance: float) -> None:
     values = np.array([0.0, 0.02, 0.04])
-    needed = seeds_needed(estimate([Block(values)], rows=0), distance, 0.95)
+    needed = seeds_needed(estimate([SeedBlock(values)], rows=0), distance, 0.95)
 
     def margin(count: int) -> float:
         return float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))
@@ -134,8 +134,8 @@ def test_the_needed_seeds_are_the_first_number_that_is_enough(distance: float) -
 
 
 def test_fewer_rows_ask_for_more_seeds_until_no_number_is_enough() -> None:
-    def made(variance: float) -> Estimate:
-        return Estimate(0.02, (SeedPart(0.0004, 0.0, 3),), (RowPart(variance, 1000),), None)
+    def made(variance: float) -> EffectEstimate:
+        return EffectEstimate(0.02, (SeedPart(0.0004, 0.0, 3),), (RowPart(variance, 1000),), None)
 
     needed = [seeds_needed(made(variance), 0.02, 0.95) for variance in (0.0, 5e-5, 1e-4, 1.2e-4)]
     assert needed[:3] == sorted(needed[:3]) and needed[0] < needed[2]
@@ -149,7 +149,7 @@ def test_a_p_value_is_below_the_level_just_where_the_interval_excludes_zero() ->
     for shift in np.linspace(-0.06, 0.06, 25):
         values = shift + generator.normal(scale=0.02, size=4)
         resampled = values + generator.normal(scale=0.01, size=(400, 1)) + generator.normal(scale=0.01, size=(400, 4))
-        found = estimate([Block(values, resampled)], rows=300)
+        found = estimate([SeedBlock(values, resampled)], rows=300)
         low, high = limits(found)
         p = p_value(found)
         assert p is not None
@@ -158,13 +158,13 @@ def test_a_p_value_is_below_the_level_just_where_the_interval_excludes_zero() ->
 
 def test_without_rows_it_is_the_paired_t_test() -> None:
     values = np.array([0.4, 1.1, 0.7, 0.9])
-    assert p_value(estimate([Block(values)], rows=0)) == pytest.approx(stats.ttest_1samp(values, 0.0).pvalue)
+    assert p_value(estimate([SeedBlock(values)], rows=0)) == pytest.approx(stats.ttest_1samp(values, 0.0).pvalue)
 
 
 def test_one_seed_has_the_share_of_resamples_and_a_measurement_none() -> None:
     resampled = np.linspace(-0.1, 0.9, 999)[:, None]
     beyond = int((resampled <= 0).sum())
-    found = estimate([Block(np.array([0.4]), resampled)], rows=300)
+    found = estimate([SeedBlock(np.array([0.4]), resampled)], rows=300)
     assert p_value(found) == pytest.approx(2 * (beyond + 1) / 1000)
-    assert p_value(estimate([Block(np.array([0.4]))], rows=0)) is None
-    assert p_value(Estimate(1.0, None, (), None, error=0.2)) is None
+    assert p_value(estimate([SeedBlock(np.array([0.4]))], rows=0)) is None
+    assert p_value(EffectEstimate(1.0, None, (), None, error=0.2)) is None

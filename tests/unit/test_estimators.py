@@ -8,21 +8,25 @@ from typing import Any
 import pytest
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import KD, HiddenKD
-from distilgrid.plan.params import Data
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.teaching import Sources
 from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
 from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, train_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teaching import Sources
+from distilgrid.signals.registry import ROWS
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(max_length=32, precision="fp32")
 NARROW, WIDE = Shape(2, 16, 2, 24), Shape(3, 32, 4, 64)
@@ -39,13 +43,20 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
         data=folder / "data", source=f"path:{tiny_model}", training=training, seed=0, out=folder / "teacher", labels={}
     )
     for kind in ("logits", "hidden-states"):
-        record(data=folder / "data", teacher=folder / "teacher", kind=kind, max_length=32, out=folder / kind, labels={})
+        record(
+            data=folder / "data",
+            teacher=folder / "teacher",
+            signal=ROWS[kind],
+            max_length=32,
+            out=folder / kind,
+            labels={},
+        )
     return folder
 
 
 def lessons(work: Path, tiny_model: Path, settings: MiniKDSettings | SupernetSettings) -> Lessons:
     kind = "hidden-states" if settings.method.objective == "hidden_kd" else "logits"
-    sources = Sources(data=work / "data", teacher=work / "teacher", teacher_outputs=[work / kind])
+    sources = Sources(data=work / "data", teachers=[work / "teacher"], teacher_outputs=[work / kind])
     return Lessons(sources, tiny_model, settings.method, settings.trained(TRAINING), settings.share)
 
 

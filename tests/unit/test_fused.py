@@ -16,9 +16,10 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from distilgrid.methods.registry import build_objective
-from distilgrid.methods.settings import Finetune
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.finetune.losses import FinetuneObjective
 from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.fused_encoder import FusedEncoder, fuse, fusible, unfuse
 from distilgrid.training.cpu.randomness import DropoutMasks
@@ -72,7 +73,7 @@ def rows() -> Rows:
 
 
 def engine(model: PreTrainedModel, rows: Rows, settings: Training, *, precision: Precision = "fp32") -> Engine:
-    streams = [RowStream(rows, build_objective(Finetune(), regression=False), None)]
+    streams = [RowStream(rows, FinetuneObjective(Finetune(), kind=LABEL), None)]
     return Engine(model, streams, settings=settings, placement=Placement(precision=precision), seed=0, steps=20)
 
 

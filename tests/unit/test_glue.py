@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from distilgrid.core.errors import UserError
-from distilgrid.plan.params import Data
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import builtin_tasks
 
@@ -18,7 +18,7 @@ def test_glue_specs_are_complete() -> None:
     found = builtin_tasks()
     assert {"cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"} <= found.keys()
     assert found["mnli"].validation == ["validation_matched", "validation_mismatched"]
-    assert found["stsb"].regression
+    assert found["stsb"].kind == "number"
     assert found["cola"].metrics[0] == "matthews"
 
 

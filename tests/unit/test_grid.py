@@ -1,7 +1,6 @@
 """The plan: which cells, which artefacts, and whose recipe key depends on what."""
 
 import copy
-import dataclasses
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,8 @@ import yaml
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, listed
-from distilgrid.methods.registry import METHODS
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.registry import method_classes
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import load_params, parse_params
 from distilgrid.plan.recipes import VERSIONS
@@ -188,8 +188,8 @@ def test_a_new_version_of_a_stage_changes_its_own_keys(
 def test_a_new_version_of_a_method_changes_that_method_only(
     tiny_values: Values, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newer = dataclasses.replace(METHODS[method], version=METHODS[method].version + 1)
-    found = changed_by(tiny_values, lambda _: monkeypatch.setitem(METHODS, method, newer))
+    newer = method_classes()[method]
+    found = changed_by(tiny_values, lambda _: monkeypatch.setattr(newer, "version", newer.version + 1))
     assert methods(found, "distill") == {method}
     assert not {"prepare", "finetune", "record"} & stages(found)
 
@@ -197,8 +197,7 @@ def test_a_new_version_of_a_method_changes_that_method_only(
 def test_a_new_version_of_fine_tuning_changes_teachers_too(
     tiny_values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newer = dataclasses.replace(METHODS["finetune"], version=METHODS["finetune"].version + 1)
-    found = changed_by(tiny_values, lambda _: monkeypatch.setitem(METHODS, "finetune", newer))
+    found = changed_by(tiny_values, lambda _: monkeypatch.setattr(Finetune, "version", Finetune.version + 1))
     assert stages(found) == STAGES - {"prepare"}
 
 

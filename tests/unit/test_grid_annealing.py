@@ -1,4 +1,4 @@
-"""Plans with annealed methods, chains of assistants, searches, and image tasks beside text tasks."""
+"""Plans with annealed methods, chains of assistants, tuning, and image tasks beside text tasks."""
 
 from pathlib import Path
 from typing import Any
@@ -108,18 +108,18 @@ def test_chains_that_cannot_be(values: Values, changed: Values, said: str) -> No
     assert "\n" not in message
 
 
-def test_a_search_tries_all_pairs_once_for_all_seeds(tiny_values: Values) -> None:
-    search = {"kd": {"objective": "kd", "search": {"alpha": [0.3, 0.9], "temperature": [1, 2.5, 4], "seed": 7}}}
-    values = deep_merge(tiny_values, {"grid": {"methods": ["kd"]}, "methods": search})
+def test_tuning_tries_all_pairs_once_for_all_seeds(tiny_values: Values) -> None:
+    tuning = {"kd": {"objective": "kd", "tuning": {"alpha": [0.3, 0.9], "temperature": [1, 2.5, 4], "seed": 7}}}
+    values = deep_merge(tiny_values, {"grid": {"methods": ["kd"]}, "methods": tuning})
     found = plan(values, seeds=[0, 1, 2])
     assert len(found.students) == 3
     assert len(found.helpers) == 6
     assert {helper.labels["seed"] for helper in found.helpers} == {7}
-    assert [c.folder for c in listed(found.students[2].inputs["candidate"])] == [h.folder for h in found.helpers]
+    assert [c.folder for c in listed(found.students[2].inputs["tried"])] == [h.folder for h in found.helpers]
     names = [helper.labels["method"] for helper in found.helpers]
     assert names[:2] == ["kd.alpha-0.3.t-1", "kd.alpha-0.3.t-2.5"]
     tried = find_method(found.params, "kd.alpha-0.9.t-4")
-    assert (tried.alpha, tried.temperature, tried.search) == (0.9, 4, None)  # type: ignore[union-attr]
+    assert (tried.alpha, tried.temperature, tried.tuning) == (0.9, 4, None)  # type: ignore[union-attr]
     assert len(found.teacher_outputs) == 1
 
 
@@ -130,9 +130,9 @@ def test_more_temperatures_than_epochs_are_refused_before_anything_runs(tiny_val
 
 
 def test_a_regression_tries_no_temperature_twice(tiny_values: Values) -> None:
-    tried = {"objective": "kd", "search": {"alpha": [0.3, 0.9], "temperature": [2, 4]}}
+    tried = {"objective": "kd", "tuning": {"alpha": [0.3, 0.9], "temperature": [2, 4]}}
     mse = {"methods": {"kd": {**tried, "loss": "mse"}}, "grid": {"methods": ["kd"]}}
-    regression = {"tasks": {"reviews": {"regression": True, "metrics": ["pearson"], "labels": None}}}
+    regression = {"tasks": {"reviews": {"kind": "number", "metrics": ["pearson"], "labels": None}}}
     both = deep_merge(tiny_values, {"methods": {"kd": tried}, "grid": {"methods": ["kd"]}})
     assert len(plan(both).helpers) == 4
     for values in (deep_merge(both, regression), deep_merge(both, mse)):
@@ -140,8 +140,8 @@ def test_a_regression_tries_no_temperature_twice(tiny_values: Values) -> None:
         assert names == ["kd.alpha-0.3.t-2", "kd.alpha-0.9.t-2"], "T changes nothing in a mean squared error"
 
 
-def test_values_that_are_nearly_equal_are_candidates_of_their_own(tiny_values: Values) -> None:
-    near = {"kd": {"objective": "kd", "search": {"alpha": [0.5, 0.50000001], "temperature": [1e-5, 2]}}}
+def test_values_that_are_nearly_equal_are_tried_each_by_itself(tiny_values: Values) -> None:
+    near = {"kd": {"objective": "kd", "tuning": {"alpha": [0.5, 0.50000001], "temperature": [1e-5, 2]}}}
     found = plan(deep_merge(tiny_values, {"grid": {"methods": ["kd"]}, "methods": near}))
     names = [helper.labels["method"] for helper in found.helpers]
     assert names[1:3] == ["kd.alpha-0.5.t-2", "kd.alpha-0.50000001.t-1e-05"] and len(set(names)) == 4
@@ -264,7 +264,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch, *names: str) -> Plan:
         (("annealing_kd",), 8 * 8 * 3, 7 * (20 * 6 + 20) + (20 + 20)),
     ],
 )
-def test_grids_of_the_paper_search_all_of_its_values_and_can_judge_its_claims(
+def test_grids_of_the_paper_try_all_of_its_values_and_can_judge_its_claims(
     monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], students: int, candidates: int
 ) -> None:
     found = shipped(monkeypatch, *names)
@@ -277,7 +277,7 @@ def test_grids_of_the_paper_search_all_of_its_values_and_can_judge_its_claims(
     assert (gaps["larger-gap-larger-gain-images"] == set(grid.students)) == ("cifar" in grid.name)
 
 
-def test_the_short_grid_on_top_has_one_student_and_its_own_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_short_grid_on_top_has_one_student_and_its_own_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
     found = shipped(monkeypatch, "annealing_kd_cifar10", "annealing_kd_cifar10_mini")
     methods = ("finetune", "kd", "takd", "annealing-kd")
     cells = [(s.labels["method"], s.labels["student"]) for s in found.students]

@@ -9,14 +9,16 @@ from tests.unit.resumable import SHORT, make_rows, recorded_teacher
 from transformers import BertConfig, BertForSequenceClassification
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import HiddenKD
+from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import parse_params
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +35,10 @@ def model() -> BertForSequenceClassification:
 def train(model: BertForSequenceClassification, method: HiddenKD, settings: Training, **options: Any) -> Outcome:
     return Trainer(
         copy.deepcopy(model),
-        build_phases(method, settings, regression=False),
+        method.phases(settings, kind=LABEL),
         rows=make_rows(64, seed=0),
         dev=make_rows(32, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=options.get("placement", Placement()),
         seed=0,

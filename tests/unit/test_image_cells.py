@@ -9,26 +9,38 @@ from safetensors.torch import load_file
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import KD, TAKD, AnnealingKD, ContinuationKD, Finetune, KDSearch, Method
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.kd.declare import KD, KDTuning
+from distilgrid.methods.takd.declare import TAKD
+from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.models.student import new_model
-from distilgrid.plan.params import Data
-from distilgrid.signals.teaching import Sources
+from distilgrid.signals.registry import ROWS
+from distilgrid.signals.views.plan import ViewSignal
+from distilgrid.signals.views.stream import main_stream
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record, record_views
+from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training, Views
+from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet, label_tensor
+
+pytestmark = pytest.mark.chain
 
 VIEWS = Views(shift=1, flip=True)
 TRAINING = Training(
@@ -57,14 +69,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_views(work: Path, out: Path, *, epochs: int = 2, teacher: str = "teacher", views: Views = VIEWS) -> None:
-    rows = TrainingSet(open_dataset(work / "data"))
-    record_views(training_set=rows, teacher=work / teacher, views=views, epochs=epochs, out=out, labels={})
+    given: dict[str, Any] = {"data": work / "data", "teacher": work / teacher, "out": out, "labels": {}}
+    record(signal=ViewSignal(views, epochs), max_length=128, **given)
 
 
 def run_cell(
     work: Path,
     out: Path,
-    method: Method,
+    method: BaseMethod,
     *,
     source: str = "new:resnet-8",
     training: Training = TRAINING,
@@ -77,7 +89,7 @@ def run_cell(
     return distill(cell=cell, sources=Sources(data=work / "data", **sources), out=out, labels={}, **options)
 
 
-def refused(work: Path, tmp_path: Path, method: Method, **options: Any) -> str:
+def refused(work: Path, tmp_path: Path, method: BaseMethod, **options: Any) -> str:
     with pytest.raises(UserError) as caught:
         run_cell(work, tmp_path / "refused", method, **options)
     return str(caught.value)
@@ -92,7 +104,7 @@ def same_weights(one: Path, other: Path, *, tolerance: float) -> bool:
 def test_recorded_and_live_teachers_teach_the_same(work: Path, tmp_path: Path, fraction: float) -> None:
     method = KD(alpha=0.9)
     recorded = run_cell(work, tmp_path / "a", method, fraction=fraction, teacher_outputs=[work / "views"])
-    live = run_cell(work, tmp_path / "b", method, fraction=fraction, teacher=work / "teacher")
+    live = run_cell(work, tmp_path / "b", method, fraction=fraction, teachers=[work / "teacher"])
     assert same_weights(tmp_path / "a", tmp_path / "b", tolerance=2e-3), "but for rounding in batches of another size"
     assert recorded["teacher_forwards"] == 0
     assert live["teacher_forwards"] == 2 * live["train_rows"]
@@ -123,10 +135,10 @@ def test_continuation_runs_on_images(work: Path, tmp_path: Path) -> None:
 
 def test_images_that_never_change_take_plain_recordings(work: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {"data": work / "data", "teacher": work / "teacher", "labels": {}}
-    record(kind="logits", max_length=128, out=tmp_path / "logits", **given)
+    record(signal=ROWS["logits"], max_length=128, out=tmp_path / "logits", **given)
     still = TRAINING.model_copy(update={"views": Views()})
     run_cell(work, tmp_path / "a", KD(), training=still, teacher_outputs=[tmp_path / "logits"])
-    run_cell(work, tmp_path / "b", KD(), training=still, teacher=work / "teacher")
+    run_cell(work, tmp_path / "b", KD(), training=still, teachers=[work / "teacher"])
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
     said = refused(work, tmp_path, KD(), teacher_outputs=[tmp_path / "logits"])
     assert "no outputs on views" in said
@@ -151,25 +163,25 @@ def tmp_path_with_data(work: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_search_takes_the_best_of_its_candidates(work: Path, tmp_path: Path) -> None:
-    method = KD(search=KDSearch(alpha=[0.0, 1.0], temperature=[2.0]))
+def test_tuning_takes_the_best_of_what_it_tried(work: Path, tmp_path: Path) -> None:
+    method = KD(tuning=KDTuning(alpha=[0.0, 1.0], temperature=[2.0]))
     folders = []
-    for name, tried in method.candidates("kd", regression=False).items():
+    for name, tried in method.tried("kd", tempered=True).items():
         run_cell(work, tmp_path / name, tried, teacher_outputs=[work / "views"])
         folders.append(tmp_path / name)
-    metrics = run_cell(work, tmp_path / "best", method, teacher_outputs=[work / "views"], candidates=folders)
+    metrics = run_cell(work, tmp_path / "best", method, teacher_outputs=[work / "views"], tried=folders)
     dev = [read_json(folder / "metrics.json")["dev"]["accuracy"] for folder in folders]
-    assert [tried["dev"] for tried in metrics["search"]["tried"]] == dev
+    assert [tried["dev"] for tried in metrics["tuning"]["tried"]] == dev
     best = folders[dev.index(max(dev))]
-    assert metrics["search"]["chosen"]["alpha"] == (0.0 if best == folders[0] else 1.0)
-    assert same_weights(tmp_path / "best", best, tolerance=0), "the same seed as the candidates'"
-    assert "searches 2 pairs" in refused(work, tmp_path, method, teacher_outputs=[work / "views"])
-    stranger = KD(search=KDSearch(alpha=[0.5], temperature=[2.0]))
-    said = refused(work, tmp_path, stranger, teacher_outputs=[work / "views"], candidates=folders)
-    assert "which the search does not try" in said
-    mse = KD(loss="mse", search=KDSearch(alpha=[0.0, 1.0], temperature=[4.0, 2.0]))
-    said = refused(work, tmp_path, mse, teacher_outputs=[work / "views"], candidates=folders)
-    assert "'temperature': 2.0}, which the search does not try" in said, "the first one alone: T changes nothing"
+    assert metrics["tuning"]["chosen"]["alpha"] == (0.0 if best == folders[0] else 1.0)
+    assert same_weights(tmp_path / "best", best, tolerance=0), "the same seed as the pairs'"
+    assert "tuning tries 2 pairs" in refused(work, tmp_path, method, teacher_outputs=[work / "views"])
+    stranger = KD(tuning=KDTuning(alpha=[0.5], temperature=[2.0]))
+    said = refused(work, tmp_path, stranger, teacher_outputs=[work / "views"], tried=folders)
+    assert "which the tuning does not try" in said
+    mse = KD(loss="mse", tuning=KDTuning(alpha=[0.0, 1.0], temperature=[4.0, 2.0]))
+    said = refused(work, tmp_path, mse, teacher_outputs=[work / "views"], tried=folders)
+    assert "'temperature': 2.0}, which the tuning does not try" in said, "the first one alone: T changes nothing"
 
 
 def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:
@@ -177,14 +189,15 @@ def trainer(work: Path, checkpoints: Checkpoints) -> Trainer:
     rows = TrainingSet(dataset)
     return Trainer(
         new_model("new:resnet-8", dataset, seed=1),
-        build_phases(Finetune(), TRAINING, regression=False),
+        Finetune().phases(TRAINING, kind=LABEL),
         rows=rows.rows(None, max_length=1),
-        dev=Rows(Images(dataset.images("dev")), label_tensor(dataset.split("dev"), dataset)),
+        dev=Rows(Images(read_pixels(dataset, "dev")), label_tensor(dataset.split("dev"), dataset)),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,
         teacher=None,
-        views=rows.views(VIEWS),
+        main=main_stream(rows, VIEWS),
         checkpoints=checkpoints,
     )
 

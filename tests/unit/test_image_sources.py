@@ -14,10 +14,12 @@ import pytest
 from pydantic import ValidationError
 from tests.unit.pictures import content_id, encoded, pictures, refused
 
-from distilgrid.plan.params import Data, data_folders, parse_params
+from distilgrid.plan.params import data_folders, parse_params
 from distilgrid.plan.recipes import prepare_recipe
 from distilgrid.stages.prepare.run import prepare
-from distilgrid.tasks.dataset import Dataset, ImageShape, open_dataset
+from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.kinds.image.files import ImageShape, image_shape, read_pixels
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB, Folders, source_revision
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
 
@@ -48,12 +50,12 @@ def test_official_binary_files_are_read(tmp_path: Path, place: str) -> None:
         (folder / f"data_batch_{number + 1}.bin").write_bytes(records(part, list(range(10))))
     (folder / "test_batch.bin").write_bytes(records(images[50:], list(range(9, -1, -1))))
     dataset = cifar(tmp_path / "cifar", tmp_path / "out")
-    assert (dataset.images("test") == np.stack(images[50:])).all()
+    assert (read_pixels(dataset, "test") == np.stack(images[50:])).all()
     assert dataset.split("test")["label"].tolist() == list(range(9, -1, -1))
     train = dict(zip(dataset.split("train")["example_id"], dataset.split("train")["label"], strict=True))
     assert len(train) == 45
     assert all(train.get(content_id(image), i % 10) == i % 10 for i, image in enumerate(images[:50]))
-    assert dataset.image == ImageShape(32, 32, 3, (0.507, 0.487, 0.441), (0.267, 0.256, 0.276))
+    assert image_shape(dataset) == ImageShape(32, 32, 3, (0.507, 0.487, 0.441), (0.267, 0.256, 0.276))
     assert dataset.notes == ()
 
 
@@ -63,7 +65,7 @@ def test_official_binary_files_of_cifar100_give_the_fine_labels(tmp_path: Path) 
     (tmp_path / "test.bin").write_bytes(records(images[:3], [1, 2, 3], [99, 0, 54]))
     dataset = cifar(tmp_path, tmp_path / "out", "cifar100")
     assert [dataset.labels[i] for i in dataset.split("test")["label"]] == ["worm", "apple", "orchid"]
-    assert (dataset.images("test") == np.stack(images[:3])).all()
+    assert (read_pixels(dataset, "test") == np.stack(images[:3])).all()
 
 
 def test_a_binary_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_parquet_files_of_the_hub_are_read(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "cifar100" / "train-00000-of-00001.parquet")
     frame[:100].to_parquet(tmp_path / "cifar100" / "test-00000-of-00001.parquet")
     dataset = cifar(tmp_path, tmp_path / "out", "cifar100")
-    assert (dataset.images("test") == np.stack(images[:100])).all()
+    assert (read_pixels(dataset, "test") == np.stack(images[:100])).all()
     assert dataset.splits["test"]["label_counts"]["worm"] == 1
     assert dataset.notes == ()
 
@@ -156,25 +158,34 @@ def test_real_cifar10_is_prepared(tmp_path: Path) -> None:
     folders = Folders(cifar=Path(os.environ["DISTILGRID_CIFAR_DIR"]))
     prepare(task="cifar10", spec=spec, data=Data(max_dev_rows=5000), out=tmp_path / "out", folders=folders)
     dataset = open_dataset(tmp_path / "out")
-    assert dataset.images("train").shape == (dataset.splits["train"]["rows"], 32, 32, 3)
+    assert read_pixels(dataset, "train").shape == (dataset.splits["train"]["rows"], 32, 32, 3)
     assert dataset.splits["train"]["rows"] + dataset.splits["dev"]["rows"] == 50_000
     assert dataset.splits["dev"]["rows"] == pytest.approx(5000, abs=10)
     assert set(dataset.splits["test"]["label_counts"].values()) == {1000}
-    assert dataset.images("train").mean(axis=(0, 1, 2)) / 255 == pytest.approx([0.491, 0.482, 0.447], abs=0.002)
+    assert read_pixels(dataset, "train").mean(axis=(0, 1, 2)) / 255 == pytest.approx([0.491, 0.482, 0.447], abs=0.002)
 
 
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
         ({"source": "csv:x"}, "text must name the text column"),
-        ({"source": "csv:x", "text": ["a"], "image_size": 8}, "image_size is for images; set kind: image"),
-        ({"source": "csv:x", "text": ["a"], "image": "photo"}, "image is for images"),
+        (
+            {"source": "csv:x", "text": ["a"], "image_size": 8},
+            "no image_size; leave it out or set kind: image",
+        ),
+        (
+            {"source": "csv:x", "text": ["a"], "image": "photo"},
+            "no image; leave it out or set kind: image",
+        ),
         ({"source": "digits:sklearn", "text": ["a"]}, "or set kind: image"),
         ({"kind": "image", "source": "csv:x"}, "must be one of digits:..., cifar:..., parquet:..."),
         ({"kind": "image", "source": "cifar:cifar11"}, "did you mean 'cifar10'?"),
-        ({"kind": "image", "source": "digits:sklearn", "text": ["a"]}, "no text columns"),
-        ({"kind": "image", "source": "parquet:x", "regression": True, "metrics": ["pearson"]}, "takes labels"),
-        ({"kind": "image", "source": "parquet:x", "metrics": ["pearson"]}, "need regression"),
+        (
+            {"kind": "image", "source": "digits:sklearn", "text": ["a"]},
+            "no text; leave it out or set kind: label",
+        ),
+        ({"kind": "image", "source": "parquet:x", "regression": True, "metrics": ["pearson"]}, "write kind: number"),
+        ({"kind": "image", "source": "parquet:x", "metrics": ["pearson"]}, "kind: number has it"),
         ({"kind": "image", "source": "parquet:x", "mean": [0.5]}, "both mean and std"),
         ({"kind": "image", "source": "parquet:x", "mean": [0.5, 0.5], "std": [0.5, 0.5]}, "three for colour"),
         ({"kind": "image", "source": "parquet:x", "mean": [127.0], "std": [60.0]}, "in 0..1"),
@@ -190,7 +201,7 @@ def test_a_contradictory_task_is_refused(fields: dict[str, Any], named: str) -> 
 def test_the_fields_of_images_are_not_in_the_key_of_texts() -> None:
     spec = TaskSpec(source="csv:x.csv", text=["a"])
     recipe = prepare_recipe(spec=spec, revision="r", data=Data(cifar_dir="/somewhere"))
-    known = "version text label labels regression metrics validation split_column validation_fraction"
+    known = "version kind text label labels metrics validation split_column validation_fraction"
     assert set(recipe["spec"]) == set(known.split())
     assert set(recipe["data"]) == {"max_train_rows", "dev_fraction", "max_dev_rows", "seed"}
 
@@ -251,10 +262,10 @@ def test_the_folder_of_cifar_comes_from_the_parameters_or_the_environment(
     assert message == "data.cifar_dir / DISTILGRID_CIFAR_DIR: no folder '/nowhere/cifar'; correct or unset it"
 
 
-def test_data_of_earlier_versions_are_texts(tmp_path: Path) -> None:
+def test_texts_hold_no_images(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(30)))
     spec = TaskSpec(source=f"csv:{tmp_path}/x.csv", text=["text"])
     prepare(task="x", spec=spec, data=Data(), out=tmp_path / "out")
     dataset = open_dataset(tmp_path / "out")
-    assert (dataset.kind, dataset.image) == ("text", None)
-    assert "images are wanted here" in refused(lambda: dataset.images("train"))
+    assert (dataset.kind, dataset.details) == ("label", {"pair": False})
+    assert "images are wanted here" in refused(lambda: read_pixels(dataset, "train"))

@@ -13,11 +13,13 @@ from PIL import Image
 from tests.unit.pictures import content_id, encoded, pictures, refused
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.plan.params import Data
 from distilgrid.stages.prepare.run import prepare
-from distilgrid.tasks.dataset import Dataset, ImageShape, open_dataset
-from distilgrid.tasks.rows import limit_rows
+from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.kinds.image.files import ImageShape, image_shape, read_pixels
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
+from distilgrid.tasks.splits import limit_rows
 
 Prepare = Callable[..., Dataset]
 WORDS = ("cat", "dog", "owl")
@@ -59,7 +61,7 @@ def by_id(dataset: Dataset) -> dict[int, np.ndarray]:
     """All images of a data set by the id beside them."""
     found: dict[int, np.ndarray] = {}
     for name in dataset.splits:
-        found |= dict(zip(dataset.split(name)["example_id"].tolist(), dataset.images(name), strict=True))
+        found |= dict(zip(dataset.split(name)["example_id"].tolist(), read_pixels(dataset, name), strict=True))
     return found
 
 
@@ -71,7 +73,7 @@ def test_all_digits_are_prepared_with_their_pixels(digits: Dataset) -> None:
     assert sum(split["rows"] for split in digits.splits.values()) == 1797
     wanted = {content_id(image): (image, label) for image, label in zip(expected, source.target, strict=True)}
     for name in digits.splits:
-        frame, images = digits.split(name), digits.images(name)
+        frame, images = digits.split(name), read_pixels(digits, name)
         assert images.shape == (len(frame), 8, 8, 1) and images.dtype == np.uint8
         for identity, label, image in zip(frame["example_id"], frame["label"], images, strict=True):
             assert (wanted[identity][0] == image).all() and wanted[identity][1] == label
@@ -93,11 +95,11 @@ def test_the_digits_of_each_class_are_split_by_their_shares(digits: Dataset) -> 
 
 def test_the_statistics_are_those_of_the_training_rows(digits: Dataset) -> None:
     assert digits.kind == "image" and not digits.pair
-    assert isinstance(digits.image, ImageShape)
-    assert (digits.image.height, digits.image.width, digits.image.channels) == (8, 8, 1)
-    train = digits.images("train") / 255
-    assert digits.image.mean == pytest.approx((train.mean(),), abs=1e-6)
-    assert digits.image.std == pytest.approx((train.std(),), abs=1e-6)
+    assert isinstance(image_shape(digits), ImageShape)
+    assert (image_shape(digits).height, image_shape(digits).width, image_shape(digits).channels) == (8, 8, 1)
+    train = read_pixels(digits, "train") / 255
+    assert image_shape(digits).mean == pytest.approx((train.mean(),), abs=1e-6)
+    assert image_shape(digits).std == pytest.approx((train.std(),), abs=1e-6)
 
 
 @pytest.mark.parametrize("struct", [False, True])
@@ -132,11 +134,10 @@ def test_pixels_are_kept_row_by_row_in_a_fixed_width(prepared: Prepare) -> None:
 
 def test_the_statistics_of_each_channel_are_kept_or_taken_from_the_task(prepared: Prepare) -> None:
     dataset = prepared(colour()[1])
-    assert dataset.image is not None
-    train = dataset.images("train").reshape(-1, 3) / 255
-    assert dataset.image.mean == pytest.approx(train.mean(axis=0), abs=1e-6)
-    assert dataset.image.std == pytest.approx(train.std(axis=0), abs=1e-6)
-    given = prepared(colour()[1], mean=[0.1, 0.2, 0.3], std=[0.4, 0.5, 0.6]).image
+    train = read_pixels(dataset, "train").reshape(-1, 3) / 255
+    assert image_shape(dataset).mean == pytest.approx(train.mean(axis=0), abs=1e-6)
+    assert image_shape(dataset).std == pytest.approx(train.std(axis=0), abs=1e-6)
+    given = image_shape(prepared(colour()[1], mean=[0.1, 0.2, 0.3], std=[0.4, 0.5, 0.6]))
     assert given == ImageShape(6, 5, 3, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
@@ -152,10 +153,10 @@ def test_a_channel_that_never_varies_is_refused(prepared: Prepare) -> None:
 
 def test_grey_images_stay_grey_unless_others_have_colour(prepared: Prepare) -> None:
     grey = [encoded(image) for image in pictures(59, 6, 5)]
-    shape = prepared(table([*grey, encoded(pictures(60, 6, 5)[59])])).image
+    shape = image_shape(prepared(table([*grey, encoded(pictures(60, 6, 5)[59])])))
     assert shape is not None and shape.channels == 1
     mixed = prepared(table([*grey, encoded(pictures(1, 6, 5, 3)[0])]))
-    assert mixed.image is not None and mixed.image.channels == 3
+    assert image_shape(mixed).channels == 3
     repeated = [image for image in by_id(mixed).values() if (image[..., :1] == image).all()]
     assert len(repeated) == 59
     assert {image[..., 0].tobytes() for image in repeated} == {image.tobytes() for image in pictures(59, 6, 5)}
@@ -170,7 +171,7 @@ def test_images_of_other_sizes_are_refused_with_the_row(prepared: Prepare) -> No
 def test_images_are_resized_to_a_square(prepared: Prepare) -> None:
     images = [*pictures(30, 9, 7, 3), *pictures(30, 8, 8, 3)]
     dataset = prepared(table([encoded(image) for image in images]), image_size=8)
-    assert dataset.image is not None and (dataset.image.height, dataset.image.width) == (8, 8)
+    assert (image_shape(dataset).height, image_shape(dataset).width) == (8, 8)
     found = by_id(dataset)
     assert all(content_id(image) in found for image in images[30:])  # those of the right size are untouched
     resized = np.asarray(Image.fromarray(images[0]).resize((8, 8), Image.Resampling.BICUBIC))
@@ -180,7 +181,7 @@ def test_images_are_resized_to_a_square(prepared: Prepare) -> None:
 def test_digits_are_resized_too(tmp_path: Path) -> None:
     spec = builtin_tasks()["digits"].model_copy(update={"image_size": 12})
     prepare(task="digits", spec=spec, data=Data(), out=tmp_path / "out")
-    assert open_dataset(tmp_path / "out").images("test").shape[1:] == (12, 12, 1)
+    assert read_pixels(open_dataset(tmp_path / "out"), "test").shape[1:] == (12, 12, 1)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_a_validation_file_gives_the_validation_rows_in_their_order(prepared: Pr
     table([encoded(image) for image in held]).to_parquet(tmp_path / "held.parquet")
     source = f"parquet:{tmp_path}/held.parquet"
     dataset = prepared(colour()[1], validation_source=source)
-    assert (dataset.images("validation") == np.stack(held)).all()
+    assert (read_pixels(dataset, "validation") == np.stack(held)).all()
     assert dataset.split("validation")["label"].tolist() == [0, 1, 2] * 3
     table([b""] * 3).to_parquet(tmp_path / "held.parquet")
     assert "held.parquet: row 1: image cannot" in refused(lambda: prepared(colour()[1], validation_source=source))
@@ -260,7 +261,7 @@ def test_smaller_shares_are_part_of_larger_ones_and_keep_the_labels(digits: Data
     whole = frame["label"].value_counts(normalize=True).sort_index()
     smaller: set[int] = set()
     for share in (0.05, 0.1, 0.5):
-        part = limit_rows(frame, round(share * len(frame)), seed=0, regression=False, purpose="fraction")
+        part = limit_rows(frame, round(share * len(frame)), seed=0, kind=LABEL, purpose="fraction")
         assert smaller < set(part["example_id"])
         smaller = set(part["example_id"])
         assert part["label"].value_counts(normalize=True).sort_index().tolist() == pytest.approx(whole, abs=0.02)
@@ -269,12 +270,12 @@ def test_smaller_shares_are_part_of_larger_ones_and_keep_the_labels(digits: Data
 def test_splits_do_not_depend_on_the_order_of_rows(prepared: Prepare) -> None:
     _, frame = colour()
     one, other = (prepared(f, data={"max_dev_rows": 5}) for f in (frame, frame[::-1]))
-    assert one.image == other.image
+    assert image_shape(one) == image_shape(other)
     for name in one.splits:
         assert set(one.split(name)["example_id"]) == set(other.split(name)["example_id"])
 
 
 def test_images_are_read_without_copies(digits: Dataset) -> None:
-    images = digits.images("train")
+    images = read_pixels(digits, "train")
     assert not images.flags.owndata and images.flags.c_contiguous
-    assert "did you mean 'train'?" in refused(lambda: digits.images("trian"))
+    assert "did you mean 'train'?" in refused(lambda: read_pixels(digits, "trian"))

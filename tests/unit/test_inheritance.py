@@ -241,7 +241,7 @@ def test_origins_that_do_not_fit_are_refused(origin: Path, tmp_path: Path) -> No
 
 def test_recipes_of_students_without_the_newer_settings_are_what_they_were() -> None:
     def recipe(**student: Any) -> Any:
-        from distilgrid.methods.settings import Finetune
+        from distilgrid.methods.finetune.declare import Finetune
         from distilgrid.training.settings import Training
 
         parts: dict[str, Any] = {"method": Finetune(), "origin": "o", "training": Training(), "augmentation": "none"}

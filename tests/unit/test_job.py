@@ -1,6 +1,5 @@
 """Jobs end with their workflow, release what they hold, and start from frozen parameters."""
 
-import fcntl
 import os
 import resource
 import signal
@@ -12,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock, Timeout
 from tests.unit.processes import alive, eventually
 
+from distilgrid.core.artefacts import writing
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import load_params, parse_params
 from distilgrid.workflow import opening as workflow
+
+pytestmark = pytest.mark.chain
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
@@ -94,8 +97,8 @@ def test_a_job_ends_when_its_workflow_is_killed(spawn: Spawn, tmp_path: Path) ->
     if not ended:
         os.kill(job, signal.SIGKILL)
     assert ended
-    with open(tmp_path / "data" / ".lock", "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the next run need not wait
+    with FileLock(tmp_path / "data" / ".lock").acquire(blocking=False):
+        pass  # the next run need not wait
 
 
 @needs_proc
@@ -177,8 +180,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     held: list[Any] = []
     monkeypatch.setattr(workflow, "_held", held)
     yield tmp_path / ".snakemake"
-    for stream in held:
-        stream.close()
+    for lock in held:
+        lock.release()
 
 
 def snakemake_locks(folder: Path) -> list[Path]:
@@ -206,8 +209,9 @@ def test_locks_of_a_living_workflow_stay(folder: Path, holder: "subprocess.Popen
 
 def test_a_folder_without_locks_is_made_and_held(folder: Path) -> None:
     workflow.release_stale_locks(folder)
-    with open(folder / "distilgrid.lock") as stream, pytest.raises(BlockingIOError):
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    (path,) = (folder / "distilgrid").glob("*.process")
+    with pytest.raises(Timeout):
+        FileLock(path).acquire(blocking=False)
 
 
 def test_locks_of_the_second_of_two_workflows_outlive_the_first(
@@ -248,26 +252,51 @@ def test_a_full_disk_is_told_before_snakemake_starts(folder: Path) -> None:
 
 # A clock that was set back --------------------------------------------------------------------------------------------
 
+# The input is an artefact that a job verifies before it makes another from it.
 SNAKEFILE = """
-from distilgrid.workflow.opening import keep_what_is_older
-keep_what_is_older()
 rule make:
-    input: ancient("from-the-future")
-    output: "made"
-    shell: "echo work of hours > {output}"
+    input: ancient("read/run.json"), ancient("read/text")
+    output: "made/text", "made/run.json"
+    shell: "python job.py"
+"""
+COPY = """
+from pathlib import Path
+from distilgrid.core.artefacts import verified, writing
+verified(Path("read"))
+with writing(Path("made"), recipe={"stage": "prepare", "version": 2}, labels={}) as folder:
+    (folder / "text").write_text("work of hours")
 """
 
 
-def test_snakemake_keeps_what_is_older_than_its_inputs(tmp_path: Path) -> None:
+def test_snakemake_keeps_what_is_made_from_files_of_the_future(tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    (tmp_path / "from-the-future").write_text("made before the clock was set back")
-    os.utime(tmp_path / "from-the-future", (4e9, 4e9))
+    (tmp_path / "job.py").write_text(COPY)
+    with writing(tmp_path / "read", recipe={"stage": "prepare", "version": 1}, labels={}) as folder:
+        (folder / "text").write_text("made before the clock was set back")
+    for path in (tmp_path / "read").iterdir():
+        os.utime(path, (4e9, 4e9))
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--rerun-triggers", "mtime"]
+    places = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for said in ("1 of 1 steps", "Nothing to be done"):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ | places, capture_output=True, text=True, check=False, timeout=120
+        )
         assert done.returncode == 0, done.stderr
         assert said in done.stderr
-    assert (tmp_path / "made").read_text() == "work of hours\n"
+    assert (tmp_path / "made" / "text").read_text() == "work of hours"
+
+
+def test_jobs_find_no_files_of_the_future(tmp_path: Path, tiny_values: dict[str, Any]) -> None:
+    tiny_values["resources"] = {"warm_start": False}
+    plan = expand(parse_params(tiny_values, origin="tiny"))
+    paths = [tmp_path / plan.report.folder / name for name in plan.report.files[:2]]
+    paths[0].parent.mkdir(parents=True)
+    for path, seconds in zip(paths, (4e9, 1), strict=True):
+        path.touch()
+        os.utime(path, (seconds, seconds))
+    workflow.start_jobs(plan, results=str(tmp_path), main=True)
+    assert time.time() - 60 < paths[0].stat().st_mtime <= time.time()
+    assert paths[1].stat().st_mtime == 1
 
 
 # Frozen parameters ----------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.search.layered_space import LayeredShape
 from distilgrid.search.space import Shape
 
+pytestmark = pytest.mark.chain
+
 CONDITIONS = Conditions("local-cpu", "onnxruntime-fp32", 1, 1, 8)
 QUICK = Benchmark(warmup=0, repetitions=5, max_repetitions=5, retries=0)
 YARDSTICK = Shape(2, 8, 2, 16)

@@ -21,6 +21,8 @@ from distilgrid.search.space import Shape, Space, load_space
 from distilgrid.stages.latency import run as stage_module
 from distilgrid.stages.latency.run import latency
 
+pytestmark = pytest.mark.chain
+
 CONDITIONS = Conditions("test", "onnxruntime-fp32", 1, 1, 128)
 TINY = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16, 32])
 QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retries=0)

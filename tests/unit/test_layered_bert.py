@@ -13,13 +13,17 @@ from torch.nn import functional as F
 from transformers import BertTokenizerFast, PreTrainedModel
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.registry import build_objective
-from distilgrid.methods.settings import KD, PKD, Finetune
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.finetune.losses import FinetuneObjective
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.kd.losses import KDObjective
+from distilgrid.methods.pkd.declare import PKD
+from distilgrid.methods.pkd.losses import PKDObjective
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.signals.mixed.inputs import mixed_inputs
 from distilgrid.signals.mixed.mixing import Mixtures
-from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Encodings, Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.fused_encoder import FusedEncoder
 from distilgrid.training.engine import Engine
 from distilgrid.training.forward import forward
@@ -28,6 +32,7 @@ from distilgrid.training.placement import Placement, Precision
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import RowStream
+from distilgrid.training.teacher import StoredTeacher
 
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
@@ -139,7 +144,7 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def engine(model: PreTrainedModel, rows: Rows, precision: Precision = "fp32", **settings: Any) -> Engine:
-    streams = [RowStream(rows, build_objective(Finetune(), regression=False), None)]
+    streams = [RowStream(rows, FinetuneObjective(Finetune(), kind=LABEL), None)]
     return Engine(
         model, streams, settings=Training(**settings), placement=Placement(precision=precision), seed=0, steps=20
     )
@@ -170,7 +175,7 @@ def test_it_learns_by_kd_in_the_loop(activation: str, optimiser: str, rows: Rows
     model = layered(hidden_act=activation, **NO_DROPOUT)
     settings = Training(epochs=2, batch_size=8, learning_rate=1e-3, optimiser=optimiser)  # type: ignore[arg-type]
     teacher = StoredTeacher(4 * F.one_hot(rows.labels, 3).float())
-    phase = Phase(settings, lambda _: build_objective(KD(), regression=False))
+    phase = Phase(settings, lambda _: KDObjective(KD(), kind=LABEL))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     everything = rows.encodings.batch(range(24))
 
@@ -180,7 +185,15 @@ def test_it_learns_by_kd_in_the_loop(activation: str, optimiser: str, rows: Rows
 
     untrained = loss()
     Trainer(
-        model, [phase], rows=rows, dev=rows, metrics=["accuracy"], placement=Placement(), seed=0, teacher=teacher
+        model,
+        [phase],
+        rows=rows,
+        dev=rows,
+        kind=LABEL,
+        metrics=["accuracy"],
+        placement=Placement(),
+        seed=0,
+        teacher=teacher,
     ).run()
     after, name = model.state_dict(), "bert.encoder.layer.1.projection.weight"
     assert {key: value.shape for key, value in after.items()} == {key: value.shape for key, value in before.items()}
@@ -195,7 +208,7 @@ def test_hidden_states_of_different_widths_are_imitated_by_no_one(rows: Rows) ->
             forward(model, given, states=True)
     equal = forward(layered((32, 32), (8, 24)), given, states=True)
     assert equal.cls_states is not None and equal.cls_states.shape == (2, 2, 32)
-    losses = build_objective(PKD(), regression=False).losses(torch.tensor([0, 1]), equal, equal)
+    losses = PKDObjective(PKD(), kind=LABEL).losses(torch.tensor([0, 1]), equal, equal)
     assert losses["patience"] == 0
 
 

@@ -65,7 +65,8 @@ def test_decisions_lead_to_every_member_once(limit: int | None) -> None:
     expected = brute_force(limit or float("inf"))
     layered, homogeneous = both(limit)
     found = members(layered)
-    assert len(found) == len(set(found)) == layered.size == len(expected) and set(found) == expected
+    assert len(found) == len(set(found)) == len(expected) and set(found) == expected
+    assert layered.size == len(brute_force()) and layered.counted == (limit is None)
     assert sorted(members(homogeneous)) == sorted(homogeneous.sample(1000, seed=0))
 
 

@@ -6,7 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from distilgrid.tasks.metrics import predictions, score, score_one
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
+from distilgrid.tasks.kinds.registry import find_metric
+from distilgrid.tasks.metrics import score
 
 Pair = tuple[list[float], list[float]]
 
@@ -76,7 +79,7 @@ def test_a_metric_is_its_formula(
     name: str, formula: Callable[[list[float], list[float]], float], rows: Callable[[int], Pair], seed: int
 ) -> None:
     truth, guess = rows(seed)
-    value = score_one(name, np.array(truth), np.array(guess))
+    value = find_metric(name).value(np.array(truth), np.array(guess))
     assert isinstance(value, float)
     assert value == pytest.approx(formula(truth, guess), abs=1e-12)
     assert 0.0 < value < 1.0
@@ -85,39 +88,40 @@ def test_a_metric_is_its_formula(
 @pytest.mark.parametrize("name", ["accuracy", "f1", "matthews", "pearson", "spearman"])
 def test_a_perfect_prediction_scores_one(name: str) -> None:
     truth = np.array([0, 1, 1, 0, 1])
-    assert score_one(name, truth, truth) == pytest.approx(1.0)
+    assert find_metric(name).value(truth, truth) == pytest.approx(1.0)
 
 
 def test_f1_counts_label_one_as_positive() -> None:
     truth, guess = np.array([1, 0, 0, 0]), np.array([1, 1, 0, 0])
-    assert score_one("f1", truth, guess) == pytest.approx(2 / 3)
-    assert score_one("f1", 1 - truth, 1 - guess) == pytest.approx(4 / 5)
+    assert find_metric("f1").value(truth, guess) == pytest.approx(2 / 3)
+    assert find_metric("f1").value(1 - truth, 1 - guess) == pytest.approx(4 / 5)
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["f1", "matthews", "pearson", "spearman"])
 def test_a_constant_prediction_scores_zero(name: str) -> None:
-    assert score_one(name, np.array([0, 1, 1, 0]), np.array([0, 0, 0, 0])) == 0.0
+    assert find_metric(name).value(np.array([0, 1, 1, 0]), np.array([0, 0, 0, 0])) == 0.0
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["pearson", "spearman"])
 def test_a_correlation_with_constant_labels_is_zero(name: str) -> None:
-    assert score_one(name, np.array([2.0, 2.0, 2.0]), np.array([0.1, 0.5, 0.2])) == 0.0
+    assert find_metric(name).value(np.array([2.0, 2.0, 2.0]), np.array([0.1, 0.5, 0.2])) == 0.0
 
 
 def test_predictions_are_the_largest_logit_or_the_number_itself() -> None:
     logits = np.array([[0.1, 2.0, -1.0], [3.0, 0.0, 2.9]])
-    assert predictions(logits).tolist() == [1, 0]
-    assert predictions(np.array([[0.3], [-7.5]])).tolist() == [0.3, -7.5]
+    assert LABEL.predict().decode(logits).tolist() == [1, 0]
+    assert NUMBER.predict().decode(np.array([[0.3], [-7.5]])).tolist() == [0.3, -7.5]
 
 
 def test_scores_come_by_name_in_the_tasks_order() -> None:
     truth, guess = classes(2, 0)
     logits = np.eye(2)[np.array(guess, dtype=int)]
-    found = score(["f1", "accuracy"], labels=np.array(truth), logits=logits)
+    found = score(LABEL, ["f1", "accuracy"], labels=np.array(truth), outputs=logits)
     assert list(found) == ["f1", "accuracy"]
     assert found["accuracy"] == pytest.approx(accuracy(truth, guess))
     targets, values = numbers(1)
-    regression = score(["pearson"], labels=np.array(targets), logits=np.array(values, dtype=np.float32)[:, None])
-    assert regression["pearson"] == pytest.approx(pearson(targets, values), abs=1e-6)
+    outputs = np.array(values, dtype=np.float32)[:, None]
+    found = score(NUMBER, ["pearson"], labels=np.array(targets), outputs=outputs)
+    assert found["pearson"] == pytest.approx(pearson(targets, values), abs=1e-6)

@@ -11,12 +11,14 @@ from scipy import stats
 from tests.unit.test_fused import MODELS
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.mixkd.losses import MixKDObjective
-from distilgrid.methods.settings import MixKD
 from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
 from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.tasks.batching import Encodings
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
 from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
 from distilgrid.training.settings import Training
@@ -161,12 +163,15 @@ def test_token_types_are_mixed_or_kept() -> None:
 
 def test_mixed_targets_sum_to_one() -> None:
     mixtures = samples([0, 1], [2, 2], [0.25, 0.5])
-    hard = mixed_targets(torch.tensor([0, 1, 2]), mixtures, outputs=3)
+    hard = mixed_targets(torch.tensor([0, 1, 2]), mixtures, losses=LABEL.losses(), outputs=3)
     assert hard.tolist() == [[0.25, 0, 0.75], [0, 0.5, 0.5]]
-    soft = mixed_targets(torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]]), mixtures, outputs=2)
+    soft = mixed_targets(torch.tensor([[0.9, 0.1], [0.5, 0.5], [0.3, 0.7]]), mixtures, losses=LABEL.losses(), outputs=2)
     assert torch.allclose(soft.sum(dim=1), torch.ones(2))
     assert torch.allclose(soft[0], torch.tensor([0.45, 0.55]))
-    assert mixed_targets(torch.tensor([1.0, 2.0, 5.0]), mixtures, outputs=1).tolist() == [4.0, 3.5]
+    assert mixed_targets(torch.tensor([1.0, 2.0, 5.0]), mixtures, losses=NUMBER.losses(), outputs=1).tolist() == [
+        4.0,
+        3.5,
+    ]
 
 
 def outputs(seed: int) -> Outputs:
@@ -176,25 +181,25 @@ def outputs(seed: int) -> Outputs:
 @pytest.mark.parametrize("distance", ["mse", "kl"])
 def test_on_unmixed_rows_the_mixed_terms_are_the_plain_ones(distance: str) -> None:
     """With lambda = 1 the inputs are the rows, so that L_TMKD = L_KD and L_SM = L_MLE."""
-    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance=distance), regression=False)  # type: ignore[arg-type]
+    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance=distance), kind=LABEL)  # type: ignore[arg-type]
     labels = torch.tensor([0, 2, 1, 1])
     plain = objective.losses(labels, outputs(0), outputs(1))
-    targets = mixed_targets(labels, samples([0, 1, 2, 3], [3, 2, 1, 0], [1.0] * 4), outputs=3)
+    targets = mixed_targets(labels, samples([0, 1, 2, 3], [3, 2, 1, 0], [1.0] * 4), losses=LABEL.losses(), outputs=3)
     mixed = objective.mixed_losses(targets, outputs(0), outputs(1))
     assert float(mixed["mixed_soft"]) == pytest.approx(float(plain["soft"]))
     assert float(mixed["mixed_hard"]) == pytest.approx(float(plain["hard"]))
 
 
 def test_terms_without_weight_are_left_out() -> None:
-    tmkd = MixKDObjective(MixKD(alpha_sm=0), regression=False)
+    tmkd = MixKDObjective(MixKD(alpha_sm=0), kind=LABEL)
     assert set(tmkd.losses(torch.tensor([0, 1, 2, 0]), outputs(0), None)) == {"hard"}
     assert set(tmkd.mixed_losses(torch.eye(4, 3), outputs(0), outputs(1))) == {"mixed_soft"}
-    assert MixKD(alpha_tmkd=0, alpha_sm=1).recordings == ()
-    assert MixKD(alpha_kd=1).recordings == ("logits", "mixed-logits")
+    assert MixKD(alpha_tmkd=0, alpha_sm=1).signals() == ()
+    assert [signal.name for signal in MixKD(alpha_kd=1).signals()] == ["logits", "mixed-logits"]
 
 
 def test_a_regression_is_mean_squared_error_throughout() -> None:
-    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance="kl"), regression=True)
+    objective = MixKDObjective(MixKD(alpha_kd=1.0, distance="kl"), kind=NUMBER)
     student, teacher = Outputs(torch.tensor([[1.0], [2.0]])), Outputs(torch.tensor([[3.0], [2.0]]))
     mixed = objective.mixed_losses(torch.tensor([2.0, 4.0]), student, teacher)
     assert {name: float(value) for name, value in mixed.items()} == {"mixed_hard": 2.5, "mixed_soft": 2.0}

@@ -10,21 +10,27 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import Finetune, Method, MixKD
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.mixkd.declare import MixKD
+from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.plan.params import Data
 from distilgrid.signals.mixed.mixing import make_schedule
-from distilgrid.signals.teacher import LiveMixedTeacher
-from distilgrid.signals.teaching import Sources
+from distilgrid.signals.mixed.outputs import LiveMixedTeacher
+from distilgrid.signals.mixed.plan import MixedSignal
+from distilgrid.signals.registry import ROWS
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record, record_mixed
+from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=2, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 METHOD = MixKD()
@@ -40,22 +46,22 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
     given: dict[str, Any] = {"teacher": folder / "teacher", "max_length": 32, "labels": {}}
-    record(data=folder / "data", kind="logits", out=folder / "logits", **given)
+    record(data=folder / "data", signal=ROWS["logits"], out=folder / "logits", **given)
     make_mixed(folder, folder / "mixed")
     return folder
 
 
 def make_mixed(work: Path, out: Path, **changed: Any) -> None:
     given: dict[str, Any] = {"mixup": METHOD.mixup, "training": TRAINING, "fraction": 1.0} | changed
-    rows = TrainingSet(open_dataset(work / "data"), given.pop("fraction"))
-    record_mixed(training_set=rows, teacher=work / "teacher", max_length=32, out=out, labels={}, **given)
+    signal = MixedSignal(given.pop("mixup"), given.pop("training"))
+    record(signal=signal, data=work / "data", teacher=work / "teacher", max_length=32, out=out, labels={}, **given)
 
 
 def run_cell(
     work: Path,
     tiny_model: Path,
     out: Path,
-    method: Method = METHOD,
+    method: BaseMethod = METHOD,
     *,
     fraction: float = 1.0,
     seed: int = 0,
@@ -70,17 +76,17 @@ def test_recorded_and_live_teachers_give_the_same_bytes(
     fraction: float, work: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     make_mixed(work, tmp_path / "mixed", fraction=fraction)
-    recorded = run_cell(work, tiny_model, tmp_path / "a", fraction=fraction, mixed_outputs=tmp_path / "mixed")
-    live = run_cell(work, tiny_model, tmp_path / "b", fraction=fraction, teacher=work / "teacher")
+    recorded = run_cell(work, tiny_model, tmp_path / "a", fraction=fraction, mixed_outputs=[tmp_path / "mixed"])
+    live = run_cell(work, tiny_model, tmp_path / "b", fraction=fraction, teachers=[work / "teacher"])
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
     assert recorded["teacher_forwards"] == 0
     assert live["teacher_forwards"] == 2 * live["train_rows"], "one mixed sample for each row and epoch"
 
 
 def test_the_same_holds_with_the_term_on_the_original_rows(work: Path, tiny_model: Path, tmp_path: Path) -> None:
-    method, sources = MixKD(alpha_kd=1.0), {"teacher_outputs": [work / "logits"], "mixed_outputs": work / "mixed"}
+    method, sources = MixKD(alpha_kd=1.0), {"teacher_outputs": [work / "logits"], "mixed_outputs": [work / "mixed"]}
     run_cell(work, tiny_model, tmp_path / "a", method, **sources)
-    run_cell(work, tiny_model, tmp_path / "b", method, teacher=work / "teacher")
+    run_cell(work, tiny_model, tmp_path / "b", method, teachers=[work / "teacher"])
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
 
 
@@ -100,7 +106,7 @@ def test_parts_of_a_batch_do_not_change_what_a_live_teacher_says(work: Path) -> 
 
 def test_all_training_seeds_share_a_recording(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     for seed in (0, 1):
-        run_cell(work, tiny_model, tmp_path / str(seed), seed=seed, mixed_outputs=work / "mixed")
+        run_cell(work, tiny_model, tmp_path / str(seed), seed=seed, mixed_outputs=[work / "mixed"])
     assert (tmp_path / "0/model.safetensors").read_bytes() != (tmp_path / "1/model.safetensors").read_bytes()
 
 
@@ -122,8 +128,8 @@ def test_a_student_with_another_tokeniser_mixes_the_same_rows(work: Path, spelle
     rows = TrainingSet(open_dataset(work / "data"))
     lengths = [rows.encodings(load_tokenizer(model), max_length=32).lengths for model in (work / "teacher", speller)]
     assert (lengths[1] >= lengths[0]).all() and (lengths[1] > lengths[0]).any()
-    run_cell(work, speller, tmp_path / "recorded", mixed_outputs=work / "mixed")
-    run_cell(work, speller, tmp_path / "live", teacher=work / "teacher")
+    run_cell(work, speller, tmp_path / "recorded", mixed_outputs=[work / "mixed"])
+    run_cell(work, speller, tmp_path / "live", teachers=[work / "teacher"])
     recorded, live = (tmp_path / name / "model.safetensors" for name in ("recorded", "live"))
     assert recorded.read_bytes() == live.read_bytes()
     run_cell(work, speller, tmp_path / "finetune", Finetune())
@@ -131,7 +137,7 @@ def test_a_student_with_another_tokeniser_mixes_the_same_rows(work: Path, spelle
 
 
 def test_each_term_changes_the_student(work: Path, tiny_model: Path, tmp_path: Path) -> None:
-    mixed = {"mixed_outputs": work / "mixed"}
+    mixed = {"mixed_outputs": [work / "mixed"]}
     run_cell(work, tiny_model, tmp_path / "finetune", Finetune())
     run_cell(work, tiny_model, tmp_path / "none", MixKD(alpha_sm=0, alpha_tmkd=0))
     run_cell(work, tiny_model, tmp_path / "sm", MixKD(alpha_tmkd=0))
@@ -157,12 +163,12 @@ def test_a_recording_of_other_mixed_samples_is_refused(
 ) -> None:
     make_mixed(work, tmp_path / "mixed", **changed)
     with pytest.raises(UserError, match=r"recorded for other mixed samples.*record again"):
-        run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=tmp_path / "mixed")
+        run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=[tmp_path / "mixed"])
 
 
 def test_recordings_of_the_wrong_kind_are_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no outputs on mixed samples; record --kind mixed-logits"):
-        run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=work / "logits")
+        run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=[work / "logits"])
     with pytest.raises(UserError, match=r"holds mixed-logits only.*record --kind logits"):
         run_cell(work, tiny_model, tmp_path / "a", MixKD(alpha_kd=1.0), teacher_outputs=[work / "mixed"])
 

@@ -12,9 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 from distilgrid.core.errors import UserError
-from distilgrid.plan.params import Data, Grid
+from distilgrid.plan.params import Grid
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, content_id, example_ids, open_dataset
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 
 PLAIN = [(f"text {i}", "ab"[i % 2]) for i in range(40)]

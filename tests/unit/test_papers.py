@@ -15,9 +15,9 @@ from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
-from distilgrid.reporting.papers.collect import papers
-from distilgrid.reporting.papers.tables import comparisons, costs, published, verdicts
-from distilgrid.reporting.publish import publish_papers
+from distilgrid.reporting.claims.paper_tables import comparisons, costs, published, verdicts
+from distilgrid.reporting.claims.papers import papers
+from distilgrid.stages.report.publish import publish_papers
 from distilgrid.stages.report.run import report
 
 CLAIMS = {

@@ -15,12 +15,14 @@ import yaml
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
-from distilgrid.plan.params import Data
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import World
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
 BATCH = 16

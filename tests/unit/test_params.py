@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.schema import Settings, deep_merge
-from distilgrid.methods.presets import PRESETS
-from distilgrid.methods.settings import KD, MixKD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.mixkd.declare import MixKD
+from distilgrid.methods.registry import presets
 from distilgrid.plan.params import Params, json_schema, load_params, parse_params, schema_text
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.training.settings import WHOLE_RUN, Training
@@ -140,9 +141,9 @@ def test_a_stage_keeps_its_epochs_unless_it_sets_them(
 
 @pytest.mark.parametrize("values", [("alpha", [0.5, 0.5]), ("temperature", [2, 2.0])])
 def test_a_search_tries_each_value_once(tiny_values: Values, values: tuple[str, list[float]]) -> None:
-    search = {"alpha": [0.5], "temperature": [2]} | dict([values])
-    message = complaint(changed(tiny_values, "methods.kd", {"objective": "kd", "search": search}))
-    assert f"methods.kd.search.{values[0]}: each value can be tried once only" in message
+    tuning = {"alpha": [0.5], "temperature": [2]} | dict([values])
+    message = complaint(changed(tiny_values, "methods.kd", {"objective": "kd", "tuning": tuning}))
+    assert f"methods.kd.tuning.{values[0]}: each value can be tried once only" in message
 
 
 def test_suggestions_for_a_method_are_those_of_its_objective(tiny_values: Values) -> None:
@@ -172,8 +173,8 @@ def test_suggestions_for_a_method_are_those_of_its_objective(tiny_values: Values
         ("students.half", {"layers": 2, "architecture": {"num_hidden_layers": 2}}, "either layers or architecture"),
         ("students.half", {"source": "hub:a@1", "init": "finetuned"}, "students.half"),
         ("tasks.reviews.source", "reviews.csv", "csv:..."),
-        ("tasks.reviews.metrics", ["accurracy"], "tasks.reviews.metrics.0"),
-        ("tasks.reviews.metrics", ["pearson"], "regression: true"),
+        ("tasks.reviews.metrics", ["accurracy"], "tasks.reviews: metrics: kind: label has no"),
+        ("tasks.reviews.metrics", ["pearson"], "kind: label has no 'pearson'; kind: number has it"),
         ("tasks.reviews.labels", ["only"], "at least two"),
         ("tasks.reviews.validation", ["dev"], "other than train and dev"),
         ("tasks.reviews.validation", ["../outside"], "plain"),
@@ -231,7 +232,7 @@ def test_an_overlay_merges_mappings_and_replaces_lists(
     assert params.grid.seeds == [7]
     assert params.grid.name == "tiny"
     assert params.methods["kd"].model_dump(include={"objective", "alpha"}) == {"objective": "kd", "alpha": 0.5}
-    assert set(params.methods) == {*tiny_values["methods"], *PRESETS}
+    assert set(params.methods) == {*tiny_values["methods"], *presets()}
     assert (params.training.epochs, params.training.batch_size) == (9, 16)
 
 

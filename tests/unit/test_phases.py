@@ -9,10 +9,13 @@ import pytest
 import torch
 from tests.unit.resumable import Runs, make_rows, newest, recorded_teacher, result
 
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import AnnealingKD, ContinuationKD, Finetune, Method
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.models.io import load_model
 from distilgrid.tasks.batching import Rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.metrics import score
 from distilgrid.training import loop
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
@@ -20,6 +23,8 @@ from distilgrid.training.evaluation import predict
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement, Precision
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 SETTINGS = Training(batch_size=8, learning_rate=1e-3, epochs=6)
 ANNEALED = AnnealingKD(tau_max=3, stage1={"epochs": 6, "patience": 2}, stage2={"epochs": 2})
@@ -36,7 +41,7 @@ def model(tiny_model: Path) -> torch.nn.Module:
 
 def trainer(
     model: torch.nn.Module,
-    method: Method,
+    method: BaseMethod,
     settings: Training = SETTINGS,
     *,
     watched: Rows | None = None,
@@ -45,9 +50,10 @@ def trainer(
 ) -> Trainer:
     return Trainer(
         copy.deepcopy(model),  # type: ignore[arg-type]
-        build_phases(method, settings, regression=False),
+        method.phases(settings, kind=LABEL),
         rows=make_rows(64, seed=0),
         dev=make_rows(32, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(precision=precision),
         seed=0,
@@ -122,17 +128,20 @@ def test_the_watched_score_is_that_of_the_finished_model(model: torch.nn.Module)
     exact = loop.evaluate
 
     def looked_at(model: Any, encodings: Any, *given: Any, placement: Placement) -> dict[str, float]:
-        seen.append(torch.from_numpy(predict(model, encodings, placement=placement)))
+        seen.append(torch.from_numpy(predict(model, encodings, kind=LABEL, placement=placement)))
         return exact(model, encodings, *given, placement=placement)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "evaluate", looked_at)
         outcome = run.run()
-    final = torch.from_numpy(predict(run.model, watched.encodings))
+    final = torch.from_numpy(predict(run.model, watched.encodings, kind=LABEL))
     assert torch.allclose(seen[1], final, atol=1e-5)
-    rounded = torch.from_numpy(predict(run.model, watched.encodings, placement=Placement(precision="bf16")))
+    half = Placement(precision="bf16")
+    rounded = torch.from_numpy(predict(run.model, watched.encodings, kind=LABEL, placement=half))
     assert not torch.allclose(rounded, final, atol=1e-5)
-    assert outcome.watched == score(["accuracy"], labels=watched.labels.numpy(), logits=final.numpy())["accuracy"]
+    assert (
+        outcome.watched == score(LABEL, ["accuracy"], labels=watched.labels.numpy(), outputs=final.numpy())["accuracy"]
+    )
 
 
 def test_watching_changes_no_weight(model: torch.nn.Module) -> None:

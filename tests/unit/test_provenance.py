@@ -11,9 +11,9 @@ from tests.unit.fabricate import fabricate_results, output
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import find
-from distilgrid.reporting.provenance import provenances
-from distilgrid.reporting.publish import publish
 from distilgrid.reporting.tables import main_table
+from distilgrid.stages.report.provenance import provenances
+from distilgrid.stages.report.publish import publish
 from distilgrid.stages.report.run import report
 
 

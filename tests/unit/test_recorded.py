@@ -10,20 +10,26 @@ import torch
 from safetensors.torch import load_file
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import KD, PKD, HiddenKD, Method
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.pkd.declare import PKD
+from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Architecture, Student
-from distilgrid.plan.params import Data
-from distilgrid.signals.files import open_recorded
-from distilgrid.signals.teaching import Sources
+from distilgrid.signals.registry import ROWS
+from distilgrid.signals.rows.outputs import open_recorded
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset, texts
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 
@@ -44,10 +50,10 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
 
 
 def make_recording(work: Path, kind: str, out: Path) -> None:
-    record(data=work / "data", teacher=work / "teacher", kind=kind, max_length=32, out=out, labels={})
+    record(data=work / "data", teacher=work / "teacher", signal=ROWS[kind], max_length=32, out=out, labels={})
 
 
-def run_cell(work: Path, tiny_model: Path, out: Path, method: Method, **inputs: Any) -> dict[str, Any]:
+def run_cell(work: Path, tiny_model: Path, out: Path, method: BaseMethod, **inputs: Any) -> dict[str, Any]:
     cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", inputs.pop("fraction", 1.0), 0, 0)
     return distill(cell=cell, sources=Sources(**({"data": work / "data"} | inputs)), out=out, labels={})
 
@@ -77,8 +83,8 @@ def test_states_of_all_tokens_are_kept_without_padding(work: Path, tmp_path: Pat
     assert recorded["token_states"].shape == (int(encodings.lengths.sum()), 4, 32)
     assert recorded["token_states"].dtype == torch.float16
     ids = rows["example_id"].to_numpy()[::-1].copy()
-    given: dict[str, Any] = {"example_ids": ids, "data_keys": [dataset.key], "states": False}
-    teacher = open_recorded([tmp_path / "rec"], tokens=True, **given)
+    given: dict[str, Any] = {"example_ids": ids, "data_keys": [dataset.key]}
+    teacher = open_recorded([tmp_path / "rec"], wanted="hidden-states", **given)
     last = len(rows) - 1
     with torch.no_grad():
         alone = [model(**encodings.batch([row]), output_hidden_states=True) for row in (7, 90)]
@@ -88,7 +94,7 @@ def test_states_of_all_tokens_are_kept_without_padding(work: Path, tmp_path: Pat
     assert torch.allclose(found.token_states.float(), expected, atol=2e-3)
     assert torch.allclose(found.logits, torch.cat([one.logits for one in alone]), atol=1e-5)
     with pytest.raises(UserError, match=r"holds logits only, but this method needs hidden-states; record --kind"):
-        open_recorded([work / "logits"], tokens=True, **given)
+        open_recorded([work / "logits"], wanted="hidden-states", **given)
 
 
 def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_m
     method = HiddenKD(hidden={"epochs": 2}, task={"epochs": 1})
     shape = Architecture(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
     student = Student(architecture=shape)
-    for name, source in (("a", {"teacher_outputs": [tmp_path / "rec"]}), ("b", {"teacher": work / "teacher"})):
+    for name, source in (("a", {"teacher_outputs": [tmp_path / "rec"]}), ("b", {"teachers": [work / "teacher"]})):
         cell = Cell(method, student, f"path:{tiny_model}", TRAINING, "none", 1.0, 0, 0)
         sources = Sources(data=work / "data", **source)  # type: ignore[arg-type]
         metrics = distill(cell=cell, sources=sources, out=tmp_path / name, labels={})
@@ -110,7 +116,7 @@ def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_m
 def test_a_student_costs_no_teacher_forwards(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[work / "logits"])
     assert metrics["teacher_forwards"] == 0
-    live = run_cell(work, tiny_model, tmp_path / "b", KD(), teacher=work / "teacher")
+    live = run_cell(work, tiny_model, tmp_path / "b", KD(), teachers=[work / "teacher"])
     assert live["teacher_forwards"] == live["train_rows"]
     assert live["score"] == pytest.approx(metrics["score"], abs=0.05)
 
@@ -119,13 +125,13 @@ def test_rows_are_found_by_content_not_by_order(work: Path) -> None:
     dataset = open_dataset(work / "data")
     ids = dataset.split("train")["example_id"].to_numpy()
     shuffled = np.random.default_rng(0).permutation(len(ids))[:40]
-    straight = open_recorded([work / "logits"], example_ids=ids, data_keys=[dataset.key], states=False)
-    mixed = open_recorded([work / "logits"], example_ids=ids[shuffled], data_keys=[dataset.key], states=False)
+    straight = open_recorded([work / "logits"], example_ids=ids, wanted="logits", data_keys=[dataset.key])
+    mixed = open_recorded([work / "logits"], example_ids=ids[shuffled], wanted="logits", data_keys=[dataset.key])
     assert torch.equal(straight.outputs(shuffled.tolist()).logits, mixed.outputs(range(40)).logits)
 
 
 def test_a_share_of_the_rows_is_recorded_for_its_students(work: Path, tiny_model: Path, tmp_path: Path) -> None:
-    given: dict[str, Any] = {"kind": "logits", "max_length": 32, "labels": {}, "fraction": 0.25}
+    given: dict[str, Any] = {"signal": ROWS["logits"], "max_length": 32, "labels": {}, "fraction": 0.25}
     record(data=work / "data", teacher=work / "teacher", out=tmp_path / "rec", **given)
     assert len(load_file(tmp_path / "rec" / "train.safetensors")["logits"]) == 24
     metrics = run_cell(work, tiny_model, tmp_path / "a", KD(), teacher_outputs=[tmp_path / "rec"], fraction=0.25)
@@ -175,7 +181,7 @@ def test_missing_rows_are_refused(work: Path) -> None:
     dataset = open_dataset(work / "data")
     ids = np.append(dataset.split("train")["example_id"].to_numpy(), 12345)
     with pytest.raises(UserError, match=r"no recorded output for training row 97 \(1 missing\)"):
-        open_recorded([work / "logits"], example_ids=ids, data_keys=[dataset.key], states=False)
+        open_recorded([work / "logits"], example_ids=ids, wanted="logits", data_keys=[dataset.key])
 
 
 def test_a_method_that_needs_states_refuses_a_recording_without_them(
@@ -196,7 +202,7 @@ def test_another_teacher_gives_another_key(work: Path, tiny_model: Path, tmp_pat
     keys = []
     for teacher in (work / "teacher", tmp_path / "teacher"):
         out = tmp_path / f"rec-{len(keys)}"
-        record(data=work / "data", teacher=teacher, kind="logits", max_length=32, out=out, labels={})
+        record(data=work / "data", teacher=teacher, signal=ROWS["logits"], max_length=32, out=out, labels={})
         keys.append(json.loads((out / "run.json").read_text())["key"])
     assert keys[0] != keys[1]
 

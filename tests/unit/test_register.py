@@ -28,14 +28,18 @@ from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.student import new_model
 from distilgrid.plan.expand import Plan
-from distilgrid.plan.params import Data
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri
 from distilgrid.tracking.register import Registered, register
 from distilgrid.tracking.selecting import best_cell, cell_in
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'")
+pytestmark = [
+    pytest.mark.chain,
+    pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'"),
+]
 LABELS = {0: "negative", 1: "positive"}
 LONGEST = 32
 UNWANTED = {".pkl", ".pickle", ".bin", ".pt", ".pth", ".joblib"}
@@ -276,7 +280,7 @@ def test_images_are_served_from_pixels(tmp_path: Path) -> None:
     dataset = prepared("pictures", source, tmp_path)
     model = new_model("new:resnet-8", dataset, seed=0)
     served = packaged(dataset, model, None, tmp_path)
-    pixels = dataset.images("train")[:5]
+    pixels = read_pixels(dataset, "train")[:5]
     import torch
 
     with torch.inference_mode():
@@ -291,7 +295,7 @@ def test_a_regression_of_pairs_is_served_as_numbers(tmp_path: Path, tiny_model: 
     frame = pd.DataFrame({"a": texts[:30], "b": texts[30:], "likeness": np.linspace(0, 5, 30)})
     frame.to_csv(tmp_path / "pairs.csv", index=False)
     source = {"source": f"csv:{tmp_path / 'pairs.csv'}", "text": ["a", "b"], "label": "likeness"}
-    dataset = prepared("pairs", {**source, "regression": True, "metrics": ["pearson"]}, tmp_path)
+    dataset = prepared("pairs", {**source, "kind": "number", "metrics": ["pearson"]}, tmp_path)
     tokenizer = load_tokenizer(tiny_model)
     model = bert(vocab_size=len(tokenizer), num_labels=1)
     model.config.problem_type = "regression"

@@ -11,22 +11,24 @@ import pytest
 from tests.unit.fabricate import fabricate_results, output
 
 from distilgrid.methods.annealing_kd.report import annealing_plots, dev_scores
-from distilgrid.methods.kd.report import search_tables
+from distilgrid.methods.kd.report import tuning_tables
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Model, collect
+from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.page import render
-from distilgrid.reporting.sections.selection_table import selection_table
-from distilgrid.reporting.sections.table_of_sections import task_extras
+from distilgrid.reporting.scoring import scoring
+from distilgrid.reporting.sections.selection import selection_table
+from distilgrid.reporting.sections.table import task_sections
+from distilgrid.stages.report.page import render
 from distilgrid.stages.report.run import report
 
-SEARCH = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
+SCORING = scoring("accuracy")
+TUNING = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
 TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature", "Latency"]
 
 
 def overlay(**more: Any) -> dict[str, Any]:
-    methods = {"kd": {"objective": "kd", "search": SEARCH}, "annealing-kd": {"objective": "annealing_kd"}}
+    methods = {"kd": {"objective": "kd", "tuning": TUNING}, "annealing-kd": {"objective": "annealing_kd"}}
     grid = {"tasks": ["reviews"], "students": ["two"], "methods": ["finetune", "kd", "annealing-kd"]}
     return {"grid": grid, "methods": methods, "training": {"watch_validation": True}} | more
 
@@ -49,21 +51,21 @@ def without(findings: Findings, *names: str) -> Findings:
     return find(replace(findings.collected, models=models))
 
 
-def models_of(findings: Findings) -> list[Model]:
+def models_of(findings: Findings) -> list[TrainedModel]:
     return findings.collected.models
 
 
 def test_a_page_shows_each_part_once_and_a_grid_without_them_none(
     findings: Findings, made: tuple[Plan, Path], tmp_path: Path
 ) -> None:
-    assert [extra.title for extra in task_extras(findings, "reviews")] == TITLES
+    assert [section.title for section in task_sections(findings, "reviews")] == TITLES
     page = output(made, "report.html")
     assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 4
     plain = {"grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0]}}
     plan, results = fabricate_results(tmp_path, overlay=plain)
     report(plan=plan, results=results, out=results / plan.report.folder)
     found = find(collect(plan, results))
-    assert [extra.title for extra in task_extras(found, "reviews")] == ["Latency"]
+    assert [section.title for section in task_sections(found, "reviews")] == ["Latency"]
     assert render(found).count('class="extra') == 1
     assert "optimistic_score" not in output((plan, results), "table.csv")
 
@@ -80,8 +82,8 @@ def test_optimistic_scores_stand_beside_the_honest_ones_and_are_called_so(
     assert "nothing was selected by it" in table.caption
     for line, row in zip(findings.of("reviews"), table.rows, strict=True):
         assert row[0].text == line.labels["method"]
-        assert row[1].text == wording.score(line.score)
-        assert row[number].text == wording.score(statistics.fmean(m.metrics["optimistic_score"] for m in line.models))
+        assert row[1].text == SCORING.score(line.score)
+        assert row[number].text == SCORING.score(statistics.fmean(m.metrics["optimistic_score"] for m in line.models))
         assert float(row[number].text) > float(row[1].text)
     assert not any(cell.best for row in table.rows for cell in row), "what selects nothing has no best"
     for name in ("table.md", "table.tex"):
@@ -107,7 +109,7 @@ def test_dev_scores_of_phases_stand_beside_the_final_one(findings: Findings) -> 
         for number in (0, 1)
     )
     by_method = {row[0].text: [cell.text for cell in row[2:]] for row in table.rows}
-    assert by_method["annealing-kd"] == [wording.score(first), wording.score(last)]
+    assert by_method["annealing-kd"] == [SCORING.score(first), SCORING.score(last)]
     assert by_method["kd"][0] == by_method["teacher"][0] == wording.DASH
 
 
@@ -116,19 +118,19 @@ def test_without_phases_and_optimistic_scores_there_is_no_table(findings: Findin
 
 
 def test_a_search_is_shown_with_the_chosen_pair(findings: Findings, made: tuple[Plan, Path]) -> None:
-    (table,) = search_tables(findings, "reviews")
+    (table,) = tuning_tables(findings, "reviews")
     kd = next(line for line in findings.of("reviews") if line.labels["method"] == "kd")
-    found = kd.models[0].metrics["search"]
-    assert table.name == "reviews: search of kd, two"
+    found = kd.models[0].metrics["tuning"]
+    assert table.name == "reviews: tuning of kd, two"
     assert [column.title for column in table.columns] == ["alpha", "T = 2", "T = 5", "T = 10"]
     assert [row[0].text for row in table.rows] == ["0.3", "0.9"]
     shown = [cell for row in table.rows for cell in row[1:]]
-    assert [cell.text for cell in shown] == [wording.score(tried["dev"]) for tried in found["tried"]]
+    assert [cell.text for cell in shown] == [SCORING.score(tried["dev"]) for tried in found["tried"]]
     best = max(range(6), key=lambda number: found["tried"][number]["dev"])
     assert [number for number, cell in enumerate(shown) if cell.best] == [best]
     assert [cell.note for cell in shown if cell.best] == ["chosen"]
     assert "on dev" in table.caption and "one run each with seed 4" in table.caption
-    assert "search of kd, two" in output(made, "table.md")
+    assert "tuning of kd, two" in output(made, "table.md")
 
 
 def test_a_plot_sets_the_temperature_below_the_dev_scores(findings: Findings) -> None:

@@ -17,18 +17,20 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import listed
 from distilgrid.methods.mixkd.report import gap_table
 from distilgrid.plan.expand import Plan
-from distilgrid.reporting import data, wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.page import render
+from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.sections.ablation_views import ablation_table
 from distilgrid.reporting.sections.ablations import find_ablations
 from distilgrid.reporting.sections.bands import band
 from distilgrid.reporting.sections.limited_data import data_plots, row_counts
-from distilgrid.reporting.sections.table_of_sections import task_extras
+from distilgrid.reporting.sections.table import task_sections
 from distilgrid.stages.features.plot import features_plots
+from distilgrid.stages.report import data
+from distilgrid.stages.report.page import render
 from distilgrid.stages.report.run import report
 
+SCORING = scoring("accuracy")
 BETAS = {"mild": 0.1, "usual": 0.4, "strong": 4.0}
 FRACTIONS = [0.1, 1.0]
 TSNE = {"projection": "tsne", "explained_variance": None}
@@ -82,11 +84,11 @@ def page(made: tuple[Plan, Path]) -> str:
 
 
 def test_a_page_shows_each_part_once_and_a_plain_grid_none(findings: Findings, page: str, tmp_path: Path) -> None:
-    assert [extra.title for extra in task_extras(findings, "reviews")] == TITLES
+    assert [section.title for section in task_sections(findings, "reviews")] == TITLES
     assert [page.count(f"<h3>{title}</h3>") for title in TITLES] == [1] * 6
     plain = {"grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0]}}
     found = find(collect(*fabricate_results(tmp_path, overlay=plain)))
-    assert [extra.title for extra in task_extras(found, "reviews")] == ["Latency"]
+    assert [section.title for section in task_sections(found, "reviews")] == ["Latency"]
     assert render(found).count('class="extra') == 1
 
 
@@ -170,7 +172,7 @@ def test_an_ablation_table_holds_the_scores_of_its_methods(findings: Findings) -
     names = [column.title for column in table.columns[1:]]
     lines = {(line.name, line.labels["method"]): line for line in findings.of("reviews")}
     for row in table.rows:
-        assert [cell.text for cell in row[1:]] == [wording.score(lines[name, row[0].note].score) for name in names]
+        assert [cell.text for cell in row[1:]] == [SCORING.score(lines[name, row[0].note].score) for name in names]
     assert "on split validation" in table.caption
 
 

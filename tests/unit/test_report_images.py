@@ -83,7 +83,7 @@ def test_quantised_exports_of_images_are_rejected_with_the_reason(findings: Find
     listed = rejected_table(findings)
     assert listed is not None
     assert {row[0].text for row in listed.rows} == {"shapes"}
-    assert {row[-1].text for row in listed.rows} == {find_runtime("onnxruntime-int8").no_images}
+    assert {row[-1].text for row in listed.rows} == {find_runtime("onnxruntime-int8").refuses["image"]}
 
 
 def test_the_data_table_counts_many_labels_in_short(findings: Findings) -> None:
@@ -139,7 +139,7 @@ def test_records_keep_watched_scores_apart_and_name_what_a_search_chose(tmp_path
 def test_what_was_not_measured_stands_in_a_table_with_the_reason(findings: Findings) -> None:
     (table,) = [table for table in latency_tables(findings, "shapes") if table.name.endswith("not measured")]
     words = [[cell.text for cell in row] for row in table.rows]
-    reason = f"export rejected: {find_runtime(INT8).no_images}"
+    reason = f"export rejected: {find_runtime(INT8).refuses['image']}"
     assert words == [[name, INT8, "anything", reason] for name in ("deep", "shallow")]
     assert not any(table.name.endswith("not measured") for table in latency_tables(findings, "reviews"))
 

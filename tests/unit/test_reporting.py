@@ -21,18 +21,21 @@ from tests.unit.fabricate import fabricate_results, output
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import REPORT_FILES, Plan
-from distilgrid.reporting import data, wording
+from distilgrid.reporting import wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Difference, Findings, find
-from distilgrid.reporting.outcome import outcomes
-from distilgrid.reporting.page import render
 from distilgrid.reporting.plots import pareto, points
-from distilgrid.reporting.publish import PUBLISHED, publish
-from distilgrid.reporting.table import Cell, Column, Table, latex, markdown
+from distilgrid.reporting.scoring import scoring
+from distilgrid.reporting.table import Column, Table, Value, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
+from distilgrid.stages.report import data
+from distilgrid.stages.report.outcome import outcomes
+from distilgrid.stages.report.page import render
+from distilgrid.stages.report.publish import PUBLISHED, publish
 from distilgrid.stages.report.run import report
-from distilgrid.tasks.metrics import score_one
+from distilgrid.tasks.kinds.registry import find_metric
 
+SCORING = scoring("accuracy")
 KD_THREE = ("reviews", "big", "kd", "three", "none", 1.0)
 INT8 = "onnxruntime-int8"
 
@@ -103,7 +106,9 @@ def test_difference_and_interval_agree_with_a_naive_bootstrap(made: tuple[Plan, 
     predicted = {m: [np.stack(f["logits"].to_list()).argmax(axis=1) for f in frames[m]] for m in frames}
 
     def difference(rows: np.ndarray) -> float:
-        means = [np.mean([score_one("accuracy", labels[rows], p[rows]) for p in predicted[m]]) for m in predicted]
+        means = [
+            np.mean([find_metric("accuracy").value(labels[rows], p[rows]) for p in predicted[m]]) for m in predicted
+        ]
         return float(means[0] - means[1])
 
     assert row["difference"] == pytest.approx(difference(np.arange(300)))
@@ -142,12 +147,12 @@ def test_markdown_rows_have_as_many_cells_as_the_header(made: tuple[Plan, Path])
     for table in output(made, "table.md").split("### ")[1:]:
         widths = {line.count("|") for line in table.splitlines() if line.startswith("|")}
         assert len(widths) == 1
-    awkward = Table("a", "b", [Column("x|y", number=False)], [[Cell("p|q", best=True)]])
+    awkward = Table("a", "b", [Column("x|y", number=False)], [[Value("p|q", best=True)]])
     assert r"| **p\|q** |" in markdown([awkward])
 
 
 def test_latex_is_escaped_and_its_rows_fit() -> None:
-    table = Table("a_b", "50 % & more", [Column("x"), Column("y")], [[Cell("{1}", "#2"), Cell("$3", best=True)]])
+    table = Table("a_b", "50 % & more", [Column("x"), Column("y")], [[Value("{1}", "#2"), Value("$3", best=True)]])
     text = latex([table])
     assert r"a\_b: 50 \% \& more" in text
     assert r"\{1\} \#2 & \textbf{\$3} \\" in text
@@ -229,7 +234,7 @@ def test_headline_gives_the_share_kept_and_the_speed(findings: Findings) -> None
     line = next(line for line in findings.lines if line.key == KD_THREE)
     teacher = findings.teacher(line)
     share = wording.percent(line.score / teacher.score)
-    scores = f"{wording.score(line.score)} of {wording.score(teacher.score)}"
+    scores = f"{SCORING.score(line.score)} of {SCORING.score(teacher.score)}"
     change = "\u22120.4 points"
     assert outcomes(findings)[0].headline == (
         f"kd three keeps {share} of the teacher's accuracy ({scores}) at 1.9\u00d7 its speed ({INT8}: {change})."

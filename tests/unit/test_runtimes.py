@@ -58,21 +58,21 @@ CONFIGS: dict[str, Callable[..., Any]] = {
 }
 
 
-def write_dataset(folder: Path, *, regression: bool = False) -> Dataset:
+def write_dataset(folder: Path, *, kind: str = "label") -> Dataset:
     """A prepared data set of random words, in the documented format, with two validation splits."""
     generator = np.random.default_rng(0)
-    metrics = ["pearson", "spearman"] if regression else ["accuracy"]
+    metrics = ["pearson", "spearman"] if kind == "number" else ["accuracy"]
     splits = {"train": 8, "dev": 8, "validation": 60, "validation_other": 20}
-    with writing(folder, recipe={"stage": "prepare", "regression": regression}, labels={"task": "words"}) as scratch:
+    with writing(folder, recipe={"stage": "prepare", "kind": kind}, labels={"task": "words"}) as scratch:
         for split, rows in splits.items():
             lines = [" ".join(generator.choice(WORDS, size=generator.integers(1, 25))) for _ in range(rows)]
-            label = generator.normal(size=rows) if regression else generator.integers(3, size=rows)
+            label = generator.normal(size=rows) if kind == "number" else generator.integers(3, size=rows)
             frame = pd.DataFrame({"text_a": lines, "label": label, "example_id": example_ids([lines])})
             frame.to_parquet(scratch / f"{split}.parquet", index=False)
         document = {
             "task": "words",
-            "labels": [] if regression else ["a", "b", "c"],
-            "regression": regression,
+            "labels": [] if kind == "number" else ["a", "b", "c"],
+            "kind": kind,
             "metrics": metrics,
             "validation": ["validation", "validation_other"],
             "notes": [],
@@ -102,10 +102,12 @@ def write_model(folder: Path, dataset: Dataset, kind: str = "bert") -> Path:
         parts, validation = [], {}
         for split in dataset.validation:
             frame = dataset.split(split)
-            logits = predict(model, encode(tokenizer, *texts(frame), max_length=32))
+            logits = predict(model, encode(tokenizer, *texts(frame), max_length=32), kind=dataset.task_kind)
             part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
             parts.append(part.assign(logits=list(logits)))
-            validation[split] = score(dataset.metrics, labels=frame["label"].to_numpy(), logits=logits)
+            validation[split] = score(
+                dataset.task_kind, dataset.metrics, labels=frame["label"].to_numpy(), outputs=logits
+            )
         pd.concat(parts, ignore_index=True).to_parquet(scratch / "predictions.parquet", index=False)
         name = dataset.metrics[0]
         size = (scratch / "model.safetensors").stat().st_size
@@ -323,8 +325,12 @@ def test_int8_reports_what_it_costs(
         frame = dataset.split(split)
         encodings = encode(load_tokenizer(model), *texts(frame), max_length=32)
         logits = session_logits(session, encodings, label="test")
-        assert parity["validation"][split] == score(["accuracy"], labels=frame["label"].to_numpy(), logits=logits)
-        same += list(logits.argmax(axis=1) == predict(load_model(model), encodings).argmax(axis=1))
+        assert parity["validation"][split] == score(
+            dataset.task_kind, ["accuracy"], labels=frame["label"].to_numpy(), outputs=logits
+        )
+        same += list(
+            logits.argmax(axis=1) == predict(load_model(model), encodings, kind=dataset.task_kind).argmax(axis=1)
+        )
     assert len(same) == 80
     assert parity["label_agreement"] == np.mean(same)
     assert parity["label_agreement"] > 0.8
@@ -344,7 +350,7 @@ def test_low_precision_that_predicts_other_labels_is_rejected(
 def test_low_precision_of_a_regression_must_follow_torchs_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = write_dataset(tmp_path / "data", regression=True)
+    dataset = write_dataset(tmp_path / "data", kind="number")
     folder = write_model(tmp_path / "model", dataset)
     break_exporter(monkeypatch, lambda model: model.classifier.weight.neg_())
     asked = {"data": dataset.folder, "model": folder, "runtime": "onnxruntime-int8", "settings": Export()}
@@ -366,7 +372,7 @@ def test_dynamic_int8_uses_seven_bits_so_that_no_cpu_overflows(run_export: Calla
 
 
 def test_regression_has_no_label_agreement(tmp_path: Path) -> None:
-    dataset = write_dataset(tmp_path / "data", regression=True)
+    dataset = write_dataset(tmp_path / "data", kind="number")
     folder = write_model(tmp_path / "model", dataset)
     parity = export(
         data=dataset.folder, model=folder, runtime="onnxruntime-int8", settings=Export(), out=tmp_path / "out"
@@ -377,7 +383,7 @@ def test_regression_has_no_label_agreement(tmp_path: Path) -> None:
 
 
 def test_model_of_other_data_is_refused(run_export: Callable[..., Any], tmp_path: Path) -> None:
-    other = write_dataset(tmp_path / "data", regression=True)
+    other = write_dataset(tmp_path / "data", kind="number")
     with pytest.raises(UserError, match="was trained on data"):
         run_export(data=other.folder)
 

@@ -12,6 +12,8 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.runtimes.torch_compile import TorchCompile, TorchCompileSession
 from distilgrid.runtimes.torch_eager import TorchEager
 
+pytestmark = pytest.mark.chain
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

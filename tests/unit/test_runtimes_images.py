@@ -14,7 +14,6 @@ from distilgrid.benchmark.candidates import open_model
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.models.io import load_model
-from distilgrid.plan.params import Data
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.onnx_export import export_onnx
@@ -26,7 +25,9 @@ from distilgrid.stages.export.run import export
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 
@@ -52,7 +53,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(root: Path) -> Images:
-    return Images(open_dataset(root / "data").images("test"))
+    return Images(read_pixels(open_dataset(root / "data"), "test"))
 
 
 @pytest.mark.parametrize("name", SOURCES)

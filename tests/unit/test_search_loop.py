@@ -2,16 +2,11 @@
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
-import pytest
-
-from distilgrid.core.errors import UserError
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.loop import Finding, search
 from distilgrid.search.observation import Observation
 from distilgrid.search.space import Shape
-from distilgrid.search.store import Store
 from distilgrid.search.trial import as_table, best_trials
 
 SMALL, WIDE, DEEP = Shape(1, 8, 2, 16), Shape(1, 16, 2, 16), Shape(2, 8, 2, 16)
@@ -84,23 +79,3 @@ def test_the_table_has_a_row_for_each_trial_and_the_best_reward_so_far() -> None
     assert len(table) == 9 and table["best_reward"].is_monotonic_increasing
     assert table["best_reward"].iloc[-1] == max(trial.reward for trial in trials)
     assert table["name"].tolist() == [trial.architecture.name for trial in trials]
-
-
-def test_the_first_facts_stand(tmp_path: Path) -> None:
-    store, about = Store(tmp_path / "known"), {"architecture": SMALL.as_dict()}
-    assert store.find(about) is None
-    assert store.keep(about, {"seconds": 1.5}) == {"seconds": 1.5}
-    assert Store(tmp_path / "known").keep(about, {"seconds": 2.5}) == {"seconds": 1.5}
-    assert Store(tmp_path / "known").find(about) == {"seconds": 1.5}
-    assert store.find({"architecture": WIDE.as_dict()}) is None
-    assert len(list((tmp_path / "known").iterdir())) == 1  # nothing is left over from writing
-
-
-@pytest.mark.parametrize("damage", ["", '{"facts": {"seconds": 9}, "check": "0"}', "[]"])
-def test_damaged_facts_are_refused(damage: str, tmp_path: Path) -> None:
-    store, about = Store(tmp_path), {"architecture": SMALL.as_dict()}
-    store.keep(about, {"seconds": 1.5})
-    (path,) = tmp_path.iterdir()
-    path.write_text(damage)
-    with pytest.raises(UserError, match=rf"{path.name}: damaged; remove it"):
-        store.find(about)

@@ -10,14 +10,14 @@ import pytest
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import KD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
-from distilgrid.plan.params import Data
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teaching import Sources as Taught
+from distilgrid.signals.registry import ROWS
 from distilgrid.stages.candidate.run import candidate
 from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
@@ -27,8 +27,11 @@ from distilgrid.stages.record.run import record
 from distilgrid.stages.search.run import run_search
 from distilgrid.stages.search.searching import Searching, Sources
 from distilgrid.stages.supernet.run import supernet
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retries=0)
@@ -55,7 +58,12 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
     record(
-        data=folder / "data", teacher=folder / "teacher", kind="logits", max_length=32, out=folder / "logits", labels={}
+        data=folder / "data",
+        teacher=folder / "teacher",
+        signal=ROWS["logits"],
+        max_length=32,
+        out=folder / "logits",
+        labels={},
     )
     return folder
 

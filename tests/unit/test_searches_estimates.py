@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from distilgrid.core.planned import Artefact
-from distilgrid.reporting.collect import Model, Searched
+from distilgrid.reporting.collect import Searched, TrainedModel
 from distilgrid.reporting.lines import Line
 from distilgrid.search.report.estimates import Agreement, agreement
 
@@ -16,10 +16,10 @@ LOSS = [2.0, 1.5, 1.0, 0.4, 0.3, 1.2]
 SCORES = [0.60, 0.65, 0.72, 0.80, 0.78, 0.70]
 
 
-def model(score: float, seconds: float) -> Model:
+def model(score: float, seconds: float) -> TrainedModel:
     metrics = {"score_name": "accuracy", "dev": {"accuracy": score}}
     empty = pd.DataFrame()
-    return Model(Artefact("distill", "students/a", {}, ()), {"seconds": seconds}, metrics, empty, empty)
+    return TrainedModel(Artefact("distill", "students/a", {}, ()), {"seconds": seconds}, metrics, empty, empty)
 
 
 def line(score: float) -> Line:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tests.unit.fabricate import fabricate_results
 
-from distilgrid.reporting import data
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.outcome import outcomes
 from distilgrid.reporting.statistics.significance import holm, two_sided
 from distilgrid.reporting.tables import main_table
+from distilgrid.stages.report import data
+from distilgrid.stages.report.outcome import outcomes
 
 
 @pytest.fixture(scope="module")

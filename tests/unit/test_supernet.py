@@ -10,15 +10,18 @@ from tests.unit.resumable import make_rows, newest, recorded_teacher
 from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
-from distilgrid.methods.settings import KD
+from distilgrid.methods.kd.declare import KD
 from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.slicing import Whole, head_places
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.space import Shape, Space
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+
+pytestmark = pytest.mark.chain
 
 SPACE = Space(layers=[1, 2, 3], hidden=[16, 24], heads=[2, 4], feed_forward=[20, 32], activation=["gelu", "relu"])
 TRAINING = Training(epochs=2, batch_size=16, learning_rate=1e-3, weight_decay=0.1, precision="fp32")
@@ -97,6 +100,7 @@ def test_a_subnetwork_is_saved_and_loaded_as_any_model(supernet: Supernet, tmp_p
 def sandwich(supernet: Supernet, checkpoints: Checkpoints = NOWHERE) -> Sandwich:
     return Sandwich(
         supernet,
+        kind=LABEL,
         rows=make_rows(64, seed=0),
         teacher=recorded_teacher(),
         settings=SETTINGS,
@@ -173,6 +177,7 @@ def test_training_brings_the_slices_closer_to_the_largest(supernet: Supernet) ->
     long = TRAINING.model_copy(update={"epochs": 15})
     training = Sandwich(
         supernet,
+        kind=LABEL,
         rows=make_rows(64, seed=0),
         teacher=recorded_teacher(),
         settings=SETTINGS,

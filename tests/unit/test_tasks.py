@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from distilgrid.core.errors import UserError
-from distilgrid.plan.params import Data
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
-from distilgrid.tasks.rows import limit_rows
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.splits import limit_rows
 
 Prepare = Callable[..., Dataset]
 
@@ -70,7 +71,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [{"label": "lable"}, {"text": ["txt"]}, {"regression": True, "metrics": ["pearson"], "label": "lable"}]
+    "spec", [{"label": "lable"}, {"text": ["txt"]}, {"kind": "number", "metrics": ["pearson"], "label": "lable"}]
 )
 def test_a_missing_column_is_named_with_the_nearest(prepared: Prepare, spec: dict[str, Any]) -> None:
     message = refused(lambda: prepared(csv(balanced(20)), **spec))
@@ -137,7 +138,7 @@ def test_an_unknown_split_value_is_refused(prepared: Prepare) -> None:
     assert "trian" in message
 
 
-@pytest.mark.parametrize("spec", [{}, {"regression": True, "metrics": ["pearson"]}])
+@pytest.mark.parametrize("spec", [{}, {"kind": "number", "metrics": ["pearson"]}])
 def test_a_split_column_without_training_rows_is_refused(prepared: Prepare, spec: dict[str, Any]) -> None:
     content = csv([("x", "1,validation"), ("y", "2,dev")], header="text,label,part")
     assert "no row as train" in refused(lambda: prepared(content, split_column="part", **spec))
@@ -159,7 +160,7 @@ def test_too_few_rows_to_split_are_refused(prepared: Prepare) -> None:
 @pytest.mark.parametrize("label", ["high", "nan", "inf"])
 def test_a_label_that_is_no_number_is_refused_in_a_regression(prepared: Prepare, label: str) -> None:
     rows = [("x", "1.5"), ("y", label), ("z", "2")]
-    assert f"row 2: label '{label}'" in refused(lambda: prepared(csv(rows), regression=True, metrics=["pearson"]))
+    assert f"row 2: label '{label}'" in refused(lambda: prepared(csv(rows), kind="number", metrics=["pearson"]))
 
 
 def test_unquoted_commas_are_refused(prepared: Prepare) -> None:
@@ -231,8 +232,8 @@ def test_sentence_pairs_keep_both_texts(prepared: Prepare) -> None:
 
 def test_a_regression_keeps_its_numbers(prepared: Prepare) -> None:
     rows = [(f"text {i}", f"{i / 10}") for i in range(50)]
-    dataset = prepared(csv(rows), regression=True, metrics=["pearson", "spearman"])
-    assert (dataset.labels, dataset.regression, dataset.outputs) == ((), True, 1)
+    dataset = prepared(csv(rows), kind="number", metrics=["pearson", "spearman"])
+    assert (dataset.labels, dataset.kind, dataset.outputs) == ((), "number", 1)
     frame = pd.concat([dataset.split(name) for name in dataset.splits])
     assert dict(zip(frame["text_a"], frame["label"], strict=True)) == {t: float(v) for t, v in rows}
     assert frame["label"].dtype == np.float64
@@ -273,7 +274,7 @@ def test_the_description_counts_labels(prepared: Prepare) -> None:
     assert (dataset.task, dataset.metrics, dataset.validation) == ("own", ("accuracy", "matthews"), ("validation",))
     for name, split in dataset.splits.items():
         counts = Counter(dataset.labels[i] for i in dataset.split(name)["label"])
-        assert split == {"rows": len(dataset.split(name)), "pair": False, "label_counts": dict(sorted(counts.items()))}
+        assert split == {"rows": len(dataset.split(name)), "label_counts": dict(sorted(counts.items()))}
 
 
 def test_an_unknown_split_of_a_data_set_is_refused(prepared: Prepare) -> None:
@@ -351,7 +352,7 @@ def test_a_capped_training_set_keeps_every_label(prepared: Prepare) -> None:
 def test_the_share_of_one_per_cent_is_within_that_of_ten(prepared: Prepare) -> None:
     frame = prepared(csv(balanced(2000))).split("train")
     parts = [
-        set(limit_rows(frame, round(share * len(frame)), seed=0, regression=False, purpose="fraction")["text_a"])
+        set(limit_rows(frame, round(share * len(frame)), seed=0, kind=LABEL, purpose="fraction")["text_a"])
         for share in (0.01, 0.1, 0.5)
     ]
     assert parts[0] < parts[1] < parts[2]

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from distilgrid.models.io import load_tokenizer
-from distilgrid.plan.params import Data
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks import tokens
 from distilgrid.tasks.batching import Encodings, encode
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tasks.tokens import tokenised
 

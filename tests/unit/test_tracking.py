@@ -30,7 +30,10 @@ from distilgrid.tracking import upsert as upserting
 from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.store import open_store
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'")
+pytestmark = [
+    pytest.mark.chain,
+    pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'"),
+]
 fabricate_results = runpy.run_path(str(Path(__file__).with_name("fabricate.py")))["fabricate_results"]
 
 PROCESS = """

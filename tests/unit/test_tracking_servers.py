@@ -23,7 +23,10 @@ from distilgrid.tracking import track
 from distilgrid.tracking.store import StoreDownError, shown
 from distilgrid.tracking.waiting import WAITING, forget_if_waiting
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'")
+pytestmark = [
+    pytest.mark.chain,
+    pytest.mark.skipif(importlib.util.find_spec("mlflow") is None, reason="needs the extra 'mlflow'"),
+]
 JOBS = 20
 
 

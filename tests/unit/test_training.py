@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import KD, PKD, Finetune, Method
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.pkd.declare import PKD
 from distilgrid.models.io import load_model
-from distilgrid.signals.teacher import LiveTeacher, StoredTeacher, TeacherOutputs
+from distilgrid.signals.rows.outputs import LiveTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import loop
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.evaluation import predict
@@ -23,6 +26,9 @@ from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
+
+pytestmark = pytest.mark.chain
 
 
 def make_rows(count: int = 64, seed: int = 0) -> Rows:
@@ -41,16 +47,17 @@ def run(
     model: torch.nn.Module,
     *,
     settings: Training,
-    method: Method | None = None,
+    method: BaseMethod | None = None,
     seed: int = 0,
     teacher: TeacherOutputs | None = None,
     dev: Rows | None = None,
 ) -> Outcome:
     return Trainer(
         model,  # type: ignore[arg-type]
-        build_phases(method or Finetune(), settings, regression=False),
+        (method or Finetune()).phases(settings, kind=LABEL),
         rows=make_rows(),
         dev=dev or make_rows(32, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=seed,
@@ -93,14 +100,14 @@ def test_the_best_checkpoint_on_dev_is_kept(model: torch.nn.Module, monkeypatch:
     seen = []
 
     def scripted(model: torch.nn.Module, encodings: Encodings, *_: object, **__: object) -> dict[str, float]:
-        seen.append(predict(model, encodings))  # type: ignore[arg-type]
+        seen.append(predict(model, encodings, kind=LABEL))  # type: ignore[arg-type]
         return {"accuracy": next(scores)}
 
     monkeypatch.setattr(loop, "evaluate", scripted)
     outcome = run(model, settings=Training(epochs=4, batch_size=8))
     assert outcome.best_step == 16, "the second of four evaluations is best, and a tie keeps the earlier one"
     assert outcome.best_dev == {"accuracy": 0.9}
-    final = predict(model, make_rows(32, seed=1).encodings)  # type: ignore[arg-type]
+    final = predict(model, make_rows(32, seed=1).encodings, kind=LABEL)  # type: ignore[arg-type]
     assert np.allclose(final, seen[1], atol=1e-6)
     assert not np.allclose(final, seen[3], atol=1e-4)
 
@@ -135,7 +142,7 @@ def test_a_loss_that_is_not_finite_ends_in_one_clear_line(model: torch.nn.Module
 
 @pytest.mark.parametrize("method", [KD(), KD(loss="mse"), PKD(beta=1.0)])
 def test_recorded_and_live_teachers_give_the_same_losses(
-    method: Method, model: torch.nn.Module, tiny_model: Path
+    method: BaseMethod, model: torch.nn.Module, tiny_model: Path
 ) -> None:
     rows = make_rows()
     states = method.objective == "pkd"
@@ -144,7 +151,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
     with torch.no_grad():
         batches = (rows.encodings.batch([i]) for i in range(len(rows.labels)))
         outputs = [forward(teacher_model, batch, states=states) for batch in batches]
-    live = LiveTeacher(teacher_model, rows.encodings, states=states)
+    live = LiveTeacher(teacher_model, rows.encodings, wanted="cls-states" if states else "logits")
     recorded = StoredTeacher(
         torch.cat([o.logits for o in outputs]),
         torch.cat([o.cls_states for o in outputs if o.cls_states is not None]) if states else None,
@@ -160,7 +167,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
 
 def test_a_live_teacher_is_frozen(tiny_model: Path) -> None:
     rows = make_rows(8)
-    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, states=False)
+    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, wanted="logits")
     assert not teacher.outputs([0, 1]).logits.requires_grad
     assert not any(p.requires_grad for p in teacher.model.parameters())
 
@@ -187,7 +194,7 @@ def test_evaluation_batches_hold_every_row_once_longest_first() -> None:
 
 def test_predictions_do_not_depend_on_padding_or_order(model: torch.nn.Module) -> None:
     rows = make_rows(40)
-    together = predict(model, rows.encodings)  # type: ignore[arg-type]
+    together = predict(model, rows.encodings, kind=LABEL)  # type: ignore[arg-type]
     alone = [model(**rows.encodings.batch([i])).logits.detach().numpy()[0] for i in range(40)]
     assert np.allclose(together, np.stack(alone), atol=1e-5)
 
@@ -197,9 +204,10 @@ def test_bf16_follows_fp32(model: torch.nn.Module) -> None:
     for precision in ("fp32", "bf16"):
         outcome = Trainer(
             copy.deepcopy(model),  # type: ignore[arg-type]
-            build_phases(Finetune(), SHORT, regression=False),
+            Finetune().phases(SHORT, kind=LABEL),
             rows=make_rows(),
             dev=make_rows(16, seed=1),
+            kind=LABEL,
             metrics=["accuracy"],
             placement=Placement(precision=precision),  # type: ignore[arg-type]
             seed=0,
@@ -260,9 +268,10 @@ def test_the_time_of_a_run_is_split_up(model: torch.nn.Module) -> None:
 def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path) -> None:
     trainer = Trainer(
         model,  # type: ignore[arg-type]
-        build_phases(Finetune(), Training(epochs=1, batch_size=8), regression=False),
+        Finetune().phases(Training(epochs=1, batch_size=8), kind=LABEL),
         rows=make_rows(96),
         dev=make_rows(16, seed=1),
+        kind=LABEL,
         metrics=["accuracy"],
         placement=Placement(),
         seed=0,
@@ -275,9 +284,9 @@ def test_a_trace_of_some_steps_is_written(model: torch.nn.Module, tmp_path: Path
 
 def ended(model: torch.nn.Module, settings: Training, *, after: int) -> dict[str, torch.Tensor]:
     """The weights after a number of steps, scored there alone."""
-    phases = build_phases(Finetune(), settings, regression=False)
+    phases = Finetune().phases(settings, kind=LABEL)
     options = {"rows": make_rows(), "dev": make_rows(32, seed=1), "metrics": ["accuracy"], "placement": Placement()}
-    trainer = Trainer(model, phases, seed=0, teacher=None, **options)  # type: ignore[arg-type]
+    trainer = Trainer(model, phases, seed=0, kind=LABEL, teacher=None, **options)  # type: ignore[arg-type]
     (stretch,) = trainer.stretches
     trainer.total = stretch.end = after
     stretch.due = {after}

@@ -21,6 +21,8 @@ from distilgrid.plan.params import effective_training, parse_params
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 
+pytestmark = pytest.mark.chain
+
 
 @pytest.fixture(scope="module")
 def fabricated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from distilgrid.tasks.kinds.image.batches import augmented
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images, ViewedImages, draw_views
-from distilgrid.training.settings import Views
 
 IDS = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, size=2000)
 

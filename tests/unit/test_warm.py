@@ -1,10 +1,10 @@
 """Warm start: a forked child is to its shell what a fresh process would be, and nothing outlives its workflow."""
 
+import importlib.util
 import os
 import re
-import shutil
 import signal
-import stat
+import socket
 import subprocess
 import sys
 import time
@@ -16,18 +16,16 @@ import pytest
 from tests.unit.processes import alive, eventually
 
 from distilgrid.jobs import process as job
-from distilgrid.jobs.warm import client, offer, protocol
+from distilgrid.jobs.warm import client, stages
+from distilgrid.plan.recipes import VERSIONS
 from distilgrid.workflow import opening as workflow
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")
+pytestmark = [pytest.mark.chain, pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")]
 
 # A warm process that loads nothing heavy, and whose jobs are small programs: `distilgrid distill PROGRAM`.
 SERVER = """
-import atexit, sys, types, weakref
-atexit.register(print, "not a job's")  # as libraries do when they are loaded
-weakref.finalize(sys, print, "not a job's")
-from distilgrid.jobs.warm import preload
-from distilgrid.jobs.warm import server
+import sys, types
+from distilgrid.jobs.warm import server, stages
 def main():
     try:
         exec(sys.argv[2], {{}})
@@ -36,41 +34,46 @@ def main():
 cli = types.ModuleType("distilgrid.cli.app")
 cli.main = main
 sys.modules["distilgrid.cli.app"] = cli
-preload.MODULES, preload.OPTIONAL = ("distilgrid.__main__",), ()
+stages.WARM_STAGES, stages.LATE = {{}}, ()
 {}
 server.main()
 """
-LAUNCH = """
-import sys
+START = """
+import os, sys
 from pathlib import Path
-from distilgrid.jobs.warm import launch
-launch.COMMAND = [sys.executable, "-c", sys.argv[3]]
-launch.start(Path(sys.argv[1]), log=Path(sys.argv[2]))
+from distilgrid.jobs.warm import client, server
+server.COMMAND = [sys.executable, "-c", sys.argv[2]]
+server.start(log=Path(sys.argv[1]))
+print(os.environ[client.ADDRESS])
 """
 WENT_COLD = "Usage: python -m distilgrid distill"  # the real command line does not understand the small programs
-ABSENT = {protocol.FOLDER, protocol.LOG, job.PARENT}
+
+# They measure in a clean process, or need no torch.
+COLD = {"prepare", "search", "candidate", "latency", "benchmark", "report"}
 
 Process = subprocess.Popen[str]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 class Warm:
     """A workflow that only waits, its warm process, and jobs of it."""
 
-    def __init__(self, folder: Path, tmp_path: Path) -> None:
-        self.folder, self.log, self.cwd = folder, tmp_path / "logs" / "warm.log", tmp_path
+    def __init__(self, tmp_path: Path) -> None:
+        self.log, self.cwd = tmp_path / "logs" / "warm.log", tmp_path
         self.workflow = subprocess.Popen(["sleep", "60"])
         self.started: list[Process] = []
-        own = {
-            job.PARENT: f"{self.workflow.pid}:{job._start_time(self.workflow.pid)}",
-            protocol.FOLDER: str(folder),
-            protocol.LOG: str(self.log),
-        }
-        self.environment = {name: value for name, value in os.environ.items() if name not in ABSENT} | own
+        own = {job.PARENT: f"{self.workflow.pid}:{job._start_time(self.workflow.pid)}"}
+        self.environment = {name: value for name, value in os.environ.items() if name != client.ADDRESS} | own
 
     def launch(self, extra: str = "") -> None:
-        program = SERVER.format(extra)
-        words = [sys.executable, "-c", LAUNCH, str(self.folder), str(self.log), program]
-        subprocess.run(words, env=self.environment, cwd=self.cwd, check=True)
+        words = [sys.executable, "-c", START, str(self.log), SERVER.format(extra)]
+        done = subprocess.run(
+            words, env=self.environment, cwd=self.cwd, check=True, stdout=subprocess.PIPE, text=True, timeout=20
+        )
+        self.environment[client.ADDRESS] = done.stdout.strip()
 
     def start(self, program: str, *, stage: str = "distill", **options: Any) -> Process:
         """A job; its output and errors are pipes."""
@@ -88,7 +91,15 @@ class Warm:
 
     def server(self) -> int:
         """Its process id."""
-        return int(self.run("import os; print(os.getppid())")[1])
+        process = self.start("import os; print(os.getppid(), flush=True); input()")
+        assert process.stdout
+        found = parent(int(process.stdout.readline()))
+        process.communicate("\n", timeout=20)
+        return found
+
+    def listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as connection:
+            return connection.connect_ex(f"\0{self.environment[client.ADDRESS]}") == 0
 
     def end(self) -> None:
         self.workflow.kill()
@@ -98,21 +109,13 @@ class Warm:
             process.communicate()
 
 
-@pytest.fixture(scope="module")
-def folders() -> Iterator[list[Path]]:
-    """Those of the sockets of all tests; in the end none is left."""
-    made: list[Path] = []
-    yield made
-    assert eventually(lambda: not any(folder.exists() for folder in made)), "a warm process has left its folder"
-
-
 @pytest.fixture
-def fresh(tmp_path: Path, folders: list[Path]) -> Iterator[Warm]:
-    """A workflow whose warm process is not started yet."""
-    folders.append(Path(f"/tmp/distilgrid-test-{os.getpid()}-{len(folders)}"))
-    made = Warm(folders[-1], tmp_path)
+def fresh(tmp_path: Path) -> Iterator[Warm]:
+    """A workflow whose warm process is not started yet; nothing listens in the end."""
+    made = Warm(tmp_path)
     yield made
     made.end()
+    assert client.ADDRESS not in made.environment or eventually(lambda: not made.listens())
 
 
 @pytest.fixture
@@ -175,7 +178,7 @@ def test_a_job_keeps_its_arguments_variables_mask_and_folder(warm: Warm, tmp_pat
     assert code == 0, errors
     stage, environment, umask, folder = eval(output)
     assert (stage, umask, folder) == ("distill", 0o027, str(tmp_path))
-    assert environment == changed
+    assert environment == {name: value for name, value in changed.items() if name != client.ADDRESS}
 
 
 def test_an_ignored_signal_stays_ignored(warm: Warm) -> None:
@@ -238,7 +241,7 @@ def test_everything_ends_with_the_workflow(warm: Warm, tmp_path: Path) -> None:
     assert eventually(lambda: not alive(server) and not alive(child), seconds=3)
     assert process.wait(timeout=2) == 1
     assert "is gone: stopping" in process.stderr.read() if process.stderr else False
-    assert not warm.folder.exists()
+    assert not warm.listens()
 
 
 def test_a_job_starts_cold_when_the_warm_process_dies_under_it(warm: Warm, tmp_path: Path) -> None:
@@ -250,11 +253,10 @@ def test_a_job_starts_cold_when_the_warm_process_dies_under_it(warm: Warm, tmp_p
     assert errors.startswith("the warm process of this workflow is gone: starting this job again")
     assert WENT_COLD in errors
     assert WENT_COLD in warm.run("print('next')")[2]
-    shutil.rmtree(warm.folder)  # nobody is left to do it but the workflow: see `offer`
 
 
 def test_a_waiting_job_ends_with_its_workflow(fresh: Warm) -> None:
-    fresh.launch("preload.load = lambda: __import__('time').sleep(2)")
+    fresh.launch("stages.load = lambda: __import__('time').sleep(2)")
     process = fresh.start("print('never')")
     time.sleep(0.5)
     fresh.workflow.kill()
@@ -281,8 +283,8 @@ def test_other_surroundings_start_cold(warm: Warm, tmp_path: Path) -> None:
     ("extra", "reason"),
     [
         ("import threading, time; threading.Thread(target=time.sleep, args=(5,), daemon=True).start()", "threads"),
-        ("preload.MODULES = ('no_such_library',)", "No module named"),
-        ("sys.argv[3] = 'of another version'", "changed while they were loaded"),
+        ("stages.LATE = ('no_such_library',)", "No module named"),
+        ("server.identity = lambda _, found=iter('ab'): next(found)", "changed"),
     ],
 )
 def test_an_unfit_process_serves_nobody(fresh: Warm, extra: str, reason: str) -> None:
@@ -290,98 +292,98 @@ def test_an_unfit_process_serves_nobody(fresh: Warm, extra: str, reason: str) ->
     assert WENT_COLD in fresh.run("print('warm')")[2]
     assert reason in fresh.log.read_text()
     assert WENT_COLD in fresh.run("print('warm')")[2]
-    shutil.rmtree(fresh.folder)  # it was kept, so that nobody tries again
 
 
-@pytest.mark.parametrize("workflow", ["", "1:1"])
-def test_without_a_living_workflow_nothing_is_started(fresh: Warm, workflow: str) -> None:
-    code, _, errors = fresh.run("print('warm')", env=fresh.environment | {job.PARENT: workflow})
-    assert code == 2 and WENT_COLD in errors
-    assert not fresh.folder.exists()
+def test_nothing_is_loaded_before_a_job_asks(warm: Warm) -> None:
+    warm.run("print('cold')", stage="prepare")
+    assert warm.log.read_text() == ""
+    warm.run("print('warm')")
+    assert " loaded\n" in warm.log.read_text()
 
 
-def test_only_one_process_is_started_in_a_private_folder(warm: Warm) -> None:
-    server = warm.server()
-    warm.launch()
-    assert warm.server() == server
-    assert stat.S_IMODE(warm.folder.stat().st_mode) == 0o700
-    assert [path.name for path in warm.folder.parent.glob(f"{warm.folder.name}*")] == [warm.folder.name]
+def test_jobs_of_another_user_are_refused(warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(f"\0{warm.environment[client.ADDRESS]}")
+        assert client.same_user(connection)
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        assert not client.same_user(connection)
+
+
+def test_what_starts_warm_is_loaded_for_it() -> None:
+    assert all(importlib.util.find_spec(name) for name in (*stages.WARM_STAGES.values(), *stages.LATE))
+    assert all(module == f"distilgrid.stages.{stage}.run" for stage, module in stages.WARM_STAGES.items())
+    assert set(VERSIONS) - set(stages.WARM_STAGES) == COLD
 
 
 GPU = """
 import sys, types
-from distilgrid.jobs.warm import preload
+from distilgrid.jobs.warm import server
 torch = types.ModuleType("torch")
-torch.version = types.SimpleNamespace(cuda=sys.argv[1] or None, hip=None)
+torch.version = types.SimpleNamespace(cuda=sys.argv[1] or None)
 def zeros(size, device):
     if sys.argv[3]: raise RuntimeError(sys.argv[3])
 torch.zeros, sys.modules["torch"] = zeros, torch
-preload.GPU_FILES = [sys.argv[2]]
-print(preload.obstacle())
+server.visible_gpus = lambda: sys.argv[2].split()
+print(server.obstacle())
 """
 
 
 @pytest.mark.parametrize(
-    ("built", "file", "error", "said"),
+    ("built", "gpus", "error", "said"),
     [
-        ("13.0", "/dev/null", "", "None"),
-        ("13.0", "/dev/null", "cannot re-initialize CUDA", "cannot use the GPU"),
-        ("13.0", "/nowhere", "no GPU here", "None"),
-        ("", "/dev/null", "not built for GPUs", "None"),
+        ("13.0", "0", "", "None"),
+        ("13.0", "0", "cannot re-initialize CUDA", "cannot use the GPU"),
+        ("13.0", "", "no GPU here", "None"),
+        ("", "0", "not built for GPUs", "None"),
     ],
 )
-def test_a_process_that_has_touched_the_gpu_is_unfit(built: str, file: str, error: str, said: str) -> None:
-    done = subprocess.run([sys.executable, "-c", GPU, built, file, error], capture_output=True, text=True, check=True)
+def test_a_process_that_has_touched_the_gpu_is_unfit(built: str, gpus: str, error: str, said: str) -> None:
+    done = subprocess.run([sys.executable, "-c", GPU, built, gpus, error], capture_output=True, text=True, check=True)
     assert said in done.stdout
 
 
 def test_an_edited_package_has_another_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "warm").mkdir()
-    source = tmp_path / "warm" / "protocol.py"
+    (tmp_path / "jobs" / "warm").mkdir(parents=True)
+    source = tmp_path / "jobs" / "warm" / "client.py"
     source.write_text("a = 1\n")
-    monkeypatch.setattr(protocol, "__file__", str(source))
-    before = protocol.identity(os.environ)
-    assert protocol.identity(os.environ) == before
-    source.write_text("a = 12\n")
-    assert protocol.identity(os.environ) != before
+    monkeypatch.setattr(client, "__file__", str(source))
+    before = client.identity(os.environ)
+    assert client.identity(os.environ) == before
+    os.utime(source, (1, 1))
+    assert client.identity(os.environ) != before
 
 
-# What the workflow offers ---------------------------------------------------------------------------------------------
+# What the workflow starts ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("main", "setting", "offered"), [(True, True, True), (True, False, False), (False, True, False)]
+    ("main", "setting", "started"), [(True, True, True), (True, False, False), (False, True, False)]
 )
-def test_a_workflow_offers_its_own_jobs_a_warm_start(
+def test_a_workflow_starts_a_warm_process_for_its_own_jobs(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     tiny_values: dict[str, Any],
     main: bool,
     setting: bool,
-    offered: bool,
+    started: bool,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workflow, "_held", [])
     monkeypatch.setenv(job.PARENT, "of another workflow")
-    monkeypatch.setenv(protocol.FOLDER, "of another workflow")
-    monkeypatch.setenv(protocol.LOG, "of another workflow")
+    monkeypatch.setenv(client.ADDRESS, "of another workflow")
     tiny_values["resources"] = {"warm_start": setting}
-    workflow.open_workflow(tiny_values, results="results", origin=["params.yaml"], main=main)
-    folder = os.environ.get(protocol.FOLDER)
-    assert (folder is not None) == offered
-    assert os.environ.get(protocol.LOG) == ("results/logs/warm.log" if offered else None)
-    assert folder is None or not Path(folder).exists(), "nothing is made before a job wants it"
+    calls: list[Path] = []
+    monkeypatch.setattr(workflow.server, "start", lambda *, log: calls.append(log))
+    plan, _ = workflow.open_workflow(tiny_values, results="results", origin=["params.yaml"], main=main)
+    assert client.ADDRESS not in os.environ
+    assert calls == [], "nothing is started for a dry run"
+    workflow.start_jobs(plan, results="results", main=main)
+    assert calls == [Path("results/logs/warm.log")] * started
 
 
-def test_a_long_temporary_folder_means_a_cold_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(offer, "_folder", lambda: Path("/tmp") / ("x" * 90))
-    monkeypatch.delenv(protocol.FOLDER, raising=False)
-    offer.offer(log=tmp_path / "warm.log")
-    assert protocol.FOLDER not in os.environ
-
-
-def test_a_job_without_an_offer_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(protocol.FOLDER, raising=False)
+def test_a_job_without_a_warm_process_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(client.ADDRESS, raising=False)
     assert client.run_warm(["distill"]) is None
-    monkeypatch.setenv(protocol.FOLDER, "/nowhere")
+    monkeypatch.setenv(client.ADDRESS, "distilgrid-nobody")
+    assert client.run_warm(["distill"]) is None
     assert client.run_warm([]) is None

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from tests.conftest import BAD, FILLER, GOOD
 
-from distilgrid.plan.params import Data
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tests.conftest import ROOT
 
-from distilgrid.reporting.publish import OPTIONAL
+from distilgrid.stages.report.publish import OPTIONAL
 
 EVERYTHING = {
     "prepare": 1,

@@ -1,1 +1,1 @@
-"""Looking after finished results: is everything still what it says, and what differs between two grids, and why."""
+"""Finished results checked, compared and cleaned up: verify, diff, status, gc."""

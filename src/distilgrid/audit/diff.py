@@ -20,7 +20,7 @@ Place = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Side:
+class GridSide:
     """One of the two grids.
 
     Attributes:
@@ -37,7 +37,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Pair:
+class CellPair:
     """A cell that both grids have.
 
     Attributes:
@@ -65,12 +65,12 @@ class Comparison:
         only: the places that one side has alone: A's, and B's.
     """
 
-    sides: tuple[Side, Side]
-    pairs: list[Pair]
+    sides: tuple[GridSide, GridSide]
+    pairs: list[CellPair]
     only: tuple[list[Place], list[Place]]
 
 
-def open_side(report: Path) -> Side:
+def open_side(report: Path) -> GridSide:
     """A grid's cells, from the folder of its report, which names them; they lie in the same results folder.
 
     Raises:
@@ -90,10 +90,10 @@ def open_side(report: Path) -> Side:
         raise UserError(
             f"{report}: {len(gone)} of its {len(wanted)} cells are not in {results}, the first is {gone[0]}"
         )
-    return Side(report, str(made.run["labels"].get("grid", report.name)), cells, by_key(found))
+    return GridSide(report, str(made.run["labels"].get("grid", report.name)), cells, by_key(found))
 
 
-def compare(one: Side, other: Side) -> Comparison:
+def compare(one: GridSide, other: GridSide) -> Comparison:
     """Pair the cells of two grids."""
     pairs = [_pair(place, one, other) for place in one.cells if place in other.cells]
     alone = [[place for place in a.cells if place not in b.cells] for a, b in ((one, other), (other, one))]
@@ -104,7 +104,7 @@ def _place(made: Made) -> Place:
     return tuple(made.run["labels"].get(axis) for axis in AXES)
 
 
-def _pair(place: Place, one: Side, other: Side) -> Pair:
+def _pair(place: Place, one: GridSide, other: GridSide) -> CellPair:
     old, new = one.cells[place], other.cells[place]
     before, after = read_json(old.folder / METRICS), read_json(new.folder / METRICS)
     why: Sequence[Change] = Tracer(one.artefacts, other.artefacts).reasons(old, new)
@@ -112,4 +112,4 @@ def _pair(place: Place, one: Side, other: Side) -> Pair:
         why = surroundings(old, new) or [UNEXPLAINED]
     if before["score_name"] != after["score_name"]:
         raise UserError(f"{new.folder}: scored by {after['score_name']}, but {old.folder} by {before['score_name']}")
-    return Pair(place, before["score_name"], before["score"], after["score"], tuple(why))
+    return CellPair(place, before["score_name"], before["score"], after["score"], tuple(why))

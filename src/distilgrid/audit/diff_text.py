@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from distilgrid.audit.diff import AXES, Comparison, Pair, Place
+from distilgrid.audit.diff import AXES, CellPair, Comparison, Place
 from distilgrid.reporting import wording
+from distilgrid.reporting.scoring import scoring
 
 
 def as_text(comparison: Comparison) -> str:
@@ -28,7 +29,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 def _lines(comparison: Comparison) -> Iterator[str]:
     for letter, side in zip("AB", comparison.sides, strict=True):
         yield f"{letter}: {side.report}, grid '{side.name}', {wording.plural(len(side.cells), 'model')}"
-    groups: dict[tuple[str, ...], list[Pair]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[CellPair]] = defaultdict(list)
     for pair in comparison.pairs:
         groups[tuple(f"{change.kind}: {change.what}" for change in pair.why)].append(pair)
     same = groups.pop((), [])
@@ -44,16 +45,18 @@ def _lines(comparison: Comparison) -> Iterator[str]:
             yield from (f"  {_named(place)}" for place in places)
 
 
-def _table(pairs: Sequence[Pair]) -> Iterator[str]:
+def _table(pairs: Sequence[CellPair]) -> Iterator[str]:
     names = [_named(pair.place) for pair in pairs]
     width = max(map(len, names))
     for name, pair in zip(names, pairs, strict=True):
-        scores = f"{wording.score(pair.before):>5} -> {wording.score(pair.after):>5}"
-        yield f"  {name:{width}}  {pair.metric} {scores}  {wording.signed(pair.after - pair.before):>5}"
-    changes = [pair.after - pair.before for pair in pairs]
-    if len(changes) > 1:
-        spread = f"standard deviation {wording.score(statistics.stdev(changes))}"
-        yield f"  mean of {len(changes)}: {wording.signed(statistics.fmean(changes))}, {spread}"
+        shown = scoring(pair.metric)
+        scores = f"{shown.score(pair.before):>5} -> {shown.score(pair.after):>5}"
+        yield f"  {name:{width}}  {pair.metric} {scores}  {shown.signed(pair.after - pair.before):>5}"
+    scales = {scoring(pair.metric).scale for pair in pairs}
+    if len(pairs) > 1 and len(scales) == 1:  # points and other units have no common mean
+        changes, shown = [pair.after - pair.before for pair in pairs], scoring(pairs[0].metric)
+        spread = f"standard deviation {shown.score(statistics.stdev(changes))}"
+        yield f"  mean of {len(changes)}: {shown.signed(statistics.fmean(changes))}, {spread}"
 
 
 def _named(place: Place) -> str:
@@ -70,6 +73,6 @@ def _axes(place: Place) -> dict[str, Any]:
     return dict(zip(AXES, place, strict=True))
 
 
-def _plain(pair: Pair) -> dict[str, Any]:
+def _plain(pair: CellPair) -> dict[str, Any]:
     values = {"metric": pair.metric, "a": pair.before, "b": pair.after}
     return _axes(pair.place) | values | {"why": [vars(change) for change in pair.why]}

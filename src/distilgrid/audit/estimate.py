@@ -1,4 +1,4 @@
-"""How long what is left of a grid may take: from finished artefacts of this results folder, else a rough figure."""
+"""Estimate the time that is left of a grid, from finished artefacts of its results folder; else a rough figure."""
 
 import contextlib
 import statistics

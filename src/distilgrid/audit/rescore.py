@@ -10,9 +10,10 @@ import numpy as np
 from distilgrid.audit.made import Made
 from distilgrid.core.artefacts import MODEL_STAGES, read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.parquet import read_parquet
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.reporting.collect import read_parquet
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.kinds.registry import find_metric
 from distilgrid.tasks.metrics import score
 from distilgrid.training.evaluation import predict
 from distilgrid.training.training_set import read_split
@@ -31,6 +32,7 @@ class Rescored:
         found: the score that its weights have now.
         rows: validation rows, all splits together.
         largest: the largest difference between a logit and the recorded one.
+        scale: of the metric, between a score and what readers see.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Rescored:
     found: float
     rows: int
     largest: float
+    scale: float = 100.0
 
     def agrees(self, *, tolerance: float) -> bool:
         """Whether these are the weights that were scored, with the score that they had.
@@ -49,12 +52,14 @@ class Rescored:
 
     def line(self) -> str:
         """As a reader sees it."""
-        scores = f"{100 * self.recorded:.2f} recorded, {100 * self.found:.2f} scored again on {self.rows} rows"
+        scores = (
+            f"{self.scale * self.recorded:.2f} recorded, {self.scale * self.found:.2f} scored again on {self.rows} rows"
+        )
         return f"{self.folder}: {scores}; logits differ by at most {self.largest:.1g}"
 
 
 def choose(made: Sequence[Made], *, count: int, seed: int) -> list[Made]:
-    """Some trained models, drawn at random; all, where there are no more."""
+    """Up to `count` trained models, drawn at random."""
     models = [each for each in made if each.stage in MODEL_STAGES]
     return models if len(models) <= count else random.Random(seed).sample(models, count)
 
@@ -91,18 +96,19 @@ def rescore(model: Made, *, artefacts: Mapping[str, Made]) -> Rescored:
         float(np.abs(values - np.stack(recorded["logits"][recorded["split"] == split].to_list())).max())
         for split, values in logits.items()
     )
-    found = score(dataset.metrics, labels=dataset.split(main)["label"].to_numpy(), logits=logits[main])[
-        metrics["score_name"]
-    ]
-    return Rescored(model.folder, metrics["score"], found, len(recorded), largest)
+    labels = dataset.split(main)["label"].to_numpy()
+    found = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=logits[main])[metrics["score_name"]]
+    scale = find_metric(metrics["score_name"]).scale
+    return Rescored(model.folder, metrics["score"], found, len(recorded), largest, scale)
 
 
 def _logits(model: Made, dataset: Dataset) -> dict[str, np.ndarray]:
     """By validation split."""
     loaded = load_model(model.folder)
-    tokenizer = load_tokenizer(model.folder) if dataset.kind == "text" else None
+    kind = dataset.task_kind
+    tokenizer = load_tokenizer(model.folder) if kind.tokenised else None
     longest = model.recipe["training"]["max_length"]
     return {
-        split: predict(loaded, read_split(dataset, split, tokenizer=tokenizer, max_length=longest))
+        split: predict(loaded, read_split(dataset, split, tokenizer=tokenizer, max_length=longest), kind=kind)
         for split in dataset.validation
     }

@@ -1,4 +1,4 @@
-"""Is every artefact still what its `run.json` says, and made from what lies beside it? Light: no torch or pandas."""
+"""Check artefacts against their `run.json` and against their inputs. Light: no torch or pandas."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,1 +1,1 @@
-"""Augmentation: rewriting training texts, one file per method, registered in `registry.py`."""
+"""New training rows made of old ones; a folder for each augmentation."""

@@ -1,12 +1,13 @@
-"""Augmented rows on a page: some of them beside their originals, and how many there are."""
+"""Augmented rows in a report: samples with their originals, and counts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Measurement
+from distilgrid.reporting.collect import FinishedArtefact
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.table import Column, Table, Value
 
 LONGEST = 160
 """Characters of a text that are shown."""
@@ -16,28 +17,28 @@ PARENTS = " + "
 
 def augmented_tables(findings: Findings, task: str) -> list[Table]:
     """A table for each augmentation of a task: samples of the largest set of rows, and the counts of all sets."""
-    found: dict[str, list[Measurement]] = {}
+    found: dict[str, list[FinishedArtefact]] = {}
     for rows in findings.collected.augmented:
         if rows.artefact.labels["task"] == task:
             found.setdefault(rows.artefact.labels["augmentation"], []).append(rows)
     return [_table(findings, task, name, sets) for name, sets in found.items()]
 
 
-def _table(findings: Findings, task: str, name: str, sets: Sequence[Measurement]) -> Table:
+def _table(findings: Findings, task: str, name: str, sets: Sequence[FinishedArtefact]) -> Table:
     labels = findings.collected.datasets[task].get("labels", [])
     largest = max(sets, key=lambda rows: rows.values["rows"])
     samples = largest.values["samples"]
     texts = {"before": "before", "after": "after"} if _rewritten(largest) else {"after": "text"}
     columns = [Column(title, number=False) for title in ("label", *texts.values())]
-    rows = [[Cell(_label(s["label"], labels)), *(Cell(_shown(s, name)) for name in texts)] for s in samples]
+    rows = [[Value(_label(s["label"], labels)), *(Value(_shown(s, name)) for name in texts)] for s in samples]
     return Table(f"{task}: rows of {name}", " ".join(_counts(findings, rows) for rows in sets), columns, rows)
 
 
-def _counts(findings: Findings, rows: Measurement) -> str:
+def _counts(findings: Findings, rows: FinishedArtefact) -> str:
     """How many rows came out of which share of the originals, and why some are missing."""
     grid, labels, values = findings.collected.plan.params.grid, rows.artefact.labels, rows.values
     parts = [f"{100 * labels['fraction']:g} % of rows"] if len(grid.fractions) > 1 else []
-    if len(grid.teachers) > 1 and "teacher-dir" in rows.artefact.inputs:
+    if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
     left_out = f"left out: {values['unchanged']:,} unchanged, {values['repeated']:,} repeated"
@@ -46,13 +47,13 @@ def _counts(findings: Findings, rows: Measurement) -> str:
     return f"{said}{wording.plural(values['rows'], 'new row')}; {left_out}."
 
 
-def _rewritten(rows: Measurement) -> bool:
+def _rewritten(rows: FinishedArtefact) -> bool:
     """Whether they were made of others; unlabelled texts have nothing before them."""
     return any(sample["before"] for sample in rows.values["samples"])
 
 
 def _label(label: Any, names: Sequence[str]) -> str:
-    """A label's name, or a regression's number."""
+    """A label's name, or a number."""
     return names[label] if names and isinstance(label, int) else f"{label:g}"
 
 
@@ -64,3 +65,18 @@ def _shown(sample: Mapping[str, Any], name: str) -> str:
 def _text(texts: Sequence[str]) -> str:
     """A text, or both of a pair, each cut to a readable length."""
     return PAIR.join(text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}\u2026" for text in texts)
+
+
+class AugmentedSection(Section):
+    """Samples of augmented rows."""
+
+    title = "Augmented rows"
+    texts = True
+    numbers = False
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """A table for each augmentation."""
+        return augmented_tables(findings, task)
+
+
+SECTION = AugmentedSection()

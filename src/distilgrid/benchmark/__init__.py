@@ -1,1 +1,1 @@
-"""The latency protocol and its candidates."""
+"""The latency protocol and the models that it measures."""

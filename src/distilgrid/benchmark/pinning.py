@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
 
@@ -87,16 +89,7 @@ def _torch_threads(threads: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Wait until no other benchmark of ours runs on this machine, and keep others waiting.
-
-    A system without locks of this kind, Windows say, promises nothing.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path = Path(tempfile.gettempdir()) / f"distilgrid-benchmark-{os.getuid()}.lock"
-    with path.open("w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Wait until no other benchmark of this user runs on this machine, and keep others waiting."""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    with FileLock(Path(tempfile.gettempdir()) / f"distilgrid-benchmark-{user}.lock", fallback_to_soft=False):
         yield

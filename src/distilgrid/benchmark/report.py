@@ -1,16 +1,16 @@
-"""Latency in full: every model in every runtime at every shape, with throughput and energy; what could not be measured;
-what graph optimisation brings; what loading costs."""
+"""Latency of every model in every runtime at every shape, with throughput, energy, graph optimisation and loading."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision, phone_note, shape_words, throughput
-from distilgrid.reporting import cells, wording
-from distilgrid.reporting.cells import EMPTY
-from distilgrid.reporting.collect import Measurement
+from distilgrid.reporting import display, wording
+from distilgrid.reporting.collect import FinishedArtefact
+from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import benchmark_label
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.runtimes.registry import RUNTIMES
 
 Candidate = Mapping[str, Any]
@@ -31,7 +31,7 @@ def latency_tables(findings: Findings, task: str) -> list[Table]:
     return tables
 
 
-def _of_benchmark(findings: Findings, task: str, benchmark: Measurement) -> list[Table]:
+def _of_benchmark(findings: Findings, task: str, benchmark: FinishedArtefact) -> list[Table]:
     measured = [candidate for candidate in benchmark.values["candidates"] if candidate["shapes"]]
     labels = benchmark.artefact.labels
     several = len({line.labels["teacher"] for line in findings.of(task)}) > 1
@@ -54,20 +54,24 @@ def _shape(measured: Mapping[str, Any]) -> Shape:
 
 
 def _grid(
-    title: str, caption: str, benchmark: Measurement, measured: Sequence[Candidate], cell: Callable[[Measured], Cell]
+    title: str,
+    caption: str,
+    benchmark: FinishedArtefact,
+    measured: Sequence[Candidate],
+    value: Callable[[Measured], Value],
 ) -> Table:
     """A row for each candidate, a column for each shape."""
     shapes = list(dict.fromkeys(_shape(shape) for candidate in measured for shape in candidate["shapes"]))
     rows = []
     for candidate in measured:
         own = {_shape(shape): shape for shape in candidate["shapes"]}
-        values = [cell(own[shape]) if shape in own else EMPTY for shape in shapes]
-        rows.append([Cell(candidate["name"]), Cell(_engine(candidate, benchmark)), *values])
+        values = [value(own[shape]) if shape in own else EMPTY for shape in shapes]
+        rows.append([Value(candidate["name"]), Value(_engine(candidate, benchmark)), *values])
     columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
     return Table(title, caption, columns, rows, _groups(measured))
 
 
-def _latency_caption(findings: Findings, benchmark: Measurement) -> str:
+def _latency_caption(findings: Findings, benchmark: FinishedArtefact) -> str:
     protocol = findings.collected.plan.params.benchmark
     machine = f"{benchmark_label(benchmark, findings.collected)}; {low_precision(benchmark.values['machine'])}"
     said = (
@@ -75,48 +79,48 @@ def _latency_caption(findings: Findings, benchmark: Measurement) -> str:
         f"more than {protocol.max_drift:.0%}, or are not known to it."
     )
     if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
-        said += " Runtimes made for phones ran on this processor: these are no latencies of a phone."
+        said += " Runtimes made for phones ran on this processor: these are not latencies of a phone."
     return said
 
 
-def _latency(shape: Measured) -> Cell:
+def _latency(shape: Measured) -> Value:
     noisy = "~" if shape["noisy"] else ""  # None where only percentiles were sent
     tails = shape["p90_ms"] or shape.get("p95_ms"), shape["p99_ms"]
     known = [value for value in tails if value is not None]
     tail = " / ".join(wording.milliseconds(value) for value in known)
-    return Cell(f"{noisy}{wording.milliseconds(shape['p50_ms'])}", tail)
+    return Value(f"{noisy}{wording.milliseconds(shape['p50_ms'])}", tail)
 
 
-def _throughput(shape: Measured) -> Cell:
-    return Cell(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
+def _throughput(shape: Measured) -> Value:
+    return Value(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
 
 
-def _energies(name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table | None:
+def _energies(name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
     if not any(shape.get("energy_mj") is not None for candidate in measured for shape in candidate["shapes"]):
         return None
     return _grid(f"{name}: energy, mJ", ENERGY, benchmark, measured, _energy)
 
 
-def _energy(shape: Measured) -> Cell:
-    return EMPTY if shape.get("energy_mj") is None else Cell(f"{shape['energy_mj']:.3g}")
+def _energy(shape: Measured) -> Value:
+    return EMPTY if shape.get("energy_mj") is None else Value(f"{shape['energy_mj']:.3g}")
 
 
-def _missing(name: str, benchmark: Measurement) -> Table | None:
+def _missing(name: str, benchmark: FinishedArtefact) -> Table | None:
     """What was asked for and not measured, with the reason."""
     rows = []
     for candidate in benchmark.values["candidates"]:
-        who = [Cell(candidate["name"]), Cell(_engine(candidate, benchmark))]
+        who = [Value(candidate["name"]), Value(_engine(candidate, benchmark))]
         skipped = [(shape_words(shape), shape["reason"]) for shape in candidate["skipped_shapes"]]
         if candidate["skipped"]:
             skipped = [("anything", candidate["skipped"])]
         if candidate["footprint"] and "reason" in candidate["footprint"]:
             skipped.append(("load time and memory", candidate["footprint"]["reason"]))
-        rows += [[*who, Cell(what), Cell(reason)] for what, reason in skipped]
+        rows += [[*who, Value(what), Value(reason)] for what, reason in skipped]
     columns = [MODEL, RUNTIME, Column("not measured", number=False), Column("reason", number=False)]
     return Table(f"{name}: not measured", "", columns, rows) if rows else None
 
 
-def _engine(candidate: Candidate, benchmark: Measurement) -> str:
+def _engine(candidate: Candidate, benchmark: FinishedArtefact) -> str:
     """The runtime; one that is made for phones says so wherever it did not run on one."""
     machine, kind = benchmark.values["machine"], benchmark.values["kind"]
     note = phone_note(machine, runtime=candidate["runtime"], kind=kind)
@@ -134,7 +138,7 @@ def _groups(candidates: Sequence[Candidate]) -> set[int]:
     return {n for n in range(1, len(candidates)) if candidates[n]["name"] != candidates[n - 1]["name"]}
 
 
-def _fusion(findings: Findings, name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table | None:
+def _fusion(findings: Findings, name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
     """What a runtime's rewriting of the graph brings: the counterpart of a table with and without a compiler."""
     labels = benchmark.artefact.labels
     graphs = {
@@ -147,7 +151,7 @@ def _fusion(findings: Findings, name: str, benchmark: Measurement, measured: Seq
     for candidate in (c for c in measured if c["optimised"]):
         key = candidate["name"], candidate["runtime"]
         if key in plain or graphs.get(key):
-            names = [Cell(candidate["name"]), Cell(candidate["runtime"])]
+            names = [Value(candidate["name"]), Value(candidate["runtime"])]
             rows.append([*names, *_ratios(candidate, plain.get(key)), *_operators(graphs.get(key))])
     if not rows:
         return None
@@ -160,7 +164,7 @@ def _fusion(findings: Findings, name: str, benchmark: Measurement, measured: Seq
     return Table(f"{name}: what fusion brings", caption, columns, rows)
 
 
-def _ratios(candidate: Candidate, plain: Candidate | None) -> list[Cell]:
+def _ratios(candidate: Candidate, plain: Candidate | None) -> list[Value]:
     shape = max(
         (s for s in candidate["shapes"] if s["kind"] == "shape"),
         key=lambda s: (-s["threads"], s["length"]),
@@ -168,32 +172,32 @@ def _ratios(candidate: Candidate, plain: Candidate | None) -> list[Cell]:
     )
     if shape is None:
         return [EMPTY] * 3
-    optimised = Cell(wording.milliseconds(shape["p50_ms"]))
+    optimised = Value(wording.milliseconds(shape["p50_ms"]))
     same = [s for s in plain["shapes"] if _shape(s) == _shape(shape)] if plain else []
     if not same:
         return [EMPTY, optimised, EMPTY]
     before = same[0]["p50_ms"]
-    return [Cell(wording.milliseconds(before)), optimised, Cell(wording.times(before / shape["p50_ms"]))]
+    return [Value(wording.milliseconds(before)), optimised, Value(wording.times(before / shape["p50_ms"]))]
 
 
-def _operators(graph: Mapping[str, Any] | None) -> list[Cell]:
+def _operators(graph: Mapping[str, Any] | None) -> list[Value]:
     if not graph:
         return [EMPTY] * 5
-    totals = [Cell(str(sum(graph[when].values()))) for when in ("before", "after")]
+    totals = [Value(str(sum(graph[when].values()))) for when in ("before", "after")]
     fused = [graph["fused"].get(block) for block in ("attention", "layer_norm", "gelu")]
-    return [*totals, *(EMPTY if number is None else Cell(str(number)) for number in fused)]
+    return [*totals, *(EMPTY if number is None else Value(str(number)) for number in fused)]
 
 
-def _footprints(name: str, benchmark: Measurement, measured: Sequence[Candidate]) -> Table | None:
+def _footprints(name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
     found = [c for c in measured if c["footprint"] and "reason" not in c["footprint"]]
     if not found:
         return None
     rows = [
         [
-            *(Cell(text) for text in (c["name"], _engine(c, benchmark), wording.size(c["size_bytes"]))),
-            *(Cell(f"{c['footprint'][key]:.2f}") for key in ("import_seconds", "load_seconds", "first_run_seconds")),
-            *(Cell(f"{c['footprint'][key]:.0f}") for key in ("loaded_mib", "peak_mib")),
-            cells.number(c["footprint"].get("gpu_peak_mib"), "{:.0f}"),
+            *(Value(text) for text in (c["name"], _engine(c, benchmark), wording.size(c["size_bytes"]))),
+            *(Value(f"{c['footprint'][key]:.2f}") for key in ("import_seconds", "load_seconds", "first_run_seconds")),
+            *(Value(f"{c['footprint'][key]:.0f}") for key in ("loaded_mib", "peak_mib")),
+            display.number(c["footprint"].get("gpu_peak_mib"), "{:.0f}"),
         ]
         for c in found
     ]
@@ -206,8 +210,21 @@ def _footprints(name: str, benchmark: Measurement, measured: Sequence[Candidate]
         "peak of the process, MiB",
         "peak on the GPU, MiB",
     )
-    caption = "Each candidate in a process of its own, which imports the runtime, loads the model and runs it."
+    caption = "Each candidate in a separate process, which imports the runtime, loads the model and runs it."
     columns = [MODEL, RUNTIME, *(Column(title) for title in titles)]
     if all("gpu_peak_mib" not in c["footprint"] for c in found):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table(f"{name}: loading and memory", caption, columns, rows, _groups(found))
+
+
+class LatencySection(Section):
+    """Latency, throughput, energy and memory of every model."""
+
+    title = "Latency"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """The tables of each benchmark."""
+        return latency_tables(findings, task)
+
+
+SECTION = LatencySection()

@@ -28,7 +28,7 @@ class Export(Settings):
     """Largest absolute difference of logits between a runtime in fp32 and torch."""
     agreement: float = Field(default=0.9, ge=0, le=1)
     """Least share of validation rows on which a runtime in lower precision (int8, bf16, fp16) predicts torch's label;
-    of a regression the least correlation of its numbers with torch's."""
+    of numbers the least correlation of its numbers with torch's."""
 
 
 class Benchmark(Settings):

@@ -12,6 +12,7 @@ from distilgrid.benchmark.protocol import SEED, Run
 from distilgrid.runtimes.base import Session
 from distilgrid.runtimes.text_reader import TextReader
 from distilgrid.tasks.dataset import Dataset, texts
+from distilgrid.tasks.kinds.kind import TaskKind
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Texts:
 
     Attributes:
         rows: first and, for pairs, second text.
-        labels: what the logits stand for; empty for a regression.
+        kind: of the task.
+        labels: what the outputs stand for; empty for a kind without a set.
         longest: the most tokens that are read.
     """
 
     rows: list[tuple[str, str | None]]
+    kind: TaskKind
     labels: tuple[str, ...]
     longest: int
 
@@ -44,7 +47,7 @@ def choose_texts(dataset: Dataset, folder: Path, *, count: int, longest: int) ->
     by_length = np.argsort([reader(*row)["input_ids"].size for row in rows], kind="stable")
     ranks = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
     chosen = np.random.default_rng(SEED).permutation(by_length[ranks])
-    return Texts([rows[row] for row in chosen], dataset.labels, longest)
+    return Texts([rows[row] for row in chosen], dataset.task_kind, dataset.labels, longest)
 
 
 def facts(chosen: Texts, reader: TextReader) -> dict[str, Any]:
@@ -60,17 +63,18 @@ def model_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run
 
 
 def label_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run]:
-    """One call for each text: from the text to its label, or to the number of a regression."""
-    return [_Label(row, chosen.labels, reader, session) for row in chosen.rows]
+    """One call for each text: from the text to its label, or to its number."""
+    return [_Label(row, chosen.kind, chosen.labels, reader, session) for row in chosen.rows]
 
 
 @dataclass(frozen=True)
 class _Label:
     row: tuple[str, str | None]
+    kind: TaskKind
     labels: Sequence[str]
     reader: TextReader
     session: Session
 
     def __call__(self) -> str | float:
-        logits = self.session.bind(self.reader(*self.row))()
-        return self.labels[int(logits.argmax())] if self.labels else float(logits[0, 0])
+        outputs = self.session.bind(self.reader(*self.row))()
+        return self.kind.named(self.kind.predict().decode(outputs)[0], self.labels)

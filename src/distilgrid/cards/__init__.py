@@ -1,1 +1,1 @@
-"""Cards in the Hugging Face format for models and data, and the licences of what a grid is made from."""
+"""Cards of models and data sets, and the licences of their origins."""

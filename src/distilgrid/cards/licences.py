@@ -1,4 +1,4 @@
-"""Under which terms models and data come, as far as their own files and descriptions say. Light: no torch or pandas."""
+"""The terms of models and data, from their own files and descriptions. Light: no torch or pandas."""
 
 from dataclasses import dataclass
 from importlib import metadata
@@ -30,7 +30,7 @@ class Terms:
 
 
 def model_terms(source: str) -> Terms:
-    """The licence of a model: from the card beside its weights, else from the package that brings it.
+    """The licence of a model: from the card in its folder, else from the package that brings it.
 
     Raises:
         UserError: when the model cannot be found.
@@ -43,7 +43,7 @@ def model_terms(source: str) -> Terms:
     scheme, _, name = source.partition(":")
     if scheme == "package":
         return Terms(package_licence(name), f"the package {name}")
-    return Terms(UNKNOWN, f"no {CARD} beside the weights")
+    return Terms(UNKNOWN, f"no {CARD} next to the weights")
 
 
 def task_terms(spec: TaskSpec) -> Terms:

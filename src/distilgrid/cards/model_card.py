@@ -9,9 +9,10 @@ from huggingface_hub import EvalResult, ModelCardData
 from distilgrid.cards.licences import Terms
 from distilgrid.core.planned import listed
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Model
+from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.scoring import scoring
 
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
 """Where the hub's name of a metric is another one."""
@@ -28,7 +29,7 @@ OWN = """`distilgrid.models.io.load_model(".")`: a PyTorch module in the Hugging
 `transformers` does not have. `distilgrid export` converts it for a runtime."""
 
 
-def card(findings: Findings, line: Line, model: Model, *, terms: Terms, data_terms: Terms, library: str) -> str:
+def card(findings: Findings, line: Line, model: TrainedModel, *, terms: Terms, data_terms: Terms, library: str) -> str:
     """The whole card of one of a line's seeds, YAML block and text.
 
     Args:
@@ -49,7 +50,7 @@ def card(findings: Findings, line: Line, model: Model, *, terms: Terms, data_ter
     )
 
 
-def metadata(findings: Findings, line: Line, model: Model, *, terms: Terms, library: str) -> ModelCardData:
+def metadata(findings: Findings, line: Line, model: TrainedModel, *, terms: Terms, library: str) -> ModelCardData:
     """The block that the hub reads: task, languages, licence, and each score of each validation split."""
     task = line.labels["task"]
     spec = findings.collected.plan.data[task].recipe["spec"]
@@ -66,7 +67,7 @@ def metadata(findings: Findings, line: Line, model: Model, *, terms: Terms, libr
     )
 
 
-def _results(model: Model, task: str, kind: str) -> Iterator[EvalResult]:
+def _results(model: TrainedModel, task: str, kind: str) -> Iterator[EvalResult]:
     for split, scores in model.metrics["validation"].items():
         for metric, value in scores.items():
             yield EvalResult(
@@ -79,7 +80,7 @@ def _results(model: Model, task: str, kind: str) -> Iterator[EvalResult]:
             )
 
 
-def _parts(findings: Findings, line: Line, model: Model, terms: Terms, data_terms: Terms) -> Iterator[str]:
+def _parts(findings: Findings, line: Line, model: TrainedModel, terms: Terms, data_terms: Terms) -> Iterator[str]:
     labels, teacher = line.labels, findings.teacher(line)
     yield f"# {labels['task']}: {line.name}, {labels['method']}, seed {model.seed}"
     yield _what(line, model, teacher)
@@ -92,14 +93,14 @@ def _parts(findings: Findings, line: Line, model: Model, terms: Terms, data_term
 
 def _use(findings: Findings, task: str, library: str) -> Iterator[str]:
     if library == "transformers":
-        pair = findings.collected.datasets[task]["splits"]["train"]["pair"]
+        pair = findings.collected.datasets[task].get("pair", False)
         example = '{"text": "A first text.", "text_pair": "A second text."}' if pair else '"A text of yours."'
         yield "## Use\n\n" + LOAD.format(example=example)
     else:
         yield "## Use\n\n" + OWN
 
 
-def _what(line: Line, model: Model, teacher: Line) -> str:
+def _what(line: Line, model: TrainedModel, teacher: Line) -> str:
     facts = model.metrics
     parameters, weights = wording.count(facts["parameters"]), wording.size(facts["size_bytes"])
     size = f"{facts['layers']} layers, {parameters} parameters, {weights}"
@@ -117,14 +118,15 @@ def _what(line: Line, model: Model, teacher: Line) -> str:
     )
 
 
-def _scores(line: Line, model: Model, teacher: Line) -> str:
+def _scores(line: Line, model: TrainedModel, teacher: Line) -> str:
     """A row for each metric: this model, the mean over seeds, the teacher."""
     rows = ["| split | metric | this model | mean over seeds | teacher |", "|---|---|---:|---:|---:|"]
     for split, scores in model.metrics["validation"].items():
         for metric, value in scores.items():
             values, taught = line.values(split, metric), teacher.values(split, metric)
-            over = [wording.score(sum(each) / len(each)) for each in (values, taught)]
-            rows.append(f"| {split} | {wording.METRICS[metric]} | {wording.score(value)} | {over[0]} | {over[1]} |")
+            shown = scoring(metric)
+            over = [shown.score(sum(each) / len(each)) for each in (values, taught)]
+            rows.append(f"| {split} | {shown.title} | {shown.score(value)} | {over[0]} | {over[1]} |")
     rows += ["", "Checkpoints were selected on rows held out of training; the splits above selected nothing."]
     return "\n".join(rows)
 
@@ -133,8 +135,8 @@ def _exports(line: Line) -> str:
     rows = ["| runtime | score | change | latency, ms |", "|---|---:|---:|---:|"]
     for runtime in dict.fromkeys([*line.exports, *line.speeds]):
         score, change, speed = line.export_score(runtime), line.export_change(runtime), line.speeds.get(runtime)
-        shown = [wording.DASH if score is None else wording.score(score)]
-        shown += [wording.DASH if change is None else wording.signed(change)]
+        shown = [wording.DASH if score is None else line.scoring.score(score)]
+        shown += [wording.DASH if change is None else line.scoring.signed(change)]
         shown += [wording.milliseconds(speed.latency_ms) if speed else wording.DASH]
         rows.append(f"| {runtime} | {' | '.join(shown)} |")
     rows += (
@@ -143,7 +145,7 @@ def _exports(line: Line) -> str:
     return "\n".join(rows)
 
 
-def _made(findings: Findings, model: Model) -> str:
+def _made(findings: Findings, model: TrainedModel) -> str:
     """Command, settings, inputs by key, versions, machine."""
     artefact, run = model.artefact, model.run
     inputs = [f"- {name}: `{each.folder}`" for name, source in artefact.inputs.items() for each in listed(source)]

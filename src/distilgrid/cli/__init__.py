@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: stage commands from the stage table, and the commands around a grid."""

@@ -19,7 +19,6 @@ from distilgrid.cli.options import (
     RESULTS_DEFAULT,
     AugmentationName,
     Augmented,
-    Candidates,
     DataDir,
     Fraction,
     GridFiles,
@@ -30,10 +29,12 @@ from distilgrid.cli.options import (
     Results,
     Task,
     TeacherDir,
+    TeacherDirs,
     TeacherGiven,
     TeacherName,
     Threads,
     Trace,
+    Tried,
 )
 from distilgrid.cli.search import candidate, latency, search, supernet
 from distilgrid.cli.tracking import register, track
@@ -174,7 +175,7 @@ def record(
     data: DataDir,
     teacher_dir: TeacherGiven,
     out: Out,
-    kind: Annotated[Kind, typer.Option(help="What to keep; cls-states and hidden-states hold logits too.")] = "logits",
+    kind: Kind = "logits",
     augmented: Augmented = None,
     method: Annotated[
         str, typer.Option(help="For mixed-logits and view-logits: the method whose samples are meant.")
@@ -190,22 +191,22 @@ def record(
     """Run a teacher once over training rows, or mixed samples of them, and keep its outputs for every student."""
     settings = support.load(params, grid)
     chosen = support.named(settings.teachers, teacher, kind="teacher")
-    samples = support.asked_about(settings, method, kind, student=student)
+    asked = support.signal(settings, kind, task=task, method=method, student=student)
     support.start(settings, threads=threads, torch=True)
     from distilgrid.plan.shelf import teacher_labels
-    from distilgrid.stages.record import run as stage
+    from distilgrid.stages.record.run import record as stage
 
-    labels = {**teacher_labels(task, teacher, chosen.seed, fraction), "method": "record", "kind": kind}
-    given: dict[str, Any] = {"teacher": teacher_dir, "out": out, "labels": labels}
-    length = support.teacher_length(settings, teacher)
-    if kind == "mixed-logits":
-        rows = support.training_set(settings, data, augmented, fraction)
-        stage.record_mixed(training_set=rows, max_length=length, **samples, **given)
-    elif kind == "view-logits":
-        stage.record_views(training_set=support.training_set(settings, data, None, fraction), **samples, **given)
-    else:
-        given |= {"fraction": fraction, "subset_seed": settings.data.seed, "max_length": length}
-        stage.record(data=data, kind=kind, augmented=augmented, **given)
+    stage(
+        signal=asked,
+        data=data,
+        teacher=teacher_dir,
+        max_length=support.teacher_length(settings, teacher),
+        out=out,
+        labels={**teacher_labels(task, teacher, chosen.seed, fraction), "method": "record", "kind": kind},
+        augmented=augmented,
+        fraction=fraction,
+        subset_seed=settings.data.seed,
+    )
 
 
 @app.command(
@@ -223,15 +224,15 @@ def distill(
     augmentation: AugmentationName = "none",
     augmented: Augmented = None,
     fraction: Fraction = 1.0,
-    teacher_dir: TeacherDir = None,
+    teacher_dir: TeacherDirs = None,
     teacher_outputs: Annotated[
         list[Path] | None,
         typer.Option(help="A folder made by `record`, one more for augmented rows; without it the teacher runs live."),
     ] = None,
     mixed_outputs: Annotated[
-        Path | None, typer.Option(help="A folder made by `record --kind mixed-logits`; likewise.")
+        list[Path] | None, typer.Option(help="A folder made by `record --kind mixed-logits`; likewise.")
     ] = None,
-    candidate: Candidates = None,
+    tried: Tried = None,
     search: Annotated[Path | None, typer.Option(help="The search that found the student's shape.")] = None,
     supernet: Annotated[Path | None, typer.Option(help="The supernet whose slice the student begins as.")] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
@@ -245,7 +246,7 @@ def distill(
     names |= {"augmentation": augmentation, "fraction": fraction, "seed": seed}
     cell = support.cell(settings, names)
     support.start(settings, threads=threads, torch=True)
-    from distilgrid.signals.teaching import Sources
+    from distilgrid.methods.teaching import Sources
     from distilgrid.stages.distill.run import Cell
     from distilgrid.stages.distill.run import distill as stage
 
@@ -254,10 +255,10 @@ def distill(
         sources=Sources(
             data=data,
             augmented=augmented,
-            teacher=teacher_dir,
+            teachers=tuple(teacher_dir or ()),
             teacher_outputs=tuple(teacher_outputs or ()),
-            mixed_outputs=mixed_outputs,
-            candidates=tuple(candidate or ()),
+            mixed_outputs=tuple(mixed_outputs or ()),
+            tried=tuple(tried or ()),
             search=search,
             supernet=supernet,
         ),
@@ -313,7 +314,7 @@ def report(
 def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
     """Copy a finished grid's report to results/latest, where DVC and readers look for it."""
     _, expanded = support.load_plan(params, grid)
-    from distilgrid.reporting.publish import publish as copy
+    from distilgrid.stages.report.publish import publish as copy
 
     typer.echo(f"report: {copy(plan=expanded, results=results)}")
 

@@ -78,7 +78,7 @@ def cards(
 
 def papers(results: Results = RESULTS_DEFAULT) -> None:
     """Write a page for each paper that finished grids reproduce: its claims, its numbers beside ours, what it cost."""
-    from distilgrid.reporting.publish import publish_papers
+    from distilgrid.stages.report.publish import publish_papers
 
     for page in publish_papers(results):
         typer.echo(page)

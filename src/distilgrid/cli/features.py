@@ -38,7 +38,7 @@ def features(
 ) -> None:
     """Plot what a teacher makes of original, mixed and augmented rows: its features in two dimensions."""
     settings = support.load(params, grid)
-    mixed, max_length = support.asked_about(settings, method, "mixed-logits"), support.teacher_length(settings, teacher)
+    mixed, max_length = support.mixing(settings, method), support.teacher_length(settings, teacher)
     support.start(settings, threads=threads, torch=True)
     from distilgrid.plan.features_settings import Features
     from distilgrid.stages.features.run import features as stage

@@ -1,7 +1,7 @@
 """Options that several commands of the CLI share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ _TEACHER_DIR = typer.Option(
     "--teacher-dir", help="Trained teacher: a folder `finetune` made; an assistant's, `distill`."
 )
 TeacherGiven = Annotated[Path, _TEACHER_DIR]
+TeacherDirs = Annotated[list[Path] | None, _TEACHER_DIR]
 TeacherDir = Annotated[Path | None, _TEACHER_DIR]
 Augmented = Annotated[
     Path | None, typer.Option("--augmented", help="Augmented rows of the data: a folder made by `augment`.")
@@ -29,11 +30,17 @@ AugmentationName = Annotated[
     str, typer.Option("--augmentation", help="Name under `augmentations` in the parameters, or none.")
 ]
 MethodName = Annotated[str, typer.Option("--method", help="Name under `methods` in the parameters, or a preset.")]
-Candidates = Annotated[
+Tried = Annotated[
     list[Path] | None,
-    typer.Option("--candidate", help="For a method that searches its values: each cell that tried some."),
+    typer.Option("--tried", help="For a method that tunes its values: each cell that tried some."),
 ]
-Kind = Literal["logits", "cls-states", "hidden-states", "mixed-logits", "view-logits"]
+Kind = Annotated[
+    str,
+    typer.Option(
+        help="What to keep: logits, cls-states or hidden-states, which hold logits too; or what a method wants, "
+        "such as mixed-logits and view-logits."
+    ),
+]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
 
 Trace = Annotated[

@@ -12,8 +12,8 @@ from distilgrid.core.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan
     from distilgrid.plan.params import Params
+    from distilgrid.signals.base import Signal
     from distilgrid.training.execution import Execution
-    from distilgrid.training.training_set import TrainingSet
 
 Named = TypeVar("Named")
 
@@ -48,8 +48,10 @@ def cell(settings: "Params", names: Mapping[str, Any]) -> dict[str, Any]:
     """The settings behind a cell's names, as the fields of `stages.distill.Cell`."""
     from distilgrid.plan.params import effective_training, find_method
     from distilgrid.plan.shelf import origin_source
+    from distilgrid.plan.teachers import teacher_names
 
-    named(settings.teachers, names["teacher"], kind="teacher")
+    for teacher in teacher_names(names["teacher"]):
+        named(settings.teachers, teacher, kind="teacher")
     method = find_method(settings, names["method"])
     student = named(settings.students, names["student"], kind="student")
     return {
@@ -71,38 +73,38 @@ def teacher_length(settings: "Params", teacher: str) -> int:
     return effective_training(settings, named(settings.teachers, teacher, kind="teacher").training).max_length
 
 
-def asked_about(settings: "Params", method: str, kind: str, *, student: str | None = None) -> dict[str, Any]:
-    """What decides the samples that a teacher is asked about beside the rows, as arguments of the stage.
+def signal(settings: "Params", kind: str, *, task: str, method: str, student: str | None) -> "Signal":
+    """What a teacher is asked for: a kind that any method can take, or one that a method describes.
 
     Raises:
-        UserError: for a method that has no such samples.
+        UserError: for unknown names, or a method that wants no such outputs.
     """
-    from distilgrid.methods.annealing_kd.schedule import taught_training
-    from distilgrid.methods.settings import MixKD
     from distilgrid.plan.params import effective_training, find_method
+    from distilgrid.signals.registry import ROWS, find_signal
+    from distilgrid.tasks.spec import find_task
 
-    if kind in ("logits", "cls-states", "hidden-states"):
-        return {}
+    if kind in ROWS:
+        return ROWS[kind]
     chosen = find_method(settings, method)
     own = named(settings.students, student, kind="student").training if student else {}
-    training = effective_training(settings, chosen.training, own)
-    if kind == "view-logits":
-        taught = taught_training(chosen, training)
-        return {"views": taught.views, "epochs": taught.epochs}
-    if not isinstance(chosen, MixKD):
+    taught = chosen.taught(effective_training(settings, chosen.training, own))
+    viewed = find_task(task, settings.tasks).task_kind.viewed
+    seen = [signal.seen(viewed=viewed, taught=taught) for signal in chosen.signals()]
+    return find_signal(kind, seen, method=method)
+
+
+def mixing(settings: "Params", method: str) -> dict[str, Any]:
+    """How a method mixes rows, and in which batches, as arguments of the stage.
+
+    Raises:
+        UserError: for a method that mixes none.
+    """
+    from distilgrid.plan.params import effective_training, find_method
+
+    chosen = find_method(settings, method)
+    if chosen.mixing is None:
         raise UserError(f"--method: '{method}' mixes no samples; name one whose objective is mixkd")
-    return {"mixup": chosen.mixup, "training": training}
-
-
-def training_set(settings: "Params", data: Path, augmented: Path | None, fraction: float) -> "TrainingSet":
-    """The rows that students of a cell train on."""
-    from distilgrid.tasks.augmented import open_augmented
-    from distilgrid.tasks.dataset import open_dataset
-    from distilgrid.training.training_set import TrainingSet
-
-    dataset = open_dataset(data)
-    rows = open_augmented(augmented, dataset=dataset) if augmented else None
-    return TrainingSet(dataset, fraction, settings.data.seed, rows)
+    return {"mixup": chosen.mixing, "training": effective_training(settings, chosen.training)}
 
 
 def start(settings: "Params", *, threads: int | None, torch: bool) -> int:

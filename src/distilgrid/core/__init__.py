@@ -1,1 +1,1 @@
-"""What every part uses: errors, artefacts, recipe keys, machine facts. Knows no model and no grid."""
+"""Errors, artefacts, recipe keys and machine facts. Knows no machine learning and no grid."""

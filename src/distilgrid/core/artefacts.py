@@ -6,16 +6,18 @@ A stage writes into a scratch folder beside its results; its files then appear b
 
 import contextlib
 import errno
-import fcntl
 import json
 import logging
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from distilgrid.core.cost import Meter
 from distilgrid.core.errors import UserError
@@ -31,6 +33,8 @@ TIMED = ("metrics.json", "supernet.json")
 log = logging.getLogger(__name__)
 _contents: dict[str, str] = {}
 """By key, the contents of the artefacts that this process verified: what it makes next is made from these."""
+_read: set[Path] = set()
+"""Folders of these artefacts."""
 
 
 @contextlib.contextmanager
@@ -57,9 +61,22 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
             yield scratch
             _write_run(scratch, recipe, labels, meter)
             _publish(scratch, folder)
+            not_in_the_future(path for read in _read for path in read.glob("*"))
             shutil.rmtree(folder / STATE, ignore_errors=True)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def not_in_the_future(paths: Iterable[Path]) -> None:
+    """Set time stamps that lie in the future to now.
+
+    Snakemake touches what a job made, and removes it when an input has a later time stamp: hours of training, after the
+    clock was set back. Here a path holds its recipe, and time stamps decide nothing else.
+    """
+    for path in paths:
+        with contextlib.suppress(OSError):  # absent, or another user's
+            if path.lstat().st_mtime > time.time():
+                os.utime(path, follow_symlinks=False)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -107,6 +124,7 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
         with readable_os_errors(folder / name):
             _check_file(folder / name, run["files"].get(name))
     _contents[run["key"]] = content_digest(run["files"])
+    _read.add(folder)
     return run
 
 
@@ -180,7 +198,7 @@ def _os_problem(error: Exception, place: Path) -> str | None:
         return f"{name or place}: the path is too long; take shorter names or another folder"
     if code == errno.EIO:
         return f"{name or place}: the disk reports an error; check it, nothing finished is lost"
-    if code in (errno.ENOLCK, errno.ENOTSUP):
+    if code in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
         return f"{name or place}: this file system has no locks; take a folder elsewhere (NFS needs its lock service)"
     if code in (errno.EEXIST, errno.ENOTDIR):
         return f"{name or place}: a file is where a folder is wanted; move it or choose another folder"
@@ -205,12 +223,13 @@ def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
 def _cell_lock(folder: Path) -> Iterator[None]:
     """Hold the artefact's lock, so that an orphaned job and a new one never write the same cell together."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another process is making %s: waiting for it", folder)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+    lock = FileLock(folder / ".lock", fallback_to_soft=False)
+    try:
+        held = lock.acquire(blocking=False)
+    except Timeout:
+        log.warning("another process is making %s: waiting for it", folder)
+        held = lock.acquire()
+    with held:
         for leftover in folder.glob(".scratch-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         yield

@@ -1,7 +1,6 @@
 """Which of this machine's GPUs a job takes: jobs side by side take different ones. Light: CUDA is not asked."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -9,12 +8,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_SECONDS = 0.5
 log = logging.getLogger(__name__)
-_held: list[IO[str]] = []
+_held: list[FileLock] = []
 """Locks of this process: the system lets them go when it ends, however it ends."""
 
 
@@ -61,7 +61,7 @@ def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> 
         for slot in range(cells_per_gpu):
             for name in known:
                 if len(taken) < count and name not in taken and (lock := _lock(folder, name, slot)):
-                    locks.callback(lock.close)
+                    locks.callback(lock.release)
                     taken.append(name)
                     _held.append(lock)
         if len(taken) == count:
@@ -71,12 +71,11 @@ def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> 
     return []
 
 
-def _lock(folder: Path, name: str, slot: int) -> IO[str] | None:
+def _lock(folder: Path, name: str, slot: int) -> FileLock | None:
     """The lock of one slot, if no other process holds it."""
-    stream = open(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", "w")  # noqa: SIM115
+    lock = FileLock(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", fallback_to_soft=False)
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.close()
+        lock.acquire(blocking=False)
+    except Timeout:
         return None
-    return stream
+    return lock

@@ -1,88 +1,106 @@
-"""Finished batches of texts, kept as they come, so that a killed run goes on where it stopped."""
+"""Findings of unfinished work, kept in one SQLite file, so that a killed job goes on where it stopped."""
 
 import json
 import logging
-import os
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.fingerprint import canonical_json, recipe_key
+from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import canonical_json
 
-NAME = "batches.jsonl"
+NAME = "journal.sqlite"
+PATIENCE_SECONDS = 60.0  # for other writers; a write takes milliseconds
+TABLE = "CREATE TABLE IF NOT EXISTS findings (about TEXT PRIMARY KEY, found TEXT NOT NULL) WITHOUT ROWID"
+DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 log = logging.getLogger("distilgrid")
 
 
 class Journal:
-    """A file of one JSON line per finished batch: its key, its texts, and a hash of both.
+    """JSON values by key; the first writer's value stands.
 
-    A line is written and synced by itself. What a kill or a full disk cut short is dropped, and so are lines whose hash
-    does not fit; lines of other settings are never asked for, because their keys differ.
+    Jobs that run at the same time may share a journal. A measured time differs each time: all jobs take the value that
+    was kept first, so they agree, and a resumed job sees what it saw before. Each value is a transaction that is synced
+    by itself, so a kill loses at most the value being written. Floats come back bit by bit.
+
+    Every access opens the file anew: connections survive no fork, and nothing is left open when the folder goes.
 
     Args:
-        folder: where the file lies; None keeps nothing.
+        folder: the file's place; None keeps nothing.
+        required: whether a damaged file or a value that cannot be kept is an error. Otherwise each is a warning, and
+            costs no more than the time to find the values again.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, required: bool = True) -> None:
         self.path = None if folder is None else folder / NAME
-        self._found: dict[str, list[str]] = {}
-        if self.path is not None and self.path.exists():
-            self._read(self.path)
+        self._required = required
 
-    def __len__(self) -> int:
-        return len(self._found)
+    def find(self, about: str | Mapping[str, Any]) -> Any:
+        """The value of a key, or None.
 
-    def find(self, key: str) -> list[str] | None:
-        """The texts of a finished batch, or None."""
-        return self._found.get(key)
+        Raises:
+            UserError: when the file of a required journal is damaged; another one is removed with a warning.
+        """
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            with _opened(self.path) as connection:
+                return _found(connection, _key(about))
+        except UserError as error:
+            if self._required:
+                raise
+            log.warning("%s; it is begun anew", error)
+            self.path.unlink(missing_ok=True)
+            return None
 
-    def add(self, key: str, texts: Sequence[str]) -> None:
-        """Keep a finished batch; a failure is logged and costs no more than the time to make the batch again."""
+    def keep(self, about: str | Mapping[str, Any], value: Any) -> Any:
+        """Keep a value unless the key has one; returns the value that stands.
+
+        Raises:
+            UserError: when the file is damaged, or a required value cannot be kept.
+        """
         if self.path is None:
-            return
-        self._found[key] = list(texts)
-        line = canonical_json({"key": key, "texts": list(texts), "check": _check(key, texts)}) + "\n"
+            return value
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _append(self.path, line.encode())
-        except OSError as error:
-            log.warning("%s: a batch could not be kept (%s); the work goes on", self.path, error)
+            return self._keep(self.path, _key(about), canonical_json(value))
+        except UserError as error:
+            if self._required:
+                raise
+            log.warning("%s; the work goes on without keeping it", error)
+            return value
 
-    def _read(self, path: Path) -> None:
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            log.warning("%s: its last line was cut short and is dropped", path)
-            os.truncate(path, whole)  # else the next line would be appended to it
-        for line in data[:whole].splitlines():
-            entry = _parsed(line)
-            if entry is None:
-                log.warning("%s: a damaged line is ignored; its batch is made again", path)
-            else:
-                self._found[entry["key"]] = entry["texts"]
+    def _keep(self, path: Path, key: str, text: str) -> Any:
+        with readable_os_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _opened(path) as connection:
+            with connection:
+                connection.execute("INSERT INTO findings VALUES (?, ?) ON CONFLICT DO NOTHING", (key, text))
+            return _found(connection, key)
 
 
-def _append(path: Path, line: bytes) -> None:
-    """Add a line and sync it, or leave the file as it was."""
-    with open(path, "ab", buffering=0) as stream:
-        before = stream.tell()
-        try:
-            if stream.write(line) != len(line):
-                raise OSError("written in part")
-            os.fsync(stream.fileno())
-        except BaseException:
-            stream.truncate(before)
-            raise
-
-
-def _check(key: str, texts: Sequence[str]) -> str:
-    return recipe_key({"key": key, "texts": list(texts)})
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that syncs each transaction; its errors become one line."""
     try:
-        entry = json.loads(line)
-        whole = entry["check"] == _check(entry["key"], entry["texts"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return entry if whole else None
+        with closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(TABLE)
+            yield connection
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) in DAMAGES:
+            raise UserError(f"{path}: damaged ({error}); remove it, and what it held is found again") from None
+        raise UserError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); remove it, and what it held is found again") from None
+
+
+def _found(connection: sqlite3.Connection, key: str) -> Any:
+    row = connection.execute("SELECT found FROM findings WHERE about = ?", (key,)).fetchone()
+    return None if row is None else json.loads(row[0])
+
+
+def _key(about: str | Mapping[str, Any]) -> str:
+    return about if isinstance(about, str) else canonical_json(dict(about))

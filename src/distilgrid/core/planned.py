@@ -41,6 +41,8 @@ REPORT_FILES = (
 )
 
 
+TEACHER = "teacher"
+"""Stands for a method in labels: the model is not a student but a teacher."""
 KNOWN = ".known"
 """Folder of what is known of architectures: beside searches, or beside their candidates where these are jobs. Shared by
 all of a task and teacher, and what a killed one goes on from."""

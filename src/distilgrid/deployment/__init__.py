@@ -1,1 +1,1 @@
-"""From a grid's results to a model that ships: which one to take, its folder, and how to call it."""
+"""The choice of a model that ships, and its folder."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from distilgrid.core.errors import UserError
 from distilgrid.deployment.options import Offer, Option
 from distilgrid.reporting import wording
+from distilgrid.reporting.scoring import Scoring
 
 ROUNDING = 1e-9
 """How far beyond a limit still keeps to it: a score of 0.89 is not one point below 0.90 in binary fractions."""
@@ -18,10 +19,10 @@ class Limits:
 
     Attributes:
         latency_ms: the most.
-        loss: the most that its score may lie below its teacher's, as a share of 1.
+        loss: how much worse than its teacher's its score may be: as tables show it, divided by 100.
 
     Raises:
-        UserError: for a limit that is no number, infinite or negative.
+        UserError: for a limit that is NaN, infinite or negative.
     """
 
     latency_ms: float
@@ -43,7 +44,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Decision:
     """The model to ship, or None, and why.
 
     Attributes:
@@ -55,27 +56,34 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def choose(offer: Offer, *, limits: Limits) -> Choice:
+def choose(offer: Offer, *, limits: Limits) -> Decision:
     """Choose among the options of an offer."""
     options = offer.options
     fast = [option for option in options if limits.fast(option)]
     good = [option for option in options if limits.good(option)]
     both = [option for option in fast if option in good]
-    points = f"{100 * limits.loss:g} point{'' if limits.loss == 0.01 else 's'}"
+    points = _amount(options[0].scoring, limits.loss)
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
         f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {points} of "
         f"{_teachers(options)}, {len(both)} do both"
     )
     if not both:
-        return Choice(None, (counted, *_nearest(fast, good), *offer.left_out))
+        return Decision(None, (counted, *_nearest(fast, good), *offer.left_out))
     winner = min(both, key=lambda option: (option.size_bytes, option.latency_ms))
-    return Choice(winner, (counted, *_described(winner), *_others(winner, both), *offer.left_out))
+    return Decision(winner, (counted, *_described(winner), *_others(winner, both), *offer.left_out))
 
 
 def _teachers(options: Sequence[Option]) -> str:
     scores = {option.teacher for option in options}
-    return f"the teacher's {wording.score(scores.pop())}" if len(scores) == 1 else "their own teacher's score"
+    return (
+        f"the teacher's {options[0].scoring.score(scores.pop())}" if len(scores) == 1 else "their own teacher's score"
+    )
+
+
+def _amount(scoring: Scoring, loss: float) -> str:
+    amount = f"{100 * loss:g}"
+    return f"{amount} point{'' if amount == '1' else 's'}" if scoring.unit else amount
 
 
 def _nearest(fast: Sequence[Option], good: Sequence[Option]) -> list[str]:
@@ -83,7 +91,7 @@ def _nearest(fast: Sequence[Option], good: Sequence[Option]) -> list[str]:
     said = []
     if fast:
         best = min(fast, key=lambda option: option.loss)
-        said.append(f"the best of the fast ones scores {wording.score(best.score)}: {best.name}")
+        said.append(f"the best of the fast ones scores {best.scoring.score(best.score)}: {best.name}")
     if good:
         fastest = min(good, key=lambda option: option.latency_ms)
         said.append(f"the fastest of the good ones takes {wording.milliseconds(fastest.latency_ms)} ms: {fastest.name}")
@@ -92,9 +100,9 @@ def _nearest(fast: Sequence[Option], good: Sequence[Option]) -> list[str]:
 
 
 def _described(winner: Option) -> list[str]:
-    noisy = " (a noisy measurement)" if winner.noisy else ""
+    scoring, noisy = winner.scoring, " (a noisy measurement)" if winner.noisy else ""
     return [
-        f"it scores {wording.score(winner.score)} ({wording.signed(-winner.loss)} points) in "
+        f"it scores {scoring.score(winner.score)} ({scoring.points(winner.score - winner.teacher)}) in "
         f"{wording.milliseconds(winner.latency_ms)} ms{noisy} with {wording.size(winner.size_bytes)}",
         f"these milliseconds: {winner.conditions.words}",
     ]
@@ -103,10 +111,11 @@ def _described(winner: Option) -> list[str]:
 def _others(winner: Option, both: Sequence[Option]) -> list[str]:
     """Models within the limits that are better in something else."""
     fastest = min(both, key=lambda option: option.latency_ms)
-    best = max(both, key=lambda option: option.score)
+    best = min(both, key=lambda option: option.loss)
     said = []
     if fastest is not winner:
         said.append(f"faster within the limits: {fastest.name}, {wording.milliseconds(fastest.latency_ms)} ms")
-    if wording.score(best.score) != wording.score(winner.score):
-        said.append(f"better within the limits: {best.name}, {wording.score(best.score)}")
+    score = best.scoring.score(best.score)
+    if score != winner.scoring.score(winner.score):
+        said.append(f"better within the limits: {best.name}, {score}")
     return said

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
-from distilgrid.deployment.choice import Choice, Limits, choose
+from distilgrid.deployment.choice import Decision, Limits, choose
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import list_options
 from distilgrid.plan.expand import Plan
@@ -29,7 +29,7 @@ def parse_latency(text: str) -> float:
 
 def choose_model(
     *, plan: Plan, results: Path, task: str | None, limits: Limits, where: Where
-) -> tuple[Choice, Collected]:
+) -> tuple[Decision, Collected]:
     """The choice for a task of a finished grid, and the results that it was made from.
 
     Raises:

@@ -54,7 +54,7 @@ def _fill(out: Path, option: Option, collected: Collected, results: Path) -> Non
     score = {"score": option.score, "teacher_score": option.teacher, "model": option.model.key}
     measured = {**option.conditions.as_dict(), "noisy": option.noisy}
     write_json(out / FACTS, {**made, **score, "latency_ms": option.latency_ms, "measured": measured})
-    text = readme(option, names, labels, pair=bool(collected.datasets[task]["splits"]["train"]["pair"]))
+    text = readme(option, names, labels, pair=bool(collected.datasets[task].get("pair")))
     (out / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -35,7 +35,7 @@ class Where:
 
 
 @dataclass(frozen=True)
-class Conditions:
+class LatencyConditions:
     """What a latency is of.
 
     Attributes:
@@ -129,13 +129,13 @@ def latency(shape: Shape, percentile: str) -> float | None:
     return None if stored is None else float(stored)
 
 
-def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime: str) -> Conditions:
+def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime: str) -> LatencyConditions:
     """What a measurement of a `benchmark.json` is of."""
     machine, kind = benchmark["machine"], benchmark["kind"]
     processor, precision = processor_of(benchmark), precision_of(runtime)
     place = device_label(machine, threads=where.threads, kind=kind, processor=processor)
     note = phone_note(machine, runtime=runtime, kind=kind)
-    return Conditions(
+    return LatencyConditions(
         device=where.device,
         machine=f"{place}, {note}" if note else place,
         processor=processor,

@@ -8,7 +8,7 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.deployment.measured import (
     PERCENTILES,
-    Conditions,
+    LatencyConditions,
     Shape,
     Where,
     conditions,
@@ -16,10 +16,12 @@ from distilgrid.deployment.measured import (
     latency,
     wanted_shape,
 )
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Collected, Measurement
+from distilgrid.reporting.collect import Collected, FinishedArtefact
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
+from distilgrid.reporting.scoring import HUNDRED, Scoring
 from distilgrid.runtimes.registry import find_runtime
 
 Candidate = Mapping[str, Any]
@@ -52,7 +54,7 @@ class Option:
     latency_ms: float
     size_bytes: int
     noisy: bool
-    conditions: Conditions
+    conditions: LatencyConditions
 
     @property
     def name(self) -> str:
@@ -60,18 +62,23 @@ class Option:
         return f"{self.line.labels['method']} {self.line.name}, {self.runtime}"
 
     @property
+    def scoring(self) -> Scoring:
+        """How its score is shown and compared."""
+        return self.line.scoring
+
+    @property
     def loss(self) -> float:
-        """How far the score lies below the teacher's, as a share of 1."""
-        return self.teacher - self.score
+        """How much worse the score is than the teacher's: as tables show it, divided by 100."""
+        return self.scoring.scale / HUNDRED * self.scoring.merit(self.teacher - self.score)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """All that there is to choose from.
+    """Everything there is to choose from.
 
     Attributes:
         options: models in runtimes.
-        left_out: a sentence for each runtime and reason for which models are none.
+        left_out: a sentence for each runtime and reason that rules models out.
     """
 
     options: tuple[Option, ...]
@@ -80,7 +87,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Why a model in a runtime is no option."""
+    """The reason why a model in a runtime cannot be chosen."""
 
     runtime: str
     reason: str
@@ -119,7 +126,7 @@ def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequen
     return f"--device: no model of '{task}' on '{where.device}' can be chosen; {'; '.join(left_out)}"
 
 
-def _benchmarks(collected: Collected, task: str, device: str) -> list[Measurement]:
+def _benchmarks(collected: Collected, task: str, device: str) -> list[FinishedArtefact]:
     """One for each teacher of the task."""
     wanted = task, device
     return [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["device"]) == wanted]
@@ -131,10 +138,10 @@ def _candidates(benchmark: Mapping[str, Any]) -> Iterator[Candidate]:
 
 
 def _of_line(
-    findings: Findings, line: Line, benchmarks: Sequence[Measurement], wanted: Wanted, where: Where
+    findings: Findings, line: Line, benchmarks: Sequence[FinishedArtefact], wanted: Wanted, where: Where
 ) -> Iterator[Option | LeftOut]:
     for benchmark in benchmarks:
-        if benchmark.artefact.labels["teacher"] != line.labels["teacher"]:
+        if benchmark.artefact.labels["teacher"] not in teacher_names(line.labels["teacher"]):
             continue
         for candidate in _candidates(benchmark.values):
             if candidate["name"] == line.labels["student"]:
@@ -142,7 +149,7 @@ def _of_line(
 
 
 def _option(
-    findings: Findings, line: Line, benchmark: Measurement, candidate: Candidate, wanted: Wanted, where: Where
+    findings: Findings, line: Line, benchmark: FinishedArtefact, candidate: Candidate, wanted: Wanted, where: Where
 ) -> Option | LeftOut:
     runtime = str(candidate["runtime"])
     shape = find_shape(candidate["shapes"], wanted, where.threads)
@@ -175,7 +182,7 @@ def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float] | Lef
     first = line.models[0]
     if runtime == TORCH:
         return first.artefact.folder, first.artefact, first.metrics["size_bytes"], 0.0
-    exports: tuple[Measurement, ...] = line.exports.get(runtime, ())
+    exports: tuple[FinishedArtefact, ...] = line.exports.get(runtime, ())
     change = line.export_change(runtime)
     if not exports or change is None:
         unknown = "what it changes in the score is not known"

@@ -46,11 +46,12 @@ def readme(option: Option, names: list[str], labels: list[str], *, pair: bool) -
 
 
 def _facts(option: Option) -> str:
+    scoring = option.scoring
     axes, noisy = option.line.labels, ", a noisy measurement" if option.noisy else ""
     return (
         f"{axes['task']}: the student {option.line.name} of the teacher {axes['teacher']}, trained by "
-        f"{axes['method']}, for the runtime {option.runtime}. Score {wording.score(option.score)} (the teacher's: "
-        f"{wording.score(option.teacher)}), {wording.size(option.size_bytes)}.\n\n"
+        f"{axes['method']}, for the runtime {option.runtime}. Score {scoring.score(option.score)} (the teacher's: "
+        f"{scoring.score(option.teacher)}), {wording.size(option.size_bytes)}.\n\n"
         f"{wording.milliseconds(option.latency_ms)} ms{noisy}: {option.conditions.words}."
     )
 

@@ -1,1 +1,1 @@
-"""Where latency is measured: this machine, a phone, or any other device through a JSON file."""
+"""Places where latency is measured: this machine, a phone, an imported file."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic import StringConstraints as Text
 
-from distilgrid.benchmark.labels import named_precisions, runtime_name
+from distilgrid.benchmark.labels import named_precisions, precision_of, runtime_name
 from distilgrid.core.errors import UNPRINTABLE, UserError
 from distilgrid.core.machine import X86_FLAGS
 from distilgrid.core.messages import first_problem
@@ -161,6 +161,14 @@ class Measurement(Sent):
     skipped_shapes: list[Skipped] = Field(default=[])
     """What could not be."""
 
+    @classmethod
+    def of(cls, *, model: str, runtime: str, threads: int, shapes: list[Times], skipped: list[Skipped]) -> Self:
+        """A measurement of one of our exports, whose runtime's name says the precision."""
+        precision = precision_of(runtime)
+        return cls(
+            model=model, runtime=runtime, precision=precision, threads=threads, shapes=shapes, skipped_shapes=skipped
+        )
+
     @property
     def runtime_name(self) -> str:
         """The runtime's name with its precision, as the registry writes them."""
@@ -194,6 +202,12 @@ class Imported(Sent):
     """When: 2026-01-31."""
     measurements: list[Measurement] = Field(min_length=1)
     """What."""
+
+    @classmethod
+    def today(cls, *, device: Description, tool: str, measurements: list[Measurement]) -> Self:
+        """What was measured just now."""
+        today = datetime.datetime.now(datetime.UTC).date()
+        return cls(format=1, device=device, tool=tool, date=today, measurements=measurements)
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

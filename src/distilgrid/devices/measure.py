@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -19,7 +18,6 @@ from pydantic import ValidationError
 
 from distilgrid import __version__
 from distilgrid.benchmark.inputs import Inputs, read_inputs
-from distilgrid.benchmark.labels import precision_of
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json, readable_os_errors, verified
@@ -67,13 +65,12 @@ class _Entry:
         self.skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
 
     def measurement(self, threads: int) -> Measurement:
-        return Measurement(
+        return Measurement.of(
             model=self.export.model,
             runtime=self.export.runtime,
-            precision=precision_of(self.export.runtime),
             threads=threads,
             shapes=self.shapes,
-            skipped_shapes=self.skipped,
+            skipped=self.skipped,
         )
 
 
@@ -122,15 +119,7 @@ def measure_exports(
         for threads in sorted(here.threads, reverse=True):
             with pinned(threads, protocol.cores, key="--cores"):
                 measurements += _measure(exports, protocol, Execution(threads, here.processor))
-            keep(
-                Imported(
-                    format=1,
-                    device=device,
-                    tool=f"distilgrid {__version__}",
-                    date=datetime.now(UTC).date(),
-                    measurements=measurements,
-                )
-            )
+            keep(Imported.today(device=device, tool=f"distilgrid {__version__}", measurements=measurements))
 
 
 def _check(exports: Sequence[Exported], here: LocalDevice) -> None:

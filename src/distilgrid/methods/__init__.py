@@ -1,1 +1,1 @@
-"""Distillation methods: one file per paper method, registered in `registry.py`."""
+"""Distillation methods; a folder for each."""

@@ -1,68 +1,78 @@
-"""The table of methods: where the code of each is, and its declared version.
+"""The table of methods: objective -> where its settings are declared.
 
-To add a method: write `distillation/<name>.py` with an Objective, its settings in `settings.py`, and a row here. A
-method whose losses change along the way has a function that makes its phases instead.
+To add a method of your own, list its class in the entry points group `distilgrid.methods` of your package;
+examples/plugin is such a package. A method of this project is a folder here and a row below.
 """
 
-import importlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from pydantic import Field
+
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.loading import load, with_added
+from distilgrid.methods.base import BaseMethod
 
 if TYPE_CHECKING:
-    from distilgrid.methods.settings import Method
-    from distilgrid.training.objective import Objective
-    from distilgrid.training.schedule import Phase
-    from distilgrid.training.settings import Training
-
-
-@dataclass(frozen=True)
-class MethodEntry:
-    """One row of the table.
-
-    Attributes:
-        target: "module:name" of the Objective, or of the function that makes the phases.
-        version: bumped when the method's results may change.
-        scheduled: whether the losses change along the way.
-    """
-
-    target: str
-    version: int
-    scheduled: bool = False
-
+    from collections.abc import Collection
 
 METHODS = {
-    "finetune": MethodEntry("distilgrid.methods.finetune.losses:FinetuneObjective", 2),
-    "kd": MethodEntry("distilgrid.methods.kd.losses:KDObjective", 2),
-    "pkd": MethodEntry("distilgrid.methods.pkd.losses:PKDObjective", 2),
-    "hidden_kd": MethodEntry("distilgrid.methods.hidden_kd.losses:hidden_phases", 1, scheduled=True),
-    "mixkd": MethodEntry("distilgrid.methods.mixkd.losses:MixKDObjective", 1),
-    "takd": MethodEntry("distilgrid.methods.kd.losses:KDObjective", 1),
-    "annealing_kd": MethodEntry("distilgrid.methods.annealing_kd.losses:annealing_phases", 1, scheduled=True),
-    "continuation_kd": MethodEntry("distilgrid.methods.continuation_kd.losses:continuation_phases", 1, scheduled=True),
+    "finetune": "distilgrid.methods.finetune.declare:Finetune",
+    "kd": "distilgrid.methods.kd.declare:KD",
+    "takd": "distilgrid.methods.takd.declare:TAKD",
+    "pkd": "distilgrid.methods.pkd.declare:PKD",
+    "hidden_kd": "distilgrid.methods.hidden_kd.declare:HiddenKD",
+    "mixkd": "distilgrid.methods.mixkd.declare:MixKD",
+    "annealing_kd": "distilgrid.methods.annealing_kd.declare:AnnealingKD",
+    "continuation_kd": "distilgrid.methods.continuation_kd.declare:ContinuationKD",
 }
+GROUP = "distilgrid.methods"
+"""The entry points group in which packages list their methods."""
 
 
-def build_objective(settings: "Method", *, regression: bool) -> "Objective":
-    """The Objective of a method whose losses never change, imported on first use because it needs torch."""
-    objective: Objective = _load(METHODS[settings.objective])(settings, regression=regression)
-    return objective
-
-
-def build_phases(settings: "Method", training: "Training", *, regression: bool) -> "list[Phase]":
-    """The phases of a method's training.
+@functools.cache
+def method_classes() -> dict[str, type[BaseMethod]]:
+    """The settings of every method, by objective: those of this project, then those of installed packages.
 
     Raises:
-        UserError: when the method does not fit the training settings.
+        UserError: when a package's method cannot be used.
     """
-    entry = METHODS[settings.objective]
-    if entry.scheduled:
-        phases: list[Phase] = _load(entry)(settings, training, regression=regression)
-        return phases
-    from distilgrid.training.schedule import plain
-
-    return plain(build_objective(settings, regression=regression), training)
+    targets = with_added(GROUP, METHODS)
+    return {objective: _loaded(objective, target) for objective, target in targets.items()}
 
 
-def _load(entry: MethodEntry) -> Any:
-    module, _, name = entry.target.partition(":")
-    return getattr(importlib.import_module(module), name)
+def presets() -> dict[str, BaseMethod]:
+    """Methods that a grid can name without defining them: baselines, and those of papers under their papers' names."""
+    return {name: preset for method in method_classes().values() for name, preset in method.presets().items()}
+
+
+def unknown_method(name: str, defined: "Collection[str]") -> str:
+    """What a message says about a method that nothing defines."""
+    method = method_classes().get(name)
+    if method is not None and not method.presets():
+        why, written = method.without_preset
+        return f"unknown method '{name}'; it has no preset, as {why}: methods: {{{name}: {written}}}"
+    return f"unknown method '{name}'; {did_you_mean(name, defined)}"
+
+
+def _loaded(objective: str, target: str) -> type[BaseMethod]:
+    """An entry's class, if it is a method under its own name."""
+    try:
+        method: Any = load(target)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"method '{objective}': cannot load {target} ({error}); repair or uninstall its package"
+        ) from error
+    if not (isinstance(method, type) and issubclass(method, BaseMethod)):
+        raise UserError(f"method '{objective}': {target} must be a subclass of distilgrid.methods.base.BaseMethod")
+    own = method.model_fields["objective"].default
+    if own != objective:
+        raise UserError(f"method '{objective}': its settings have objective {own!r}; give both the same name")
+    return method
+
+
+if TYPE_CHECKING:
+    Method = BaseMethod
+else:
+    Method = Annotated[Union[tuple(method_classes().values())], Field(discriminator="objective")]  # noqa: UP007
+"""The settings of any method, as parameter files write them."""

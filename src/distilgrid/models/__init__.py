@@ -1,1 +1,1 @@
-"""Models: where they come from, how students are built from teachers, how they are saved."""
+"""Model sources, students built from teachers, saving and loading."""

@@ -15,12 +15,19 @@ from distilgrid.models.architectures import find_architecture
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.spm", WEIGHTS, "README.md"]  # the card states the licence
+READERS = {"text": "a language model", "image": "a new: model"}
+"""What reads a modality, for messages."""
 SCHEMES = ("hub", "path", "package", "new")
 
 
 def is_new(source: str) -> bool:
     """Whether a source names an architecture without pretrained weights."""
     return source.startswith("new:")
+
+
+def reads(source: str) -> str:
+    """The modality of a model's inputs."""
+    return "image" if is_new(source) else "text"
 
 
 def model_revision(source: str) -> str:

@@ -12,7 +12,7 @@ from distilgrid.models.inheritance import BERT_LAYOUT, inherit_important, inheri
 from distilgrid.models.io import load_model
 from distilgrid.models.layouts import LAYERED
 from distilgrid.models.settings import Student
-from distilgrid.models.source import is_new
+from distilgrid.models.source import READERS, reads
 from distilgrid.models.student_shape import layer_numbers, spread_layers, student_config
 from distilgrid.tasks.dataset import Dataset
 
@@ -59,11 +59,15 @@ def build_student(
 
 
 def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
-    """A model of a `new:` source for an image task, in fp32, with weights from the seed."""
-    from distilgrid.models.new import create_model
+    """A model of a `new:` source, in fp32, with weights from the seed.
 
-    assert dataset.image is not None, "checked before"
-    return create_model(source, outputs=dataset.outputs, image=dataset.image, seed=seed)
+    Raises:
+        UserError: when the task is not made of images.
+    """
+    from distilgrid.models.new import create_model
+    from distilgrid.tasks.kinds.image.files import image_shape
+
+    return create_model(source, outputs=dataset.outputs, image=image_shape(dataset), seed=seed)
 
 
 def check_kinds(source: str, dataset: Dataset) -> None:
@@ -72,10 +76,10 @@ def check_kinds(source: str, dataset: Dataset) -> None:
     Raises:
         UserError: naming both.
     """
-    if is_new(source) and dataset.image is None:
-        raise UserError(f"task '{dataset.task}' is made of texts, but '{source}' reads images; take a language model")
-    if not is_new(source) and dataset.image is not None:
-        raise UserError(f"task '{dataset.task}' is made of images, but '{source}' reads texts; take a new: model")
+    kind = dataset.task_kind
+    if reads(source) != kind.modality:
+        made = f"task '{dataset.task}' is made of {kind.words.rows}, but '{source}' reads {reads(source)}s"
+        raise UserError(f"{made}; take {READERS[kind.modality]}")
 
 
 def keep_layers(model: "PreTrainedModel", numbers: list[int]) -> "PreTrainedModel":

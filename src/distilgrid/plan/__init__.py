@@ -1,1 +1,1 @@
-"""From parameters to a plan: cells, artefacts, paths and recipe keys."""
+"""Parameters to cells, artefacts, paths and recipe keys."""

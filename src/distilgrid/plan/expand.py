@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from distilgrid.core.loading import load
 from distilgrid.core.planned import BENCHMARK_FILES, EXPORT_FILES, KNOWN, REPORT_FILES, Artefact, Inputs, listed
 from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.settings import Device
@@ -18,8 +19,11 @@ from distilgrid.plan.fitting import fitting_cells
 from distilgrid.plan.params import Params
 from distilgrid.plan.recipes import VERSIONS, benchmark_recipe, export_recipe
 from distilgrid.plan.shelf import Shelf
-from distilgrid.reporting.claims.file import load_claims
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.runtimes.registry import find_runtime
+
+CLAIMS = "distilgrid.reporting.claims.file:load_claims"
+"""Reads a claims file, by name: reports lie above plans."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def expand(params: Params) -> Plan:
     shelf = Shelf(params)
     cells = fitting_cells(params, _cells(params))
     students = [shelf.student(cell) for cell in cells]
-    for task, teacher in dict.fromkeys((cell["task"], cell["teacher"]) for cell in cells):
+    for task, teacher in dict.fromkeys((cell["task"], name) for cell in cells for name in cell["teachers"]):
         shelf.searches.compared(task, teacher)
     teachers = list(shelf.teachers.values())
     exports = [e for model in [*teachers, *_exported(params, students)] for e in _exports(params, model)]
@@ -124,7 +128,7 @@ def _cells(params: Params) -> Iterator[dict[str, Any]]:
     names = ("task", "teacher", "method", "student", "augmentation", "fraction", "seed")
     axes = (
         grid.tasks,
-        grid.teachers,
+        grid.teacher_labels,
         grid.methods,
         grid.students,
         grid.augmentations,
@@ -132,7 +136,8 @@ def _cells(params: Params) -> Iterator[dict[str, Any]]:
         grid.seeds,
     )
     for values in product(*axes):
-        yield dict(zip(names, values, strict=True))
+        cell: dict[str, Any] = dict(zip(names, values, strict=True))
+        yield {**cell, "teachers": teacher_names(cell["teacher"])}
 
 
 def _largest(teachers: list[Artefact]) -> list[Artefact]:
@@ -175,7 +180,7 @@ def _benchmark(
     so the methods and seeds of a student share the figures of its first cell.
     """
     names = ("task", "teacher")
-    own = [s for s in students if all(s.labels[n] == teacher.labels[n] for n in names)]
+    own = [student for student in students if _learns_from(student, teacher)]
     first: dict[str, Artefact] = {}
     for student in own:
         first.setdefault(student.labels["student"], student)
@@ -197,8 +202,14 @@ def _benchmark(
     return Artefact("benchmark", location, recipe, BENCHMARK_FILES, options, inputs, labels)
 
 
+def _learns_from(student: Artefact, teacher: Artefact) -> bool:
+    """Whether a teacher is one of a student's, on its task."""
+    same = student.labels["task"] == teacher.labels["task"]
+    return same and teacher.labels["teacher"] in teacher_names(student.labels["teacher"])
+
+
 def _report(params: Params, inputs: Inputs) -> Artefact:
-    claims = load_claims(params.report.claims, params=params) if params.report.claims else None
+    claims = load(CLAIMS)(params.report.claims, params=params) if params.report.claims else None
     recipe = {
         "stage": "report",
         "version": VERSIONS["report"],

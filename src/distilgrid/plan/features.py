@@ -26,9 +26,9 @@ def plan_features(params: Params, teachers: Sequence[Artefact], students: Sequen
         return
     if taken := KINDS & set(params.grid.augmentations):
         raise UserError(f"augmentations: '{min(taken)}' names other rows in the plot of features; choose another name")
-    name, method = mixing_method(settings, params.grid.methods, params.methods)
+    name, mixup = mixing_method(settings, params.grid.methods, params.methods)
     fraction = max(params.grid.fractions)
-    texts = [teacher for teacher in teachers if find_task(teacher.labels["task"], params.tasks).kind == "text"]
+    texts = [teacher for teacher in teachers if find_task(teacher.labels["task"], params.tasks).task_kind.tokenised]
     for teacher in texts:
         task, model = teacher.labels["task"], teacher.labels["teacher"]
         augmented = _augmented(teacher, students, fraction)
@@ -37,8 +37,8 @@ def plan_features(params: Params, teachers: Sequence[Artefact], students: Sequen
             inputs["augmented"] = list(augmented.values())
         recipe = features_recipe(
             settings=settings,
-            mixup=method.mixup,
-            training=effective_training(params, method.training),
+            mixup=mixup,
+            training=effective_training(params, params.methods[name].training),
             max_length=effective_training(params, params.teachers[model].training).max_length,
             fraction=fraction,
             data=listed(inputs["data"])[0].key,

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
-from distilgrid.methods.settings import Method, MixKD
+from distilgrid.methods.base import BaseMethod
+from distilgrid.signals.mixed.settings import Mixup
 
 ORIGINAL, MIXED = "original", "mixed"
 KINDS = {ORIGINAL, MIXED}
@@ -25,8 +26,8 @@ class Features(Settings):
     """The grid's method whose mixing is shown; null takes the first that mixes."""
 
 
-def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str, Method]) -> tuple[str, MixKD]:
-    """The method whose mixed samples are shown.
+def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str, BaseMethod]) -> tuple[str, Mixup]:
+    """The method whose mixed samples are shown, and how it mixes.
 
     Args:
         features: the settings.
@@ -36,7 +37,7 @@ def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str
     Raises:
         UserError: when no method of the grid has that name, or none mixes samples.
     """
-    mixing = {n: method for n in names if isinstance(method := methods[n], MixKD) and method.mixes}
+    mixing = {n: mixup for n in names if (mixup := methods[n].mixing) is not None}
     if not mixing:
         raise UserError("report.features: no method of the grid mixes samples; add one, or set report.features: null")
     name = features.method or next(iter(mixing))

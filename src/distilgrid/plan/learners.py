@@ -5,8 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from distilgrid.core.schema import Settings
-from distilgrid.methods.settings import TrainingOverrides
 from distilgrid.models.settings import Student as StudentModel
+from distilgrid.training.settings import TrainingOverrides
 
 
 class Teacher(Settings):

@@ -18,12 +18,13 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.messages import first_problem
 from distilgrid.core.schema import Settings, deep_merge
 from distilgrid.core.yaml import read_yaml
-from distilgrid.methods.presets import PRESETS, unknown_method
-from distilgrid.methods.settings import KD, Method
-from distilgrid.models.source import is_new
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.registry import Method, presets, unknown_method
 from distilgrid.plan.features_settings import Features, mixing_method
 from distilgrid.plan.learners import Student, Teacher
+from distilgrid.plan.teachers import teacher_label, teacher_names
 from distilgrid.search.settings import Search
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
@@ -38,8 +39,8 @@ class Grid(Settings):
     """Names the report folder and the MLflow parent run."""
     tasks: list[Name] = Field(min_length=1)
     """Built-in tasks or names defined under `tasks`."""
-    teachers: list[Name] = Field(min_length=1)
-    """Names defined under `teachers`."""
+    teachers: list[Name | Annotated[list[Name], Field(min_length=1)]] = Field(min_length=1)
+    """Names defined under `teachers`; a list of names makes cells that learn from several teachers at once."""
     methods: list[Name] = Field(min_length=1)
     """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd, annealing-kd, continuation-kd."""
     baselines: list[Name] = Field(default=["finetune", "kd", "pkd"])
@@ -59,29 +60,23 @@ class Grid(Settings):
     def _each_once(self) -> "Grid":
         for axis in ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds", "searches"):
             values = getattr(self, axis)
-            if len(set(values)) < len(values):
+            labels = [teacher_label(value) if axis == "teachers" else value for value in values]
+            if len(set(labels)) < len(labels):
                 raise ValueError(f"{axis} must list each value once, found {values}")
+        twice = [label for label in self.teacher_labels if len(set(teacher_names(label))) < len(teacher_names(label))]
+        if twice:
+            raise ValueError(f"teachers must name each teacher of a cell once, found '{twice[0]}'")
         return self
 
+    @property
+    def teacher_labels(self) -> list[str]:
+        """The entries of `teachers` as cells, paths and tables name them: several names are joined by "+"."""
+        return [teacher_label(entry) for entry in self.teachers]
 
-class Data(Settings):
-    """Where rows come from and how many of them are used."""
-
-    glue_dir: str | None = None
-    """A folder of GLUE parquet files; null reads DISTILGRID_GLUE_DIR, else the hub at a pinned revision."""
-    cifar_dir: str | None = None
-    """A folder of CIFAR files, parquet or the official binary ones; null reads DISTILGRID_CIFAR_DIR, else the hub at a
-    pinned revision."""
-    max_train_rows: int | None = Field(default=None, ge=2)
-    """Cap on training rows: a seeded, stratified subset; null keeps all."""
-    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the training rows held out as `dev` for checkpoint selection, where the source brings no dev split."""
-    max_dev_rows: int | None = Field(default=2000, ge=2)
-    """Cap on dev rows; rows over it stay in training."""
-    max_validation_rows: int | None = Field(default=None, ge=2)
-    """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of splits and subsets; independent of the training seeds."""
+    @property
+    def teacher_names(self) -> list[str]:
+        """Every teacher that an entry names, once."""
+        return list(dict.fromkeys(name for label in self.teacher_labels for name in teacher_names(label)))
 
 
 class Report(Settings):
@@ -137,7 +132,7 @@ class Params(Settings):
     """Teachers by name."""
     students: dict[Name, Student]
     """Students by name."""
-    methods: dict[Name, Method] = Field(default_factory=lambda: dict(PRESETS))
+    methods: dict[Name, Method] = Field(default_factory=lambda: dict(presets()))
     """Methods by name, beside the presets: one objective may appear under several names with different settings."""
     searches: dict[Name, Search] = Field(default_factory=dict)
     """Searches of architectures by name: students take the shapes that they find."""
@@ -160,9 +155,10 @@ class Params(Settings):
         """All presets, and what is given on top: without an objective, a preset's own values stay where none is."""
         if not isinstance(methods, Mapping):
             return methods
-        presets = {name: preset.model_dump() for name, preset in PRESETS.items()}
+        given_presets = {name: preset.model_dump() for name, preset in presets().items()}
         changes = {n: given for n, given in methods.items() if isinstance(given, Mapping) and "objective" not in given}
-        return {**presets, **methods, **{name: deep_merge(presets.get(name, {}), changes[name]) for name in changes}}
+        merged = {name: deep_merge(given_presets.get(name, {}), changes[name]) for name in changes}
+        return {**given_presets, **methods, **merged}
 
     @field_validator("augmentations")
     @classmethod
@@ -211,23 +207,19 @@ def _with_baselines(params: Params) -> Params:
     return params.model_copy(update={"grid": grid.model_copy(update={"methods": [*added, *grid.methods]})})
 
 
-def _suits(params: Params, method: Method) -> bool:
-    """Whether a grid's students can learn by a method: pkd compares a teacher's hidden states of texts, layer by layer,
-    with those of a student as wide."""
-    if all(find_task(name, params.tasks).kind == "image" for name in params.grid.tasks):
-        return method.objective != "pkd"
-    students = [params.students[name] for name in params.grid.students]
-    shapes = [student.architecture for student in students if student.architecture]
-    sources = [student.source for student in students if student.source and not is_new(student.source)]
-    other = any(shape.sets_width for shape in shapes) or bool(sources) or any(student.found for student in students)
-    return method.objective != "pkd" or not other
+def _suits(params: Params, method: BaseMethod) -> bool:
+    """Whether a method can join the grid as a baseline: it accepts a task with its teachers, and suits the students."""
+    kinds = {find_task(name, params.tasks).kind for name in params.grid.tasks}
+    counts = {len(teacher_names(label)) for label in params.grid.teacher_labels}
+    accepted = any(method.accepts(kind, teachers=count) for kind in kinds for count in counts)
+    return accepted and method.suits([params.students[name] for name in params.grid.students])
 
 
 def _check_names(params: Params) -> None:
     """Refuse axis values that nothing defines."""
     for axis, kind in (("teachers", "teacher"), ("students", "student"), ("methods", "method"), ("searches", "search")):
         defined = getattr(params, axis)
-        for name in getattr(params.grid, axis):
+        for name in params.grid.teacher_names if axis == "teachers" else getattr(params.grid, axis):
             if name not in defined:
                 hint = f"unknown {kind} '{name}'; {did_you_mean(name, defined)}"
                 raise UserError(f"grid.{axis}: {unknown_method(name, defined) if kind == 'method' else hint}")
@@ -255,17 +247,14 @@ def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Trainin
     return params.training.under(*overrides)
 
 
-def find_method(params: Params, name: str) -> Method:
-    """A method by its name; also one that a search tries, by the name that the search gives it.
+def find_method(params: Params, name: str) -> BaseMethod:
+    """A method by its name; also one that tuning tries, by the name that the tuning gives it.
 
     Raises:
         UserError: when nothing has that name, with a suggestion.
     """
-    searches = [(n, method) for n, method in params.methods.items() if isinstance(method, KD)]
-    tried = {
-        n: candidate for name, method in searches for n, candidate in method.candidates(name, regression=False).items()
-    }
-    known = {**tried, **params.methods}
+    before = [method.before({"method": own}, tempered=True) for own, method in params.methods.items()]
+    known = {**{tried: method for each in before for tried, method in each.tried.items()}, **params.methods}
     if name not in known:
         raise UserError(f"--method: {unknown_method(name, params.methods)}")
     return known[name]

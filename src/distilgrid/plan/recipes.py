@@ -7,26 +7,27 @@ planned; `artefacts.writing` refuses a folder that is named after another recipe
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.methods.registry import METHODS
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.search.controllers.registry import CONTROLLERS
 from distilgrid.search.estimators.registry import VERSIONS as ESTIMATORS
-from distilgrid.tasks.spec import DESCRIPTIVE, IMAGE_FIELDS
+from distilgrid.tasks.spec import DESCRIPTIVE, foreign_fields
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.base import Added
     from distilgrid.benchmark.settings import Benchmark, Export
-    from distilgrid.methods.settings import Method
+    from distilgrid.methods.base import BaseMethod
     from distilgrid.models.settings import Student
     from distilgrid.plan.features_settings import Features
-    from distilgrid.plan.params import Data
     from distilgrid.search.conditions import Conditions
     from distilgrid.search.estimators.settings import EstimatorSettings, SupernetSettings
     from distilgrid.search.settings import Search
     from distilgrid.search.space import AnySpace
+    from distilgrid.signals.base import Asked, Signal
     from distilgrid.signals.mixed.settings import Mixup
+    from distilgrid.tasks.settings import Data
     from distilgrid.tasks.spec import TaskSpec
-    from distilgrid.training.settings import Training, Views
+    from distilgrid.training.settings import Training
 
 Recipe = dict[str, Any]
 
@@ -46,7 +47,6 @@ VERSIONS = {
     "features": 1,
     "report": 6,
 }
-PHASED = 2  # of runs whose losses change, see `_phased`
 
 
 def _recipe(stage: str, **parts: Any) -> Recipe:
@@ -56,7 +56,7 @@ def _recipe(stage: str, **parts: Any) -> Recipe:
 def prepare_recipe(*, spec: "TaskSpec", revision: str, data: "Data") -> Recipe:
     """Prepared data: the task spec, the source's revision, and how rows are split. Not the path of a user's file."""
     hidden = {"source", "validation_source"} if spec.own_file else {"validation_source"}
-    hidden |= DESCRIPTIVE | (IMAGE_FIELDS if spec.kind == "text" else {"text"})
+    hidden |= DESCRIPTIVE.union(foreign_fields(spec.task_kind))
     places = {"glue_dir", "cifar_dir"} | (set() if data.max_validation_rows else {"max_validation_rows"})
     return _recipe(
         "prepare", spec=spec.model_dump(exclude=hidden), revision=revision, data=data.model_dump(exclude=places)
@@ -67,7 +67,7 @@ def finetune_recipe(*, model: str, training: "Training", seed: int, data: str, f
     """A fine-tuned teacher: the model's revision, the training settings, the seed, the data's key, which rows of it."""
     return _recipe(
         "finetune",
-        method=METHODS["finetune"].version,
+        method=Finetune.version,
         model=model,
         training=training.model_dump(),
         seed=seed,
@@ -76,45 +76,9 @@ def finetune_recipe(*, model: str, training: "Training", seed: int, data: str, f
     )
 
 
-def record_recipe(*, kind: str, max_length: int, data: str, teacher: str, fraction: float = 1.0) -> Recipe:
-    """Recorded teacher outputs: what is kept, how inputs are cut, the keys of data and teacher, which of the rows."""
-    share = {"fraction": fraction} if fraction < 1 else {}
-    return _recipe("record", kind=kind, max_length=max_length, inputs={"data": data, "teacher-dir": teacher}, **share)
-
-
-def mixed_recipe(
-    *, mixup: "Mixup", training: "Training", max_length: int, fraction: float, inputs: Mapping[str, str]
-) -> Recipe:
-    """Recorded outputs on mixed samples: what decides which samples there are, and how the teacher reads them.
-
-    Args:
-        mixup: the mixing.
-        training: the students': its epochs, batch size and batching decide the batches.
-        max_length: of the teacher's inputs.
-        fraction: of the training rows.
-        inputs: keys of data, teacher and augmented rows.
-    """
-    return _recipe(
-        "record",
-        kind="mixed-logits",
-        mixup=mixup.model_dump(),
-        batches=training.model_dump(include={"epochs", "batch_size", "batching"}),
-        max_length=max_length,
-        fraction=fraction,
-        inputs=dict(inputs),
-    )
-
-
-def view_recipe(*, views: "Views", epochs: int, fraction: float, inputs: Mapping[str, str]) -> Recipe:
-    """Recorded outputs on views of images: how views are drawn, in how many epochs, which rows, the inputs' keys."""
-    return _recipe(
-        "record",
-        kind="view-logits",
-        views=views.model_dump(),
-        epochs=epochs,
-        fraction=fraction,
-        inputs=dict(inputs),
-    )
+def record_recipe(signal: "Signal", asked: "Asked") -> Recipe:
+    """Recorded teacher outputs: the signal, and what it is asked about."""
+    return _recipe("record", **signal.recipe(asked))
 
 
 def augment_recipe(
@@ -140,7 +104,7 @@ def augment_recipe(
 
 def distill_recipe(
     *,
-    method: "Method",
+    method: "BaseMethod",
     student: "Student",
     origin: str,
     training: "Training",
@@ -152,9 +116,7 @@ def distill_recipe(
     """A student cell: the method and its declared version, the student, its origin's revision, its inputs' keys."""
     return _recipe(
         "distill",
-        method=method.model_dump(exclude={"training", "teacher", "assistants", "assistant_seed"})
-        | {"version": METHODS[method.objective].version}
-        | _phased(method, training),
+        method=method.recipe(),
         student=_student(student),
         origin=origin,
         training=training.model_dump(),
@@ -163,15 +125,6 @@ def distill_recipe(
         seed=seed,
         inputs=dict(inputs),
     )
-
-
-def _phased(method: "Method", training: "Training") -> Recipe:
-    """The version of what a run does whose losses change, where its settings ask for it: when patience counts, which
-    scores are watched, and which words are kept under several optimisers. Other recipes stay as they were."""
-    stages = [training.under(stage) for stage in method.stages]
-    patient = METHODS[method.objective].scheduled and any(s.patience for s in (training, *stages))
-    mixed = len({stage.optimiser for stage in stages}) > 1
-    return {"phases": PHASED} if patient or mixed or (stages and training.watch_validation) else {}
 
 
 def _student(student: "Student") -> Recipe:

@@ -62,7 +62,7 @@ class Searches:
 
     def compared(self, task: str, teacher: str) -> None:
         """Plan those that the grid compares, if they suit the task."""
-        if find_task(task, self.params.tasks).kind == "text":
+        if find_task(task, self.params.tasks).task_kind.tokenised:
             for name in self.params.grid.searches:
                 for seed in self.params.searches[name].seeds:
                     self.search(task, teacher, name, seed)

@@ -1,1 +1,1 @@
-"""Results of a grid side by side: tables, plots and one page that opens offline."""
+"""Results collected, compared and drawn: lines, tables, plots, statistics, claims."""

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import RUN, read_json, verified
-from distilgrid.core.errors import UserError
+from distilgrid.core.parquet import read_parquet
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.registry import find_kind
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Model:
+class TrainedModel:
     """A trained teacher or student.
 
     Attributes:
@@ -38,7 +40,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class FinishedArtefact:
     """An artefact with what its own JSON file holds: `parity.json`, `benchmark.json`, `samples.json`."""
 
     artefact: Artefact
@@ -89,7 +91,7 @@ class Searched:
 
 @dataclass(frozen=True)
 class Collected:
-    """All that a report is made from.
+    """Everything a report is made from.
 
     Attributes:
         plan: the grid's.
@@ -106,22 +108,26 @@ class Collected:
 
     plan: Plan
     datasets: dict[str, dict[str, Any]]
-    models: list[Model]
-    helpers: list[Measurement]
-    exports: list[Measurement]
-    benchmarks: list[Measurement]
-    augmented: list[Measurement]
+    models: list[TrainedModel]
+    helpers: list[FinishedArtefact]
+    exports: list[FinishedArtefact]
+    benchmarks: list[FinishedArtefact]
+    augmented: list[FinishedArtefact]
     features: list[Points]
     searches: list[Searched]
     runs: list[dict[str, Any]]
 
+    def task_kind(self, task: str) -> TaskKind:
+        """What a task's rows are."""
+        return find_kind(self.datasets[task]["kind"])
+
     def reads_images(self, task: str) -> bool:
         """Whether a task's inputs are images."""
-        return self.datasets[task].get("kind") == "image"
+        return self.task_kind(task).modality == "image"
 
     @property
-    def main_benchmarks(self) -> list[Measurement]:
-        """Those on the first device, whose latencies stand beside scores."""
+    def main_benchmarks(self) -> list[FinishedArtefact]:
+        """The benchmarks on the first device, whose latencies main tables show."""
         first = self.plan.params.benchmark.devices[0]
         return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
 
@@ -146,14 +152,14 @@ def collect(plan: Plan, results: Path) -> Collected:
     )
 
 
-def _measurement(artefact: Artefact, results: Path, name: str) -> Measurement:
+def _measurement(artefact: Artefact, results: Path, name: str) -> FinishedArtefact:
     folder = results / artefact.folder
-    return Measurement(artefact, _run(artefact, folder, name), read_json(folder / name))
+    return FinishedArtefact(artefact, _run(artefact, folder, name), read_json(folder / name))
 
 
-def _model(artefact: Artefact, results: Path) -> Model:
+def _model(artefact: Artefact, results: Path) -> TrainedModel:
     folder = results / artefact.folder
-    return Model(
+    return TrainedModel(
         artefact=artefact,
         run=_run(artefact, folder, "metrics.json", "history.parquet", "predictions.parquet"),
         metrics=read_json(folder / "metrics.json"),
@@ -177,18 +183,3 @@ def _searched(artefact: Artefact, results: Path) -> Searched:
 
 def _run(artefact: Artefact, folder: Path, *names: str) -> dict[str, Any]:
     return verified(folder, stage=artefact.stage, only=names)
-
-
-def read_parquet(path: Path) -> "pd.DataFrame":
-    """A parquet file.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None

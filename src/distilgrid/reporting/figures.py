@@ -46,7 +46,7 @@ def method_colours(methods: Sequence[str], baseline: str) -> dict[str, str]:
 def drawing(
     width: float, height: float, panels: int = 1, *, columns: int | None = None
 ) -> Iterator[tuple["Figure", list["Axes"]]]:
-    """A figure in inches with panels that share their y axis: side by side, or in rows of so many columns."""
+    """A figure in inches with panels that share their y axis: in one row, or in rows of `columns`."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

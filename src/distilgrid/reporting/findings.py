@@ -7,13 +7,12 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.plan.params import Report
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Collected, Model
-from distilgrid.reporting.lines import Key, Line, make_lines, shape
+from distilgrid.reporting.collect import Collected, TrainedModel
+from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
+from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
 from distilgrid.reporting.statistics.significance import holm, two_sided
-from distilgrid.tasks.metrics import predictions
 
 Verdict = Literal["better", "worse", "unclear"]
 
@@ -23,11 +22,12 @@ class Difference:
     """A line's mean score less its baseline's.
 
     Attributes:
-        value: the difference, a share.
+        value: the difference, unscaled.
         low: the lower bound of its confidence interval.
         high: the upper one.
         p: of no difference, two-sided, from the same resamples; 1 where it is not known.
         adjusted: the same, corrected for all such comparisons of the report.
+        sign: 1 where a higher score is better, else -1.
     """
 
     value: float
@@ -35,13 +35,20 @@ class Difference:
     high: float
     p: float = 1.0
     adjusted: float = 1.0
+    sign: int = 1
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval lies above zero, below it, or includes it."""
-        if self.low > 0:
+        """Whether the interval lies on the better side of zero, on the worse one, or includes it."""
+        low, high = sorted((self.sign * self.low, self.sign * self.high))
+        if low > 0:
             return "better"
-        return "worse" if self.high < 0 else "unclear"
+        return "worse" if high < 0 else "unclear"
+
+    @property
+    def gain(self) -> float:
+        """The difference as a number of which more is better."""
+        return self.sign * self.value
 
 
 @dataclass(frozen=True)
@@ -71,10 +78,14 @@ class Findings:
         facts = self.of(task)[0].facts
         return facts["score_name"], facts["split"]
 
+    def scoring(self, task: str) -> Scoring:
+        """How the main score of a task is shown and compared."""
+        return self.of(task)[0].scoring
+
     def teacher(self, line: Line) -> Line:
-        """The teacher of a line: the one that saw the same share of the rows, else the one that saw most of them."""
+        """The teacher of a line: trained on the same share of the rows, else on most of them; the first of several."""
         lines = self.of(line.labels["task"])
-        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == line.labels["teacher"]]
+        own = [t for t in lines if t.is_teacher and t.labels["teacher"] == first_teacher(line.key)]
         fraction = line.labels["fraction"]
         return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
 
@@ -97,21 +108,22 @@ def find(collected: Collected) -> Findings:
     differences: dict[Key, Difference] = {}
     for task in collected.plan.params.grid.tasks:
         students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
-        differences |= _differences(task, students, collected.plan.params.report)
+        differences |= _differences(task, students, collected)
     adjusted = holm({key: difference.p for key, difference in differences.items()})
     differences = {key: replace(found, adjusted=adjusted[key]) for key, found in differences.items()}
     return Findings(collected, lines, differences)
 
 
-def _differences(task: str, lines: list[Line], settings: Report) -> dict[Key, Difference]:
+def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key, Difference]:
     """The difference of each line to the baseline with the same student: statistic = mean over seeds of the metric."""
+    settings = collected.plan.params.report
     baselines = {_without_method(line): line for line in lines if line.labels["method"] == settings.baseline}
     pairs = [(line, baselines[_without_method(line)]) for line in lines if _without_method(line) in baselines]
     pairs = [(line, baseline) for line, baseline in pairs if line is not baseline]
     if not pairs:
         return {}
     involved = {model.artefact.folder: model for pair in pairs for line in pair for model in line.models}
-    resampled = score_resamples(task, list(involved.values()), settings)
+    resampled = score_resamples(task, list(involved.values()), collected)
     column = {folder: number for number, folder in enumerate(involved)}
     means = {
         line.key: resampled[:, [column[model.artefact.folder] for model in line.models]].mean(axis=1)
@@ -119,20 +131,23 @@ def _differences(task: str, lines: list[Line], settings: Report) -> dict[Key, Di
         for line in pair
     }
     return {
-        line.key: _difference(line.score - baseline.score, means[line.key] - means[baseline.key], settings.confidence)
+        line.key: _difference(
+            line, line.score - baseline.score, means[line.key] - means[baseline.key], settings.confidence
+        )
         for line, baseline in pairs
     }
 
 
-def _difference(value: float, resampled: np.ndarray, confidence: float) -> Difference:
-    return Difference(value, *interval(resampled, confidence), p=two_sided(resampled))
+def _difference(line: Line, value: float, resampled: np.ndarray, confidence: float) -> Difference:
+    low, high = interval(resampled, confidence)
+    return Difference(value, low, high, p=two_sided(resampled), sign=line.scoring.sign)
 
 
 def _without_method(line: Line) -> Key:
     return tuple(value for axis, value in line.labels.items() if axis != "method")
 
 
-def score_resamples(task: str, models: list[Model], settings: Report) -> np.ndarray:
+def score_resamples(task: str, models: list[TrainedModel], collected: Collected) -> np.ndarray:
     """The main score of each model on each resample of the main validation split: (S, M)."""
     metric, split = models[0].metrics["score_name"], models[0].metrics["split"]
     frames = [model.predictions[model.predictions["split"] == split] for model in models]
@@ -142,10 +157,11 @@ def score_resamples(task: str, models: list[Model], settings: Report) -> np.ndar
                 f"{model.artefact.folder}: predictions on '{split}' are of other rows than those of "
                 f"{models[0].artefact.folder}; remove both and run their stages again"
             )
+    decode = collected.task_kind(task).predict().decode
     return resampled_scores(
         metric,
         labels=frames[0]["label"].to_numpy(),
-        predicted=np.stack([predictions(np.stack(frame["logits"].to_list())) for frame in frames], axis=1),
-        samples=settings.bootstrap_samples,
+        predicted=np.stack([decode(np.stack(frame["logits"].to_list())) for frame in frames], axis=1),
+        samples=collected.plan.params.report.bootstrap_samples,
         seed=derive_seed(0, f"bootstrap/{task}/{split}"),
     )

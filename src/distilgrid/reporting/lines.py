@@ -7,12 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from distilgrid.benchmark.labels import device_label, processor_of
-from distilgrid.core.planned import Artefact
+from distilgrid.core.planned import TEACHER, Artefact
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Grid
-from distilgrid.reporting.claims.schema import TEACHER
-from distilgrid.reporting.collect import Collected, Measurement, Model
+from distilgrid.plan.teachers import teacher_names
+from distilgrid.reporting.collect import Collected, FinishedArtefact, TrainedModel
+from distilgrid.reporting.scoring import Scoring, scoring
 from distilgrid.runtimes.base import IMAGE_LENGTH
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
@@ -54,8 +55,8 @@ class Line:
 
     key: Key
     name: str
-    models: tuple[Model, ...]
-    exports: dict[str, tuple[Measurement, ...]]
+    models: tuple[TrainedModel, ...]
+    exports: dict[str, tuple[FinishedArtefact, ...]]
     rejected: tuple[str, ...]
     speeds: dict[str, Speed]
 
@@ -78,6 +79,11 @@ class Line:
     def facts(self) -> dict[str, Any]:
         """`metrics.json` of the first seed: what does not depend on the seed."""
         return self.models[0].metrics
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its main score is shown and compared."""
+        return scoring(self.facts["score_name"])
 
     @cached_property
     def scores(self) -> list[float]:
@@ -104,6 +110,11 @@ class Line:
         return statistics.fmean(v["score"] - v["torch_score"] for v in found) if found else None
 
 
+def first_teacher(key: Key) -> str:
+    """The teacher that a line is compared with: the first one of several."""
+    return teacher_names(key[1])[0]
+
+
 def spread(values: list[float]) -> float | None:
     """The sample standard deviation over seeds; None for a single one."""
     return statistics.stdev(values) if len(values) > 1 else None
@@ -111,7 +122,7 @@ def spread(values: list[float]) -> float | None:
 
 def make_lines(collected: Collected) -> list[Line]:
     """All lines: task by task the teacher, then student by student its methods."""
-    grouped: dict[Key, list[Model]] = {}
+    grouped: dict[Key, list[TrainedModel]] = {}
     for model in collected.models:
         grouped.setdefault(_key(model.artefact.labels), []).append(model)
     ordered = sorted(grouped, key=lambda key: _order(collected.plan.params.grid, key))
@@ -124,16 +135,16 @@ def _key(labels: Any) -> Key:
 
 def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
     task, teacher, method, student, augmentation, fraction = key
-    place = (grid.tasks.index(task), grid.teachers.index(teacher))
+    place = (grid.tasks.index(task), [*grid.teacher_names, *grid.teacher_labels].index(teacher))
     if method == TEACHER:  # where it sees all rows, its students may never do
         return (*place, 0, grid.fractions.index(fraction) if fraction in grid.fractions else -1)
     variant = (grid.students.index(student), grid.augmentations.index(augmentation), grid.fractions.index(fraction))
     return (*place, 1, *variant, grid.methods.index(method))
 
 
-def _line(collected: Collected, key: Key, models: tuple[Model, ...]) -> Line:
+def _line(collected: Collected, key: Key, models: tuple[TrainedModel, ...]) -> Line:
     own = {model.artefact.folder for model in models}
-    exports: dict[str, list[Measurement]] = {}
+    exports: dict[str, list[FinishedArtefact]] = {}
     for export in collected.exports:
         if _model_folder(export) in own:
             exports.setdefault(str(export.artefact.labels["runtime"]), []).append(export)
@@ -149,7 +160,7 @@ def _line(collected: Collected, key: Key, models: tuple[Model, ...]) -> Line:
     )
 
 
-def _model_folder(export: Measurement) -> str:
+def _model_folder(export: FinishedArtefact) -> str:
     model = export.artefact.inputs["model"]
     assert isinstance(model, Artefact)
     return model.folder
@@ -189,12 +200,12 @@ def shape(collected: Collected, task: str) -> tuple[int, int]:
 
 
 def main_threads(collected: Collected) -> int:
-    """The threads whose latencies stand beside scores: the first number of the first device; 1 for imported ones."""
+    """The threads of the latencies in main tables: the first number of the first device; 1 for imported ones."""
     device = collected.plan.devices[collected.plan.params.benchmark.devices[0]]
     return 1 if isinstance(device, ImportDevice) else device.threads[0]
 
 
-def benchmark_label(benchmark: Measurement, collected: Collected) -> str:
+def benchmark_label(benchmark: FinishedArtefact, collected: Collected) -> str:
     """What tables call the place of a measurement."""
     values = benchmark.values
     threads, processor = main_threads(collected), processor_of(values)
@@ -202,21 +213,21 @@ def benchmark_label(benchmark: Measurement, collected: Collected) -> str:
 
 
 def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
-    """The measurements of a candidate at fixed batch sizes and lengths with so many threads."""
+    """The measurements of a candidate with `threads` threads at fixed batch sizes and lengths."""
     return [s for s in candidate["shapes"] if s["kind"] == "shape" and s["threads"] == threads]
 
 
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
-    task, teacher, method, student = key[:4]
+    (task, _, method, student), teacher = key[:4], first_teacher(key)
     shown = shape(collected, task)
-    found = [
-        b for b in collected.main_benchmarks if (b.artefact.labels["task"], b.artefact.labels["teacher"]) == key[:2]
-    ]
+    labels = {"task": task, "teacher": teacher}.items()
+    found = [benchmark for benchmark in collected.main_benchmarks if labels <= benchmark.artefact.labels.items()]
     candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
     threads = main_threads(collected)
     usual = [candidate for candidate in candidates if candidate["optimised"]]
     role = TEACHER if method == TEACHER else "student"
-    reference, own = (_latencies(usual, *who, shown, threads) for who in ((TEACHER, teacher), (role, student)))
+    reference = _latencies(usual, TEACHER, teacher, shown, threads)
+    own = _latencies(usual, role, student, shown, threads)
     return {
         runtime: Speed(ms, error, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
         for runtime, (ms, error) in own.items()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FILLS = (0.0, 0.35, 1.0)
 KEY_COLUMNS, SHORT_KEY = 3, 6
-"""A legend with more rows than this needs room of its own."""
+"""A legend with more rows than this makes the figure taller."""
 ONE_ROW = 3
 """More panels than these stand in rows of two."""
 
@@ -36,13 +36,23 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Point:
+class ScorePoint:
     """A model in a runtime: what an engineer chooses from."""
 
     line: Line
     runtime: str
     latency_ms: float
     score: float
+
+    @property
+    def merit(self) -> float:
+        """The score as a number of which more is better."""
+        return self.line.scoring.merit(self.score)
+
+    @property
+    def height(self) -> float:
+        """The score as the plot shows it."""
+        return self.line.scoring.scale * self.score
 
 
 def task_plots(findings: Findings, task: str) -> list[Plot]:
@@ -51,7 +61,7 @@ def task_plots(findings: Findings, task: str) -> list[Plot]:
     return [*plots, score_of_seeds(findings, task), training_curves(findings, task)]
 
 
-def points(findings: Findings, task: str) -> list[Point]:
+def points(findings: Findings, task: str) -> list[ScorePoint]:
     """Every measured model in every runtime, with the mean score over seeds and what a quantised export changes in it.
 
     An export's own score would do for one seed only, and set a lucky seed against the means of others.
@@ -61,15 +71,15 @@ def points(findings: Findings, task: str) -> list[Point]:
         for runtime, speed in line.speeds.items():
             change = 0.0 if is_exact(runtime) else line.export_change(runtime)
             if change is not None:
-                found.append(Point(line, runtime, speed.latency_ms, line.score + change))
+                found.append(ScorePoint(line, runtime, speed.latency_ms, line.score + change))
     return found
 
 
-def pareto(found: list[Point]) -> list[Point]:
+def pareto(found: list[ScorePoint]) -> list[ScorePoint]:
     """The points that no other beats in both score and latency, from fast to slow."""
-    front: list[Point] = []
-    for point in sorted(found, key=lambda p: (p.latency_ms, -p.score)):
-        if not front or point.score > front[-1].score:
+    front: list[ScorePoint] = []
+    for point in sorted(found, key=lambda p: (p.latency_ms, -p.merit)):
+        if not front or point.merit > front[-1].merit:
             front.append(point)
     return front
 
@@ -77,15 +87,15 @@ def pareto(found: list[Point]) -> list[Point]:
 def score_against_latency(findings: Findings, task: str) -> Plot:
     """All models in all runtimes, with the Pareto front: colour is the method, shape the model, filling the runtime."""
     found, front = points(findings, task), pareto(points(findings, task))
-    metric, split = findings.main(task)
+    split = findings.main(task)[1]
     keys = _keys(findings, found)
     with drawing(6.0, 4.2 + 0.2 * max(0, len(keys) // KEY_COLUMNS - SHORT_KEY)) as (figure, (axes,)):
         _scatter(findings, axes, found)
-        axes.plot([p.latency_ms for p in front], [100 * p.score for p in front], color=INK, alpha=0.55, lw=1, zorder=1)
+        axes.plot([p.latency_ms for p in front], [p.height for p in front], color=INK, alpha=0.55, lw=1, zorder=1)
         axes.set_xscale("log")
         _plain_log_axis(axes)
         axes.set_xlabel(f"latency in ms ({batch_words(findings, task)})")
-        axes.set_ylabel(f"{wording.METRICS[metric]} {wording.TIMES} 100")
+        axes.set_ylabel(findings.scoring(task).axis)
         axes.grid()
         axes.margins(x=0.08, y=0.1)
         _number(axes, front)
@@ -98,18 +108,18 @@ def score_against_latency(findings: Findings, task: str) -> Plot:
     return Plot(image, text, tuple(_described(point) for point in front))
 
 
-def _described(point: Point) -> str:
+def _described(point: ScorePoint) -> str:
     name = f"{point.line.labels['method']} {point.line.name}, {point.runtime}"
-    return f"{name}: {wording.score(point.score)} at {wording.milliseconds(point.latency_ms)} ms"
+    return f"{name}: {point.line.scoring.score(point.score)} at {wording.milliseconds(point.latency_ms)} ms"
 
 
-def _scatter(findings: Findings, axes: "Axes", found: list[Point]) -> None:
+def _scatter(findings: Findings, axes: "Axes", found: list[ScorePoint]) -> None:
     markers, look = _markers(found), _look(findings, found)
     for point in found:
         colour = look.colour(point)
         axes.scatter(
             point.latency_ms,
-            100 * point.score,
+            point.height,
             s=110 if point.line.is_teacher else 46,
             marker=markers[point.line.name],
             facecolors=[(colour, look.fill(point))],
@@ -127,18 +137,18 @@ class Look:
     fills: Mapping[str, float]
     by_engine: bool
 
-    def colour(self, point: Point) -> str:
+    def colour(self, point: ScorePoint) -> str:
         """Of the method, the teacher in ink; or of the engine."""
         if self.by_engine:
             return self.colours[engine_and_precision(point.runtime)[0]]
         return INK if point.line.is_teacher else self.colours[point.line.labels["method"]]
 
-    def fill(self, point: Point) -> float:
+    def fill(self, point: ScorePoint) -> float:
         """Of the runtime or the precision."""
         return self.fills[engine_and_precision(point.runtime)[1] if self.by_engine else point.runtime]
 
 
-def _look(findings: Findings, found: list[Point]) -> Look:
+def _look(findings: Findings, found: list[ScorePoint]) -> Look:
     runtimes = list(dict.fromkeys(point.runtime for point in found))
     if len(runtimes) <= len(FILLS):
         return Look(_colours(findings), _spread(runtimes), by_engine=False)
@@ -160,13 +170,13 @@ def _colours(findings: Findings) -> dict[str, str]:
     return method_colours(params.grid.methods, params.report.baseline)
 
 
-def _markers(found: list[Point]) -> dict[str, str]:
+def _markers(found: list[ScorePoint]) -> dict[str, str]:
     students = dict.fromkeys(point.line.name for point in found if not point.line.is_teacher)
     markers = {name: MARKERS[n % len(MARKERS)] for n, name in enumerate(students)}
     return {point.line.name: "*" if point.line.is_teacher else markers[point.line.name] for point in found}
 
 
-def _keys(findings: Findings, found: list[Point]) -> list["Line2D"]:
+def _keys(findings: Findings, found: list[ScorePoint]) -> list["Line2D"]:
     """The legend, one column each: methods or engines by colour, models by shape, runtimes or precisions by filling."""
     look = _look(findings, found)
     used = {point.line.labels["method"] for point in found}
@@ -197,10 +207,10 @@ def _plain_log_axis(axes: "Axes") -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _number(axes: "Axes", front: list[Point]) -> None:
+def _number(axes: "Axes", front: list[ScorePoint]) -> None:
     """Numbers the front's points, above and to the left, where by definition no other point lies."""
     for number, point in enumerate(front, start=1):
-        where = (point.latency_ms, 100 * point.score)
+        where = (point.latency_ms, point.height)
         label = axes.annotate(str(number), where, (-5, 4), textcoords="offset points", ha="right", va="bottom")
         label.set_fontweight("bold")
 
@@ -208,24 +218,26 @@ def _number(axes: "Axes", front: list[Point]) -> None:
 def score_of_seeds(findings: Findings, task: str) -> Plot:
     """Every seed as a dot, the mean as a bar, the teacher as a line."""
     lines = [line for line in findings.of(task) if not line.is_teacher]
-    metric, split = findings.main(task)
+    split, scale = findings.main(task)[1], findings.scoring(task).scale
     with drawing(6.0, 1.1 + 0.36 * len(lines) + 0.25 * len({line.name for line in lines})) as (figure, (axes,)):
         places = _places(lines)
         for line, y in zip(lines, places, strict=True):
             colour = _colours(findings)[line.labels["method"]]
-            scores = [100 * score for score in line.scores]
+            scores = [scale * score for score in line.scores]
             axes.plot(scores, [y] * len(scores), "o", color=colour, alpha=0.75, markersize=7, markeredgewidth=0)
-            axes.plot([100 * line.score] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2)
+            axes.plot([scale * line.score] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2)
         for number, teacher in enumerate(line for line in findings.of(task) if line.is_teacher):
-            axes.axvline(100 * teacher.score, color=INK, lw=1, ls=(0, (4, 3)))
-            label = axes.text(100 * teacher.score, 1.01 + 0.06 * number, f"teacher {teacher.name}", ha="center", size=9)
+            axes.axvline(scale * teacher.score, color=INK, lw=1, ls=(0, (4, 3)))
+            label = axes.text(
+                scale * teacher.score, 1.01 + 0.06 * number, f"teacher {teacher.name}", ha="center", size=9
+            )
             label.set_transform(axes.get_xaxis_transform())
         names = [f"{line.labels['method']}  {wording.DOT}  {line.name}" for line in lines]
         axes.set_yticks(places, names)
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-        axes.set_xlabel(f"{wording.METRICS[metric]} {wording.TIMES} 100")
+        axes.set_xlabel(findings.scoring(task).axis)
         image = svg(figure, name=f"seeds-{task}", title=f"{task}: score of every seed")
     return Plot(image, f"Score on {split}: a dot for each seed, a bar for their mean, the teacher as a dashed line.")
 
@@ -255,7 +267,7 @@ def training_curves(findings: Findings, task: str) -> Plot:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(axis="y")
         for axes in panels[::columns]:
-            axes.set_ylabel(f"dev {wording.METRICS[metric]} {wording.TIMES} 100")
+            axes.set_ylabel(f"dev {findings.scoring(task).axis}")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         image = svg(figure, name=f"curves-{task}", title=f"{task}: training curves")
@@ -265,11 +277,12 @@ def training_curves(findings: Findings, task: str) -> Plot:
 def _curve(axes: "Axes", line: Line, metric: str, colour: str) -> None:
     import pandas as pd
 
+    scale = line.scoring.scale
     curves = [dev_curve(model.history, metric) for model in line.models]
     for curve in curves:
-        axes.plot(curve.index, 100 * curve, color=colour, alpha=0.25, lw=1)
+        axes.plot(curve.index, scale * curve, color=colour, alpha=0.25, lw=1)
     mean = pd.concat(curves, axis=1).mean(axis=1)
-    axes.plot(mean.index, 100 * mean, color=colour, lw=2, marker="o", markersize=3.5, label=line.labels["method"])
+    axes.plot(mean.index, scale * mean, color=colour, lw=2, marker="o", markersize=3.5, label=line.labels["method"])
 
 
 def dev_curve(history: "pd.DataFrame", metric: str) -> "pd.Series[float]":

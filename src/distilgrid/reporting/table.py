@@ -1,4 +1,4 @@
-"""A table as cells, and its renderings as GitHub Markdown and LaTeX; the page renders the same cells as HTML."""
+"""Tables, and their renderings as GitHub Markdown and LaTeX. The page renders the same tables as HTML."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ LATEX = {
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One cell.
+class Value:
+    """A value at a row and a column.
 
     Attributes:
-        text: the value.
+        text: what a reader sees.
         note: small print after it.
         best: whether it is the best of its column.
         tone: `better`, `worse` or nothing.
@@ -55,13 +55,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells.
+    """Rows of values.
 
     Attributes:
         name: what it shows, the task in most cases.
         caption: which numbers these are.
         columns: from left to right.
-        rows: one list of cells each.
+        rows: one list of values each.
         groups: row numbers where a group begins.
         links: for row numbers, the anchor on a page that tells how their numbers were made.
     """
@@ -69,7 +69,7 @@ class Table:
     name: str
     caption: str
     columns: list[Column]
-    rows: list[list[Cell]]
+    rows: list[list[Value]]
     groups: set[int] = field(default_factory=set)
     links: Mapping[int, str] = field(default_factory=dict)
 
@@ -82,14 +82,14 @@ def markdown(tables: Iterable[Table]) -> str:
 def _markdown(table: Table) -> str:
     head = [column.title + (f" ({column.note})" if column.note else "") for column in table.columns]
     rule = ["---:" if column.number else ":---" for column in table.columns]
-    body = [[_markdown_cell(cell) for cell in row] for row in table.rows]
+    body = [[_markdown_value(value) for value in row] for row in table.rows]
     lines = [f"| {' | '.join(row)} |" for row in ([text.replace("|", r"\|") for text in head], rule, *body)]
     return "\n".join([f"### {table.name}", "", table.caption, "", *lines, ""])
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = cell.text.replace("|", r"\|").replace("*", r"\*")
-    return (f"**{text}**" if cell.best else text) + (f" ({cell.note})" if cell.note else "")
+def _markdown_value(value: Value) -> str:
+    text = value.text.replace("|", r"\|").replace("*", r"\*")
+    return (f"**{text}**" if value.best else text) + (f" ({value.note})" if value.note else "")
 
 
 def latex(tables: list[Table]) -> str:
@@ -111,17 +111,17 @@ def _latex(table: Table) -> str:
     ]
     for number, row in enumerate(table.rows):
         lines += [r"\addlinespace"] if number in table.groups and number else []
-        lines.append(_latex_row([_latex_cell(cell) for cell in row]))
+        lines.append(_latex_row([_latex_value(value) for value in row]))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
 
 
-def _latex_row(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def _latex_row(texts: list[str]) -> str:
+    return " & ".join(texts) + r" \\"
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = _latex_text(cell.text) + (f" {_latex_text(cell.note)}" if cell.note else "")
-    return rf"\textbf{{{text}}}" if cell.best else text
+def _latex_value(value: Value) -> str:
+    text = _latex_text(value.text) + (f" {_latex_text(value.note)}" if value.note else "")
+    return rf"\textbf{{{text}}}" if value.best else text
 
 
 def _latex_text(text: str) -> str:

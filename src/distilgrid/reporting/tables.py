@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.scoring import Scoring, scoring, title
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.runtimes.registry import is_exact
 
 MODEL = Column("model", number=False)
@@ -18,40 +19,44 @@ MOST_RUNTIMES = 4
 """With more runtimes than these, the main table shows the fastest; the table of latencies has all."""
 MOST_LABELS = 20
 """More labels than these are counted in short."""
-SMALL_PRINT = "Beside it the speed-up against the teacher in the same runtime / in torch."
+SMALL_PRINT = "In small print the speed-up over the teacher in the same runtime / in torch."
 
 
 def main_table(findings: Findings, task: str) -> Table:
     """The results of a task: teacher first, then student by student its methods; the best of each column marked."""
     lines = findings.of(task)
     runtimes = shown_runtimes(findings, task)
-    metric = findings.main(task)[0]
+    scoring = findings.scoring(task)
     report = findings.collected.plan.params.report
     columns = {
-        MODEL: [cells.model(line) for line in lines],
-        Column(wording.METRICS[metric], f"{wording.TIMES}100"): cells.scores(lines),
-        Column(f"vs. {report.baseline}", f"points, {wording.level(report.confidence)} CI"): [
-            cells.difference(findings, line) for line in lines
+        MODEL: [display.model(line) for line in lines],
+        Column(scoring.title, scoring.factor): display.scores(lines),
+        Column(f"vs. {report.baseline}", f"{_unit(scoring)}{wording.level(report.confidence)} CI"): [
+            display.difference(findings, line) for line in lines
         ],
-        Column("parameters"): cells.parameters(lines),
-        Column("size", "fp32"): cells.sizes(lines),
+        Column("parameters"): display.parameters(lines),
+        Column("size", "fp32"): display.sizes(lines),
     }
     for runtime in runtimes:
         engine, precision = engine_and_precision(runtime)
-        columns[Column(engine, f"{precision}{LATENCY}")] = cells.speeds(lines, runtime)
+        columns[Column(engine, f"{precision}{LATENCY}")] = display.speeds(lines, runtime)
     inexact = [name for name in runtimes if not is_exact(name) and _accepted(lines, name)]
     for runtime in inexact:
         engine, precision = engine_and_precision(runtime)
         named = precision if len(inexact) == 1 else f"{engine} {precision}"
-        columns[Column(f"{named} {wording.METRICS[metric]}", CHANGE)] = cells.exports(lines, runtime)
-    columns[Column("init", number=False)] = [Cell(line.facts["init"]) for line in lines]
+        columns[Column(f"{named} {scoring.title}", CHANGE)] = display.exports(lines, runtime)
+    columns[Column("init", number=False)] = [Value(line.facts["init"]) for line in lines]
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     caption = f"{_captions(findings, task)} {SMALL_PRINT}"
     return Table(task, caption, list(columns), rows, name_groups(lines), links(lines))
 
 
+def _unit(scoring: Scoring) -> str:
+    return f"{scoring.unit.strip()}, " if scoring.unit else ""
+
+
 def shown_runtimes(findings: Findings, task: str) -> list[str]:
-    """The runtimes that stand beside scores: all, or of many the first and those that run the students fastest."""
+    """The runtimes of the main table: all; of many, the first one and those that run the students fastest."""
     runtimes = findings.collected.plan.params.benchmark.runtimes
     if len(runtimes) <= MOST_RUNTIMES:
         return list(runtimes)
@@ -81,14 +86,14 @@ def paper_table(findings: Findings, task: str) -> Table:
     table = main_table(findings, task)
     kept = [n for n, column in enumerate(table.columns) if column.title not in ("init", "size")]
     columns = [table.columns[n] for n in kept]
-    columns = [replace(c, note=f"{wording.TIMES}100") if c.note == CHANGE else c for c in columns]
+    columns = [replace(c, note=findings.scoring(task).factor) if c.note == CHANGE else c for c in columns]
     rows = [[replace(row[n], note=_short(table.columns[n], row[n].note)) for n in kept] for row in table.rows]
     caption = _captions(findings, task)
     return replace(table, caption=caption, columns=columns, rows=rows)
 
 
 def _short(column: Column, note: str) -> str:
-    """Small print for paper: none beside latencies and int8 scores, spreads without their number of seeds."""
+    """Small print for paper: none for latencies and int8 scores, spreads without their number of seeds."""
     return "" if column.note.endswith(LATENCY) or column.note == CHANGE else note.partition(", n=")[0]
 
 
@@ -98,7 +103,7 @@ def _captions(findings: Findings, task: str) -> str:
 
 
 def significance_caption(findings: Findings) -> str:
-    """What a star behind a difference means; nothing where there are no differences."""
+    """The meaning of a star behind a difference; empty without differences."""
     count = len(findings.differences)
     level = wording.level(findings.collected.plan.params.report.confidence)
     meaning = f"{wording.SURE} clear at {level} after Holm's correction for {wording.plural(count, 'comparison')}."
@@ -107,14 +112,13 @@ def significance_caption(findings: Findings) -> str:
 
 def scores_caption(findings: Findings, task: str) -> str:
     """Which split the scores come from, and what the spread is."""
-    metric, split = findings.main(task)
+    split = findings.main(task)[1]
     rows = findings.collected.datasets[task]["splits"][split]["rows"]
     seeds = findings.collected.plan.params.grid.seeds
     spreading = f"mean {wording.PLUS_MINUS} standard deviation over {len(seeds)} seeds"
     if len(seeds) == 1:
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
-    name = wording.METRICS[metric]
-    scored = f"{name[0].upper()}{name[1:]} on split {split} ({wording.plural(rows, 'row')})"
+    scored = f"{findings.scoring(task).sentence} on split {split} ({wording.plural(rows, 'row')})"
     return f"{scored}, {spreading}; the teacher is one run."
 
 
@@ -129,31 +133,34 @@ def latency_caption(findings: Findings, task: str) -> str:
 
 
 def other_table(findings: Findings, task: str) -> Table | None:
-    """Metrics and validation splits besides the main score; None when there are none."""
+    """Further metrics and validation splits; None without any."""
     lines, main = findings.of(task), findings.main(task)
     validation = lines[0].facts["validation"]
     others = [(metric, split) for split, values in validation.items() for metric in values if (metric, split) != main]
     if not others:
         return None
-    columns = [MODEL, *(Column(wording.METRICS[metric], split) for metric, split in others)]
+    columns = [MODEL, *(Column(title(metric), split) for metric, split in others)]
     rows = [
-        [cells.model(line), *(cells.mean(line.values(split, metric)) for metric, split in others)] for line in lines
+        [display.model(line), *(display.mean(line.values(split, m), scoring(m)) for m, split in others)]
+        for line in lines
     ]
-    caption = f"Other metrics {wording.TIMES} 100, each with its split: mean {wording.PLUS_MINUS} standard deviation."
+    scales = " / ".join(dict.fromkeys(factor for m, _ in others if (factor := scoring(m).factor)))
+    shown = f" {scales[0]} {scales[1:]}" if scales else ""
+    caption = f"Other metrics{shown}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
     return Table(task, caption, columns, rows, name_groups(lines), links(lines))
 
 
 def parity_table(findings: Findings) -> Table:
-    """Accepted exports beside the torch models that they were made from."""
+    """Accepted exports compared with their torch models."""
     rows = [
         [
-            *(Cell(text) for text in (line.labels["task"], line.name, line.labels["method"])),
-            *(Cell(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
-            cells.number(export.values["max_abs_difference"], "{:.2g}"),
+            *(Value(text) for text in (line.labels["task"], line.name, line.labels["method"])),
+            *(Value(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
+            display.number(export.values["max_abs_difference"], "{:.2g}"),
             _agreement(export.values),
-            Cell(wording.score(export.values["torch_score"])),
-            Cell(wording.score(export.values["score"])),
-            Cell(wording.size(export.values["size_bytes"])),
+            Value(line.scoring.score(export.values["torch_score"])),
+            Value(line.scoring.score(export.values["score"])),
+            Value(wording.size(export.values["size_bytes"])),
         ]
         for line in findings.lines
         for runtime, exports in line.exports.items()
@@ -163,11 +170,11 @@ def parity_table(findings: Findings) -> Table:
     return Table("Exports", "", [*_origin_columns(), *(Column(title) for title in measures)], rows)
 
 
-def _agreement(parity: Mapping[str, Any]) -> Cell:
+def _agreement(parity: Mapping[str, Any]) -> Value:
     """How often an export predicts torch's label; of a regression the correlation of their numbers."""
     if parity["label_agreement"] is not None:
-        return Cell(f"{parity['label_agreement']:.2%}")
-    return cells.number(parity.get("correlation"), "r {:.4f}")
+        return Value(f"{parity['label_agreement']:.2%}")
+    return display.number(parity.get("correlation"), "r {:.4f}")
 
 
 def rejected_table(findings: Findings) -> Table | None:
@@ -178,13 +185,15 @@ def rejected_table(findings: Findings) -> Table | None:
     rows = []
     for export in rejected:
         names = ("task", "student", "method", "seed", "runtime")
-        rows.append([Cell(str(export.artefact.labels[name])) for name in names] + [Cell(str(export.values["reason"]))])
+        rows.append(
+            [Value(str(export.artefact.labels[name])) for name in names] + [Value(str(export.values["reason"]))]
+        )
     return Table("Rejected exports", "", [*_origin_columns(), Column("reason", number=False)], rows)
 
 
 def data_table(findings: Findings) -> Table:
     """Splits with their rows, and notes."""
-    rows: list[list[Cell]] = []
+    rows: list[list[Value]] = []
     groups: set[int] = set()
     for task, dataset in findings.collected.datasets.items():
         groups.add(len(rows))
@@ -194,7 +203,7 @@ def data_table(findings: Findings) -> Table:
             facts = dataset["splits"][split]
             notes = "; ".join(dataset["notes"]) if split == "train" else ""
             labels = _label_counts(facts["label_counts"])
-            rows.append([Cell(text) for text in (task, split, use, f"{facts['rows']:,}", labels, notes)])
+            rows.append([Value(text) for text in (task, split, use, f"{facts['rows']:,}", labels, notes)])
     columns = [Column(title, number=title == "rows") for title in ("task", "split", "use", "rows", "labels", "notes")]
     return Table("Data", "", columns, rows, groups - {0})
 

@@ -1,20 +1,13 @@
 """Numbers and names as readers see them; the same in every table, plot and sentence."""
 
-METRICS = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "matthews": "Matthews correlation",
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman correlation",
-}
 SURE = "*"
 """Behind a difference that is clear even among all those of its report."""
 MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
 
 
-def score(value: float) -> str:
-    """A score times 100, one decimal."""
-    return f"{100 * value:.1f}".replace("-", MINUS)
+def scaled(value: float, scale: float) -> str:
+    """A score times its metric's scale: one decimal of scores times 100, three of unscaled ones."""
+    return f"{scale * value:.{_decimals(scale)}f}".replace("-", MINUS)
 
 
 def loss(value: float) -> str:
@@ -23,15 +16,15 @@ def loss(value: float) -> str:
     return "0.000" if text == "-0.000" else text.replace("-", MINUS)
 
 
-def signed(value: float) -> str:
-    """A difference of scores in points, with its sign."""
-    text = f"{100 * value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
+def signed(value: float, scale: float) -> str:
+    """A difference of scores times their metric's scale, with its sign."""
+    text = f"{scale * value:+.{_decimals(scale)}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
 
 
-def bounds(low: float, high: float) -> str:
-    """An interval in points."""
-    return f"[{score(low)},{NO_BREAK}{score(high)}]"
+def bounds(low: float, high: float, scale: float) -> str:
+    """An interval of scores or differences times their metric's scale."""
+    return f"[{scaled(low, scale)},{NO_BREAK}{scaled(high, scale)}]"
 
 
 def digits(value: float, sign: str = "") -> str:
@@ -84,6 +77,10 @@ def size(value: float) -> str:
 def plural(number: int, noun: str) -> str:
     """A counted noun."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _decimals(scale: float) -> int:
+    return 1 if scale >= 100 else 2 if scale >= 10 else 3
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:

@@ -1,1 +1,1 @@
-"""What executes a model: torch itself, or an exported file."""
+"""Runtimes that execute models: torch, and exported files."""

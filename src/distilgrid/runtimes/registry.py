@@ -7,8 +7,8 @@ here. A package of another distribution declares an entry point of the group `di
 """
 
 import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from distilgrid.core.errors import UserError, did_you_mean
@@ -33,7 +33,7 @@ class RuntimeEntry:
         processors: what it computes on.
         graph: whether it rewrites the graph, so that it can be measured with and without.
         mobile: whether it is made for phones: its latency on another processor is not a phone's.
-        no_images: why it takes no models of images; empty where it does.
+        refuses: why it takes no models of a modality, by modality.
     """
 
     loads: str
@@ -48,7 +48,7 @@ class RuntimeEntry:
     processors: tuple[Processor, ...] = ("cpu",)
     graph: bool = False
     mobile: bool = False
-    no_images: str = ""
+    refuses: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exported(self) -> bool:
@@ -96,7 +96,7 @@ OWN_RUNTIMES = {
     "onnxruntime-fp16": _onnx(
         "onnx_half:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
     ),
-    "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, no_images=DYNAMIC_ONLY),
+    "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, refuses={"image": DYNAMIC_ONLY}),
     "onnxruntime-int8-static": _onnx("onnx_static:StaticInt8Exporter", exact=False, calibrated=True),
     "openvino-fp32": _openvino("OpenVino", "openvino_export:OpenVinoExporter"),
     "openvino-bf16": _openvino("OpenVinoBf16", "openvino_export:OpenVinoBf16Exporter", exact=False),

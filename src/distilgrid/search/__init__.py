@@ -1,1 +1,1 @@
-"""Architecture search: spaces of shapes, and what is known of a shape before it is trained."""
+"""Architecture search: spaces, controllers, estimators, latency of candidates."""

@@ -59,7 +59,12 @@ class SearchSpace(Protocol):
 
     @property
     def size(self) -> int:
-        """How many architectures it holds."""
+        """How many architectures it holds; an upper bound where they are not `counted`."""
+        ...
+
+    @property
+    def counted(self) -> bool:
+        """Whether `size` is exact."""
         ...
 
     @property

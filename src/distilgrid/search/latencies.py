@@ -9,13 +9,13 @@ import numpy as np
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
+from distilgrid.core.journal import Journal
 from distilgrid.runtimes.base import Processor
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import VOCABULARY
 from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
 from distilgrid.search.latency_predictor import LatencyPredictor
-from distilgrid.search.store import Store
 
 log = logging.getLogger(__name__)
 REFERENCE_RUNS = 3
@@ -49,7 +49,7 @@ class MeasuredLatency:
 
     def __init__(self, bench: LatencyBench, *, yardstick: Architecture, folder: Path | None) -> None:
         self._bench, self._yardstick = bench, yardstick
-        self._store = None if folder is None else Store(folder)
+        self._journal = Journal(folder)
         self._found: dict[Architecture, float] = {}
         self._usual: float | None = None
 
@@ -94,14 +94,12 @@ class MeasuredLatency:
         return self._usual
 
     def _find(self, key: str) -> float | None:
-        facts = self._store.find({"measured": key}) if self._store else None
-        return None if facts is None else float(facts["latency_ms"])
+        found: float | None = self._journal.find(key)
+        return found
 
     def _keep(self, key: str, latency_ms: float) -> float:
         """Keep a latency; returns the one that stands, which another job may have kept before."""
-        if self._store is None:
-            return latency_ms
-        return float(self._store.keep({"measured": key}, {"latency_ms": latency_ms})["latency_ms"])
+        return float(self._journal.keep(key, latency_ms))
 
     def _key(self, architecture: Architecture) -> str:
         return self._bench.key(architecture=architecture.as_dict(), yardstick=self._yardstick.as_dict())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.core.artefacts import read_json, write_json
+from distilgrid.core.parquet import read_parquet
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_features import features
@@ -97,8 +98,6 @@ class LatencyPredictor:
         Raises:
             UserError: when a file is missing or damaged.
         """
-        from distilgrid.reporting.collect import read_parquet
-
         conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
         table = read_parquet(folder / TABLE)
         choices = table.drop(columns="latency_ms").to_dict("records")

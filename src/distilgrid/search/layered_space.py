@@ -4,9 +4,8 @@ First the number of transformer blocks is decided, then what all layers share, t
 other. Light: no torch here.
 """
 
-import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -15,11 +14,12 @@ from pydantic import Field, model_validator
 
 from distilgrid.core.schema import Settings
 from distilgrid.search.architecture import Activation, Choice, Size, encoder_layer_parameters, require_different
-from distilgrid.search.completions import Completions, projection_parameters
 from distilgrid.search.drawing import Untried, draw_places
 
 SHARED = ("blocks", "heads", "activation")
 SIZES = ("hidden", "feed_forward")
+Fewest = list[dict[int | None, int]]
+"""By the number of layers that follow and the width before them (None: there is none), their fewest parameters."""
 
 
 @dataclass(frozen=True, order=True)
@@ -74,10 +74,27 @@ def parameters_of(hidden: tuple[int, ...], feed_forward: tuple[int, ...]) -> int
     return projections + sum(encoder_layer_parameters(h, f) for h, f in zip(hidden, feed_forward, strict=True))
 
 
+def projection_parameters(before: int | None, hidden: int) -> int:
+    """Parameters between two widths: a linear layer where they differ, nothing before the first layer."""
+    return 0 if before in (None, hidden) else (before or 0) * hidden + hidden
+
+
+def fewest_parameters(hidden: Sequence[int], feed_forward: Sequence[int], *, layers: int) -> Fewest:
+    """The smallest stacks of up to `layers` layers whose widths are from lists."""
+    own = {width: encoder_layer_parameters(width, min(feed_forward)) for width in hidden}
+    befores = (None, *hidden)
+    table: Fewest = [dict.fromkeys(befores, 0)]
+    for _ in range(layers):
+        rest = table[-1]
+        ways = {b: (projection_parameters(b, width) + own[width] + rest[width] for width in hidden) for b in befores}
+        table.append({before: min(sums) for before, sums in ways.items()})
+    return table
+
+
 class LayeredSpace(Settings):
     """All encoders with one number of blocks, one number of heads, and for each layer one width of each kind.
 
-    It may hold more than could ever be listed: it is counted, drawn from and limited without listing it.
+    It may hold more than could ever be listed: it is drawn from and limited without listing it.
     """
 
     kind: Literal["layered"] = "layered"
@@ -98,18 +115,23 @@ class LayeredSpace(Settings):
     @model_validator(mode="after")
     def _not_empty(self) -> "LayeredSpace":
         require_different(**{name: getattr(self, name) for name in (*SHARED, *SIZES)})
-        if not self._completions:
+        if not self._fewest:
             raise ValueError("no shape is left: no number of heads divides a hidden size")
-        least = min(ways.least(None, min(self.blocks)) for ways in self._completions.values())
+        least = min(fewest[min(self.blocks)][None] for fewest in self._fewest.values())
         if self.max_parameters is not None and least > self.max_parameters:
             raise ValueError(f"no shape is left: max_parameters is {self.max_parameters}, the smallest has {least}")
         return self
 
     @cached_property
     def size(self) -> int:
-        """How many architectures it holds, counted, not listed."""
-        stacks = (ways.count(blocks) for ways in self._completions.values() for blocks in self.blocks)
-        return len(self.activation) * sum(stacks)
+        """How many architectures it holds without its limit on parameters."""
+        layers = (len(_widths(fewest)) * len(self.feed_forward) for fewest in self._fewest.values())
+        return len(self.activation) * sum(ways**blocks for ways in layers for blocks in self.blocks)
+
+    @property
+    def counted(self) -> bool:
+        """Whether `size` is exact; a limit on parameters leaves out an unknown number."""
+        return self.max_parameters is None
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
@@ -180,12 +202,11 @@ class LayeredSpace(Settings):
         return fits and all(hidden % architecture.heads == 0 for hidden in architecture.hidden)
 
     @cached_property
-    def _completions(self) -> dict[int, Completions]:
+    def _fewest(self) -> dict[int, Fewest]:
         """By number of heads, the layers whose widths it divides; numbers that divide none are left out."""
-        limit = math.inf if self.max_parameters is None else self.max_parameters
         widths = {heads: [hidden for hidden in self.hidden if hidden % heads == 0] for heads in self.heads}
         return {
-            heads: Completions(fitting, self.feed_forward, layers=max(self.blocks), limit=limit)
+            heads: fewest_parameters(fitting, self.feed_forward, layers=max(self.blocks))
             for heads, fitting in widths.items()
             if fitting
         }
@@ -197,23 +218,30 @@ class LayeredSpace(Settings):
         """Whether a value after these places leaves a way to a member of the space."""
         decided = self._values(places)
         if not decided:
-            return any(ways.fits(0, None, value) for ways in self._completions.values())
+            return any(self._fits(heads, 0, None, value) for heads in self._fewest)
         if len(decided) == 1:
-            return value in self._completions and self._completions[value].fits(0, None, decided[0])
+            return value in self._fewest and self._fits(value, 0, None, decided[0])
         if len(decided) == len(SHARED) - 1:
             return True
         return self._layer_can_follow(decided, value)
 
     def _layer_can_follow(self, decided: list[Any], value: int) -> bool:
         blocks, heads, _, *sizes = decided
-        ways = self._completions[heads]
         hidden, feed_forward = (*sizes[::2],), (*sizes[1::2],)
         if len(sizes) % len(SIZES):
             feed_forward += (value,)
         else:
             hidden, feed_forward = (*hidden, value), (*feed_forward, min(self.feed_forward))
         used = parameters_of(hidden, feed_forward)
-        return hidden[-1] in ways.hidden and ways.fits(used, hidden[-1], blocks - len(hidden))
+        return hidden[-1] in _widths(self._fewest[heads]) and self._fits(heads, used, hidden[-1], blocks - len(hidden))
+
+    def _fits(self, heads: int, used: int, before: int | None, layers: int) -> bool:
+        """Whether this many layers can follow a layer of width `before` when `used` parameters are spent."""
+        return self.max_parameters is None or used + self._fewest[heads][layers][before] <= self.max_parameters
+
+
+def _widths(fewest: Fewest) -> set[int]:
+    return {width for width in fewest[0] if width is not None}
 
 
 def _choice(name: str, values: list[Any]) -> Choice:

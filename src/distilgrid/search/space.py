@@ -93,6 +93,11 @@ class Space(Settings):
         """How many shapes it holds."""
         return len(self.shapes)
 
+    @property
+    def counted(self) -> bool:
+        """Whether `size` is exact: it is."""
+        return True
+
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """The decisions in their order, everything allowed."""

@@ -1,1 +1,1 @@
-"""What teachers leave behind for their students."""
+"""Outputs that teachers leave behind for their students."""

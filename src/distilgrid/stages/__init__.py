@@ -1,1 +1,1 @@
-"""The stages: each reads named files and writes named files, and nothing else."""
+"""The stages; each reads named files and writes named files."""

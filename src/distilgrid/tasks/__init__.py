@@ -1,1 +1,1 @@
-"""Tasks: specs as versioned data, and the sources that their rows come from."""
+"""Tasks: specs, sources, rows, and the kinds of rows."""

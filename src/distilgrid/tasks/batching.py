@@ -93,7 +93,7 @@ class Encodings:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as a model reads them, with their labels: (N,) int64, or float32 for a regression."""
+    """Rows as a model reads them, with their labels: (N, ...) as the task kind makes them."""
 
     encodings: Samples
     labels: Tensor

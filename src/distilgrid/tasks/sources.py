@@ -1,8 +1,10 @@
-"""From a task spec to raw rows: one loader and one light revision text for each kind of source."""
+"""From a task spec to raw rows: the kind names a module with `revision` and `load` for each scheme."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import readable_os_errors
@@ -12,9 +14,6 @@ from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
-
-GLUE_REPOSITORY = "nyu-mll/glue"
-GLUE_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,22 @@ def source_revision(spec: TaskSpec, folders: Folders) -> str:
     Raises:
         UserError: when a file or library is missing.
     """
-    if spec.scheme == "docs":
-        from distilgrid.tasks import docs_corpus
+    revision: str = _module(spec).revision(spec, folders)
+    return revision
 
-        return docs_corpus.revision()
-    if spec.scheme in ("digits", "cifar"):
-        from distilgrid.tasks.kinds.image import sources as images_sources
 
-        return images_sources.revision(spec, folders)
-    if spec.scheme == "glue" and folders.glue is None:
-        return f"hub:{GLUE_REPOSITORY}@{GLUE_REVISION}"
-    if spec.scheme == "glue" and folders.glue is not None:  # the names of local files say which splits are subsets
-        return files_revision({path.name: path for path in _glue_files(spec, folders.glue).values()})
-    return files_revision(_own_files(spec))
+def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
+    """The rows of a task, straight from its source.
+
+    Raises:
+        UserError: when a file is missing or unreadable.
+    """
+    raw: Raw = _module(spec).load(spec, folders)
+    return raw
+
+
+def _module(spec: TaskSpec) -> ModuleType:
+    return importlib.import_module(spec.task_kind.sources[spec.scheme].module)
 
 
 def files_revision(named: Mapping[str, Path]) -> str:
@@ -74,48 +76,9 @@ def files_revision(named: Mapping[str, Path]) -> str:
     return "files:" + ",".join(digests)
 
 
-def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
-    """The rows of a task, straight from its source.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
-    if spec.scheme == "docs":
-        from distilgrid.tasks import docs_corpus
-
-        return Raw(docs_corpus.build(spec.locator), ["docs corpus: docstrings of installed libraries"])
-    if spec.scheme in ("digits", "cifar"):
-        from distilgrid.tasks.kinds.image import sources as images_sources
-
-        return images_sources.load(spec, folders)
-    if spec.scheme == "glue":
-        files = _glue_files(spec, folders.glue) if folders.glue else _glue_download(spec)
-        notes = [f"{split}: a subset of the official split" for split, p in files.items() if "_subset" in p.name]
-        return Raw({split: read_parquet(path) for split, path in files.items()}, notes)
-    reader = _read_csv if spec.scheme == "csv" else read_parquet
-    frames = {split: reader(path) for split, path in _own_files(spec).items()}
-    return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])
-
-
-def _glue_files(spec: TaskSpec, folder: Path) -> dict[str, Path]:
-    files = {}
-    for split in ["train", *spec.validation]:
-        names = parquet_names(split)
-        found = [folder / spec.locator / name for name in names if (folder / spec.locator / name).is_file()]
-        if not found:
-            raise UserError(f"{folder / spec.locator}: no {names[0]}; check data.glue_dir / DISTILGRID_GLUE_DIR")
-        files[split] = found[0]
-    return files
-
-
 def parquet_names(split: str) -> list[str]:
     """What the file of a published split may be called, in a folder of its data set."""
     return [f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet"]
-
-
-def _glue_download(spec: TaskSpec) -> dict[str, Path]:
-    names = {split: f"{spec.locator}/{split}-00000-of-00001.parquet" for split in ["train", *spec.validation]}
-    return {split: hub_file(GLUE_REPOSITORY, name, GLUE_REVISION, key="glue_dir") for split, name in names.items()}
 
 
 def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
@@ -140,39 +103,6 @@ def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
         raise UserError(message) from None
 
 
-def _own_files(spec: TaskSpec) -> dict[str, Path]:
-    files = {"train": Path(spec.locator).expanduser()}
-    if spec.validation_source:
-        files[spec.validation[0]] = Path(spec.validation_source.partition(":")[2]).expanduser()
-    for path in files.values():
-        with readable_os_errors(path):
-            if not path.is_file():
-                raise UserError(f"{path}: no such file; check the task's source")
-    return files
-
-
-def _by_column(frame: "pd.DataFrame", spec: TaskSpec) -> "dict[str, pd.DataFrame]":
-    if spec.split_column not in frame.columns:
-        raise UserError(f"{spec.locator}: no column '{spec.split_column}' (split_column); found {list(frame.columns)}")
-    values = sorted(str(value) for value in frame[spec.split_column].unique())
-    allowed = {"train", "dev", *spec.validation}
-    if not set(values) <= allowed:
-        raise UserError(f"{spec.locator}: column '{spec.split_column}' holds {values}; allowed are {sorted(allowed)}")
-    if "train" not in values:
-        raise UserError(f"{spec.locator}: column '{spec.split_column}' marks no row as train; it holds {values}")
-    return {value: frame[frame[spec.split_column] == value].reset_index(drop=True) for value in values}
-
-
-def _read_csv(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    # Only an empty field is missing: texts such as "NA" or "null" are texts.
-    frame = _reading(path, lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str))
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise UserError(f"{path}: rows have more fields than the header; quote texts that hold commas")
-    return frame
-
-
 def read_parquet(path: Path) -> "pd.DataFrame":
     """All rows of a parquet file.
 
@@ -181,10 +111,15 @@ def read_parquet(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    return _reading(path, lambda: pd.read_parquet(path))
+    return reading(path, lambda: pd.read_parquet(path))
 
 
-def _reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
+def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
+    """The rows that `read` finds in a file.
+
+    Raises:
+        UserError: when it cannot be read, naming the file.
+    """
     import pandas as pd
 
     try:

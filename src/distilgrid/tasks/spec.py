@@ -4,23 +4,17 @@ import functools
 import re
 from collections.abc import Mapping
 from importlib import resources
-from typing import Literal
+from typing import Any
 
 import yaml
 from pydantic import Field, model_validator
 
-from distilgrid.core.errors import UNPRINTABLE, UserError, did_you_mean
+from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.registry import find_kind, known_kinds
 
-Metric = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
-SCHEMES = {
-    "text": ("glue", "docs", "csv", "parquet"),
-    "image": ("digits", "cifar", "parquet"),
-}
 FILE_SCHEMES = ("csv", "parquet")
-BUNDLED = {"digits": ("sklearn",), "cifar": ("cifar10", "cifar100")}
-IMAGE_FIELDS = frozenset({"kind", "image", "image_size", "mean", "std"})
-"""Fields that say nothing about a text task, so its recipe leaves them out."""
 DESCRIPTIVE = frozenset({"licence", "homepage"})
 """Fields that decide nothing about the rows."""
 
@@ -30,8 +24,9 @@ class TaskSpec(Settings):
 
     version: int = Field(default=1, ge=1)
     """Bumped when the prepared rows of the task may change for the same source."""
-    kind: Literal["text", "image"] = "text"
-    """What is classified: texts or images."""
+    kind: str = "label"
+    """`label`: a text with one label; `number`: a text with a real number (a regression); `image`: an image with one
+    label; or a kind of an installed package."""
     source: str
     """`glue:<config>`, `docs:<corpus task>`, `csv:<file>` or `parquet:<file>`; for files, the training rows.
     For images `digits:sklearn`, `cifar:cifar10`, `cifar:cifar100` or `parquet:<file>`."""
@@ -50,10 +45,10 @@ class TaskSpec(Settings):
     label: str = "label"
     """The label column."""
     labels: list[str] | None = None
-    """The label set in order; null takes the training file's sorted values, or real numbers for a regression."""
-    regression: bool = False
-    """Real-valued labels, trained with the mean squared error."""
-    metrics: list[Metric] = Field(default=["accuracy"], min_length=1)
+    """The label set in order; null takes the training file's sorted values."""
+    options: dict[str, Any] = Field(default={})
+    """Settings of a kind of an installed package; no other kind reads any."""
+    metrics: list[str] = Field(default=["accuracy"], min_length=1)
     """The metrics to report; the first one selects checkpoints and ranks methods."""
     validation: list[str] = Field(default=["validation"], min_length=1)
     """The splits that scores are reported on; the first gives the main score."""
@@ -65,6 +60,11 @@ class TaskSpec(Settings):
     """Under which terms the data comes: an SPDX identifier, or a few words. Shown in cards; changes no result."""
     homepage: str | None = None
     """Where its publishers say so."""
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """What its rows are, and everything that depends on that."""
+        return find_kind(self.kind)
 
     @property
     def scheme(self) -> str:
@@ -81,59 +81,53 @@ class TaskSpec(Settings):
         """The part of the source after the colon."""
         return self.source.partition(":")[2]
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "TaskSpec":
-        self._check_source()
-        correlations = {"pearson", "spearman"} & set(self.metrics)
-        if self.regression and len(correlations) != len(self.metrics):
-            raise ValueError("a regression task takes the metrics pearson and spearman")
-        if not self.regression and correlations:
-            raise ValueError("pearson and spearman need regression: true")
-        if self.labels is not None and len(set(self.labels)) != max(2, len(self.labels)):
-            raise ValueError("labels must name at least two labels, each once")
-        if any(UNPRINTABLE.search(label) for label in self.labels or []):
-            raise ValueError("labels must not hold control characters or line breaks")
-        if "f1" in self.metrics and self.labels is not None and len(self.labels) != 2:
-            raise ValueError("f1 is defined here for two labels, the second one being positive")
-        return self
-
-    def _check_source(self) -> None:
-        schemes = SCHEMES[self.kind]
-        if self.scheme not in schemes or not self.locator:
-            named = ", ".join(f"{scheme}:..." for scheme in schemes)
-            other = [kind for kind, found in SCHEMES.items() if self.scheme in found and kind != self.kind]
-            hint = f", or set kind: {other[0]}" if other else ""
-            raise ValueError(f"source '{self.source}' must be one of {named} for kind: {self.kind}{hint}")
-        known = BUNDLED.get(self.scheme, (self.locator,))
-        if self.locator not in known:
-            raise ValueError(f"source '{self.source}': unknown data set; {did_you_mean(self.locator, known)}")
+    @model_validator(mode="before")
+    @classmethod
+    def _in_todays_words(cls, values: Any) -> Any:
+        """Say what to write in place of what earlier versions read."""
+        if isinstance(values, Mapping) and "regression" in values:
+            wanted = "write kind: number" if values["regression"] else "leave it out"
+            raise ValueError(f"regression: {str(values['regression']).lower()} has gone; {wanted}")
+        if isinstance(values, Mapping) and values.get("kind") == "text":
+            raise ValueError("kind: text has gone; write kind: label, or kind: number for real numbers")
+        return values
 
     @model_validator(mode="after")
     def _suits_kind(self) -> "TaskSpec":
-        if self.kind == "text":
-            defaults = TaskSpec.model_fields
-            stray = [name for name in sorted(IMAGE_FIELDS) if getattr(self, name) != defaults[name].default]
-            if stray:
-                raise ValueError(f"{stray[0]} is for images; set kind: image or leave it out")
-            if not self.text:
-                raise ValueError("text must name the text column, or the two columns of a sentence pair")
-            return self
-        if self.text:
-            raise ValueError("an image task has no text columns; leave text out or set kind: text")
-        if self.regression:
-            raise ValueError("an image task takes labels; regression is for texts")
-        self._check_statistics()
+        try:
+            kind = find_kind(self.kind)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        self._check_source(kind)
+        self._check_fields(kind)
+        self._check_metrics(kind)
+        kind.check_spec(self)
         return self
 
-    def _check_statistics(self) -> None:
-        if (self.mean is None) != (self.std is None):
-            raise ValueError("give both mean and std, or neither")
-        if self.mean is None or self.std is None:
-            return
-        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
-            raise ValueError("mean and std take one number for grey images, or three for colour")
-        if not all(0 <= value <= 1 for value in self.mean) or not all(0 < value <= 1 for value in self.std):
-            raise ValueError("mean and std are shares of the brightest value: mean in 0..1, std above 0 and up to 1")
+    def _check_source(self, kind: TaskKind) -> None:
+        if self.scheme not in kind.sources or not self.locator:
+            named = ", ".join(f"{scheme}:..." for scheme in kind.sources)
+            other = next((name for name, its in known_kinds().items() if self.scheme in its.sources), self.kind)
+            hint = "" if self.scheme in kind.sources or other == self.kind else f", or set kind: {other}"
+            raise ValueError(f"source '{self.source}' must be one of {named} for kind: {self.kind}{hint}")
+        known = kind.sources[self.scheme].known
+        if known and self.locator not in known:
+            raise ValueError(f"source '{self.source}': unknown data set; {did_you_mean(self.locator, known)}")
+
+    def _check_fields(self, kind: TaskKind) -> None:
+        """Refuse a field that another kind reads."""
+        kinds, defaults = known_kinds(), TaskSpec.model_fields
+        for name in foreign_fields(kind):
+            if getattr(self, name) != defaults[name].default:
+                other = next((f" or set kind: {each}" for each, its in kinds.items() if name in its.fields), "")
+                raise ValueError(f"kind: {self.kind} has no {name}; leave it out{other}")
+
+    def _check_metrics(self, kind: TaskKind) -> None:
+        for name in self.metrics:
+            if name not in kind.metrics:
+                other = next((each for each, its in known_kinds().items() if name in its.metrics), None)
+                hint = f"kind: {other} has it" if other else did_you_mean(name, kind.metrics)
+                raise ValueError(f"metrics: kind: {self.kind} has no '{name}'; {hint}")
 
     @model_validator(mode="after")
     def _separate_splits(self) -> "TaskSpec":
@@ -148,6 +142,12 @@ class TaskSpec(Settings):
         if self.validation_source is not None and not self.validation_source.startswith(f"{self.scheme}:"):
             raise ValueError(f"validation_source must be a '{self.scheme}:' file, as the source is")
         return self
+
+
+def foreign_fields(kind: TaskKind) -> list[str]:
+    """The fields of a spec that other kinds read and this one does not."""
+    owned = {"options"}.union(*(each.fields for each in known_kinds().values()))
+    return sorted(owned - kind.fields)
 
 
 @functools.cache

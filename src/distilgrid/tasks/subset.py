@@ -16,7 +16,7 @@ def stratified_sample(
 
     Args:
         ids: (N,) example ids.
-        labels: (N,) label numbers, or None for one stratum (regression).
+        labels: (N,) label numbers, or None for one stratum.
         count: rows wanted.
         seed: seed of the choice.
         purpose: names the choice, so that `dev` and a training subset are independent of each other.

@@ -1,4 +1,4 @@
-"""Files are the truth, MLflow is the view: copies finished cells into an MLflow store, as often as you like."""
+"""A copy of finished cells in MLflow; files stay the truth."""
 
 from collections import Counter
 from pathlib import Path

@@ -6,6 +6,7 @@ from typing import Any
 from distilgrid.core.artefacts import is_complete, read_json
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.runtimes.base import IMAGE_LENGTH
 from distilgrid.tracking.naming import role_of
 
@@ -65,7 +66,7 @@ class Measured:
         if _pair(model) not in self.benchmarks:
             return {}, {}
         folder, candidates = self.benchmarks[_pair(model)]
-        teacher = _latencies(candidates, role="teacher", name=str(model.labels["teacher"]))
+        teacher = _latencies(candidates, role="teacher", name=_pair(model)[1])
         own = _latencies(candidates, role=role_of(model), name=str(model.labels["student"]))
         metrics = {f"latency_ms/{shape}": round(p50, 3) for shape, p50 in own.items()}
         shared = [shape for shape in own if shape in teacher]
@@ -74,7 +75,8 @@ class Measured:
 
 
 def _pair(artefact: Artefact) -> tuple[str, str]:
-    return str(artefact.labels["task"]), str(artefact.labels["teacher"])
+    """A task, and the first teacher of a cell."""
+    return str(artefact.labels["task"]), teacher_names(str(artefact.labels["teacher"]))[0]
 
 
 def _latencies(candidates: list[dict[str, Any]], *, role: str, name: str) -> dict[str, float]:

@@ -18,7 +18,6 @@ from distilgrid.tasks.dataset import Dataset
 from distilgrid.tracking.serving import CELL, CODE, FACTS
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from mlflow.models import Model, ModelSignature
 
@@ -44,7 +43,7 @@ class Cell:
     @property
     def plain(self) -> bool:
         """Whether `transformers` alone can serve it."""
-        return library(self.folder) == "transformers" and not self.dataset.regression and self.dataset.kind == "text"
+        return library(self.folder) == "transformers" and self.dataset.task_kind.pipeline is not None
 
 
 def open_cell(folder: Path, dataset: Dataset) -> Cell:
@@ -69,29 +68,19 @@ def package(cell: Cell, out: Path, about: "Model") -> None:
     """
     from mlflow.models import infer_signature
 
-    example = _example(cell.dataset)
-    signature = infer_signature(example, _answer(cell.dataset))
+    dataset, kind = cell.dataset, cell.dataset.task_kind
+    example = kind.rows().example(dataset, dataset.validation[0], EXAMPLES)
+    signature = infer_signature(example, _answer(dataset))
     write = _write_plain if cell.plain else _write_own
     write(cell, out, mlflow_model=about, signature=signature, input_example=example)
 
 
-def _example(dataset: Dataset) -> "pd.DataFrame | np.ndarray":
-    """The first rows of the main validation split, as a model takes them."""
-    split = dataset.validation[0]
-    if dataset.kind == "image":
-        return dataset.images(split)[:EXAMPLES].copy()
-    rows = dataset.split(split).head(EXAMPLES)
-    names = {"text_a": "text", "text_b": "text_pair"} if dataset.pair else {"text_a": "text"}
-    return rows[list(names)].rename(columns=names).astype(object)
-
-
 def _answer(dataset: Dataset) -> "pd.DataFrame":
     """What predictions look like."""
-    import pandas as pd
+    import numpy as np
 
-    if dataset.regression:
-        return pd.DataFrame({"value": [0.0]})
-    return pd.DataFrame({"label": pd.Series([dataset.labels[0]], dtype=object), "score": [1.0]})
+    nothing = np.zeros((1, dataset.outputs), dtype=np.float32)
+    return dataset.task_kind.predict().answers(nothing, dataset.labels)
 
 
 def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
@@ -103,7 +92,7 @@ def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given:
     # MLflow asks the hub about a model of this name; it is no name that the hub could have, so nothing is sent.
     model.name_or_path = f"cells/{cell.folder.parent.name}/{cell.folder.name}"
     flavour.save_model(
-        pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu"),
+        pipeline(cell.dataset.task_kind.pipeline, model=model, tokenizer=tokenizer, device="cpu"),
         str(out),
         signature=signature,
         model_card=ModelCard("---\nlibrary_name: transformers\n---\n"),
@@ -124,8 +113,7 @@ def _write_own(cell: Cell, out: Path, *, signature: "ModelSignature", **given: A
         if path.is_file() and path.name not in NOT_SERVED and not path.name.startswith("."):
             shutil.copyfile(path, staged / path.name)
     dataset = cell.dataset
-    pair = dataset.kind == "text" and dataset.pair
-    facts = {"kind": dataset.kind, "labels": list(dataset.labels), "pair": pair, "max_length": cell.max_length}
+    facts = {"kind": dataset.kind, "labels": list(dataset.labels), "pair": dataset.pair, "max_length": cell.max_length}
     write_json(staged / FACTS, facts)
     pyfunc.save_model(
         str(out),

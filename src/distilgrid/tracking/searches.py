@@ -29,7 +29,7 @@ def search_records(plan: Plan, results: Path) -> Iterator[Record]:
 
 
 def _records(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
-    from distilgrid.reporting.collect import read_parquet
+    from distilgrid.core.parquet import read_parquet
 
     run, facts = read_json(folder / RUN), read_json(folder / "search.json")
     table = read_parquet(folder / "trials.parquet")

@@ -9,6 +9,7 @@ from distilgrid.core.artefacts import is_complete, read_json
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.reporting.scoring import scoring
 from distilgrid.tracking.naming import axes, recipe_name
 
 
@@ -49,11 +50,12 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
     recipes: dict[str, list[tuple[float, Artefact]]] = {}
     for student in fitting:
         if is_complete(results / student.folder):
-            score = float(read_json(results / student.folder / "metrics.json")["score"])
-            recipes.setdefault(recipe_name(plan, axes(student)), []).append((score, student))
+            metrics = read_json(results / student.folder / "metrics.json")
+            merit = scoring(metrics["score_name"]).merit(metrics["score"])
+            recipes.setdefault(recipe_name(plan, axes(student)), []).append((merit, student))
     if not recipes:
         raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
-    best = max(recipes.values(), key=lambda found: statistics.fmean(score for score, _ in found))
+    best = max(recipes.values(), key=lambda found: statistics.fmean(merit for merit, _ in found))
     return best[0][1]
 
 

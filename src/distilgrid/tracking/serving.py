@@ -1,23 +1,19 @@
 """What MLflow runs for a registered model that `transformers` alone cannot serve."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PythonModel
 
 from distilgrid.core.artefacts import read_json
-
-if TYPE_CHECKING:
-    from distilgrid.tasks.batching import Samples
 
 CELL, FACTS = "cell", "serving.json"  # the folder's name among a model's files, and the file of what it must know
 CODE = Path(__file__).with_name("serving_code.py")
 
 
 class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
-    """Reads texts, pairs of texts or images; answers with labels or with the numbers of a regression."""
+    """Reads rows and answers as the task kind says."""
 
     def load_context(self, context: Any) -> None:
         """Load the weights, and the tokeniser of a model of texts.
@@ -26,11 +22,13 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
             UserError: when a file is missing or damaged.
         """
         from distilgrid.models.io import load_model, load_tokenizer
+        from distilgrid.tasks.kinds.registry import find_kind
 
         folder = context.artifacts[CELL]
         self._facts = read_json(Path(folder) / FACTS)
+        self._kind = find_kind(self._facts["kind"])
         self._model = load_model(folder)
-        self._tokenizer = load_tokenizer(folder) if self._facts["kind"] == "text" else None
+        self._tokenizer = load_tokenizer(folder) if self._kind.tokenised else None
 
     def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Classify.
@@ -41,23 +39,12 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
             params: not used.
 
         Returns:
-            `label` and `score`, its probability, of each row; for a regression `value`.
+            `label` and `score`, its probability, of each row; `value` where labels are numbers.
         """
         from distilgrid.training.evaluation import predict
 
-        logits = predict(self._model, self._samples(model_input))
-        if not self._facts["labels"]:
-            return pd.DataFrame({"value": logits[:, 0].astype(np.float64)})
-        odds = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-        score = odds.max(axis=1) / odds.sum(axis=1)
-        return pd.DataFrame({"label": [self._facts["labels"][i] for i in logits.argmax(axis=1)], "score": score})
-
-    def _samples(self, model_input: Any) -> "Samples":
-        """Rows as the model reads them."""
-        from distilgrid.tasks.batching import encode
-        from distilgrid.tasks.kinds.image.views import Images
-
-        if self._tokenizer is None:
-            return Images(np.asarray(model_input, dtype=np.uint8))
-        second = model_input["text_pair"].tolist() if self._facts["pair"] else None
-        return encode(self._tokenizer, model_input["text"].tolist(), second, max_length=self._facts["max_length"])
+        rows = self._kind.batch().given(
+            model_input, tokenizer=self._tokenizer, max_length=self._facts["max_length"], pair=self._facts["pair"]
+        )
+        outputs = predict(self._model, rows, kind=self._kind)
+        return self._kind.predict().answers(outputs, self._facts["labels"])

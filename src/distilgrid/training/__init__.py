@@ -1,1 +1,1 @@
-"""The one training loop: batching, precision, optimiser, evaluation."""
+"""The training loop: phases, streams, losses, optimiser, evaluation."""

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distilgrid.tasks.kinds.metric import Metric
 from distilgrid.training.engine import Engine
 
 
@@ -12,13 +13,14 @@ class Best:
     """Keeps copies of an engine's weights and buffers.
 
     Attributes:
+        metric: the one that decides.
         step, scores: of the best weights; 0 and empty without any.
         decay: what weight decay had then left of embeddings that occur in no row.
         given_up: whether as many scores in a row as `patience` says were no better.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, metric: Metric) -> None:
+        self.engine, self.metric = engine, metric
         self.weights: Tensor | None = None
         self.buffers: dict[str, Tensor] = {}
         self.decay = 1.0
@@ -38,7 +40,6 @@ class Best:
         self,
         step: int,
         scores: dict[str, float],
-        main: str,
         *,
         decay: float,
         always: bool = False,
@@ -49,12 +50,12 @@ class Best:
         Args:
             step: after which they are scored.
             scores: on `dev`.
-            main: the name of the metric that decides.
             decay: what weight decay has left of embeddings that occur in no row.
             always: keep them whatever they score.
             patient: whether a score that is no better counts for `given_up`.
         """
-        if self.scores and scores[main] <= self.scores[main] and not always:
+        name = self.metric.name
+        if self.scores and not always and not self.metric.better(scores[name], self.scores[name]):
             self.worse += patient
             return
         self.step, self.scores, self.worse, self.decay = step, scores, 0, decay

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.training.objective import Sizes
 from distilgrid.training.schedule import Phase
+from distilgrid.training.teacher import TeacherOutputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from distilgrid.tasks.batching import Samples, evaluation_batches
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.tasks.metrics import score
 from distilgrid.training.forward import forward
 from distilgrid.training.placement import Placement
@@ -18,23 +19,26 @@ PLAIN = Placement()
 
 
 @torch.inference_mode()
-def predict(model: "PreTrainedModel", encodings: Samples, *, placement: Placement = PLAIN) -> np.ndarray:
-    """Logits of every row, in row order: (N, C). The model is left in the mode it came in.
+def predict(
+    model: "PreTrainedModel", encodings: Samples, *, kind: TaskKind, placement: Placement = PLAIN
+) -> np.ndarray:
+    """Outputs on every row, in row order: (N, ...). The model is left in the mode it came in.
 
     Args:
         model: on its device.
         encodings: rows.
+        kind: of the task.
         placement: whose precision to compute in; fp32 unless given.
     """
     training = model.training
     model.eval()
-    logits = np.empty((len(encodings), model.config.num_labels), dtype=np.float32)
+    made = kind.predict().allocate(len(encodings), model.config)
     for rows in evaluation_batches(encodings.lengths):
         with placement.autocast():
             outputs = forward(model, encodings.batch(rows), states=False)
-        logits[rows] = outputs.logits.cpu().numpy()
+        made[rows] = outputs.logits.cpu().numpy()
     model.train(training)
-    return logits
+    return made
 
 
 def evaluate(
@@ -43,7 +47,8 @@ def evaluate(
     labels: np.ndarray,
     metrics: Sequence[str],
     *,
+    kind: TaskKind,
     placement: Placement = PLAIN,
 ) -> dict[str, float]:
     """The scores of a model on one split."""
-    return score(metrics, labels=labels, logits=predict(model, encodings, placement=placement))
+    return score(kind, metrics, labels=labels, outputs=predict(model, encodings, kind=kind, placement=placement))

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from distilgrid.core.progress import progress
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Batch, Rows
-from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
@@ -20,12 +19,12 @@ from distilgrid.training.companion import joined_companion, part
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
 from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate, predict
-from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import Phase
 from distilgrid.training.steps import Stretch, plan_steps
-from distilgrid.training.streams import MixedStream, Mixing, RowStream, Stream, ViewStream
+from distilgrid.training.streams import Extra, OpenMain, RowStream, Stream
+from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.tracing import tracing
 
 if TYPE_CHECKING:
@@ -43,12 +42,13 @@ class Trainer:
         phases: the losses, and the epochs, batch size and optimiser, of each part of the run.
         rows: training rows.
         dev: rows that select the checkpoint; never the rows that scores are reported on.
+        kind: of the task.
         metrics: the first one decides which checkpoint is best; ties keep the earlier one.
         placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
         teacher: outputs on the training rows, or on views of them, for methods that need them.
-        mixing: mixed samples, for methods that learn from them too.
-        views: how training images are seen; None for texts.
+        main: opens the stream of the training rows; another one for images, which look different in each epoch.
+        extras: streams of other samples that each step learns from too.
         probe: training rows on which the finished model's loss is measured, without dropout.
         watched: rows that `watch_validation` scores along the way; they select nothing.
         checkpoints: where the state of an unfinished run is kept; nowhere unless given.
@@ -61,12 +61,13 @@ class Trainer:
         *,
         rows: Rows,
         dev: Rows,
+        kind: TaskKind,
         metrics: Sequence[str],
         placement: Placement,
         seed: int,
         teacher: TeacherOutputs | None,
-        mixing: Mixing | None = None,
-        views: ViewedImages | None = None,
+        main: OpenMain = RowStream,
+        extras: Sequence[Extra] = (),
         probe: Sequence[int] = (),
         watched: Rows | None = None,
         checkpoints: Checkpoints = NOWHERE,
@@ -74,22 +75,17 @@ class Trainer:
         settings = phases[0].settings
         read = [part.encodings for part in (rows, dev, watched) if part is not None]
         self.vocabulary = cut_vocabulary(model, read, optimisers={phase.settings.optimiser for phase in phases})
-        self.model, self.metrics, self.placement = model, metrics, placement
+        self.model, self.kind, self.metrics, self.placement = model, kind, metrics, placement
         rows, self.dev = self._renumbered(rows), self._renumbered(dev)
         self.watched = None if watched is None else self._renumbered(watched)
         self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
         losses, self.teacher = phases[0].objective(0.0), teacher
         self.companion = joined_companion(model, phases, teacher, seed=seed)
-        self.rows = (
-            RowStream(rows, losses, teacher, self.companion)
-            if views is None
-            else ViewStream(rows.labels, views, losses, teacher, self.companion)
-        )
-        streams: list[Stream] = [self.rows]
-        if mixing is not None:
-            streams.append(MixedStream(rows, mixing))
+        self.rows = main(rows, losses, teacher, self.companion)
+        streams: list[Stream] = [self.rows, *(extra.stream(rows) for extra in extras)]
+        added = [extra.batches(seed) for extra in extras]
         lengths = rows.encodings.lengths
-        self.stretches = plan_steps(phases, lengths, seed=seed, mixing=mixing, viewed=views is not None)
+        self.stretches = plan_steps(phases, lengths, seed=seed, added=added, per_epoch=self.rows.per_epoch)
         self.stretch = self.stretches[0]
         self.total = self.stretches[-1].end
         self.engine = Engine(
@@ -104,7 +100,7 @@ class Trainer:
         self.checkpoints = checkpoints
         self.outcome = Outcome()
         self.terms: list[dict[str, float]] = []
-        self.best = Best(self.engine)
+        self.best = Best(self.engine, kind.metrics[metrics[0]])
         self.decay = 1.0  # of embeddings that occur in no row
         self.average = self._new_average()
 
@@ -177,20 +173,21 @@ class Trainer:
 
     def _evaluate(self, step: int) -> None:
         """Score on dev and keep the best weights."""
-        scores, main = self._scores(self.dev, self.placement), self.metrics[0]
+        scores = self._scores(self.dev, self.placement)
         self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="dev", values=scores)
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         decay, phase = self.average.unseen if self.average else self.decay, self.stretch.phase
         patient = self.stretch.moment(step) >= phase.patient_from
-        self.best.offer(step, scores, main, decay=decay, always=not phase.selects, patient=patient)
+        self.best.offer(step, scores, decay=decay, always=not phase.selects, patient=patient)
         if self.watched is not None:
             with self.engine.in_fp32() as placement:  # as the finished model's score is
                 seen = self._scores(self.watched, placement)
             self.outcome.history.add(step=step, epoch=self.outcome.epochs, split="validation", values=seen)
-            self.outcome.watched = max(seen[main], seen[main] if self.outcome.watched is None else self.outcome.watched)
+            self.outcome.watched = self.best.metric.best(seen[self.metrics[0]], self.outcome.watched)
 
     def _scores(self, rows: Rows, placement: Placement) -> dict[str, float]:
-        return evaluate(self.model, rows.encodings, rows.labels.numpy(), self.metrics, placement=placement)
+        labels, kind = rows.labels.numpy(), self.kind
+        return evaluate(self.model, rows.encodings, labels, self.metrics, kind=kind, placement=placement)
 
     def _renumbered(self, rows: Rows) -> Rows:
         return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)
@@ -252,9 +249,8 @@ class Trainer:
         if self.outcome.phases:
             self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         if self.probe is not None:
-            logits = torch.from_numpy(predict(self.model, self.probe.encodings, placement=self.placement))
-            regression = logits.shape[1] == 1
-            self.outcome.probe_loss = float(hard_loss(logits, self.probe.labels, regression=regression))
+            made = predict(self.model, self.probe.encodings, kind=self.kind, placement=self.placement)
+            self.outcome.probe_loss = float(self.kind.losses().hard(torch.from_numpy(made), self.probe.labels))
         self.outcome.last_losses = self._last_losses()
         self.engine.release()
         if self.companion is not None:

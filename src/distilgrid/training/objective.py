@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, device, nn
-from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
@@ -16,16 +15,18 @@ class Outputs:
         cls_states: the first token's hidden state after each layer, (B, layers, H), fp32; None unless asked for.
         token_states: all tokens' hidden states after each layer, (T, layers, H), row after row without the padding;
             fp32, or fp16 as recorded; None unless asked for.
+        others: outputs of a cell's other teachers, where it has several.
     """
 
     logits: Tensor
     cls_states: Tensor | None = None
     token_states: Tensor | None = None
+    others: "tuple[Outputs, ...]" = ()
 
     def to(self, device: device) -> "Outputs":
         """The same outputs on a device."""
-        states = (self.cls_states, self.token_states)
-        return Outputs(self.logits.to(device), *(None if part is None else part.to(device) for part in states))
+        cls, tokens = (None if part is None else part.to(device) for part in (self.cls_states, self.token_states))
+        return Outputs(self.logits.to(device), cls, tokens, tuple(other.to(device) for other in self.others))
 
 
 @dataclass(frozen=True)
@@ -65,25 +66,8 @@ class Objective(Protocol):
         """Named terms, already weighted; the loop minimises their sum.
 
         Args:
-            labels: (B,) label numbers, or real numbers for a regression.
+            labels: (B,) as the task kind makes them.
             student: the student's outputs.
             teacher: the teacher's outputs on the same rows, or None for a method without a teacher.
         """
         ...
-
-
-def hard_loss(logits: Tensor, labels: Tensor, *, regression: bool) -> Tensor:
-    """Cross-entropy with the labels; for a regression, the mean squared error of the single output."""
-    if regression:
-        return F.mse_loss(logits[:, 0], labels)
-    return F.cross_entropy(logits, labels)
-
-
-def soft_loss(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
-    """T^2 * KL(softmax(teacher / T) || softmax(student / T)), averaged over the batch (Hinton et al. 2015).
-
-    Both logits are (B, C). The factor T^2 keeps the gradient's size independent of T.
-    """
-    target = F.log_softmax(teacher / temperature, dim=-1)
-    predicted = F.log_softmax(student / temperature, dim=-1)
-    return F.kl_div(predicted, target, reduction="batchmean", log_target=True) * temperature**2

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tasks.metrics import score
@@ -23,20 +23,18 @@ from distilgrid.training.efficiency import efficiency
 from distilgrid.training.evaluation import predict
 from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
-from distilgrid.training.objective import hard_loss
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
-from distilgrid.training.streams import Mixing
+from distilgrid.training.streams import Extra, OpenMain, RowStream, Teaching
+from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from distilgrid.signals.teaching import Teaching
 
 PROBE_ROWS = 1000
 
@@ -53,7 +51,8 @@ class Job:
         seed: of shuffling and dropout.
         init: where the weights came from, for tables.
         execution: how the job runs.
-        teaching: opens what the method learns from a teacher and from mixed samples.
+        main: opens the stream of the training rows.
+        teaching: opens what the method learns from teachers and from other samples.
         facts: what else `metrics.json` says.
     """
 
@@ -64,7 +63,8 @@ class Job:
     seed: int
     init: str
     execution: Execution = field(default_factory=Execution)
-    teaching: "Teaching | None" = None
+    main: OpenMain = RowStream
+    teaching: Teaching | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -98,8 +98,8 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
         prepare_device(placement, deterministic=execution.deterministic)
         checkpoints = Checkpoints(out, key=key, seconds=execution.checkpoint_seconds, stop=stop)
         teacher = job.teaching.outputs() if job.teaching else None
-        mixing = job.teaching.mixing() if job.teaching else None
-        outcome = _train(job, teacher, mixing, placement, checkpoints)
+        extras = job.teaching.extras() if job.teaching else ()
+        outcome = _train(job, teacher, extras, placement, checkpoints)
         if world.rank > 0:
             return {}
     predicted = _predictions(job)
@@ -107,9 +107,9 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
     outcome.history.write(folder / "history.parquet")
     predicted.to_parquet(folder / "predictions.parquet", index=False)
     metrics = _metrics(job, outcome, predicted, train_rows=len(job.training_set))
-    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], regression=job.dataset.regression)
+    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], dataset=job.dataset)
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
-    asked = (teacher, mixing.teacher if mixing else None)
+    asked = (teacher, *(extra.teacher for extra in extras))
     metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
     metrics |= job.facts
     metrics["size_bytes"] = (folder / "model.safetensors").stat().st_size
@@ -118,21 +118,26 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
 
 
 def _train(
-    job: Job, teacher: TeacherOutputs | None, mixing: Mixing | None, placement: Placement, checkpoints: Checkpoints
+    job: Job,
+    teacher: TeacherOutputs | None,
+    extras: Sequence[Extra],
+    placement: Placement,
+    checkpoints: Checkpoints,
 ) -> Outcome:
-    _name_labels(job.model, job.dataset)
+    job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,
         job.phases,
         rows=job.training_set.rows(job.tokenizer, max_length=job.settings.max_length),
         dev=_rows(job, "dev"),
+        kind=job.dataset.task_kind,
         metrics=job.dataset.metrics,
         placement=placement,
         seed=job.seed,
         teacher=teacher,
-        mixing=mixing,
-        views=job.training_set.views(job.settings.views) if job.dataset.image else None,
+        main=job.main,
+        extras=extras,
         probe=_probe(job),
         watched=watched,
         checkpoints=checkpoints,
@@ -140,11 +145,13 @@ def _train(
 
 
 def _check_whole_batches(job: Job) -> None:
-    """Batch norm's statistics are those of a whole batch, so image models cannot take one in parts."""
-    if job.dataset.image and job.execution.processes > 1:
-        raise UserError("resources.processes: an image model is trained by one process; set it to 1")
-    if job.dataset.image and any(phase.settings.accumulation > 1 for phase in job.phases):
-        raise UserError("training.accumulation: an image model takes whole batches; set it to 1")
+    """Batch norm's statistics are those of a whole batch, so a model that has them cannot take one in parts."""
+    if not any(isinstance(module, BatchNorm) for module in job.model.modules()):
+        return
+    if job.execution.processes > 1:
+        raise UserError("resources.processes: a model with batch norm is trained by one process; set it to 1")
+    if any(phase.settings.accumulation > 1 for phase in job.phases):
+        raise UserError("training.accumulation: a model with batch norm takes whole batches; set it to 1")
 
 
 def _probe(job: Job) -> list[int]:
@@ -160,34 +167,26 @@ def _rows(job: Job, split: str) -> Rows:
     return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
 
-def _name_labels(model: "PreTrainedModel", dataset: Dataset) -> None:
-    """Write the task's labels into the model's configuration, so that the saved model explains its outputs."""
-    model.config.problem_type = "regression" if dataset.regression else "single_label_classification"
-    if dataset.labels:
-        model.config.id2label = dict(enumerate(dataset.labels))
-        model.config.label2id = {label: i for i, label in enumerate(dataset.labels)}
-
-
 def _predictions(job: Job) -> "pd.DataFrame":
-    """Logits on every row of every validation split."""
+    """Outputs on every row of every validation split."""
     import pandas as pd
 
     parts = []
     for split in job.dataset.validation:
         frame = job.dataset.split(split)
-        logits = predict(job.model, _rows(job, split).encodings)
+        outputs = predict(job.model, _rows(job, split).encodings, kind=job.dataset.task_kind)
         part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
-        parts.append(part.assign(logits=list(logits)))
+        parts.append(part.assign(logits=list(outputs)))
     return pd.concat(parts, ignore_index=True)
 
 
-def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, regression: bool) -> dict[str, float]:
+def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> dict[str, float]:
     """The loss on unseen rows less that on training rows, which MixKD's theory is about; both on hard labels."""
     if outcome.probe_loss is None:
         return {}
-    labels = torch.from_numpy(predicted["label"].to_numpy().copy())
+    labels = label_tensor(predicted, dataset)
     logits = torch.from_numpy(np.stack(predicted["logits"].to_list()))
-    loss = float(hard_loss(logits, labels.float() if regression else labels.long(), regression=regression))
+    loss = float(dataset.task_kind.losses().hard(logits, labels))
     losses = {"train_loss": outcome.probe_loss, "validation_loss": loss}
     return losses | {"generalisation_gap": loss - outcome.probe_loss}
 
@@ -195,7 +194,12 @@ def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, regression: bool) -> di
 def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
     dataset, config = job.dataset, job.model.config
     validation = {
-        split: score(dataset.metrics, labels=part["label"].to_numpy(), logits=np.stack(part["logits"].to_list()))
+        split: score(
+            dataset.task_kind,
+            dataset.metrics,
+            labels=part["label"].to_numpy(),
+            outputs=np.stack(part["logits"].to_list()),
+        )
         for split, part in predicted.groupby("split", sort=False)
     }
     return {

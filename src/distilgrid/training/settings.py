@@ -1,35 +1,16 @@
 """What a user can set for the training loop. Light: no torch here."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from distilgrid.core.errors import did_you_mean
-from distilgrid.core.schema import Settings, deep_merge
+from distilgrid.core.schema import Settings, deep_merge, self_contained_schema
+from distilgrid.tasks.kinds.image.settings import Views
 
 WHOLE_RUN = ("views", "max_length", "precision", "watch_validation", "engine")
 """Training settings that a run of several phases has only once."""
-
-
-class Views(Settings):
-    """Random views of images: shifted by up to some pixels, over a black border, and mirrored.
-
-    They follow from the image's row, the epoch and their own seed alone. All students of a grid therefore see the same
-    views, and a teacher's outputs on them are recorded once.
-    """
-
-    shift: int = Field(default=0, ge=0, le=16)
-    """Largest shift in pixels, in each direction: 4 for CIFAR."""
-    flip: bool = False
-    """Mirror every other image, at random, from left to right."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of the views; independent of the training seeds."""
-
-    @property
-    def drawn(self) -> bool:
-        """Whether an image looks different in each epoch."""
-        return self.shift > 0 or self.flip
 
 
 class Training(Settings):
@@ -119,3 +100,18 @@ def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
     if fixed is not None:
         raise ValueError(f"'{fixed}' is of the whole run, not of a stage; set it in the method's `training`")
     return check_training_overrides(overrides)
+
+
+TrainingOverrides = Annotated[
+    dict[str, Any],
+    AfterValidator(check_training_overrides),
+    WithJsonSchema(self_contained_schema(Training)),
+]
+"""Training settings of a teacher, a method or a student, over the `training` section's."""
+
+StageOverrides = Annotated[
+    dict[str, Any],
+    AfterValidator(check_stage_overrides),
+    WithJsonSchema(self_contained_schema(Training, without=WHOLE_RUN)),
+]
+"""Training settings of one stage of a run, over the method's."""

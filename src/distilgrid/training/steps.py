@@ -11,7 +11,6 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.tasks.batching import Batch, epoch_batches
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
-from distilgrid.training.streams import Mixing
 
 
 class Stretch:
@@ -69,7 +68,12 @@ class Stretch:
 
 
 def plan_steps(
-    phases: Sequence[Phase], lengths: np.ndarray, *, seed: int, mixing: Mixing | None, viewed: bool
+    phases: Sequence[Phase],
+    lengths: np.ndarray,
+    *,
+    seed: int,
+    added: Sequence[list[list[Batch]]] = (),
+    per_epoch: bool = False,
 ) -> list[Stretch]:
     """The steps of all phases.
 
@@ -77,15 +81,14 @@ def plan_steps(
         phases: one after the other.
         lengths: (N,) tokens of each training row.
         seed: of the shuffling.
-        mixing: mixed samples, whose batches join those of the rows.
-        viewed: samples are images as they are seen in an epoch: e * N + row, with e counted over all phases.
+        added: the batches of other streams by epoch, which join those of the rows.
+        per_epoch: samples are numbered by epoch and row: e * N + row, with e counted over all phases.
     """
     stretches: list[Stretch] = []
-    mixed = None if mixing is None else mixing.batches(seed)
     steps = epochs = 0
     for phase in phases:
         settings = phase.settings
-        make = partial(_epoch, lengths=lengths, settings=settings, seed=seed, mixed=mixed, viewed=viewed)
+        make = partial(_epoch, lengths=lengths, settings=settings, seed=seed, added=added, per_epoch=per_epoch)
         same = [math.ceil(len(lengths) / settings.batch_size)] * settings.epochs
         counts = same if settings.batch_tokens is None else [len(make(epochs + e)) for e in range(settings.epochs)]
         stretches.append(Stretch(phase, start=steps, first_epoch=epochs, make=make, counts=counts))
@@ -94,7 +97,13 @@ def plan_steps(
 
 
 def _epoch(
-    epoch: int, *, lengths: np.ndarray, settings: Training, seed: int, mixed: list[list[Batch]] | None, viewed: bool
+    epoch: int,
+    *,
+    lengths: np.ndarray,
+    settings: Training,
+    seed: int,
+    added: Sequence[list[list[Batch]]],
+    per_epoch: bool,
 ) -> list[list[Batch]]:
     """An epoch's steps, from the seed and its number alone."""
     batches = epoch_batches(
@@ -104,7 +113,6 @@ def _epoch(
         tokens=settings.batch_tokens,
         bucketed=settings.batching == "bucketed",
     )
-    if viewed:
+    if per_epoch:
         batches = [[epoch * len(lengths) + row for row in batch] for batch in batches]
-    streams = [batches] if mixed is None else [batches, mixed[epoch]]
-    return [list(step) for step in zip(*streams, strict=True)]
+    return [list(step) for step in zip(batches, *(stream[epoch] for stream in added), strict=True)]

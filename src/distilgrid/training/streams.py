@@ -2,19 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor, nn
 
-from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.mixkd.losses import MixKDObjective
-from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
-from distilgrid.signals.mixed.mixing import Mixtures, Schedule
-from distilgrid.signals.teacher import TeacherOutputs
-from distilgrid.tasks.batching import Batch, Encodings, Inputs, Rows
-from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.tasks.batching import Batch, Inputs, Rows
 from distilgrid.training.objective import Objective, Outputs
+from distilgrid.training.teacher import TeacherOutputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -56,9 +51,50 @@ class Stream(Protocol):
         ...
 
 
+class MainStream(Stream, Protocol):
+    """The training rows, in a form of them; the Trainer sets the losses of each moment."""
+
+    objective: Objective
+    teacher: TeacherOutputs | None  # which the Trainer takes away where losses need none
+
+    @property
+    def per_epoch(self) -> bool:
+        """Whether samples are numbered by epoch and row, e * N + row, because a row changes with each epoch."""
+        ...
+
+
+class OpenMain(Protocol):
+    """Makes the stream of the training rows."""
+
+    def __call__(
+        self, rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None
+    ) -> MainStream:
+        """The stream; the rows are as the model reads them."""
+        ...
+
+
+class Extra(Protocol):
+    """Samples that a step learns from in addition to the training rows."""
+
+    @property
+    def teacher(self) -> TeacherOutputs | None:
+        """Its outputs on the samples, for losses that need them."""
+        ...
+
+    def batches(self, seed: int) -> list[list[Batch]]:
+        """The batches of each epoch, one for each batch of training rows."""
+        ...
+
+    def stream(self, rows: Rows) -> Stream:
+        """The stream, from the rows as the model reads them."""
+        ...
+
+
 @dataclass
 class RowStream:
     """The training rows."""
+
+    per_epoch: ClassVar[bool] = False
 
     rows: Rows
     objective: Objective
@@ -91,82 +127,13 @@ class RowStream:
         return self.objective.losses(self.rows.labels[list(samples)].to(device), student, teacher)
 
 
-@dataclass
-class ViewStream:
-    """The training images, as they are seen in each epoch. Samples are numbered as in `ViewedImages`."""
+class Teaching(Protocol):
+    """What a run learns from in addition to labels, opened when a job needs it."""
 
-    labels: Tensor
-    views: ViewedImages
-    objective: Objective
-    teacher: TeacherOutputs | None
-    companion: nn.Module | None = None
-    needs_states: bool = False
-    needs_tokens: bool = False
+    def outputs(self) -> TeacherOutputs | None:
+        """The teacher's outputs on the training rows, for losses that need them."""
+        ...
 
-    def lengths(self, samples: Sequence[int]) -> np.ndarray:
-        """None: a batch is never cut for its size, because batch norm's statistics are those of all of it."""
-        return np.zeros(len(samples), dtype=np.int64)
-
-    def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
-        """Views."""
-        return self.views.batch(samples)
-
-    def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
-        """The objective's terms."""
-        device, rows = student.logits.device, self.views.rows(samples)
-        asked = samples if self.views.views.drawn else rows.tolist()
-        teacher = self.teacher.outputs(asked).to(device) if self.teacher is not None else None
-        return self.objective.losses(self.labels[rows].to(device), student, teacher)
-
-
-@dataclass
-class Mixing:
-    """What a run learns from mixed samples: which, with what losses, from which teacher."""
-
-    schedule: Schedule
-    objective: MixKDObjective
-    teacher: TeacherOutputs | None
-
-    def batches(self, seed: int) -> list[list[Batch]]:
-        """Those of each epoch, in an order of the training seed's own."""
-        orders = [
-            np.random.default_rng(derive_seed(seed, f"mixed epoch {number}")).permutation(len(epoch))
-            for number, epoch in enumerate(self.schedule.epochs)
-        ]
-        return [[epoch[i] for i in order] for order, epoch in zip(orders, self.schedule.epochs, strict=True)]
-
-
-@dataclass
-class MixedStream:
-    """Mixed samples of the training rows."""
-
-    rows: Rows
-    mixing: Mixing
-    companion: nn.Module | None = None
-    needs_states: bool = False
-    needs_tokens: bool = False
-
-    @property
-    def teacher(self) -> TeacherOutputs | None:
-        """Its outputs on the mixed samples."""
-        return self.mixing.teacher
-
-    def lengths(self, samples: Sequence[int]) -> np.ndarray:
-        """Tokens of the longer row of each pair."""
-        return self._mixtures(samples).lengths(self.rows.encodings.lengths)
-
-    def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
-        """Mixed embeddings."""
-        kinds = self.mixing.objective.settings.mixup.token_types
-        assert isinstance(self.rows.encodings, Encodings)
-        return mixed_inputs(model, self.rows.encodings, self._mixtures(samples), token_types=kinds)
-
-    def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
-        """L_SM and L_TMKD."""
-        outputs, device = student.logits.shape[1], student.logits.device
-        targets = mixed_targets(self.rows.labels, self._mixtures(samples), outputs=outputs).to(device)
-        teacher = self.teacher.outputs(samples).to(device) if self.teacher is not None else None
-        return self.mixing.objective.mixed_losses(targets, student, teacher)
-
-    def _mixtures(self, samples: Sequence[int]) -> Mixtures:
-        return self.mixing.schedule.mixtures.take(list(samples))
+    def extras(self) -> Sequence[Extra]:
+        """Streams of other samples."""
+        ...

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from distilgrid.tasks.augmented import AugmentedRows
 from distilgrid.tasks.batching import Encodings, Rows, Samples
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
+from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images, ViewedImages
-from distilgrid.tasks.rows import limit_rows
-from distilgrid.tasks.tokens import joined, tokenised
-from distilgrid.training.settings import Views
+from distilgrid.tasks.splits import limit_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,38 +61,36 @@ class TrainingSet:
         """(N,) characters of each row."""
         return np.concatenate([_characters(frame) for frame in self._frames()])
 
-    def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
-        """All rows through a tokeniser; whole splits are tokenised once and kept."""
-        parts: list[Encodings] = []
-        sources = (self.dataset, self.augmented)
+    def samples(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Samples:
+        """All rows as a model reads them."""
+        parts: list[Samples] = []
+        batch, sources = self.dataset.task_kind.batch(), (self.dataset, self.augmented)
         for source, frame in zip(sources, self._frames(), strict=False):
             assert source is not None
-            whole = tokenised(source, "train", tokenizer=tokenizer, max_length=max_length)
+            whole = batch.samples(source, "train", tokenizer=tokenizer, max_length=max_length)
             parts.append(whole if len(frame) == len(whole) else whole.take(frame["row"].tolist()))
-        return parts[0] if len(parts) == 1 else joined(parts)
+        return parts[0] if len(parts) == 1 else batch.joined(parts)
 
-    @cached_property
-    def images(self) -> Images:
-        """All rows of an image task."""
-        whole = Images(self.dataset.images("train"))
-        return whole if len(self.chosen) == len(whole) else whole.take(self.chosen["row"].tolist())
+    def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
+        """All rows of texts through a tokeniser; whole splits are tokenised once and kept."""
+        samples = self.samples(tokenizer, max_length=max_length)
+        assert isinstance(samples, Encodings), "only texts have tokens"
+        return samples
 
-    def views(self, settings: Views) -> ViewedImages:
-        """The images as they are seen in each epoch."""
-        return ViewedImages(self.images, settings, self.example_ids)
-
-    def samples(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Samples:
-        """All rows as a model reads them: through its tokeniser, or as images."""
-        return self.images if tokenizer is None else self.encodings(tokenizer, max_length=max_length)
+    def views(self, settings: Views) -> ViewedImages | None:
+        """The rows as they are seen in each epoch; None for a kind that always looks the same."""
+        if not self.dataset.task_kind.viewed:
+            return None
+        images = self.samples(None, max_length=0)
+        assert isinstance(images, Images), "views are of images"
+        return ViewedImages(images, settings, self.example_ids)
 
     def labels(self) -> Tensor:
-        """(N,) label numbers or real numbers; (N, C) probabilities where a teacher labelled the augmented rows."""
-        parts = [label_tensor(frame, self.dataset) for frame in self._frames()]
-        if self.added is None or self.augmented is None or not self.augmented.soft or self.dataset.regression:
-            return torch.cat(parts)
-        certain = F.one_hot(parts[0], self.dataset.outputs).float()
-        given = [torch.tensor(values) for values in self.added["probabilities"]]
-        return torch.cat([certain, torch.stack(given).float()]) if given else certain
+        """(N, ...) as the task kind makes them, those that a teacher gave to augmented rows included."""
+        batch = self.dataset.task_kind.batch()
+        if self.added is None or self.augmented is None or not self.augmented.soft:
+            return torch.cat([batch.labels(frame) for frame in self._frames()])
+        return batch.softened(batch.labels(self.chosen), self.added, outputs=self.dataset.outputs)
 
     def rows(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Rows:
         """All rows with their labels."""
@@ -110,10 +106,8 @@ class TrainingSet:
 def read_split(
     dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
 ) -> Samples:
-    """The rows of a whole split as a model reads them; without a tokeniser, images."""
-    if tokenizer is None:
-        return Images(dataset.images(split))
-    return tokenised(dataset, split, tokenizer=tokenizer, max_length=max_length)
+    """The rows of a whole split as a model reads them."""
+    return dataset.task_kind.batch().samples(dataset, split, tokenizer=tokenizer, max_length=max_length)
 
 
 def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.DataFrame":
@@ -123,13 +117,12 @@ def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.D
     if fraction >= 1:
         return frame
     wanted = max(1, round(fraction * len(frame)))
-    return limit_rows(frame, wanted, seed=subset_seed, regression=dataset.regression, purpose="fraction")
+    return limit_rows(frame, wanted, seed=subset_seed, kind=dataset.task_kind, purpose="fraction")
 
 
 def label_tensor(frame: "pd.DataFrame", dataset: Dataset) -> Tensor:
-    """(N,) int64 label numbers, or float32 for a regression."""
-    labels = torch.from_numpy(frame["label"].to_numpy().copy())
-    return labels.float() if dataset.regression else labels.long()
+    """The labels of rows, as the task kind makes them."""
+    return dataset.task_kind.batch().labels(frame)
 
 
 def _characters(frame: "pd.DataFrame") -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What Snakemake runs: the Snakefile with its rules, schemas and captions, how a workflow opens, and new projects."""
+"""The Snakemake workflow: rules, schemas, captions, its opening, and new projects."""
 
 from pathlib import Path
 

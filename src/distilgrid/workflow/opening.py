@@ -1,20 +1,23 @@
 """What the Snakefile asks of the package: the plan, a frozen copy of the parameters, a clean start after a crash."""
 
-import fcntl
+import contextlib
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
-from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.artefacts import not_in_the_future, readable_os_errors
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.jobs.process import mark_workflow
-from distilgrid.jobs.warm.offer import offer, withdraw
+from distilgrid.jobs.warm import server
+from distilgrid.jobs.warm.client import ADDRESS
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import Params, parse_params
 from distilgrid.tracking.waiting import SUMMARY, forget_if_waiting
@@ -24,7 +27,7 @@ BUSY = (
     "distilgrid: another Snakemake is at work in this folder: this one can look (-n), or make what that one does not; "
     "else wait for its end. Do not --unlock: locks of a killed one go by themselves\n"
 )
-_held: list[IO[str]] = []  # keeps the lock for the life of the workflow's process
+_held: list[FileLock] = []  # until the workflow's process ends, however it ends
 
 
 def open_workflow(
@@ -40,7 +43,7 @@ def open_workflow(
         results: the results folder.
         origin: the files that the parameters came from, for messages.
         main: whether this is the process that the user started, rather than one that Snakemake started for a single
-            job, perhaps on another machine: only the former has jobs that are worth a warm start.
+            job, perhaps on another machine.
     """
     names = " + ".join(os.path.relpath(name) for name in origin) or "configuration"
     try:
@@ -54,14 +57,27 @@ def open_workflow(
         sys.stderr.flush()
         os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
     mark_workflow()
-    keep_what_is_older()
+    os.environ.pop(ADDRESS, None)  # of a workflow around this one
     if main:
         forget_if_waiting(Path(results) / plan.tracking / SUMMARY)
-    if main and params.resources.warm_start:
-        offer(log=Path(results) / "logs" / "warm.log")
-    else:
-        withdraw()
     return plan, str(frozen)
+
+
+def start_jobs(plan: Plan, *, results: str, main: bool) -> None:
+    """Prepare for the jobs of this workflow. Snakemake calls this when there are any to do, and in no dry run.
+
+    Args:
+        plan: from `open_workflow`.
+        results: the results folder.
+        main: see `open_workflow`.
+    """
+    if not main:
+        return
+    for artefact in plan.artefacts.values():
+        not_in_the_future(Path(results, artefact.folder, name) for name in artefact.files)
+    if plan.params.resources.warm_start and sys.platform == "linux":
+        with contextlib.suppress(OSError):  # jobs start cold
+            server.start(log=Path(results) / "logs" / "warm.log")
 
 
 def freeze(params: Params, results: Path) -> Path:
@@ -83,46 +99,43 @@ def freeze(params: Params, results: Path) -> Path:
 def release_stale_locks(folder: Path) -> None:
     """Remove what a killed Snakemake left in its folder; a living one's locks and marks stay.
 
-    Each process shares a lock for as long as it lives, which the kernel frees however it dies. Who gets it alone at
-    first knows that no other Snakemake works in this folder, so any lock file left there is stale. So are its marks of
-    incomplete files: ours appear whole, the last one last. If all files of a marked job are there, Snakemake would make
-    them again, and nothing else.
+    Each process holds a lock of its own while it lives, and the kernel frees it however the process dies. When nobody
+    holds one, all lock files of Snakemake are stale. So are its marks of incomplete files: ours appear whole, the last
+    one last. If all files of a marked job are there, Snakemake would make them again, and nothing else.
 
     Raises:
         UserError: when the folder cannot be written, or the disk is full: Snakemake would end in a traceback.
     """
+    ours = folder / "distilgrid"
     with readable_os_errors(folder):
-        folder.mkdir(exist_ok=True)
+        ours.mkdir(parents=True, exist_ok=True)
         _check_room(folder)
-        stream = open(folder / "distilgrid.lock", "a")  # noqa: SIM115 - held until the process ends
-        _held.append(stream)
+        with FileLock(ours / "gate.lock", fallback_to_soft=False):
+            others = _living(ours)
+            _held.append(FileLock(ours / f"{secrets.token_hex(8)}.process", fallback_to_soft=False))
+            _held[-1].acquire()
+            if others:
+                sys.stderr.write(BUSY)
+                return
+            marks = (path for path in (folder / "incomplete").rglob("*") if path.is_file())
+            for stale in [*(folder / "locks").glob("*.lock"), *marks]:
+                stale.unlink(missing_ok=True)
+
+
+def _living(folder: Path) -> bool:
+    """Whether another process holds its lock. Removes the files of those that ended."""
+    living = False
+    for path in folder.glob("*.process"):
+        lock = FileLock(path, fallback_to_soft=False)
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.stderr.write(BUSY)
-            fcntl.flock(stream, fcntl.LOCK_SH)
-            return
-    marks = (path for path in (folder / "incomplete").rglob("*") if path.is_file())
-    for stale in [*(folder / "locks").glob("*.lock"), *marks]:
-        stale.unlink(missing_ok=True)
-    fcntl.flock(stream, fcntl.LOCK_SH)
+            with lock.acquire(blocking=False):
+                path.unlink()
+        except Timeout:
+            living = True
+    return living
 
 
 def _check_room(folder: Path) -> None:
     """Write and remove a file as large as what Snakemake writes before its first job."""
     with tempfile.TemporaryFile(dir=folder) as stream:
         stream.write(bytes(ROOM))
-
-
-def keep_what_is_older() -> None:
-    """Have Snakemake keep files whose time stamps lie before those of their inputs: the clock may have been set back.
-
-    It would take them for damaged and remove them, hours of training. Here a path holds its recipe, and time stamps
-    decide nothing. Snakemake has no setting for that, so the check itself is replaced.
-    """
-
-    async def pass_all(*_: object, **__: object) -> None: ...
-
-    loaded = sys.modules.get("snakemake.dag")
-    if loaded is not None:
-        loaded.DAG.check_output_mtime = pass_all

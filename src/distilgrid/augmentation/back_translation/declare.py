@@ -22,9 +22,9 @@ class BackTranslation(Rewriting):
     backward: str
     """Model that translates the pivot back: hub:<name>@<revision>, path:<folder> or package:<distribution>."""
     language: Language = "en"
-    """Language code of the task's texts, as the models write it."""
+    """Language of the task's texts, as a multilingual `backward` names it in its token `>>xx<<`; unused by others."""
     pivot: Language | None = None
-    """Language code that `forward` must write and `backward` must read; null takes the one that the models declare."""
+    """Language that a multilingual `forward` writes, as its token `>>xx<<` names it; unused by others."""
     decoding: Literal["sampling", "beam"] = "sampling"
     """`sampling` draws each token, so that copies differ; `beam` searches the likeliest one, always the same."""
     beams: int = Field(default=4, ge=1)

@@ -4,7 +4,8 @@ Sennrich, Haddow, Birch: Improving Neural Machine Translation Models with Monoli
 et al.: QANet, 2018, and the `+BT` rows of MixKD (Liang et al. 2021). The default decoding, sampling among the 10
 likeliest tokens, is that of the public script of Glitter (Kamalloo et al. 2022); beam search changes texts less.
 
-Models translate one pair of languages without being told, or are multilingual Marian models told by a token `>>xx<<`.
+Models translate one pair of languages, which nothing checks, or are multilingual Marian models told by a token
+`>>xx<<`.
 """
 
 import hashlib
@@ -12,7 +13,6 @@ from collections.abc import Sequence
 
 from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.back_translation.declare import BackTranslation
-from distilgrid.augmentation.back_translation.languages import agreed_prefixes
 from distilgrid.augmentation.back_translation.translator import Translator
 from distilgrid.core.fingerprint import canonical_json, derive_seed
 from distilgrid.core.journal import Journal
@@ -36,9 +36,11 @@ class BackTranslationAugmenter:
         self.settings = settings
         device = choose_device(surroundings.device)
         forward, backward = (Translator(source, settings, device=device) for source in settings.sources)
-        prefixes = agreed_prefixes(settings, forward.languages, backward.languages)
-        self.directions = (("forward", forward, prefixes[0]), ("backward", backward, prefixes[1]))
-        self.journal = Journal(surroundings.journal)
+        self.directions = (
+            ("forward", forward, forward.prefix(settings.pivot, key="pivot")),
+            ("backward", backward, backward.prefix(settings.language, key="language")),
+        )
+        self.journal = Journal(surroundings.journal, required=False)
         self.computed = 0  # batches translated, rather than found in the journal
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
@@ -63,11 +65,11 @@ class BackTranslationAugmenter:
 
     def _translated(self, name: str, translator: Translator, texts: list[str], seeds: list[int]) -> list[str]:
         key = self._key(name, translator, texts, seeds)
-        found = self.journal.find(key)
+        found: list[str] | None = self.journal.find(key)
         if found is None:
             found = translator.translate(texts, seed=derive_seed(0, f"{name}/{canonical_json(seeds)}"))
             self.computed += 1
-            self.journal.add(key, found)
+            found = list(self.journal.keep(key, found))
         return found
 
     def _key(self, name: str, translator: Translator, texts: list[str], seeds: list[int]) -> str:

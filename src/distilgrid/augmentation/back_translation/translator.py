@@ -1,5 +1,6 @@
 """One translation model: loading it, and translating a batch of texts."""
 
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from distilgrid.augmentation.back_translation.declare import BackTranslation
-from distilgrid.augmentation.back_translation.languages import Languages, declared_languages
-from distilgrid.core.errors import UserError
+from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.models.io import first_line, load_tokenizer, read_model
 from distilgrid.models.source import model_folder, model_revision
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel
+
+TARGET = re.compile(r">>(.+)<<")
 
 
 class Translator:
@@ -35,8 +37,28 @@ class Translator:
         self.revision = model_revision(source)
         _check_kind(source, self.folder)
         self.tokenizer = load_tokenizer(self.folder)
-        self.languages: Languages = declared_languages(source, self.folder, vocabulary=self.tokenizer.get_vocab())
         self._model: PreTrainedModel | None = None
+
+    def prefix(self, target: str | None, *, key: str) -> str:
+        """The token that tells a multilingual Marian model what to write: `>>xx<< `; nothing for other models.
+
+        Args:
+            target: language to write, as the model's token names it.
+            key: setting that says so.
+
+        Raises:
+            UserError: when the model needs a language and has none, or another one.
+        """
+        choices = {found[1] for token in self.tokenizer.get_vocab() if (found := TARGET.fullmatch(token))}
+        if not choices:
+            return ""
+        if target is None:
+            raise UserError(
+                f"'{self.source}' writes several languages; set {key} to one of: {', '.join(sorted(choices))}"
+            )
+        if target not in choices:
+            raise UserError(f"'{self.source}' has no token >>{target}<< for {key}; {did_you_mean(target, choices)}")
+        return f">>{target}<< "
 
     def translate(self, texts: Sequence[str], *, seed: int) -> list[str]:
         """Translations of the texts of one batch; sampling draws from a stream of its own, begun with `seed`.

@@ -81,7 +81,7 @@ class Pool:
             files = " or ".join(f"{scheme}<file>" for scheme in FILES)
             raise UserError(f"{self.key}: unknown task '{name}'; {did_you_mean(name, known)}, or give {files}")
         found = known[name]
-        if found.kind != "text" or len(found.text) != len(self.task.text):
+        if len(found.text) != len(self.task.text):
             wanted = "pairs of texts" if len(self.task.text) == 2 else "single texts"
             raise UserError(f"{self.key}: the rows of task '{name}' are no {wanted}; take another one")
         return found

@@ -51,10 +51,6 @@ def new_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled) -> Au
         new = new[taken].reset_index(drop=True)
     log.info("%d unlabelled rows; %d left out, which the data set holds", len(new), left_out)
     parentless: pd.Series[Any] = pd.Series([[] for _ in range(len(new))], dtype=object)
-    frame = new.assign(
-        label=0.0 if dataset.regression else 0,
-        parents=parentless,
-        copy=np.int64(0),
-    )
+    frame = new.assign(label=dataset.task_kind.rows().placeholder, parents=parentless, copy=np.int64(0))
     columns = [name for name in TEXT_COLUMNS if name in new.columns]
     return Augmented(frame[[*columns, "label", "example_id", "parents", "copy"]], left_out)

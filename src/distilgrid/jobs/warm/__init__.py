@@ -1,1 +1,1 @@
-"""Warm start: one process of a workflow loads torch and transformers once, and forks a child for every job."""
+"""Warm start: jobs of a workflow fork from a process that has loaded torch. See docs/decisions/005-warm-start.md."""

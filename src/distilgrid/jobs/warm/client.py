@@ -1,166 +1,95 @@
-"""A job's side: hand the work to the workflow's warm process, or do it cold when there is none.
-
-Only the standard library: this runs before anything heavy is imported, and mostly instead of it.
-"""
+"""A job's side of the warm start. Only the standard library."""
 
 import contextlib
+import hashlib
+import json
 import os
 import select
 import signal
 import socket
 import sys
-import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from distilgrid.jobs.process import POLL_SECONDS, workflow_is_gone
-from distilgrid.jobs.warm.protocol import (
-    FOLDER,
-    FORWARDED,
-    LOAD_SECONDS,
-    LOG,
-    SOCKET,
-    identity,
-    receive,
-    send,
-)
+from distilgrid.jobs.process import POLL_SECONDS, TUNING, workflow_is_gone
+from distilgrid.jobs.warm.stages import WARM_STAGES
 
-# Not `benchmark`, `latency` and `search`: what they measure runs in a clean process.
-STAGES = {"finetune", "augment", "record", "supernet", "distill", "export", "features"}
+ADDRESS = "DISTILGRID_WARM"  # variable: name of the abstract socket
+FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+# A process with threads must not fork.
+POOLS = ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "GOTO_NUM", "RAYON_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM")
+SINGLE = {f"{name}_THREADS": "1" for name in POOLS}
+SINGLE |= {"TOKENIZERS_PARALLELISM": "false", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+# Variables that may differ between the warm process and a job: no loaded module keeps their values.
+FREE = {*SINGLE, *TUNING, ADDRESS, "_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
 
 
 def run_warm(arguments: list[str]) -> int | None:
-    """Have a forked child of the warm process do this job, as if it were this process.
-
-    The first job of a workflow starts the warm process, and waits until it has loaded what the job would load itself.
-
-    Returns:
-        The exit code; or None when this process must do the job itself: it is not offered a warm start, it has
-        surroundings of its own, or the warm process is unfit, refuses or ends.
-    """
-    folder = os.environ.get(FOLDER)
-    if not folder or not STAGES.intersection(arguments[:1]) or sys.platform != "linux":
+    """Exit code of a child of the warm process that does this job, or None: then this process does it."""
+    name = os.environ.get(ADDRESS)
+    if not name or not arguments or arguments[0] not in WARM_STAGES:
         return None
-    try:
-        connection = _connect(Path(folder))
-    except OSError:
-        return None
-    with connection, _Signals(connection) as signals:
-        return _hand_over(connection, arguments, signals)
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(f"\0{name}")
+        child = _ask(connection, arguments) if same_user(connection) else None
+        return None if child is None else _wait(connection, child)
+    return None
 
 
-class _Signals:
-    """Keeps the signals that this process gets, and hands them on once the warm process has a child for them."""
+def identity(environment: Mapping[str, str]) -> str:
+    """Digest of what a child inherits where a fresh process would look for itself; a job with another starts cold."""
+    import resource  # of Unix
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection, self.caught, self.heard = connection, list[int](), False
-
-    def __enter__(self) -> "_Signals":
-        self.handlers = {number: signal.signal(number, self._catch) for number in FORWARDED if not _ignored(number)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-
-    def hand_on(self) -> None:
-        """From now on, and those that came before."""
-        self.heard = True
-        for number in self.caught:
-            self._tell(number)
-
-    def _catch(self, number: int, _frame: object) -> None:
-        self.caught.append(number)
-        if self.heard:
-            self._tell(number)
-
-    def _tell(self, number: int) -> None:
-        with contextlib.suppress(OSError):
-            send(self.connection, {"signal": number})
+    variables = sorted(item for item in environment.items() if item[0] not in FREE)
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    place = [sys.executable, str(Path.cwd()), os.getpriority(os.PRIO_PROCESS, 0), sorted(os.sched_getaffinity(0))]
+    installed = (Path(name) for name in sys.path if name.endswith("-packages"))
+    sources = sorted((str(p), p.stat().st_mtime_ns) for p in (*Path(__file__).parents[2].rglob("*.py"), *installed))
+    return hashlib.sha256(repr([variables, limits, place, sources]).encode()).hexdigest()
 
 
-def _connect(folder: Path) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(LOAD_SECONDS)
-    try:
-        try:
-            connection.connect(str(folder / SOCKET))
-        except FileNotFoundError:
-            from distilgrid.jobs.warm.launch import start
-
-            start(folder, log=Path(os.environ[LOG]))
-            connection.connect(str(folder / SOCKET))
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def same_user(connection: socket.socket) -> bool:
+    """Whether the other end is this user's. An abstract address has no permissions."""
+    owner = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # process, user, group
+    return int.from_bytes(owner[4:8], sys.byteorder) == os.getuid()
 
 
-def _hand_over(connection: socket.socket, arguments: list[str], signals: _Signals) -> int | None:
-    """Ask for a child, and wait for its end."""
-    if not _accepted(connection, arguments, signals.caught):
-        if signals.caught:
-            return _die(signals.caught[-1])
-        return 1 if workflow_is_gone() else None
-    signals.hand_on()
-    ended = _ended(connection)
-    if ended is None:
-        return _orphaned(signals.caught)
-    return _die(ended["signal"]) if "signal" in ended else int(ended["exit"])
-
-
-def _accepted(connection: socket.socket, arguments: list[str], caught: list[int]) -> bool:
-    umask = os.umask(0o077)
-    os.umask(umask)
-    request = {
-        "identity": identity(os.environ),
-        "arguments": arguments,
-        "folder": str(Path.cwd()),
-        "environment": dict(os.environ),
-        "umask": umask,
-        "ignored": [number for number in FORWARDED if _ignored(number)],
-    }
-    try:
-        send(connection, request, fds=[0, 1, 2])
-        return _answered(connection, caught) and "accepted" in receive(connection)[0]
-    except OSError:
-        return False
-
-
-def _answered(connection: socket.socket, caught: list[int]) -> bool:
-    """Wait for the warm process to be ready, but not for longer than this job is wanted."""
-    limit = time.monotonic() + LOAD_SECONDS
+def _ask(connection: socket.socket, arguments: list[str]) -> int | None:
+    """Ask for a child. Returns a descriptor of its process, or None when the warm process refuses."""
+    os.umask(umask := os.umask(0o077))
+    ignored = [number for number in FORWARDED if signal.getsignal(number) is signal.SIG_IGN]
+    request = {"arguments": arguments, "environment": dict(os.environ), "umask": umask, "ignored": ignored}
+    socket.send_fds(connection, [b"?"], [0, 1, 2])
+    connection.sendall(json.dumps(request | {"identity": identity(os.environ)}).encode() + b"\n")
     while not select.select([connection], [], [], POLL_SECONDS)[0]:
-        if caught or workflow_is_gone() or time.monotonic() > limit:
-            return False
-    return True
+        if workflow_is_gone():
+            sys.exit(1)
+    return next(iter(socket.recv_fds(connection, 1, 1)[1]), None)
 
 
-def _ended(connection: socket.socket) -> dict[str, Any] | None:
-    """How the child ended; None when the warm process ended first, which ends its children."""
-    connection.settimeout(None)
-    try:
-        return receive(connection)[0]
-    except OSError:
-        return None
+def _wait(connection: socket.socket, child: int) -> int | None:
+    """Hand signals on until the child ends, then end as it did."""
 
+    def forward(number: int, _frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child, number)
 
-def _orphaned(caught: list[int]) -> int | None:
-    if caught:
-        return _die(caught[-1])
+    wanted = [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in wanted}
+    with contextlib.suppress(ConnectionError):
+        if said := connection.recv(16):
+            return int(said) if int(said) >= 0 else _die(-int(said))
+    for number, handler in before.items():
+        signal.signal(number, handler)
     if workflow_is_gone():
         return 1
     sys.stderr.write("the warm process of this workflow is gone: starting this job again without it\n")
     return None
 
 
-def _ignored(number: int) -> bool:
-    return signal.getsignal(number) is signal.SIG_IGN
-
-
 def _die(number: int) -> int:
     """Die of the signal that the child died of, so that whoever waits sees the same."""
-    if number != signal.SIGKILL:
+    with contextlib.suppress(OSError):  # nobody handles SIGKILL
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     return 128 + number

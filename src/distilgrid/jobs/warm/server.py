@@ -1,190 +1,174 @@
-"""The warm process of a workflow: it loads what the stages need, then forks a child for every job that asks.
+"""The warm process: it loads what jobs need when the first one asks, then forks a child for each job."""
 
-Run: python -m distilgrid.jobs.warm.server FOLDER LISTENER IDENTITY (a job does: see `distilgrid.jobs.warm.launch`)
-
-It has one thread, and never computes anything itself. A child's way back runs through it: it tells the job how the
-child ended, hands signals on, and kills the child of a job that is gone. It ends soon after its workflow.
-"""
-
+import atexit
 import contextlib
+import ctypes
+import json
 import os
-import selectors
-import shutil
+import runpy
+import secrets
+import select
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
+import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from distilgrid.jobs.process import POLL_SECONDS, workflow_is_gone
-from distilgrid.jobs.warm import preload
-from distilgrid.jobs.warm.child import Job, do
-from distilgrid.jobs.warm.protocol import identity, receive, send
+from distilgrid.core.gpus import visible_gpus
+from distilgrid.jobs.process import POLL_SECONDS, TUNING, workflow_is_gone
+from distilgrid.jobs.warm import stages
+from distilgrid.jobs.warm.client import ADDRESS, FORWARDED, FREE, SINGLE, identity, same_user
 
-ANSWER_SECONDS = 5.0  # for what a job sends at once
-LINGER_SECONDS = 1.0  # in which children that saw their workflow end may say so in their logs
-
-
-@dataclass(frozen=True)
-class Running:
-    """A child and the job that waits for it."""
-
-    pid: int
-    connection: socket.socket
-    title: str
-    started: float = field(default_factory=time.perf_counter)
+BACKLOG = 256  # jobs that wait while the warm process loads
+LINGER_SECONDS = 1.0  # in which children that saw their workflow end say so in their logs
+COMMAND = [sys.executable, "-m", "distilgrid.jobs.warm.server"]
 
 
-class Server:
-    """Waits for jobs on a socket that listens already."""
-
-    def __init__(self, listener: socket.socket, *, identity: str) -> None:
-        self.listener, self.identity = listener, identity
-        self.jobs: dict[int, Running] = {}
-        self.gone: float | None = None  # when the workflow was seen to be
-        self.wakeup, self.waker = socket.socketpair()  # a child's end wakes the loop
-        self.wakeup.setblocking(False)
-        self.waker.setblocking(False)
-        signal.set_wakeup_fd(self.waker.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.listener, selectors.EVENT_READ)
-        self.selector.register(self.wakeup, selectors.EVENT_READ)
-
-    def serve(self) -> Job | None:
-        """Serve until the workflow has ended; in each child, return what it is to do."""
-        while not self._over():
-            for key, _ in self.selector.select(POLL_SECONDS):
-                if key.fileobj is self.wakeup:
-                    self.wakeup.recv(4096)
-                elif key.fileobj is not self.listener:
-                    self._hear(key.data)
-                elif job := self._accept():
-                    return job
-            self._collect()
-        return None
-
-    def _over(self) -> bool:
-        if self.gone is None and workflow_is_gone():
-            self.gone = time.monotonic()
-        return self.gone is not None and (not self.jobs or time.monotonic() > self.gone + LINGER_SECONDS)
-
-    def _accept(self) -> Job | None:
-        """Fork a child for a job; only the child gets the job."""
-        connection, _ = self.listener.accept()
-        connection.settimeout(ANSWER_SECONDS)
-        try:
-            request, files = receive(connection, fds=3)
-        except OSError:
-            connection.close()
-            return None
-        job = Job(request, files, os.getpid())
-        if self._fork(connection, request) == 0:
-            return job
-        for file in files:
-            os.close(file)
-        return None
-
-    def _fork(self, connection: socket.socket, request: dict[str, Any]) -> int | None:
-        if request.get("identity") != self.identity:
-            _refuse(connection, "its package, libraries or surroundings are not mine")
-            return None
-        sys.stdout.flush()  # or the child would write it again
-        try:
-            pid = os.fork()
-        except OSError as error:
-            _refuse(connection, str(error))
-            return None
-        if pid == 0:
-            self._forget(connection)
-            return pid
-        self.jobs[pid] = Running(pid, connection, _title(request["arguments"]))
-        self.selector.register(connection, selectors.EVENT_READ, self.jobs[pid])
-        with contextlib.suppress(OSError):  # a job that is gone is noticed in `_hear`
-            send(connection, {"accepted": pid})
-        return pid
-
-    def _forget(self, connection: socket.socket) -> None:
-        """In a child: let go of all that is the server's, or others would not notice its end."""
-        signal.set_wakeup_fd(-1)
-        self.selector.close()
-        for held in (self.listener, self.wakeup, self.waker, connection, *(r.connection for r in self.jobs.values())):
-            held.close()
-
-    def _hear(self, running: Running) -> None:
-        """A signal for the child, or the end of its job."""
-        try:
-            number = int(receive(running.connection)[0]["signal"])
-        except OSError:
-            number = signal.SIGKILL  # as when a job that works itself is killed
-            self.selector.unregister(running.connection)
-        os.kill(running.pid, number)
-
-    def _collect(self) -> None:
-        """Tell the jobs whose children have ended."""
-        while self.jobs:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            running, code = self.jobs.pop(pid), os.waitstatus_to_exitcode(status)
-            seconds, used = time.perf_counter() - running.started, usage.ru_utime + usage.ru_stime
-            say(f"{_outcome(code)}, {seconds:.1f} s, {used:.1f} s of CPU, {usage.ru_maxrss >> 10} MiB: {running.title}")
-            with contextlib.suppress(KeyError):  # a job that is gone was taken off the list
-                self.selector.unregister(running.connection)
-            with contextlib.suppress(OSError), running.connection:
-                send(running.connection, {"exit": code} if code >= 0 else {"signal": -code})
-
-
-def _title(arguments: list[str]) -> str:
-    out = arguments[arguments.index("--out") + 1] if "--out" in arguments[:-1] else ""
-    return f"{arguments[0]} {out}".rstrip()
-
-
-def _outcome(code: int) -> str:
-    return f"exit {code}" if code >= 0 else f"signal {-code}"
-
-
-def _refuse(connection: socket.socket, reason: str) -> None:
-    say(f"refused a job: {reason}")
-    with contextlib.suppress(OSError), connection:
-        send(connection, {"refused": reason})
-
-
-def say(line: str) -> None:
-    """A line for the log of the warm process; a full disk does not end it."""
-    with contextlib.suppress(OSError):
-        sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-        sys.stdout.flush()
-
-
-def _fit(expected: str) -> bool:
-    """Load everything; returns whether this process may serve now, and writes into its log why not."""
-    started, environment = time.perf_counter(), dict(os.environ)
-    preload.load()
-    problem = preload.obstacle()
-    if workflow_is_gone():
-        problem = "the workflow is gone"
-    elif identity(environment) != expected:
-        problem = "the package or its libraries changed while they were loaded"
-    if problem:
-        say(f"jobs start cold: {problem}")
-    else:
-        say(f"loaded in {time.perf_counter() - started:.1f} s")
-    return problem is None
+def start(*, log: Path) -> None:
+    """Start the warm process of this workflow with its log, and tell the workflow's jobs its address."""
+    name = f"distilgrid-{secrets.token_hex(16)}"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener, log.open("w") as output:
+        listener.bind(f"\0{name}")
+        listener.listen(BACKLOG)
+        command, given = [*COMMAND, str(listener.fileno())], [listener.fileno()]
+        streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+        environment = TUNING | os.environ | SINGLE
+        subprocess.Popen(command, env=environment, pass_fds=given, start_new_session=True, **streams)
+    os.environ[ADDRESS] = name
 
 
 def main() -> None:
-    """Serve; in a child, do its job."""
-    folder, expected = Path(sys.argv[1]), sys.argv[3]
-    listener = socket.socket(fileno=int(sys.argv[2]))
-    if _fit(expected):
-        job = Server(listener, identity=expected).serve()
-        if job is not None:
-            do(job)
-    if workflow_is_gone():  # otherwise the folder stays: jobs that wait notice, and no other job tries this again
-        shutil.rmtree(folder, ignore_errors=True)
+    """Fork a process for each job until the workflow has ended."""
+    for number in FORWARDED:  # this process ends with its workflow, and by no signal
+        signal.signal(number, signal.SIG_IGN)
+    listener, environment = socket.socket(fileno=int(sys.argv[1])), dict(os.environ)
+    expected, loaded = identity(environment), False
+    while not workflow_is_gone():
+        if not select.select([listener], [], [], POLL_SECONDS)[0]:
+            continue
+        if not loaded:
+            stages.load()
+            problem = obstacle() if identity(environment) == expected else "the package or its libraries changed"
+            say(f"jobs start cold: {problem}" if problem else "loaded")
+            if problem:
+                return
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes below
+            loaded = True
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), connection:  # a job without an answer starts cold
+            if os.fork() == 0:
+                listener.close()
+                _handle(connection, expected)
+    time.sleep(LINGER_SECONDS)
+
+
+def obstacle() -> str | None:
+    """Why this process must not fork jobs, if so."""
+    threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    if len(threads) != 1:  # a child would have their locks without them
+        return f"a library started threads: {', '.join(threads)}"
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not torch.version.cuda or not visible_gpus():
+        return None
+    if (pid := os.fork()) == 0:  # CUDA fails in a child when a library has started it in this process
+        with contextlib.suppress(Exception):
+            torch.zeros(1, device="cuda")
+            os._exit(0)
+        os._exit(1)
+    return "a forked process cannot use the GPU of this machine" if os.waitpid(pid, 0)[1] else None
+
+
+def _handle(connection: socket.socket, expected: str) -> NoReturn:
+    """In a process per job: fork the child that works, and end it with its job."""
+    try:
+        _die_with_parent()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        files = socket.recv_fds(connection, 1, 3)[1]
+        with connection.makefile("rb") as stream:
+            request = json.loads(stream.readline())
+        if not same_user(connection) or request["identity"] != expected:
+            say("refused a job: its package, libraries or surroundings are others")
+        elif pid := os.fork():
+            _attend(connection, pid, request["arguments"])
+        else:
+            connection.close()
+            _do(request, files)
+    finally:
+        os._exit(1)
+
+
+def _attend(connection: socket.socket, pid: int, arguments: list[str]) -> None:
+    """Wait for the child, or for the end of its job, which closes the connection."""
+    started, process = time.perf_counter(), os.pidfd_open(pid)
+    socket.send_fds(connection, [b"!"], [process])
+    if process not in select.select([connection.fileno(), process], [], [])[0]:
+        os.kill(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, 0)
+    code, seconds = os.waitstatus_to_exitcode(status), time.perf_counter() - started
+    how, used = f"exit {code}" if code >= 0 else f"signal {-code}", usage.ru_utime + usage.ru_stime
+    out = arguments[arguments.index("--out") + 1] if "--out" in arguments[:-1] else ""
+    say(f"{how}, {seconds:.1f} s, {used:.1f} s of CPU, {usage.ru_maxrss >> 10} MiB: {arguments[0]} {out}".rstrip())
+    connection.sendall(str(code).encode())
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _do(request: Mapping[str, Any], files: Sequence[int]) -> None:
+    """Do a job and end this process, without the half second that freeing its memory takes."""
+    _die_with_parent()
+    _become(request, files)
+    result = _result()
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(result)
+
+
+def _become(request: Mapping[str, Any], files: Sequence[int]) -> None:
+    """Take on the job's files, variables and arguments, as if its shell had started this process."""
+    for number in FORWARDED:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)
+    for stream, file in enumerate(files):
+        os.dup2(file, stream)
+        os.close(file)
+    sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())  # type: ignore[union-attr]
+    os.umask(request["umask"])
+    for name in FREE:
+        os.environ.pop(name, None)
+    os.environ.update(request["environment"])
+    del os.environ[ADDRESS]  # this is the warm start
+    tempfile.tempdir = None  # to be looked up in the job's variables
+    sys.argv[1:] = request["arguments"]
+
+
+def _result() -> int:
+    """Exit code of `python -m distilgrid`, run in this process."""
+    try:
+        runpy.run_module("distilgrid", run_name="__main__", alter_sys=True)
+        return 0
+    except SystemExit as ended:
+        if not isinstance(ended.code, str):
+            return ended.code or 0
+        sys.stderr.write(f"{ended.code}\n")
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    return 1
+
+
+def say(line: str) -> None:
+    """Write a line into the log. A full disk does not end the warm process."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"{time.strftime('%H:%M:%S')} {line}\n".encode())
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Jafari, Rezagholizadeh, Sharma, Ghodsi: Annealing Knowledge Distillation, EACL 2021:
 
     stage I    L(T) = || z_s(x) - Phi(T) * z_t(x) ||^2,   Phi(T) = 1 - (T - 1) / tau_max,   T from tau_max down to 1
-    stage II   L    = CE(y, z_s(x)),  or the mean squared error for a regression
+    stage II   L    = CE(y, z_s(x)),  or the mean squared error of numbers
 
 Stage II begins with stage I's best weights on `dev`; optimiser and learning rate start anew. The squared norm is a mean
 over rows and classes, as in the public code. With `distance: kl` stage I has KL(softmax(Phi z_t) || softmax(z_s)) in
@@ -14,12 +14,14 @@ import logging
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.nn import functional as F
 
-from distilgrid.methods.annealing_kd.schedule import annealed_stages, sharp_from, sharpness, temperature
+from distilgrid.methods.annealing import sharp_from, sharpness, temperature
+from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
-from distilgrid.methods.settings import AnnealingKD, Finetune
-from distilgrid.training.objective import Objective, Outputs, soft_loss
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.parts import Form
+from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.schedule import Phase, plain
 from distilgrid.training.settings import Training
 
@@ -31,26 +33,24 @@ class AnnealedObjective(Objective):
     """Stage I at one temperature: the distance from `phi` times the teacher's logits."""
 
     phi: float
-    distance: str
+    distance: Form
+    kind: TaskKind
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The single term `soft`."""
         assert teacher is not None
         target = self.phi * teacher.logits
-        if self.distance == "kl":
-            return {"soft": soft_loss(student.logits, target, temperature=1.0)}
-        return {"soft": F.mse_loss(student.logits, target)}
+        return {"soft": self.kind.losses().soft(student.logits, target, form=self.distance)}
 
 
-def annealing_phases(settings: AnnealingKD, training: Training, *, regression: bool) -> list[Phase]:
+def annealing_phases(settings: AnnealingKD, training: Training, *, kind: TaskKind) -> list[Phase]:
     """Stage I and stage II.
 
     Raises:
         UserError: when stage I has fewer epochs than temperatures.
     """
-    first, second = annealed_stages(settings, training)
+    first, second = settings.staged(training)
     epochs, tau_max = first.epochs, settings.tau_max
-    distance = "mse" if regression else settings.distance
     if epochs % tau_max:
         log.info("stage I: %d epochs over %d temperatures, %d or one more for each", epochs, tau_max, epochs // tau_max)
 
@@ -61,8 +61,8 @@ def annealing_phases(settings: AnnealingKD, training: Training, *, regression: b
         return {"temperature": temperature(moment, epochs=epochs, tau_max=tau_max), "phi": phi(moment)}
 
     def objective(moment: float) -> AnnealedObjective:
-        return AnnealedObjective(phi(moment), distance)
+        return AnnealedObjective(phi(moment), settings.distance, kind)
 
     stage1 = Phase(first, objective, "stage-1", values, patient_from=sharp_from(epochs, tau_max))
-    (stage2,) = plain(FinetuneObjective(Finetune(), regression=regression), second, name="stage-2", taught=False)
+    (stage2,) = plain(FinetuneObjective(Finetune(), kind=kind), second, name="stage-2", taught=False)
     return [stage1, stage2]

@@ -6,6 +6,7 @@ from distilgrid.reporting.figures import INK, method_colours, stacked, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot, dev_curve
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.bands import DASHES, band_words, draw_band, score_axis
 
 if TYPE_CHECKING:
@@ -71,11 +72,12 @@ def _references(findings: Findings, lines: list[Line]) -> list[Line]:
 
 def _dev_band(axes: "Axes", line: Line, metric: str, colours: dict[str, str], *, style: int = 0) -> None:
     method = line.labels["method"]
-    draw_band(axes, dev_scores(line, metric), colour=colours[method], label=method, style=style, markers=False)
+    scores, scale = dev_scores(line, metric), line.scoring.scale
+    draw_band(axes, scores, colour=colours[method], label=method, scale=scale, style=style, markers=False)
 
 
 def dev_scores(line: Line, metric: str) -> dict[float, list[float]]:
-    """The dev scores of all seeds by epoch, as far as all seeds have them: patience may end one early."""
+    """The dev scores of all seeds by epoch, up to the first end: patience may stop a seed early."""
     import pandas as pd
 
     curves = []
@@ -126,3 +128,20 @@ def _label(findings: Findings, task: str, above: "Axes", below: "Axes", *, quant
     below.set_xlabel("epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     below.grid(axis="y")
+
+
+class AnnealingSection(Section):
+    """Dev scores above the schedules of annealed methods."""
+
+    title = "Annealed training"
+
+    def applies(self, findings: Findings, task: str) -> bool:
+        """For tasks with a student that recorded a schedule."""
+        return any(_recorded(line) for line in findings.of(task))
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """A plot for each student."""
+        return annealing_plots(findings, task)
+
+
+SECTION = AnnealingSection()

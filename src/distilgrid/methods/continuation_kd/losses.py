@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from distilgrid.methods.annealing_kd.schedule import falling_epochs, sharpness, temperature
-from distilgrid.methods.settings import ContinuationKD
-from distilgrid.training.objective import Objective, Outputs, hard_loss
+from distilgrid.methods.annealing import sharpness, temperature
+from distilgrid.methods.continuation_kd.declare import ContinuationKD
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
 
@@ -29,24 +30,24 @@ class ContinuedObjective(Objective):
     phi: float
     psi: float
     margin: float
-    regression: bool
+    kind: TaskKind
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The terms `hard` and `soft`."""
         assert teacher is not None
         distances = (student.logits - self.phi * teacher.logits).square().mean(dim=1)  # (B,)
         soft = torch.relu(distances - self.margin * self.phi).mean()
-        hard = hard_loss(student.logits, labels, regression=self.regression)
+        hard = self.kind.losses().hard(student.logits, labels)
         return {"hard": self.psi * hard, "soft": (1 - self.psi) * soft}
 
 
-def continuation_phases(settings: ContinuationKD, training: Training, *, regression: bool) -> list[Phase]:
+def continuation_phases(settings: ContinuationKD, training: Training, *, kind: TaskKind) -> list[Phase]:
     """One phase, whose losses change with every step.
 
     Raises:
         UserError: when there are fewer epochs of annealing than temperatures, or none for the labels.
     """
-    falling = falling_epochs(settings, training)
+    falling = settings.falling_epochs(training)
 
     def values(moment: float) -> dict[str, float]:
         now = temperature(moment, epochs=falling, tau_max=settings.tau_max)
@@ -56,7 +57,7 @@ def continuation_phases(settings: ContinuationKD, training: Training, *, regress
 
     def objective(moment: float) -> ContinuedObjective:
         now = values(moment)
-        return ContinuedObjective(now["phi"], now["psi"], settings.margin, regression)
+        return ContinuedObjective(now["phi"], now["psi"], settings.margin, kind)
 
     patient_from = math.inf if settings.psi == "linear" else falling  # a linear psi changes the losses to the end
     return [Phase(training, objective, values=values, patient_from=patient_from)]

@@ -2,16 +2,17 @@
 
 from torch import Tensor
 
-from distilgrid.methods.settings import Finetune
-from distilgrid.training.objective import Objective, Outputs, hard_loss
+from distilgrid.methods.finetune.declare import Finetune
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.training.objective import Objective, Outputs
 
 
 class FinetuneObjective(Objective):
-    """L = CE(y, student), or the mean squared error for a regression."""
+    """The task kind's loss of labels: CE(y, student), or the mean squared error of numbers."""
 
-    def __init__(self, settings: Finetune, *, regression: bool) -> None:
-        self.regression = regression
+    def __init__(self, settings: Finetune, *, kind: TaskKind) -> None:
+        self.loss = kind.losses()
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The single term `hard`."""
-        return {"hard": hard_loss(student.logits, labels, regression=self.regression)}
+        return {"hard": self.loss.hard(student.logits, labels)}

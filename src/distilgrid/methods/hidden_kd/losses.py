@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.losses import KDObjective
-from distilgrid.methods.settings import HiddenKD
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs, Sizes
 from distilgrid.training.schedule import Phase, plain
 from distilgrid.training.settings import Training
@@ -96,11 +97,11 @@ class HiddenObjective(Objective):
         return {"hidden": F.mse_loss(own, wanted.float())}
 
 
-def hidden_phases(settings: HiddenKD, training: Training, *, regression: bool) -> list[Phase]:
+def hidden_phases(settings: HiddenKD, training: Training, *, kind: TaskKind) -> list[Phase]:
     """The phase on hidden states and, unless it is left out, that on logits and labels."""
     first = training.under(settings.hidden)
     phases = plain(HiddenObjective(settings), first, name="hidden", selects=False)
     if settings.task is None:
         return phases
     second = training.under(settings.task)
-    return phases + plain(KDObjective(settings, regression=regression), second, name="task")
+    return phases + plain(KDObjective(settings, kind=kind), second, name="task")

@@ -6,31 +6,28 @@ Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015:
 
 The MSE form replaces the second term by alpha * mean((z_s - z_t)^2)
 (Ba, Caruana: Do Deep Nets Really Need to be Deep?, 2014).
-For a regression both terms are mean squared errors: of the labels, and of the teacher's output.
+Of numbers both terms are mean squared errors: of the labels, and of the teacher's output.
 Teacher-assistant distillation (Mirzadeh et al. 2020) has the same losses: its teachers differ, link by link.
 """
 
 from torch import Tensor
-from torch.nn import functional as F
 
-from distilgrid.methods.settings import SoftLabels
-from distilgrid.training.objective import Objective, Outputs, hard_loss, soft_loss
+from distilgrid.methods.kd.declare import SoftLabels
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.training.objective import Objective, Outputs
 
 
 class KDObjective(Objective):
     """(1 - alpha) * hard + alpha * soft."""
 
-    def __init__(self, settings: SoftLabels, *, regression: bool) -> None:
+    def __init__(self, settings: SoftLabels, *, kind: TaskKind) -> None:
         self.settings = settings
-        self.regression = regression
+        self.loss = kind.losses()
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The terms `hard` and `soft`."""
         assert teacher is not None
-        alpha = self.settings.alpha
-        if self.regression or self.settings.loss == "mse":
-            soft = F.mse_loss(student.logits, teacher.logits)
-        else:
-            soft = soft_loss(student.logits, teacher.logits, temperature=self.settings.temperature)
-        hard = hard_loss(student.logits, labels, regression=self.regression)
+        alpha, form, temperature = self.settings.alpha, self.settings.loss, self.settings.temperature
+        soft = self.loss.soft(student.logits, teacher.logits, form=form, temperature=temperature)
+        hard = self.loss.hard(student.logits, labels)
         return {"hard": (1 - alpha) * hard, "soft": alpha * soft}

@@ -1,42 +1,60 @@
-"""Which values a method's search tried, their scores on dev, and which it took."""
+"""Which values a method's tuning tried, their scores on dev, and which it took."""
 
 from typing import Any
 
-from distilgrid.methods.settings import KD
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.scoring import Scoring
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.table import Column, Table, Value
 
-SEARCH = "search"
+TUNING = "tuning"
 
 
-def search_tables(findings: Findings, task: str) -> list[Table]:
-    """A table for each model whose method searched: rows are weights of the teacher term, columns temperatures."""
-    return [_table(findings, task, line) for line in findings.of(task) if SEARCH in line.facts]
+def tuning_tables(findings: Findings, task: str) -> list[Table]:
+    """A table for each model whose method was tuned: rows are weights of the teacher term, columns temperatures."""
+    return [_table(findings, task, line) for line in findings.of(task) if TUNING in line.facts]
 
 
 def _table(findings: Findings, task: str, line: Line) -> Table:
-    found = line.facts[SEARCH]
+    found = line.facts[TUNING]
     alphas, temperatures = (sorted({tried[name] for tried in found["tried"]}) for name in ("alpha", "temperature"))
     scores = {(tried["alpha"], tried["temperature"]): tried["dev"] for tried in found["tried"]}
     columns = [Column("alpha"), *(Column(f"T = {temperature:g}") for temperature in temperatures)]
-    rows = [[Cell(f"{a:g}"), *(_cell(scores, found["chosen"], a, t) for t in temperatures)] for a in alphas]
-    return Table(f"{task}: search of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
+    rows = [
+        [Value(f"{a:g}"), *(_value(line.scoring, scores, found["chosen"], a, t) for t in temperatures)] for a in alphas
+    ]
+    return Table(f"{task}: tuning of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
 
 
 def _caption(findings: Findings, line: Line) -> str:
-    method = findings.collected.plan.params.methods[line.labels["method"]]
-    seeds = f" with seed {method.search.seed}" if isinstance(method, KD) and method.search else ""
-    metric = wording.METRICS[findings.main(line.labels["task"])[0]]
+    name = line.labels["method"]
+    before = findings.collected.plan.params.methods[name].before({"method": name}, tempered=True)
+    seeds = f" with seed {before.tried_seed}" if before.tried else ""
     return (
-        f"{metric[0].upper()}{metric[1:]} {wording.TIMES} 100 on dev by alpha, the weight of the teacher term, and "
+        f"{line.scoring.scaled_sentence} on dev by alpha, the weight of the teacher term, and "
         f"temperature T: one run each{seeds}. The chosen pair was then trained with each seed of the grid."
     )
 
 
-def _cell(scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float) -> Cell:
+def _value(
+    scoring: Scoring, scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float
+) -> Value:
     if (alpha, temperature) not in scores:
-        return cells.EMPTY
+        return display.EMPTY
     taken = (chosen["alpha"], chosen["temperature"]) == (alpha, temperature)
-    return Cell(wording.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
+    return Value(scoring.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
+
+
+class TuningSection(Section):
+    """The values of alpha and temperature that were tried."""
+
+    title = "Search of alpha and temperature"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """A table for each tuned model."""
+        return tuning_tables(findings, task)
+
+
+SECTION = TuningSection()

@@ -1,4 +1,4 @@
-"""Choosing a method's values among cells that tried them, by the score on `dev`."""
+"""Choosing alpha and temperature among cells that tried them, by the score on `dev`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,38 +6,43 @@ from typing import Any
 
 from distilgrid.core.artefacts import read_json, trained_model
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import KD, Method
+from distilgrid.methods.kd.declare import KD
+from distilgrid.tasks.kinds.kind import TaskKind
 
-SEARCHED = ("alpha", "temperature")
+TUNED = ("alpha", "temperature")
 
 
-def search(method: Method, candidates: Sequence[Path], *, regression: bool) -> tuple[Method, dict[str, Any]]:
-    """The method with the values of its best candidate, and what `metrics.json` says about the choice.
+def tuned(method: KD, folders: Sequence[Path], *, kind: TaskKind) -> tuple[KD, dict[str, Any]]:
+    """The method with the values of the best cell, and what `metrics.json` says about the choice.
 
-    Ties keep the earlier candidate. A method without a search is returned as it is.
+    Ties keep the earlier cell. A method without tuning is returned as it is.
 
     Args:
-        method: as the cell has it.
-        candidates: folders of the cells that tried the values.
-        regression: whether the task is one.
+        method: as the student's cell has it.
+        folders: of the cells that tried the values.
+        kind: of the task.
 
     Raises:
-        UserError: when a search has no candidates, or one that did not try any of its pairs.
+        UserError: when tuning has no cells, or one that did not try any of its pairs.
     """
-    if not isinstance(method, KD) or method.search is None:
+    if method.tuning is None:
         return method, {}
-    planned = method.candidates("", regression=regression).values()
-    wanted = [{name: getattr(tried, name) for name in SEARCHED} for tried in planned]
-    if not candidates:
-        raise UserError(f"the method searches {len(wanted)} pairs of values; give --candidate once for each cell")
-    tried = []
-    for folder in candidates:
-        used = trained_model(folder)["recipe"].get("method", {})
-        values = {name: used.get(name) for name in SEARCHED}
+    wanted = [_values(planned.model_dump()) for planned in method.tried("", tempered=kind.tempered).values()]
+    if not folders:
+        raise UserError(f"the method's tuning tries {len(wanted)} pairs of values; give --tried once for each cell")
+    tried: list[dict[str, Any]] = []
+    merits: list[float] = []
+    for folder in folders:
+        values = _values(trained_model(folder)["recipe"].get("method", {}))
         if values not in wanted:
-            raise UserError(f"{folder}: trained with {values}, which the search does not try; give its own candidates")
+            raise UserError(f"{folder}: trained with {values}, which the tuning does not try; give its own cells")
         metrics = read_json(folder / "metrics.json")
         tried.append({**values, "dev": metrics["dev"][metrics["score_name"]]})
-    best = max(tried, key=lambda values: values["dev"])
-    chosen = {name: best[name] for name in SEARCHED}
-    return method.model_copy(update={**chosen, "search": None}), {"search": {"chosen": chosen, "tried": tried}}
+        merits.append(kind.metrics[metrics["score_name"]].merit(tried[-1]["dev"]))
+    best = tried[merits.index(max(merits))]
+    chosen = {name: best[name] for name in TUNED}
+    return method.model_copy(update={**chosen, "tuning": None}), {"tuning": {"chosen": chosen, "tried": tried}}
+
+
+def _values(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: settings.get(name) for name in TUNED}

@@ -3,10 +3,11 @@
 import statistics
 from collections.abc import Sequence
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, spread
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import MODEL, name_groups
 
 TRAINING, VALIDATION, GAP = "train_loss", "validation_loss", "generalisation_gap"
@@ -19,7 +20,7 @@ def gap_table(findings: Findings, task: str) -> Table | None:
         return None
     split = findings.main(task)[1]
     columns = {
-        MODEL: [cells.model(line) for line in lines],
+        MODEL: [display.model(line) for line in lines],
         Column("training loss"): [_mean(line, TRAINING) for line in lines],
         Column("validation loss", split): _lowest(lines, VALIDATION),
         Column("gap"): _lowest(lines, GAP),
@@ -32,25 +33,39 @@ def _caption(split: str) -> str:
     return (
         f"How much worse a model does on rows that it has not seen: its loss on split {split} less its loss on "
         "original training rows, both with the true labels and without dropout. MixKD's theory says that training on "
-        "mixed samples makes this smaller. A small gap alone is no merit: a model that has learnt nothing has none. "
+        "mixed samples makes this smaller. A small gap alone says little: a model that has learnt nothing has none. "
         f"Mean {wording.PLUS_MINUS} standard deviation over seeds."
     )
 
 
-def _lowest(lines: Sequence[Line], name: str) -> list[Cell]:
+def _lowest(lines: Sequence[Line], name: str) -> list[Value]:
     """A number of each line, the lowest of the students' marked."""
     means = [-statistics.fmean(_values(line, name)) for line in lines]
-    return cells.mark(lines, [_mean(line, name) for line in lines], means)
+    return display.mark(lines, [_mean(line, name) for line in lines], means)
 
 
-def _mean(line: Line, name: str) -> Cell:
+def _mean(line: Line, name: str) -> Value:
     values = _values(line, name)
     deviation = spread(values)
     shown = wording.DASH if deviation is None else wording.loss(deviation)
-    return Cell(wording.loss(statistics.fmean(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
+    return Value(wording.loss(statistics.fmean(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
 
 
 def _values(line: Line, name: str) -> list[float]:
     """The number of each seed that has all three."""
     wanted = {TRAINING, VALIDATION, GAP}
     return [model.metrics[name] for model in line.models if wanted <= model.metrics.keys()]
+
+
+class GapSection(Section):
+    """Losses on seen and unseen rows."""
+
+    title = "Generalisation gap"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """One table, where models recorded both losses."""
+        found = gap_table(findings, task)
+        return [found] if found else []
+
+
+SECTION = GapSection()

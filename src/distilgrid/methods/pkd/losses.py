@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distilgrid.core.errors import UserError
+from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
-from distilgrid.methods.settings import KD, PKD
+from distilgrid.methods.pkd.declare import PKD
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 
 
@@ -38,9 +40,9 @@ class PKDObjective(Objective):
 
     needs_states = True
 
-    def __init__(self, settings: PKD, *, regression: bool) -> None:
+    def __init__(self, settings: PKD, *, kind: TaskKind) -> None:
         self.settings = settings
-        self.kd = KDObjective(KD(alpha=settings.alpha, temperature=settings.temperature), regression=regression)
+        self.kd = KDObjective(KD(alpha=settings.alpha, temperature=settings.temperature), kind=kind)
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The terms `hard`, `soft` and `patience`."""

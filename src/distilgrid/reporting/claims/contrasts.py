@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distilgrid.reporting.claims.schema import TEACHER, Axes, Claim
+from distilgrid.core.planned import TEACHER
+from distilgrid.reporting.claims.schema import Axes, Claim
 from distilgrid.reporting.lines import AXES, Line
-from distilgrid.search.report.table import SearchLine
+from distilgrid.reporting.searches import SearchLine
 
 
 @dataclass(frozen=True)

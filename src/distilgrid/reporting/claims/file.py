@@ -1,4 +1,4 @@
-"""Reading `grids/<name>.claims.yaml` and the numbers beside it. Light: this loads neither torch nor pandas."""
+"""Reading `grids/<name>.claims.yaml` and its published numbers. Light: this loads neither torch nor pandas."""
 
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,13 @@ from pydantic import ValidationError
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.messages import first_problem
+from distilgrid.core.planned import TEACHER
 from distilgrid.core.project import located
 from distilgrid.core.yaml import read_yaml
 from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.names import check_method, check_task
 from distilgrid.reporting.claims.published import read_published
-from distilgrid.reporting.claims.schema import TEACHER, ClaimsFile
+from distilgrid.reporting.claims.schema import ClaimsFile
 
 PUBLISHED = "published"
 
@@ -28,7 +29,7 @@ def load_claims(path: Path | str, *, params: Params | None = None) -> ClaimsFile
         UserError: one line naming the file and the key, or the line and column of the CSV file.
     """
     values = read_yaml(path)
-    numbers = _beside(Path(path), values.pop(PUBLISHED)) if PUBLISHED in values else None
+    numbers = _published(Path(path), values.pop(PUBLISHED)) if PUBLISHED in values else None
     try:
         found = ClaimsFile.model_validate(values)
     except ValidationError as error:
@@ -40,11 +41,11 @@ def load_claims(path: Path | str, *, params: Params | None = None) -> ClaimsFile
     return found.model_copy(update={PUBLISHED: read_published(numbers, params=params, methods=found.methods)})
 
 
-def _beside(path: Path, name: Any) -> Path:
+def _published(path: Path, name: Any) -> Path:
     """The file that `published` names."""
     if not isinstance(name, str) or not name or Path(name).name != name:
         raise UserError(
-            f"{path}: {PUBLISHED}: must name a CSV file beside this one, such as "
+            f"{path}: {PUBLISHED}: must name a CSV file in the same folder, such as "
             f"{path.name.partition('.')[0]}.expected.csv, or be left out"
         )
     return located(path).parent / name

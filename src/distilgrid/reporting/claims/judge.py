@@ -7,13 +7,15 @@ from typing import Literal
 import numpy as np
 
 from distilgrid.reporting.claims.contrasts import Contrast, contrast, missing, search_contrast
+from distilgrid.reporting.claims.measure import Measure, measure_of
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
 from distilgrid.reporting.claims.values import Resamples, blocks, measured, values_of
-from distilgrid.reporting.collect import Model
+from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.searches import search_lines
 from distilgrid.reporting.statistics.estimates import (
-    Estimate,
+    EffectEstimate,
     bounds,
     estimate,
     mean_of,
@@ -22,7 +24,6 @@ from distilgrid.reporting.statistics.estimates import (
     seeds_needed,
 )
 from distilgrid.reporting.statistics.significance import holm
-from distilgrid.search.report.table import search_lines
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
@@ -64,11 +65,19 @@ class Result:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with its results, the one over all tasks first, and what the grid lacks for it."""
+    """A claim with its results, the one over all tasks first, and what the grid lacks for it.
+
+    Attributes:
+        claim: as the file has it.
+        results: over all tasks, then for each.
+        missing: what the grid lacks.
+        measure: how the claim's effects are shown and compared.
+    """
 
     claim: Claim
     results: tuple[Result, ...]
     missing: tuple[str, ...]
+    measure: Measure
 
     @property
     def verdict(self) -> Verdict:
@@ -86,10 +95,17 @@ def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
     scored = [c for claim, (cs, _) in zip(file.claims, found, strict=True) if claim.metric == MAIN for c in cs]
     resamples = _resample(findings, scored)
     judged = [
-        Judgement(claim, tuple(_results(findings, claim, contrasts, resamples)), tuple(absent))
+        _judgement(findings, claim, contrasts, absent, resamples)
         for claim, (contrasts, absent) in zip(file.claims, found, strict=True)
     ]
     return _corrected(judged)
+
+
+def _judgement(
+    findings: Findings, claim: Claim, contrasts: Sequence[Contrast], absent: Sequence[str], resamples: Resamples
+) -> Judgement:
+    measure = measure_of(findings, claim, [found.task for found in contrasts])
+    return Judgement(claim, tuple(_results(findings, claim, contrasts, resamples, measure)), tuple(absent), measure)
 
 
 def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
@@ -150,29 +166,31 @@ def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[s
 
 def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
     """The main score of each model on each resample of its task's rows, by folder: (S,); each is computed once."""
-    involved: dict[str, dict[str, Model]] = {}
+    involved: dict[str, dict[str, TrainedModel]] = {}
     for found in contrasts:
         lines = [line for line in found.weights if isinstance(line, Line)]
         own = {model.artefact.folder: model for line in lines for model in line.models}
         involved.setdefault(found.task, {}).update(own)
     scores: dict[str, np.ndarray] = {}
     for task, models in involved.items():
-        table = score_resamples(task, list(models.values()), findings.collected.plan.params.report)
+        table = score_resamples(task, list(models.values()), findings.collected)
         scores |= dict(zip(models, table.T, strict=True))
     return scores
 
 
-def _results(findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples) -> Iterable[Result]:
+def _results(
+    findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples, measure: Measure
+) -> Iterable[Result]:
     estimates = [_estimate(findings, claim, found, resamples) for found in contrasts]
     confidence = findings.collected.plan.params.report.confidence
     if len(contrasts) > 1:
-        yield _result(claim, contrasts, mean_of(estimates), confidence)
+        yield _result(claim, contrasts, mean_of(estimates), confidence, measure)
     if claim.aggregate == "each" or len(contrasts) == 1:
         for found, estimated in zip(contrasts, estimates, strict=True):
-            yield _result(claim, [found], estimated, confidence)
+            yield _result(claim, [found], estimated, confidence, measure)
 
 
-def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> Estimate:
+def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> EffectEstimate:
     if claim.metric.startswith(LATENCY):
         return measured(found.weights, claim.metric.removeprefix(LATENCY))
     if claim.metric != MAIN:
@@ -182,9 +200,11 @@ def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resa
     return estimate(blocks(found.weights, claim.metric, resamples), rows=rows)
 
 
-def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confidence: float) -> Result:
+def _result(
+    claim: Claim, contrasts: Sequence[Contrast], found: EffectEstimate, confidence: float, measure: Measure
+) -> Result:
     between = bounds(found, confidence)
-    verdict, distance = _judge(claim, found.effect, between)
+    verdict, distance = _judge(claim, measure, found.effect, between)
     unclear = verdict == "not enough evidence"
     return Result(
         tasks=tuple(c.task for c in contrasts),
@@ -201,10 +221,10 @@ def _result(claim: Claim, contrasts: Sequence[Contrast], found: Estimate, confid
     )
 
 
-def _judge(claim: Claim, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
+def _judge(claim: Claim, measure: Measure, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
     """The verdict, and how far the effect lies beyond the threshold on its side: beyond `minimum`, or below zero."""
-    sign = 1 if claim.direction == "higher" else -1
-    minimum = claim.minimum / claim.scale
+    sign = 1 if measure.direction == "higher" else -1
+    minimum = claim.minimum / measure.scale
     gain = sign * effect
     distance = gain - minimum if gain > minimum else -gain if gain < 0 else 0.0
     distance = distance if distance > ROUNDING else 0.0

@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.planned import TEACHER
 from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.names import check_method, check_task
-from distilgrid.reporting.claims.schema import TEACHER, Published
+from distilgrid.reporting.claims.schema import Published
 
 COLUMNS = tuple(Published.model_fields)
 REQUIRED = tuple(name for name, field in Published.model_fields.items() if field.is_required())

@@ -1,37 +1,39 @@
-"""Published numbers beside ours, with what differs between the two set-ups."""
+"""Published numbers and ours, with the differences between the two set-ups."""
 
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.cells import EMPTY
 from distilgrid.reporting.claims.schema import ClaimsFile, Published
+from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import DEFAULTS, Line, spread
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.scoring import Scoring, scoring, title
+from distilgrid.reporting.table import Column, Table, Value
 
 TITLES = ("task", "model", "published", "source", "certainty", "ours")
 
 
 def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
-    """The published numbers of the grid's tasks, ours beside those that the grid has; None when there are none."""
+    """The published numbers of the grid's tasks with ours, where the grid has them; None without any."""
     listed = _listed(findings, file)
     if not listed:
         return None
     rows = [_row(findings, published) for published in listed]
     groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
     columns = [Column(title, number=title in ("published", "ours")) for title in TITLES]
-    beside = sum(row[-1] != EMPTY for row in rows)
-    caption = f"{_caption(findings, listed)} {beside} of {wording.plural(len(rows), 'number')} have a counterpart here."
+    paired = sum(row[-1] != EMPTY for row in rows)
+    caption = f"{_caption(findings, listed)} {paired} of {wording.plural(len(rows), 'number')} have a counterpart here."
     return Table("Published numbers", caption, columns, rows, groups)
 
 
 def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]:
     """The same as plain values: published numbers as printed, ours as the table shows them, or null."""
     kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
-    beside = [(published, _ours(findings, published)) for published in _listed(findings, file)]
+    paired = [(published, _ours(findings, published)) for published in _listed(findings, file)]
     return [
-        published.model_dump(include=kept) | {"ours": None if cell == EMPTY else {"text": cell.text, "note": cell.note}}
-        for published, cell in beside
+        published.model_dump(include=kept)
+        | {"ours": None if value == EMPTY else {"text": value.text, "note": value.note}}
+        for published, value in paired
     ]
 
 
@@ -39,30 +41,31 @@ def _listed(findings: Findings, file: ClaimsFile) -> list[Published]:
     return [row for task in findings.tasks for row in file.published if row.task == task]
 
 
-def _row(findings: Findings, published: Published) -> list[Cell]:
+def _row(findings: Findings, published: Published) -> list[Value]:
     return [
-        Cell(published.task),
-        Cell(published.model),
-        number_cell(published.value, published.metric, published.split),
-        Cell(published.source),
-        Cell(published.certainty),
+        Value(published.task),
+        Value(published.model),
+        number_value(published.value, published.metric, published.split),
+        Value(published.source),
+        Value(published.certainty),
         _ours(findings, published),
     ]
 
 
-def number_cell(value: float | None, metric: str, split: str) -> Cell:
+def number_value(value: float | None, metric: str, split: str) -> Value:
     """A published number, as printed, with what it is of."""
-    return Cell("unknown" if value is None else f"{value:g}", f"{wording.METRICS.get(metric, metric)}, {split}")
+    return Value("unknown" if value is None else f"{value:g}", f"{title(metric)}, {split}")
 
 
-def _ours(findings: Findings, published: Published) -> Cell:
+def _ours(findings: Findings, published: Published) -> Value:
     """Our mean score, on all of the original rows; several side by side where not all of its axes are named."""
     split = published.our_split or findings.main(published.task)[1]
     found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
     if not found:
         return EMPTY
-    text = f" {wording.DOT} ".join(wording.score(sum(values) / len(values)) for _, values in found)
-    return Cell(text, f" {wording.DOT} ".join(_note(line, values, split) for line, values in found))
+    shown = scoring(published.metric)
+    text = f" {wording.DOT} ".join(shown.score(sum(values) / len(values)) for _, values in found)
+    return Value(text, f" {wording.DOT} ".join(_note(line, values, split, shown) for line, values in found))
 
 
 def _lines(findings: Findings, published: Published) -> list[Line]:
@@ -79,10 +82,10 @@ def _values(line: Line, split: str, published: Published) -> list[float]:
     return line.values(split, published.metric) if known else []
 
 
-def _note(line: Line, values: list[float], split: str) -> str:
+def _note(line: Line, values: list[float], split: str, scoring: Scoring) -> str:
     deviation = spread(values)
-    shown = wording.DASH if deviation is None else wording.score(deviation)
-    return f"{line.name}, {split}, {wording.PLUS_MINUS} {shown}, n={len(values)}"
+    apart = wording.DASH if deviation is None else scoring.score(deviation)
+    return f"{line.name}, {split}, {wording.PLUS_MINUS} {apart}, n={len(values)}"
 
 
 def _caption(findings: Findings, listed: list[Published]) -> str:
@@ -94,11 +97,11 @@ def _caption(findings: Findings, listed: list[Published]) -> str:
     held = f"{wording.percent(params.data.dev_fraction)} of the training rows may be held out to select checkpoints"
     return (
         f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
-        f"{wording.TIMES}100 on the splits named beside them{capped}, from {_teachers(findings)}; {held}. "
+        f"{wording.TIMES}100 on the splits in small print{capped}, from {_teachers(findings)}; {held}. "
         "Certainty: how well the number is known."
     )
 
 
 def _teachers(findings: Findings) -> str:
-    names = findings.collected.plan.params.grid.teachers
+    names = findings.collected.plan.params.grid.teacher_names
     return f"the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}"

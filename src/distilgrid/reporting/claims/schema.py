@@ -5,15 +5,15 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from distilgrid.core.planned import TEACHER
 from distilgrid.core.schema import Settings
 from distilgrid.plan.params import Name
 
+Direction = Literal["higher", "lower"]
 Certainty = Literal["sourced", "second-hand", "recalled", "unknown"]
 Axes = Mapping[str, Any]
 MAIN = "main"
 POINTS = "points"
-TEACHER = "teacher"
-"""Stands for a method in labels: the model is not a student but a teacher."""
 LATENCY = "latency."
 """Begins a metric that is the median latency, in ms, in a runtime: latency.onnxruntime-fp32."""
 OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")
@@ -106,9 +106,9 @@ class Claim(Pair):
     times: float = Field(default=1.0, gt=0)
     """Factor on `worse`: 0.97 claims to have more than 97 % of it."""
     unit: str = Field(default=POINTS, min_length=1)
-    """`points` are differences of scores times 100; numbers in any other unit are shown as they are."""
-    direction: Literal["higher", "lower"] = "higher"
-    """On which side of `worse` the claim puts `better`."""
+    """`points` are differences of scores, shown as tables show these; other units are shown as they are."""
+    direction: Direction | None = None
+    """On which side of `worse` the claim puts `better`; by default where the metric is better."""
     aggregate: Literal["each", "mean"] = "each"
     """`each` judges every task and their mean, `mean` the mean alone."""
     minimum: float = Field(default=0.0, ge=0)
@@ -136,7 +136,7 @@ class Claim(Pair):
         if self.of_searches != (self.metric in OF_SEARCHES):
             raise ValueError(f"searches have {', '.join(OF_SEARCHES)}, and only they; found metric '{self.metric}'")
         if self.metric.startswith(LATENCY) and self.unit == POINTS:
-            raise ValueError("a latency is no score: give unit: ms")
+            raise ValueError("a latency is not a score: give unit: ms")
         taught = [side.method for side in (self.better, self.worse) if side.method == TEACHER]
         if self.than is not None and (taught or self.times != 1 or self.metric.startswith(LATENCY)):
             raise ValueError("a second difference goes with neither a teacher, times nor latencies")
@@ -162,11 +162,6 @@ class Claim(Pair):
         first = [(1, {**than_better, **better}), (-1, {**than_worse, **worse})]
         return [*first, (-1, {**better, **than_better}), (1, {**worse, **than_worse})]
 
-    @property
-    def scale(self) -> float:
-        """What turns a difference of scores into the unit."""
-        return 100.0 if self.unit == POINTS else 1.0
-
 
 class Published(Settings):
     """A published number."""
@@ -174,11 +169,11 @@ class Published(Settings):
     model: str = Field(min_length=1)
     """The model as the source names it."""
     method: Name | None = None
-    """Our method to put beside it; `teacher` for the teacher."""
+    """Our method to compare with; `teacher` for the teacher."""
     student: Name | None = None
-    """Our student to put beside it; without one, all of them."""
+    """Our student to compare with; without one, all of them."""
     teacher: Name | None = None
-    """Our teacher, or the teacher of our students, to put beside it; without one, all of them."""
+    """Our teacher, or the teacher of our students, to compare with; without one, all of them."""
     task: Name
     """The task."""
     metric: Name
@@ -186,7 +181,7 @@ class Published(Settings):
     split: str = Field(min_length=1)
     """What it was scored on: GLUE test server, dev, ..."""
     our_split: Name | None = None
-    """Our validation split to put beside it; the one of the main score by default."""
+    """Our validation split to compare with; the one of the main score by default."""
     value: float | None = Field(allow_inf_nan=False)
     """The number as printed; empty when it is not known."""
     source: str = Field(min_length=1)

@@ -1,15 +1,16 @@
-"""Claims with their verdicts, and published numbers beside ours, as tables and as plain values."""
+"""Claims with their verdicts, and published numbers with ours, as tables and as plain values."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.claims.judge import Judgement, Result
+from distilgrid.reporting.claims.measure import Measure
 from distilgrid.reporting.claims.published_table import published_json, published_table
-from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 TONES = {"confirmed": "better", "refuted": "worse"}
 MANY_SEEDS = 1000
@@ -23,7 +24,7 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
         file: the paper's claims.
         judged: the claims as `evaluate` judged them.
     """
-    rows: list[list[Cell]] = []
+    rows: list[list[Value]] = []
     groups: set[int] = set()
     for judgement in judged:
         groups.add(len(rows))
@@ -35,7 +36,7 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
 
 
 def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> list[Table]:
-    """The tables that a claims file adds to a report: its claims and its published numbers, as far as it has any."""
+    """The tables that a claims file adds to a report: its claims and its published numbers."""
     published = published_table(findings, file)
     claimed = [claims_table(findings, file, judged=judged)] if file.claims else []
     return claimed + ([published] if published else [])
@@ -44,12 +45,12 @@ def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judg
 def paper_claims_table(table: Table) -> Table:
     """A table of claims or published numbers without the small print of its texts, for which paper has no room."""
     kept = [column.number for column in table.columns]
-    rows = [[cell if k else replace(cell, note="") for k, cell in zip(kept, row, strict=True)] for row in table.rows]
+    rows = [[value if k else replace(value, note="") for k, value in zip(kept, row, strict=True)] for row in table.rows]
     return replace(table, rows=rows)
 
 
 def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence[Judgement] = ()) -> dict[str, Any]:
-    """The paper, its claims with effects in each claim's unit, and its published numbers beside ours, as plain values.
+    """The paper, its claims with effects in each claim's unit, and its published numbers with ours, as plain values.
 
     Args:
         findings: of the grid.
@@ -78,20 +79,20 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
     return " ".join(parts)
 
 
-def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Cell]]:
+def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Value]]:
     claim = judgement.claim
     rows = [
         [
-            Cell(_tasks(result), _metric(claim)),
-            _effect(claim, result),
-            Cell(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
+            Value(_tasks(result), _metric(claim)),
+            _effect(judgement.measure, result),
+            Value(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
         ]
         for result in judgement.results
     ]
     if judgement.missing:
-        rows.append([cells.EMPTY, cells.EMPTY, Cell("not in this grid", f"no {', no '.join(judgement.missing)}")])
-    heads = [[Cell(claim.id, claim.claim), Cell(claim.source), Cell(claim.certainty)]]
-    heads += [[Cell("")] * 3] * (len(rows) - 1)
+        rows.append([display.EMPTY, display.EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}")])
+    heads = [[Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]]
+    heads += [[Value("")] * 3] * (len(rows) - 1)
     return [[*head, *row] for head, row in zip(heads, rows, strict=True)]
 
 
@@ -114,15 +115,11 @@ def _tone(result: Result) -> str:
     return TONES.get(result.verdict, "")
 
 
-def _effect(claim: Claim, result: Result) -> Cell:
-    count = f"n={result.seeds}"
-    if claim.unit == POINTS:
-        text, limits = wording.signed(result.effect), wording.bounds
-    else:
-        text, limits = f"{wording.digits(result.effect, '+')} {claim.unit}", wording.plain_bounds
+def _effect(measure: Measure, result: Result) -> Value:
+    text, count = measure.effect(result.effect), f"n={result.seeds}"
     if result.low is None or result.high is None:
-        return Cell(text, count)
-    return Cell(text, f"{limits(result.low, result.high)}, {count}")
+        return Value(text, count)
+    return Value(text, f"{measure.bounds(result.low, result.high)}, {count}")
 
 
 def reason(claim: Claim, result: Result) -> str:
@@ -143,21 +140,23 @@ def reason(claim: Claim, result: Result) -> str:
 
 def _plain(judgement: Judgement) -> dict[str, Any]:
     claim = judgement.claim
-    kept = {"id", "claim", "source", "certainty", "metric", "unit", "direction", "minimum"}
+    before, after = {"id", "claim", "source", "certainty", "metric", "unit"}, {"minimum"}
     return {
-        **claim.model_dump(include=kept),
+        **claim.model_dump(include=before),
+        "direction": judgement.measure.direction,
+        **claim.model_dump(include=after),
         "verdict": judgement.verdict,
         "missing": list(judgement.missing),
-        "results": [_plain_result(claim, result) for result in judgement.results],
+        "results": [_plain_result(judgement.measure, result) for result in judgement.results],
     }
 
 
-def _plain_result(claim: Claim, result: Result) -> dict[str, Any]:
+def _plain_result(measure: Measure, result: Result) -> dict[str, Any]:
     numbers = {"effect": result.effect, "low": result.low, "high": result.high}
     return {
         "tasks": list(result.tasks),
         "verdict": result.verdict,
-        **{name: None if value is None else claim.scale * value for name, value in numbers.items()},
+        **{name: None if value is None else measure.scale * value for name, value in numbers.items()},
         "covers": result.covers,
         "seeds": result.seeds,
         "pairs": result.pairs,

@@ -6,8 +6,8 @@ import numpy as np
 
 from distilgrid.reporting.claims.schema import LATENCY, MAIN
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.statistics.estimates import Block, Estimate, estimate
-from distilgrid.search.report.table import SearchLine
+from distilgrid.reporting.searches import SearchLine
+from distilgrid.reporting.statistics.estimates import EffectEstimate, SeedBlock, estimate
 
 Resamples = Mapping[str, np.ndarray]
 """The main score of models on each resample of their task's rows, by folder: (S,)."""
@@ -26,10 +26,10 @@ def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
     return numbers if len(numbers) == len(found) else None
 
 
-def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[Block]:
+def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[SeedBlock]:
     """One block when all lines have the same seeds, so that seeds are paired; otherwise one for each line.
 
-    A teacher is one run, which intervals do not cover: beside students it counts as the same with each of their seeds.
+    A teacher is one run, which intervals do not cover. Compared with students, it counts as the same for each seed.
     """
     seeds = {line: tuple(sorted(model.seed for model in line.models)) for line in weights}
     several = [found for line, found in seeds.items() if not line.is_teacher]
@@ -43,10 +43,10 @@ def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[B
     if len(set(seeds.values())) > 1:
         return made
     together = [block.resampled for block in made if block.resampled is not None]
-    return [Block(np.sum([block.values for block in made], axis=0), np.sum(together, axis=0) if together else None)]
+    return [SeedBlock(np.sum([block.values for block in made], axis=0), np.sum(together, axis=0) if together else None)]
 
 
-def measured(weights: Weights, runtime: str) -> Estimate:
+def measured(weights: Weights, runtime: str) -> EffectEstimate:
     """An effect on latencies in ms; they are measured once for an architecture, whatever its seeds.
 
     Its bounds let all of its medians lie at the worse end of their intervals at once.
@@ -54,11 +54,11 @@ def measured(weights: Weights, runtime: str) -> Estimate:
     speeds = {line: line.speeds[runtime] for line in weights if isinstance(line, Line)}
     effect = sum(weights[line] * speed.latency_ms for line, speed in speeds.items())
     errors = [abs(weights[line]) * speed.error_ms for line, speed in speeds.items() if speed.error_ms is not None]
-    found = estimate([Block(np.array([effect]))], rows=0)
-    return found if len(errors) < len(speeds) else Estimate(found.effect, None, (), None, error=sum(errors))
+    found = estimate([SeedBlock(np.array([effect]))], rows=0)
+    return found if len(errors) < len(speeds) else EffectEstimate(found.effect, None, (), None, error=sum(errors))
 
 
-def _block(line: Line | SearchLine, weight: float, metric: str, resamples: Resamples | None) -> Block:
+def _block(line: Line | SearchLine, weight: float, metric: str, resamples: Resamples | None) -> SeedBlock:
     values = values_of(line, metric)
     assert values is not None, "contrasts have what their claims compare"
     order = sorted(range(len(line.models)), key=lambda place: line.models[place].seed)
@@ -66,9 +66,9 @@ def _block(line: Line | SearchLine, weight: float, metric: str, resamples: Resam
     if resamples is not None:
         folders = [line.models[place].artefact.folder for place in order]
         resampled = weight * np.stack([resamples[folder] for folder in folders], axis=1)  # (S, n)
-    return Block(weight * np.array([values[place] for place in order]), resampled)
+    return SeedBlock(weight * np.array([values[place] for place in order]), resampled)
 
 
-def _repeated(block: Block, count: int) -> Block:
+def _repeated(block: SeedBlock, count: int) -> SeedBlock:
     resampled = None if block.resampled is None else np.repeat(block.resampled, count, axis=1)
-    return Block(np.repeat(block.values, count), resampled)
+    return SeedBlock(np.repeat(block.values, count), resampled)

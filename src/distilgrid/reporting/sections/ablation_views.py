@@ -1,15 +1,17 @@
 """Ablations of a grid on a page: score against the value of a setting, as a plot and as a table."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.figures import PALETTE, drawing, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.ablations import Ablation, find_ablations
 from distilgrid.reporting.sections.bands import band_words, draw_band, height, score_axis
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.table import Column, Table, Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +36,8 @@ def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
     with drawing(6.0, height(len(curves), KEY_COLUMNS)) as (figure, (axes,)):
         for number, (name, lines) in enumerate(curves.items()):
             scores = {value: line.scores for value, line in lines.items()}
-            draw_band(axes, scores, colour=PALETTE[number % len(PALETTE)], style=number // len(PALETTE), label=name)
+            colour, style = PALETTE[number % len(PALETTE)], number // len(PALETTE)
+            draw_band(axes, scores, colour=colour, label=name, scale=findings.scoring(task).scale, style=style)
         _value_axis(axes, list(ablation.methods))
         axes.set_xlabel(ablation.setting)
         axes.set_ylabel(score_axis(findings, task))
@@ -49,14 +52,15 @@ def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
 def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
     """The same numbers: a row for each value, a column for each student."""
     curves = _curves(findings, task, ablation)
-    columns = {Column(ablation.setting): [Cell(f"{value:g}", method) for value, method in ablation.methods.items()]}
+    columns = {Column(ablation.setting): [Value(f"{value:g}", method) for value, method in ablation.methods.items()]}
     for name, found in curves.items():
         lines = [found[value] for value in ablation.methods]
-        columns[Column(name, f"{wording.TIMES}100")] = cells.scores(lines)
-    metric, split = findings.main(task)
+        columns[Column(name, findings.scoring(task).factor)] = display.scores(lines)
+    split = findings.main(task)[1]
     caption = (
-        f"{ablation.objective} with several values of {ablation.setting}, all else equal: {wording.METRICS[metric]} on "
-        f"split {split}, mean {wording.PLUS_MINUS} standard deviation over seeds; under each value its method."
+        f"{ablation.objective} with several values of {ablation.setting}, all else equal: "
+        f"{findings.scoring(task).title} on split {split}, mean {wording.PLUS_MINUS} "
+        "standard deviation over seeds; under each value its method."
     )
     rows = [list(row) for row in zip(*columns.values(), strict=True)]
     return Table(f"{task}: {ablation.setting}", caption, list(columns), rows)
@@ -78,3 +82,30 @@ def _value_axis(axes: "Axes", values: list[float]) -> None:
         axes.set_xscale("log")
         axes.minorticks_off()
     axes.set_xticks(values, [f"{value:g}" for value in values])
+
+
+class AblationSection(Section):
+    """One ablation under its own heading."""
+
+    def __init__(self, ablation: Ablation) -> None:
+        self.ablation = ablation
+        self.title = f"Ablation of {ablation.objective}: {ablation.setting}"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """Scores by value."""
+        return [ablation_table(findings, task, self.ablation)]
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """The same scores as lines."""
+        return [ablation_plot(findings, task, self.ablation)]
+
+
+class AblationSections(Section):
+    """A section for each ablation of a task."""
+
+    def split(self, findings: Findings, task: str) -> Sequence[Section]:
+        """One for each setting with several values."""
+        return [AblationSection(ablation) for ablation in task_ablations(findings, task)]
+
+
+SECTION = AblationSections()

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.reporting import wording
 from distilgrid.reporting.figures import INK, MARKERS
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
@@ -40,16 +39,17 @@ def draw_band(
     *,
     colour: str,
     label: str,
+    scale: float,
     style: int = 0,
     markers: bool = True,
 ) -> None:
-    """The scores of all seeds by their place on the x axis; `style` numbers dashes and markers."""
+    """The scores of all seeds by their place on the x axis, times `scale`; `style` numbers dashes and markers."""
     places = sorted(scores)
     bands = [band(scores[place]) for place in places]
     if any(high > low for low, high in bands):
-        lows, highs = ([100 * bound[side] for bound in bands] for side in (0, 1))
+        lows, highs = ([scale * bound[side] for bound in bands] for side in (0, 1))
         axes.fill_between(places, lows, highs, color=colour, alpha=0.16, lw=0)
-    means = [100 * statistics.fmean(scores[place]) for place in places]
+    means = [scale * statistics.fmean(scores[place]) for place in places]
     marker = MARKERS[style % len(MARKERS)] if markers else ""
     drawn: dict[str, Any] = {"ls": DASHES[style % len(DASHES)], "marker": marker}
     axes.plot(places, means, color=colour, lw=1.8, markersize=5, label=label, **drawn)
@@ -58,10 +58,11 @@ def draw_band(
 def draw_teacher(axes: "Axes", lines: Mapping[float, Line]) -> None:
     """A teacher's score, dashed: across the plot for one that saw all rows, else by its place on the x axis."""
     style: dict[str, Any] = {"color": INK, "lw": 1.1, "ls": (0, (4, 3)), "label": f"teacher {_teacher(lines)}"}
+    heights = {place: line.scoring.scale * line.score for place, line in lines.items()}
     if len(lines) == 1:
-        axes.axhline(100 * next(iter(lines.values())).score, **style)
+        axes.axhline(next(iter(heights.values())), **style)
     else:
-        axes.plot(sorted(lines), [100 * lines[place].score for place in sorted(lines)], **style)
+        axes.plot(sorted(lines), [heights[place] for place in sorted(lines)], **style)
 
 
 def _teacher(lines: Mapping[float, Line]) -> str:
@@ -75,4 +76,4 @@ def height(entries: int, columns: int) -> float:
 
 def score_axis(findings: Findings, task: str) -> str:
     """What the y axis shows."""
-    return f"{wording.METRICS[findings.main(task)[0]]} {wording.TIMES} 100"
+    return findings.scoring(task).axis

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.cells import EMPTY
-from distilgrid.reporting.table import Cell, Column, Table
+from distilgrid.reporting.display import EMPTY
+from distilgrid.reporting.table import Column, Table, Value
 
 Run = Mapping[str, Any]
 TITLES = ("artefacts", "time", "processor time", "processor used", "peak memory, MiB", "energy, Wh")
@@ -28,7 +28,7 @@ class Spent:
         artefacts: how many there are.
         known: how many of them recorded more than their time; older ones did not.
         seconds: the sum of their times.
-        cpu_seconds: the sum of their processor times, as far as known.
+        cpu_seconds: the sum of the known processor times.
         used: processor time by time and threads, between 0 and 1; None where nothing is known.
         peak_memory_mib: the largest of them; None where nothing is known.
         energy_j: the sum of what is known; None where there is no counter.
@@ -98,13 +98,13 @@ def _spent(name: str, runs: Sequence[Run]) -> Spent:
     )
 
 
-def _row(spent: Spent) -> list[Cell]:
+def _row(spent: Spent) -> list[Value]:
     partly = "" if spent.known == spent.artefacts else f"of {spent.known}"
     metered = "" if spent.metered == spent.artefacts else f"of {spent.metered}"
     return [
-        Cell(spent.name),
-        Cell(f"{spent.artefacts:,}"),
-        Cell(wording.duration(spent.seconds)),
+        Value(spent.name),
+        Value(f"{spent.artefacts:,}"),
+        Value(wording.duration(spent.seconds)),
         _maybe(wording.duration(spent.cpu_seconds) if spent.known else None, partly),
         _maybe(None if spent.used is None else wording.percent(spent.used), ""),
         _maybe(None if spent.peak_memory_mib is None else f"{spent.peak_memory_mib:,.0f}", ""),
@@ -112,5 +112,5 @@ def _row(spent: Spent) -> list[Cell]:
     ]
 
 
-def _maybe(text: str | None, note: str) -> Cell:
-    return EMPTY if text is None else Cell(text, note)
+def _maybe(text: str | None, note: str) -> Value:
+    return EMPTY if text is None else Value(text, note)

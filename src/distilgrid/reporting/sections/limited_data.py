@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting.figures import drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.section import Section
 from distilgrid.reporting.sections.bands import band_words, draw_band, draw_teacher, height, score_axis
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ def row_counts(findings: Findings, task: str) -> dict[float, int]:
 def _plot(findings: Findings, task: str, teacher: str, student: str, *, several: bool) -> Plot:
     grid = findings.collected.plan.params.grid
     title = f"{student} from {teacher}" if several else student
-    own = [line for line in findings.of(task) if line.labels["teacher"] == teacher]
+    first = teacher_names(teacher)[0]
+    own = [line for line in findings.of(task) if line.labels["teacher"] == (first if line.is_teacher else teacher)]
     entries = 1 + len(grid.methods) * len(grid.augmentations)
     with drawing(6.0, height(entries, KEY_COLUMNS)) as (figure, (axes,)):
         _draw(findings, axes, [line for line in own if line.labels["student"] == student and not line.is_teacher])
@@ -49,7 +52,7 @@ def _plot(findings: Findings, task: str, teacher: str, student: str, *, several:
         axes.grid()
         figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
         image = svg(figure, name=f"rows-{task}-{teacher}-{student}", title=f"{task}, {title}: score by training rows")
-    saw = "the same rows as its students" if _sees_students_rows(findings, teacher) else "all rows"
+    saw = "the same rows as its students" if _sees_students_rows(findings, first) else "all rows"
     split = findings.main(task)[1]
     text = f"Score on {split} against the number of original training rows (log scale), student {title}. "
     return Plot(image, f"{text}{band_words(findings)} Dashed: the teacher, which saw {saw}.")
@@ -67,7 +70,7 @@ def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
         name = method if augmentation == "none" else f"{method} with {augmentation}"
         style = params.grid.augmentations.index(augmentation)
         scores = {fraction: line.scores for fraction, line in curve.items()}
-        draw_band(axes, scores, colour=colours[method], style=style, label=name)
+        draw_band(axes, scores, colour=colours[method], style=style, label=name, scale=lines[0].scoring.scale)
 
 
 def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:
@@ -80,3 +83,20 @@ def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:
 
 def _sees_students_rows(findings: Findings, teacher: str) -> bool:
     return findings.collected.plan.params.teachers[teacher].rows == "students"
+
+
+class LimitedDataSection(Section):
+    """Scores by the number of training rows."""
+
+    title = "With fewer training rows"
+
+    def applies(self, findings: Findings, task: str) -> bool:
+        """For grids with several shares of the rows."""
+        return len(findings.collected.plan.params.grid.fractions) > 1
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """A plot for each student, of each teacher."""
+        return data_plots(findings, task)
+
+
+SECTION = LimitedDataSection()

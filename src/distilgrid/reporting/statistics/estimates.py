@@ -11,8 +11,8 @@ var(r) = C. So the variance is V = max(S^2, E) / n + C, and the interval is
 
     effect +- t_v sqrt(V),    v = V^2 / ((S^2 / n)^2 / (n - 1) + C^2 / (N - 1))
 
-with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap would be far too narrow over two or three
-seeds, and one that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
+with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap is far too narrow over two or three
+seeds. One that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
 """
 
 import math
@@ -26,7 +26,7 @@ from distilgrid.reporting.statistics.significance import two_sided
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class SeedBlock:
     """Seeds of one contrast: their values (n,), and the values on each row resample (S, n), or None without rows."""
 
     values: np.ndarray
@@ -51,13 +51,13 @@ class RowPart:
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
-    """An effect and what is known of its error.
+class EffectEstimate:
+    """An effect with its error.
 
     Attributes:
         effect: the mean over seeds.
         seeds: the parts that stem from seeds; None with a single seed.
-        rows: the parts that stem from rows; none for numbers that are no mean over rows.
+        rows: the parts that stem from rows; empty for numbers that are not means over rows.
         resampled: (S,) the effect on each row resample, or None without rows.
         error: of what is measured and has neither seeds nor rows: how far the effect may be off; None for all else.
     """
@@ -78,22 +78,22 @@ class Estimate:
         return "seeds and rows" if self.rows else "seeds"
 
 
-def estimate(blocks: Sequence[Block], *, rows: int) -> Estimate:
+def estimate(blocks: Sequence[SeedBlock], *, rows: int) -> EffectEstimate:
     """The sum of blocks with independent seeds: one block when seeds are paired, one for each side when not."""
     effect = float(sum(block.values.mean() for block in blocks))
     resampled = None
     if blocks[0].resampled is not None:
         resampled = sum((b.resampled.mean(axis=1) for b in blocks if b.resampled is not None), np.zeros(1))
     if any(len(block.values) < 2 for block in blocks):
-        return Estimate(effect, None, (), resampled)
+        return EffectEstimate(effect, None, (), resampled)
     parts = tuple(_seed_part(block) for block in blocks)
     if resampled is None:
-        return Estimate(effect, parts, (), None)
+        return EffectEstimate(effect, parts, (), None)
     shared = float(resampled.var(ddof=1)) - sum(part.row_noise / part.seeds for part in parts)
-    return Estimate(effect, parts, (RowPart(max(0.0, shared), rows),), resampled)
+    return EffectEstimate(effect, parts, (RowPart(max(0.0, shared), rows),), resampled)
 
 
-def _seed_part(block: Block) -> SeedPart:
+def _seed_part(block: SeedBlock) -> SeedPart:
     count = len(block.values)
     noise = 0.0
     if block.resampled is not None:
@@ -102,14 +102,14 @@ def _seed_part(block: Block) -> SeedPart:
     return SeedPart(float(block.values.var(ddof=1)), noise, count)
 
 
-def mean_of(estimates: Sequence[Estimate]) -> Estimate:
+def mean_of(estimates: Sequence[EffectEstimate]) -> EffectEstimate:
     """The mean over tasks, equally weighted; their seeds and rows are independent."""
     share = 1 / len(estimates)
     errors = [found.error for found in estimates if found.error is not None]
     known = [found.seeds for found in estimates if found.seeds is not None]
     parts = [SeedPart(p.spread * share**2, p.row_noise * share**2, p.seeds) for seeds in known for p in seeds]
     resampled = [found.resampled for found in estimates if found.resampled is not None]
-    return Estimate(
+    return EffectEstimate(
         effect=share * sum(found.effect for found in estimates),
         seeds=tuple(parts) if len(known) == len(estimates) else None,
         rows=tuple(RowPart(part.variance * share**2, part.rows) for found in estimates for part in found.rows),
@@ -118,7 +118,7 @@ def mean_of(estimates: Sequence[Estimate]) -> Estimate:
     )
 
 
-def bounds(found: Estimate, confidence: float) -> tuple[float, float] | None:
+def bounds(found: EffectEstimate, confidence: float) -> tuple[float, float] | None:
     """The interval; with a single seed the percentile interval over rows, and None without rows."""
     if found.error is not None:
         return found.effect - found.error, found.effect + found.error
@@ -128,7 +128,7 @@ def bounds(found: Estimate, confidence: float) -> tuple[float, float] | None:
     return found.effect - margin, found.effect + margin
 
 
-def p_value(found: Estimate) -> float | None:
+def p_value(found: EffectEstimate) -> float | None:
     """Two-sided, of no effect: Student's t as for the interval; with a single seed from the resamples of rows.
 
     None where there are neither seeds nor rows, as for what is measured once.
@@ -145,12 +145,12 @@ def p_value(found: Estimate) -> float | None:
     return float(2 * stdtr(freedom, -abs(found.effect) / math.sqrt(variance)))
 
 
-def rows_too_few(found: Estimate, distance: float, confidence: float) -> bool:
+def rows_too_few(found: EffectEstimate, distance: float, confidence: float) -> bool:
     """Whether an effect at this distance from its threshold stays unclear with any number of seeds."""
     return found.seeds is not None and distance > 0 and _margin((), found.rows, confidence) >= distance
 
 
-def seeds_needed(found: Estimate, distance: float, confidence: float) -> int | None:
+def seeds_needed(found: EffectEstimate, distance: float, confidence: float) -> int | None:
     """The smallest number of seeds, on the same rows, whose interval would be narrower than a distance on each side.
 
     None when the variance over seeds is not known or no number is enough.

@@ -11,7 +11,7 @@ class Estimate:
     """How good a candidate is.
 
     Attributes:
-        score: the task's main metric on `dev`; higher is better.
+        score: the task's main metric on `dev`, less than zero where lower is better: more is better.
         loss: distance from the teacher, as the estimator measures it; lower is better.
         seconds: what the estimate took.
     """

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.settings import Method
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.teaching import Sources, Teaching
 from distilgrid.models.io import load_tokenizer
-from distilgrid.signals.teacher import TeacherOutputs
-from distilgrid.signals.teaching import Sources, Teaching
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Lessons:
 
     sources: Sources
     origin: Path
-    method: Method
+    method: BaseMethod
     training: Training
     share: float
     subset_seed: int = 0
@@ -46,8 +46,9 @@ class Lessons:
     def dataset(self) -> Dataset:
         """Prepared data."""
         dataset = open_dataset(self.sources.data)
-        if dataset.image is not None:
-            raise UserError(f"task '{dataset.task}' is made of images; a search takes tasks made of texts")
+        if not dataset.task_kind.tokenised:
+            made = dataset.task_kind.words.rows
+            raise UserError(f"task '{dataset.task}' is made of {made}; a search takes tasks made of texts")
         return dataset
 
     @cached_property

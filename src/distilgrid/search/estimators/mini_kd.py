@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass, field
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import build_phases
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.candidate import candidate_model
 from distilgrid.search.estimators.base import Estimate
@@ -43,7 +42,7 @@ class MiniKD:
             UserError: when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
         """
         start, lessons = time.perf_counter(), self.lessons
-        regression = lessons.dataset.regression
+        kind = lessons.dataset.task_kind
         model = candidate_model(
             architecture,
             origin=lessons.origin,
@@ -54,9 +53,10 @@ class MiniKD:
         )
         outcome = Trainer(
             model,
-            build_phases(self.settings.method, lessons.training, regression=regression),
+            self.settings.method.phases(lessons.training, kind=kind),
             rows=lessons.rows,
             dev=lessons.dev,
+            kind=kind,
             metrics=lessons.dataset.metrics,
             placement=self.placement,
             seed=derive_seed(self.seed, "training"),
@@ -65,4 +65,5 @@ class MiniKD:
         loss = next(outcome.last_losses[name] for name in TAUGHT if name in outcome.last_losses)
         del model
         gc.collect()  # modules and their training set-up refer to each other
-        return Estimate(outcome.best_dev[lessons.dataset.metrics[0]], loss, time.perf_counter() - start)
+        main = kind.metrics[lessons.dataset.metrics[0]]
+        return Estimate(main.merit(outcome.best_dev[main.name]), loss, time.perf_counter() - start)

@@ -47,11 +47,15 @@ class EstimatorSources:
 
 def open_lessons(settings: EstimatorSettings, training: Training, sources: EstimatorSources) -> "Lessons":
     """What candidates learn from and are judged by."""
+    from distilgrid.methods.teaching import Sources
     from distilgrid.search.estimators.lessons import Lessons
-    from distilgrid.signals.teaching import Sources
 
     return Lessons(
-        sources=Sources(sources.data, teacher=sources.teacher, teacher_outputs=tuple(sources.teacher_outputs)),
+        sources=Sources(
+            sources.data,
+            teachers=tuple(each for each in (sources.teacher,) if each),
+            teacher_outputs=tuple(sources.teacher_outputs),
+        ),
         origin=sources.origin,
         method=settings.method,
         training=settings.trained(training),

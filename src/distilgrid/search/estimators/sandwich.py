@@ -4,13 +4,12 @@ Yu and Huang: Universally Slimmable Networks, 2019; Yu et al.: BigNAS, 2020. In 
 
     L = L_KD(z_largest; teacher, labels) + sum over the smallest and n drawn sub-networks of d(z_largest, z_sub)
 
-with d = T^2 KL(softmax(z_largest / T) || softmax(z_sub / T)), or the mean squared error for a regression; z_largest is
+with d = T^2 KL(softmax(z_largest / T) || softmax(z_sub / T)), or the mean squared error of numbers; z_largest is
 a constant there. The gradients of all sub-networks add up. Only the largest has dropout, as in BigNAS.
 """
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
@@ -19,17 +18,18 @@ from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
 from distilgrid.search.space import Shape
-from distilgrid.signals.teacher import TeacherOutputs
 from distilgrid.tasks.batching import Inputs, Rows
+from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
-from distilgrid.training.objective import Outputs, soft_loss
+from distilgrid.training.objective import Outputs
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import plain
 from distilgrid.training.settings import Training
 from distilgrid.training.steps import plan_steps
+from distilgrid.training.teacher import TeacherOutputs
 
 
 class Sandwich:
@@ -37,6 +37,7 @@ class Sandwich:
 
     Args:
         supernet: its weights in fp32.
+        kind: of the task.
         rows: training rows.
         teacher: the fine-tuned teacher's logits on them.
         settings: of the supernet.
@@ -53,6 +54,7 @@ class Sandwich:
         self,
         supernet: Supernet,
         *,
+        kind: TaskKind,
         rows: Rows,
         teacher: TeacherOutputs,
         settings: SupernetSettings,
@@ -65,11 +67,8 @@ class Sandwich:
         model = supernet.model
         self.vocabulary = cut_vocabulary(model, [rows.encodings], optimisers={training.optimiser})
         self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), teacher
-        self.regression = model.config.num_labels == 1
-        self.objective = KDObjective(settings.method, regression=self.regression)
-        (self.stretch,) = plan_steps(
-            plain(self.objective, training), rows.encodings.lengths, seed=seed, mixing=None, viewed=False
-        )
+        self.kind, self.objective = kind, KDObjective(settings.method, kind=kind)
+        (self.stretch,) = plan_steps(plain(self.objective, training), rows.encodings.lengths, seed=seed)
         model.to(placement.device)
         teacher.move(placement.device)
         groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=False)
@@ -121,9 +120,7 @@ class Sandwich:
 
     def distance(self, logits: Tensor, largest: Tensor) -> Tensor:
         """d of a sub-network's logits from the largest's: both (B, C)."""
-        if self.regression:
-            return F.mse_loss(logits, largest)
-        return soft_loss(logits, largest, temperature=self.settings.temperature)
+        return self.kind.losses().soft(logits, largest, temperature=self.settings.temperature)
 
     def _logits(self, shape: Shape, inputs: Inputs, *, training: bool) -> Tensor:
         with self.placement.autocast():

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from distilgrid.core.schema import Settings
-from distilgrid.methods.settings import KD, HiddenKD, TrainingOverrides
-from distilgrid.training.settings import Training
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.training.settings import Training, TrainingOverrides
 
 
 class ProxySettings(Settings):
@@ -69,7 +70,7 @@ class SupernetSettings(ProxySettings):
     drawn: int = Field(default=2, ge=0)
     """Sub-networks drawn at random in each step, beside the largest and the smallest."""
     temperature: float = Field(default=1.0, gt=0)
-    """Softmax temperature at which the others learn from the largest; a regression has the mean squared error."""
+    """Softmax temperature at which the others learn from the largest; numbers have the mean squared error."""
     layers: Literal["first", "spread"] = "first"
     """Which layers a shallower sub-network has: the first ones, or the last of each of so many equal parts."""
     tuning_steps: int = Field(default=0, ge=0)

@@ -11,7 +11,6 @@ import torch
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.methods.registry import build_phases
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.base import Estimate
@@ -20,13 +19,12 @@ from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.teacher import StoredTeacher
 from distilgrid.tasks.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.loop import Trainer
-from distilgrid.training.objective import soft_loss
 from distilgrid.training.placement import Placement
+from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -52,6 +50,7 @@ def train_supernet(
     supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
     Sandwich(
         supernet,
+        kind=lessons.dataset.task_kind,
         rows=lessons.rows,
         teacher=lessons.teacher,
         settings=settings,
@@ -108,18 +107,17 @@ class SupernetEstimator:
     placement: Placement = field(default_factory=Placement)
 
     def estimate(self, architecture: Architecture) -> Estimate:
-        """The slice's score on `dev`, and its T^2 KL from the teacher's logits on some training rows.
-
-        For a regression, the distance is the mean squared error.
-        """
+        """The slice's score on `dev`, and the soft loss to the teacher's logits on some training rows."""
         assert isinstance(architecture, Shape), "a supernet's slices have layers that are all alike"
         start, lessons = time.perf_counter(), self.lessons
         model = self.supernet.subnetwork(architecture)
         if self.settings.tuning_steps:
             self._tune(model)
         dev, metrics = lessons.dev, lessons.dataset.metrics
-        score = evaluate(model, dev.encodings, dev.labels.numpy(), metrics)[metrics[0]]
-        return Estimate(score, self._distance(model), time.perf_counter() - start)
+        kind = lessons.dataset.task_kind
+        score = evaluate(model, dev.encodings, dev.labels.numpy(), metrics, kind=kind)[metrics[0]]
+        merit = kind.metrics[metrics[0]].merit(score)
+        return Estimate(merit, self._distance(model), time.perf_counter() - start)
 
     def _tune(self, model: "PreTrainedModel") -> None:
         """Some steps of the largest's method, on rows that are the same for all slices."""
@@ -128,9 +126,10 @@ class SupernetEstimator:
         training = lessons.training.model_copy(update={"epochs": 1})
         Trainer(
             model,
-            build_phases(self.settings.method, training, regression=lessons.dataset.regression),
+            self.settings.method.phases(training, kind=lessons.dataset.task_kind),
             rows=Rows(lessons.rows.encodings.take(rows), lessons.rows.labels[rows]),
             dev=lessons.dev,
+            kind=lessons.dataset.task_kind,
             metrics=lessons.dataset.metrics,
             placement=self.placement,
             seed=derive_seed(self.seed, "tuning"),
@@ -139,11 +138,10 @@ class SupernetEstimator:
 
     def _distance(self, model: "PreTrainedModel") -> float:
         rows = self._some(self.settings.probe_rows, "probe")
-        logits = torch.from_numpy(predict(model, self.lessons.rows.encodings.take(rows)))
+        kind = self.lessons.dataset.task_kind
+        logits = torch.from_numpy(predict(model, self.lessons.rows.encodings.take(rows), kind=kind))
         wanted = self.lessons.teacher.outputs(rows).logits.cpu()
-        if self.lessons.dataset.regression:
-            return float((logits - wanted).square().mean())
-        return float(soft_loss(logits, wanted, temperature=self.settings.method.temperature))
+        return float(kind.losses().soft(logits, wanted, temperature=self.settings.method.temperature))
 
     def _some(self, count: int, purpose: str) -> list[int]:
         """Different training rows, at most so many, in their order."""

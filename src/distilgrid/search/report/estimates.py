@@ -5,12 +5,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from distilgrid.reporting import cells
+from distilgrid.reporting import display
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.table import Cell, Column, Table
-from distilgrid.search.report.table import cost_minutes, searched
+from distilgrid.reporting.searches import cost_minutes, searched
+from distilgrid.reporting.table import Column, Table, Value
 
 SECONDS = 60.0
 FEWEST = 5
@@ -108,13 +108,13 @@ def _dev(metrics: Mapping[str, object]) -> float:
     return float(scores[metrics["score_name"]])
 
 
-def _row(name: str, run: Searched, method: str, found: Agreement) -> list[Cell]:
+def _row(name: str, run: Searched, method: str, found: Agreement) -> list[Value]:
     return [
-        Cell(name, run.values["estimator"]),
-        Cell(method),
-        Cell(str(found.architectures)),
-        *(cells.EMPTY if tau is None else Cell(f"{tau:.2f}") for tau in (found.tau, found.tau_loss)),
-        Cell(f"{found.estimate_seconds:.1f}"),
-        Cell(f"{found.distilled_seconds:.1f}"),
-        Cell(f"1/{1 / found.share:.0f}"),
+        Value(name, run.values["estimator"]),
+        Value(method),
+        Value(str(found.architectures)),
+        *(display.EMPTY if tau is None else Value(f"{tau:.2f}") for tau in (found.tau, found.tau_loss)),
+        Value(f"{found.estimate_seconds:.1f}"),
+        Value(f"{found.distilled_seconds:.1f}"),
+        Value(f"1/{1 / found.share:.0f}"),
     ]

@@ -11,8 +11,8 @@ from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.figures import INK, PALETTE, drawing, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.searches import searched
 from distilgrid.reporting.sections.bands import DASHES, MANY_SEEDS, band
-from distilgrid.search.report.table import searched
 
 if TYPE_CHECKING:
     import pandas as pd

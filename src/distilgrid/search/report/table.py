@@ -3,57 +3,14 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from distilgrid.reporting import cells, wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.table import Cell, Column, Table
-
-MINUTE = 60.0
-
-
-@dataclass(frozen=True, eq=False)
-class SearchLine:
-    """A search as claims know it, with all its seeds.
-
-    Attributes:
-        labels: task, teacher, search.
-        models: one run for each seed.
-    """
-
-    labels: Mapping[str, Any]
-    models: tuple[Searched, ...]
-    is_teacher: bool = False
-
-    def values(self, metric: str) -> list[float]:
-        """One of `claims_schema.OF_SEARCHES` for each seed: of what was kept first, or the minutes of its estimates."""
-        if metric == "minutes":
-            return [cost_minutes(run) for run in self.models]
-        return [float(run.best[0][metric.removeprefix("best_")]) for run in self.models]
-
-
-def search_lines(findings: Findings, task: str) -> list[SearchLine]:
-    """The searches on a task, by teacher and name."""
-    grouped: dict[tuple[str, str], list[Searched]] = {}
-    for run in findings.collected.searches:
-        labels = run.artefact.labels
-        if labels["task"] == task:
-            grouped.setdefault((labels["teacher"], labels["search"]), []).append(run)
-    return [
-        SearchLine({"task": task, "teacher": teacher, "search": search}, tuple(runs))
-        for (teacher, search), runs in grouped.items()
-    ]
-
-
-def searched(findings: Findings, task: str) -> dict[str, list[Searched]]:
-    """The searches on a task by name, one for each seed."""
-    found: dict[str, list[Searched]] = {}
-    for search in findings.collected.searches:
-        if search.artefact.labels["task"] == task:
-            found.setdefault(search.artefact.labels["search"], []).append(search)
-    return found
+from distilgrid.reporting.scoring import Scoring
+from distilgrid.reporting.searches import cost_minutes, searched
+from distilgrid.reporting.table import Column, Table, Value
 
 
 def searches_table(findings: Findings, task: str) -> Table | None:
@@ -71,32 +28,27 @@ def searches_table(findings: Findings, task: str) -> Table | None:
         Column("dev score", "as estimated"),
         Column("parameters", "of its layers"),
     ]
+    scoring = findings.scoring(task)
     highest = max(_best_reward(runs) for runs in found.values())
-    rows = [_row(name, runs, best=_best_reward(runs) == highest) for name, runs in found.items()]
+    rows = [_row(name, runs, scoring, best=_best_reward(runs) == highest) for name, runs in found.items()]
     return Table(f"{task}: architecture search", _caption(found), columns, rows)
 
 
-def cost_minutes(search: Searched) -> float:
-    """What a search's estimates cost, the training of a supernet included."""
-    cost = search.values["cost"]
-    return float(cost["estimates_seconds"] + cost["preparation_seconds"]) / MINUTE
-
-
-def _row(name: str, runs: Sequence[Searched], *, best: bool) -> list[Cell]:
+def _row(name: str, runs: Sequence[Searched], scoring: Scoring, *, best: bool) -> list[Value]:
     first = runs[0].best[0]
     tried = statistics.fmean(run.values["cost"]["architectures"] for run in runs)
     minutes = statistics.fmean(cost_minutes(run) for run in runs)
     rewards = [run.best[0]["reward"] for run in runs]
     spread = f"{wording.PLUS_MINUS} {statistics.stdev(rewards):.4f}, n={len(runs)}" if len(runs) > 1 else ""
     return [
-        Cell(name, runs[0].values["controller"]),
-        Cell(f"{len(runs[0].frame)}", f"{tried:.0f}"),
-        Cell(f"{minutes:.1f}"),
-        Cell(f"{statistics.fmean(rewards):.4f}", spread, best=best),
-        Cell(first["name"]),
-        Cell(wording.milliseconds(first["latency_ms"])),
-        Cell(wording.score(first["score"])) if math.isfinite(first["score"]) else cells.EMPTY,
-        Cell(wording.count(first["parameters"])),
+        Value(name, runs[0].values["controller"]),
+        Value(f"{len(runs[0].frame)}", f"{tried:.0f}"),
+        Value(f"{minutes:.1f}"),
+        Value(f"{statistics.fmean(rewards):.4f}", spread, best=best),
+        Value(first["name"]),
+        Value(wording.milliseconds(first["latency_ms"])),
+        Value(scoring.score(first["score"])) if math.isfinite(first["score"]) else display.EMPTY,
+        Value(wording.count(first["parameters"])),
     ]
 
 
@@ -109,6 +61,11 @@ def _caption(found: dict[str, list[Searched]]) -> str:
     teacher = wording.milliseconds(one.values["teacher"]["latency_ms"])
     return (
         f"Each search proposes as many candidates; one that it proposes again costs nothing. The space holds "
-        f"{one.values['space']['size']:,} architectures, the teacher takes {teacher} ms. Rewards are comparable "
+        f"{_size(one.values['space'])} architectures, the teacher takes {teacher} ms. Rewards are comparable "
         "between searches of the same reward only."
     )
+
+
+def _size(space: Mapping[str, Any]) -> str:
+    """A space's number of architectures; an upper bound is called so."""
+    return f"{'' if space['counted'] else 'up to '}{space['size']:,}"

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from distilgrid.core.errors import UserError
 from distilgrid.signals.mixed.mixing import Mixtures
 from distilgrid.tasks.batching import Encodings, Inputs
+from distilgrid.tasks.kinds.parts import Losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -46,16 +46,16 @@ def mixed_inputs(model: "PreTrainedModel", encodings: Encodings, mixtures: Mixtu
     return inputs | {"token_type_ids": kinds[0]}
 
 
-def mixed_targets(labels: Tensor, mixtures: Mixtures, *, outputs: int) -> Tensor:
-    """The mixed labels: (M, C) probabilities, or (M,) real numbers for a regression.
+def mixed_targets(labels: Tensor, mixtures: Mixtures, *, losses: Losses, outputs: int) -> Tensor:
+    """The mixed labels: (M, C) probabilities, or (M,) numbers.
 
     Args:
-        labels: (N,) label numbers or real numbers, or (N, C) probabilities.
+        labels: (N, ...) as the task kind makes them.
         mixtures: (M,) samples.
+        losses: say what of labels can be mixed.
         outputs: C.
     """
-    if labels.dtype == torch.int64:
-        labels = F.one_hot(labels, outputs).float()
+    labels = losses.mixable(labels, outputs=outputs)
     weight = torch.from_numpy(mixtures.weight)
     first, second = labels[mixtures.first], labels[mixtures.second]
     return torch.lerp(second, first, weight if labels.dim() == 1 else weight[:, None])

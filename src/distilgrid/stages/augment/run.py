@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from distilgrid.augmentation.augmenter import Augmented, RowContext, Surroundings
 from distilgrid.augmentation.base import Added, LentTexts
 from distilgrid.augmentation.rows import samples
@@ -15,7 +13,7 @@ from distilgrid.core.loading import load
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.source import model_revision
 from distilgrid.plan.recipes import augment_recipe
-from distilgrid.signals.teacher import teacher_outputs
+from distilgrid.signals.rows.outputs import teacher_outputs
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.training.training_set import chosen_rows
@@ -79,13 +77,7 @@ def augment(
 
 
 def _labelled(frame: "pd.DataFrame", dataset: Dataset, teacher: Path, max_length: int) -> "pd.DataFrame":
-    """The rows with the teacher's labels: a column `probabilities`, or its number in place of a regression's label.
-
-    A row without parents has no label and takes the likeliest one.
-    """
+    """The rows with the teacher's labels."""
     encodings = encode(load_tokenizer(teacher), *texts(frame), max_length=max_length)
-    logits = teacher_outputs(load_model(teacher), encodings, states=False).logits
-    if dataset.regression:
-        return frame.assign(label=logits[:, 0].double().numpy())
-    named = frame["label"].where(frame["parents"].map(len) > 0, logits.argmax(dim=-1).numpy())
-    return frame.assign(label=named, probabilities=torch.softmax(logits, dim=-1).tolist())
+    outputs = teacher_outputs(load_model(teacher), encodings, states=False).logits
+    return dataset.task_kind.batch().relabelled(frame, outputs)

@@ -17,11 +17,12 @@ from distilgrid.benchmark.texts import Texts, choose_texts
 from distilgrid.core.artefacts import write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import describe_machine
+from distilgrid.devices.android.phone import measure_on_phone
+from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
-from distilgrid.devices.phone import measure_on_phone
-from distilgrid.devices.settings import AdbDevice, ImportDevice, LocalDevice
+from distilgrid.devices.settings import ImportDevice, LocalDevice
 from distilgrid.plan.recipes import benchmark_recipe
 from distilgrid.tasks.dataset import open_dataset
 
@@ -83,7 +84,7 @@ def _texts(settings: Benchmark, models: Sequence[Model], data: Path | None) -> t
     if data is None:
         raise UserError("--data: benchmark.texts wants validation texts; give the folder of the prepared data")
     dataset = open_dataset(data)
-    if dataset.kind == "image":
+    if not dataset.task_kind.tokenised:
         return None, dataset.key
     longest = min(model.run["recipe"]["training"]["max_length"] for model in models)
     return choose_texts(dataset, models[0].folder, count=settings.texts, longest=longest), dataset.key

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import trained_model, verified, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed, recipe_key
-from distilgrid.methods.kd.tuning import search
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import Method
+from distilgrid.methods.base import BaseMethod
+from distilgrid.methods.teaching import Sources, Teaching
 from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
 from distilgrid.models.source import is_new, model_folder, model_revision
 from distilgrid.models.student import build_student, check_kinds, new_model
 from distilgrid.plan.recipes import distill_recipe
 from distilgrid.search.best import found_architecture, shaped
-from distilgrid.signals.teaching import Sources, Teaching
+from distilgrid.signals.views.stream import main_stream
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.execution import Execution
@@ -35,7 +34,7 @@ DEFAULT = Execution()
 class Cell:
     """The settings of one cell."""
 
-    method: Method
+    method: BaseMethod
     student: Student
     origin: str
     training: Training
@@ -65,9 +64,9 @@ def distill(
     training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
     recipe = _recipe(cell, training_set, sources)
     check_kinds(cell.origin, dataset)
-    method, found = search(cell.method, sources.candidates, regression=dataset.regression)
+    method, found = cell.method.settle(sources.tried, kind=dataset.task_kind)
     student = shaped(cell.student, sources.search)
-    phases = build_phases(method, cell.training, regression=dataset.regression)
+    phases = method.phases(cell.training, kind=dataset.task_kind)
     with writing(out, recipe=recipe, labels=labels) as folder:
         model, tokenizer = _student(student, cell, dataset, sources)
         job = Job(
@@ -78,6 +77,7 @@ def distill(
             seed=cell.seed,
             init=cell.student.init,
             execution=execution,
+            main=main_stream(training_set, phases[0].settings.views),
             teaching=Teaching(method, cell.training, training_set, sources),
             facts=found,
         )
@@ -109,23 +109,18 @@ def _slice(student: Student, sources: Sources) -> "PreTrainedModel":
 
 
 def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str, Any]:
+    several = {
+        "teacher-dir": [trained_model(folder)["key"] for folder in sources.teachers],
+        "tried": [trained_model(folder)["key"] for folder in sources.tried],
+        "search": [verified(folder, stage="search")["key"] for folder in (sources.search,) if folder],
+        "supernet": [verified(folder, stage="supernet")["key"] for folder in (sources.supernet,) if folder],
+    }
+    for option, folders in sources.recordings.items():
+        several[option] = [verified(folder, stage="record")["key"] for folder in folders]
     inputs: dict[str, Any] = {"data": training_set.dataset.key}
     if training_set.augmented is not None:
         inputs["augmented"] = training_set.augmented.key
-    if sources.teacher is not None:
-        inputs["teacher-dir"] = trained_model(sources.teacher)["key"]
-    if sources.search is not None:
-        inputs["search"] = verified(sources.search, stage="search")["key"]
-    if sources.supernet is not None:
-        inputs["supernet"] = verified(sources.supernet, stage="supernet")["key"]
-    if sources.candidates:
-        found = [trained_model(folder)["key"] for folder in sources.candidates]
-        inputs["candidate"] = found[0] if len(found) == 1 else found
-    recordings = [verified(folder, stage="record")["key"] for folder in sources.teacher_outputs]
-    if recordings:
-        inputs["teacher-outputs"] = recordings[0] if len(recordings) == 1 else recordings
-    if sources.mixed_outputs is not None:
-        inputs["mixed-outputs"] = verified(sources.mixed_outputs, stage="record")["key"]
+    inputs |= {name: keys[0] if len(keys) == 1 else keys for name, keys in several.items() if keys}
     return distill_recipe(
         method=cell.method,
         student=cell.student,

@@ -22,10 +22,11 @@ from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, 
 from distilgrid.runtimes.failures import LONGEST, first_line
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
 from distilgrid.runtimes.registry import RUNTIMES, RuntimeEntry, find_runtime, open_exporter, open_judge
-from distilgrid.tasks.batching import Inputs, Samples, encode
-from distilgrid.tasks.dataset import Dataset, open_dataset, texts
-from distilgrid.tasks.kinds.image.views import Images
-from distilgrid.tasks.metrics import predictions, score, score_one
+from distilgrid.tasks.batching import Inputs, Samples
+from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.kinds.parts import Parity
+from distilgrid.tasks.metrics import score
+from distilgrid.training.training_set import read_split
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Export
@@ -77,7 +78,7 @@ def export(*, data: Path, model: Path, runtime: str, settings: "Export", out: Pa
     recipe = export_recipe(runtime=runtime, settings=settings, data=dataset.key, model=run["key"])
     torch.set_num_threads(threads)
     with writing(out, recipe=recipe, labels={**run["labels"], "runtime": runtime}) as folder:
-        if dataset.kind == "text" and exporter is not None:
+        if dataset.task_kind.tokenised and exporter is not None:
             shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
         source = _open(model, run, dataset)
         parity = _report(source, runtime, settings)
@@ -92,12 +93,12 @@ def export(*, data: Path, model: Path, runtime: str, settings: "Export", out: Pa
 
 
 def _open(model: Path, run: dict[str, Any], dataset: Dataset) -> Source:
+    tokenizer, longest = None, IMAGE_LENGTH
+    if dataset.task_kind.tokenised:
+        tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
     splits = ["dev", *dataset.validation]
-    if dataset.kind == "image":
-        return Source(model, run, dataset, {name: Images(dataset.images(name)) for name in splits}, IMAGE_LENGTH)
-    tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
-    read = {name: encode(tokenizer, *texts(dataset.split(name)), max_length=longest) for name in splits}
-    return Source(model, run, dataset, dict(read), longest)
+    read = {name: read_split(dataset, name, tokenizer=tokenizer, max_length=longest) for name in splits}
+    return Source(model, run, dataset, read, longest)
 
 
 def _size(folder: Path, *files: str) -> int:
@@ -131,8 +132,9 @@ def _convert_and_judge(
     source: Source, exporter: Exporter | None, entry: RuntimeEntry, folder: Path, threads: int, parity: dict[str, Any]
 ) -> None:
     """Fill in the report; raises RejectedError with the reason when the export must not be used."""
-    if source.dataset.kind == "image" and entry.no_images:
-        raise RejectedError(entry.no_images)
+    refusal = entry.refuses.get(source.dataset.task_kind.modality)
+    if refusal:
+        raise RejectedError(refusal)
     model = load_model(source.folder)
     samples = source.samples[source.dataset.validation[0]]
     if exporter is not None:
@@ -152,20 +154,16 @@ def _convert_and_judge(
     for values in logits.values():
         _check_finite(values)
     parity.update(_scores(source, logits))
-    _judge(parity)
+    _judge(parity, source.dataset.task_kind.parity())
 
 
-def _judge(parity: Mapping[str, Any]) -> None:
+def _judge(parity: Mapping[str, Any], judge: Parity) -> None:
     difference, tolerance, least = (parity[name] for name in ("max_abs_difference", "tolerance", "least_agreement"))
     if tolerance is not None and difference > tolerance:
         raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {tolerance:g}")
-    if least is None:
-        return
-    same, correlation = parity["label_agreement"], parity["correlation"]
-    if same is not None and same < least:
-        raise RejectedError(f"predicts torch's label on {same:.1%} of the rows only, the least is {least:.1%}")
-    if correlation is not None and correlation < least:
-        raise RejectedError(f"correlates with torch's numbers by {correlation:.3f} only, the least is {least:g}")
+    agreement = parity[judge.field]
+    if least is not None and agreement < least:
+        raise RejectedError(judge.complaint(agreement, least))
 
 
 def _sample(source: Source, *, calibrated: bool) -> Sample:
@@ -205,23 +203,22 @@ def _all_logits(source: Source, session: Session, runtime: str) -> dict[str, np.
     }
 
 
-def _scores(source: Source, logits: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The export's own scores on all validation rows, and how often it predicts the label that torch predicted; of a
-    regression how its numbers correlate with torch's."""
+def _scores(source: Source, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The export's own scores on all validation rows, and how far its labels agree with torch's."""
     import pandas as pd
 
-    dataset = source.dataset
+    dataset, kind = source.dataset, source.dataset.task_kind
     stored = pd.read_parquet(source.folder / "predictions.parquet")
-    validation, own, torchs = {}, [], []
+    validation, own, torchs, decode = {}, [], [], kind.predict().decode
     for split in dataset.validation:
         torch_rows = stored[stored["split"] == split]
-        validation[split] = score(dataset.metrics, labels=torch_rows["label"].to_numpy(), logits=logits[split])
-        own.append(predictions(logits[split]))
-        torchs.append(predictions(np.stack(torch_rows["logits"].to_list())))
-    ours, theirs = np.concatenate(own), np.concatenate(torchs)
-    alike = "correlation" if dataset.regression else "label_agreement"
+        labels = torch_rows["label"].to_numpy()
+        validation[split] = score(kind, dataset.metrics, labels=labels, outputs=outputs[split])
+        own.append(decode(outputs[split]))
+        torchs.append(decode(np.stack(torch_rows["logits"].to_list())))
+    judge = kind.parity()
     return {
-        alike: score_one("pearson", theirs, ours) if dataset.regression else float((ours == theirs).mean()),
+        judge.field: judge.agreement(np.concatenate(torchs), np.concatenate(own)),
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
         "validation": validation,
     }

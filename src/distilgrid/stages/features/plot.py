@@ -8,6 +8,7 @@ from distilgrid.reporting.collect import Points
 from distilgrid.reporting.figures import INK, MARKERS, PALETTE, drawing, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.section import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,3 +94,20 @@ def _plain(name: str) -> str:
     """A label's name as matplotlib shows it: no formulas, no hidden entries, not too long."""
     short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}\u2026"
     return f" {short}".replace("$", r"\$") if short.startswith("_") else short.replace("$", r"\$")
+
+
+class FeaturesSection(Section):
+    """Teachers' features in two dimensions."""
+
+    title = "What the teacher makes of the rows"
+
+    def applies(self, findings: Findings, task: str) -> bool:
+        """For tasks with a teacher whose features were stored."""
+        return any(points.artefact.labels["task"] == task for points in findings.collected.features)
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """A plot for each teacher."""
+        return features_plots(findings, task)
+
+
+SECTION = FeaturesSection()

@@ -8,12 +8,12 @@ import torch
 
 from distilgrid.core.artefacts import writing
 from distilgrid.core.fingerprint import derive_seed, recipe_key
-from distilgrid.methods.registry import build_phases
-from distilgrid.methods.settings import Finetune
+from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.source import is_new, model_folder, model_revision
 from distilgrid.models.student import check_kinds, new_model
 from distilgrid.plan.recipes import finetune_recipe
+from distilgrid.signals.views.stream import main_stream
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.execution import Execution
 from distilgrid.training.run import Job, run_job
@@ -59,13 +59,15 @@ def finetune(
         new = is_new(source)
         init_seed = derive_seed(seed, "init")
         torch.manual_seed(init_seed)
+        rows = TrainingSet(dataset, fraction, subset_seed)
         job = Job(
-            training_set=TrainingSet(dataset, fraction, subset_seed),
+            training_set=rows,
+            main=main_stream(rows, training.views),
             tokenizer=None if new else load_tokenizer(model_folder(source)),
             model=new_model(source, dataset, seed=init_seed)
             if new
             else load_model(model_folder(source), outputs=dataset.outputs),
-            phases=build_phases(Finetune(), training, regression=dataset.regression),
+            phases=Finetune().phases(training, kind=dataset.task_kind),
             seed=seed,
             init="scratch" if new else "pretrained",
             execution=execution,

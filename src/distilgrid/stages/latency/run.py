@@ -72,7 +72,7 @@ def latency(
         space=space, conditions=conditions.as_dict(), settings=settings, counts=(fitted, held_out), seed=seed
     )
     with writing(out, recipe=recipe, labels={"runtime": runtime}) as folder:
-        journal = Journal(out / STATE)
+        journal = Journal(out / STATE, required=False)
         groups = [[shapes[0], *shapes[start : start + AT_ONCE]] for start in range(0, len(shapes), AT_ONCE)]
         waiting = progress(groups, total=len(groups), label="shapes")
         found = [_group(bench, journal, group) for group in waiting]
@@ -106,8 +106,5 @@ def _scaled(groups: Sequence[Sequence[float]]) -> tuple[list[float], dict[str, f
 def _group(bench: LatencyBench, journal: Journal, group: Sequence[Architecture]) -> list[float]:
     """Median latencies in ms, measured or found in the journal."""
     key = bench.key(shapes=[shape.as_dict() for shape in group])
-    stored = journal.find(key)
-    if stored is None:
-        stored = [repr(median) for median in bench.medians(group)]
-        journal.add(key, stored)
-    return [float(text) for text in stored]
+    found: list[float] | None = journal.find(key)
+    return list(journal.keep(key, bench.medians(group))) if found is None else found

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import write_json, writing
-from distilgrid.plan.params import Data
 from distilgrid.plan.recipes import prepare_recipe
-from distilgrid.tasks.kinds.image.rows import check_images, describe_images, write_images
-from distilgrid.tasks.rows import check_rows, complete_splits, label_set
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB, Folders, Raw, load_raw, source_revision
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.splits import complete_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,14 +32,12 @@ def prepare(*, task: str, spec: TaskSpec, data: Data, out: Path, folders: Folder
     with writing(out, recipe=recipe, labels={"task": task}) as folder:
         raw = load_raw(spec, folders)
         origins = {split: _origin(spec, split, raw) for split in raw.splits}
-        labels = label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
-        check = check_images if spec.kind == "image" else _check_texts
-        splits = complete_splits(check(raw.splits, spec, labels, origins), spec, data)
-        description = _description(task, spec, labels, splits, raw)
-        if spec.kind == "image":
-            description["image"] = describe_images(splits["train"], spec)
+        reader = spec.task_kind.rows()
+        labels = reader.label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
+        splits = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, data)
+        description = _description(task, spec, labels, splits, raw) | reader.describe(splits, spec)
         for name, frame in splits.items():
-            _write_split(frame, folder / f"{name}.parquet")
+            reader.write(frame, folder / f"{name}.parquet")
         write_json(folder / "dataset.json", description)
 
 
@@ -52,19 +49,6 @@ def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:
     return f"{spec.source} ({split})"
 
 
-def _check_texts(
-    splits: "dict[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: dict[str, str]
-) -> "dict[str, pd.DataFrame]":
-    return {split: check_rows(rows, spec, labels, origins[split]) for split, rows in splits.items()}
-
-
-def _write_split(frame: "pd.DataFrame", path: Path) -> None:
-    if "pixels" in frame.columns:
-        write_images(frame, path)
-    else:
-        frame.to_parquet(path, index=False, compression="zstd")
-
-
 def _description(
     task: str, spec: TaskSpec, labels: list[str], splits: "dict[str, pd.DataFrame]", raw: Raw
 ) -> dict[str, Any]:
@@ -72,7 +56,6 @@ def _description(
         "task": task,
         "kind": spec.kind,
         "labels": labels,
-        "regression": spec.regression,
         "metrics": spec.metrics,
         "validation": spec.validation,
         "notes": raw.notes + _capped(spec, splits, raw),
@@ -82,7 +65,7 @@ def _description(
 
 def _summary(frame: "pd.DataFrame", labels: list[str]) -> dict[str, Any]:
     counts = {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
-    return {"rows": len(frame), "pair": "text_b" in frame.columns, "label_counts": counts}
+    return {"rows": len(frame), "label_counts": counts}
 
 
 def _capped(spec: TaskSpec, splits: "dict[str, pd.DataFrame]", raw: Raw) -> list[str]:

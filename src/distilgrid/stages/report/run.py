@@ -5,7 +5,6 @@ from pathlib import Path
 from distilgrid.core.artefacts import write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
-from distilgrid.reporting import data
 from distilgrid.reporting.claims.file import load_claims
 from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.claims.schema import ClaimsFile
@@ -13,10 +12,10 @@ from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.sections.compute import compute_json, compute_table
-from distilgrid.reporting.sections.slurm import slurm_table
-from distilgrid.reporting.sections.table_of_sections import number_tables
+from distilgrid.reporting.sections.table import number_tables
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
+from distilgrid.stages.report import data
 
 
 def report(*, plan: Plan, results: Path, out: Path) -> None:
@@ -31,13 +30,12 @@ def report(*, plan: Plan, results: Path, out: Path) -> None:
     _check_packages()
     settings = plan.params.report
     claims = load_claims(settings.claims, params=plan.params) if settings.claims else None
-    from distilgrid.reporting.page import render
+    from distilgrid.stages.report.page import render
 
     with writing(out, recipe=plan.report.recipe, labels={"grid": plan.params.grid.name}) as folder:
         findings = find(collect(plan, results))
         others = [table for task in findings.tasks if (table := other_table(findings, task))]
-        slurm = slurm_table(findings.collected.runs)
-        others += [*number_tables(findings), compute_table(findings.collected.runs), *([slurm] if slurm else [])]
+        others += [*number_tables(findings), compute_table(findings.collected.runs)]
         main = [main_table(findings, task) for task in findings.tasks]
         claimed = _claims(findings, claims, folder)
         (folder / "table.md").write_text(markdown([*main, *others, *claimed]), encoding="utf-8")
@@ -47,7 +45,7 @@ def report(*, plan: Plan, results: Path, out: Path) -> None:
         data.curves(findings).to_csv(folder / "curves.csv", index=False)
         write_json(folder / "metrics.json", data.metrics(findings))
         write_json(folder / "compute.json", compute_json(findings.collected.runs))
-        (folder / "report.html").write_text(render(findings, claims=claimed, slurm=slurm), encoding="utf-8")
+        (folder / "report.html").write_text(render(findings, claims=claimed), encoding="utf-8")
 
 
 def _claims(findings: Findings, file: ClaimsFile | None, folder: Path) -> list[Table]:

@@ -106,7 +106,7 @@ def _described(searching: Searching) -> dict[str, Any]:
         "estimator": settings.estimator.kind,
         "reward": settings.reward.kind,
         "quality": "1 - distillation loss" if by_loss else "score on dev",
-        "space": {"size": searching.space.size},
+        "space": {"size": searching.space.size, "counted": searching.space.counted},
         "teacher": {"name": searching.teacher.name, "latency_ms": searching.teacher_ms},
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json, trained_model, verified
 from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.journal import Journal
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.plan.recipes import Recipe, estimate_recipe, search_recipe
 from distilgrid.search import rewards
@@ -22,7 +23,6 @@ from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
 from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace
-from distilgrid.search.store import Store
 from distilgrid.training.settings import Training
 
 
@@ -144,18 +144,18 @@ class Searching:
 
     def _finding(self, architecture: Architecture, latency_ms: float) -> Finding:
         about = architecture.as_dict()
-        facts = self._store.find(about)
+        facts = self._estimates.find(about)
         if facts is None:
             found = self._estimator.estimate(architecture)
-            facts = self._store.keep(about, {"score": found.score, "loss": found.loss, "seconds": found.seconds})
+            facts = self._estimates.keep(about, {"score": found.score, "loss": found.loss, "seconds": found.seconds})
         return Finding(facts["score"], facts["loss"], latency_ms, facts["seconds"])
 
     @cached_property
-    def _store(self) -> Store:
+    def _estimates(self) -> Journal:
         inputs = {name: key for name, key in self.sources.keys.items() if name != "latency"}
         settings, origin = self.settings.estimator, model_revision(self.origin)
         recipe = estimate_recipe(settings=settings, training=self.training, origin=origin, inputs=inputs)
-        return Store(self.known / f"estimates-{recipe_key(recipe)}")
+        return Journal(self.known / f"estimates-{recipe_key(recipe)}")
 
     @cached_property
     def _estimator(self) -> Estimator:

@@ -14,11 +14,15 @@ from distilgrid.core.planned import (
     SUPERNET_FILES,
 )
 from distilgrid.core.project import packaged
-from distilgrid.workflow.opening import open_workflow
+from distilgrid.workflow.opening import open_workflow, start_jobs
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
+
+
+onstart:
+    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process)
 
 
 wildcard_constraints:

@@ -1,4 +1,4 @@
-"""From a source's raw images to checked rows: pixels, labels, ids, the statistics of their channels, and their file."""
+"""From a source's raw images to checked rows: pixels, labels, ids, and the statistics of their channels."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -8,35 +8,61 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.dataset import ImageShape, content_id
+from distilgrid.tasks.dataset import content_id
+from distilgrid.tasks.kinds.image.files import FIELD, ImageShape, read_pixels, write_images
 from distilgrid.tasks.kinds.image.pixels import decode
-from distilgrid.tasks.rows import check_columns, check_filled, label_codes
+from distilgrid.tasks.kinds.label.rows import LabelRows
+from distilgrid.tasks.rows import check_columns, check_filled
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from distilgrid.tasks.dataset import Dataset
+
 CHUNK = 1024  # images whose channels are counted at a time
 
 
-def check_images(
-    splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
-) -> "dict[str, pd.DataFrame]":
-    """The rows of all splits as `pixels` (uint8 arrays (H, W, C) of one shape), `label`, `example_id`.
+class ImageRows(LabelRows):
+    """Images with label numbers."""
 
-    Raises:
-        UserError: for a missing column, an empty split, a label outside the set or without a training row, and an image
-            that cannot be read or has another size, naming the row.
-    """
-    codes = {split: _codes(frame, spec, labels, origins[split]) for split, frame in splits.items()}
-    absent = sorted(set(range(len(labels))) - set(codes["train"].tolist()))
-    if absent:
-        raise UserError(
-            f"{origins['train']}: holds {len(labels) - len(absent)} of the task's {len(labels)} labels, none of "
-            f"'{labels[absent[0]]}'; correct the task's labels or add rows"
-        )
-    pixels = decode({origins[split]: frame[spec.image] for split, frame in splits.items()}, size=spec.image_size)
-    return {split: _frame(pixels[origins[split]], codes[split]) for split in splits}
+    columns: list[str] | None = ["label", "example_id"]  # noqa: RUF012
+
+    def check(
+        self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
+    ) -> "dict[str, pd.DataFrame]":
+        """The rows of all splits as `pixels` (uint8 arrays (H, W, C) of one shape), `label`, `example_id`.
+
+        Raises:
+            UserError: for a missing column, an empty split, a label outside the set or without a training row, and an
+                image that cannot be read or has another size, naming the row.
+        """
+        codes = {split: self._labels(frame, spec, labels, origins[split]) for split, frame in splits.items()}
+        absent = sorted(set(range(len(labels))) - set(codes["train"].tolist()))
+        if absent:
+            raise UserError(
+                f"{origins['train']}: holds {len(labels) - len(absent)} of the task's {len(labels)} labels, none of "
+                f"'{labels[absent[0]]}'; correct the task's labels or add rows"
+            )
+        pixels = decode({origins[split]: frame[spec.image] for split, frame in splits.items()}, size=spec.image_size)
+        return {split: _frame(pixels[origins[split]], codes[split]) for split in splits}
+
+    def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
+        """The shape of all images, and what models scale them by."""
+        return {FIELD: describe_images(splits["train"], spec)}
+
+    def write(self, frame: "pd.DataFrame", path: Path) -> None:
+        """As a parquet file with pixels in bytes."""
+        write_images(frame, path)
+
+    def example(self, dataset: "Dataset", split: str, count: int) -> np.ndarray:
+        """(N, H, W, C) uint8."""
+        return read_pixels(dataset, split)[:count].copy()
+
+    def _labels(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
+        check_columns(frame, [spec.image, spec.label], origin)
+        check_filled(frame[spec.label], origin)
+        return self.codes(frame, spec, labels, origin)
 
 
 def describe_images(train: "pd.DataFrame", spec: TaskSpec) -> dict[str, Any]:
@@ -75,28 +101,11 @@ def channel_statistics(pixels: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     return tuple(mean.round(6).tolist()), tuple(np.sqrt(variance).round(6).tolist())
 
 
-def write_images(frame: "pd.DataFrame", path: Path) -> None:
-    """A split's file: `pixels` (H*W*C bytes each, row by row, then column, then channel), `label`, `example_id`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pixels = np.stack(frame["pixels"].tolist())  # (N, H, W, C)
-    kind = pa.binary(pixels[0].size)
-    column = pa.FixedSizeBinaryArray.from_buffers(kind, len(pixels), [None, pa.py_buffer(pixels)])
-    table = pa.table(
-        {"pixels": column, "label": frame["label"].to_numpy(), "example_id": frame["example_id"].to_numpy()}
-    )
-    pq.write_table(table, path, compression="zstd", use_dictionary=False)
-
-
-def _codes(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-    check_columns(frame, [spec.image, spec.label], origin)
-    check_filled(frame[spec.label], origin)
-    return label_codes(frame, spec, labels, origin)
-
-
 def _frame(pixels: list[np.ndarray], codes: np.ndarray) -> "pd.DataFrame":
     import pandas as pd
 
     ids = np.array([content_id(image.tobytes()) for image in pixels], dtype=np.int64)
     return pd.DataFrame({"pixels": pd.Series(pixels, dtype=object), "label": codes, "example_id": ids})
+
+
+ROWS = ImageRows()

@@ -8,7 +8,7 @@ import numpy as np
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.tasks.batching import Inputs
 from distilgrid.tasks.kinds.image.batches import augmented, plain
-from distilgrid.training.settings import Views
+from distilgrid.tasks.kinds.image.settings import Views
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,181 @@
+"""An Android phone through `adb`, the command of Android's platform tools.
+
+Checked against the documented behaviour of adb: `adb shell` hands one string to the phone's shell and returns its exit
+code (Android 7 and newer), `adb devices` lists serial and state, `logcat -t TIME` prints what came since. Not verified
+on a real phone.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.machine import interesting_flags
+from distilgrid.devices.android.programs import last_words
+from distilgrid.devices.imported import Description, is_x86
+
+SECONDS = 900
+EMULATED = ("goldfish", "ranchu", "cutf_cvm", "vbox86")
+"""`ro.hardware` of Android's emulators, old and new, of Cuttlefish and of Genymotion."""
+PROPERTY = re.compile(r"^\[(.+?)\]: \[(.*)\]$", re.MULTILINE)
+ADVICE = {
+    "unauthorized": "unlock it and allow this computer to debug it",
+    "offline": "plug it in again",
+    "no permissions": "this account may not use the USB device; see `adb devices`",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program on the phone did: its exit code, and all that it wrote."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A connected phone."""
+
+    serial: str
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of one adb call."""
+        return ["adb", "-s", self.serial, *words]
+
+    def shell(self, words: Sequence[str]) -> Outcome:
+        """Run a program on the phone; arguments arrive as they are."""
+        return call(self.command("shell", shlex.join(words)))
+
+    def push(self, source: Path, target: str) -> None:
+        """Copy a file to the phone.
+
+        Raises:
+            UserError: when that fails.
+        """
+        done = call(self.command("push", str(source), target))
+        if done.code:
+            raise UserError(f"adb push {source}: {last_words(done.output)}")
+
+    def checked(self, words: Sequence[str]) -> str:
+        """What a program on the phone wrote.
+
+        Raises:
+            UserError: when it failed.
+        """
+        done = self.shell(words)
+        if done.code:
+            raise UserError(f"on the phone: {shlex.join(words)}: {last_words(done.output)}")
+        return done.output
+
+    def clock(self) -> str:
+        """The phone's time, as logcat writes it."""
+        return self.checked(["date", "+%m-%d %H:%M:%S.000"]).strip()
+
+    def log_since(self, time: str) -> str:
+        """What ExecuTorch wrote to the phone's log since then; builds for Android write there, not to the terminal."""
+        return self.checked(["logcat", "-t", time, "-v", "raw", "-s", "ExecuTorch:I"])
+
+    def describe(self) -> Description:
+        """The phone, without anything that tells it from others of its kind."""
+        properties = dict(PROPERTY.findall(self.checked(["getprop"])))
+        return description(
+            properties,
+            cpuinfo=self.checked(["cat", "/proc/cpuinfo"]),
+            meminfo=self.checked(["cat", "/proc/meminfo"]),
+        )
+
+
+def call(command: Sequence[str]) -> Outcome:
+    """Run a command on this machine to its end; the only function here that does.
+
+    Raises:
+        UserError: when there is no such program, or it does not end.
+    """
+    if shutil.which(command[0]) is None:
+        raise UserError(f"{command[0]}: not found; install Android's platform tools and put them on the PATH")
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(f"{shlex.join(command)[:200]}: still running after {SECONDS} s; stopped waiting") from None
+    return Outcome(done.returncode, done.stdout)
+
+
+def find_phone(serial: str | None) -> Phone:
+    """The phone with a serial number, or by ANDROID_SERIAL, or the only one that is connected.
+
+    Raises:
+        UserError: when there is none, several, or one that may not be used.
+    """
+    done = call(["adb", "devices"])
+    if done.code:
+        raise UserError(f"adb devices: {last_words(done.output)}")
+    states = connected(done.output)
+    wanted = serial or os.environ.get("ANDROID_SERIAL")
+    if wanted is None:
+        if len(states) > 1:
+            raise UserError(f"{len(states)} adb devices ({', '.join(states)}): set serial, or ANDROID_SERIAL, to one")
+        if not states:
+            raise UserError("no adb device: is the phone plugged in, USB debugging on, and this computer authorised?")
+        wanted = next(iter(states))
+    if wanted not in states:
+        hint = (
+            did_you_mean(wanted, states) if states else "none is connected: plugged in, USB debugging on, authorised?"
+        )
+        raise UserError(f"no adb device '{wanted}'; {hint}")
+    if states[wanted] != "device":
+        advice = ADVICE.get(states[wanted], "see `adb devices`")
+        raise UserError(f"adb device {wanted} is {states[wanted]}: {advice}")
+    return Phone(wanted)
+
+
+def connected(listed: str) -> dict[str, str]:
+    """State by serial number, from what `adb devices` prints; the daemon's own messages come before its first line."""
+    _, _, rows = listed.partition("List of devices attached")
+    found = {}
+    for row in rows.splitlines():
+        serial, _, state = row.strip().partition("\t")
+        if state:
+            found[serial] = "no permissions" if state.startswith("no permissions") else state.strip()
+    return found
+
+
+def description(properties: dict[str, str], *, cpuinfo: str, meminfo: str) -> Description:
+    """A phone in the words of the import format, from its properties, /proc/cpuinfo and /proc/meminfo."""
+    maker, model = (properties.get(f"ro.product.{name}", "") for name in ("manufacturer", "model"))
+    chip = [properties.get(f"ro.soc.{name}", "") for name in ("manufacturer", "model")]
+    flags = interesting_flags(cpuinfo)
+    memory = re.search(r"^MemTotal:\s*(\d+) kB", meminfo, re.MULTILINE)
+    full = model if maker.lower() in model.lower() else f"{maker} {model}"
+    cpu = " ".join(part for part in chip if part) or properties.get("ro.hardware") or "unknown"
+    system = f"Android {properties.get('ro.build.version.release', '?')} {properties.get('ro.product.cpu.abi', '')}"
+    return Description(
+        name=re.sub(r"[^A-Za-z0-9 ()+.,_-]", "", full).strip()[:60] or "Android device",
+        cpu=cpu,
+        cores=max(1, len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE))),
+        flags=None if flags is None else list(flags),
+        memory_gib=round(int(memory[1]) / 2**20, 1) if memory else 0,
+        system=system,
+        phone=not _emulated(properties) and not is_x86(f"{cpu} {system}", flags or ()),
+    )
+
+
+def _emulated(properties: dict[str, str]) -> bool:
+    """Whether it is a computer that plays a phone: each of these alone tells it, and newer versions set fewer."""
+    qemu = any(properties.get(f"ro.{name}") == "1" for name in ("boot.qemu", "kernel.qemu"))
+    made_for = properties.get("ro.build.characteristics", "").split(",")
+    return qemu or "emulator" in made_for or properties.get("ro.hardware", "") in EMULATED

@@ -1,0 +1,29 @@
+"""Stages that start warm, and the modules that the warm process loads for them. Only the standard library."""
+
+import gc
+import importlib
+
+from distilgrid.jobs.process import workflow_is_gone
+
+# Not `benchmark`, `latency`, `candidate` and `search`: they measure in a clean process. The rest needs no torch.
+WARM_STAGES = {
+    "augment": "distilgrid.stages.augment.run",
+    "distill": "distilgrid.stages.distill.run",
+    "export": "distilgrid.stages.export.run",
+    "features": "distilgrid.stages.features.run",
+    "finetune": "distilgrid.stages.finetune.run",
+    "record": "distilgrid.stages.record.run",
+    "supernet": "distilgrid.stages.supernet.run",
+}
+# What stages import late; docs/decisions/005-warm-start.md says what it costs.
+LATE = ("distilgrid.cli.app", "pandas", "scipy.stats", "sklearn.metrics", "transformers.models.bert.modeling_bert")
+
+
+def load() -> None:
+    """Import everything, and exempt it from garbage collection so that children share its pages."""
+    gc.disable()  # saves a quarter of the time
+    for name in (*WARM_STAGES.values(), *LATE):
+        if not workflow_is_gone():
+            importlib.import_module(name)
+    gc.freeze()
+    gc.enable()

@@ -1,0 +1,52 @@
+"""Hidden-state distillation: what a user sets."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from distilgrid.methods.base import TEXTS, over_default
+from distilgrid.methods.kd.declare import SoftLabels
+from distilgrid.signals.base import Signal
+from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.training.settings import StageOverrides, Training
+
+if TYPE_CHECKING:
+    from distilgrid.training.schedule import Phase
+
+
+class HiddenKD(SoftLabels):
+    """Hidden-state distillation (Trivedi et al. 2023, KD-NAS): the teacher's states first, then kd's losses."""
+
+    kinds: ClassVar[frozenset[str] | None] = TEXTS
+    without_preset: ClassVar[tuple[str, str]] = ("its phases are to be chosen", "{objective: hidden_kd}")
+
+    objective: Literal["hidden_kd"] = "hidden_kd"
+    """Phase `hidden`: MSE of projected token states with the teacher's; phase `task`: kd's losses, as set above."""
+    mapping: Literal["uniform+last", "uniform", "last"] = "uniform+last"
+    """Teacher layers that a student layer imitates: every k-th (`uniform`), the last ones (`last`), or one of each, put
+    end to end."""
+    projection: Literal["shared", "layer"] = "shared"
+    """The linear map from the student's width to the teacher's: one for all layers, or one for each."""
+    hidden: StageOverrides = Field(default={"epochs": 5})
+    """Training settings of the phase on hidden states, whose last weights are kept. The paper's epochs are unknown."""
+    task: StageOverrides | None = Field(default={"epochs": 3})
+    """Training settings of the phase on logits and labels; null leaves it out, and the head untrained."""
+
+    _over_default = field_validator("hidden", "task", mode="before")(classmethod(over_default))
+
+    @property
+    def stages(self) -> tuple[Mapping[str, Any], ...]:
+        """One, or both."""
+        return (self.hidden,) if self.task is None else (self.hidden, self.task)
+
+    def signals(self) -> tuple[Signal, ...]:
+        """Logits and all tokens' states in one."""
+        return (RowSignal("hidden-states"),)
+
+    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
+        """The phase on hidden states and, unless it is left out, that on logits and labels."""
+        from distilgrid.methods.hidden_kd.losses import hidden_phases
+
+        return hidden_phases(self, training, kind=kind)

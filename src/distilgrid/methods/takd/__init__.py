@@ -1,0 +1,1 @@
+"""Teacher-assistant distillation (Mirzadeh et al. 2020)."""

@@ -1,0 +1,58 @@
+"""Architecture searches by task and name, all seeds together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from distilgrid.reporting.collect import Searched
+from distilgrid.reporting.findings import Findings
+
+MINUTE = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class SearchLine:
+    """A search as claims know it.
+
+    Attributes:
+        labels: task, teacher, search.
+        models: one run for each seed.
+    """
+
+    labels: Mapping[str, Any]
+    models: tuple[Searched, ...]
+    is_teacher: bool = False
+
+    def values(self, metric: str) -> list[float]:
+        """One of `claims.schema.OF_SEARCHES` for each seed: of the best architecture, or the minutes of estimates."""
+        if metric == "minutes":
+            return [cost_minutes(run) for run in self.models]
+        return [float(run.best[0][metric.removeprefix("best_")]) for run in self.models]
+
+
+def search_lines(findings: Findings, task: str) -> list[SearchLine]:
+    """The searches on a task, by teacher and name."""
+    grouped: dict[tuple[str, str], list[Searched]] = {}
+    for run in findings.collected.searches:
+        labels = run.artefact.labels
+        if labels["task"] == task:
+            grouped.setdefault((labels["teacher"], labels["search"]), []).append(run)
+    return [
+        SearchLine({"task": task, "teacher": teacher, "search": search}, tuple(runs))
+        for (teacher, search), runs in grouped.items()
+    ]
+
+
+def searched(findings: Findings, task: str) -> dict[str, list[Searched]]:
+    """The searches on a task by name, one for each seed."""
+    found: dict[str, list[Searched]] = {}
+    for search in findings.collected.searches:
+        if search.artefact.labels["task"] == task:
+            found.setdefault(search.artefact.labels["search"], []).append(search)
+    return found
+
+
+def cost_minutes(search: Searched) -> float:
+    """The minutes that a search's estimates took, the training of a supernet included."""
+    cost = search.values["cost"]
+    return float(cost["estimates_seconds"] + cost["preparation_seconds"]) / MINUTE

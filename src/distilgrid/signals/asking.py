@@ -1,0 +1,72 @@
+"""What a job asks a teacher: about which rows, and where the teacher lies."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.core.errors import UserError
+from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.tasks.batching import Encodings, Samples
+from distilgrid.training.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One teacher and the rows that it is asked about.
+
+    Attributes:
+        training_set: the rows.
+        max_length: of the teacher's inputs, in tokens.
+        folder: the trained teacher; None where only recordings are read.
+    """
+
+    training_set: TrainingSet
+    max_length: int
+    folder: Path | None = None
+
+    @property
+    def data_keys(self) -> list[str]:
+        """Of the prepared data and of the augmented rows."""
+        augmented = self.training_set.augmented
+        return [self.training_set.dataset.key, *([augmented.key] if augmented else [])]
+
+    def model(self) -> "PreTrainedModel":
+        """The teacher, read once."""
+        return self._model
+
+    def samples(self) -> Samples:
+        """The rows as the teacher reads them."""
+        return self._samples
+
+    def encodings(self) -> Encodings:
+        """The rows as tokens.
+
+        Raises:
+            UserError: when the rows are images.
+        """
+        if not isinstance(self._samples, Encodings):
+            dataset = self.training_set.dataset
+            made = dataset.task_kind.words.rows
+            raise UserError(f"task '{dataset.task}' is made of {made}; only texts are mixed")
+        return self._samples
+
+    def tokenizer(self) -> "PreTrainedTokenizerBase | None":
+        """The teacher's; None for images."""
+        return load_tokenizer(self._found) if self.training_set.dataset.task_kind.tokenised else None
+
+    @property
+    def _found(self) -> Path:
+        assert self.folder is not None, "a teacher that is asked lies in a folder"
+        return self.folder
+
+    @cached_property
+    def _model(self) -> "PreTrainedModel":
+        return load_model(self._found)
+
+    @cached_property
+    def _samples(self) -> Samples:
+        return self.training_set.samples(self.tokenizer(), max_length=self.max_length)

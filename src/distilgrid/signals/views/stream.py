@@ -1,0 +1,68 @@
+"""Training images as a stream: what a model sees of them in each epoch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from distilgrid.tasks.batching import Inputs, Rows
+from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.training.objective import Objective, Outputs
+from distilgrid.training.streams import OpenMain, RowStream
+from distilgrid.training.teacher import TeacherOutputs
+from distilgrid.training.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
+    """The stream of the training rows: views of images, or texts as they are."""
+    seen = training_set.views(views)
+    return RowStream if seen is None else ViewedRows(seen)
+
+
+@dataclass
+class ViewedRows:
+    """Opens a ViewStream."""
+
+    views: ViewedImages
+
+    def __call__(
+        self, rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None
+    ) -> "ViewStream":
+        """The stream."""
+        return ViewStream(rows.labels, self.views, objective, teacher, companion)
+
+
+@dataclass
+class ViewStream:
+    """The training images, as they are seen in each epoch. Samples are numbered as in `ViewedImages`."""
+
+    per_epoch: ClassVar[bool] = True
+
+    labels: Tensor
+    views: ViewedImages
+    objective: Objective
+    teacher: TeacherOutputs | None
+    companion: nn.Module | None = None
+    needs_states: bool = False
+    needs_tokens: bool = False
+
+    def lengths(self, samples: Sequence[int]) -> np.ndarray:
+        """None: a batch is never cut for its size, because batch norm's statistics are those of all of it."""
+        return np.zeros(len(samples), dtype=np.int64)
+
+    def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
+        """Views."""
+        return self.views.batch(samples)
+
+    def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
+        """The objective's terms."""
+        device, rows = student.logits.device, self.views.rows(samples)
+        asked = samples if self.views.views.drawn else rows.tolist()
+        teacher = self.teacher.outputs(asked).to(device) if self.teacher is not None else None
+        return self.objective.losses(self.labels[rows].to(device), student, teacher)

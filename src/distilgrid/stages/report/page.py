@@ -1,0 +1,165 @@
+"""The page: everything inline, so that it opens offline and can be mailed as one file."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from distilgrid.reporting import wording
+from distilgrid.reporting.claims.paper_tables import paper_tables
+from distilgrid.reporting.claims.papers import PaperReports
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.plots import Plot, task_plots
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.sections.compute import compute_table, environment_texts
+from distilgrid.reporting.sections.table import task_sections
+from distilgrid.reporting.table import Column, Table, Value
+from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
+from distilgrid.stages.report.outcome import outcomes
+from distilgrid.stages.report.provenance import provenances
+
+
+def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
+    """The whole page as HTML, with the tables of a paper's claims where there are any."""
+    others = [other_table(findings, task) for task in findings.tasks]
+    return rendered(
+        "report.html",
+        title=findings.collected.plan.params.grid.name,
+        subtitle=_subtitle(findings),
+        outcomes=outcomes(findings),
+        tasks=[_task(findings, task) for task in findings.tasks],
+        claims=claims,
+        others=[table for table in others if table is not None],
+        data=data_table(findings),
+        parity=parity_table(findings),
+        rejected=rejected_table(findings),
+        cells=_cells(findings),
+        provenances=provenances(findings),
+        comparisons=len(findings.differences),
+        settings=_settings(findings),
+        compute=[compute_table(findings.collected.runs)],
+        environment=environment_texts(findings.collected.runs),
+        confidence=wording.level(findings.collected.plan.params.report.confidence),
+        report=findings.collected.plan.params.report,
+        key=findings.collected.plan.report.key,
+        one_seed=len(findings.collected.plan.params.grid.seeds) == 1,
+    )
+
+
+def render_paper(paper: PaperReports) -> str:
+    """The page of a paper as HTML. Its links lead to the reports of its grids."""
+    subtitle = f"{paper.year} {wording.DOT} {paper.url} {wording.DOT} {wording.plural(len(paper.reports), 'grid')}"
+    return rendered(
+        "paper.html", title=paper.title, subtitle=subtitle, tables=paper_tables(paper), reports=paper.reports
+    )
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page of this package's templates, its style sheet inline."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("distilgrid.stages.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline"] = Markup  # SVG made here, and the style sheet
+    style = resources.files("distilgrid.stages.report").joinpath("report.css").read_text(encoding="utf-8")
+    return environment.get_template(template).render(style=style, **values)
+
+
+Shown = tuple[Section, list[Table], list[Plot]]
+
+
+def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Shown]]:
+    sections = task_sections(findings, task)
+    shown = [(section, section.tables(findings, task), section.plots(findings, task)) for section in sections]
+    return main_table(findings, task), task_plots(findings, task), shown
+
+
+def _subtitle(findings: Findings) -> str:
+    """The size of the grid, when it was made, how long its training took."""
+    plan = findings.collected.plan
+    grid = plan.params.grid
+    counts = {"task": len(grid.tasks), "teacher": len(grid.teacher_labels), "method": len(grid.methods)}
+    counts |= {"student": len(grid.students), "seed": len(grid.seeds)}
+    parts = [wording.plural(number, noun) for noun, number in counts.items()]
+    finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)
+    trained = [model.metrics for model in findings.collected.models]
+    trained += [helper.values for helper in findings.collected.helpers]
+    minutes = sum(metrics["train_seconds"] for metrics in trained) / 60
+    parts += [f"{minutes:.0f} min of training" if minutes >= 1 else "under a minute of training"]
+    return f" {wording.DOT} ".join([*parts, f"{finished:%Y-%m-%d}"])
+
+
+def _cells(findings: Findings) -> Table:
+    """Where every trained model lies, and what it cost."""
+    rows: list[list[Value]] = []
+    anchors: dict[int, str] = {}
+    for line in findings.lines:
+        for model in line.models:
+            anchors[len(rows)] = line.anchor
+            texts = [line.labels["task"], line.name, line.labels["method"], str(model.seed)]
+            texts += [line.scoring.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
+            texts += [
+                *_efficiency(model.metrics),
+                model.metrics["precision"],
+                model.artefact.key,
+                model.artefact.folder,
+            ]
+            rows.append([Value(text) for text in texts])
+    numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
+    titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
+    return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
+
+
+def _inputs(findings: Findings) -> str:
+    """What training speed is counted in."""
+    kinds = {"images" if findings.collected.reads_images(task) else "tokens" for task in findings.tasks}
+    return f"{' or '.join(sorted(kinds, reverse=True))}/s"
+
+
+def _efficiency(metrics: Mapping[str, Any]) -> list[str]:
+    """Tokens or images per second, share of the machine's matrix-product rate, peak memory, where the time went."""
+    fraction, split = metrics["peak_fraction"], metrics["time_split"]
+    whole = sum(split.values()) or 1.0
+    parts = sorted(split.items(), key=lambda part: -part[1])
+    return [
+        f"{metrics['tokens_per_second']:,.0f}",
+        wording.DASH if fraction is None else f"{fraction:.0%}",
+        f"{metrics['peak_memory_mib']:,.0f}",
+        ", ".join(f"{name} {seconds / whole:.0%}" for name, seconds in parts if seconds >= whole / 100),
+    ]
+
+
+def _settings(findings: Findings) -> str:
+    """The parameters that decide results, as YAML: what the grid names, and no folder of this machine."""
+    import yaml
+
+    values = findings.collected.plan.params.model_dump(
+        exclude={"resources": True, "data": {"glue_dir", "cifar_dir"}, "report": {"claims"}}
+    )
+    for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
+        named = findings.collected.plan.params.grid.teacher_names if axis == "teachers" else values["grid"][axis]
+        named = [*named, *(_assistants(findings) if axis == "students" else ())]
+        values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def _assistants(findings: Findings) -> list[str]:
+    """Students that were trained on the way to the grid's own students."""
+    return [str(helper.labels["student"]) for helper in findings.collected.plan.helpers]
+
+
+def _portable(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition with local files by their name only: recipes know them by content, and a page may be passed on."""
+    shown = dict(definition)
+    for key in ("source", "validation_source", "forward", "backward"):
+        scheme, _, locator = (shown.get(key) or "").partition(":")
+        if scheme in ("csv", "parquet", "path"):
+            shown[key] = f"{scheme}:{Path(locator).name}"
+    return shown

@@ -1,0 +1,65 @@
+"""Copies of a finished report under a fixed name, where DVC and readers look for it."""
+
+import os
+from pathlib import Path
+
+from distilgrid.core.artefacts import is_complete, readable_os_errors, verified
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import Plan
+from distilgrid.reporting.claims.papers import papers
+
+PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
+# Not every grid has them, but DVC wants its outputs.
+OPTIONAL = ("augmented", "candidates", "exports", "features", "latencies", "searches", "supernets", "teacher-outputs")
+
+
+def publish(*, plan: Plan, results: Path) -> Path:
+    """Copy the report of a plan to `results/latest`; returns the path of the page there.
+
+    Files appear atomically, and equal ones are not touched. Folders of artefacts that the grid has none of are made, so
+    that DVC finds all outputs of `dvc.yaml`.
+
+    Raises:
+        UserError: when the report is not made yet, is damaged, or the folder cannot be written.
+    """
+    source, target = results / plan.report.folder, results / "latest"
+    if not is_complete(source):
+        raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
+    verified(source, stage="report", only=PUBLISHED)
+    with readable_os_errors(target):
+        for folder in (target, *(results / name for name in OPTIONAL)):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name in PUBLISHED:
+            _write(target / name, _moved(name, (source / name).read_bytes()))
+    return target / "report.html"
+
+
+def publish_papers(results: Path) -> list[Path]:
+    """Write a page for each paper that finished grids reproduce, `papers/<title>.html`; returns their paths.
+
+    Raises:
+        UserError: when no report is one of a paper, one is damaged, or the folder cannot be written.
+    """
+    from distilgrid.stages.report.page import render_paper
+
+    written = []
+    for paper in papers(results):
+        target = results / "papers" / f"{paper.slug}.html"
+        with readable_os_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(target, render_paper(paper).encode())
+        written.append(target)
+    return written
+
+
+def _moved(name: str, content: bytes) -> bytes:
+    """A file for its place in `latest`, which is one folder nearer to what its links lead to than `reports/<grid>`."""
+    return content.replace(b'href="../../', b'href="../') if name == "report.html" else content
+
+
+def _write(target: Path, content: bytes) -> None:
+    if target.is_file() and target.read_bytes() == content:
+        return
+    temporary = target.with_name(f".{target.name}-{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(target)

@@ -1,0 +1,65 @@
+"""A user's own rows: CSV and parquet files. Light: reads rows on use."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.errors import UserError
+from distilgrid.tasks.sources import Folders, Raw, files_revision, read_parquet, reading
+from distilgrid.tasks.spec import TaskSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def revision(spec: TaskSpec, folders: Folders) -> str:
+    """The content of the files.
+
+    Raises:
+        UserError: when one is missing.
+    """
+    return files_revision(_files(spec))
+
+
+def load(spec: TaskSpec, folders: Folders) -> Raw:
+    """The rows, in splits where a column names them.
+
+    Raises:
+        UserError: when a file is missing or unreadable.
+    """
+    reader = _read_csv if spec.scheme == "csv" else read_parquet
+    frames = {split: reader(path) for split, path in _files(spec).items()}
+    return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])
+
+
+def _files(spec: TaskSpec) -> dict[str, Path]:
+    files = {"train": Path(spec.locator).expanduser()}
+    if spec.validation_source:
+        files[spec.validation[0]] = Path(spec.validation_source.partition(":")[2]).expanduser()
+    for path in files.values():
+        with readable_os_errors(path):
+            if not path.is_file():
+                raise UserError(f"{path}: no such file; check the task's source")
+    return files
+
+
+def _by_column(frame: "pd.DataFrame", spec: TaskSpec) -> "dict[str, pd.DataFrame]":
+    if spec.split_column not in frame.columns:
+        raise UserError(f"{spec.locator}: no column '{spec.split_column}' (split_column); found {list(frame.columns)}")
+    values = sorted(str(value) for value in frame[spec.split_column].unique())
+    allowed = {"train", "dev", *spec.validation}
+    if not set(values) <= allowed:
+        raise UserError(f"{spec.locator}: column '{spec.split_column}' holds {values}; allowed are {sorted(allowed)}")
+    if "train" not in values:
+        raise UserError(f"{spec.locator}: column '{spec.split_column}' marks no row as train; it holds {values}")
+    return {value: frame[frame[spec.split_column] == value].reset_index(drop=True) for value in values}
+
+
+def _read_csv(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    # Only an empty field is missing: texts such as "NA" or "null" are texts.
+    frame = reading(path, lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str))
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise UserError(f"{path}: rows have more fields than the header; quote texts that hold commas")
+    return frame

@@ -1,0 +1,51 @@
+"""The kind `image`: an image with one label."""
+
+from typing import TYPE_CHECKING
+
+from distilgrid.tasks.kinds.kind import Source, Words
+from distilgrid.tasks.kinds.label.declare import FILES, LabelKind
+from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+from distilgrid.tasks.kinds.label.metrics import METRICS
+
+if TYPE_CHECKING:
+    from distilgrid.tasks.spec import TaskSpec
+
+HERE = "distilgrid.tasks.kinds.image"
+PUBLISHED = f"{HERE}.sources"
+
+
+class ImageKind(LabelKind):
+    """A kind whose models normalise pixels."""
+
+    def check_spec(self, spec: "TaskSpec") -> None:
+        """As for labels, and the statistics of the channels.
+
+        Raises:
+            ValueError: saying what to write.
+        """
+        super().check_spec(spec)
+        if (spec.mean is None) != (spec.std is None):
+            raise ValueError("give both mean and std, or neither")
+        if spec.mean is None or spec.std is None:
+            return
+        if len(spec.mean) != len(spec.std) or len(spec.mean) not in (1, 3):
+            raise ValueError("mean and std take one number for grey images, or three for colour")
+        if not all(0 <= value <= 1 for value in spec.mean) or not all(0 < value <= 1 for value in spec.std):
+            raise ValueError("mean and std are shares of the brightest value: mean in 0..1, std above 0 and up to 1")
+
+
+KIND = ImageKind(
+    name="image",
+    modality="image",
+    metrics=METRICS,
+    tempered=True,
+    words=Words(row="image", rows="images", label="label"),
+    sources={
+        "digits": Source(PUBLISHED, known=("sklearn",)),
+        "cifar": Source(PUBLISHED, known=("cifar10", "cifar100")),
+        "parquet": FILES,
+    },
+    fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
+    viewed=True,
+    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.batch:BATCHING"},
+)

@@ -1,0 +1,59 @@
+"""The kind `label`: a text, or a pair of texts, with one label."""
+
+from typing import TYPE_CHECKING
+
+from distilgrid.core.errors import UNPRINTABLE
+from distilgrid.tasks.kinds.kind import Source, TaskKind, Words
+from distilgrid.tasks.kinds.label.metrics import METRICS
+
+if TYPE_CHECKING:
+    from distilgrid.tasks.spec import TaskSpec
+
+HERE = "distilgrid.tasks.kinds.label"
+FILES = Source("distilgrid.tasks.files")
+TEXT_SOURCES = {
+    "glue": Source("distilgrid.tasks.glue"),
+    "docs": Source("distilgrid.tasks.docs_corpus.source"),
+    "csv": FILES,
+    "parquet": FILES,
+}
+
+
+class LabelKind(TaskKind):
+    """A kind with a set of labels."""
+
+    def check_spec(self, spec: "TaskSpec") -> None:
+        """As for every kind, and the set of labels.
+
+        Raises:
+            ValueError: saying what to write.
+        """
+        super().check_spec(spec)
+        if spec.labels is None:
+            return
+        if len(set(spec.labels)) != max(2, len(spec.labels)):
+            raise ValueError("labels must name at least two labels, each once")
+        if any(UNPRINTABLE.search(label) for label in spec.labels):
+            raise ValueError("labels must not hold control characters or line breaks")
+        if "f1" in spec.metrics and len(spec.labels) != 2:
+            raise ValueError("f1 is defined here for two labels, the second one being positive")
+
+
+KIND = LabelKind(
+    name="label",
+    modality="text",
+    metrics=METRICS,
+    tempered=True,
+    words=Words(row="text", rows="texts", label="label"),
+    sources=TEXT_SOURCES,
+    fields=frozenset({"text", "labels"}),
+    pipeline="text-classification",
+    parts={
+        "rows": f"{HERE}.rows:ROWS",
+        "batch": f"{HERE}.batch:BATCHING",
+        "head": f"{HERE}.head:HEAD",
+        "losses": f"{HERE}.losses:LOSSES",
+        "predict": f"{HERE}.predict:PREDICTIONS",
+        "parity": f"{HERE}.parity:PARITY",
+    },
+)

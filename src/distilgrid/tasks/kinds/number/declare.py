@@ -1,0 +1,40 @@
+"""The kind `number`: a text, or a pair of texts, with a real number (a regression)."""
+
+from collections.abc import Sequence
+
+from distilgrid.tasks.kinds.kind import TaskKind, Words
+from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
+from distilgrid.tasks.kinds.number.metrics import METRICS
+
+HERE = "distilgrid.tasks.kinds.number"
+
+
+class NumberKind(TaskKind):
+    """A kind without a set of labels."""
+
+    def outputs(self, labels: Sequence[str]) -> int:
+        """One: the number."""
+        return 1
+
+    def named(self, label: float, labels: Sequence[str]) -> float:
+        """The number itself."""
+        return float(label)
+
+
+KIND = NumberKind(
+    name="number",
+    modality="text",
+    metrics=METRICS,
+    tempered=False,
+    words=Words(row="text", rows="texts", label="number"),
+    sources=TEXT_SOURCES,
+    fields=frozenset({"text"}),
+    parts={
+        "rows": f"{HERE}.rows:ROWS",
+        "batch": f"{HERE}.batch:BATCHING",
+        "head": f"{HERE}.head:HEAD",
+        "losses": f"{HERE}.losses:LOSSES",
+        "predict": f"{HERE}.predict:PREDICTIONS",
+        "parity": f"{HERE}.parity:PARITY",
+    },
+)

@@ -1,0 +1,47 @@
+"""The table of task kinds. A package adds one by an entry point of the group `distilgrid.task_kinds`."""
+
+import functools
+from importlib.metadata import entry_points
+
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.loading import load
+from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kinds.metric import Metric
+
+GROUP = "distilgrid.task_kinds"
+KINDS = {
+    "label": "distilgrid.tasks.kinds.label.declare:KIND",
+    "number": "distilgrid.tasks.kinds.number.declare:KIND",
+    "image": "distilgrid.tasks.kinds.image.declare:KIND",
+}
+
+
+@functools.cache
+def known_kinds() -> dict[str, TaskKind]:
+    """Every kind by its name: ours, then those of installed packages."""
+    plugged = {entry.name: entry.value for entry in entry_points(group=GROUP) if entry.name not in KINDS}
+    return {name: load(target) for name, target in {**KINDS, **plugged}.items()}
+
+
+def find_kind(name: str) -> TaskKind:
+    """The kind of a name.
+
+    Raises:
+        UserError: for an unknown name, with a suggestion.
+    """
+    known = known_kinds()
+    if name not in known:
+        raise UserError(f"unknown kind '{name}'; {did_you_mean(name, known)}")
+    return known[name]
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of a name, whatever kind has it.
+
+    Raises:
+        UserError: for an unknown name, with a suggestion.
+    """
+    known = {metric.name: metric for kind in reversed(known_kinds().values()) for metric in kind.metrics.values()}
+    if name not in known:
+        raise UserError(f"unknown metric '{name}'; {did_you_mean(name, known)}")
+    return known[name]

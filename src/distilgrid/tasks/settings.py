@@ -1,0 +1,25 @@
+"""What a user can set about the rows of all tasks."""
+
+from pydantic import Field
+
+from distilgrid.core.schema import Settings
+
+
+class Data(Settings):
+    """Where rows come from and how many of them are used."""
+
+    glue_dir: str | None = None
+    """A folder of GLUE parquet files; null reads DISTILGRID_GLUE_DIR, else the hub at a pinned revision."""
+    cifar_dir: str | None = None
+    """A folder of CIFAR files, parquet or the official binary ones; null reads DISTILGRID_CIFAR_DIR, else the hub at a
+    pinned revision."""
+    max_train_rows: int | None = Field(default=None, ge=2)
+    """Cap on training rows: a seeded, stratified subset; null keeps all."""
+    dev_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the training rows held out as `dev` for checkpoint selection, where the source brings no dev split."""
+    max_dev_rows: int | None = Field(default=2000, ge=2)
+    """Cap on dev rows; rows over it stay in training."""
+    max_validation_rows: int | None = Field(default=None, ge=2)
+    """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of splits and subsets; independent of the training seeds."""

@@ -1,0 +1,56 @@
+"""Students of several teachers in a report."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.fabricate import fabricate_results
+
+from distilgrid.reporting.collect import Collected, collect
+from distilgrid.reporting.findings import find
+from distilgrid.reporting.tables import main_table
+from distilgrid.stages.report.page import render
+from distilgrid.stages.report.provenance import provenances
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
+    """The same results, but the students of `kd` learned from both teachers."""
+    root = tmp_path_factory.mktemp("teachers")
+    source = f"path:{root / 'grid' / 'model'}"
+    teachers = {"deep": {"source": source, "seed": 1}}
+    grid = {"tasks": ["reviews"], "teachers": ["deep", "big"], "students": ["two"], "fractions": [0.5, 1.0]}
+    found = collect(*fabricate_results(root / "grid", overlay={"grid": grid, "teachers": teachers}))
+    return replace(found, models=[joined(model) for model in found.models if not extra(model)])
+
+
+def extra(model: Any) -> bool:
+    labels = model.artefact.labels
+    return labels["method"] == "kd" and labels["teacher"] == "big"
+
+
+def joined(model: Any) -> Any:
+    labels = model.artefact.labels
+    if labels["method"] != "kd":
+        return model
+    return replace(model, artefact=replace(model.artefact, labels={**labels, "teacher": "deep+big"}))
+
+
+def test_a_line_of_several_teachers_is_compared_with_the_first(collected: Collected) -> None:
+    findings = find(collected)
+    both = [line for line in findings.lines if line.labels["teacher"] == "deep+big"]
+    assert len(both) == 2 and {line.labels["method"] for line in both} == {"kd"}
+    assert {findings.teacher(line).labels["teacher"] for line in both} == {"deep"}
+    assert all(line.speeds for line in both)
+    order = [line.labels["teacher"] for line in findings.lines]
+    assert order == sorted(order, key=["deep", "big", "deep+big"].index)
+    (row,) = [row for row in main_table(findings, "reviews").rows if row[0].note.startswith("two (from deep+big, 50")]
+    assert row[0].text == "kd"
+
+
+def test_the_page_shows_them_with_the_benchmarks_of_each_teacher(collected: Collected) -> None:
+    findings = find(collected)
+    page = render(findings)
+    assert "deep+big" in page
+    shown = [found for found in provenances(findings) if "deep+big" in found.title]
+    assert all(sum(origin.what.startswith("latencies") for origin in found.origins) == 2 for found in shown)
