@@ -9,7 +9,7 @@ LOCK_ARGS ?=
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-CHECKED := $(wildcard src tests scripts benchmarks)
+CHECKED := $(wildcard src tests scripts benchmarks setup.py)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -17,7 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ("tests.markers", "tests.worktree")
 
-OWN_GRID = tuple(f"test_{name}.py" for name in ("annealing_grid", "mixkd_grid", "resume", "search_grid"))
+OWN_GRID = tuple(f"test_{name}.py" for name in ("annealing_grid", "installed", "mixkd_grid", "resume", "search_grid"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from threads, and lose much on a busy machine
 
 GOOD = ["good", "great", "fine", "lovely", "superb", "bright"]
