@@ -13,7 +13,7 @@ from distilgrid.methods.annealing_kd.losses import AnnealedObjective
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.continuation_kd.losses import ContinuedObjective
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
 from distilgrid.training.objective import Outputs

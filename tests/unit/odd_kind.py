@@ -7,11 +7,11 @@ import pandas as pd
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from distilgrid.tasks.kinds.kind import TaskKind, Words
+from distilgrid.tasks.kind import TaskKind, Words
+from distilgrid.tasks.kind_parts import Form, Head, Losses, Predictions
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
-from distilgrid.tasks.kinds.metric import Metric
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.tasks.kinds.parts import Form, Head, Losses, Predictions
+from distilgrid.tasks.metric import Metric
 
 HERE = "tests.unit.odd_kind"
 

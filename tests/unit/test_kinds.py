@@ -15,14 +15,14 @@ from pydantic import ValidationError
 from transformers import BertConfig
 
 import distilgrid
+from distilgrid.core import loading
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_tokenizer
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kinds import registry
-from distilgrid.tasks.kinds.registry import KINDS, find_kind, find_metric, known_kinds
+from distilgrid.tasks.kind_table import GROUP, KINDS, find_kind, find_metric, known_kinds
 from distilgrid.tasks.metrics import score
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
@@ -45,10 +45,10 @@ def plugged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installed package with a kind."""
 
     def entry_points(*, group: str) -> list[EntryPoint]:
-        assert group == registry.GROUP == "distilgrid.task_kinds"
-        return [EntryPoint(PLUGGED, "tests.unit.odd_kind:KIND", group), EntryPoint("label", "nowhere:KIND", group)]
+        assert group == GROUP == "distilgrid.task_kinds"
+        return [EntryPoint(PLUGGED, "tests.unit.odd_kind:KIND", group)]
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+    monkeypatch.setattr(loading, "entry_points", entry_points)
     known_kinds.cache_clear()
     yield
     known_kinds.cache_clear()

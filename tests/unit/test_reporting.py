@@ -33,7 +33,7 @@ from distilgrid.stages.report import data
 from distilgrid.stages.report.outcome import outcomes
 from distilgrid.stages.report.page import render
 from distilgrid.stages.report.publish import PUBLISHED, publish
-from distilgrid.tasks.kinds.registry import find_metric
+from distilgrid.tasks.kind_table import find_metric
 
 SCORING = scoring("accuracy")
 KD_THREE = ("reviews", "big", "kd", "three", "none", 1.0)

@@ -23,7 +23,7 @@ from distilgrid.stages.distill.run import Cell, distill
 from distilgrid.stages.finetune.run import finetune
 from distilgrid.stages.prepare.run import prepare
 from distilgrid.stages.record.run import record
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.objective import Objective, Outputs

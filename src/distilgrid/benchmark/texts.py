@@ -12,7 +12,7 @@ from distilgrid.benchmark.protocol import SEED, Run
 from distilgrid.runtimes.base import Session
 from distilgrid.runtimes.text_reader import TextReader
 from distilgrid.tasks.dataset import Dataset, texts
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from distilgrid.core.loading import load
 from distilgrid.core.schema import Settings
 from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.settings import Mixup
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class BaseMethod(Settings):
 
     version: ClassVar[int] = 1
     """Bumped when the method's results may change."""
+    losses: ClassVar[str]
+    """The Objective as "module:class", called with the settings and a task kind; for the phases below."""
     kinds: ClassVar[frozenset[str] | None] = None
     """The task kinds that the losses suit; None: all of them."""
     teachers: ClassVar[tuple[int, int]] = (1, 1)
@@ -149,12 +152,14 @@ class BaseMethod(Settings):
         return ()
 
     def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """The phases of the training, with their losses.
+        """The phases of the training: one, of the Objective that `losses` names, unless a method says otherwise.
 
         Raises:
             UserError: when the method does not suit the training settings.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no losses")
+        from distilgrid.training.schedule import plain
+
+        return plain(load(self.losses)(self, kind=kind), training)
 
 
 class TaughtMethod(BaseMethod):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
-from distilgrid.tasks.kinds.kind import TaskKind
-from distilgrid.tasks.kinds.registry import find_kind
+from distilgrid.tasks.kind import TaskKind
+from distilgrid.tasks.kind_table import find_kind
 
 if TYPE_CHECKING:
     import pandas as pd

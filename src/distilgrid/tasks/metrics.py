@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 
 if TYPE_CHECKING:
     import numpy as np

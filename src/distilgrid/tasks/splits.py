@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tasks.subset import stratified_sample

@@ -22,7 +22,7 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
             UserError: when a file is missing or damaged.
         """
         from distilgrid.models.io import load_model, load_tokenizer
-        from distilgrid.tasks.kinds.registry import find_kind
+        from distilgrid.tasks.kind_table import find_kind
 
         folder = context.artifacts[CELL]
         self._facts = read_json(Path(folder) / FACTS)

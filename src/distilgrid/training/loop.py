@@ -11,7 +11,7 @@ import torch
 
 from distilgrid.core.progress import progress
 from distilgrid.tasks.batching import Batch, Rows
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved

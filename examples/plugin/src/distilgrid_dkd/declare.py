@@ -8,7 +8,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.base import BaseMethod, TaughtMethod
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:

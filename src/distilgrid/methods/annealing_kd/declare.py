@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
+from distilgrid.core.loading import load
 from distilgrid.methods.annealing import check_annealing
 from distilgrid.methods.base import BaseMethod, TaughtMethod, over_default
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.settings import StageOverrides, Training
 
 if TYPE_CHECKING:
@@ -67,6 +68,5 @@ class AnnealingKD(TaughtMethod):
 
     def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """Stage I and stage II."""
-        from distilgrid.methods.annealing_kd.losses import annealing_phases
-
-        return annealing_phases(self, training, kind=kind)
+        phases: list[Phase] = load("distilgrid.methods.annealing_kd.losses:annealing_phases")(self, training, kind=kind)
+        return phases

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.loading import load
 from distilgrid.methods.annealing import check_annealing
 from distilgrid.methods.base import BaseMethod, TaughtMethod
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class ContinuationKD(TaughtMethod):
 
     def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """One, whose losses change with every step."""
-        from distilgrid.methods.continuation_kd.losses import continuation_phases
-
-        return continuation_phases(self, training, kind=kind)
+        phases: list[Phase] = load("distilgrid.methods.continuation_kd.losses:continuation_phases")(
+            self, training, kind=kind
+        )
+        return phases

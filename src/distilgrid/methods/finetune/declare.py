@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from distilgrid.methods.base import MANY, BaseMethod
-from distilgrid.tasks.kinds.kind import TaskKind
-from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
-    from distilgrid.training.schedule import Phase
+    pass
 
 
 class Finetune(BaseMethod):
     """Plain fine-tuning on the hard labels: the baseline of every table."""
+
+    losses: ClassVar[str] = "distilgrid.methods.finetune.losses:FinetuneObjective"
 
     version: ClassVar[int] = 2
     teachers: ClassVar[tuple[int, int]] = (0, MANY)
@@ -23,10 +23,3 @@ class Finetune(BaseMethod):
     def presets(cls) -> dict[str, BaseMethod]:
         """`finetune`."""
         return {"finetune": cls()}
-
-    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """One."""
-        from distilgrid.methods.finetune.losses import FinetuneObjective
-        from distilgrid.training.schedule import plain
-
-        return plain(FinetuneObjective(self, kind=kind), training)

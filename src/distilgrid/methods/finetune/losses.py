@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from distilgrid.methods.finetune.declare import Finetune
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 
 

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from distilgrid.core.loading import load
 from distilgrid.methods.base import TEXTS, over_default
 from distilgrid.methods.kd.declare import SoftLabels
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.settings import StageOverrides, Training
 
 if TYPE_CHECKING:
@@ -47,6 +48,5 @@ class HiddenKD(SoftLabels):
 
     def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """The phase on hidden states and, unless it is left out, that on logits and labels."""
-        from distilgrid.methods.hidden_kd.losses import hidden_phases
-
-        return hidden_phases(self, training, kind=kind)
+        phases: list[Phase] = load("distilgrid.methods.hidden_kd.losses:hidden_phases")(self, training, kind=kind)
+        return phases

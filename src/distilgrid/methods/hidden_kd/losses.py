@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.losses import KDObjective
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs, Sizes
 from distilgrid.training.schedule import Phase, plain
 from distilgrid.training.settings import Training

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from distilgrid.core.loading import load
 from distilgrid.core.schema import Settings
 from distilgrid.methods.base import BaseMethod, Before, TaughtMethod
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kinds.kind import TaskKind
-from distilgrid.training.settings import Training
+from distilgrid.tasks.kind import TaskKind
 
 if TYPE_CHECKING:
-    from distilgrid.training.schedule import Phase
+    pass
 
 
 class KDTuning(Settings):
@@ -39,6 +39,8 @@ class KDTuning(Settings):
 class SoftLabels(TaughtMethod):
     """Knowledge distillation's losses on logits: (1 - alpha) * CE + alpha * T^2 * KL, or a mean squared error."""
 
+    losses: ClassVar[str] = "distilgrid.methods.kd.losses:KDObjective"
+
     alpha: float = Field(default=0.7, ge=0, le=1)
     """Weight of the teacher term; 1 - alpha is the weight of the hard labels."""
     temperature: float = Field(default=4.0, gt=0)
@@ -49,13 +51,6 @@ class SoftLabels(TaughtMethod):
     def signals(self) -> tuple[Signal, ...]:
         """Logits."""
         return (RowSignal("logits"),)
-
-    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """One."""
-        from distilgrid.methods.kd.losses import KDObjective
-        from distilgrid.training.schedule import plain
-
-        return plain(KDObjective(self, kind=kind), training)
 
 
 class KD(SoftLabels):
@@ -93,9 +88,10 @@ class KD(SoftLabels):
 
     def settle(self, folders: Sequence[Path], *, kind: TaskKind) -> tuple[BaseMethod, dict[str, Any]]:
         """The method with the values of the best cell."""
-        from distilgrid.methods.kd.tuning import tuned
-
-        return tuned(self, folders, kind=kind)
+        settled: tuple[BaseMethod, dict[str, Any]] = load("distilgrid.methods.kd.tuning:tuned")(
+            self, folders, kind=kind
+        )
+        return settled
 
 
 def _shortest(value: float) -> str:

@@ -13,7 +13,7 @@ Teacher-assistant distillation (Mirzadeh et al. 2020) has the same losses: its t
 from torch import Tensor
 
 from distilgrid.methods.kd.declare import SoftLabels
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 
 

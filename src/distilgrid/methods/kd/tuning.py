@@ -7,7 +7,7 @@ from typing import Any
 from distilgrid.core.artefacts import read_json, trained_model
 from distilgrid.core.errors import UserError
 from distilgrid.methods.kd.declare import KD
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 
 TUNED = ("alpha", "temperature")
 

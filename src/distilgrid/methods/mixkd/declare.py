@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from distilgrid.core.loading import load
 from distilgrid.methods.base import TEXTS, BaseMethod, TaughtMethod
 from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.signals.mixed.settings import Mixup, check_batches
 from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kinds.kind import TaskKind
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
-    from distilgrid.training.schedule import Phase
     from distilgrid.training.streams import Extra
     from distilgrid.training.teacher import TeacherOutputs
     from distilgrid.training.training_set import TrainingSet
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 class MixKD(TaughtMethod):
     """MixKD (Liang et al. 2021): the student also learns from linear interpolations of pairs of training rows."""
+
+    losses: ClassVar[str] = "distilgrid.methods.mixkd.losses:MixKDObjective"
 
     kinds: ClassVar[frozenset[str] | None] = TEXTS
 
@@ -68,17 +69,9 @@ class MixKD(TaughtMethod):
         """The mixed samples, if any term is on them."""
         if self.mixing is None:
             return ()
-        from distilgrid.methods.mixkd.losses import MixKDObjective
         from distilgrid.signals.mixed.mixing import make_schedule
         from distilgrid.signals.mixed.stream import Mixing
 
         schedule = make_schedule(rows.text_lengths, self.mixup, training)
-        objective = MixKDObjective(self, kind=rows.dataset.task_kind)
+        objective = load(self.losses)(self, kind=rows.dataset.task_kind)
         return [Mixing(schedule, objective, outputs.get(MixedSignal.option), self.mixup.token_types)]
-
-    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """One."""
-        from distilgrid.methods.mixkd.losses import MixKDObjective
-        from distilgrid.training.schedule import plain
-
-        return plain(MixKDObjective(self, kind=kind), training)

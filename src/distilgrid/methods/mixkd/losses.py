@@ -17,7 +17,7 @@ README.md lists them.
 from torch import Tensor
 
 from distilgrid.methods.mixkd.declare import MixKD
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 
 

@@ -9,16 +9,15 @@ from distilgrid.methods.base import TEXTS, BaseMethod, TaughtMethod
 from distilgrid.models.source import is_new
 from distilgrid.signals.base import Signal
 from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kinds.kind import TaskKind
-from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student
-    from distilgrid.training.schedule import Phase
 
 
 class PKD(TaughtMethod):
     """Patient knowledge distillation (Sun et al. 2019): KD plus the teacher's intermediate [CLS] states."""
+
+    losses: ClassVar[str] = "distilgrid.methods.pkd.losses:PKDObjective"
 
     version: ClassVar[int] = 2
     kinds: ClassVar[frozenset[str] | None] = TEXTS
@@ -48,10 +47,3 @@ class PKD(TaughtMethod):
         shapes = [student.architecture for student in students if student.architecture]
         sources = [student.source for student in students if student.source and not is_new(student.source)]
         return not (any(shape.sets_width for shape in shapes) or sources or any(student.found for student in students))
-
-    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """One."""
-        from distilgrid.methods.pkd.losses import PKDObjective
-        from distilgrid.training.schedule import plain
-
-        return plain(PKDObjective(self, kind=kind), training)

@@ -18,7 +18,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.methods.pkd.declare import PKD
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 
 

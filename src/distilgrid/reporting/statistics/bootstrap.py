@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from distilgrid.tasks.kinds.metric import Metric
-from distilgrid.tasks.kinds.registry import find_metric
+from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.metric import Metric
 
 BLOCK = 4_000_000
 """Weights held at a time: 32 MB of them."""

@@ -19,7 +19,7 @@ from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
 from distilgrid.search.space import Shape
 from distilgrid.tasks.batching import Inputs, Rows
-from distilgrid.tasks.kinds.kind import TaskKind
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.vocabulary import cut_vocabulary

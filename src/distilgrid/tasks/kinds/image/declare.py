@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from distilgrid.tasks.kinds.kind import Source, Words
+from distilgrid.tasks.kind import Source, Words
 from distilgrid.tasks.kinds.label.declare import FILES, LabelKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.label.metrics import METRICS

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distilgrid.tasks.batching import Encodings, Samples, encode
-from distilgrid.tasks.kinds.parts import Batching
+from distilgrid.tasks.kind_parts import Batching
 from distilgrid.tasks.tokens import Source, joined, tokenised
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UNPRINTABLE
-from distilgrid.tasks.kinds.kind import Source, TaskKind, Words
+from distilgrid.tasks.kind import Source, TaskKind, Words
 from distilgrid.tasks.kinds.label.metrics import METRICS
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distilgrid.tasks.kinds.parts import Head
+from distilgrid.tasks.kind_parts import Head
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

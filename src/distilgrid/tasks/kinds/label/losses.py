@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.kinds.parts import Form, Losses
+from distilgrid.tasks.kind_parts import Form, Losses
 
 
 class LabelLosses(Losses):

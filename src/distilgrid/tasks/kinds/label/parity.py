@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from distilgrid.tasks.kinds.parts import Parity
+from distilgrid.tasks.kind_parts import Parity
 
 
 class LabelParity(Parity):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distilgrid.tasks.kind_parts import RowReader
 from distilgrid.tasks.kinds.label.labels import label_codes, label_set
-from distilgrid.tasks.kinds.parts import RowReader
 from distilgrid.tasks.rows import check_columns, check_filled, text_rows
 from distilgrid.tasks.spec import TaskSpec
 

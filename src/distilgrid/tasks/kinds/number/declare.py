@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distilgrid.tasks.kinds.kind import TaskKind, Words
+from distilgrid.tasks.kind import TaskKind, Words
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.kinds.number.metrics import METRICS
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.kinds.parts import Form, Losses
+from distilgrid.tasks.kind_parts import Form, Losses
 
 
 class NumberLosses(Losses):

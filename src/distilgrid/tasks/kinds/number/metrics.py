@@ -1,7 +1,7 @@
 """Metrics of predicted numbers. Light: `formulas.py` computes them."""
 
 from distilgrid.core.loading import late
-from distilgrid.tasks.kinds.metric import Metric
+from distilgrid.tasks.metric import Metric
 
 FORMULAS = "distilgrid.tasks.kinds.number.formulas"
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from distilgrid.tasks.kind_parts import Parity
 from distilgrid.tasks.kinds.number.formulas import direct_pearson
-from distilgrid.tasks.kinds.parts import Parity
 
 
 class NumberParity(Parity):

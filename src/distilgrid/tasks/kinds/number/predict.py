@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distilgrid.tasks.kinds.parts import Predictions
+from distilgrid.tasks.kind_parts import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,12 +1,11 @@
 """The table of task kinds. A package adds one by an entry point of the group `distilgrid.task_kinds`."""
 
 import functools
-from importlib.metadata import entry_points
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.loading import load
-from distilgrid.tasks.kinds.kind import TaskKind
-from distilgrid.tasks.kinds.metric import Metric
+from distilgrid.core.loading import load, with_added
+from distilgrid.tasks.kind import TaskKind
+from distilgrid.tasks.metric import Metric
 
 GROUP = "distilgrid.task_kinds"
 KINDS = {
@@ -19,8 +18,7 @@ KINDS = {
 @functools.cache
 def known_kinds() -> dict[str, TaskKind]:
     """Every kind by its name: ours, then those of installed packages."""
-    plugged = {entry.name: entry.value for entry in entry_points(group=GROUP) if entry.name not in KINDS}
-    return {name: load(target) for name, target in {**KINDS, **plugged}.items()}
+    return {name: load(target) for name, target in with_added(GROUP, KINDS).items()}
 
 
 def find_kind(name: str) -> TaskKind:

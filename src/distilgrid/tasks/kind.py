@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
 from distilgrid.core.loading import load
-from distilgrid.tasks.kinds.metric import Metric
-from distilgrid.tasks.kinds.parts import Batching, Head, Losses, Parity, Predictions, RowReader
+from distilgrid.tasks.kind_parts import Batching, Head, Losses, Parity, Predictions, RowReader
+from distilgrid.tasks.metric import Metric
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
