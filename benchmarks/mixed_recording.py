@@ -1,7 +1,7 @@
 """What recording the teacher on mixed samples saves: the same MixKD students with a recorded and with a live teacher.
 
-Run: python benchmarks/mixed_recording.py                     (MiniLM-L6, students of 3 layers, 1,600 rows, 3 epochs)
-     python benchmarks/mixed_recording.py --task sst2         (needs DISTILGRID_GLUE_DIR)
+Run: python -m benchmarks.mixed_recording                     (MiniLM-L6, students of 3 layers, 1,600 rows, 3 epochs)
+     python -m benchmarks.mixed_recording --task sst2         (needs DISTILGRID_GLUE_DIR)
 
 Cells run one after the other, live and recorded in turns. The cost of a live teacher is what a live cell takes longer;
 the cost of a recorded one is that of `record`, once, and of reading the file.
@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.unit.made import Cell, distill, finetune, prepare, record
+
 from distilgrid.jobs.process import start_torch_job
 from distilgrid.methods.registry import presets
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.plan.params import data_folders, load_params
 from distilgrid.signals.registry import ROWS
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.execution import Execution

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.plan.recipes import VERSIONS
+from distilgrid.stages.record.declare import STAGE as RECORD
 
 
 def read(path: Path) -> Any:
@@ -89,9 +89,8 @@ def test_a_bumped_version_recomputes_the_stage_and_what_follows(changeable: Any)
     recipes = Path(__file__).parents[2] / "src"
     package = changeable.folder / "bumped"
     changeable.run("cp", "-r", str(recipes), str(package))
-    source = package / "distilgrid/recipes.py"
-    now = VERSIONS["record"]
-    source.write_text(source.read_text().replace(f'"record": {now}', f'"record": {now + 1}'))
+    source = package / "distilgrid/stages/record/declare.py"
+    source.write_text(source.read_text().replace(f"version={RECORD.version},", f"version={RECORD.version + 1},"))
     environment = changeable.environment() | {"PYTHONPATH": str(package)}
     changeable.environment = lambda: environment
     assert changeable.jobs() == {"record": 2, "distill": 4, "export": 4, "write_report": 1, "track": 1}

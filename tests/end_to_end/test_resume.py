@@ -16,13 +16,11 @@ from typing import Any
 import pytest
 import yaml
 from filelock import FileLock, Timeout
+from tests.unit.made import finetune, prepare, record
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
 from distilgrid.signals.registry import ROWS
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

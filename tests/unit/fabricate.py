@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 from tests.unit.fabricate_annealing import annealed, dev_scores, searched, watched
+from tests.unit.made import prepare
 
 from distilgrid.core.artefacts import write_json, writing
 from distilgrid.core.machine import describe_machine
@@ -17,7 +18,6 @@ from distilgrid.core.schema import deep_merge
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import Params, parse_params
 from distilgrid.runtimes.registry import find_runtime
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.metrics import score
 from distilgrid.training.history import History

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.conftest import sentences
+from tests.unit.made import augment, finetune, prepare
 from tests.unit.tiny_augmentation import prepare_taught
 
 from distilgrid.augmentation.eda.declare import EDA
@@ -21,9 +22,6 @@ from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
 from distilgrid.plan.lent_texts import text_pool
 from distilgrid.plan.params import parse_params
-from distilgrid.stages.augment.run import augment
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.made import benchmark
 from tests.unit.tiny_benchmark import LABELS, QUICK, Chain, convert
 
 from distilgrid.benchmark import entries as entries_module
@@ -17,15 +18,9 @@ from distilgrid.benchmark.texts import choose_texts, label_calls
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
-from distilgrid.devices.files import device_recipe
-from distilgrid.devices.settings import LocalDevice
-from distilgrid.plan.expand import expand
-from distilgrid.plan.params import parse_params
-from distilgrid.plan.recipes import benchmark_recipe, export_recipe
 from distilgrid.runtimes.base import Execution
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
-from distilgrid.stages.benchmark.run import benchmark
 from distilgrid.tasks.dataset import open_dataset
 
 
@@ -167,16 +162,3 @@ def test_inputs_are_random_ids_under_a_full_mask(chain: Chain) -> None:
 )
 def test_longest_input_follows_from_the_configuration(config: dict[str, Any], longest: int | None) -> None:
     assert Model(Path("x"), {"labels": {}}, {}, config).longest == longest
-
-
-def test_planned_paths_hold_the_recipes_of_the_stages(tiny_values: dict[str, Any]) -> None:
-    params = parse_params(tiny_values, origin="test")
-    plan = expand(params)
-    made = next(a for a in plan.exports if a.labels["runtime"] == "onnxruntime-int8")
-    keys = {name: artefact.key for name, artefact in made.inputs.items()}
-    assert made.recipe == export_recipe(runtime="onnxruntime-int8", settings=params.export, **keys)
-    latency = plan.benchmarks[0]
-    models, exports = ([a.key for a in latency.inputs[name]] for name in ("model", "export"))
-    assert latency.recipe == benchmark_recipe(
-        settings=params.benchmark, device=device_recipe(LocalDevice()), models=models, exports=exports, data=None
-    )

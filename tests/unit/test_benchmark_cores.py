@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
+from distilgrid.devices.settings import LocalDevice
 from distilgrid.plan.params import parse_params
-from distilgrid.plan.recipes import benchmark_recipe, latency_recipe
 from distilgrid.search.space import Space
+from distilgrid.stages.benchmark.declare import BenchmarkSettings
+from distilgrid.stages.latency.declare import LatencySettings, measured
+from distilgrid.stages.table import STAGES
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no processes")
@@ -69,15 +72,16 @@ def test_bad_numbers_of_cores_end_in_one_line(cores: str, message: str, tiny_val
         parse_params(values, origin="test")
 
 
-def test_cores_count_in_a_recipe_where_they_are_named() -> None:
-    def recipes(cores: list[int] | None) -> Iterator[dict[str, Any]]:
-        settings = Benchmark(cores=cores)
-        space = Space(layers=[2], hidden=[8], heads=[2], feed_forward=[16])
-        yield benchmark_recipe(settings=settings, device={}, models=[], exports=[], data=None)
-        yield latency_recipe(space=space, conditions={}, settings=settings, counts=(1, 1), seed=0)
+def test_cores_count_in_a_recipe() -> None:
+    def recipes(cores: list[int] | None) -> list[dict[str, Any]]:
+        protocol, space = Benchmark(cores=cores), Space(layers=[2], hidden=[8], heads=[2], feed_forward=[16])
+        conditions = measured(protocol, "local-cpu", "onnxruntime-fp32", fused=True)
+        return [
+            STAGES["benchmark"].made_from(BenchmarkSettings(protocol, "local-cpu", LocalDevice(), {}), {}),
+            STAGES["latency"].made_from(LatencySettings(space, conditions, protocol, 1, 1), {}),
+        ]
 
     for plain, named in zip(recipes(None), recipes([1]), strict=True):
-        assert "cores" not in plain["protocol"]
         assert named["protocol"] == {**plain["protocol"], "cores": [1]}
 
 

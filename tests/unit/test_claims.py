@@ -12,6 +12,7 @@ import pytest
 import yaml
 from scipy import stats
 from tests.unit.fabricate import LAYERS, fabricate_results
+from tests.unit.made import report
 
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.plan.expand import Plan
@@ -23,7 +24,6 @@ from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.stages.report.page import render
-from distilgrid.stages.report.run import report
 
 KD = {"method": "kd"}
 FINETUNE = {"method": "finetune"}

@@ -22,7 +22,7 @@ from distilgrid.core.fingerprint import recipe_key
 from distilgrid.jobs.doctor import Check
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import load_params, schema_text
-from distilgrid.plan.recipes import distill_recipe
+from distilgrid.stages.table import STAGES
 
 Values = dict[str, Any]
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
@@ -44,9 +44,17 @@ def parsed(words: list[str]) -> dict[str, Any]:
 
 
 def test_there_is_a_command_for_every_stage() -> None:
-    stages = {"prepare", "finetune", "augment", "record", "distill", "export", "benchmark", "features", "report"}
-    stages |= {"latency", "supernet", "search"}
-    assert stages | {"plan", "track", "gc", "doctor", "schema", "publish"} <= COMMANDS.keys()
+    assert STAGES.keys() | {"plan", "track", "gc", "doctor", "schema", "publish"} <= COMMANDS.keys()
+
+
+def test_every_command_is_one_line_of_80_columns() -> None:
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).output
+    listed = [line.split() for line in shown.splitlines() if line.startswith("  ")]
+    names = [words[0] for words in listed if words[0] in COMMANDS]
+    assert sorted(names) == sorted(COMMANDS)
+    assert max(map(len, shown.splitlines())) <= 80
+    for line in shown.split("Make a grid:")[1].splitlines():
+        assert not line.startswith("   "), f"a line is broken: {line}"
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -247,22 +255,14 @@ def test_the_plan_prints_a_command_for_every_artefact(run: Run, tmp_path: Path, 
             assert options[name.replace("-", "_")] == (folders if isinstance(source, list) else folders[0])
 
 
-def test_the_printed_options_make_the_planned_key(tmp_path: Path, tiny_values: Values) -> None:
+def test_the_printed_options_make_the_planned_keys(tmp_path: Path, tiny_values: Values) -> None:
     tiny_values["grid"]["fractions"] = [1 / 3, 0.0123456789, 1]
     settings = load_params([written(tmp_path, tiny_values)])
-    for artefact in expand(settings).students:
-        options = parsed(["distill", *shlex.split(artefact.arguments("results"))])
-        cell = cli_support.cell(settings, options)
-        recipe = distill_recipe(
-            method=cell["method"],
-            student=cell["student"],
-            origin=artefact.recipe["origin"],
-            training=cell["training"],
-            augmentation=cell["augmentation"],
-            fraction=cell["fraction"],
-            seed=cell["seed"],
-            inputs=artefact.recipe["inputs"],
-        )
+    for artefact in expand(settings).artefacts.values():
+        stage = STAGES[artefact.stage]
+        given = parsed([stage.name, *shlex.split(artefact.arguments("results"))])
+        options = {option.name: given[option.name.replace("-", "_")] for option in stage.options}
+        recipe = stage.made_from(stage.chosen(settings, options), stage.keys(artefact.inputs))
         assert recipe_key(recipe) == artefact.key
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.fabricate import fabricate_results
+from tests.unit.made import report
 from typer.testing import CliRunner
 
 from distilgrid.audit.diff import Comparison, compare, open_side
@@ -15,7 +16,6 @@ from distilgrid.cli.app import app
 from distilgrid.core.artefacts import file_sha256, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
-from distilgrid.stages.report.run import report
 
 pytestmark = pytest.mark.chain
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.made import finetune, prepare, record
 
 from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
@@ -17,9 +18,6 @@ from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettin
 from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, train_supernet
 from distilgrid.search.space import Shape, Space
 from distilgrid.signals.registry import ROWS
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

@@ -9,21 +9,21 @@ import pandas as pd
 import pytest
 import torch
 import typer.main
+from tests.unit.made import augment, features
 from tests.unit.tiny_augmentation import prepare_taught
 
 from distilgrid.augmentation.eda.declare import EDA
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import read_json, verified, writing
 from distilgrid.core.errors import UserError
-from distilgrid.core.planned import FEATURES_FILES
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
 from distilgrid.plan.features_settings import Features
 from distilgrid.plan.params import parse_params
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.mixed.settings import Mixup
-from distilgrid.stages.augment.run import augment
-from distilgrid.stages.features.run import features, project
+from distilgrid.stages.features.run import project
+from distilgrid.stages.table import STAGES
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
@@ -62,7 +62,7 @@ def test_there_are_as_many_points_of_each_kind_as_wanted(work: Path) -> None:
     assert list(frame.columns) == ["x", "y", "kind", "label", "weight"]
     assert facts["counts"] == {"original": ROWS, "mixed": ROWS, "swapped": ROWS}
     assert frame["kind"].value_counts().to_dict() == facts["counts"]
-    assert {*verified(work / "features", stage="features")["files"], "run.json"} == set(FEATURES_FILES)
+    assert {*verified(work / "features", stage="features")["files"], "run.json"} == set(STAGES["features"].files)
     first, second = facts["explained_variance"]
     assert 0 < second <= first and first + second <= 1
     assert np.isfinite(frame[["x", "y"]].to_numpy()).all()

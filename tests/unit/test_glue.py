@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import Folders

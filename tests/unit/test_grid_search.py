@@ -50,7 +50,7 @@ def found(plan: Plan) -> str:
 def test_each_search_is_planned_once_and_a_supernet_is_shared(values: dict[str, Any]) -> None:
     planned = plan(values)
     assert sorted(keys(planned)) == ["evolved", "mini", "slices"]
-    assert len(planned.supernets) == 1
+    assert len(planned.of("supernet")) == 1
     folders = list(planned.artefacts)
     student = next(cell for cell in planned.students if cell.labels["student"] == "found")
     (search,) = [each for each in planned.searches if each.labels["search"] == "mini"]
@@ -117,7 +117,7 @@ def test_a_student_may_begin_as_its_slice_of_the_supernet(values: dict[str, Any]
     values["students"]["found"] = {"found": {"search": "slices"}, "init": "supernet"}
     planned = plan(values)
     student = next(cell for cell in planned.students if cell.labels["student"] == "found")
-    assert [student.inputs["supernet"]] == planned.supernets
+    assert [student.inputs["supernet"]] == planned.of("supernet")
     values["students"]["found"]["found"]["search"] = "mini"
     with pytest.raises(UserError, match=r"students.found.init: search 'mini' asks no supernet"):
         plan(values)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.made import Cell, distill, finetune, prepare, record
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
@@ -21,10 +22,6 @@ from distilgrid.models.student import new_model
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.signals.views.stream import main_stream
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.kinds.image.files import read_pixels

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from tests.unit.made import prepare
 from tests.unit.pictures import content_id, encoded, pictures, refused
 
 from distilgrid.plan.params import data_folders, parse_params
-from distilgrid.plan.recipes import prepare_recipe
-from distilgrid.stages.prepare.run import prepare
+from distilgrid.stages.prepare.declare import PrepareSettings
+from distilgrid.stages.table import STAGES
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kinds.image.files import ImageShape, image_shape, read_pixels
 from distilgrid.tasks.settings import Data
@@ -198,21 +199,28 @@ def test_a_contradictory_task_is_refused(fields: dict[str, Any], named: str) -> 
         TaskSpec(**fields)
 
 
-def test_the_fields_of_images_are_not_in_the_key_of_texts() -> None:
-    spec = TaskSpec(source="csv:x.csv", text=["a"])
-    recipe = prepare_recipe(spec=spec, revision="r", data=Data(cifar_dir="/somewhere"))
+def prepared(spec: TaskSpec, data: Data | None = None) -> dict[str, Any]:
+    """The recipe of prepared data."""
+    return STAGES["prepare"].made_from(PrepareSettings("any", spec, data or Data(), HUB), {})
+
+
+def test_the_fields_of_images_are_not_in_the_key_of_texts(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,label\n")
+    spec = TaskSpec(source=f"csv:{tmp_path}/x.csv", text=["a"])
+    recipe = prepared(spec, Data(cifar_dir="/somewhere"))
     known = "version kind text label labels metrics validation split_column validation_fraction"
     assert set(recipe["spec"]) == set(known.split())
-    assert set(recipe["data"]) == {"max_train_rows", "dev_fraction", "max_dev_rows", "seed"}
+    assert set(recipe["data"]) == {"max_train_rows", "dev_fraction", "max_dev_rows", "max_validation_rows", "seed"}
 
 
-def test_the_fields_of_images_are_in_the_key_of_images() -> None:
-    spec = TaskSpec(kind="image", source="parquet:x")
-    key = prepare_recipe(spec=spec, revision="r", data=Data())["spec"]
+def test_the_fields_of_images_are_in_the_key_of_images(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"rows")
+    spec = TaskSpec(kind="image", source=f"parquet:{tmp_path}/x")
+    key = prepared(spec)["spec"]
     assert {"kind", "image", "image_size", "mean", "std"} <= key.keys()
     assert "source" not in key
     resized = spec.model_copy(update={"image_size": 16})
-    assert prepare_recipe(spec=resized, revision="r", data=Data())["spec"] != key
+    assert prepared(resized)["spec"] != key
 
 
 def test_the_content_of_local_files_is_their_revision(tmp_path: Path) -> None:

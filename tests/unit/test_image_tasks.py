@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.unit.made import prepare
 from tests.unit.pictures import content_id, encoded, pictures, refused
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kinds.image.files import ImageShape, image_shape, read_pixels
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL

@@ -14,7 +14,6 @@ from distilgrid.models.io import load_model, save_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.models.student_shape import spread_layers
-from distilgrid.plan.recipes import distill_recipe
 
 State = dict[str, Tensor]
 LAYER = "bert.encoder.layer.{}."
@@ -237,22 +236,3 @@ def test_origins_that_do_not_fit_are_refused(origin: Path, tmp_path: Path) -> No
     for folder, student, said in cases:
         with pytest.raises(UserError, match=said):
             build_student(student, origin=folder, teacher=None, outputs=3, seed=0)
-
-
-def test_recipes_of_students_without_the_newer_settings_are_what_they_were() -> None:
-    def recipe(**student: Any) -> Any:
-        from distilgrid.methods.finetune.declare import Finetune
-        from distilgrid.training.settings import Training
-
-        parts: dict[str, Any] = {"method": Finetune(), "origin": "o", "training": Training(), "augmentation": "none"}
-        return distill_recipe(**parts, student=Student(**student), fraction=1.0, seed=0, inputs={})["student"]
-
-    sizes = {"num_hidden_layers": 2, "hidden_size": None, "intermediate_size": None, "num_attention_heads": None}
-    assert recipe(layers=2) == {"layers": 2, "architecture": None, "init": "pretrained"}
-    assert recipe(architecture={"num_hidden_layers": 2}) == {
-        "layers": None,
-        "architecture": sizes,
-        "init": "pretrained",
-    }
-    changed = recipe(architecture={"num_hidden_layers": 2, "hidden_act": "relu"}, inherit="importance")
-    assert changed["inherit"] == "importance" and changed["architecture"] == {**sizes, "hidden_act": "relu"}

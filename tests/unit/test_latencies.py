@@ -11,7 +11,6 @@ import pytest
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
-from distilgrid.plan.recipes import VERSIONS
 from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
@@ -106,7 +105,7 @@ def test_what_is_kept_differs_by_processor_version_and_packages(monkeypatch: pyt
         patch.setattr(latency_bench, "cpu_name", lambda: "Another CPU")
         keys.append(bench.key(architecture="a"))
     with monkeypatch.context() as patch:
-        patch.setitem(VERSIONS, "latency", VERSIONS["latency"] + 1)
+        patch.setattr(latency_bench, "VERSION", latency_bench.VERSION + 1)
         keys.append(bench.key(architecture="a"))
     with monkeypatch.context() as patch:
         patch.setattr(metadata, "version", lambda name: "99.0")

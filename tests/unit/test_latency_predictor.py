@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.unit.made import latency
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json, verified
@@ -19,7 +20,6 @@ from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.search.layered_space import LayeredShape, LayeredSpace
 from distilgrid.search.space import Shape, Space, load_space
 from distilgrid.stages.latency import run as stage_module
-from distilgrid.stages.latency.run import latency
 
 pytestmark = pytest.mark.chain
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.made import Cell, distill, finetune, prepare, record
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from distilgrid.core.errors import UserError
@@ -20,10 +21,6 @@ from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.mixed.outputs import LiveMixedTeacher
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.signals.registry import ROWS
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

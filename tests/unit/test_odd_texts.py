@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
+from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
 from distilgrid.plan.params import Grid
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, content_id, example_ids, open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

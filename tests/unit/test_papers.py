@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from tests.unit.fabricate import fabricate_results
+from tests.unit.made import report
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
@@ -18,7 +19,6 @@ from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.paper_tables import comparisons, costs, published, verdicts
 from distilgrid.reporting.claims.papers import papers
 from distilgrid.stages.report.publish import publish_papers
-from distilgrid.stages.report.run import report
 
 CLAIMS = {
     "paper": {"title": "Soft & warm: a paper", "year": 2021, "url": "https://example.org/paper"},

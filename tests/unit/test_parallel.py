@@ -12,11 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from tests.unit.made import finetune, prepare
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.placement import World

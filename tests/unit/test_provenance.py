@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.fabricate import fabricate_results, output
+from tests.unit.made import report
 
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
@@ -14,7 +15,6 @@ from distilgrid.reporting.findings import find
 from distilgrid.reporting.tables import main_table
 from distilgrid.stages.report.provenance import provenances
 from distilgrid.stages.report.publish import publish
-from distilgrid.stages.report.run import report
 
 
 class Page(HTMLParser):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.made import Cell, distill, finetune, prepare, record
 
 from distilgrid.core.errors import UserError
 from distilgrid.methods.base import BaseMethod
@@ -19,10 +20,6 @@ from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Architecture, Student
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.rows.outputs import open_recorded
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import open_dataset, texts
 from distilgrid.tasks.settings import Data

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.unit.fabricate import fabricate_results, output
+from tests.unit.made import report
 
 from distilgrid.methods.annealing_kd.report import annealing_plots, dev_scores
 from distilgrid.methods.kd.report import tuning_tables
@@ -20,7 +21,6 @@ from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.sections.selection import selection_table
 from distilgrid.reporting.sections.table import task_sections
 from distilgrid.stages.report.page import render
-from distilgrid.stages.report.run import report
 
 SCORING = scoring("accuracy")
 TUNING = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}

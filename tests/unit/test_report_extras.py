@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.fabricate import fabricate_results
+from tests.unit.made import report
 
 from distilgrid.augmentation.report import LONGEST, augmented_tables
 from distilgrid.core.artefacts import read_json
@@ -28,7 +29,6 @@ from distilgrid.reporting.sections.table import task_sections
 from distilgrid.stages.features.plot import features_plots
 from distilgrid.stages.report import data
 from distilgrid.stages.report.page import render
-from distilgrid.stages.report.run import report
 
 SCORING = scoring("accuracy")
 BETAS = {"mild": 0.1, "usual": 0.4, "strong": 4.0}

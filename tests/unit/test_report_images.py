@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from tests.unit.fabricate import fabricate_results, output
 from tests.unit.fabricate_annealing import image_overlay
+from tests.unit.made import report
 
 from distilgrid.benchmark.report import latency_tables
 from distilgrid.core.schema import deep_merge
@@ -17,7 +18,6 @@ from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.lines import shape
 from distilgrid.reporting.tables import data_table, main_table, rejected_table
 from distilgrid.runtimes.registry import find_runtime
-from distilgrid.stages.report.run import report
 from distilgrid.tracking.cells import cell_records
 
 INT8 = "onnxruntime-int8"

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.fabricate import fabricate_results, output
+from tests.unit.made import report
 
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
-from distilgrid.plan.expand import REPORT_FILES, Plan
+from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Difference, Findings, find
@@ -32,7 +33,6 @@ from distilgrid.stages.report import data
 from distilgrid.stages.report.outcome import outcomes
 from distilgrid.stages.report.page import render
 from distilgrid.stages.report.publish import PUBLISHED, publish
-from distilgrid.stages.report.run import report
 from distilgrid.tasks.kinds.registry import find_metric
 
 SCORING = scoring("accuracy")
@@ -71,7 +71,7 @@ def logits(folder: Path) -> pd.DataFrame:
 def test_report_writes_its_declared_files(made: tuple[Plan, Path]) -> None:
     plan, results = made
     run = verified(results / plan.report.folder, stage="report")
-    assert {*run["files"], "run.json"} == set(REPORT_FILES)
+    assert {*run["files"], "run.json"} == set(plan.report.files)
     assert run["labels"] == {"grid": "fabricated"}
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from tests.unit.made import export
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -31,7 +32,6 @@ from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import OWN_RUNTIMES, RUNTIMES, open_runtime
-from distilgrid.stages.export.run import export
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
 from distilgrid.tasks.metrics import score

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.unit.fabricate_annealing import image_task
+from tests.unit.made import benchmark, export, finetune, prepare
 
 from distilgrid.benchmark.candidates import open_model
 from distilgrid.benchmark.settings import Benchmark, Export
@@ -20,10 +21,6 @@ from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import open_runtime
-from distilgrid.stages.benchmark.run import benchmark
-from distilgrid.stages.export.run import export
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.views import Images

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tests.unit.made import export
 from tests.unit.mobile_models import (
     SHAPES,
     agreement,
@@ -32,7 +33,6 @@ from transformers import PreTrainedModel
 from distilgrid.benchmark.settings import Export
 from distilgrid.core.machine import accelerates_bf16, cpu_flags
 from distilgrid.runtimes.base import Execution, Sample, UnsupportedError
-from distilgrid.stages.export.run import export
 
 pytest.importorskip("distilgrid.runtimes.openvino")  # not openvino itself: it would report the import
 pytest.importorskip("nncf")

@@ -1,15 +1,20 @@
 """The stage `search` on tiny models: the same trials after a kill, what searches share, what is kept and refused."""
 
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from tests.unit.made import Cell, distill, finetune, latency, prepare, record, supernet
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.journal import NAME
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
@@ -18,15 +23,10 @@ from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
 from distilgrid.signals.registry import ROWS
-from distilgrid.stages.candidate.run import candidate
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.latency.run import latency
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
-from distilgrid.stages.search.run import run_search
-from distilgrid.stages.search.searching import Searching, Sources
-from distilgrid.stages.supernet.run import supernet
+from distilgrid.stages.candidate.declare import CandidateSettings
+from distilgrid.stages.runner import make
+from distilgrid.stages.search.declare import SearchStageSettings
+from distilgrid.stages.table import STAGES
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
@@ -57,44 +57,43 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     prepare(task="reviews", spec=spec, data=Data(max_train_rows=96, max_dev_rows=32), out=folder / "data")
     source = f"path:{tiny_model}"
     finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=folder / "teacher", labels={})
-    record(
-        data=folder / "data",
-        teacher=folder / "teacher",
-        signal=ROWS["logits"],
-        max_length=32,
-        out=folder / "logits",
-        labels={},
-    )
+    given: dict[str, Any] = {"data": folder / "data", "teacher": folder / "teacher", "labels": {}}
+    record(signal=ROWS["logits"], max_length=32, out=folder / "logits", **given)
     return folder
 
 
-def searching(work: Path, tiny_model: Path, known: Path, *, seed: int = 0, **changes: Any) -> Searching:
-    given = {name: changes.pop(name) for name in ("teacher", "supernet", "latency_folder") if name in changes}
-    sources = Sources(
-        work / "data",
-        (work / "logits",),
-        teacher=given.get("teacher"),
-        supernet=given.get("supernet"),
-        latency=given.get("latency_folder"),
-    )
-    return Searching(
-        settings=Search(**{**SETTINGS, **changes}),
-        space=SPACE,
+def chosen(tiny_model: Path, *, seed: int = 0, space: Space = SPACE, **changes: Any) -> SearchStageSettings:
+    return SearchStageSettings(
+        search=Search(**{**SETTINGS, **changes}),
+        space=space,
         benchmark=QUICK,
         origin=f"path:{tiny_model}",
         seed=seed,
         training=TRAINING,
-        sources=sources,
-        known=known,
+        subset_seed=0,
+        labels={},
     )
 
 
+def folders(work: Path, **more: Path) -> dict[str, Sequence[Path]]:
+    return {"data": [work / "data"], "teacher-outputs": [work / "logits"], **{n: [path] for n, path in more.items()}}
+
+
 def run(work: Path, tiny_model: Path, out: Path, **changes: Any) -> list[dict[str, Any]]:
-    return run_search(searching(work, tiny_model, out.parent / ".known", **changes), out=out, labels={})
+    options = {"teacher": "teacher-dir", "supernet": "supernet", "latency_folder": "latency"}
+    more = {option: changes.pop(name) for name, option in options.items() if name in changes}
+    return make(STAGES["search"], chosen(tiny_model, **changes), folders(work, **more), out=out)
 
 
 def trials(out: Path) -> pd.DataFrame:
     return pd.read_parquet(out / "trials.parquet")
+
+
+def estimates(known: Path) -> dict[str, str]:
+    """What the journal of the only recipe holds."""
+    (path,) = known.glob(f"estimates-*/{NAME}")
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT about, found FROM findings"))
 
 
 def test_a_killed_search_makes_the_same_trials(
@@ -113,7 +112,7 @@ def test_a_killed_search_makes_the_same_trials(
         with pytest.raises(KeyboardInterrupt):
             run(work, tiny_model, tmp_path / "search", seed=3)
     assert not (tmp_path / "search/trials.parquet").exists()
-    known = {path: path.read_bytes() for path in (tmp_path / ".known").glob("estimates-*/*.json")}
+    known = estimates(tmp_path / ".known")
     assert len(known) == 3
     again: list[str] = []
 
@@ -125,7 +124,7 @@ def test_a_killed_search_makes_the_same_trials(
     run(work, tiny_model, tmp_path / "search", seed=3)
     assert not set(again) & set(asked), "nothing is estimated twice"
     resumed = trials(tmp_path / "search")
-    assert {path: path.read_bytes() for path in known} == known
+    assert known.items() <= estimates(tmp_path / ".known").items()
     (tmp_path / "search/run.json").unlink()
     run(work, tiny_model, tmp_path / "search", seed=3)
     pd.testing.assert_frame_equal(trials(tmp_path / "search"), resumed)
@@ -141,9 +140,9 @@ LATENCY_FREE = {"kind": "score-latency", "alpha": 0.0}
 
 def test_searches_share_what_they_find_out(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     run(work, tiny_model, tmp_path / "a", controller={"kind": "random"}, episodes=1, candidates=8)
-    before = sorted(path.name for path in (tmp_path / ".known").glob("estimates-*/*.json"))
+    before = estimates(tmp_path / ".known")
     run(work, tiny_model, tmp_path / "b", seed=5)
-    assert sorted(path.name for path in (tmp_path / ".known").glob("estimates-*/*.json")) == before, "all 8 were known"
+    assert len(before) == 8 and estimates(tmp_path / ".known") == before, "all 8 were known"
     one, other = (trials(tmp_path / name).drop_duplicates("name").set_index("name") for name in ("a", "b"))
     shared = one.index.intersection(other.index)
     assert len(shared) > 1
@@ -265,14 +264,13 @@ def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
         supernet_slice(tmp_path / "supernet", Shape(3, 8, 2, 16))
     other = Space(layers=[1, 2], hidden=[8, 16], heads=[2], feed_forward=[16])
     with pytest.raises(UserError, match="trained for another space"):
-        run_search(
-            replace(
-                searching(work, tiny_model, tmp_path / "known", supernet=tmp_path / "supernet"),
-                settings=settings,
-                space=other,
-            ),
-            out=tmp_path / "other",
-            labels={},
+        run(
+            work,
+            tiny_model,
+            tmp_path / "other",
+            space=other,
+            estimator={**MINI, "kind": "supernet"},
+            supernet=tmp_path / "supernet",
         )
 
 
@@ -297,16 +295,21 @@ def test_candidates_as_jobs_of_their_own_make_the_same_trials(
         return whole(self, architecture)
 
     monkeypatch.setattr(mini_kd.MiniKD, "estimate", counted)
-    opened = searching(work, tiny_model, tmp_path / "jobs/.known", seed=3, reward=LATENCY_FREE)
+    settings = chosen(tiny_model, seed=3, reward=LATENCY_FREE)
+
+    def candidate(out: Path, *, episode: int, number: int, after: Sequence[Path] = ()) -> None:
+        one = CandidateSettings(settings, episode, number)
+        make(STAGES["candidate"], one, {**folders(work), "after": after}, out=out)
+
     names, last = [], list[Path]()
     for episode in range(3):
         made = [tmp_path / f"jobs/{episode}-{number}" for number in range(2)]
         for number in (1, 0):
-            candidate(opened, episode=episode, number=number, after=last, out=made[number], labels={})
+            candidate(made[number], episode=episode, number=number, after=last)
         names += [read_json(folder / "finding.json")["name"] for folder in made]
         last = made
     assert len(asked) == len(set(names))
-    run_search(opened, out=tmp_path / "search", labels={})
+    make(STAGES["search"], settings, {**folders(work), "after": last}, out=tmp_path / "search")
     assert len(asked) == len(set(names)), "the search estimates nothing again"
     assert trials(tmp_path / "search")["name"].tolist() == names
     run(work, tiny_model, tmp_path / "alone/search", seed=3, reward=LATENCY_FREE)
@@ -314,4 +317,4 @@ def test_candidates_as_jobs_of_their_own_make_the_same_trials(
     pd.testing.assert_frame_equal(trials(tmp_path / "search")[same], trials(tmp_path / "alone/search")[same])
     for place, said in (({"episode": 3, "number": 0}, "--episode 3"), ({"episode": 0, "number": 2}, "--number 2")):
         with pytest.raises(UserError, match=f"{said}: the search has ., counted from 0"):
-            candidate(opened, **place, after=[], out=tmp_path / "other", labels={})
+            candidate(tmp_path / "other", **place)

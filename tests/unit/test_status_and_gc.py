@@ -11,14 +11,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from distilgrid.audit.estimate import STAGES
 from distilgrid.audit.garbage import collect, remove
 from distilgrid.audit.status import Status, overview, states, time_left
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import RUN, is_complete, writing
 from distilgrid.plan.expand import Artefact, Plan, expand
 from distilgrid.plan.params import parse_params
-from distilgrid.plan.recipes import VERSIONS
+from distilgrid.stages.table import STAGES
 
 Values = dict[str, Any]
 
@@ -31,8 +30,8 @@ def plan(values: Values, **changes: Values) -> Plan:
     return expand(parse_params(values, origin="test"))
 
 
-def test_every_stage_is_listed_and_has_a_rough_figure() -> None:
-    assert set(STAGES) == set(VERSIONS)
+def test_every_stage_has_a_rough_figure() -> None:
+    assert all(stage.seconds > 0 for stage in STAGES.values())
 
 
 def finish(results: Path, *artefacts: Artefact, age: int = 0) -> None:

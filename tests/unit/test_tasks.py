@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.settings import Data

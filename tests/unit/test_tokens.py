@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.unit.made import prepare
 
 from distilgrid.models.io import load_tokenizer
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks import tokens
 from distilgrid.tasks.batching import Encodings, encode
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from tests.unit.fabricate import fabricate_results
+from tests.unit.made import finetune, prepare
 from typer.testing import CliRunner
 
 from distilgrid.audit.verify import verify
@@ -18,8 +19,6 @@ from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import effective_training, parse_params
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
 
 pytestmark = pytest.mark.chain
 

@@ -17,7 +17,7 @@ from tests.unit.processes import alive, eventually
 
 from distilgrid.jobs import process as job
 from distilgrid.jobs.warm import client, stages
-from distilgrid.plan.recipes import VERSIONS
+from distilgrid.stages.table import STAGES
 from distilgrid.workflow import opening as workflow
 
 pytestmark = [pytest.mark.chain, pytest.mark.skipif(sys.platform != "linux", reason="a warm start needs Linux")]
@@ -312,7 +312,7 @@ def test_jobs_of_another_user_are_refused(warm: Warm, monkeypatch: pytest.Monkey
 def test_what_starts_warm_is_loaded_for_it() -> None:
     assert all(importlib.util.find_spec(name) for name in (*stages.WARM_STAGES.values(), *stages.LATE))
     assert all(module == f"distilgrid.stages.{stage}.run" for stage, module in stages.WARM_STAGES.items())
-    assert set(VERSIONS) - set(stages.WARM_STAGES) == COLD
+    assert set(STAGES) - set(stages.WARM_STAGES) == COLD
 
 
 GPU = """

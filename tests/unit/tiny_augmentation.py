@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from tests.conftest import BAD, FILLER, GOOD
+from tests.unit.made import finetune, prepare
 
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.unit.made import benchmark, export, finetune, prepare
+
 from distilgrid.benchmark.settings import Benchmark, Export
-from distilgrid.stages.benchmark.run import benchmark
-from distilgrid.stages.export.run import export
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

@@ -2,10 +2,9 @@
 
 import contextlib
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from distilgrid.audit.made import Made, read_made
 from distilgrid.core.artefacts import RUN
@@ -13,14 +12,8 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.params import Params
+from distilgrid.stages.table import STAGES
 
-STAGES = (
-    *("prepare", "finetune", "augment", "record", "latency", "supernet", "candidate", "search", "distill"),
-    *("export", "benchmark", "features", "report"),
-)
-# Seconds per unit of work before anything was measured here: the embedded default on two cores.
-ROUGH_SECONDS = dict(zip(STAGES, (15, 90, 20, 33, 600, 300, 60, 900, 32, 15, 10, 15, 20), strict=True))
-ALONE = ("benchmark", "latency", "report")
 START_UP = 4.0  # seconds of a process before its work begins
 ENOUGH = 50  # finished artefacts of a stage: a median needs no more
 
@@ -44,8 +37,10 @@ def estimate(
     known = _measured(left, done, results)
     seconds = 0.0
     for artefact in left:
-        each = START_UP + known.get(artefact.stage, ROUGH_SECONDS[artefact.stage]) * _units(artefact.recipe)
-        seconds += each if artefact.stage in ALONE else each / side_by_side
+        stage = STAGES[artefact.stage]
+        each = START_UP + known.get(stage.name, stage.seconds) * stage.units(artefact.recipe)
+        alone = stage.exclusive(artefact.recipe) or stage.finds_inputs  # the report comes last
+        seconds += each if alone else each / side_by_side
     source = "from finished artefacts" if known else "a rough figure: nothing has been measured here yet"
     return f"left: {len(left)} artefacts, about {seconds / 60:.0f} min on {count} cores ({source})"
 
@@ -59,7 +54,7 @@ def _measured(left: Sequence[Artefact], done: Sequence[Artefact], results: Path)
     for stage, example in {artefact.stage: artefact for artefact in left}.items():
         others = (path.parent for path in (results / Path(example.location).parts[0]).rglob(RUN))
         made = _readable(islice(own.get(stage) or others, ENOUGH))
-        taken = [one.run["seconds"] / _units(one.recipe) for one in made if one.stage == stage]
+        taken = [one.run["seconds"] / STAGES[stage].units(one.recipe) for one in made if one.stage == stage]
         if taken:
             known[stage] = statistics.median(taken)
     return known
@@ -70,11 +65,3 @@ def _readable(folders: Iterable[Path]) -> Iterator[Made]:
     for folder in folders:
         with contextlib.suppress(UserError):
             yield read_made(folder)
-
-
-def _units(recipe: Mapping[str, Any]) -> int:
-    """What a stage's time grows with: the models to measure, exported and trained; one for all other stages."""
-    if recipe["stage"] != "benchmark":
-        return 1
-    inputs = recipe["inputs"]
-    return sum(len(keys) if isinstance(keys, list) else 1 for name, keys in inputs.items() if name != "data")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distilgrid.audit.changes import differences
-from distilgrid.audit.estimate import STAGES, estimate
+from distilgrid.audit.estimate import estimate
 from distilgrid.core.artefacts import RUN, is_complete
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
+from distilgrid.stages.table import STAGES
 
 State = Literal["done", "stale", "to do"]
 
@@ -55,8 +56,7 @@ def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterat
     """The command of each artefact, in the order in which they can run."""
     settings = shlex.join([word for path in files for word in ("--params", str(path))])
     for artefact in plan.artefacts.values():
-        place = f"--results {shlex.quote(str(results))} " if artefact.stage == "report" else ""
-        yield f"distilgrid {artefact.stage} {settings} {place}{artefact.arguments(str(results))}"
+        yield f"distilgrid {artefact.stage} {settings} {artefact.arguments(str(results))}"
 
 
 def _state(artefact: Artefact, results: Path) -> Status:

@@ -1,6 +1,6 @@
 """What of the measurements a user decides: which models are exported, and the latency protocol. Light."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
@@ -65,3 +65,7 @@ class Benchmark(Settings):
     further is taken again. One that still does, or whose median's interval is wider than this, is marked as noisy."""
     retries: int = Field(default=2, ge=0)
     """How often a measurement that drifts is taken again."""
+
+    def of_shapes(self) -> dict[str, Any]:
+        """What of the protocol counts where one shape is measured on one runtime."""
+        return self.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})

@@ -10,8 +10,7 @@ from distilgrid.core.planned import TEACHER
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.lent_texts import text_pool
-from distilgrid.plan.shelf import origin_source
-from distilgrid.plan.teachers import teacher_names
+from distilgrid.plan.names import origin_source
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.tasks.spec import find_task
@@ -62,7 +61,7 @@ def _origins(plan: Plan) -> Iterator[tuple[str, str]]:
         if model.labels["method"] == TEACHER:
             yield model.folder, params.teachers[teacher].source
         else:
-            yield model.folder, origin_source(params, params.students[student], teacher_names(teacher)[0])
+            yield model.folder, origin_source(params, params.students[student], teacher)
 
 
 def _lent(plan: Plan) -> dict[str, Terms]:

@@ -18,7 +18,10 @@ def verify(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     tolerance: Annotated[float, typer.Option(help="Points that a score may differ by: rounding.", min=0)] = 0.1,
 ) -> None:
-    """Read every artefact again, follow what it was made from, and score some models anew; exit code 1 for problems."""
+    """Read every artefact again, and score some models anew.
+
+    It follows what each was made from; the exit code is 1 for problems.
+    """
     from distilgrid.audit.made import by_key
     from distilgrid.audit.verify import verify as examine
 
@@ -49,7 +52,7 @@ def diff(
     results: Results = RESULTS_DEFAULT,
     out: Annotated[Path | None, typer.Option(help="Also write the comparison to this JSON file.")] = None,
 ) -> None:
-    """Compare two finished grids cell by cell: which scores changed, and what changed them."""
+    """Compare two finished grids: which scores changed, and why."""
     from distilgrid.audit.diff import compare, open_side
     from distilgrid.audit.diff_text import as_json, as_text
     from distilgrid.core.artefacts import readable_os_errors, write_json
@@ -68,7 +71,10 @@ def cards(
     results: Results = RESULTS_DEFAULT,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: results/cards/<grid>.")] = None,
 ) -> None:
-    """Write a card in the Hugging Face format for each model and data set of a finished grid, and their licences."""
+    """Write cards of models and data in the Hugging Face format.
+
+    Their licences are listed in licences.md.
+    """
     settings, plan = support.load_plan(params, grid)
     from distilgrid.cards.write import write_cards
 
@@ -77,7 +83,10 @@ def cards(
 
 
 def papers(results: Results = RESULTS_DEFAULT) -> None:
-    """Write a page for each paper that finished grids reproduce: its claims, its numbers beside ours, what it cost."""
+    """Write a page for each paper that finished grids reproduce.
+
+    A page has the paper's claims, its numbers next to ours, and what these cost.
+    """
     from distilgrid.stages.report.publish import publish_papers
 
     for page in publish_papers(results):

@@ -9,7 +9,7 @@ from distilgrid.core.errors import UserError
 
 
 def init(folder: Annotated[Path, typer.Argument(help="Folder of the new project.")]) -> None:
-    """Write a small working project: parameters, Snakefile, dvc.yaml, README."""
+    """Write a small project that works, to begin with."""
     import shlex
 
     from distilgrid.workflow.new_project import new_project
@@ -22,7 +22,7 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder of the new project.
 def where(
     name: Annotated[str, typer.Argument(help="A file or folder: grids, grids/glue_mini.yaml, devices, profiles.")],
 ) -> None:
-    """Print the path of a file that ships with the package: a grid, a search space, a device."""
+    """Print the path of a file that ships with the package."""
     from distilgrid.core.project import packaged
 
     path = packaged(name)

@@ -30,9 +30,11 @@ def track(
         bool, typer.Option("--or-later", help="A store that does not answer is no failure: say so, and go on.")
     ] = False,
 ) -> None:
-    """Show a grid's finished cells in MLflow; running it again changes nothing."""
+    """Show a grid's finished cells in MLflow; again changes nothing."""
     settings, expanded = support.load_plan(params, grid)
-    support.start(settings, threads=1, torch=False)
+    from distilgrid.stages.start import start
+
+    start(settings, threads=1, torch=False)
     from distilgrid.core.artefacts import readable_os_errors, write_json
     from distilgrid.tracking import default_uri
     from distilgrid.tracking import track as upsert
@@ -65,9 +67,11 @@ def register(
     results: Results = RESULTS_DEFAULT,
     uri: Uri = None,
 ) -> None:
-    """Put a trained model, the best student unless told otherwise, into MLflow's model registry, once."""
+    """Put a model, by default the best student, into MLflow's registry."""
     settings, plan = support.load_plan(params, grid)
-    support.start(settings, threads=None, torch=True)
+    from distilgrid.stages.start import start
+
+    start(settings, threads=None, torch=True)
     from distilgrid.tracking import default_uri
     from distilgrid.tracking.selecting import best_cell, cell_in
 

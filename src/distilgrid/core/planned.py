@@ -4,42 +4,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from distilgrid.core.fingerprint import recipe_key
-
-# Models of texts bring their tokeniser's files, too; `run.json` lists all files, so they are verified on use.
-MODEL_FILES = (
-    "model.safetensors",
-    "config.json",
-    "metrics.json",
-    "history.parquet",
-    "predictions.parquet",
-    "run.json",
-)
-# Validation splits differ by task.
-DATA_FILES = ("train.parquet", "dev.parquet", "dataset.json", "run.json")
-AUGMENT_FILES = ("train.parquet", "samples.json", "run.json")
-RECORD_FILES = ("train.safetensors", "manifest.json", "run.json")
-EXPORT_FILES = ("parity.json", "run.json")  # and the model's own, which differ by runtime
-BENCHMARK_FILES = ("benchmark.json", "run.json")
-LATENCY_FILES = ("measurements.parquet", "predictor.json", "run.json")
-SUPERNET_FILES = ("model.safetensors", "config.json", "supernet.json", "run.json")
-CANDIDATE_FILES = ("finding.json", "run.json")
-SEARCH_FILES = ("trials.parquet", "best.json", "search.json", "run.json")
-FEATURES_FILES = ("features.parquet", "features.json", "run.json")
-REPORT_FILES = (
-    "report.html",
-    "table.md",
-    "table.csv",
-    "table.tex",
-    "metrics.json",
-    "claims.json",
-    "compute.json",
-    "curves.csv",
-    "run.json",
-)
-
 
 TEACHER = "teacher"
 """Stands for a method in labels: the model is not a student but a teacher."""
@@ -59,7 +26,8 @@ class Artefact:
         options: the command's options that select what is made, by name.
         inputs: the artefacts it reads, by the command's option.
         files: the names of its files; `run.json`, or the manifest, is written last.
-        labels: task, teacher, method, ... as far as they apply, for tables.
+        labels: task, teacher, method, ... where they apply, for tables.
+        passes_inputs: whether the command is told its inputs; otherwise it finds them in the results folder.
     """
 
     stage: str
@@ -69,6 +37,7 @@ class Artefact:
     options: Mapping[str, str] = field(default_factory=dict)
     inputs: "Mapping[str, Artefact | list[Artefact]]" = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)
+    passes_inputs: bool = True
 
     @cached_property
     def key(self) -> str:
@@ -95,22 +64,20 @@ class Artefact:
         words: list[str] = []
         for option, value in self.options.items():
             words += [f"--{option}", value] if value else [f"--{option}"]  # a switch has no value
-        if self.stage != "report":  # a report finds the artefacts of its grid by itself
-            for option, source in self.inputs.items():
-                for artefact in listed(source):
-                    words += [f"--{option}", f"{results}/{artefact.folder}"]
+        if not self.passes_inputs:
+            words += ["--results", results]
+        for option, source in self.inputs.items() if self.passes_inputs else ():
+            for artefact in listed(source):
+                words += [f"--{option}", f"{results}/{artefact.folder}"]
         return shlex.join([*words, "--out", f"{results}/{self.folder}"])
 
 
-def listed(source: "Artefact | list[Artefact]") -> "list[Artefact]":
+Listed = TypeVar("Listed")
+
+
+def listed(source: "Listed | list[Listed]") -> "list[Listed]":
     """One or several, as a list."""
     return source if isinstance(source, list) else [source]
 
 
 Inputs = dict[str, Artefact | list[Artefact]]
-
-
-def input_keys(inputs: Mapping[str, Artefact | list[Artefact]]) -> dict[str, Any]:
-    """The keys of inputs, by option: one, or a list of several."""
-    keys = {name: [artefact.key for artefact in listed(source)] for name, source in inputs.items()}
-    return {name: found[0] if len(found) == 1 else found for name, found in keys.items()}

@@ -6,11 +6,11 @@ Light: importing this module loads neither torch nor transformers nor pandas.
 import functools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, field_validator, model_validator
 
 from distilgrid.augmentation.registry import Augmentation
 from distilgrid.benchmark.settings import Benchmark, Export
@@ -24,12 +24,14 @@ from distilgrid.plan.features_settings import Features, mixing_method
 from distilgrid.plan.learners import Student, Teacher
 from distilgrid.plan.teachers import teacher_label, teacher_names
 from distilgrid.search.settings import Search
+from distilgrid.search.space import AnySpace, load_space
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+Known = TypeVar("Known")
 
 
 class Grid(Settings):
@@ -149,6 +151,15 @@ class Params(Settings):
     resources: Resources = Field(default_factory=Resources)
     """Threads and logs; not part of any result's recipe."""
 
+    _remembered: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def remembered(self, key: str, make: Callable[[], Known]) -> Known:
+        """What follows from these parameters alone, made once: a grid asks for each of its cells."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        found: Known = self._remembered[key]
+        return found
+
     @field_validator("methods", mode="before")
     @classmethod
     def _with_presets(cls, methods: Any) -> Any:
@@ -244,7 +255,16 @@ def _check_report(params: Params) -> None:
 
 def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Training:
     """The `training` section with the values of a teacher, or of a method and then a student, on top."""
-    return params.training.under(*overrides)
+    return params.remembered(f"training {overrides!r}", lambda: params.training.under(*overrides))
+
+
+def known_space(params: Params, file: str) -> AnySpace:
+    """A search space, read and its shapes listed once for all searches in it.
+
+    Raises:
+        UserError: when the file cannot be read.
+    """
+    return params.remembered(f"space {file}", lambda: load_space(file))
 
 
 def find_method(params: Params, name: str) -> BaseMethod:

@@ -1,25 +1,41 @@
 """The part of a plan that asks teachers: their recorded outputs, each planned once for all students that share it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from distilgrid.core.planned import RECORD_FILES, Artefact, Inputs, input_keys
+from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.plan.params import Params, effective_training
-from distilgrid.plan.recipes import record_recipe
-from distilgrid.signals.base import Asked, Lesson, Signal
+from distilgrid.signals.base import Lesson, Signal
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.settings import Training
+
+
+class Maker(Protocol):
+    """What recordings need of a planner."""
+
+    params: Params
+
+    def made(self, stage: str, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
+        """A stage's artefact, planned once."""
+        ...
 
 
 class Recordings:
     """Plans what instructors leave behind: the Grid that signals see."""
 
-    def __init__(self, params: Params) -> None:
-        self.params = params
-        self.outputs: dict[str, Artefact] = {}
+    def __init__(self, planner: Maker) -> None:
+        self.planner, self.params = planner, planner.params
+        self._known: dict[tuple[Any, ...], Inputs] = {}
 
-    def of(self, lesson: Lesson, signals: "tuple[Signal, ...]") -> Inputs:
-        """The recordings of some signals that a lesson needs, by the command's option."""
+    def of(self, lesson: Lesson, signals: tuple[Signal, ...]) -> Inputs:
+        """The recordings of some signals that a lesson needs, by the command's option: the same for all seeds."""
+        axes = ("task", "teacher", "method", "student", "augmentation", "fraction", "search")
+        key = (*(lesson.cell.get(axis) for axis in axes), *(each.folder for each in lesson.instructors))
+        if key not in self._known:
+            self._known[key] = self._needed(lesson, signals)
+        return self._known[key]
+
+    def _needed(self, lesson: Lesson, signals: tuple[Signal, ...]) -> Inputs:
         inputs: dict[str, list[Artefact]] = {}
         taught = lesson.method.taught(lesson.training)
         for signal in signals:
@@ -53,23 +69,20 @@ class Recordings:
         place: str,
         fraction: float,
         augmented: Artefact | None = None,
-        options: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Artefact:
-        """A recording, planned once."""
+        """A recording, planned once. The stage finds the signal again by the options."""
         inputs: Inputs = {"data": lesson.data, "teacher-dir": instructor}
         if augmented is not None:
             inputs["augmented"] = augmented
-        labels = instructor.labels
+        labels, task = instructor.labels, lesson.cell["task"]
         teacher = labels["teacher"]  # of an assistant, that at the head of its chain
-        length = effective_training(self.params, self.params.teachers[teacher].training).max_length
-        recipe = record_recipe(signal, Asked(input_keys(inputs), fraction, length))
         assistant = instructor.stage == "distill"
         chain = f"{labels['method']}-{labels['student']}/" if assistant else ""
-        location = f"teacher-outputs/{lesson.cell['task']}/{teacher}/{chain}{place}-seed-{labels['seed']}"
-        named = {"task": lesson.cell["task"], "teacher": teacher, "kind": signal.name, **(options or {})}
-        shown = {**labels, "method": "record", "kind": signal.name}
-        made = Artefact("record", location, recipe, RECORD_FILES, named, inputs, shown)
-        return self.outputs.setdefault(made.folder, made)
+        given = {"task": task, "teacher": teacher, "kind": signal.name, "fraction": fraction, **(options or {})}
+        return self.planner.made(
+            "record", given, inputs, place=f"{task}/{teacher}/{chain}{place}-seed-{labels['seed']}"
+        )
 
     def _viewed(self, cell: Mapping[str, Any]) -> bool:
         return find_task(cell["task"], self.params.tasks).task_kind.viewed

@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+VERSION = 2
+"""Bumped when a measured latency of a shape may change: what was measured before no longer counts."""
+
 
 @dataclass(frozen=True)
 class Conditions:

@@ -14,13 +14,12 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.machine import cpu_name, versions_of
-from distilgrid.plan.recipes import VERSIONS
 from distilgrid.runtimes.base import Execution, Processor, Sample, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
-from distilgrid.search.conditions import Conditions
+from distilgrid.search.conditions import VERSION, Conditions
 
 AT_ONCE = 8
 """Architectures that take turns with each other and with the yardstick."""
@@ -66,7 +65,7 @@ class LatencyBench:
     def _circumstances(self) -> dict[str, Any]:
         """What else decides a latency: how we convert and measure, the processor, the runtime's version."""
         packages = find_runtime(self.conditions.runtime).packages or ("torch",)
-        return {"version": VERSIONS["latency"], "cpu": cpu_name(), "packages": versions_of(packages)}
+        return {"version": VERSION, "cpu": cpu_name(), "packages": versions_of(packages)}
 
     def medians(self, architectures: Sequence[Architecture]) -> list[float]:
         """Latencies in ms, of each the median, measured in turns on cores of their own.

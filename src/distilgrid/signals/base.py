@@ -83,7 +83,7 @@ class Grid(Protocol):
         place: str,
         fraction: float,
         augmented: Artefact | None = None,
-        options: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Artefact:
         """A recording, planned once for all students that share it.
 
@@ -94,7 +94,7 @@ class Grid(Protocol):
             place: the end of its path.
             fraction: of the training rows.
             augmented: rows that are recorded instead of the data's own, or with them.
-            options: of the command, besides task, teacher and kind.
+            options: of the command, besides task, teacher, kind and fraction.
         """
         ...
 

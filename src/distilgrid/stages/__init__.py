@@ -1,1 +1,1 @@
-"""The stages; each reads named files and writes named files."""
+"""The stages of the workflow: each folder declares one (`declare.py`, light) and runs it (`run.py`)."""

@@ -42,7 +42,7 @@ class MixedSignal:
         """One, of the lesson's own rows, prepared and augmented."""
         cell, augmented = lesson.cell, lesson.augmented
         place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/mixed"
-        options = {axis: str(cell[axis]) for axis in ("method", "student", "fraction")}
+        options = {axis: cell[axis] for axis in ("method", "student")}
         share = cell["fraction"]
         return [
             grid.record(self, lesson, each, place=place, fraction=share, augmented=augmented, options=options)

@@ -47,8 +47,7 @@ class RowSignal:
         share = grid.share(lesson, instructor)
         if share < 1:
             place = f"frac-{share:g}/{self.name}"
-        options = {"fraction": str(share)} if share < 1 else {}
-        return grid.record(self, lesson, instructor, place=place, fraction=share, options=options)
+        return grid.record(self, lesson, instructor, place=place, fraction=share)
 
     def recipe(self, asked: Asked) -> dict[str, Any]:
         """What is kept, of which rows, and how inputs are cut."""

@@ -45,7 +45,7 @@ class ViewSignal:
 
     def _of(self, lesson: Lesson, grid: Grid, instructor: Artefact, *, method: str) -> Artefact:
         share = grid.share(lesson, instructor)
-        options = {"method": method, "student": lesson.cell["student"], "fraction": str(share)}
+        options = {"method": method, "student": lesson.cell["student"]}
         return grid.record(self, lesson, instructor, place=f"frac-{share:g}/views", fraction=share, options=options)
 
     def recipe(self, asked: Asked) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,80 +14,49 @@ from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, choose_texts
-from distilgrid.core.artefacts import write_json, writing
-from distilgrid.core.errors import UserError
+from distilgrid.core.artefacts import write_json
 from distilgrid.core.machine import describe_machine
 from distilgrid.devices.android.phone import measure_on_phone
 from distilgrid.devices.android.settings import AdbDevice
-from distilgrid.devices.files import device_recipe, load_device
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
 from distilgrid.devices.settings import ImportDevice, LocalDevice
-from distilgrid.plan.recipes import benchmark_recipe
+from distilgrid.stages.benchmark.declare import BenchmarkSettings
+from distilgrid.stages.job import Job
 from distilgrid.tasks.dataset import open_dataset
 
 log = logging.getLogger(__name__)
 
 
-def benchmark(
-    *,
-    settings: Benchmark,
-    device: str,
-    models: list[Path],
-    exports: list[Path],
-    out: Path,
-    labels: Mapping[str, Any],
-    data: Path | None = None,
-) -> dict[str, Any]:
+def benchmark(settings: BenchmarkSettings, job: Job) -> dict[str, Any]:
     """Measure the models and their exports; returns what `benchmark.json` holds.
 
-    Args:
-        settings: the protocol.
-        device: name of a file in the folder `devices`.
-        models: folders of trained models, the teacher first.
-        exports: folders of their exports.
-        out: where `benchmark.json` goes.
-        labels: the task and the teacher.
-        data: prepared data, of which the protocol may want texts.
-
     Raises:
-        UserError: when an input is missing or damaged, an export belongs to none of the models, a runtime's packages
-            are missing, or the process may not use as many cores as the protocol says.
+        UserError: when an input is damaged, an export belongs to none of the models, a runtime's packages are missing,
+            or the process may not use as many cores as the protocol says.
     """
-    if not models:
-        raise UserError("--model: give the folder of at least one trained model")
-    where = load_device(device)
-    trained = [open_model(folder) for folder in models]
-    converted = [open_export(folder, trained) for folder in exports]
-    texts, key = _texts(settings, trained, data)
-    recipe = benchmark_recipe(
-        settings=settings,
-        device=device_recipe(where),
-        models=[m.run["key"] for m in trained],
-        exports=[e.run["key"] for e in converted],
-        data=key,
-    )
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        if isinstance(where, LocalDevice):
-            result = _run(settings, where, list_candidates(trained, converted, settings, where.processor), texts)
-        else:
-            result = _elsewhere(settings, where, device, trained, converted)
-        result = {"device": device, "kind": where.kind, **result}
-        write_json(folder / "benchmark.json", result)
-        return result
+    protocol, where = settings.protocol, settings.device
+    trained = [open_model(folder) for folder in job.folders("model")]
+    converted = [open_export(folder, trained) for folder in job.folders("export")]
+    if isinstance(where, LocalDevice):
+        texts = _texts(protocol, trained, job.folder_of("data"))
+        result = _run(protocol, where, list_candidates(trained, converted, protocol, where.processor), texts)
+    else:
+        result = _elsewhere(protocol, where, settings.name, trained, converted)
+    result = {"device": settings.name, "kind": where.kind, **result}
+    write_json(job.folder / "benchmark.json", result)
+    return result
 
 
-def _texts(settings: Benchmark, models: Sequence[Model], data: Path | None) -> tuple[Texts | None, str | None]:
-    """The texts to measure, None for images or where none are wanted, and the key of the data that they are from."""
-    if not settings.texts:
-        return None, None
-    if data is None:
-        raise UserError("--data: benchmark.texts wants validation texts; give the folder of the prepared data")
+def _texts(protocol: Benchmark, models: Sequence[Model], data: Path | None) -> Texts | None:
+    """The texts to measure; None for images, or where none are wanted."""
+    if not protocol.texts or data is None:
+        return None
     dataset = open_dataset(data)
     if not dataset.task_kind.tokenised:
-        return None, dataset.key
+        return None
     longest = min(model.run["recipe"]["training"]["max_length"] for model in models)
-    return choose_texts(dataset, models[0].folder, count=settings.texts, longest=longest), dataset.key
+    return choose_texts(dataset, models[0].folder, count=protocol.texts, longest=longest)
 
 
 def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], texts: Texts | None) -> dict[str, Any]:

@@ -1,101 +1,84 @@
 """Stage `distill`: one cell of the grid, a student trained by one method."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import trained_model, verified, writing
 from distilgrid.core.errors import UserError
-from distilgrid.core.fingerprint import derive_seed, recipe_key
-from distilgrid.methods.base import BaseMethod
+from distilgrid.core.fingerprint import derive_seed
 from distilgrid.methods.teaching import Sources, Teaching
 from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
-from distilgrid.models.source import is_new, model_folder, model_revision
+from distilgrid.models.source import is_new, model_folder
 from distilgrid.models.student import build_student, check_kinds, new_model
-from distilgrid.plan.recipes import distill_recipe
 from distilgrid.search.best import found_architecture, shaped
 from distilgrid.signals.views.stream import main_stream
+from distilgrid.stages.distill.declare import DistillSettings
+from distilgrid.stages.job import Job
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.training.execution import Execution
-from distilgrid.training.run import Job, run_job
-from distilgrid.training.settings import Training
+from distilgrid.training.run import Job as TrainingJob
+from distilgrid.training.run import run_job
 from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-DEFAULT = Execution()
 
-
-@dataclass(frozen=True)
-class Cell:
-    """The settings of one cell."""
-
-    method: BaseMethod
-    student: Student
-    origin: str
-    training: Training
-    augmentation: str
-    fraction: float
-    seed: int
-    subset_seed: int
-
-
-def distill(
-    *, cell: Cell, sources: Sources, out: Path, labels: Mapping[str, Any], execution: Execution = DEFAULT
-) -> dict[str, Any]:
+def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
     """Train a student; returns its metrics.
 
-    Args:
-        cell: what to train.
-        sources: what it is made from.
-        out: where the artefact goes.
-        labels: what `run.json` says about the cell.
-        execution: how the job runs.
-
     Raises:
-        UserError: when an input is missing, damaged or does not fit.
+        UserError: when an input is damaged or does not fit.
     """
+    course, sources = settings.course, _sources(job)
     dataset = open_dataset(sources.data)
     augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None
-    training_set = TrainingSet(dataset, cell.fraction, cell.subset_seed, augmented)
-    recipe = _recipe(cell, training_set, sources)
-    check_kinds(cell.origin, dataset)
-    method, found = cell.method.settle(sources.tried, kind=dataset.task_kind)
-    student = shaped(cell.student, sources.search)
-    phases = method.phases(cell.training, kind=dataset.task_kind)
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        model, tokenizer = _student(student, cell, dataset, sources)
-        job = Job(
-            training_set=training_set,
-            tokenizer=tokenizer,
-            model=model,
-            phases=phases,
-            seed=cell.seed,
-            init=cell.student.init,
-            execution=execution,
-            main=main_stream(training_set, phases[0].settings.views),
-            teaching=Teaching(method, cell.training, training_set, sources),
-            facts=found,
-        )
-        return run_job(job, folder, out=out, key=recipe_key(recipe))
+    training_set = TrainingSet(dataset, settings.fraction, settings.subset_seed, augmented)
+    check_kinds(course.origin, dataset)
+    method, found = course.method.settle(sources.tried, kind=dataset.task_kind)
+    phases = method.phases(course.training, kind=dataset.task_kind)
+    model, tokenizer = _student(settings, dataset, sources)
+    training = TrainingJob(
+        training_set=training_set,
+        tokenizer=tokenizer,
+        model=model,
+        phases=phases,
+        seed=settings.seed,
+        init=course.student.init,
+        execution=job.execution,
+        main=main_stream(training_set, phases[0].settings.views),
+        teaching=Teaching(method, course.training, training_set, sources),
+        facts=found,
+    )
+    return run_job(training, job.folder, out=job.out, key=job.key)
+
+
+def _sources(job: Job) -> Sources:
+    """What the cell is made from."""
+    return Sources(
+        data=job.given("data").folder,
+        augmented=job.folder_of("augmented"),
+        teachers=job.folders("teacher-dir"),
+        teacher_outputs=job.folders("teacher-outputs"),
+        mixed_outputs=job.folders("mixed-outputs"),
+        tried=job.folders("tried"),
+        search=job.folder_of("search"),
+        supernet=job.folder_of("supernet"),
+    )
 
 
 def _student(
-    student: Student, cell: Cell, dataset: Dataset, sources: Sources
+    settings: DistillSettings, dataset: Dataset, sources: Sources
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """The student as it begins, and its tokeniser, if it reads texts."""
-    seed, teacher = derive_seed(cell.seed, "init"), sources.teacher
-    if is_new(cell.origin):
-        return new_model(cell.origin, dataset, seed=seed), None
-    origin = model_folder(cell.origin)
+    source, own = settings.course.origin, settings.course.student
+    student, seed, teacher = shaped(own, sources.search), derive_seed(settings.seed, "init"), sources.teacher
+    if is_new(source):
+        return new_model(source, dataset, seed=seed), None
+    origin = model_folder(source)
     inherits = student.init == "finetuned" and teacher is not None
     tokenizer = load_tokenizer(teacher if inherits and teacher else origin)
     if student.init == "supernet":
-        return _slice(cell.student, sources), tokenizer
+        return _slice(own, sources), tokenizer
     return build_student(student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed), tokenizer
 
 
@@ -106,28 +89,3 @@ def _slice(student: Student, sources: Sources) -> "PreTrainedModel":
     if student.found is None or sources.search is None or sources.supernet is None:
         raise UserError("init: supernet needs the search and its supernet; give --search and --supernet")
     return supernet_slice(sources.supernet, found_architecture(sources.search, rank=student.found.rank))
-
-
-def _recipe(cell: Cell, training_set: TrainingSet, sources: Sources) -> dict[str, Any]:
-    several = {
-        "teacher-dir": [trained_model(folder)["key"] for folder in sources.teachers],
-        "tried": [trained_model(folder)["key"] for folder in sources.tried],
-        "search": [verified(folder, stage="search")["key"] for folder in (sources.search,) if folder],
-        "supernet": [verified(folder, stage="supernet")["key"] for folder in (sources.supernet,) if folder],
-    }
-    for option, folders in sources.recordings.items():
-        several[option] = [verified(folder, stage="record")["key"] for folder in folders]
-    inputs: dict[str, Any] = {"data": training_set.dataset.key}
-    if training_set.augmented is not None:
-        inputs["augmented"] = training_set.augmented.key
-    inputs |= {name: keys[0] if len(keys) == 1 else keys for name, keys in several.items() if keys}
-    return distill_recipe(
-        method=cell.method,
-        student=cell.student,
-        origin=model_revision(cell.origin),
-        training=cell.training,
-        augmentation=cell.augmentation,
-        fraction=cell.fraction,
-        seed=cell.seed,
-        inputs=inputs,
-    )

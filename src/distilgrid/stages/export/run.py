@@ -14,14 +14,15 @@ import numpy as np
 import torch
 
 from distilgrid.benchmark.inputs import FIELD, describe_inputs
-from distilgrid.core.artefacts import read_json, trained_model, write_json, writing
+from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.plan.recipes import export_recipe
 from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, Session, UnsupportedError
 from distilgrid.runtimes.failures import LONGEST, first_line
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
-from distilgrid.runtimes.registry import RUNTIMES, RuntimeEntry, find_runtime, open_exporter, open_judge
+from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_judge
+from distilgrid.stages.export.declare import ExportSettings
+from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Inputs, Samples
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kinds.parts import Parity
@@ -49,13 +50,13 @@ class Source:
     """
 
     folder: Path
-    run: dict[str, Any]
+    run: Mapping[str, Any]
     dataset: Dataset
     samples: dict[str, Samples]
     longest: int
 
 
-def export(*, data: Path, model: Path, runtime: str, settings: "Export", out: Path, threads: int = 1) -> dict[str, Any]:
+def export(settings: ExportSettings, job: Job) -> dict[str, Any]:
     """Export a model and judge it; returns what `parity.json` holds.
 
     A runtime in fp32 is accepted when its logits stay within `tolerance` of torch's, one in lower precision when it
@@ -63,36 +64,41 @@ def export(*, data: Path, model: Path, runtime: str, settings: "Export", out: Pa
     and a benchmark lists it as skipped: so is one for a runtime that takes no images.
 
     Raises:
-        UserError: for an unknown runtime, the one that others are compared with, missing packages, damaged inputs, or a
-            model trained on other data.
+        UserError: for missing packages, damaged inputs, or a model trained on other data.
     """
-    entry = find_runtime(runtime)
-    if entry.reference:
-        others = ", ".join(name for name, other in RUNTIMES.items() if not other.reference)
-        raise UserError(f"runtime '{runtime}' is what all others are compared with; choose one of: {others}")
-    exporter = open_exporter(runtime) if entry.exported else None
-    dataset, run = open_dataset(data), trained_model(model)
-    if run["recipe"]["inputs"]["data"] != dataset.key:
-        wanted = run["recipe"]["inputs"]["data"]
-        raise UserError(f"{data}: has key {dataset.key}, but {model} was trained on data {wanted}; pass that folder")
-    recipe = export_recipe(runtime=runtime, settings=settings, data=dataset.key, model=run["key"])
-    torch.set_num_threads(threads)
-    with writing(out, recipe=recipe, labels={**run["labels"], "runtime": runtime}) as folder:
-        if dataset.task_kind.tokenised and exporter is not None:
-            shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
-        source = _open(model, run, dataset)
-        parity = _report(source, runtime, settings)
-        try:
-            _convert_and_judge(source, exporter, entry, folder, threads, parity)
-            parity["accepted"] = True
-        except RejectedError as reason:
-            parity["reason"] = str(reason)
-        parity["size_bytes"] = _size(model, "model.safetensors") if exporter is None else _size(folder, *exporter.files)
-        write_json(folder / "parity.json", parity)
-        return parity
+    entry = find_runtime(settings.runtime)
+    exporter = open_exporter(settings.runtime) if entry.exported else None
+    source, model, folder = _source(job), job.given("model").folder, job.folder
+    torch.set_num_threads(job.threads)
+    if source.dataset.task_kind.tokenised and exporter is not None:
+        shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
+    parity = _report(source, settings.runtime, settings.limits)
+    try:
+        _convert_and_judge(source, exporter, entry, folder, job.threads, parity)
+        parity["accepted"] = True
+    except RejectedError as reason:
+        parity["reason"] = str(reason)
+    parity["size_bytes"] = _size(model, "model.safetensors") if exporter is None else _size(folder, *exporter.files)
+    write_json(folder / "parity.json", parity)
+    return parity
 
 
-def _open(model: Path, run: dict[str, Any], dataset: Dataset) -> Source:
+def _source(job: Job) -> Source:
+    """The trained model, with the data that it was trained on.
+
+    Raises:
+        UserError: when it was trained on other data.
+    """
+    data, model = job.given("data"), job.given("model")
+    wanted = model.run["recipe"]["inputs"]["data"]
+    if wanted != data.key:
+        raise UserError(
+            f"{data.folder}: has key {data.key}, but {model.folder} was trained on data {wanted}; pass that folder"
+        )
+    return _open(model.folder, model.run, open_dataset(data.folder))
+
+
+def _open(model: Path, run: Mapping[str, Any], dataset: Dataset) -> Source:
     tokenizer, longest = None, IMAGE_LENGTH
     if dataset.task_kind.tokenised:
         tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]

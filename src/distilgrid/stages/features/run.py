@@ -1,24 +1,23 @@
 """Stage `features`: what a fine-tuned teacher makes of original, mixed and augmented rows, in two dimensions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from distilgrid.core.artefacts import verified, write_json, writing
+from distilgrid.core.artefacts import write_json
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.features_settings import MIXED, ORIGINAL, Features
-from distilgrid.plan.recipes import features_recipe
 from distilgrid.signals.mixed.inputs import mixed_inputs
 from distilgrid.signals.mixed.mixing import Mixtures, make_schedule
-from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.stages.features.declare import FeaturesSettings
+from distilgrid.stages.job import Given, Job
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, evaluation_batches
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.forward import forward
-from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -29,66 +28,29 @@ PERPLEXITY = 30.0  # scikit-learn's own; fewer points allow less
 Part = tuple["pd.DataFrame", np.ndarray]  # kind, label and weight of M points, and their states (M, H)
 
 
-def features(
-    *,
-    data: Path,
-    teacher: Path,
-    augmented: Sequence[Path],
-    settings: Features,
-    mixup: Mixup,
-    training: Training,
-    max_length: int,
-    fraction: float,
-    subset_seed: int,
-    out: Path,
-    labels: Mapping[str, Any],
-) -> dict[str, int]:
+def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
     """Write the last layer's [CLS] states in two dimensions; returns how many points there are of each kind.
 
-    Args:
-        data: prepared data.
-        teacher: the fine-tuned teacher.
-        augmented: rows made of the data, each named after the augmentation in its `run.json`.
-        settings: how many rows, and the projection.
-        mixup: the mixing.
-        training: the students': its batch size and batching decide the mixed samples, as in a run of one epoch.
-        max_length: of the teacher's inputs, in tokens.
-        fraction: share of the training rows that the students see.
-        subset_seed: of that share.
-        out: where the artefact goes.
-        labels: what `run.json` says about it.
-
     Raises:
-        UserError: when an input is missing or damaged, or the rows cannot be mixed.
+        UserError: when an input is damaged, or the rows cannot be mixed.
     """
-    dataset, run = open_dataset(data), verified(teacher, stage="finetune")
-    share = min(fraction, settings.rows / dataset.splits["train"]["rows"])
-    added = {_name(folder): open_augmented(folder, dataset=dataset) for folder in augmented}
-    recipe = features_recipe(
-        settings=settings,
-        mixup=mixup,
-        training=training,
-        max_length=max_length,
-        fraction=fraction,
-        data=dataset.key,
-        teacher=run["key"],
-        augmented={name: rows.key for name, rows in added.items()},
-    )
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        # Smaller shares are parts of larger ones: these are some of the students' own rows.
-        sets = {name: TrainingSet(dataset, share, subset_seed, rows) for name, rows in added.items()}
-        model = load_model(teacher).requires_grad_(False)
-        tokenizer = load_tokenizer(teacher)
-        plain = TrainingSet(dataset, share, subset_seed)
-        encodings = plain.encodings(tokenizer, max_length=max_length)
-        parts = [_original(model, plain, encodings), _mixed(model, plain, encodings, settings, mixup, training)]
-        for name, rows in sets.items():
-            parts.append(_added(model, rows, rows.encodings(tokenizer, max_length=max_length), name, settings.rows))
-        return _write(folder, parts, settings)
+    dataset, teacher = open_dataset(job.given("data").folder), job.given("teacher-dir").folder
+    share = min(settings.fraction, settings.features.rows / dataset.splits["train"]["rows"])
+    # Smaller shares are parts of larger ones: these are some of the students' own rows.
+    plain = TrainingSet(dataset, share, settings.subset_seed)
+    model, tokenizer = load_model(teacher).requires_grad_(False), load_tokenizer(teacher)
+    encodings = plain.encodings(tokenizer, max_length=settings.max_length)
+    parts = [_original(model, plain, encodings), _mixed(model, plain, encodings, settings)]
+    for given in job.each("augmented"):
+        added = open_augmented(given.folder, dataset=dataset)
+        rows = TrainingSet(dataset, share, settings.subset_seed, added)
+        read = rows.encodings(tokenizer, max_length=settings.max_length)
+        parts.append(_added(model, rows, read, _name(given), settings.features.rows))
+    return _write(job.folder, parts, settings.features)
 
 
-def _name(folder: Path) -> str:
-    return str(verified(folder, stage="augment", only=[])["labels"].get("augmentation", folder.name))
+def _name(given: Given) -> str:
+    return str(given.labels.get("augmentation", given.folder.name))
 
 
 def _original(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings) -> Part:
@@ -100,13 +62,12 @@ def _mixed(
     model: "PreTrainedModel",
     rows: TrainingSet,
     encodings: Encodings,
-    settings: Features,
-    mixup: Mixup,
-    training: Training,
+    settings: FeaturesSettings,
 ) -> Part:
     """The first mixed samples of an epoch over the original rows; each with the label of the row that it is nearer."""
-    schedule = make_schedule(rows.text_lengths, mixup, training.model_copy(update={"epochs": 1}))
-    mixtures = schedule.mixtures.take(list(range(min(settings.rows, len(schedule.mixtures)))))
+    mixup, training = settings.mixup, settings.training.model_copy(update={"epochs": 1})
+    schedule = make_schedule(rows.text_lengths, mixup, training)
+    mixtures = schedule.mixtures.take(list(range(min(settings.features.rows, len(schedule.mixtures)))))
 
     def inputs(samples: Batch) -> Inputs:
         return mixed_inputs(model, encodings, mixtures.take(samples), token_types=mixup.token_types)

@@ -1,88 +1,49 @@
 """Stage `latency`: measure random shapes of a search space on a runtime, and fit a predictor to them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.artefacts import STATE, writing
+from distilgrid.core.artefacts import STATE
 from distilgrid.core.errors import UserError
 from distilgrid.core.journal import Journal
 from distilgrid.core.machine import describe_machine
 from distilgrid.core.progress import progress
-from distilgrid.devices.files import load_device
-from distilgrid.devices.settings import LocalDevice
-from distilgrid.plan.recipes import latency_recipe
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import VOCABULARY
-from distilgrid.search.conditions import Conditions
-from distilgrid.search.latency_bench import AT_ONCE, SEED, LatencyBench
+from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
 from distilgrid.search.latency_predictor import LatencyPredictor
-from distilgrid.search.layered_space import LayeredSpace
-from distilgrid.search.space import Space
+from distilgrid.stages.job import Job
+from distilgrid.stages.latency.declare import LatencySettings
 
 
-def latency(
-    *,
-    space: Space | LayeredSpace,
-    runtime: str,
-    settings: Benchmark,
-    device: str,
-    fitted: int,
-    held_out: int,
-    out: Path,
-    fused: bool = True,
-    seed: int = SEED,
-    vocabulary: int = VOCABULARY,
-) -> dict[str, Any]:
+def latency(settings: LatencySettings, job: Job) -> dict[str, Any]:
     """Measure shapes and fit a predictor to the first of them; returns how well it predicts the others.
 
-    Shapes are measured in groups of 8, each beside one shape that is the same in all, the yardstick: a group's
+    Shapes are measured in groups of 8, each next to one shape that is the same in all, the yardstick: a group's
     latencies are scaled by what the machine did to that, against its median over groups. A killed run goes on after
     its last group.
-
-    Args:
-        space: where the shapes are drawn from.
-        runtime: that executes them.
-        settings: the protocol; its first batch size and last length are measured.
-        device: a local CPU by name; its first number of threads is measured.
-        fitted: shapes that the predictor sees.
-        held_out: shapes that judge it.
-        out: where `measurements.parquet` and `predictor.json` go.
-        fused: whether the runtime may rewrite the graph.
-        seed: of the draw.
-        vocabulary: tokens of the models' embeddings.
 
     Raises:
         UserError: when the space holds too few shapes, the runtime's packages are missing, or it has no graph to leave
             as it is.
     """
-    where = load_device(device)
-    if not isinstance(where, LocalDevice) or where.processor != "cpu":
-        raise UserError(f"--device: shapes are measured on a CPU of this machine, and '{device}' is none")
-    shapes = space.sample(fitted + held_out, seed=seed)
-    if len(shapes) < fitted + held_out:
-        raise UserError(f"--architectures: the space holds {len(shapes)} shapes, {fitted + held_out} are wanted")
-    threads, batch, length = where.threads[0], settings.batch_sizes[0], settings.lengths[-1]
-    conditions = Conditions(device, runtime, threads, batch, length, fused=fused)
-    bench = LatencyBench(conditions, settings, vocabulary=vocabulary)
-    recipe = latency_recipe(
-        space=space, conditions=conditions.as_dict(), settings=settings, counts=(fitted, held_out), seed=seed
-    )
-    with writing(out, recipe=recipe, labels={"runtime": runtime}) as folder:
-        journal = Journal(out / STATE, required=False)
-        groups = [[shapes[0], *shapes[start : start + AT_ONCE]] for start in range(0, len(shapes), AT_ONCE)]
-        waiting = progress(groups, total=len(groups), label="shapes")
-        found = [_group(bench, journal, group) for group in waiting]
-        latencies, yardstick = _scaled(found)
-        predictor = LatencyPredictor(conditions, shapes[:fitted], latencies[:fitted])
-        judged = _judged(predictor, shapes[fitted:], latencies[fitted:])
-        facts = {"space": space.model_dump(), **judged, "yardstick": yardstick, "protocol": settings.model_dump()}
-        predictor.save(folder, **facts, machine=describe_machine())
-        quality: dict[str, Any] = judged["quality"]
-        return quality
+    space, fitted, count = settings.space, settings.fitted, settings.fitted + settings.held_out
+    shapes = space.sample(count, seed=settings.seed)
+    if len(shapes) < count:
+        raise UserError(f"--architectures: the space holds {len(shapes)} shapes, {count} are wanted")
+    conditions, protocol, vocabulary = settings.conditions, settings.protocol, settings.vocabulary or VOCABULARY
+    bench, journal = LatencyBench(conditions, protocol, vocabulary=vocabulary), Journal(job.out / STATE, required=False)
+    groups = [[shapes[0], *shapes[start : start + AT_ONCE]] for start in range(0, len(shapes), AT_ONCE)]
+    waiting = progress(groups, total=len(groups), label="shapes")
+    latencies, yardstick = _scaled([_group(bench, journal, group) for group in waiting])
+    predictor = LatencyPredictor(conditions, shapes[:fitted], latencies[:fitted])
+    judged = _judged(predictor, shapes[fitted:], latencies[fitted:])
+    facts = {"space": space.model_dump(), **judged, "yardstick": yardstick, "protocol": protocol.model_dump()}
+    predictor.save(job.folder, **facts, machine=describe_machine())
+    quality: dict[str, Any] = judged["quality"]
+    return quality
 
 
 def _judged(predictor: LatencyPredictor, shapes: Sequence[Architecture], latencies: Sequence[float]) -> dict[str, Any]:

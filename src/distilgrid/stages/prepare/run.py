@@ -1,12 +1,11 @@
 """Stage `prepare`: from a task's source to checked rows in parquet, one file per split."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import write_json, writing
-from distilgrid.plan.recipes import prepare_recipe
-from distilgrid.tasks.settings import Data
-from distilgrid.tasks.sources import HUB, Folders, Raw, load_raw, source_revision
+from distilgrid.core.artefacts import write_json
+from distilgrid.stages.job import Job
+from distilgrid.stages.prepare.declare import PrepareSettings
+from distilgrid.tasks.sources import Raw, load_raw
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tasks.splits import complete_splits
 
@@ -14,31 +13,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def prepare(*, task: str, spec: TaskSpec, data: Data, out: Path, folders: Folders = HUB) -> None:
+def prepare(settings: PrepareSettings, job: Job) -> None:
     """Write `train`, `dev` and the validation splits of a task, and `dataset.json`.
-
-    Args:
-        task: the task's name.
-        spec: what the task is.
-        data: how its rows are split and capped.
-        out: the artefact's folder.
-        folders: local folders of published data sets.
 
     Raises:
         UserError: for missing files or columns, empty splits, missing texts, labels outside the set, and images that
             cannot be read or differ in size.
     """
-    recipe = prepare_recipe(spec=spec, revision=source_revision(spec, folders), data=data)
-    with writing(out, recipe=recipe, labels={"task": task}) as folder:
-        raw = load_raw(spec, folders)
-        origins = {split: _origin(spec, split, raw) for split in raw.splits}
-        reader = spec.task_kind.rows()
-        labels = reader.label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
-        splits = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, data)
-        description = _description(task, spec, labels, splits, raw) | reader.describe(splits, spec)
-        for name, frame in splits.items():
-            reader.write(frame, folder / f"{name}.parquet")
-        write_json(folder / "dataset.json", description)
+    spec = settings.spec
+    raw = load_raw(spec, settings.folders)
+    origins = {split: _origin(spec, split, raw) for split in raw.splits}
+    reader = spec.task_kind.rows()
+    labels = reader.label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
+    splits = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, settings.data)
+    description = _description(settings.task, spec, labels, splits, raw) | reader.describe(splits, spec)
+    for name, frame in splits.items():
+        reader.write(frame, job.folder / f"{name}.parquet")
+    write_json(job.folder / "dataset.json", description)
 
 
 def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:

@@ -6,56 +6,33 @@ from typing import Any
 
 import torch
 
-from distilgrid.core.artefacts import trained_model, write_json, writing
-from distilgrid.plan.recipes import record_recipe
+from distilgrid.core.artefacts import write_json
 from distilgrid.signals.asking import Asking
-from distilgrid.signals.base import Asked, Signal
 from distilgrid.signals.recorded import FILE
+from distilgrid.stages.job import Job
+from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.training.training_set import TrainingSet
 
 
-def record(
-    *,
-    signal: Signal,
-    data: Path,
-    teacher: Path,
-    max_length: int,
-    out: Path,
-    labels: Mapping[str, Any],
-    augmented: Path | None = None,
-    fraction: float = 1.0,
-    subset_seed: int = 0,
-) -> None:
+def record(settings: RecordSettings, job: Job) -> None:
     """Write a teacher's outputs.
 
-    Args:
-        signal: which outputs.
-        data: prepared data.
-        teacher: the fine-tuned teacher, or an assistant.
-        max_length: of the teacher's inputs, in tokens.
-        out: where the artefact goes.
-        labels: what `run.json` says about it.
-        augmented: rows made of the data.
-        fraction: share of the training rows.
-        subset_seed: of that share.
-
     Raises:
-        UserError: when an input is missing or damaged, or the rows do not suit the signal.
+        UserError: when an input is damaged, or the rows do not suit the signal.
     """
-    dataset, run = open_dataset(data), trained_model(teacher)
-    inputs = {"data": dataset.key, "teacher-dir": run["key"]}
-    added = open_augmented(augmented, dataset=dataset) if augmented else None
-    if added is not None:
-        inputs["augmented"] = added.key
-    recipe = record_recipe(signal, Asked(inputs, fraction, max_length))
-    asking = Asking(TrainingSet(dataset, fraction, subset_seed, added), max_length, teacher)
-    with writing(out, recipe=recipe, labels=labels) as folder:
-        _write(folder, *signal.record(asking), run)
+    dataset, folder = open_dataset(job.given("data").folder), job.folder_of("augmented")
+    added = open_augmented(folder, dataset=dataset) if folder else None
+    teacher = job.given("teacher-dir")
+    rows = TrainingSet(dataset, settings.fraction, settings.subset_seed, added)
+    asking = Asking(rows, settings.max_length, teacher.folder)
+    _write(job.folder, *settings.signal.record(asking), teacher.run)
 
 
-def _write(folder: Path, tensors: dict[str, torch.Tensor], manifest: dict[str, Any], teacher: dict[str, Any]) -> None:
+def _write(
+    folder: Path, tensors: dict[str, torch.Tensor], manifest: dict[str, Any], teacher: Mapping[str, Any]
+) -> None:
     """The outputs, and what they are, of what: readers compare it with what they hold."""
     from safetensors.torch import save_file
 

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-from distilgrid.core.artefacts import write_json, writing
+from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
-from distilgrid.plan.expand import Plan
-from distilgrid.reporting.claims.file import load_claims
 from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper_claims_table
@@ -15,37 +13,37 @@ from distilgrid.reporting.sections.compute import compute_json, compute_table
 from distilgrid.reporting.sections.table import number_tables
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
+from distilgrid.stages.job import Job
 from distilgrid.stages.report import data
+from distilgrid.stages.report.declare import ReportSettings
 
 
-def report(*, plan: Plan, results: Path, out: Path) -> None:
+def report(settings: ReportSettings, job: Job) -> None:
     """Write `report.html`, `table.md`, `table.csv`, `table.tex`, `metrics.json`, `claims.json`,
     `compute.json` and `curves.csv`.
 
     A paper's claims add their tables to the page, `table.md` and `table.tex`.
 
     Raises:
-        UserError: when an artefact of the plan or the claims file is missing or damaged, or matplotlib is missing.
+        UserError: when an artefact of the plan is missing or damaged, or matplotlib is missing.
     """
     _check_packages()
-    settings = plan.params.report
-    claims = load_claims(settings.claims, params=plan.params) if settings.claims else None
     from distilgrid.stages.report.page import render
 
-    with writing(out, recipe=plan.report.recipe, labels={"grid": plan.params.grid.name}) as folder:
-        findings = find(collect(plan, results))
-        others = [table for task in findings.tasks if (table := other_table(findings, task))]
-        others += [*number_tables(findings), compute_table(findings.collected.runs)]
-        main = [main_table(findings, task) for task in findings.tasks]
-        claimed = _claims(findings, claims, folder)
-        (folder / "table.md").write_text(markdown([*main, *others, *claimed]), encoding="utf-8")
-        paper = [paper_table(findings, task) for task in findings.tasks]
-        (folder / "table.tex").write_text(latex([*paper, *others, *map(paper_claims_table, claimed)]), encoding="utf-8")
-        data.table(findings).to_csv(folder / "table.csv", index=False)
-        data.curves(findings).to_csv(folder / "curves.csv", index=False)
-        write_json(folder / "metrics.json", data.metrics(findings))
-        write_json(folder / "compute.json", compute_json(findings.collected.runs))
-        (folder / "report.html").write_text(render(findings, claims=claimed), encoding="utf-8")
+    assert job.plan is not None, "a report is about a plan"
+    folder, findings = job.folder, find(collect(job.plan, job.results))
+    others = [table for task in findings.tasks if (table := other_table(findings, task))]
+    others += [*number_tables(findings), compute_table(findings.collected.runs)]
+    main = [main_table(findings, task) for task in findings.tasks]
+    claimed = _claims(findings, settings.claims, folder)
+    (folder / "table.md").write_text(markdown([*main, *others, *claimed]), encoding="utf-8")
+    paper = [paper_table(findings, task) for task in findings.tasks]
+    (folder / "table.tex").write_text(latex([*paper, *others, *map(paper_claims_table, claimed)]), encoding="utf-8")
+    data.table(findings).to_csv(folder / "table.csv", index=False)
+    data.curves(findings).to_csv(folder / "curves.csv", index=False)
+    write_json(folder / "metrics.json", data.metrics(findings))
+    write_json(folder / "compute.json", compute_json(findings.collected.runs))
+    (folder / "report.html").write_text(render(findings, claims=claimed), encoding="utf-8")
 
 
 def _claims(findings: Findings, file: ClaimsFile | None, folder: Path) -> list[Table]:

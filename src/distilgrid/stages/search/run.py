@@ -1,68 +1,51 @@
 """Stage `search`: propose, estimate and time architectures, and keep the best."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import verified, write_json, writing
+from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.planned import KNOWN
 from distilgrid.search import rewards
 from distilgrid.search.architecture import SearchSpace
 from distilgrid.search.best import BEST
 from distilgrid.search.latencies import refuse_impossible_limit
-from distilgrid.search.loop import search
+from distilgrid.search.loop import search as search_loop
 from distilgrid.search.reward_settings import LimitReward
 from distilgrid.search.trial import Trial, as_table, best_trials
+from distilgrid.stages.job import Given, Job
+from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.search.searching import Searching
 
 LOOKED_AT, MEASURED = 2000, 4
-"""Architectures that are looked at for a fast one: so many are predicted, or the smallest of them measured."""
+"""Architectures that are looked at for a fast one: the first number is predicted, or the smallest few are measured."""
 
 
-def run_search(
-    searching: Searching, *, after: Sequence[Path] = (), out: Path, labels: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def search(settings: SearchStageSettings, job: Job) -> list[dict[str, Any]]:
     """Search; returns what was found, the highest reward first.
 
-    What is found out about an architecture is kept in `searching.known`, and shared by the searches there. A search
-    that was killed and is run again takes it from there, and makes the same trials.
-
-    Args:
-        searching: the search.
-        after: the candidates of the last episode, where candidates are jobs.
-        out: where `trials.parquet`, `best.json` and `search.json` go.
-        labels: what `run.json` says about it.
+    What is found out about an architecture is kept next to the search, or next to its candidates where these are jobs,
+    and shared by the searches there. A search that was killed and is run again takes it from there, and makes the same
+    trials.
 
     Raises:
-        UserError: when an input is missing or damaged, settings do not fit each other, or no architecture keeps to the
-            latency limit.
+        UserError: when an input is damaged, settings do not fit each other, or no architecture keeps to the latency
+            limit.
     """
-    settings = searching.settings
-    check_candidates(after)
-    with writing(out, recipe=searching.recipe, labels=labels) as folder:
-        check_limits(searching)
-        trials = search(
-            searching.controller,
-            examine=searching.examine,
-            judge=searching.judge,
-            episodes=settings.episodes,
-            candidates=settings.candidates,
-        )
-        found = _kept(trials, count=settings.keep, limit=settings.limit_ms(teacher_ms=searching.teacher_ms))
-        as_table(trials).to_parquet(folder / "trials.parquet", index=False)
-        write_json(folder / BEST, found)
-        write_json(folder / "search.json", _described(searching) | {"cost": _cost(trials, searching.sources.supernet)})
-        return found
-
-
-def check_candidates(folders: Sequence[Path]) -> None:
-    """Refuse what is no finished candidate.
-
-    Raises:
-        UserError: naming the folder that is missing, damaged or of another stage.
-    """
-    for folder in folders:
-        verified(folder, stage="candidate")
+    candidates, own = job.folders("after"), settings.search
+    searching = Searching(settings, job, (candidates[0] if candidates else job.out).parent / KNOWN)
+    check_limits(searching)
+    trials = search_loop(
+        searching.controller,
+        examine=searching.examine,
+        judge=searching.judge,
+        episodes=own.episodes,
+        candidates=own.candidates,
+    )
+    found = _kept(trials, count=own.keep, limit=own.limit_ms(teacher_ms=searching.teacher_ms))
+    as_table(trials).to_parquet(job.folder / "trials.parquet", index=False)
+    write_json(job.folder / BEST, found)
+    write_json(job.folder / "search.json", _described(searching) | {"cost": _cost(trials, job.find("supernet"))})
+    return found
 
 
 def check_limits(searching: Searching) -> None:
@@ -111,10 +94,10 @@ def _described(searching: Searching) -> dict[str, Any]:
     }
 
 
-def _cost(trials: list[Trial], supernet: Path | None) -> dict[str, float]:
+def _cost(trials: list[Trial], supernet: Given | None) -> dict[str, float]:
     """Seconds of estimates as they would be without what other searches had found out; what went before them."""
     return {
         "architectures": sum(not trial.repeated for trial in trials),
         "estimates_seconds": sum(trial.seconds for trial in trials),
-        "preparation_seconds": verified(supernet)["seconds"] if supernet else 0.0,
+        "preparation_seconds": supernet.run["seconds"] if supernet else 0.0,
     }

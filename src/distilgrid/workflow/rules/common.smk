@@ -1,20 +1,9 @@
 # What the rules share: the plan, and look-ups of an artefact by its path.
-from distilgrid.core.planned import (
-    AUGMENT_FILES,
-    BENCHMARK_FILES,
-    CANDIDATE_FILES,
-    DATA_FILES,
-    EXPORT_FILES,
-    FEATURES_FILES,
-    LATENCY_FILES,
-    MODEL_FILES,
-    RECORD_FILES,
-    REPORT_FILES,
-    SEARCH_FILES,
-    SUPERNET_FILES,
-)
 from distilgrid.core.project import packaged
+from distilgrid.stages.table import STAGES
 from distilgrid.workflow.opening import open_workflow, start_jobs
+from distilgrid.workflow.schema import schema_file
+from distilgrid.workflow.targets import TARGETS, rule_name, stages_of
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
@@ -47,17 +36,31 @@ def inputs(wildcards):
     return [ancient(path) for path in files(planned(wildcards).each_input())]
 
 
-def outputs(folder, names):
+def outputs(stage):
     """A rule's output files, all in one folder whose name ends in the recipe key."""
-    return [f"{RESULTS}/{{stage,{folder}}}/{{path}}-{{key}}/{name}" for name in names]
+    folder = f"{RESULTS}/{{stage,{stage.folder}}}/{{path}}-{{key}}"
+    return [captioned(f"{folder}/{name}") for name in stage.files]
 
 
-def whole_machine():
-    """Threads of a job beside which nothing may run: all cores of a local run. With `--jobs` instead of `--cores`, as on a
-    cluster, Snakemake knows none; there the profile asks for a node without others. The process that a node runs for
-    such a job is told of all its cores, but may not ask for more than the job has."""
-    cores = workflow.resource_settings.cores if workflow.is_main_process else None
-    return cores or PLAN.params.resources.threads
+def exclusive(wildcards):
+    """Whether a job needs the machine to itself: it measures latency."""
+    artefact = planned(wildcards)
+    return STAGES[artefact.stage].exclusive(artefact.recipe)
+
+
+def threads_of(wildcards):
+    """Threads of a job. One that needs the machine to itself takes all cores of a local run. With `--jobs` instead of
+    `--cores`, as on a cluster, Snakemake knows none; there the profile asks for a node without others. The process that
+    a node runs for such a job is told of all its cores, but may not ask for more than the job has."""
+    usual = PLAN.params.resources.threads
+    if exclusive(wildcards):
+        return (workflow.resource_settings.cores if workflow.is_main_process else None) or usual
+    return usual if STAGES[planned(wildcards).stage].threads is None else 1
+
+
+def bench_slot(wildcards):
+    """One for a job that needs the machine to itself: profiles allow one at a time."""
+    return int(exclusive(wildcards))
 
 
 CAPTIONS = {"report.html": "Report", "table.csv": "Tables", "table.md": "Tables", "claims.json": "Claims"}
@@ -74,15 +77,12 @@ def captioned(path):
     )
 
 
-def arguments(wildcards):
-    """The command's options for an artefact, with a frozen copy of the parameters."""
-    return f"--params {PARAMS_FILE} {planned(wildcards).arguments(RESULTS)}"
-
-
-def measures(wildcards):
-    """Whether a search, or the job of a candidate, times architectures itself, so that nothing else may run beside it."""
-    recipe = planned(wildcards).recipe
-    return recipe.get("search", recipe)["latency"]["source"] == "measured"
+def command(wildcards, threads):
+    """The command that makes an artefact, with a frozen copy of the parameters."""
+    artefact = planned(wildcards)
+    own = f"--threads {min(threads, PLAN.params.resources.threads)} "
+    given = own if STAGES[artefact.stage].threads is None else ""
+    return f"{artefact.stage} {given}--params {PARAMS_FILE} {artefact.arguments(RESULTS)}"
 
 
 def tracking_summary():

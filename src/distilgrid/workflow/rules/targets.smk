@@ -1,37 +1,30 @@
 # Parts of a grid by name: `snakemake --cores 2 -- students`. The stages of dvc.yaml are these.
-rule data:
-    input:
-        files(PLAN.data.values()),
+for target, reached in TARGETS.items():
+
+    rule:
+        name:
+            target
+        input:
+            files(artefact for stage in stages_of(target) for artefact in PLAN.of(stage.name)),
+        message:
+            reached
 
 
-rule teachers:
+# Every cell of the grid as a run in MLflow. A server that does not answer fails nothing: what it says is shown, and the
+# next call of Snakemake tracks again.
+rule track:
     input:
-        files([*PLAN.teachers, *PLAN.augmented, *PLAN.teacher_outputs]),
+        ancient(files([PLAN.report])),
+    output:
+        tracking_summary(),
+    log:
+        f"{RESULTS}/logs/track-{PLAN.report.key}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        arguments=f"--params {PARAMS_FILE} --results {RESULTS}",
     message:
-        "the teachers are trained and recorded, the rows augmented"
-
-
-rule searches:
-    input:
-        files([*PLAN.supernets, *PLAN.searches]),
-    message:
-        "architectures are found"
-
-
-rule students:
-    input:
-        files(PLAN.students),
-    message:
-        "the students are trained"
-
-
-rule benchmarks:
-    input:
-        files([*PLAN.exports, *PLAN.benchmarks, *PLAN.features]),
-    message:
-        "the exports are checked and measured, the rows projected"
-
-
-rule report:
-    input:
-        files([PLAN.report]),
+        "showing the grid in MLflow"
+    shell:
+        ": > {log}; exec python -m distilgrid track {params.arguments} --or-later --out {output} "
+        ">> {log} 2> >(tee -a {log} >&2)"

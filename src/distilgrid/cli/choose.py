@@ -1,0 +1,44 @@
+"""The command `choose`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from distilgrid.cli import support
+from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+
+
+def choose(
+    max_latency: Annotated[str, typer.Option(help="The most time for one input: 10ms, 0.5s, 800us.")],
+    max_loss: Annotated[float, typer.Option(help="The most points of score (x 100) below the student's own teacher.")],
+    task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
+    device: Annotated[str | None, typer.Option(help="One of `benchmark.devices`; the first one unless given.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="What was measured: a length in tokens, `texts` or `text-to-label`.")
+    ] = None,
+    percentile: Annotated[Literal["p50", "p90", "p95", "p99"], typer.Option(help="Which latency must be low.")] = "p50",
+    threads: Annotated[int, typer.Option(help="Threads of one call.", min=1)] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: under results/deployed.")] = None,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+) -> None:
+    """Choose the smallest model that is fast and good enough to deploy."""
+    _, plan = support.load_plan(params, grid)
+    from distilgrid.deployment.choice import Limits
+    from distilgrid.deployment.command import choose_model, parse_latency
+    from distilgrid.deployment.folder import write_folder
+    from distilgrid.deployment.measured import Where
+
+    limits, where = (
+        Limits(parse_latency(max_latency), max_loss / 100),
+        Where(device or plan.params.benchmark.devices[0], at, threads, percentile),
+    )
+    choice, collected = choose_model(plan=plan, results=results, task=task, limits=limits, where=where)
+    typer.echo(choice.winner.name if choice.winner else "no model keeps to both limits")
+    for reason in choice.reasons:
+        typer.echo(f"  {reason}")
+    if choice.winner is None:
+        raise typer.Exit(1)
+    typer.echo(f"  ready to deploy: {write_folder(choice.winner, collected, results=results, out=out)}")

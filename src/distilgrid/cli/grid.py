@@ -1,0 +1,63 @@
+"""The commands that look after a grid: `plan`, `publish`, `gc`."""
+
+from typing import Annotated
+
+import typer
+
+from distilgrid.cli import support
+from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+
+
+def plan(
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+    commands: Annotated[bool, typer.Option("--commands", help="Print each artefact's command instead.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="One line only; exit code 1 when something is left.")] = False,
+    cores: Annotated[int | None, typer.Option("--cores", help="Cores for the estimate; default: all usable.")] = None,
+) -> None:
+    """List what is done, stale or to do, and estimate the time left.
+
+    A stale artefact says which of its settings or inputs changed.
+    """
+    from distilgrid.audit import status
+
+    _, expanded = support.load_plan(params, grid)
+    if commands:
+        typer.echo("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
+        return
+    found = status.states(expanded, results=results)
+    if not check:
+        typer.echo(status.overview(found, expanded.params))
+    typer.echo(status.time_left(found, expanded.params, results=results, cores=cores))
+    if check and any(entry.state != "done" for entry in found):
+        raise typer.Exit(1)
+
+
+def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
+    """Copy a finished report to results/latest, for DVC and readers."""
+    _, expanded = support.load_plan(params, grid)
+    from distilgrid.stages.report.publish import publish as copy
+
+    typer.echo(f"report: {copy(plan=expanded, results=results)}")
+
+
+def gc(
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    results: Results = RESULTS_DEFAULT,
+    delete: Annotated[bool, typer.Option("--delete", help="Really delete; otherwise this is a dry run.")] = False,
+) -> None:
+    """Find artefacts that no parameters name; --delete removes them.
+
+    Those of the given overlays stay, too.
+    """
+    from distilgrid.audit.garbage import collect, remove
+
+    unnamed = collect(params_files=params, overlays=grid or [], results=results)
+    for folder, size in unnamed.items():
+        typer.echo(f"{'deleting' if delete else 'would delete'} {folder} ({size / 2**20:.1f} MiB)")
+    total = f"{len(unnamed)} folders, {sum(unnamed.values()) / 2**20:.1f} MiB"
+    typer.echo(total + ("" if delete else "; --delete does it"))
+    if delete:
+        remove(unnamed, results=results)

@@ -1,0 +1,113 @@
+"""The stage `candidate`: one candidate of a search, so that those of an episode can be jobs side by side."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
+from distilgrid.core.stage import Keys, Option, Recipe, Stage
+from distilgrid.stages.common import CONTROLLER_SEED, SEARCH, TASK, TEACHER
+from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, inputs_of, measures
+from distilgrid.stages.search.declare import STAGE as SEARCHES
+
+if TYPE_CHECKING:
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.search.loop import Finding
+
+
+@dataclass(frozen=True)
+class CandidateSettings:
+    """Settings of one candidate.
+
+    Attributes:
+        search: the search's.
+        episode: counted from 0.
+        number: of the candidate among those of the episode, counted from 0.
+    """
+
+    search: SearchStageSettings
+    episode: int
+    number: int
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The search's, and the place in it."""
+        return {**self.search.labels, "episode": self.episode, "number": self.number}
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> CandidateSettings:
+    """Resolve the search.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    return CandidateSettings(SEARCHES.chosen(params, options), options["episode"], options["number"])
+
+
+def recipe(chosen: CandidateSettings, keys: Keys) -> Recipe:
+    """The search's recipe, and the place in it.
+
+    Raises:
+        UserError: for a place that the search does not have.
+    """
+    own = chosen.search.search
+    for option, value, count in (("episode", chosen.episode, own.episodes), ("number", chosen.number, own.candidates)):
+        if not 0 <= value < count:
+            raise UserError(f"--{option} {value}: the search has {count}, counted from 0")
+    return {
+        "search": SEARCHES.made_from(chosen.search, keys),
+        "episode": chosen.episode,
+        "number": chosen.number,
+    }
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """One candidate, made after all of the episode before."""
+    searched = {axis: names[axis] for axis in ("task", "teacher", "search", "seed")}
+    task, teacher, name, seed = searched.values()
+    episode, number = names["episode"], names["number"]
+    inputs = inputs_of(planner, task, teacher, name)
+    if episode:
+        before = {**searched, "episode": episode - 1}
+        inputs["after"] = [planner.ask("candidate", **before, number=each) for each in planner.numbers(name)]
+    options = {**searched, "episode": episode, "number": number}
+    return planner.made(
+        "candidate", options, inputs, place=f"{task}/{teacher}/{name}-seed-{seed}-episode-{episode}-{number}"
+    )
+
+
+def said(found: "Finding") -> Iterator[str]:
+    """What was found out."""
+    yield f"score {found.score:.4f}, loss {found.loss:.4f}, {found.latency_ms:.2f} ms, {found.seconds:.1f} s"
+
+
+STAGE = Stage(
+    name="candidate",
+    version=1,
+    folder="candidates",
+    files=("finding.json", "run.json"),
+    summary="Evaluate one candidate of a search.",
+    message="trying",
+    example="--task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
+    "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.candidate.run:candidate",
+    options=(
+        TASK,
+        TEACHER,
+        SEARCH,
+        Option("episode", "Of the search, counted from 0.", int),
+        Option("number", "Of the candidate in its episode, counted from 0.", int),
+        CONTROLLER_SEED,
+    ),
+    inputs=SOURCES,
+    said=said,
+    target="searches",
+    declared=SEARCHES.declared,
+    exclusive=lambda made: measures(made["search"]),
+    seconds=60,
+)

@@ -1,0 +1,39 @@
+"""Options, inputs and file names that several stages share."""
+
+from pathlib import Path
+
+from distilgrid.core.stage import Input, Option
+
+# Models of texts bring their tokeniser's files, too; `run.json` lists all files, so they are verified on use.
+MODEL_FILES = (
+    "model.safetensors",
+    "config.json",
+    "metrics.json",
+    "history.parquet",
+    "predictions.parquet",
+    "run.json",
+)
+
+TASK = Option("task", "Name of the task.")
+TEACHER = Option("teacher", "Name under `teachers` in the parameters.")
+METHOD = Option("method", "Name under `methods` in the parameters, or a preset.")
+AUGMENTATION = Option("augmentation", "Name under `augmentations` in the parameters, or none.")
+FRACTION = Option("fraction", "Share of the training rows.", float, 1.0, low=1e-9, high=1.0)
+SEARCH = Option("search", "Name under `searches` in the parameters.")
+CONTROLLER_SEED = Option("seed", "Seed of the controller.", int, 0)
+PROFILE = Option("profile", "Also trace some steps into this file, for ui.perfetto.dev.", Path, None)
+
+DATA = Input("data", "Prepared data: a folder made by `prepare`.", ("prepare",))
+MODELS = ("finetune", "distill")
+TEACHER_DIR = Input(
+    "teacher-dir", "Trained teacher: a folder `finetune` made; an assistant's, `distill`.", MODELS, required=False
+)
+TEACHER_GIVEN = Input("teacher-dir", TEACHER_DIR.help, MODELS)
+FINETUNED = Input("teacher-dir", "Trained teacher: a folder made by `finetune`.", ("finetune",))
+FINETUNED_OR_NONE = Input("teacher-dir", FINETUNED.help, ("finetune",), required=False)
+AUGMENTED = Input("augmented", "Augmented rows of the data: a folder made by `augment`.", ("augment",), required=False)
+
+
+def scored(metrics: dict[str, object]) -> list[str]:
+    """A model's main score; a helping process of a data-parallel job has none."""
+    return [f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}"] if metrics else []

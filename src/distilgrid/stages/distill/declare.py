@@ -1,0 +1,193 @@
+"""The stage `distill`: one cell of the grid, a student trained by one method."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.planned import Artefact
+from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
+from distilgrid.stages.common import (
+    AUGMENTATION,
+    AUGMENTED,
+    DATA,
+    FRACTION,
+    METHOD,
+    MODEL_FILES,
+    MODELS,
+    PROFILE,
+    TASK,
+    TEACHER,
+    TEACHER_DIR,
+    scored,
+)
+
+if TYPE_CHECKING:
+    from distilgrid.methods.base import BaseMethod
+    from distilgrid.plan.learners import Student
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.training.settings import Training
+
+AXES = ("task", "teacher", "method", "student", "augmentation", "fraction", "seed")
+
+
+@dataclass(frozen=True)
+class Course:
+    """What the cells of one student and one method have in common.
+
+    Attributes:
+        method: how it learns.
+        student: what it is.
+        origin: source of the model that it starts from.
+        training: training settings.
+    """
+
+    method: "BaseMethod"
+    student: "Student"
+    origin: str
+    training: "Training"
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The method with its declared version, the student, its origin's revision, and the training settings."""
+        from distilgrid.models.source import model_revision
+
+        student: Any = {"source": True, "training": True, "found": {"search", "seed"}}  # the search is an input
+        return {
+            "method": self.method.recipe(),
+            "student": self.student.model_dump(exclude=student),
+            "origin": model_revision(self.origin),
+            "training": self.training.model_dump(),
+        }
+
+
+@dataclass(frozen=True)
+class DistillSettings:
+    """Settings of one cell.
+
+    Attributes:
+        course: method, student and training.
+        augmentation: by name, or none.
+        fraction: share of the training rows.
+        seed: of training.
+        subset_seed: of that share; the key of the data holds it.
+        labels: what tables say about the cell.
+    """
+
+    course: Course
+    augmentation: str = "none"
+    fraction: float = 1.0
+    seed: int = 0
+    subset_seed: int = 0
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
+    """Resolve teacher, method and student.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    teacher, method, student = options["teacher"], options["method"], options["student"]
+    course = params.remembered(
+        f"course {teacher} {method} {student}", lambda: _course(params, teacher=teacher, method=method, student=student)
+    )
+    labels = {axis: options[axis] for axis in AXES}
+    return DistillSettings(
+        course, options["augmentation"], options["fraction"], options["seed"], params.data.seed, labels
+    )
+
+
+def _course(params: "Params", *, teacher: str, method: str, student: str) -> Course:
+    from distilgrid.plan.names import named, origin_source
+    from distilgrid.plan.params import effective_training, find_method
+    from distilgrid.plan.teachers import teacher_names
+
+    for name in teacher_names(teacher):
+        named(params.teachers, name, kind="teacher")
+    how, own = find_method(params, method), named(params.students, student, kind="student")
+    return Course(how, own, origin_source(params, own, teacher), effective_training(params, how.training, own.training))
+
+
+def recipe(chosen: DistillSettings, keys: Keys) -> Recipe:
+    """Method, student and training, and which rows in which order."""
+    return {
+        **chosen.course.recipe,
+        "augmentation": chosen.augmentation,
+        "fraction": chosen.fraction,
+        "seed": chosen.seed,
+        "inputs": keys,
+    }
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """One cell."""
+    from distilgrid.stages.distill.planning import student
+
+    return student(planner, names)
+
+
+def wanted(planner: "Planner") -> Iterable[Artefact]:
+    """Every cell of the grid."""
+    return (planner.ask("distill", **cell) for cell in planner.cells)
+
+
+STAGE = Stage(
+    name="distill",
+    version=3,
+    folder="students",
+    files=MODEL_FILES,
+    summary="Train one student by one method: a cell of the grid.",
+    message="training",
+    example="--task docs-topic --teacher minilm-l6 --method kd --student minilm-l3 --seed 0 "
+    "--data work/data --teacher-outputs work/outputs --out work/student",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.distill.run:distill",
+    options=(
+        TASK,
+        TEACHER,
+        METHOD,
+        Option("student", "Name under `students` in the parameters."),
+        replace(AUGMENTATION, default="none"),
+        FRACTION,
+        Option("seed", "Seed of the student's training.", int, 0),
+        PROFILE,
+    ),
+    inputs=(
+        DATA,
+        AUGMENTED,
+        replace(TEACHER_DIR, several=True),
+        Input(
+            "teacher-outputs",
+            "A folder made by `record`, one more for augmented rows; without it the teacher runs live.",
+            ("record",),
+            required=False,
+            several=True,
+        ),
+        Input(
+            "mixed-outputs",
+            "A folder made by `record --kind mixed-logits`; likewise.",
+            ("record",),
+            required=False,
+            several=True,
+        ),
+        Input(
+            "tried",
+            "For a method that tunes its values: each cell that tried some.",
+            MODELS,
+            required=False,
+            several=True,
+        ),
+        Input("search", "The search that found the student's shape.", ("search",), required=False),
+        Input("supernet", "The supernet whose slice the student begins as.", ("supernet",), required=False),
+    ),
+    wanted=wanted,
+    said=scored,
+    target="students",
+    declared=("methods/*/declare.py", "models/architectures.py"),
+    warm=True,
+    seconds=32,
+)

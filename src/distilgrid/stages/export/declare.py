@@ -1,0 +1,106 @@
+"""The stage `export`: a trained model in a runtime's format, accepted only if it still computes the same."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
+from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
+from distilgrid.stages.common import DATA, MODELS
+
+if TYPE_CHECKING:
+    from distilgrid.benchmark.settings import Export
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Settings of an export.
+
+    Attributes:
+        runtime: by name.
+        limits: of the parity gate.
+    """
+
+    runtime: str
+    limits: "Export"
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The runtime; all else is the model's."""
+        return {"runtime": self.runtime}
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> ExportSettings:
+    """The runtime and the limits of its gate."""
+    return ExportSettings(options["runtime"], params.export)
+
+
+def recipe(chosen: ExportSettings, keys: Keys) -> Recipe:
+    """The runtime, and its parity gate's limits.
+
+    Raises:
+        UserError: for an unknown runtime, or the one that others are compared with.
+    """
+    from distilgrid.runtimes.registry import RUNTIMES, find_runtime
+
+    name, entry = chosen.runtime, find_runtime(chosen.runtime)
+    if entry.reference:
+        others = ", ".join(other for other, each in RUNTIMES.items() if not each.reference)
+        raise UserError(f"runtime '{name}' is what all others are compared with; choose one of: {others}")
+    return {
+        "runtime": name,
+        "tolerance": chosen.limits.tolerance,
+        "agreement": None if entry.exact else chosen.limits.agreement,
+        "inputs": keys,
+    }
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """The export of a planned model."""
+    runtime, model = names["runtime"], planner.folders[names["model"]]
+    inputs = {"data": model.inputs["data"], "model": model}
+    return planner.made("export", {"runtime": runtime}, inputs, place=f"{model.location}/{runtime}")
+
+
+def wanted(planner: "Planner") -> Iterable[Artefact]:
+    """Every teacher, and the students whose seeds are exported, for every runtime that converts or judges."""
+    from distilgrid.runtimes.registry import find_runtime
+
+    params = planner.params
+    seeds = params.grid.seeds if params.export.seeds == "all" else params.grid.seeds[:1]
+    runtimes = [name for name in params.benchmark.runtimes if not find_runtime(name).reference]
+    students = [student for student in planner.wanted["distill"] if student.labels["seed"] in seeds]
+    for model in [*planner.of("finetune"), *students]:
+        for runtime in runtimes:
+            yield planner.ask("export", model=model.folder, runtime=runtime)
+
+
+def said(parity: Mapping[str, Any]) -> Iterator[str]:
+    """The verdict."""
+    yield "accepted" if parity["accepted"] else f"rejected: {parity['reason']}"
+
+
+STAGE = Stage(
+    name="export",
+    version=4,
+    folder="exports",
+    files=("parity.json", "run.json"),  # and the model's own, which differ by runtime
+    summary="Export a model to a runtime, and check that it computes the same.",
+    message="exporting",
+    example="--runtime onnxruntime-int8 --data work/data --model work/student --out work/int8",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.export.run:export",
+    options=(Option("runtime", "One of `benchmark.runtimes`."),),
+    inputs=(DATA, Input("model", "A trained model: a folder made by `finetune` or `distill`.", MODELS)),
+    wanted=wanted,
+    said=said,
+    labelled_by="model",
+    target="benchmarks",
+    warm=True,
+    seconds=15,
+)

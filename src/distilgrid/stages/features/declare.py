@@ -1,0 +1,154 @@
+"""The stage `features`: what a fine-tuned teacher makes of rows, for the scatter plot of a report."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact, Inputs, listed
+from distilgrid.core.stage import Input, Keys, Recipe, Stage
+from distilgrid.stages.common import DATA, FINETUNED, FRACTION, METHOD, TASK, TEACHER
+
+if TYPE_CHECKING:
+    from distilgrid.plan.features_settings import Features
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.signals.mixed.settings import Mixup
+    from distilgrid.training.settings import Training
+
+
+@dataclass(frozen=True)
+class FeaturesSettings:
+    """Settings of a plot of features.
+
+    Attributes:
+        features: how many rows, and the projection.
+        mixup: the mixing.
+        training: the students': its batch size and batching decide the mixed samples, as in a run of one epoch.
+        max_length: of the teacher's inputs, in tokens.
+        fraction: share of the training rows that the students see.
+        subset_seed: of that share.
+        labels: what tables say about it.
+    """
+
+    features: "Features"
+    mixup: "Mixup"
+    training: "Training"
+    max_length: int
+    fraction: float
+    subset_seed: int
+    labels: Mapping[str, Any]
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
+    """Resolve the teacher and the method.
+
+    Raises:
+        UserError: for an unknown name, and a method that mixes no samples.
+    """
+    from distilgrid.plan.features_settings import Features
+    from distilgrid.plan.names import mixing, teacher_length
+
+    mixup, training = mixing(params, options["method"])
+    return FeaturesSettings(
+        features=params.report.features or Features(),
+        mixup=mixup,
+        training=training,
+        max_length=teacher_length(params, options["teacher"]),
+        fraction=options["fraction"],
+        subset_seed=params.data.seed,
+        labels={axis: options[axis] for axis in ("task", "teacher", "method")},
+    )
+
+
+def recipe(chosen: FeaturesSettings, keys: Keys) -> Recipe:
+    """How many rows and which, how they are mixed and projected; augmented rows are known by name, too."""
+    return {
+        "settings": chosen.features.model_dump(exclude={"method"}),
+        "mixup": chosen.mixup.model_dump(),
+        "batches": chosen.training.model_dump(include={"batch_size", "batching"}),
+        "max_length": chosen.max_length,
+        "fraction": chosen.fraction,
+        "inputs": keys,
+    }
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """What one teacher makes of the rows, its students' augmented ones among them."""
+    options = {axis: names[axis] for axis in ("task", "teacher", "method", "fraction")}
+    teacher = planner.folders[names["model"]]
+    inputs: Inputs = {"data": teacher.inputs["data"], "teacher-dir": teacher}
+    if augmented := _augmented(planner, options):
+        inputs["augmented"] = augmented
+    return planner.made("features", options, inputs, place=f"{options['task']}/{options['teacher']}/features")
+
+
+def _augmented(planner: "Planner", names: Mapping[str, Any]) -> list[Artefact]:
+    """The augmented rows of a teacher's students, each augmentation once."""
+    wanted = {axis: names[axis] for axis in ("task", "teacher", "fraction")}
+    found: dict[str, Artefact] = {}
+    for student in planner.wanted["distill"]:
+        if "augmented" in student.inputs and wanted.items() <= student.labels.items():
+            found.setdefault(student.labels["augmentation"], listed(student.inputs["augmented"])[0])
+    return list(found.values())
+
+
+def wanted(planner: "Planner") -> Iterable[Artefact]:
+    """Each teacher that reads texts; none where the report wants no plot.
+
+    Raises:
+        UserError: when an augmentation is named as another kind of row.
+    """
+    from distilgrid.plan.features_settings import KINDS, mixing_method
+
+    params = planner.params
+    features = params.report.features
+    if features is None:
+        return
+    if taken := KINDS & set(params.grid.augmentations):
+        raise UserError(f"augmentations: '{min(taken)}' names other rows in the plot of features; choose another name")
+    method, _ = mixing_method(features, params.grid.methods, params.methods)
+    for teacher in planner.largest_teachers():
+        task, name = teacher.labels["task"], teacher.labels["teacher"]
+        if planner.of_texts(task):
+            names = {"task": task, "teacher": name, "method": method, "fraction": max(params.grid.fractions)}
+            yield planner.ask("features", model=teacher.folder, **names)
+
+
+def said(counts: Mapping[str, int]) -> Iterator[str]:
+    """How many points there are of each kind."""
+    yield ", ".join(f"{number} {kind}" for kind, number in counts.items())
+
+
+STAGE = Stage(
+    name="features",
+    version=1,
+    folder="features",
+    files=("features.parquet", "features.json", "run.json"),
+    summary="Plot a teacher's features of original, mixed and augmented rows.",
+    message="looking at",
+    example="--task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
+    "--teacher-dir work/teacher --out work/features",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.features.run:features",
+    options=(TASK, TEACHER, METHOD, FRACTION),
+    inputs=(
+        DATA,
+        FINETUNED,
+        Input(
+            "augmented",
+            "Augmented rows of the data: folders made by `augment`.",
+            ("augment",),
+            required=False,
+            several=True,
+            by="augmentation",
+        ),
+    ),
+    wanted=wanted,
+    said=said,
+    target="benchmarks",
+    warm=True,
+    seconds=15,
+)

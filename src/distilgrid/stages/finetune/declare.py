@@ -1,0 +1,99 @@
+"""The stage `finetune`: a pretrained model, trained on a task's hard labels, that will teach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.planned import Artefact, Inputs
+from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.stages.common import DATA, FRACTION, MODEL_FILES, PROFILE, TASK, TEACHER, scored
+
+if TYPE_CHECKING:
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.training.settings import Training
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """Settings of a fine-tuned teacher.
+
+    Attributes:
+        source: of the pretrained model.
+        training: training settings.
+        seed: of training.
+        fraction: share of the training rows.
+        subset_seed: of that share; the key of the data holds it.
+        labels: what tables say about the teacher.
+    """
+
+    source: str
+    training: "Training"
+    seed: int
+    fraction: float
+    subset_seed: int
+    labels: Mapping[str, Any]
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
+    """Resolve the teacher.
+
+    Raises:
+        UserError: for an unknown teacher.
+    """
+    from distilgrid.plan.names import named, teacher_labels
+    from distilgrid.plan.params import effective_training
+
+    name, fraction = options["teacher"], options["fraction"]
+    teacher = named(params.teachers, name, kind="teacher")
+    training = effective_training(params, teacher.training)
+    labels = teacher_labels(options["task"], name, teacher.seed, fraction)
+    return FinetuneSettings(teacher.source, training, teacher.seed, fraction, params.data.seed, labels)
+
+
+def recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
+    """The model's revision, the training settings, the seed, and which rows of the data."""
+    from distilgrid.methods.finetune.declare import Finetune
+    from distilgrid.models.source import model_revision
+
+    return {
+        "method": Finetune.version,
+        "model": model_revision(chosen.source),
+        "training": chosen.training.model_dump(),
+        "seed": chosen.seed,
+        "fraction": chosen.fraction,
+        "inputs": keys,
+    }
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """A teacher for a student of some fraction; most teachers see all rows."""
+    task, name = names["task"], names["teacher"]
+    teacher = planner.params.teachers[name]
+    fraction = names["fraction"] if teacher.rows == "students" else 1.0
+    options = {"task": task, "teacher": name, "fraction": fraction}
+    inputs: Inputs = {"data": planner.ask("prepare", task=task)}
+    part = "" if fraction == 1 else f"frac-{fraction:g}/"
+    return planner.made("finetune", options, inputs, place=f"{task}/{name}/{part}seed-{teacher.seed}")
+
+
+STAGE = Stage(
+    name="finetune",
+    version=3,
+    folder="teachers",
+    files=MODEL_FILES,
+    summary="Fine-tune a teacher on a task's labels.",
+    message="fine-tuning the teacher",
+    example="--task docs-topic --teacher minilm-l6 --data work/data --out work/teacher",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.finetune.run:finetune",
+    options=(TASK, TEACHER, FRACTION, PROFILE),
+    inputs=(DATA,),
+    said=scored,
+    target="teachers",
+    declared=("methods/finetune/declare.py", "models/architectures.py"),
+    warm=True,
+    seconds=90,
+)

@@ -1,0 +1,90 @@
+"""What a stage's `run` is given: its opened inputs, where to write, and how to compute. Light: no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.stage import Keys, Recipe
+from distilgrid.training.execution import Execution
+
+if TYPE_CHECKING:
+    from distilgrid.plan.expand import Plan
+
+
+@dataclass(frozen=True)
+class Given:
+    """An input whose files match its `run.json`.
+
+    Attributes:
+        folder: where it lies.
+        run: its `run.json`.
+    """
+
+    folder: Path
+    run: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The recipe key."""
+        return str(self.run["key"])
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """Task, teacher, method, ... for tables."""
+        labels: Mapping[str, Any] = self.run["labels"]
+        return labels
+
+
+@dataclass(frozen=True)
+class Job:
+    """One making of an artefact.
+
+    Attributes:
+        folder: for new files; they move to `out` once all are written.
+        out: where the artefact goes. Unfinished work is kept there.
+        recipe: of the artefact.
+        keys: of the inputs, as the recipe holds them.
+        inputs: by option, each a list.
+        execution: how the job computes.
+        threads: of this process.
+        plan: the grid's, for a stage that finds its inputs itself.
+        results: the folder where these lie.
+    """
+
+    folder: Path
+    out: Path
+    recipe: Recipe
+    keys: Keys
+    inputs: Mapping[str, Sequence[Given]]
+    execution: Execution = field(default_factory=Execution)
+    threads: int = 1
+    plan: "Plan | None" = None
+    results: Path = Path("results")
+
+    @cached_property
+    def key(self) -> str:
+        """The recipe key."""
+        return recipe_key(self.recipe)
+
+    def each(self, name: str) -> tuple[Given, ...]:
+        """The inputs that an option gave."""
+        return tuple(self.inputs.get(name, ()))
+
+    def find(self, name: str) -> Given | None:
+        """The input that an option gave, if any."""
+        return next(iter(self.each(name)), None)
+
+    def given(self, name: str) -> Given:
+        """The input of an option that must be given."""
+        return self.each(name)[0]
+
+    def folders(self, name: str) -> tuple[Path, ...]:
+        """The folders that an option gave."""
+        return tuple(given.folder for given in self.each(name))
+
+    def folder_of(self, name: str) -> Path | None:
+        """The folder that an option gave, if any."""
+        return next(iter(self.folders(name)), None)

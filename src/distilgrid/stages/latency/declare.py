@@ -1,0 +1,141 @@
+"""The stage `latency`: a predictor of latency, fitted to random shapes of a search space."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
+from distilgrid.core.stage import Keys, Option, Recipe, Stage, always
+from distilgrid.search.conditions import VERSION
+
+if TYPE_CHECKING:
+    from distilgrid.benchmark.settings import Benchmark
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.search.conditions import Conditions
+    from distilgrid.search.space import AnySpace
+
+
+@dataclass(frozen=True)
+class LatencySettings:
+    """Settings of a latency predictor.
+
+    Attributes:
+        space: where the shapes are drawn from.
+        conditions: what is measured.
+        protocol: how often, how precisely.
+        fitted: shapes that the predictor sees.
+        held_out: shapes that judge it.
+        seed: of the draw.
+        vocabulary: tokens of the models' embeddings; None takes the usual number.
+    """
+
+    space: "AnySpace"
+    conditions: "Conditions"
+    protocol: "Benchmark"
+    fitted: int
+    held_out: int
+    seed: int = 0
+    vocabulary: int | None = None
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The device and the runtime."""
+        return {"device": self.conditions.device, "runtime": self.conditions.runtime}
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> LatencySettings:
+    """Read the space, and find the device.
+
+    Raises:
+        UserError: for an unknown device or another machine, and a space that cannot be read.
+    """
+    from distilgrid.plan.params import known_space
+
+    protocol, space = params.benchmark, known_space(params, str(options["space"]))
+    conditions = measured(protocol, options["device"], options["runtime"], fused=not options["unfused"])
+    return LatencySettings(space, conditions, protocol, options["architectures"], options["held-out"])
+
+
+def measured(protocol: "Benchmark", device: str, runtime: str, *, fused: bool) -> "Conditions":
+    """What is measured: the device's first number of threads, the protocol's first batch size and last length.
+
+    Raises:
+        UserError: when the device is no CPU of this machine.
+    """
+    from distilgrid.devices.files import load_device
+    from distilgrid.devices.settings import LocalDevice
+    from distilgrid.search.conditions import Conditions
+
+    where = load_device(device)
+    if not isinstance(where, LocalDevice) or where.processor != "cpu":
+        raise UserError(f"--device: shapes are measured on a CPU of this machine, and '{device}' is none")
+    shape = (where.threads[0], protocol.batch_sizes[0], protocol.lengths[-1])
+    return Conditions(device, runtime, *shape, fused=fused)
+
+
+def recipe(chosen: LatencySettings, keys: Keys) -> Recipe:
+    """The space, what is measured and how, how many shapes are fitted and held out."""
+    return {
+        "space": chosen.space.model_dump(),
+        "conditions": chosen.conditions.as_dict(),
+        "protocol": chosen.protocol.of_shapes(),
+        "fitted": chosen.fitted,
+        "held_out": chosen.held_out,
+        "seed": chosen.seed,
+        "inputs": keys,
+    }
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """The predictor of a search."""
+    search = planner.params.searches[names["search"]]
+    latency = search.latency
+    options = {
+        "space": search.space,
+        "runtime": latency.runtime,
+        "device": latency.device,
+        "architectures": latency.architectures,
+        "held-out": latency.held_out,
+        "unfused": not latency.fused,
+    }
+    place = f"{latency.device}/{latency.runtime}{'' if latency.fused else '-unfused'}"
+    return planner.made("latency", options, {}, place=place)
+
+
+def said(quality: Mapping[str, Any]) -> Iterator[str]:
+    """How well the predictor does."""
+    yield (
+        f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
+        f"{100 * quality['p90_error']:.1f} %, Kendall's tau {quality['kendall_tau']:.3f}"
+    )
+
+
+STAGE = Stage(
+    name="latency",
+    version=VERSION,
+    folder="latencies",
+    files=("measurements.parquet", "predictor.json", "run.json"),
+    summary="Measure random shapes of a space, and fit a latency predictor.",
+    message="measuring shapes for",
+    example="--space grids/spaces/minilm.yaml --runtime onnxruntime-fp32 --out work/latency",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.latency.run:latency",
+    options=(
+        Option("space", "A search space: grids/spaces/minilm.yaml."),
+        Option("runtime", "One of `benchmark.runtimes`."),
+        Option("architectures", "Shapes that the predictor is fitted to.", int, 120, low=8),
+        Option("held-out", "Further shapes that judge it.", int, 40, low=2),
+        Option("unfused", "Leave the graph as it was exported.", bool, False),
+        Option("device", "Name of a file in the folder `devices`.", default="local-cpu"),
+    ),
+    said=said,
+    target="searches",
+    declared=("search/conditions.py",),
+    threads=lambda _: 1,
+    exclusive=always,
+    seconds=600,
+)

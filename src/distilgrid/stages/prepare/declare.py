@@ -1,0 +1,93 @@
+"""The stage `prepare`: rows of a task, checked and split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.planned import Artefact
+from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.stages.common import TASK
+
+if TYPE_CHECKING:
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.tasks.settings import Data
+    from distilgrid.tasks.sources import Folders
+    from distilgrid.tasks.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Settings of prepared data.
+
+    Attributes:
+        task: the task's name.
+        spec: what the task is.
+        data: how its rows are split and capped.
+        folders: local folders of published data sets.
+    """
+
+    task: str
+    spec: "TaskSpec"
+    data: "Data"
+    folders: "Folders"
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The task."""
+        return {"task": self.task}
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
+    """Resolve the task.
+
+    Raises:
+        UserError: for an unknown task, and a folder of published data that does not exist.
+    """
+    from distilgrid.plan.params import data_folders
+    from distilgrid.tasks.spec import find_task
+
+    task = options["task"]
+    return PrepareSettings(task, find_task(task, params.tasks), params.data, data_folders(params))
+
+
+def recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
+    """The task, the source's revision, and how rows are split; not the path of a user's file."""
+    from distilgrid.tasks.sources import source_revision
+    from distilgrid.tasks.spec import DESCRIPTIVE, foreign_fields
+
+    spec = chosen.spec
+    hidden = {"source", "validation_source"} if spec.own_file else {"validation_source"}
+    hidden |= DESCRIPTIVE.union(foreign_fields(spec.task_kind))
+    return {
+        "spec": spec.model_dump(exclude=hidden),
+        "revision": source_revision(spec, chosen.folders),
+        "data": chosen.data.model_dump(exclude={"glue_dir", "cifar_dir"}),
+    }
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """The data of a task."""
+    task = names["task"]
+    return planner.made("prepare", {"task": task}, {}, place=f"{task}/{task}")
+
+
+STAGE = Stage(
+    name="prepare",
+    version=1,
+    folder="data",
+    files=("train.parquet", "dev.parquet", "dataset.json", "run.json"),  # validation splits differ by task
+    summary="Read, check and split a task's rows, and write parquet files.",
+    message="preparing",
+    example="--task docs-topic --out work/data",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.prepare.run:prepare",
+    options=(TASK,),
+    target="data",
+    declared=("tasks/specs",),
+    torch=False,
+    threads=lambda _: 1,
+    seconds=15,
+)

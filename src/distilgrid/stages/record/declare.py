@@ -1,0 +1,96 @@
+"""The stage `record`: a teacher's outputs, recorded once for every student."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
+from distilgrid.core.stage import Keys, Option, Recipe, Stage
+from distilgrid.stages.common import AUGMENTED, DATA, FRACTION, TASK, TEACHER, TEACHER_GIVEN
+
+if TYPE_CHECKING:
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.signals.base import Signal
+
+
+@dataclass(frozen=True)
+class RecordSettings:
+    """Settings of recorded outputs.
+
+    Attributes:
+        signal: what is kept.
+        max_length: of the teacher's inputs, in tokens.
+        fraction: share of the training rows.
+        subset_seed: of that share; the key of the data holds it.
+    """
+
+    signal: "Signal"
+    max_length: int
+    fraction: float = 1.0
+    subset_seed: int = 0
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The kind; all else is the teacher's."""
+        return {"method": "record", "kind": self.signal.name}
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
+    """Resolve the teacher, and the method where it describes the signal.
+
+    Raises:
+        UserError: for an unknown name, and a method that wants no such outputs.
+    """
+    from distilgrid.plan.names import signal_named, teacher_length
+
+    asked = {name: options[name] for name in ("task", "method", "student")}
+    signal = signal_named(params, options["kind"], **asked)
+    return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"], params.data.seed)
+
+
+def recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
+    """The signal, and what it is asked about."""
+    from distilgrid.signals.base import Asked
+
+    return chosen.signal.recipe(Asked(keys, chosen.fraction, chosen.max_length))
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """Recordings follow from what students learn: cells ask for them."""
+    raise UserError("recordings are planned for the cells that need them")
+
+
+STAGE = Stage(
+    name="record",
+    version=2,
+    folder="teacher-outputs",
+    files=("train.safetensors", "manifest.json", "run.json"),
+    summary="Run a teacher once, and keep its outputs for every student.",
+    message="recording the teacher",
+    example="--task docs-topic --teacher minilm-l6 --kind logits --data work/data "
+    "--teacher-dir work/teacher --out work/outputs",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.record.run:record",
+    options=(
+        TASK,
+        TEACHER,
+        Option(
+            "kind",
+            "What to keep: logits, cls-states or hidden-states, which hold logits too; or what a method wants, such as "
+            "mixed-logits and view-logits.",
+            default="logits",
+        ),
+        Option("method", "For what a method wants: its name.", default="tmkd"),
+        Option("student", "Likewise, the student, if it has training settings of its own.", str, None),
+        FRACTION,
+    ),
+    inputs=(DATA, AUGMENTED, TEACHER_GIVEN),
+    labelled_by="teacher-dir",
+    target="teachers",
+    warm=True,
+    seconds=33,
+)

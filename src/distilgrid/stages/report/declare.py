@@ -1,0 +1,111 @@
+"""The stage `report`: the tables, the plots and the page of a finished grid."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.planned import Artefact
+from distilgrid.core.stage import Input, Keys, Recipe, Stage
+
+if TYPE_CHECKING:
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.reporting.claims.schema import ClaimsFile
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Settings of a report.
+
+    Attributes:
+        params: the grid's.
+        claims: of a paper, to be judged.
+    """
+
+    params: "Params"
+    claims: "ClaimsFile | None"
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The grid's name."""
+        return {"grid": self.params.grid.name}
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> ReportSettings:
+    """Read the claims.
+
+    Raises:
+        UserError: when the file of the claims is missing or damaged.
+    """
+    from distilgrid.reporting.claims.file import load_claims
+
+    file = params.report.claims
+    return ReportSettings(params, load_claims(file, params=params) if file else None)
+
+
+def recipe(chosen: ReportSettings, keys: Keys) -> Recipe:
+    """The axes, how results are compared, the claims, and all results."""
+    params, claims = chosen.params, chosen.claims
+    return {
+        "grid": params.grid.model_dump(),
+        "settings": params.report.model_dump(exclude={"claims", "features"}),
+        "claims": claims.model_dump() if claims else None,
+        "inputs": keys,
+    }
+
+
+SHOWN = {
+    "model": ("finetune", "distill"),
+    "export": ("export",),
+    "benchmark": ("benchmark",),
+    "augmented": ("augment",),
+    "features": ("features",),
+    "search": ("search",),
+}
+"""The inputs of a report, and the stages that make them."""
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """The report of the grid."""
+    found = {name: [each for stage in stages for each in planner.shown(stage)] for name, stages in SHOWN.items()}
+    inputs: Any = {name: artefacts for name, artefacts in found.items() if artefacts}
+    return planner.made("report", {}, inputs, place=planner.params.grid.name)
+
+
+def wanted(planner: "Planner") -> Iterable[Artefact]:
+    """One for the grid."""
+    yield planner.ask("report")
+
+
+STAGE = Stage(
+    name="report",
+    version=6,
+    folder="reports",
+    files=(
+        "report.html",
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "metrics.json",
+        "claims.json",
+        "compute.json",
+        "curves.csv",
+        "run.json",
+    ),
+    summary="Write the tables, the plots and the page of a finished grid.",
+    message="writing the report of",
+    example="--grid grids/glue_mini.yaml --out work/report",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.report.run:report",
+    inputs=tuple(
+        Input(name, "Finished artefacts.", stages, required=False, several=True) for name, stages in SHOWN.items()
+    ),
+    wanted=wanted,
+    target="report",
+    torch=False,
+    threads=lambda _: 1,
+    finds_inputs=True,
+    seconds=20,
+)

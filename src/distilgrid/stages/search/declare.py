@@ -1,0 +1,190 @@
+"""The stage `search`: architectures of students, proposed, estimated and timed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact, Inputs
+from distilgrid.core.stage import Input, Keys, Recipe, Stage
+from distilgrid.stages.common import CONTROLLER_SEED, DATA, SEARCH, TASK, TEACHER, TEACHER_DIR
+
+if TYPE_CHECKING:
+    from distilgrid.benchmark.settings import Benchmark
+    from distilgrid.plan.params import Params
+    from distilgrid.plan.planner import Planner
+    from distilgrid.search.conditions import Conditions
+    from distilgrid.search.settings import Search
+    from distilgrid.search.space import AnySpace
+    from distilgrid.training.settings import Training
+
+
+@dataclass(frozen=True)
+class SearchStageSettings:
+    """Settings of a search.
+
+    Attributes:
+        search: what proposes, what estimates, what is kept.
+        space: where it looks.
+        benchmark: the protocol of measured latencies.
+        origin: source of the pretrained model behind the teacher.
+        seed: of the controller.
+        training: the common training settings.
+        subset_seed: of the rows that candidates learn from.
+        labels: what tables say about the search.
+    """
+
+    search: "Search"
+    space: "AnySpace"
+    benchmark: "Benchmark"
+    origin: str
+    seed: int
+    training: "Training"
+    subset_seed: int
+    labels: Mapping[str, Any]
+
+    @property
+    def conditions(self) -> "Conditions":
+        """What a latency is the latency of."""
+        return self.search.latency.conditions(self.benchmark)
+
+
+def settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
+    """Resolve the search and the teacher.
+
+    Raises:
+        UserError: for an unknown name, and a space that cannot be read.
+    """
+    from distilgrid.plan.names import named
+    from distilgrid.plan.params import known_space
+
+    search = named(params.searches, options["search"], kind="search")
+    return SearchStageSettings(
+        search=search,
+        space=known_space(params, search.space),
+        benchmark=params.benchmark,
+        origin=named(params.teachers, options["teacher"], kind="teacher").source,
+        seed=options["seed"],
+        training=params.training,
+        subset_seed=params.data.seed,
+        labels={axis: options[axis] for axis in ("task", "teacher", "search", "seed")},
+    )
+
+
+def recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
+    """What proposes, what estimates, what is measured and how, the space, and the seed."""
+    from distilgrid.models.source import model_revision
+    from distilgrid.search.controllers.registry import CONTROLLERS
+    from distilgrid.search.recipes import estimate_recipe
+
+    own, origin = chosen.search, model_revision(chosen.origin)
+    kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"}
+    measured = own.latency.source == "measured"
+    return {
+        **estimate_recipe(settings=own.estimator, training=chosen.training, origin=origin, inputs=keys),
+        **own.model_dump(include=kept),
+        "controller": own.controller.model_dump() | {"version": CONTROLLERS[own.controller.kind].version},
+        "latency": {
+            **chosen.conditions.as_dict(),
+            "source": own.latency.source,
+            "protocol": chosen.benchmark.of_shapes() if measured else None,
+        },
+        "space": chosen.space.model_dump(),
+        "seed": chosen.seed,
+    }
+
+
+def measures(made: Mapping[str, Any]) -> bool:
+    """Whether a search times architectures itself, so that other jobs would disturb it."""
+    return bool(made["latency"]["source"] == "measured")
+
+
+def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """One search of a task, a teacher and a seed; its candidates come first where they are jobs."""
+    options = {axis: names[axis] for axis in ("task", "teacher", "search", "seed")}
+    task, teacher, name, seed = options.values()
+    inputs = inputs_of(planner, task, teacher, name)
+    if planner.params.resources.candidate_jobs:
+        last = planner.params.searches[name].episodes - 1
+        inputs["after"] = [planner.ask("candidate", **options, episode=last, number=n) for n in planner.numbers(name)]
+    return planner.made("search", options, inputs, place=f"{task}/{teacher}/{name}-seed-{seed}")
+
+
+def inputs_of(planner: "Planner", task: str, teacher: str, name: str) -> Inputs:
+    """What a search and its candidates read.
+
+    Raises:
+        UserError: when candidates would ask a live teacher.
+    """
+    search, taught = planner.params.searches[name], planner.taught(task, teacher, name)
+    if "teacher-outputs" not in taught:
+        place = f"searches.{name}.estimator.method.teacher"
+        raise UserError(f"{place}: a live teacher would be asked again for each candidate; set it to recorded")
+    inputs: Inputs = {"data": taught["data"], "teacher-outputs": taught["teacher-outputs"]}
+    if search.estimator.kind == "supernet":
+        inputs["supernet"] = planner.ask("supernet", task=task, teacher=teacher, search=name)
+    elif search.estimator.init == "finetuned":
+        inputs["teacher-dir"] = taught["teacher-dir"]
+    if search.latency.source == "predicted":
+        inputs["latency"] = planner.ask("latency", search=name)
+    return inputs
+
+
+def wanted(planner: "Planner") -> Iterable[Artefact]:
+    """The searches that the grid compares, of tasks that they suit."""
+    for task, teacher in dict.fromkeys((cell["task"], name) for cell in planner.cells for name in cell["teachers"]):
+        for name in planner.params.grid.searches if planner.of_texts(task) else ():
+            for seed in planner.params.searches[name].seeds:
+                yield planner.ask("search", task=task, teacher=teacher, search=name, seed=seed)
+
+
+def said(found: list[dict[str, Any]]) -> Iterator[str]:
+    """What was found."""
+    for one in found:
+        yield f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms"
+
+
+SOURCES = (
+    DATA,
+    Input(
+        "teacher-outputs",
+        "A folder made by `record`, of the kind that the estimator needs.",
+        ("record",),
+        required=False,
+        several=True,
+    ),
+    TEACHER_DIR,
+    Input("supernet", "A folder made by `supernet`, for such an estimator.", ("supernet",), required=False),
+    Input("latency", "A folder made by `latency`, for predicted latencies.", ("latency",), required=False),
+    Input(
+        "after",
+        "Each candidate of the episode before: folders made by `candidate`.",
+        ("candidate",),
+        required=False,
+        several=True,
+        counts=False,
+    ),
+)
+
+STAGE = Stage(
+    name="search",
+    version=1,
+    folder="searches",
+    files=("trials.parquet", "best.json", "search.json", "run.json"),
+    summary="Search for architectures of students.",
+    message="searching",
+    example="--task sst2 --teacher minilm-l6 --search kd-nas --data work/data "
+    "--teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/search",
+    settings=settings,
+    recipe=recipe,
+    plan=plan,
+    run="distilgrid.stages.search.run:search",
+    options=(TASK, TEACHER, SEARCH, CONTROLLER_SEED),
+    inputs=SOURCES,
+    wanted=wanted,
+    said=said,
+    target="searches",
+    declared=("search/controllers/registry.py", "search/estimators/registry.py"),
+    exclusive=measures,
+    seconds=900,
+)

@@ -1,0 +1,25 @@
+# One rule for each stage of the stage table, which says what it makes and what it needs.
+for stage in STAGES.values():
+
+    rule:
+        name:
+            rule_name(stage)
+        input:
+            inputs,
+        output:
+            outputs(stage),
+        log:
+            "results/logs/{stage}/{path}-{key}.log",
+        benchmark:
+            "results/logs/{stage}/{path}-{key}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: threads_of
+        resources:
+            bench_slot=bench_slot,
+        params:
+            command=command,
+        message:
+            stage.message + " {wildcards.path}"
+        shell:
+            "exec python -m distilgrid {params.command} > {log} 2>&1"
