@@ -23,8 +23,8 @@ PARAMS_HEADER = """\
 SMALLER = {
     "tasks: [docs-topic, docs-match]": "tasks: [docs-topic]",
     "methods: [finetune, kd, pkd]": "methods: [finetune, kd]",
-    "students: [minilm-l3, minilm-l2]": "students: [minilm-l2]",
-    "max_train_rows: 2000 # keeps the default grid": "max_train_rows: 500 # keeps the first run",
+    "students: [minilm-l3, minilm-l2]": "students: [minilm-l3]",
+    "max_train_rows: 2000 # keeps the default grid": "max_train_rows: 1500 # keeps the first run",
 }
 """Lines of the default parameters, and what a new project says instead."""
 DVC_HEADER = """\
