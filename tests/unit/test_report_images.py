@@ -120,10 +120,10 @@ def test_records_of_images_have_their_latency_and_no_quantised_score(made: tuple
 
 
 def test_records_keep_watched_scores_apart_and_name_what_a_search_chose(tmp_path: Path) -> None:
-    search = {"alpha": [0.5, 1.0], "temperature": [2.0]}
+    tuning = {"alpha": [0.5, 1.0], "temperature": [2.0]}
     overlay = {
         "grid": {"tasks": ["reviews"], "students": ["two"], "seeds": [0], "methods": ["kd", "annealing-kd"]},
-        "methods": {"kd": {"objective": "kd", "search": search}, "annealing-kd": {"objective": "annealing_kd"}},
+        "methods": {"kd": {"objective": "kd", "tuning": tuning}, "annealing-kd": {"objective": "annealing_kd"}},
         "training": {"watch_validation": True},
     }
     records = {r.tags["method"]: r for r in cell_records(*fabricate_results(tmp_path, overlay=overlay))}

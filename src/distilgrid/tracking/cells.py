@@ -87,7 +87,7 @@ def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
     recipe = {name: value for name, value in model.recipe.items() if name not in ("stage", "version", "inputs")}
     recipe["data"] = model.recipe["inputs"]["data"]  # the keys of other inputs follow from the rest
     facts = {f"model.{fact}": metrics[fact] for fact in FACTS}
-    facts |= {f"model.{name}": value for name, value in metrics.get("search", {}).get("chosen", {}).items()}
+    facts |= {f"model.{name}": value for name, value in metrics.get("tuning", {}).get("chosen", {}).items()}
     return {name: text(value) for name, value in (_flat(recipe) | facts).items()}
 
 
