@@ -9,7 +9,7 @@ LOCK_ARGS ?=
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-CHECKED := $(wildcard src tests scripts benchmarks)
+CHECKED := $(wildcard src tests scripts benchmarks setup.py)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -45,7 +45,7 @@ reproduce: install ## Run the default grid from data to report, or continue wher
 test: install ## Run the quick tests, in so many processes as TEST_PROCESSES says
 	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-test-unit: install ## Run the tests that train nothing (about a minute)
+test-unit: install ## Run the tests that train nothing
 	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "unit and not slow" $(PYTEST_ARGS)
 
 test-all: install ## Run every test, the slow ones too

@@ -28,7 +28,6 @@ LABELS, MEAN, STD = 10, (0.507, 0.487, 0.441), (0.267, 0.256, 0.276)
 CONTENDERS = {
     "peer-0": "DataLoader without workers, fp32",
     "peer-2": "DataLoader with 2 workers, fp32",
-    "distilgrid-plain": "DistilGrid, torch's own layers",
     "distilgrid": "DistilGrid",
 }
 
@@ -140,8 +139,6 @@ def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) ->
     settings = Training(
         batch_size=options.batch_size, optimiser="sgd", learning_rate=0.1, weight_decay=1e-4, max_grad_norm=None
     )
-    if options.child == "distilgrid-plain":
-        model.use_written_out(False)
     placement = Placement(device, choose_precision("auto", device))
     engine = Engine(model, [stream], settings=settings, placement=placement, seed=0, steps=10**6)
     chooser, step, epoch = np.random.default_rng(0), 0, 0

@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ("tests.markers", "tests.worktree")
 
-OWN_GRID = tuple(f"test_{name}.py" for name in ("annealing_grid", "mixkd_grid", "resume", "search_grid"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from threads, and lose much on a busy machine
 
 GOOD = ["good", "great", "fine", "lovely", "superb", "bright"]
@@ -25,21 +23,6 @@ BAD = ["bad", "awful", "poor", "dull", "weak", "dreadful"]
 NOUNS = ["film", "story", "plot", "actor", "scene"]
 FILLER = ["the", "a", *NOUNS, "was", "is", "and", "very", "quite", "with", "of", "it"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
-
-
-@pytest.hookimpl(optionalhook=True)  # there is no such hook where xdist is switched off
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    """With `--dist loadfile`: files whose tests share the finished grid go to one process, which makes it once."""
-    return ByGrid(config, log) if config.getvalue("dist") == "loadfile" else None
-
-
-class ByGrid(LoadFileScheduling):
-    """Tests of a file go to one process, and so do the files of `end_to_end` without a grid of their own."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        shares = "end_to_end/" in file and not file.endswith(OWN_GRID)
-        return "the finished grid" if shares else file
 
 
 @pytest.fixture(scope="session")
@@ -199,6 +182,13 @@ class Project:
         """What DVC says."""
         done = self.run("dvc", *arguments, check=check)
         return done.stdout + done.stderr
+
+    def committed(self, message: str) -> None:
+        """Make the folder a Git repository with one commit."""
+        self.run("git", "init", "-q", "-b", "main")
+        self.run("git", "config", "user.name", "t")
+        self.run("git", "config", "user.email", "t@localhost")
+        self.commit(message)
 
     def commit(self, message: str) -> None:
         """Commit everything."""

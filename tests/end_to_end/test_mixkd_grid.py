@@ -30,10 +30,10 @@ CLAIMS = {
 
 @pytest.fixture(scope="module")
 def mixed(
-    new_project: Callable[[Path], Any], tiny_defaults: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    seeded: Callable[[Path], Any], tiny_defaults: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     """The finished grid."""
-    project = new_project(tmp_path_factory.mktemp("mixed") / "project")
+    project = seeded(tmp_path_factory.mktemp("mixed") / "project")
     (project.folder / "a.claims.yaml").write_text(yaml.safe_dump(CLAIMS))
     values = deep_merge(
         tiny_defaults,

@@ -26,10 +26,10 @@ EVOLUTION = {"kind": "evolution", "population": 2, "tournament": 2}
 
 @pytest.fixture(scope="module")
 def searched(
-    new_project: Callable[[Path], Any], tiny_defaults: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    seeded: Callable[[Path], Any], tiny_defaults: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Any:
     """The finished grid: two searches, two seeds of one of them, six found students."""
-    project = new_project(tmp_path_factory.mktemp("searched") / "project")
+    project = seeded(tmp_path_factory.mktemp("searched") / "project")
     (project.folder / "space.yaml").write_text(SPACE.replace("[16, 32]", "[16, 24, 32]"))
     found = {f"s{rank}": {"found": {"search": "random", "rank": rank}} for rank in range(1, 7)}
     grid = {"name": "searched", "methods": ["kd"], "baselines": [], "students": ["half", *found], "seeds": [0]}

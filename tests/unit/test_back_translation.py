@@ -214,7 +214,7 @@ def test_a_full_disk_costs_the_journal_only(
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal.sqlite3, "connect", full)
+        patch.setattr(sqlite3, "connect", full)
         assert make(journal=tmp_path).rewrite(TEXTS, SEEDS) == undisturbed
     assert not (tmp_path / journal.NAME).exists()
     assert "disk is full; the work goes on" in caplog.text

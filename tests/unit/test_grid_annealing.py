@@ -232,6 +232,20 @@ def test_what_fits_nothing_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize("method", ["pkd", "hidden_kd", "tmkd"])
+def test_a_method_for_texts_leaves_out_images_before_anything_is_trained(values: Values, method: str) -> None:
+    defined = {"methods": {method: {"objective": method}}} if method == "hidden_kd" else {}
+    said = refused(deep_merge(IMAGES, defined), methods=["finetune", method])
+    assert said == (
+        f"grid.methods: '{method}' fits nothing else in the grid; method '{method}' does not suit image tasks like "
+        "'digits': add another task, or take it out"
+    )
+    both = deep_merge(deep_merge(values, IMAGES), defined)
+    grid = {"tasks": ["reviews", "digits"], "teachers": ["tiny", "resnet-14"], "students": ["quarter", "resnet-8"]}
+    found = plan(both, **grid, methods=["finetune", method], seeds=[0])
+    assert {s.labels["task"] for s in found.students if s.labels["method"] == method} == {"reviews"}
+
+
 def test_pkd_is_no_baseline_of_images() -> None:
     found = plan(IMAGES, methods=["annealing-kd"], baselines=["finetune", "kd", "pkd"])
     assert {s.labels["method"] for s in found.students} == {"finetune", "kd", "annealing-kd"}

@@ -240,3 +240,18 @@ def test_damaged_image_models_are_refused(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "distilgrid-resnets"}))
     assert "did you mean 'distilgrid-resnet'?" in refused(lambda: load_model(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["resnet-8", "resnet-8-b", "plain-4"])
+def test_maps_stay_channels_last_in_training(name: str) -> None:
+    model = create(name, image=DIGITS).train()
+    for found in model(pixels(4, DIGITS), output_hidden_states=True).hidden_states:
+        assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_pixel_that_is_no_number_is_seen_in_bf16() -> None:
+    model = create("resnet-8", image=DIGITS).train()
+    images = pixels(4, DIGITS).float()
+    images[0, 0, 0, 0] = float("inf")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(images).logits.isnan().all()

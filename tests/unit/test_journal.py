@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from distilgrid.core import journal
 from distilgrid.core.errors import UserError
 from distilgrid.core.journal import NAME, Journal
 
@@ -105,6 +104,6 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def full(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(journal.sqlite3, "connect", full)
+    monkeypatch.setattr(sqlite3, "connect", full)
     with pytest.raises(UserError, match=f"{NAME}: database or disk is full"):
         Journal(tmp_path).keep("a", 1)

@@ -14,6 +14,7 @@ from tests.unit.made import Cell, distill, finetune, latency, prepare, record, s
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.journal import NAME
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
@@ -84,17 +85,15 @@ def run(work: Path, tiny_model: Path, out: Path, **changes: Any) -> list[dict[st
     return make(STAGES["search"], chosen(tiny_model, **changes), folders(work, **more), out=out)
 
 
-def estimates(folder: Path) -> dict[str, str]:
-    """What the searches of a folder know of architectures."""
-    found: dict[str, str] = {}
-    for path in (folder / ".known").glob("estimates-*/journal.sqlite"):
-        with closing(sqlite3.connect(path)) as connection:
-            found |= dict(connection.execute("SELECT about, found FROM findings"))
-    return found
-
-
 def trials(out: Path) -> pd.DataFrame:
     return pd.read_parquet(out / "trials.parquet")
+
+
+def estimates(known: Path) -> dict[str, str]:
+    """What the journal of the only recipe holds."""
+    (path,) = known.glob(f"estimates-*/{NAME}")
+    with closing(sqlite3.connect(path)) as connection:
+        return dict(connection.execute("SELECT about, found FROM findings"))
 
 
 def test_a_killed_search_makes_the_same_trials(
@@ -113,7 +112,7 @@ def test_a_killed_search_makes_the_same_trials(
         with pytest.raises(KeyboardInterrupt):
             run(work, tiny_model, tmp_path / "search", seed=3)
     assert not (tmp_path / "search/trials.parquet").exists()
-    known = estimates(tmp_path)
+    known = estimates(tmp_path / ".known")
     assert len(known) == 3
     again: list[str] = []
 
@@ -125,7 +124,7 @@ def test_a_killed_search_makes_the_same_trials(
     run(work, tiny_model, tmp_path / "search", seed=3)
     assert not set(again) & set(asked), "nothing is estimated twice"
     resumed = trials(tmp_path / "search")
-    assert known.items() <= estimates(tmp_path).items()
+    assert known.items() <= estimates(tmp_path / ".known").items()
     (tmp_path / "search/run.json").unlink()
     run(work, tiny_model, tmp_path / "search", seed=3)
     pd.testing.assert_frame_equal(trials(tmp_path / "search"), resumed)
@@ -141,9 +140,9 @@ LATENCY_FREE = {"kind": "score-latency", "alpha": 0.0}
 
 def test_searches_share_what_they_find_out(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     run(work, tiny_model, tmp_path / "a", controller={"kind": "random"}, episodes=1, candidates=8)
-    before = estimates(tmp_path)
+    before = estimates(tmp_path / ".known")
     run(work, tiny_model, tmp_path / "b", seed=5)
-    assert estimates(tmp_path) == before, "all 8 were known"
+    assert len(before) == 8 and estimates(tmp_path / ".known") == before, "all 8 were known"
     one, other = (trials(tmp_path / name).drop_duplicates("name").set_index("name") for name in ("a", "b"))
     shared = one.index.intersection(other.index)
     assert len(shared) > 1

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 
-from distilgrid.models.conv_norm import WrittenOut
-
 
 class ImageConfig(PretrainedConfig):
     """The part of a configuration that does not depend on the architecture.
@@ -59,12 +57,6 @@ class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
         return ImageClassifierOutputWithNoAttention(
             logits=logits, hidden_states=tuple(maps) if output_hidden_states else None
         )
-
-    def use_written_out(self, wanted: bool) -> None:
-        """Train on CPUs through written-out backward passes, which is the default, or through torch's own modules."""
-        for module in self.modules():
-            if isinstance(module, WrittenOut):
-                module.written_out = wanted
 
     def set_attn_implementation(self, *_: Any, **__: Any) -> None:
         """Does nothing: there is no attention."""

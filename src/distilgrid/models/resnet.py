@@ -5,13 +5,11 @@ group at half the resolution of the one before, a global mean, a linear layer: 6
 """
 
 from itertools import pairwise
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distilgrid.models.conv_norm import ConvNorm, WrittenOut
+from distilgrid.models.conv_norm import ConvNorm
 from distilgrid.models.image_model import ImageConfig, ImageModel
 
 WIDTHS = (16, 32, 64)
@@ -77,7 +75,7 @@ class Block(nn.Module):
         return result
 
 
-class Subsampling(WrittenOut):
+class Subsampling(nn.Module):
     """Shortcut A: every second row and column, and zeros for the new channels, half of them on either side."""
 
     def __init__(self, added: int) -> None:
@@ -87,33 +85,7 @@ class Subsampling(WrittenOut):
 
     def forward(self, states: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C + added, H / 2, W / 2), rounded up."""
-        if self.trains_written_out(states):
-            result: Tensor = _Subsample.apply(states, self.before, self.after)
-            return result
         return F.pad(states[:, :, ::2, ::2], (0, 0, 0, 0, self.before, self.after))
-
-
-class _Subsample(torch.autograd.Function):
-    """The same, channels last: padding makes another format of maps with gaps, which everything after it pays for."""
-
-    @staticmethod
-    def forward(ctx: Any, states: Tensor, before: int, after: int) -> Tensor:
-        kept = states[:, :, ::2, ::2]
-        batch, channels, height, width = kept.shape
-        ctx.shape, ctx.channels = states.shape, slice(before, before + channels)
-        result = _zeros(states, (batch, before + channels + after, height, width))
-        result[:, ctx.channels] = kept
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        result = _zeros(grads[0], ctx.shape)
-        result[:, :, ::2, ::2] = grads[0][:, ctx.channels]
-        return result, None, None
-
-
-def _zeros(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last).zero_()
 
 
 def _shortcut(narrow: int, wide: int, option: str) -> nn.Module:

@@ -77,6 +77,7 @@ def _wait(connection: socket.socket, child: int) -> int | None:
     wanted = [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, forward) for number in wanted}
     with contextlib.suppress(ConnectionError):
+        connection.sendall(b"!")  # the child waits for this, so that no signal is lost
         if said := connection.recv(16):
             return int(said) if int(said) >= 0 else _die(-int(said))
     for number, handler in before.items():

@@ -24,8 +24,6 @@ from distilgrid.jobs.process import POLL_SECONDS, TUNING, workflow_is_gone
 from distilgrid.jobs.warm import stages
 from distilgrid.jobs.warm.client import ADDRESS, FORWARDED, FREE, SINGLE, identity, same_user
 
-BACKLOG = 256  # jobs that wait while the warm process loads
-LINGER_SECONDS = 1.0  # in which children that saw their workflow end say so in their logs
 COMMAND = [sys.executable, "-m", "distilgrid.jobs.warm.server"]
 
 
@@ -35,11 +33,10 @@ def start(*, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with socket.socket(socket.AF_UNIX) as listener, log.open("w") as output:
         listener.bind(f"\0{name}")
-        listener.listen(BACKLOG)
+        listener.listen(256)  # jobs that wait while the warm process loads
         command, given = [*COMMAND, str(listener.fileno())], [listener.fileno()]
         streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
-        environment = TUNING | os.environ | SINGLE
-        subprocess.Popen(command, env=environment, pass_fds=given, start_new_session=True, **streams)
+        subprocess.Popen(command, env=TUNING | os.environ | SINGLE, pass_fds=given, start_new_session=True, **streams)
     os.environ[ADDRESS] = name
 
 
@@ -65,7 +62,7 @@ def main() -> None:
             if os.fork() == 0:
                 listener.close()
                 _handle(connection, expected)
-    time.sleep(LINGER_SECONDS)
+    time.sleep(1)  # children that saw their workflow end say so in their logs
 
 
 def obstacle() -> str | None:
@@ -87,7 +84,7 @@ def obstacle() -> str | None:
 def _handle(connection: socket.socket, expected: str) -> NoReturn:
     """In a process per job: fork the child that works, and end it with its job."""
     try:
-        _die_with_parent()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         files = socket.recv_fds(connection, 1, 3)[1]
         with connection.makefile("rb") as stream:
@@ -97,8 +94,10 @@ def _handle(connection: socket.socket, expected: str) -> NoReturn:
         elif pid := os.fork():
             _attend(connection, pid, request["arguments"])
         else:
-            connection.close()
-            _do(request, files)
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+            if connection.recv(1):  # from now on, the job hands signals on
+                connection.close()
+                _do(request, files)
     finally:
         os._exit(1)
 
@@ -107,7 +106,10 @@ def _attend(connection: socket.socket, pid: int, arguments: list[str]) -> None:
     """Wait for the child, or for the end of its job, which closes the connection."""
     started, process = time.perf_counter(), os.pidfd_open(pid)
     socket.send_fds(connection, [b"!"], [process])
-    if process not in select.select([connection.fileno(), process], [], [])[0]:
+    ends = select.poll()
+    ends.register(process, select.POLLIN)
+    ends.register(connection, select.POLLRDHUP)
+    if process not in dict(ends.poll()):
         os.kill(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
     code, seconds = os.waitstatus_to_exitcode(status), time.perf_counter() - started
@@ -117,13 +119,8 @@ def _attend(connection: socket.socket, pid: int, arguments: list[str]) -> None:
     connection.sendall(str(code).encode())
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
 def _do(request: Mapping[str, Any], files: Sequence[int]) -> None:
     """Do a job and end this process, without the half second that freeing its memory takes."""
-    _die_with_parent()
     _become(request, files)
     result = _result()
     threading._shutdown()  # type: ignore[attr-defined]

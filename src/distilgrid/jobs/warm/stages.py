@@ -8,7 +8,9 @@ from distilgrid.jobs.process import workflow_is_gone
 WARM_STAGES: dict[str, str] = importlib.import_module("distilgrid.stages.table").warm_stages()
 """What the table of stages says: a stage, and the module that does its work."""
 # What stages import late; docs/decisions/005-warm-start.md says what it costs.
-LATE = ("distilgrid.cli.app", "pandas", "scipy.stats", "sklearn.metrics", "transformers.models.bert.modeling_bert")
+OURS = ("distilgrid.cli.app", "distilgrid.plan.expand", "distilgrid.search.candidate", "distilgrid.search.encoder")
+MODELS = ("auto.tokenization_auto", "bert.modeling_bert", "bert.tokenization_bert")
+LATE = (*OURS, "pandas", "scipy.stats", "sklearn.metrics", *(f"transformers.models.{name}" for name in MODELS))
 
 
 def load() -> None:

@@ -8,7 +8,7 @@ Knowledge Transfer in Language Models, 2023 (KD-NAS, arXiv 2303.09639v2), multi-
 
 h and t are the layers' outputs, [;] puts two vectors end to end, W is (2 H_T, H_S). Padding does not count. The
 projection is trained with the student and then dropped. As in TinyBERT (Jiao et al. 2020), a phase on logits and labels
-may follow. docs/methods/hidden_kd.md says what is known of the paper and what is chosen here.
+may follow. README.md says what is known of the paper and what is chosen here.
 """
 
 import torch

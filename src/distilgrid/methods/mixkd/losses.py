@@ -11,7 +11,7 @@ ICLR 2021:
 
 E are word embeddings: teacher and student each mix through their own table. d is the mean squared error between logits,
 or T^2 * KL. Of numbers all terms are mean squared errors. The choices that the paper leaves open are settings;
-docs/methods/mixkd.md lists them.
+README.md lists them.
 """
 
 from torch import Tensor

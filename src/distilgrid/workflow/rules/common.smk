@@ -2,6 +2,7 @@
 from distilgrid.core.project import packaged
 from distilgrid.stages.table import STAGES
 from distilgrid.workflow.opening import open_workflow, start_jobs
+from distilgrid.workflow.schema import schema_file
 from distilgrid.workflow.targets import TARGETS, rule_name, stages_of
 
 RESULTS = "results"

@@ -1,0 +1,1 @@
+"""Decoupled knowledge distillation (Zhao et al. 2022) for DistilGrid."""
