@@ -19,6 +19,7 @@ from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.paper_tables import comparisons, costs, published, verdicts
 from distilgrid.reporting.claims.papers import papers
 from distilgrid.stages.report.publish import publish_papers
+from distilgrid.stages.table import STAGES
 
 CLAIMS = {
     "paper": {"title": "Soft & warm: a paper", "year": 2021, "url": "https://example.org/paper"},
@@ -43,8 +44,8 @@ def with_claims(plan: Plan, file: Path, name: str) -> Plan:
     settings = plan.params.report.model_copy(update={"claims": str(file)})
     grid = plan.params.grid.model_copy(update={"name": name})
     params: Params = plan.params.model_copy(update={"report": settings, "grid": grid})
-    location = f"reports/{name}"
-    return replace(plan, params=params, report=replace(plan.report, location=location))
+    named = STAGES["report"].artefact(params, {}, dict(plan.report.inputs), place=name)
+    return replace(plan, params=params, made={**plan.made, "report": [named]})
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
     """The protocol, the device, the models and exports in the order of the candidates.
 
     Raises:
-        UserError: when the protocol measures texts, and there is no data to take them from.
+        UserError: when the protocol measures texts, and no data is given.
     """
     from distilgrid.devices.files import device_recipe
 

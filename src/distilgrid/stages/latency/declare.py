@@ -62,7 +62,7 @@ def measured(protocol: "Benchmark", device: str, runtime: str, *, fused: bool) -
     """What is measured: the device's first number of threads, the protocol's first batch size and last length.
 
     Raises:
-        UserError: when the device is no CPU of this machine.
+        UserError: when the device is another machine, or a GPU.
     """
     from distilgrid.devices.files import load_device
     from distilgrid.devices.settings import LocalDevice

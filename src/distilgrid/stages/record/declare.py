@@ -85,7 +85,7 @@ STAGE = Stage(
             default="logits",
         ),
         Option("method", "For what a method wants: its name.", default="tmkd"),
-        Option("student", "Likewise, the student, if it has training settings of its own.", str, None),
+        Option("student", "For the same: the student, if it has its own training settings.", str, None),
         FRACTION,
     ),
     inputs=(DATA, AUGMENTED, TEACHER_GIVEN),
