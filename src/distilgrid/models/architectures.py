@@ -71,11 +71,7 @@ class Architecture:
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of that name.
-
-    Raises:
-        UserError: when there is none.
-    """
+    """The architecture of that name. Raises UserError when there is none."""
     resnet = re.fullmatch(r"resnet-([1-9]\d{0,3})(-b)?", name)
     if resnet and int(resnet[1]) >= 8 and int(resnet[1]) % 6 == 2:
         return Architecture(name, "resnet", int(resnet[1]), "B" if resnet[2] else "A")

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
-    """The tokeniser stored beside a model.
-
-    Raises:
-        UserError: when its files are missing or damaged.
-    """
+    """The tokeniser stored beside a model. Raises UserError when its files are missing or damaged."""
     from transformers import AutoTokenizer, PretrainedConfig
 
     # An architecture of our own is unknown to transformers, which warns of it; the tokeniser's files name its class.
@@ -34,14 +30,12 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
 
 
 def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrainedModel":
-    """A sequence or image classification model in fp32 and evaluation mode.
+    """A sequence or image classification model in fp32 and evaluation mode. Raises UserError when the files are missing
+    or damaged, or the weights do not fill the model.
 
     Args:
         folder: holds `config.json` and `model.safetensors`; heads that a text model lacks are drawn at random.
         outputs: width of the logits for a pretrained model without a head; null takes the stored width.
-
-    Raises:
-        UserError: when the files are missing or damaged, or the weights do not fill the model.
     """
     if library(folder) == "distilgrid":
         return _load_own_model(folder, outputs)
@@ -95,16 +89,14 @@ def _refuse_absent(folder: Path | str, names: list[str]) -> None:
 def read_model(
     loader: Callable[..., Any], folder: Path | str, *, named: str, **options: Any
 ) -> "tuple[PreTrainedModel, list[str]]":
-    """A model in fp32 and evaluation mode, and the names of weights that its files lack.
+    """A model in fp32 and evaluation mode, and the names of weights that its files lack. Raises UserError when the
+    files are missing or damaged.
 
     Args:
         loader: `from_pretrained` of an automatic class.
         folder: holds the model's files.
         named: how a message calls the model.
         options: further ones of the loader.
-
-    Raises:
-        UserError: when the files are missing or damaged.
     """
     import torch
 

@@ -31,11 +31,8 @@ def reads(source: str) -> str:
 
 
 def model_revision(source: str) -> str:
-    """A text that changes whenever the model behind a source changes.
-
-    Raises:
-        UserError: for an unknown scheme or architecture, an unpinned hub model, a missing folder or a missing package.
-    """
+    """A text that changes whenever the model behind a source changes. Raises UserError for an unknown scheme or
+    architecture, an unpinned hub model, a missing folder or a missing package."""
     scheme, locator = _split(source)
     if scheme == "new":
         return f"new:{find_architecture(locator).revision}"
@@ -52,11 +49,8 @@ def model_revision(source: str) -> str:
 
 
 def model_folder(source: str) -> Path:
-    """The local folder that holds the model's files; downloads it first when the source is `hub:`.
-
-    Raises:
-        UserError: when the model cannot be found, brings no safetensors, or is a new one.
-    """
+    """The local folder that holds the model's files; downloads it first when the source is `hub:`. Raises UserError
+    when the model cannot be found, brings no safetensors, or is a new one."""
     scheme, locator = _split(source)
     if scheme == "new":
         raise UserError(f"model source '{source}': has no pretrained weights, which are needed here; use hub: or path:")

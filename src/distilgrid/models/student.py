@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 def build_student(
     student: Student, *, origin: Path, teacher: Path | None, outputs: int, seed: int
 ) -> "PreTrainedModel":
-    """A student model in fp32, ready to train.
+    """A student model in fp32, ready to train. Raises UserError when a chosen layer does not exist, the shape is
+    impossible, or the origin's type does not fit.
 
     Args:
         student: layers or shape, and where the weights come from.
@@ -33,9 +34,6 @@ def build_student(
         teacher: the fine-tuned teacher's folder; needed for `init: finetuned`, whose head is inherited too.
         outputs: width of the logits.
         seed: seed of every weight that is drawn at random.
-
-    Raises:
-        UserError: when a chosen layer does not exist, the shape is impossible, or the origin's type does not fit.
     """
     if student.init == "finetuned" and teacher is None:
         raise UserError("init: finetuned needs the fine-tuned teacher; give --teacher-dir")
@@ -59,11 +57,8 @@ def build_student(
 
 
 def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
-    """A model of a `new:` source, in fp32, with weights from the seed.
-
-    Raises:
-        UserError: when the task is not made of images.
-    """
+    """A model of a `new:` source, in fp32, with weights from the seed. Raises UserError when the task is not made of
+    images."""
     from distilgrid.models.new import create_model
     from distilgrid.tasks.kinds.image.files import image_shape
 
@@ -71,11 +66,7 @@ def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
 
 
 def check_kinds(source: str, dataset: Dataset) -> None:
-    """Refuse a model that cannot read what a task is made of.
-
-    Raises:
-        UserError: naming both.
-    """
+    """Refuse a model that cannot read what a task is made of. Raises UserError naming both."""
     kind = dataset.task_kind
     if reads(source) != kind.modality:
         made = f"task '{dataset.task}' is made of {kind.words.rows}, but '{source}' reads {reads(source)}s"

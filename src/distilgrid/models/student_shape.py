@@ -10,11 +10,8 @@ if TYPE_CHECKING:
 
 
 def layer_numbers(student: Student, *, depth: int) -> list[int]:
-    """The origin's layers that a student keeps, counted from 0.
-
-    Raises:
-        UserError: for a layer that the origin does not have.
-    """
+    """The origin's layers that a student keeps, counted from 0. Raises UserError for a layer that the origin does not
+    have."""
     if student.layers is None:
         return list(range(depth))
     numbers = list(range(student.layers)) if isinstance(student.layers, int) else student.layers
@@ -33,11 +30,8 @@ def spread_layers(count: int, *, depth: int) -> list[int]:
 
 
 def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedConfig":
-    """The configuration of a student that is no choice of its origin's layers.
-
-    Raises:
-        UserError: when the shape is impossible, or the origin has no such sizes.
-    """
+    """The configuration of a student that is no choice of its origin's layers. Raises UserError when the shape is
+    impossible, or the origin has no such sizes."""
     if student.architecture is not None and student.architecture.layered:
         return _layered_config(student.architecture, origin)
     config = origin.__class__.from_dict(origin.to_dict())

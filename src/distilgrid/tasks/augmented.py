@@ -36,11 +36,7 @@ class AugmentedRows:
 
 
 def open_augmented(folder: Path | str, *, dataset: Dataset) -> AugmentedRows:
-    """Augmented rows, their files verified.
-
-    Raises:
-        UserError: when they are missing, damaged, or made of other data.
-    """
+    """Augmented rows, their files verified. Raises UserError when they are missing, damaged, or made of other data."""
     run = verified(folder, stage="augment")
     recipe = run["recipe"]
     made_of = recipe["inputs"]["data"]

@@ -22,17 +22,14 @@ class Samples(Protocol):
     @property
     def lengths(self) -> np.ndarray:
         """(N,) tokens of each row; 1 for an image."""
-        ...
 
     def __len__(self) -> int: ...
 
     def batch(self, rows: Sequence[int]) -> Inputs:
         """The model inputs of some rows."""
-        ...
 
     def take(self, rows: Sequence[int]) -> "Samples":
         """Some rows, in the given order."""
-        ...
 
 
 @dataclass(frozen=True)

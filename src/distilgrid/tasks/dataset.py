@@ -65,32 +65,21 @@ class Dataset:
         return bool(self.details.get("pair"))
 
     def split(self, name: str) -> "pd.DataFrame":
-        """The rows of a split: `label`, `example_id`, and of texts `text_a` and `text_b` (pairs only).
-
-        Raises:
-            UserError: for an unknown split.
-        """
+        """The rows of a split: `label`, `example_id`, and of texts `text_a` and `text_b` (pairs only). Raises UserError
+        for an unknown split."""
         import pandas as pd
 
         return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)
 
     def file(self, name: str) -> Path:
-        """The file of a split.
-
-        Raises:
-            UserError: for an unknown split.
-        """
+        """The file of a split. Raises UserError for an unknown split."""
         if name not in self.splits:
             raise UserError(f"{self.folder}: no split '{name}'; {did_you_mean(name, self.splits)}")
         return self.folder / f"{name}.parquet"
 
 
 def open_dataset(folder: Path | str) -> Dataset:
-    """A prepared data set, its files verified.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
+    """A prepared data set, its files verified. Raises UserError when it is missing or damaged."""
     run = verified(folder, stage="prepare")
     stored = read_json(Path(folder) / "dataset.json")
     return Dataset(

@@ -13,20 +13,12 @@ if TYPE_CHECKING:
 
 
 def revision(spec: TaskSpec, folders: Folders) -> str:
-    """The content of the files.
-
-    Raises:
-        UserError: when one is missing.
-    """
+    """The content of the files. Raises UserError when one is missing."""
     return files_revision(_files(spec))
 
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
-    """The rows, in splits where a column names them.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
+    """The rows, in splits where a column names them. Raises UserError when a file is missing or unreadable."""
     reader = _read_csv if spec.scheme == "csv" else read_parquet
     frames = {split: reader(path) for split, path in _files(spec).items()}
     return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])

@@ -77,11 +77,7 @@ class TaskKind:
         return self.modality == "text"
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """Refuse the spec of a task.
-
-        Raises:
-            ValueError: saying what to write.
-        """
+        """Refuse the spec of a task. Raises ValueError saying what to write."""
         if self.tokenised and not spec.text:
             raise ValueError("text must name the text column, or the two columns of a sentence pair")
 

@@ -22,11 +22,7 @@ def known_kinds() -> dict[str, TaskKind]:
 
 
 def find_kind(name: str) -> TaskKind:
-    """The kind of a name.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
+    """The kind of a name. Raises UserError for an unknown name, with a suggestion."""
     known = known_kinds()
     if name not in known:
         raise UserError(f"unknown kind '{name}'; {did_you_mean(name, known)}")
@@ -34,11 +30,7 @@ def find_kind(name: str) -> TaskKind:
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of a name, whatever kind has it.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
+    """The metric of a name, whatever kind has it. Raises UserError for an unknown name, with a suggestion."""
     known = {metric.name: metric for kind in reversed(known_kinds().values()) for metric in kind.metrics.values()}
     if name not in known:
         raise UserError(f"unknown metric '{name}'; {did_you_mean(name, known)}")

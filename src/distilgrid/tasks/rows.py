@@ -18,11 +18,8 @@ NOTHING = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2
 
 
 def text_rows(frame: "pd.DataFrame", spec: TaskSpec, origin: str, *, labels: np.ndarray) -> "pd.DataFrame":
-    """The rows of one split as `text_a`, `text_b` (pairs only), `label`, `example_id`.
-
-    Raises:
-        UserError: as `check_texts`.
-    """
+    """The rows of one split as `text_a`, `text_b` (pairs only), `label`, `example_id`. Raises UserError as
+    `check_texts`."""
     import pandas as pd
 
     values = check_texts(frame, spec, origin)
@@ -31,11 +28,8 @@ def text_rows(frame: "pd.DataFrame", spec: TaskSpec, origin: str, *, labels: np.
 
 
 def check_texts(frame: "pd.DataFrame", spec: TaskSpec, origin: str) -> dict[str, list[str]]:
-    """The texts of some rows as `text_a`, `text_b` (pairs only).
-
-    Raises:
-        UserError: for a missing column, no rows or, in a user's file, a missing text, naming the row.
-    """
+    """The texts of some rows as `text_a`, `text_b` (pairs only). Raises UserError for a missing column, no rows or, in
+    a user's file, a missing text, naming the row."""
     check_columns(frame, spec.text, origin)
     if spec.own_file:  # published corpora do hold a few empty texts
         for name in spec.text:
@@ -44,11 +38,8 @@ def check_texts(frame: "pd.DataFrame", spec: TaskSpec, origin: str) -> dict[str,
 
 
 def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> None:
-    """Refuse a frame without rows or without one of the columns.
-
-    Raises:
-        UserError: naming the origin and the nearest column.
-    """
+    """Refuse a frame without rows or without one of the columns. Raises UserError naming the origin and the nearest
+    column."""
     for column in columns:
         if column not in frame.columns:
             raise UserError(f"{origin}: no column '{column}'; {did_you_mean(column, [str(c) for c in frame.columns])}")
@@ -57,11 +48,8 @@ def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> Non
 
 
 def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
-    """A column's values as texts; numbers are written out.
-
-    Raises:
-        UserError: for bytes, lists and the like, whose Python notation nobody means, naming the first such row.
-    """
+    """A column's values as texts; numbers are written out. Raises UserError for bytes, lists and the like, whose Python
+    notation nobody means, naming the first such row."""
     values: Sequence[object] = column.tolist()
     odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
     if odd is not None:
@@ -77,11 +65,7 @@ def blank(column: "pd.Series[str]") -> np.ndarray:
 
 
 def check_filled(column: "pd.Series[str]", origin: str) -> None:
-    """Refuse missing values and white space.
-
-    Raises:
-        UserError: naming the first such row.
-    """
+    """Refuse missing values and white space. Raises UserError naming the first such row."""
     rows = np.flatnonzero(blank(column))
     if len(rows):
         raise UserError(

@@ -40,21 +40,14 @@ class Raw:
 
 
 def source_revision(spec: TaskSpec, folders: Folders) -> str:
-    """A text that changes whenever the rows behind a spec change. Light: reads no rows.
-
-    Raises:
-        UserError: when a file or library is missing.
-    """
+    """A text that changes whenever the rows behind a spec change. Light: reads no rows. Raises UserError when a file or
+    library is missing."""
     revision: str = _module(spec).revision(spec, folders)
     return revision
 
 
 def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
-    """The rows of a task, straight from its source.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
+    """The rows of a task, straight from its source. Raises UserError when a file is missing or unreadable."""
     raw: Raw = _module(spec).load(spec, folders)
     return raw
 
@@ -64,11 +57,8 @@ def _module(spec: TaskSpec) -> ModuleType:
 
 
 def files_revision(named: Mapping[str, Path]) -> str:
-    """A text that changes with the content of files, each under a name that holds on every machine.
-
-    Raises:
-        UserError: when one may not be read.
-    """
+    """A text that changes with the content of files, each under a name that holds on every machine. Raises UserError
+    when one may not be read."""
     digests = []
     for name, path in named.items():
         with readable_os_errors(path):
@@ -82,16 +72,14 @@ def parquet_names(split: str) -> list[str]:
 
 
 def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
-    """A file of a data set on the hub, fetched unless it is in the local cache.
+    """A file of a data set on the hub, fetched unless it is in the local cache. Raises UserError when it cannot be
+    fetched.
 
     Args:
         repository: of the data set.
         name: the file's path in it.
         revision: a commit.
         key: the setting of `data` that serves without a network, for messages.
-
-    Raises:
-        UserError: when it cannot be fetched.
     """
     from huggingface_hub import hf_hub_download
 
@@ -104,22 +92,14 @@ def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":
-    """All rows of a parquet file.
-
-    Raises:
-        UserError: when it cannot be read.
-    """
+    """All rows of a parquet file. Raises UserError when it cannot be read."""
     import pandas as pd
 
     return reading(path, lambda: pd.read_parquet(path))
 
 
 def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
-    """The rows that `read` finds in a file.
-
-    Raises:
-        UserError: when it cannot be read, naming the file.
-    """
+    """The rows that `read` finds in a file. Raises UserError when it cannot be read, naming the file."""
     import pandas as pd
 
     try:

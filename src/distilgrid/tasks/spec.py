@@ -161,11 +161,8 @@ def builtin_tasks() -> dict[str, TaskSpec]:
 
 
 def find_task(name: str, own: Mapping[str, TaskSpec]) -> TaskSpec:
-    """The spec of a task; the user's own definitions win over built-in ones.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
+    """The spec of a task; the user's own definitions win over built-in ones. Raises UserError for an unknown name, with
+    a suggestion."""
     known = {**builtin_tasks(), **own}
     if name not in known:
         raise UserError(f"grid.tasks: unknown task '{name}'; {did_you_mean(name, known)}")

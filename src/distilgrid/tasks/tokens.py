@@ -32,16 +32,13 @@ class Source(Protocol):
     @property
     def folder(self) -> Path:
         """Where they lie."""
-        ...
 
     @property
     def key(self) -> str:
         """Their recipe key."""
-        ...
 
     def split(self, name: str) -> "pd.DataFrame":
         """The rows of a split."""
-        ...
 
 
 def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:

@@ -66,11 +66,8 @@ class Checkpoints:
         return self.stop() or time.monotonic() - self.last >= self.seconds
 
     def save(self, saved: Saved) -> None:
-        """Write a state; a failure is logged and leaves the previous one.
-
-        Raises:
-            Interrupted: after saving, when the process was asked to stop.
-        """
+        """Write a state; a failure is logged and leaves the previous one. Raises Interrupted after saving, when the
+        process was asked to stop."""
         assert self.folder is not None
         try:
             self._write(self.folder, saved)

@@ -22,11 +22,8 @@ NAME = "companion"
 def joined_companion(
     model: "PreTrainedModel", phases: Sequence[Phase], teacher: TeacherOutputs | None, *, seed: int
 ) -> nn.Module | None:
-    """The weights of the first phase that has any, joined to the model; None without.
-
-    Raises:
-        UserError: when the student cannot learn from this teacher.
-    """
+    """The weights of the first phase that has any, joined to the model; None without. Raises UserError when the student
+    cannot learn from this teacher."""
     sizes = Sizes(model.config.num_hidden_layers, model.config.hidden_size)
     theirs = None if teacher is None else teacher.sizes
     for phase in phases:

@@ -11,11 +11,8 @@ from distilgrid.training.placement import Placement
 
 
 def choose_device(setting: str) -> torch.device:
-    """The device behind a setting; `auto` takes a GPU where there is one.
-
-    Raises:
-        UserError: when a GPU is asked for and there is none.
-    """
+    """The device behind a setting; `auto` takes a GPU where there is one. Raises UserError when a GPU is asked for and
+    there is none."""
     if setting == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "resources.device is cuda, but torch sees no GPU here; set it to auto, or see `distilgrid doctor`"

@@ -86,11 +86,8 @@ class Engine:
         self.optimiser = Optimiser(self.flat, settings, steps=steps)
 
     def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:
-        """One update from a batch of each stream; returns the means of the loss terms.
-
-        Raises:
-            UserError: when the loss is not finite.
-        """
+        """One update from a batch of each stream; returns the means of the loss terms. Raises UserError when the loss
+        is not finite."""
         self.masks.start_step(number)
         self._seed(derive_seed(self.seed, f"step {number}"))
         totals = self._accumulate(batches)

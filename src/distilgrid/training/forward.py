@@ -16,16 +16,13 @@ if TYPE_CHECKING:
 
 
 def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: bool = False) -> Outputs:
-    """A model's outputs in fp32, on its device.
+    """A model's outputs in fp32, on its device. Raises UserError for states of layers that differ in width.
 
     Args:
         model: the model.
         inputs: of a batch.
         states: also the first token's state after each layer.
         tokens: also all tokens' states.
-
-    Raises:
-        UserError: for states of layers that differ in width.
     """
     if "pixel_values" in inputs:
         return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
@@ -50,11 +47,8 @@ def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
 
 
 def _stacked(layers: Sequence[Tensor]) -> Tensor:
-    """States of all layers, (N, H) each, as one tensor: (N, layers, H), fp32.
-
-    Raises:
-        UserError: when layers have different widths.
-    """
+    """States of all layers, (N, H) each, as one tensor: (N, layers, H), fp32. Raises UserError when layers have
+    different widths."""
     widths = [layer.shape[-1] for layer in layers]
     if len(set(widths)) > 1:
         raise UserError(

@@ -105,13 +105,11 @@ class Trainer:
         self.average = self._new_average()
 
     def run(self, *, trace: Path | None = None) -> Outcome:
-        """All steps, or as many as patience allows, from the last saved state if there is one.
+        """All steps, or as many as patience allows, from the last saved state if there is one. Raises UserError when
+        the loss is not finite.
 
         Args:
             trace: file for a trace of some steps.
-
-        Raises:
-            UserError: when the loss is not finite.
         """
         self.model.train()
         done = self.outcome.resumed_at = self._resume()

@@ -50,15 +50,12 @@ class Objective(Protocol):
 
     def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module | None:
         """Weights that are trained with the student and are no part of it: a module from its Outputs to those that
-        `losses` gets. None for a method without any.
+        `losses` gets. None for a method without any. Raises UserError when the student cannot learn from this teacher.
 
         Args:
             student: the student's sizes.
             teacher: those of the teacher's states, where they are known.
             seed: of the weights.
-
-        Raises:
-            UserError: when the student cannot learn from this teacher.
         """
         return None
 
@@ -70,4 +67,3 @@ class Objective(Protocol):
             student: the student's outputs.
             teacher: the teacher's outputs on the same rows, or None for a method without a teacher.
         """
-        ...

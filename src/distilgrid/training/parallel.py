@@ -33,11 +33,8 @@ Others = list["subprocess.Popen[bytes]"]
 
 @contextlib.contextmanager
 def joined_world(processes: int, *, cuda: bool) -> Iterator[World]:
-    """This job's processes, connected: starts the others if this is the first.
-
-    Raises:
-        UserError: when another process of the job failed.
-    """
+    """This job's processes, connected: starts the others if this is the first. Raises UserError when another process of
+    the job failed."""
     if RANK in os.environ:
         _ready(Path(os.environ[MEETING]), int(os.environ[RANK])).touch()
         with _connected(int(os.environ[RANK]), int(os.environ[SIZE]), Path(os.environ[MEETING]), cuda) as world:

@@ -79,16 +79,14 @@ class Job:
 
 
 def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
-    """Train, select on dev, score on the validation splits, write the files; returns `metrics.json`.
+    """Train, select on dev, score on the validation splits, write the files; returns `metrics.json`. Raises Interrupted
+    when the process was asked to stop; the state is saved.
 
     Args:
         job: what to train.
         folder: where to write the files.
         out: the artefact's own folder, which keeps the state of an unfinished run.
         key: the artefact's recipe key.
-
-    Raises:
-        Interrupted: when the process was asked to stop; the state is saved.
     """
     execution = job.execution
     _check_whole_batches(job)

@@ -74,11 +74,8 @@ class Training(Settings):
 
 
 def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Check a partial training section against the full one.
-
-    Raises:
-        ValueError: naming the key, for an unknown key or a value out of range.
-    """
+    """Check a partial training section against the full one. Raises ValueError naming the key, for an unknown key or a
+    value out of range."""
     for name in overrides:
         if name not in Training.model_fields:
             raise ValueError(f"'{name}' is not a training setting; {did_you_mean(name, Training.model_fields)}")
@@ -91,11 +88,7 @@ def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The same for one stage of a method.
-
-    Raises:
-        ValueError: also for a setting of the whole run.
-    """
+    """The same for one stage of a method. Raises ValueError also for a setting of the whole run."""
     fixed = next((name for name in overrides if name in WHOLE_RUN), None)
     if fixed is not None:
         raise ValueError(f"'{fixed}' is of the whole run, not of a stage; set it in the method's `training`")

@@ -21,34 +21,27 @@ class Stream(Protocol):
     @property
     def teacher(self) -> TeacherOutputs | None:
         """Its outputs on the samples, for losses that need them."""
-        ...
 
     @property
     def needs_states(self) -> bool:
         """Whether the losses want the student's [CLS] states."""
-        ...
 
     @property
     def needs_tokens(self) -> bool:
         """Whether they want all tokens' states, and are means over tokens."""
-        ...
 
     @property
     def companion(self) -> nn.Module | None:
         """What the student's outputs go through before the losses see them."""
-        ...
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of each sample."""
-        ...
 
     def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
         """Inputs for `forward`."""
-        ...
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
         """The loss terms of the student's outputs on the samples."""
-        ...
 
 
 class MainStream(Stream, Protocol):
@@ -60,7 +53,6 @@ class MainStream(Stream, Protocol):
     @property
     def per_epoch(self) -> bool:
         """Whether samples are numbered by epoch and row, e * N + row, because a row changes with each epoch."""
-        ...
 
 
 class OpenMain(Protocol):
@@ -70,7 +62,6 @@ class OpenMain(Protocol):
         self, rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None
     ) -> MainStream:
         """The stream; the rows are as the model reads them."""
-        ...
 
 
 class Extra(Protocol):
@@ -79,15 +70,12 @@ class Extra(Protocol):
     @property
     def teacher(self) -> TeacherOutputs | None:
         """Its outputs on the samples, for losses that need them."""
-        ...
 
     def batches(self, seed: int) -> list[list[Batch]]:
         """The batches of each epoch, one for each batch of training rows."""
-        ...
 
     def stream(self, rows: Rows) -> Stream:
         """The stream, from the rows as the model reads them."""
-        ...
 
 
 @dataclass
@@ -132,8 +120,6 @@ class Teaching(Protocol):
 
     def outputs(self) -> TeacherOutputs | None:
         """The teacher's outputs on the training rows, for losses that need them."""
-        ...
 
     def extras(self) -> Sequence[Extra]:
         """Streams of other samples."""
-        ...

@@ -17,20 +17,16 @@ class TeacherOutputs(Protocol):
     @property
     def forwards(self) -> int:
         """Samples that went through a live teacher."""
-        ...
 
     @property
     def sizes(self) -> Sizes | None:
         """Of the token states; None where there are none."""
-        ...
 
     def outputs(self, samples: Sequence[int]) -> Outputs:
         """The teacher's outputs on some training rows or mixed samples, in their order."""
-        ...
 
     def move(self, device: torch.device) -> None:
         """Compute, or keep, outputs on a device."""
-        ...
 
 
 class StoredTeacher:

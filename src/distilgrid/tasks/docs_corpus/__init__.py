@@ -42,21 +42,16 @@ COLUMNS = {"docs-topic": ["sentence", "label"], "docs-match": ["summary", "descr
 
 
 def revision() -> str:
-    """What decides the rows: the corpus version and the versions of the libraries. Light: reads no source file.
-
-    Raises:
-        UserError: when a library is not installed.
-    """
+    """What decides the rows: the corpus version and the versions of the libraries. Light: reads no source file. Raises
+    UserError when a library is not installed."""
     return f"docs-corpus-v{VERSION}:" + ",".join(f"{library}={_version(library)}" for library in PACKAGES)
 
 
 def build(task: str) -> "dict[str, pd.DataFrame]":
     """The rows of `docs-topic` or `docs-match` as frames `train`, `dev` and `validation`, the label an integer.
 
-    Takes some ten seconds for the first task of a process, and a second for the other.
-
-    Raises:
-        UserError: for an unknown task, or when a library is not installed.
+    Takes some ten seconds for the first task of a process, and a second for the other. Raises UserError for an unknown
+    task, or when a library is not installed.
     """
     import pandas as pd
 

@@ -26,11 +26,8 @@ class Docstring:
 
 
 def package_folder(package: str) -> Path:
-    """The folder of an installed top-level package, which is not imported.
-
-    Raises:
-        UserError: when there is no such package, or it is a single file.
-    """
+    """The folder of an installed top-level package, which is not imported. Raises UserError when there is no such
+    package, or it is a single file."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise UserError(
@@ -40,11 +37,8 @@ def package_folder(package: str) -> Path:
 
 
 def read_docstrings(folder: Path) -> Iterator[Docstring]:
-    """Every docstring below a package folder, in the order of paths and lines.
-
-    Raises:
-        UserError: when a file is not valid Python.
-    """
+    """Every docstring below a package folder, in the order of paths and lines. Raises UserError when a file is not
+    valid Python."""
     modules = {path.relative_to(folder.parent).as_posix(): path for path in _module_files(folder)}
     for module in sorted(modules):
         for text in _texts(_parse(modules[module])):

@@ -18,11 +18,7 @@ class ImageKind(LabelKind):
     """A kind whose models normalise pixels."""
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """As for labels, and the statistics of the channels.
-
-        Raises:
-            ValueError: saying what to write.
-        """
+        """As for labels, and the statistics of the channels. Raises ValueError saying what to write."""
         super().check_spec(spec)
         if (spec.mean is None) != (spec.std is None):
             raise ValueError("give both mean and std, or neither")

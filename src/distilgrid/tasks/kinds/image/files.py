@@ -37,11 +37,7 @@ class ImageShape:
 
 
 def image_shape(dataset: Dataset) -> ImageShape:
-    """The shape of a data set's images.
-
-    Raises:
-        UserError: for data of another kind.
-    """
+    """The shape of a data set's images. Raises UserError for data of another kind."""
     found: Mapping[str, Any] | None = dataset.details.get(FIELD)
     if found is None:
         held = dataset.task_kind.words.rows
@@ -50,11 +46,8 @@ def image_shape(dataset: Dataset) -> ImageShape:
 
 
 def read_pixels(dataset: Dataset, split: str) -> np.ndarray:
-    """The pixels of a split in the order of its rows: (N, H, W, C) uint8, on the memory of the file as read.
-
-    Raises:
-        UserError: for an unknown split, and for data of another kind.
-    """
+    """The pixels of a split in the order of its rows: (N, H, W, C) uint8, on the memory of the file as read. Raises
+    UserError for an unknown split, and for data of another kind."""
     import pyarrow.parquet as pq
 
     shape = image_shape(dataset)

@@ -20,7 +20,8 @@ def decode(columns: Mapping[str, Iterable[object]], *, size: int | None) -> dict
     """The pixels of several columns of images, which are to look alike.
 
     An image is given as its file's bytes, as a mapping with the key `bytes`, or as its pixels: a uint8 array (H, W, C).
-    Transparency is dropped. Images are grey if all of them are, else in colour.
+    Transparency is dropped. Images are grey if all of them are, else in colour. Raises UserError for an image that
+    cannot be read, has more than 8 bits per channel or another size than the first.
 
     Args:
         columns: images by what messages call their column's place: a file.
@@ -28,9 +29,6 @@ def decode(columns: Mapping[str, Iterable[object]], *, size: int | None) -> dict
 
     Returns:
         uint8 arrays (H, W, 1) or (H, W, 3), under the keys of `columns`.
-
-    Raises:
-        UserError: for an image that cannot be read, has more than 8 bits per channel or another size than the first.
     """
     decoded: dict[str, list[np.ndarray]] = {}
     first: tuple[int, ...] | None = None

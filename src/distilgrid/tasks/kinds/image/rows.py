@@ -31,12 +31,9 @@ class ImageRows(LabelRows):
     def check(
         self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
-        """The rows of all splits as `pixels` (uint8 arrays (H, W, C) of one shape), `label`, `example_id`.
-
-        Raises:
-            UserError: for a missing column, an empty split, a label outside the set or without a training row, and an
-                image that cannot be read or has another size, naming the row.
-        """
+        """The rows of all splits as `pixels` (uint8 arrays (H, W, C) of one shape), `label`, `example_id`. Raises
+        UserError for a missing column, an empty split, a label outside the set or without a training row, and an image
+        that cannot be read or has another size, naming the row."""
         codes = {split: self._labels(frame, spec, labels, origins[split]) for split, frame in splits.items()}
         absent = sorted(set(range(len(labels))) - set(codes["train"].tolist()))
         if absent:
@@ -66,11 +63,8 @@ class ImageRows(LabelRows):
 
 
 def describe_images(train: "pd.DataFrame", spec: TaskSpec) -> dict[str, Any]:
-    """Size, channels, and their mean and standard deviation: the task's own, else those of the training rows.
-
-    Raises:
-        UserError: when the task's own are for another number of channels, or a channel is constant.
-    """
+    """Size, channels, and their mean and standard deviation: the task's own, else those of the training rows. Raises
+    UserError when the task's own are for another number of channels, or a channel is constant."""
     height, width, channels = train["pixels"].iloc[0].shape
     if spec.mean is None or spec.std is None:
         mean, std = channel_statistics(np.stack(train["pixels"].tolist()))

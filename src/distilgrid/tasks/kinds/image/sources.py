@@ -66,10 +66,7 @@ CIFAR = {
 
 
 def revision(spec: TaskSpec, folders: Folders) -> str:
-    """A text that changes whenever the images behind a spec change.
-
-    Raises:
-        UserError: when a file or library is missing.
+    """A text that changes whenever the images behind a spec change. Raises UserError when a file or library is missing.
     """
     if spec.scheme == "digits":
         path = _digits_file()
@@ -82,11 +79,8 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
-    """The images of a task and their labels, in the spec's columns.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
+    """The images of a task and their labels, in the spec's columns. Raises UserError when a file is missing or
+    unreadable."""
     if spec.scheme == "digits":
         return Raw({"train": _digits(spec)}, ["digits: 1,797 images of scikit-learn; they have no official test split"])
     files = _local_files(spec, folders.cifar) if folders.cifar else _download(spec)

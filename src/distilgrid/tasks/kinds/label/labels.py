@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 
 
 def label_set(spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
-    """The labels of a task in order.
-
-    Raises:
-        UserError: when the file has no rows, no label column, too few or too many labels, or some that are no text.
-    """
+    """The labels of a task in order. Raises UserError when the file has no rows, no label column, too few or too many
+    labels, or some that are no text."""
     check_columns(train, [spec.label], origin)
     if spec.labels is not None:
         return spec.labels
@@ -40,11 +37,8 @@ def _check_printable(labels: list[str], column: str, origin: str) -> None:
 
 
 def label_codes(frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-    """Label numbers (N,): integers stay where labels are words, as in GLUE; anything else is looked up by name.
-
-    Raises:
-        UserError: for a label outside the set, naming its row.
-    """
+    """Label numbers (N,): integers stay where labels are words, as in GLUE; anything else is looked up by name. Raises
+    UserError for a label outside the set, naming its row."""
     column = frame[spec.label]
     if column.dtype.kind in "iu" and all(_natural(label)[0] for label in labels):
         codes = column.to_numpy(dtype=np.int64)

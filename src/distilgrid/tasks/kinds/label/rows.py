@@ -32,11 +32,8 @@ class LabelRows(RowReader):
     def check(
         self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
-        """The rows as `text_a`, `text_b` (pairs only), `label`, `example_id`.
-
-        Raises:
-            UserError: for a missing column, an empty split, a missing text or a label that does not fit.
-        """
+        """The rows as `text_a`, `text_b` (pairs only), `label`, `example_id`. Raises UserError for a missing column, an
+        empty split, a missing text or a label that does not fit."""
         return {split: self._checked(frame, spec, labels, origins[split]) for split, frame in splits.items()}
 
     def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
@@ -58,11 +55,7 @@ class LabelRows(RowReader):
         return rows[names].rename(columns=SERVED).astype(object)
 
     def codes(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-        """(N,) label numbers.
-
-        Raises:
-            UserError: for a label outside the set, naming its row.
-        """
+        """(N,) label numbers. Raises UserError for a label outside the set, naming its row."""
         return label_codes(frame, spec, labels, origin)
 
     def _checked(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> "pd.DataFrame":

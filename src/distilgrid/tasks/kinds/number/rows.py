@@ -26,11 +26,7 @@ class NumberRows(LabelRows):
         return None
 
     def codes(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-        """(N,) numbers.
-
-        Raises:
-            UserError: for a label that is no finite number, naming its row.
-        """
+        """(N,) numbers. Raises UserError for a label that is no finite number, naming its row."""
         return _numbers(frame[spec.label], origin)
 
 
