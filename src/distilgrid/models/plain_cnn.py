@@ -9,8 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distilgrid.models.conv_norm import ConvNorm
-from distilgrid.models.image_model import ImageConfig, ImageModel
+from distilgrid.models.image_model import ConvNorm, ImageConfig, ImageModel
 
 
 class PlainConfig(ImageConfig):

@@ -112,3 +112,10 @@ class TaskKind:
     def parity(self) -> Parity:
         """How exports are judged."""
         return cast(Parity, load(self.parts["parity"]))
+
+
+def own_parts(package: str) -> dict[str, str]:
+    """The `parts` of a kind whose package has the modules `rows`, `batch` and `outputs`."""
+    names = ("HEAD", "head"), ("LOSSES", "losses"), ("PREDICTIONS", "predict"), ("PARITY", "parity")
+    outputs = {part: f"{package}.outputs:{name}" for name, part in names}
+    return {"rows": f"{package}.rows:ROWS", "batch": f"{package}.batch:BATCHING", **outputs}

@@ -16,21 +16,20 @@ class Metric:
 
     Attributes:
         name: in parameter files and tables.
+        per_row: from labels (N,) and predicted labels (N,) to statistics (N, k).
+        combine: from statistics summed over rows (..., k) to values; from the rows' own (N, k) unless `summed`.
         higher_is_better: whether a larger value is a better one.
         scale: factor for tables, which show points.
-        per_row: from labels (N,) and predicted labels (N,) to statistics (N, k).
-        combine: from statistics summed over rows (..., k) to values; from those of the rows (N, k) where `summed` is
-            false.
         summed: whether `combine` takes sums.
         direct: from labels and predicted labels to the value, where that is more exact than sums.
         weigh: from weights (S, N) and statistics (N, k) to values (S,): a faster way where there are no sums.
     """
 
     name: str
-    higher_is_better: bool
-    scale: float
     per_row: "Callable[[np.ndarray, np.ndarray], np.ndarray]"
     combine: "Callable[[np.ndarray], np.ndarray]"
+    higher_is_better: bool = True
+    scale: float = 100
     summed: bool = True
     direct: "Callable[[np.ndarray, np.ndarray], float] | None" = None
     weigh: "Callable[[np.ndarray, np.ndarray], np.ndarray] | None" = None

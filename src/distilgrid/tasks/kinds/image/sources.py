@@ -66,8 +66,7 @@ CIFAR = {
 
 
 def revision(spec: TaskSpec, folders: Folders) -> str:
-    """A text that changes whenever the images behind a spec change. Raises UserError when a file or library is missing.
-    """
+    """A text that changes whenever the images behind a spec change. Raises UserError when a file or library is missing."""
     if spec.scheme == "digits":
         path = _digits_file()
         return files_revision({path.name: path})

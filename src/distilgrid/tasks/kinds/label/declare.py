@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UNPRINTABLE
-from distilgrid.tasks.kind import Source, TaskKind, Words
+from distilgrid.tasks.kind import Source, TaskKind, Words, own_parts
 from distilgrid.tasks.kinds.label.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -44,12 +44,5 @@ KIND = LabelKind(
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "labels"}),
     pipeline="text-classification",
-    parts={
-        "rows": f"{HERE}.rows:ROWS",
-        "batch": f"{HERE}.batch:BATCHING",
-        "head": f"{HERE}.head:HEAD",
-        "losses": f"{HERE}.losses:LOSSES",
-        "predict": f"{HERE}.predict:PREDICTIONS",
-        "parity": f"{HERE}.parity:PARITY",
-    },
+    parts=own_parts(HERE),
 )

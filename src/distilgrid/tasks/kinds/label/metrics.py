@@ -6,24 +6,10 @@ from distilgrid.tasks.metric import Metric
 FORMULAS = "distilgrid.tasks.kinds.label.formulas"
 
 METRICS = {
-    "accuracy": Metric(
-        name="accuracy",
-        higher_is_better=True,
-        scale=100,
-        per_row=late(f"{FORMULAS}:hits"),
-        combine=late(f"{FORMULAS}:accuracy"),
-    ),
-    "f1": Metric(
-        name="f1",
-        higher_is_better=True,
-        scale=100,
-        per_row=late(f"{FORMULAS}:positives"),
-        combine=late(f"{FORMULAS}:f1"),
-    ),
+    "accuracy": Metric(name="accuracy", per_row=late(f"{FORMULAS}:hits"), combine=late(f"{FORMULAS}:accuracy")),
+    "f1": Metric(name="f1", per_row=late(f"{FORMULAS}:positives"), combine=late(f"{FORMULAS}:f1")),
     "matthews": Metric(
         name="matthews",
-        higher_is_better=True,
-        scale=100,
         per_row=late(f"{FORMULAS}:confusion"),
         combine=late(f"{FORMULAS}:matthews"),
         direct=late(f"{FORMULAS}:direct_matthews"),

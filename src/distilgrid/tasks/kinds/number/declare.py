@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from distilgrid.tasks.kind import TaskKind, Words
+from distilgrid.tasks.kind import TaskKind, Words, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.kinds.number.metrics import METRICS
 
@@ -29,12 +29,5 @@ KIND = NumberKind(
     words=Words(row="text", rows="texts", label="number"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
-    parts={
-        "rows": f"{HERE}.rows:ROWS",
-        "batch": f"{HERE}.batch:BATCHING",
-        "head": f"{HERE}.head:HEAD",
-        "losses": f"{HERE}.losses:LOSSES",
-        "predict": f"{HERE}.predict:PREDICTIONS",
-        "parity": f"{HERE}.parity:PARITY",
-    },
+    parts=own_parts(HERE),
 )

@@ -8,16 +8,12 @@ FORMULAS = "distilgrid.tasks.kinds.number.formulas"
 METRICS = {
     "pearson": Metric(
         name="pearson",
-        higher_is_better=True,
-        scale=100,
         per_row=late(f"{FORMULAS}:moments"),
         combine=late(f"{FORMULAS}:pearson"),
         direct=late(f"{FORMULAS}:direct_pearson"),
     ),
     "spearman": Metric(
         name="spearman",
-        higher_is_better=True,
-        scale=100,
         per_row=late(f"{FORMULAS}:pairs"),
         combine=late(f"{FORMULAS}:spearman"),
         summed=False,
