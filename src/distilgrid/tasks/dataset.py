@@ -26,16 +26,16 @@ class Dataset:
     """A prepared data set.
 
     Attributes:
-        folder: where its files lie.
-        key: its recipe key.
-        task: the task's name.
-        kind: of the task.
+        folder: folder of the files.
+        key: recipe key.
+        task: name of the task.
+        kind: name of its kind.
         labels: label names in order; empty for a kind without a set.
         metrics: metric names; the first is the main one.
-        validation: names of the splits that scores are reported on; the first gives the main score.
-        notes: what tables must say about the rows.
+        validation: splits that scores are reported on; the first gives the main score.
+        notes: remarks on the rows that tables must show.
         splits: rows and label counts by split.
-        details: what the kind says of its rows.
+        details: facts that the kind adds.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Dataset:
 
     @property
     def task_kind(self) -> TaskKind:
-        """What its rows are, and everything that depends on that."""
+        """The kind, which owns everything that depends on what a row is."""
         return find_kind(self.kind)
 
     @property
@@ -65,8 +65,8 @@ class Dataset:
         return bool(self.details.get("pair"))
 
     def split(self, name: str) -> "pd.DataFrame":
-        """The rows of a split: `label`, `example_id`, and of texts `text_a` and `text_b` (pairs only). Raises UserError
-        for an unknown split."""
+        """The rows of a split: `label`, `example_id`, and for texts `text_a` and `text_b` (pairs only). Raises
+        UserError for an unknown split."""
         import pandas as pd
 
         return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)
@@ -79,21 +79,13 @@ class Dataset:
 
 
 def open_dataset(folder: Path | str) -> Dataset:
-    """A prepared data set, its files verified. Raises UserError when it is missing or damaged."""
+    """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
     run = verified(folder, stage="prepare")
     stored = read_json(Path(folder) / "dataset.json")
-    return Dataset(
-        folder=Path(folder),
-        key=run["key"],
-        task=stored["task"],
-        kind=stored["kind"],
-        labels=tuple(stored["labels"]),
-        metrics=tuple(stored["metrics"]),
-        validation=tuple(stored["validation"]),
-        notes=tuple(stored["notes"]),
-        splits=stored["splits"],
-        details={name: value for name, value in stored.items() if name not in COMMON},
-    )
+    listed = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
+    details = {name: value for name, value in stored.items() if name not in COMMON}
+    folder, splits = Path(folder), stored["splits"]
+    return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, details=details, **listed)
 
 
 def texts(frame: "pd.DataFrame") -> tuple[list[str], list[str] | None]:

@@ -1,7 +1,7 @@
-"""The protocol of a task kind: what rows are, and everything that depends on that. Light: no torch, no pandas.
+"""The protocol of a task kind, which owns everything that depends on what a row is. Light: no torch, no pandas.
 
-A kind declares itself in `declare.py`; the parts that need torch or pandas are loaded on use, by the strings of
-`TaskKind.parts`.
+A kind declares itself in `declare.py`. `TaskKind.parts` names the parts that need torch or pandas; they are loaded on
+use.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A scheme that rows come from.
+    """A scheme of sources.
 
     Attributes:
-        module: has `revision(spec, folders)` and `load(spec, folders)`.
-        known: what may follow the colon; empty for anything.
+        module: name of a module with `revision(spec, folders)` and `load(spec, folders)`.
+        known: permitted texts after the colon; empty permits all.
     """
 
     module: str
@@ -31,12 +31,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Words:
-    """Nouns for reports and messages.
-
-    Attributes:
-        row, rows: what one row is, and several.
-        label: what a row is labelled with.
-    """
+    """Nouns for reports and messages: one row, several rows, and the label of a row."""
 
     row: str
     rows: str
@@ -45,19 +40,19 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskKind:
-    """One kind of task. A kind whose light parts differ is a subclass.
+    """A kind of task. Subclass it to change its light parts.
 
     Attributes:
-        name: the value of `kind` in parameter files.
-        modality: what models read.
-        metrics: the scores that a task of this kind may report, by name.
+        name: value of `kind` in parameter files.
+        modality: input of the models.
+        metrics: scores that a task of this kind may report, by name.
         tempered: whether a softmax temperature changes anything.
         words: nouns for reports.
-        sources: where rows may come from, by the scheme before the colon.
-        fields: of a task's spec, those that this kind reads and others may not.
+        sources: permitted sources, by the scheme before the colon.
+        fields: optional fields of a task's spec that this kind reads.
         parts: "module:name" of each part that is loaded on use.
-        viewed: whether models are trained on random views of the rows.
-        pipeline: the task of the pipeline of `transformers` that serves it; None without one.
+        viewed: whether models train on random views of the rows.
+        pipeline: task of the `transformers` pipeline that serves the kind; None without one.
     """
 
     name: str
@@ -77,7 +72,7 @@ class TaskKind:
         return self.modality == "text"
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """Refuse the spec of a task. Raises ValueError saying what to write."""
+        """Check the spec of a task. Raises ValueError with a remedy."""
         if self.tokenised and not spec.text:
             raise ValueError("text must name the text column, or the two columns of a sentence pair")
 
@@ -90,27 +85,27 @@ class TaskKind:
         return labels[int(label)]
 
     def rows(self) -> RowReader:
-        """How rows are read and checked."""
+        """Reader and checks of rows."""
         return cast(RowReader, load(self.parts["rows"]))
 
     def batch(self) -> Batching:
-        """How rows become tensors."""
+        """Conversion of rows to tensors."""
         return cast(Batching, load(self.parts["batch"]))
 
     def head(self) -> Head:
-        """What a model's outputs are."""
+        """Meaning of a model's outputs."""
         return cast(Head, load(self.parts["head"]))
 
     def losses(self) -> Losses:
-        """What training minimises."""
+        """Training losses."""
         return cast(Losses, load(self.parts["losses"]))
 
     def predict(self) -> Predictions:
-        """How outputs become labels."""
+        """Conversion of outputs to labels."""
         return cast(Predictions, load(self.parts["predict"]))
 
     def parity(self) -> Parity:
-        """How exports are judged."""
+        """Judgement of exports."""
         return cast(Parity, load(self.parts["parity"]))
 
 

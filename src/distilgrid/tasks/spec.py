@@ -1,4 +1,4 @@
-"""What a task is: columns, labels, metric, splits and source, as versioned data. Light: no pandas here."""
+"""Specs of tasks as versioned data: columns, labels, metrics, splits and source. Light: no pandas."""
 
 import functools
 import re
@@ -63,7 +63,7 @@ class TaskSpec(Settings):
 
     @property
     def task_kind(self) -> TaskKind:
-        """What its rows are, and everything that depends on that."""
+        """The kind, which owns everything that depends on what a row is."""
         return find_kind(self.kind)
 
     @property
@@ -73,7 +73,7 @@ class TaskSpec(Settings):
 
     @property
     def own_file(self) -> bool:
-        """Whether the rows come from a user's file, not from published data."""
+        """Whether the rows come from a user's file instead of published data."""
         return self.scheme in FILE_SCHEMES
 
     @property
@@ -84,7 +84,7 @@ class TaskSpec(Settings):
     @model_validator(mode="before")
     @classmethod
     def _in_todays_words(cls, values: Any) -> Any:
-        """Say what to write in place of what earlier versions read."""
+        """Name the present spelling of settings from earlier versions."""
         if isinstance(values, Mapping) and "regression" in values:
             wanted = "write kind: number" if values["regression"] else "leave it out"
             raise ValueError(f"regression: {str(values['regression']).lower()} has gone; {wanted}")
@@ -161,8 +161,8 @@ def builtin_tasks() -> dict[str, TaskSpec]:
 
 
 def find_task(name: str, own: Mapping[str, TaskSpec]) -> TaskSpec:
-    """The spec of a task; the user's own definitions win over built-in ones. Raises UserError for an unknown name, with
-    a suggestion."""
+    """Look up a task; the user's definitions win over built-in ones. Raises UserError with a suggestion for an unknown
+    name."""
     known = {**builtin_tasks(), **own}
     if name not in known:
         raise UserError(f"grid.tasks: unknown task '{name}'; {did_you_mean(name, known)}")

@@ -1,4 +1,4 @@
-"""Train, dev and validation rows: held out, or capped, by a seeded and stratified choice."""
+"""Train, dev and validation rows, held out or capped by a seeded and stratified choice."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data) -> "dict[str, pd.DataFrame]":
-    """Train, dev and validation rows, where a source brings fewer: held out of train, seeded and stratified.
+    """Complete the splits of a source by holding rows out of train, seeded and stratified.
 
     `dev` selects checkpoints and `validation` reports, so no row serves both.
     """
@@ -41,7 +41,7 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
 
 
 def limit_rows(frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, purpose: str) -> "pd.DataFrame":
-    """At most about `count` rows of a split, in their order: a seeded, stratified subset."""
+    """A seeded, stratified subset of about `count` rows in their original order."""
     if count >= len(frame):
         return frame
     return frame[_sample(frame, count, seed, kind, purpose)].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Seeded, stratified subsets of rows, decided by content: the same rows whatever their order, and nested in size."""
+"""Seeded, stratified subsets of rows, decided by content: independent of row order, and nested in size."""
 
 import hashlib
 
@@ -10,17 +10,17 @@ def stratified_sample(
 ) -> np.ndarray:
     """A boolean mask (N,) of about `count` rows that keeps the shares of the labels.
 
-    Rows are ranked by a hash of (seed, purpose, example id), so rows with equal texts are always on the same side. They
-    take turns by their place within their label over the label's size: any first k turns keep the shares (the method
-    of Sainte-Lague), and a smaller sample is part of a larger one.
+    Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side. They take turns by their place
+    within their label over the label's size: any first k turns keep the shares (Sainte-Lague), and a smaller sample is
+    part of a larger one.
 
     Args:
         ids: (N,) example ids.
         labels: (N,) label numbers, or None for one stratum.
-        count: rows wanted.
+        count: wanted number of rows.
         seed: seed of the choice.
-        purpose: names the choice, so that `dev` and a training subset are independent of each other.
-        held_out: the rows leave the training rows, so every label leaves one behind; otherwise every label gives one.
+        purpose: name of the choice; choices of different names are independent.
+        held_out: the rows leave the training rows, so every label keeps one there; otherwise every label gives one.
     """
     ranks = np.array([_rank(seed, purpose, int(i)) for i in ids], dtype=np.uint64)
     strata = np.zeros(len(ids), dtype=np.int64) if labels is None else labels
@@ -37,7 +37,7 @@ def stratified_sample(
 
 
 def _places(strata: np.ndarray, ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's place within its stratum by rank, and its stratum's size: both (N,)."""
+    """Place of each row within its stratum by rank, and the size of the stratum: both (N,)."""
     places, sizes = np.empty(len(strata), dtype=np.int64), np.empty(len(strata), dtype=np.int64)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)

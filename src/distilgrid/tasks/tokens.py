@@ -1,4 +1,4 @@
-"""Tokenised splits kept beside prepared data: tokenised once, then mapped into the memory of every job."""
+"""Tokenised splits, cached next to prepared data: made once, then mapped into the memory of every job."""
 
 import contextlib
 import logging
@@ -31,21 +31,21 @@ class Source(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where they lie."""
+        """Folder of the files."""
 
     @property
     def key(self) -> str:
-        """Their recipe key."""
+        """Recipe key."""
 
     def split(self, name: str) -> "pd.DataFrame":
-        """The rows of a split."""
+        """Rows of a split."""
 
 
 def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
-    """A whole split through a tokeniser, from its cache if that is whole, else made and kept.
+    """Tokenise a whole split, or read it from its cache.
 
-    The cache is keyed by the data's recipe, the tokeniser's content and the length; its files are checked against their
-    hashes. Where the folder cannot be written, nothing is kept.
+    The cache key holds the data's recipe, the tokeniser's content and the length; hashes verify its files. A read-only
+    folder caches nothing.
     """
     _set_truncation(tokenizer, max_length)
     identity = {
@@ -68,7 +68,7 @@ def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase
 
 
 def joined(parts: Sequence[Encodings]) -> Encodings:
-    """The rows of several, one after the other; all through one tokeniser."""
+    """Concatenate rows of one tokeniser."""
     starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
     offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
     segments = [part.segments for part in parts if part.segments is not None]
@@ -81,13 +81,13 @@ def joined(parts: Sequence[Encodings]) -> Encodings:
 
 
 def _set_truncation(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
-    """As its first use would: what a tokeniser is saved as must not depend on whether a cache spared that use."""
+    """Truncate as the first use would, so that a saved tokeniser does not depend on the state of a cache."""
     tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
     tokenizer.backend_tokenizer.no_padding()
 
 
 def _load(folder: Path, pad: int) -> Encodings | None:
-    """What was kept; None, with a warning if there is something that is not whole."""
+    """Read a cache; None, with a warning for a damaged one."""
     if not folder.exists():
         return None
     try:

@@ -37,13 +37,7 @@ class Best:
         return self.patience is not None and self.worse >= self.patience
 
     def offer(
-        self,
-        step: int,
-        scores: dict[str, float],
-        *,
-        decay: float,
-        always: bool = False,
-        patient: bool = True,
+        self, step: int, scores: dict[str, float], *, decay: float, always: bool = False, patient: bool = True
     ) -> None:
         """The current weights, to be kept if they are better by the main metric, or in any case.
 

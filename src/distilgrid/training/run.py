@@ -116,11 +116,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
 
 
 def _train(
-    job: Job,
-    teacher: TeacherOutputs | None,
-    extras: Sequence[Extra],
-    placement: Placement,
-    checkpoints: Checkpoints,
+    job: Job, teacher: TeacherOutputs | None, extras: Sequence[Extra], placement: Placement, checkpoints: Checkpoints
 ) -> Outcome:
     job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None

@@ -96,9 +96,7 @@ def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 TrainingOverrides = Annotated[
-    dict[str, Any],
-    AfterValidator(check_training_overrides),
-    WithJsonSchema(self_contained_schema(Training)),
+    dict[str, Any], AfterValidator(check_training_overrides), WithJsonSchema(self_contained_schema(Training))
 ]
 """Training settings of a teacher, a method or a student, over the `training` section's."""
 

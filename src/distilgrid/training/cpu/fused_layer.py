@@ -255,12 +255,7 @@ def _norm_backward(layer: FusedLayer, norm: Norm, grad: Tensor, total: Tensor, m
 
 
 def _dense_backward(
-    layer: FusedLayer,
-    dense: Dense,
-    grad: Tensor,
-    inputs: Tensor,
-    plus: Tensor | None = None,
-    out: Tensor | None = None,
+    layer: FusedLayer, dense: Dense, grad: Tensor, inputs: Tensor, plus: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
     """Collect the gradients of weight and bias; returns that of the inputs, added to `plus`, in `out` if given."""
     _collect(layer, dense.weight, grad.t() @ inputs)

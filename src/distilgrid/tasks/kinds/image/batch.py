@@ -1,4 +1,4 @@
-"""Images with one label as tensors."""
+"""Tensors of labelled images."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 class ImageBatching(LabelledBatching):
-    """Pixels in place of tokens."""
+    """Batching of pixels."""
 
     def samples(
         self, source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
     ) -> Images:
-        """The pixels of prepared data."""
+        """Pixels of prepared data."""
         assert isinstance(source, Dataset), "images are not augmented in files"
         return Images(read_pixels(source, split))
 
     def joined(self, parts: Sequence[Samples]) -> Images:
-        """The images of several."""
+        """Concatenate images."""
         return Images(np.concatenate([part.pixels for part in parts if isinstance(part, Images)]))
 
     def given(self, rows: Any, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int, pair: bool) -> Images:
-        """From (N, H, W, C) uint8."""
+        """Wrap (N, H, W, C) uint8."""
         return Images(np.asarray(rows, dtype=np.uint8))
 
 

@@ -15,10 +15,10 @@ PUBLISHED = f"{HERE}.sources"
 
 
 class ImageKind(LabelKind):
-    """A kind whose models normalise pixels."""
+    """A kind with a set of labels whose models normalise pixels."""
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """As for labels, and the statistics of the channels. Raises ValueError saying what to write."""
+        """Check labels and channel statistics. Raises ValueError with a remedy."""
         super().check_spec(spec)
         if (spec.mean is None) != (spec.std is None):
             raise ValueError("give both mean and std, or neither")

@@ -31,7 +31,7 @@ class Images:
         return len(self.pixels)
 
     def batch(self, rows: Sequence[int]) -> Inputs:
-        """`pixel_values` (B, C, H, W), uint8, channels last in memory; models normalise them."""
+        """`pixel_values` (B, C, H, W), uint8, channels last in memory."""
         return {"pixel_values": _channels_last(self.pixels[np.asarray(rows)])}
 
     def take(self, rows: Sequence[int]) -> "Images":
@@ -40,12 +40,12 @@ class Images:
 
 
 class ViewedImages:
-    """A view of each image for each epoch. Sample e * N + i is image i as it is seen in epoch e.
+    """A view of each image for each epoch. Sample e * N + i is image i in epoch e.
 
     Args:
-        images: N of them.
-        views: how they are drawn.
-        ids: (N,) the images' example ids, which their views follow from: a part of a data set has the whole's views.
+        images: N images.
+        views: settings of the views.
+        ids: (N,) example ids, which decide the views: a subset keeps the views of the whole data set.
     """
 
     def __init__(self, images: Images, views: Views, ids: np.ndarray) -> None:
@@ -53,12 +53,12 @@ class ViewedImages:
         self._drawn: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def rows(self, samples: Sequence[int]) -> np.ndarray:
-        """(B,) the images behind some samples."""
+        """(B,) image numbers of samples."""
         rows: np.ndarray = np.asarray(samples) % len(self.images)
         return rows
 
     def batch(self, samples: Sequence[int]) -> Inputs:
-        """The inputs of samples of one epoch."""
+        """Inputs of samples of one epoch."""
         rows = self.rows(samples)
         if not self.views.drawn:
             return self.images.batch(rows.tolist())
@@ -67,7 +67,7 @@ class ViewedImages:
         return {"pixel_values": augmented(self.images.pixels, rows, **drawn)}
 
     def _draws(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Of all images in an epoch: offsets (N, 2) into the bordered image, and whether each is mirrored (N,)."""
+        """Offsets (N, 2) into the bordered images of an epoch, and flips (N,)."""
         if self._drawn is None or self._drawn[0] != epoch:
             seed = derive_seed(self.views.seed, f"views epoch {epoch}")
             self._drawn = (epoch, *draw_views(self.ids, self.views, seed=seed))
@@ -75,7 +75,7 @@ class ViewedImages:
 
 
 def draw_views(ids: np.ndarray, views: Views, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (N, 2) from 0 to twice the largest shift, and flips (N,), from each image's id and the seed alone."""
+    """Draw offsets (N, 2) from 0 to twice the largest shift, and flips (N,), from ids and seed only."""
     bits = _hashed(ids.astype(np.uint64), seed)
     places = 2 * views.shift + 1
     down, across = bits % np.uint64(places), (bits >> np.uint64(20)) % np.uint64(places)
@@ -93,21 +93,16 @@ def _hashed(values: np.ndarray, seed: int) -> np.ndarray:
 
 
 def augmented(
-    images: np.ndarray,
-    rows: Sequence[int] | np.ndarray,
-    *,
-    offsets: np.ndarray,
-    flips: np.ndarray,
-    padding: int,
+    images: np.ndarray, rows: Sequence[int] | np.ndarray, *, offsets: np.ndarray, flips: np.ndarray, padding: int
 ) -> Tensor:
-    """Images padded with zeros on all sides, cut to their own size at some offset, some of them mirrored.
+    """Pad images with zeros, cut them to their original size at an offset, and mirror some of them.
 
     Args:
         images: (N, H, W, C) uint8; may be mapped from a file.
-        rows: (B,) which images, in order.
-        offsets: (B, 2) first row and first column of each cut in the padded image, 0 to 2 * padding; an offset of
-            `padding` cuts nothing off.
-        flips: (B,) bool, which to mirror left to right after the cut.
+        rows: (B,) image numbers.
+        offsets: (B, 2) first row and column of each cut, 0 to 2 * padding; an offset of `padding` keeps the whole
+            image.
+        flips: (B,) bool, whether to mirror left to right after the cut.
         padding: pixels of zeros on each side.
 
     Returns:
@@ -125,5 +120,5 @@ def augmented(
 
 
 def _channels_last(images: np.ndarray) -> Tensor:
-    """(B, H, W, C) to the same memory as (B, C, H, W)."""
+    """View (B, H, W, C) as (B, C, H, W) on the same memory."""
     return torch.from_numpy(images).permute(0, 3, 1, 2)

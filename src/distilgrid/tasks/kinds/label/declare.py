@@ -23,7 +23,7 @@ class LabelKind(TaskKind):
     """A kind with a set of labels."""
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """As for every kind, and the set of labels. Raises ValueError saying what to write."""
+        """Check the set of labels. Raises ValueError with a remedy."""
         super().check_spec(spec)
         if spec.labels is None:
             return

@@ -13,11 +13,11 @@ class NumberKind(TaskKind):
     """A kind without a set of labels."""
 
     def outputs(self, labels: Sequence[str]) -> int:
-        """One: the number."""
+        """One output."""
         return 1
 
     def named(self, label: float, labels: Sequence[str]) -> float:
-        """The number itself."""
+        """The number."""
         return float(label)
 
 
