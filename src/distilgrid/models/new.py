@@ -1,4 +1,4 @@
-"""Models without pretrained weights: made from the architecture's name and a seed."""
+"""Models without pretrained weights, made from an architecture's name and a seed."""
 
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,15 @@ IMAGE_MODELS: dict[str, type[ImageModel]] = {m.config_class.model_type: m for m 
 
 
 def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -> "PreTrainedModel":
-    """An image classifier with random weights, in fp32 and evaluation mode. Raises UserError for an unknown
-    architecture, or images that are too small for it.
+    """An image classifier with random weights, in fp32 and evaluation mode.
+
+    Raises UserError for an unknown architecture, or images that are too small for it.
 
     Args:
         source: `new:<architecture>`.
         outputs: width of the logits.
         image: size, channels and normalisation of the images.
-        seed: decides the weights; torch's own generator stays as it was.
+        seed: seed of the weights; torch's global generator stays unchanged.
     """
     architecture = find_architecture(source.removeprefix("new:"))
     build = _resnet if architecture.family == "resnet" else _plain_cnn

@@ -1,4 +1,4 @@
-"""Where a student's shape and weights come from. Light: no torch here."""
+"""Settings of a student's shape and weights. Light: no torch."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ Size = Annotated[int, Field(ge=8)]
 
 
 class Architecture(Settings):
-    """A student's shape where it differs from its origin's. Names are those of the BERT configuration."""
+    """Sizes in which a student differs from its origin, by names of the BERT configuration."""
 
     num_hidden_layers: int | None = Field(default=None, ge=1)
     """Transformer layers."""
@@ -30,7 +30,7 @@ class Architecture(Settings):
 
     @property
     def layered(self) -> bool:
-        """Whether each layer has widths of its own."""
+        """Whether layers differ in width."""
         return self.hidden_sizes is not None
 
     @property
@@ -61,7 +61,7 @@ class Architecture(Settings):
 
 
 class Found(Settings):
-    """Which of the architectures that searches found a student has."""
+    """Choice among the architectures that searches found."""
 
     search: str
     """Name under `searches`."""
@@ -72,7 +72,7 @@ class Found(Settings):
 
 
 class Student(Settings):
-    """A smaller model: the first k layers of its origin, chosen layers of it, or a shape of its own."""
+    """A smaller model: the first k layers of its origin, chosen layers of it, or another shape."""
 
     source: str | None = None
     """A model of its own, with its own tokeniser; null starts from the teacher's pretrained model. Students of image

@@ -1,4 +1,4 @@
-"""A student's layers and sizes, from its settings and its origin's configuration."""
+"""Layers and sizes of a student, from its settings and its origin's configuration."""
 
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,7 @@ if TYPE_CHECKING:
 
 
 def layer_numbers(student: Student, *, depth: int) -> list[int]:
-    """The origin's layers that a student keeps, counted from 0. Raises UserError for a layer that the origin does not
-    have."""
+    """The origin's layers that a student keeps, counted from 0. Raises UserError for a missing layer."""
     if student.layers is None:
         return list(range(depth))
     numbers = list(range(student.layers)) if isinstance(student.layers, int) else student.layers
@@ -24,14 +23,13 @@ def layer_numbers(student: Student, *, depth: int) -> list[int]:
 def spread_layers(count: int, *, depth: int) -> list[int]:
     """The origin's layers, counted from 0, that a shallower shape of `count` layers inherits if they are spread.
 
-    The last of each of `count` equal parts, as PKD-skip chooses the layers to imitate; all where none is left out.
+    These are the last of each of `count` equal parts, as PKD-skip chooses the layers to imitate, or all layers.
     """
     return [(number + 1) * depth // count - 1 for number in range(count)] if count < depth else list(range(depth))
 
 
 def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedConfig":
-    """The configuration of a student that is no choice of its origin's layers. Raises UserError when the shape is
-    impossible, or the origin has no such sizes."""
+    """The configuration of a student of another shape. Raises UserError for an impossible shape or a missing size."""
     if student.architecture is not None and student.architecture.layered:
         return _layered_config(student.architecture, origin)
     config = origin.__class__.from_dict(origin.to_dict())

@@ -1,4 +1,4 @@
-"""One model's forward pass, as the Outputs that losses see."""
+"""Forward passes of models, as the Outputs that losses see."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,10 +19,10 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: b
     """A model's outputs in fp32, on its device. Raises UserError for states of layers that differ in width.
 
     Args:
-        model: the model.
-        inputs: of a batch.
-        states: also the first token's state after each layer.
-        tokens: also all tokens' states.
+        model: text or image model.
+        inputs: inputs of a batch.
+        states: include the first token's state after each layer.
+        tokens: include all tokens' states.
     """
     if "pixel_values" in inputs:
         return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
@@ -41,14 +41,13 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: b
 
 
 def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """States (B, L, H) of each layer, without padding: (T, layers, H)."""
+    """States (B, L, H) of each layer without padding: (T, layers, H)."""
     inside = mask.flatten().nonzero()[:, 0].to(layers[0].device)
     return _stacked([layer.flatten(0, 1)[inside] for layer in layers])
 
 
 def _stacked(layers: Sequence[Tensor]) -> Tensor:
-    """States of all layers, (N, H) each, as one tensor: (N, layers, H), fp32. Raises UserError when layers have
-    different widths."""
+    """States of all layers, (N, H) each, as (N, layers, H), fp32. Raises UserError for layers of different widths."""
     widths = [layer.shape[-1] for layer in layers]
     if len(set(widths)) > 1:
         raise UserError(
@@ -59,5 +58,5 @@ def _stacked(layers: Sequence[Tensor]) -> Tensor:
 
 
 def _additive(mask: Tensor) -> Tensor:
-    """(B, L) of 1 and 0 to what is added to attention scores: (B, 1, 1, L) of 0 and the lowest bf16 number."""
+    """Turn a mask (B, L) of 1 and 0 into addends of scores (B, 1, 1, L): 0 and the lowest bf16 number."""
     return ((1 - mask) * torch.finfo(torch.bfloat16).min)[:, None, None, :]

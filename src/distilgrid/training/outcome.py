@@ -1,4 +1,4 @@
-"""What a training run leaves behind beside its weights."""
+"""Results of a training run apart from its weights."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,21 +10,21 @@ KEPT = ("steps", "epochs", "before", "stopped_early", "phases", "watched")
 
 @dataclass
 class Outcome:
-    """How a training run went. The model holds the weights of `best_step`.
+    """Results of a training run. The model holds the weights of `best_step`.
 
     Attributes:
         history: losses and scores.
-        best_step, best_dev: of the last phase.
-        steps, epochs: done.
-        before: epochs done in the phases before the present one.
+        best_step, best_dev: best step and scores of the last phase.
+        steps, epochs: finished steps and epochs.
+        before: epochs of earlier phases.
         stopped_early: whether patience ended any phase.
-        seconds, tokens: of training, in all processes that worked on the run one after the other.
-        resumed_at: the step of the saved state that this process went on from.
-        time_split: seconds by section, of this process.
-        probe_loss: on some training rows, without dropout.
-        phases: name, best step and scores of each, where there are several.
-        watched: the best score on the watched validation split in the last phase.
-        last_losses: the mean of each loss term over the last epoch that had it.
+        seconds, tokens: totals over all successive processes of the run.
+        resumed_at: step of the saved state that this process continued from.
+        time_split: seconds of this process by section.
+        probe_loss: loss on some training rows, without dropout.
+        phases: name, best step and scores of each phase, if there are several.
+        watched: best score on the watched validation split in the last phase.
+        last_losses: mean of each loss term over the last epoch that had it.
     """
 
     history: History = field(default_factory=History)
@@ -44,11 +44,11 @@ class Outcome:
     last_losses: dict[str, float] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
-        """What a saved state needs of it, as JSON can hold it."""
+        """Values for a saved state, as JSON can hold them."""
         return {"history": self.history.records, **{name: getattr(self, name) for name in KEPT}}
 
     def load(self, values: dict[str, Any]) -> None:
-        """Take up what a state has saved, its seconds and tokens too."""
+        """Restore saved values, with `seconds` and `tokens`."""
         self.history.records = [tuple(record) for record in values["history"]]
         for name in (*KEPT, "seconds", "tokens"):
             setattr(self, name, values[name])

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices: measured once, and kept."""
+"""Peak rate of matrix products on this machine, measured once and cached."""
 
 import json
 import os
@@ -43,8 +43,8 @@ def peak_flops(placement: Placement) -> float:
 
 
 def training_flops(*, matrix_weights: int, layers: int, width: int, tokens: int, mean_length: float) -> float:
-    """Operations of forward and backward pass over some tokens (Kaplan et al. 2020): 6 per weight and token, plus
-    attention's products, which grow with the length."""
+    """Operations of forward and backward pass (Kaplan et al. 2020): 6 per weight and token, plus attention's products,
+    which grow with the length."""
     return tokens * (6.0 * matrix_weights + 12.0 * layers * width * mean_length)
 
 

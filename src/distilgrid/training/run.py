@@ -1,4 +1,4 @@
-"""Train one model on prepared data and write its artefact's files: shared by the stages `finetune` and `distill`."""
+"""Training of one model on prepared data, and the files of its artefact. The stages `finetune` and `distill` share it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,16 +44,16 @@ class Job:
     """One model to train.
 
     Attributes:
-        training_set: the rows to train on, and the prepared data that they come from.
-        tokenizer: the model's own; None for images.
-        model: initialised; changed in place.
-        phases: the method's losses and training settings.
-        seed: of shuffling and dropout.
-        init: where the weights came from, for tables.
-        execution: how the job runs.
+        training_set: rows to train on, and the prepared data behind them.
+        tokenizer: tokeniser of the model; None for images.
+        model: initialised model, changed in place.
+        phases: losses and training settings of the method.
+        seed: seed of shuffling and dropout.
+        init: origin of the weights, for tables.
+        execution: execution settings.
         main: opens the stream of the training rows.
-        teaching: opens what the method learns from teachers and from other samples.
-        facts: what else `metrics.json` says.
+        teaching: opens teachers and additional samples.
+        facts: further facts for `metrics.json`.
     """
 
     training_set: TrainingSet
@@ -69,24 +69,25 @@ class Job:
 
     @property
     def dataset(self) -> Dataset:
-        """Prepared data."""
+        """The prepared data."""
         return self.training_set.dataset
 
     @property
     def settings(self) -> Training:
-        """Training settings of the first phase; what is not about optimisation is the same in all."""
+        """Training settings of the first phase; those apart from optimisation hold for all phases."""
         return self.phases[0].settings
 
 
 def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
-    """Train, select on dev, score on the validation splits, write the files; returns `metrics.json`. Raises Interrupted
-    when the process was asked to stop; the state is saved.
+    """Train, select on dev, score on the validation splits and write the files; return `metrics.json`.
+
+    Raises Interrupted when the process was asked to stop; the state is saved.
 
     Args:
-        job: what to train.
-        folder: where to write the files.
-        out: the artefact's own folder, which keeps the state of an unfinished run.
-        key: the artefact's recipe key.
+        job: model to train.
+        folder: folder for the files.
+        out: folder of the artefact, which keeps the state of an unfinished run.
+        key: recipe key.
     """
     execution = job.execution
     _check_whole_batches(job)
@@ -139,7 +140,7 @@ def _train(
 
 
 def _check_whole_batches(job: Job) -> None:
-    """Batch norm's statistics are those of a whole batch, so a model that has them cannot take one in parts."""
+    """Refuse batches in parts for batch norm, whose statistics are those of a whole batch."""
     if not any(isinstance(module, BatchNorm) for module in job.model.modules()):
         return
     if job.execution.processes > 1:
@@ -149,14 +150,14 @@ def _check_whole_batches(job: Job) -> None:
 
 
 def _probe(job: Job) -> list[int]:
-    """Some prepared training rows, as many as the main validation split has at most: the same for every method."""
+    """Some prepared training rows, up to the size of the main validation split: the same for every method."""
     rows, limit = len(job.training_set.chosen), min(PROBE_ROWS, job.dataset.splits[job.dataset.validation[0]]["rows"])
     chooser = np.random.default_rng(derive_seed(0, "probe"))
     return sorted(chooser.choice(rows, size=min(rows, limit), replace=False).tolist())
 
 
 def _rows(job: Job, split: str) -> Rows:
-    """The rows of a whole split as the model reads them."""
+    """Rows of a whole split as the model reads them."""
     samples = read_split(job.dataset, split, tokenizer=job.tokenizer, max_length=job.settings.max_length)
     return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
@@ -175,7 +176,7 @@ def _predictions(job: Job) -> "pd.DataFrame":
 
 
 def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> dict[str, float]:
-    """The loss on unseen rows less that on training rows, which MixKD's theory is about; both on hard labels."""
+    """Loss on unseen rows minus loss on training rows, both on hard labels: the subject of MixKD's theory."""
     if outcome.probe_loss is None:
         return {}
     labels = label_tensor(predicted, dataset)

@@ -1,4 +1,4 @@
-"""What changes over a training run: its phases, and the losses at each moment of them."""
+"""Schedule of a training run: its phases, and their losses at each moment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from distilgrid.training.settings import Training
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run with an optimiser, a learning-rate schedule and a best checkpoint of its own.
+    """A part of a run with a separate optimiser, learning-rate schedule and best checkpoint.
 
-    It begins with the best weights of the phase before it.
+    It starts from the best weights of the previous phase.
 
     Attributes:
-        settings: its epochs, batches and optimiser.
-        objective: the losses at a moment, given in epochs since the phase began: 1.5 is halfway through the second.
-        name: for tables; empty where a run has one phase.
-        values: what the history says about a moment beside the losses.
-        taught: whether the losses look at a teacher, if there is one.
-        selects: whether the weights that scored best on `dev` are kept; the last ones otherwise, for losses that leave
-            the head untrained.
-        patient_from: the moment from which `patience` counts evaluations: earlier ones are of losses that still change.
+        settings: epochs, batches and optimiser.
+        objective: losses at a moment in epochs since the phase began: 1.5 is halfway through the second.
+        name: name in tables; empty in a run of one phase.
+        values: values for the history at a moment, in addition to the losses.
+        taught: whether the losses read a teacher's outputs, if there is a teacher.
+        selects: whether to keep the weights that scored best on `dev`; otherwise the last ones, for losses without the
+            head.
+        patient_from: moment from which `patience` counts evaluations; earlier losses still change.
     """
 
     settings: Training
@@ -37,7 +37,7 @@ class Phase:
 def plain(
     objective: Objective, settings: Training, *, name: str = "", taught: bool = True, selects: bool = True
 ) -> list[Phase]:
-    """One phase whose losses never change."""
+    """One phase with constant losses."""
     return [Phase(settings, partial(_always, objective), name, taught=taught, selects=selects)]
 
 

@@ -1,4 +1,4 @@
-"""What a user can set for the training loop. Light: no torch here."""
+"""Settings of the training loop. Light: no torch."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -66,7 +66,7 @@ class Training(Settings):
     """`auto` trains BERT-like encoders on CPUs through layers with a written-out backward pass; `plain` never does."""
 
     def under(self, *overrides: Mapping[str, Any]) -> "Training":
-        """These settings with others on top, the last ones uppermost; `views` merges key by key, as files do."""
+        """These settings with overrides on top, the last ones uppermost; `views` merges key by key, as in files."""
         values: Mapping[str, Any] = self.model_dump()
         for own in overrides:
             values = deep_merge(values, own)
@@ -74,8 +74,7 @@ class Training(Settings):
 
 
 def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Check a partial training section against the full one. Raises ValueError naming the key, for an unknown key or a
-    value out of range."""
+    """Check a partial training section. Raises ValueError naming an unknown key or a value out of range."""
     for name in overrides:
         if name not in Training.model_fields:
             raise ValueError(f"'{name}' is not a training setting; {did_you_mean(name, Training.model_fields)}")
@@ -88,7 +87,7 @@ def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The same for one stage of a method. Raises ValueError also for a setting of the whole run."""
+    """Check the overrides of one stage of a method. Raises ValueError for settings of the whole run too."""
     fixed = next((name for name in overrides if name in WHOLE_RUN), None)
     if fixed is not None:
         raise ValueError(f"'{fixed}' is of the whole run, not of a stage; set it in the method's `training`")

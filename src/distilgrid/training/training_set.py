@@ -1,4 +1,4 @@
-"""The rows that a job trains on: a share of the prepared ones, and augmented ones made of these."""
+"""Training rows of a job: a share of the prepared rows, and augmented rows made of them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,9 +26,9 @@ class TrainingSet:
 
     Attributes:
         dataset: prepared data.
-        fraction: share of its training rows, the same seeded, stratified subset for every method.
-        subset_seed: of that subset; independent of the training seeds.
-        augmented: rows made of training rows, those whose original was not chosen are left out; or rows of no origin.
+        fraction: share of its training rows: one seeded, stratified subset for all methods.
+        subset_seed: seed of that subset, independent of the training seeds.
+        augmented: rows made of training rows, or of none; those with an origin outside the chosen rows are left out.
     """
 
     dataset: Dataset
@@ -38,12 +38,12 @@ class TrainingSet:
 
     @cached_property
     def chosen(self) -> "pd.DataFrame":
-        """The prepared rows; the column `row` holds each one's number in the whole split."""
+        """The prepared rows, with their numbers in the whole split as the column `row`."""
         return chosen_rows(self.dataset, fraction=self.fraction, subset_seed=self.subset_seed)
 
     @cached_property
     def added(self) -> "pd.DataFrame | None":
-        """The augmented rows, likewise; None without any."""
+        """The augmented rows, with the column `row`; None without any."""
         if self.augmented is None:
             return None
         frame = self.augmented.split("train")
@@ -53,7 +53,7 @@ class TrainingSet:
 
     @property
     def example_ids(self) -> np.ndarray:
-        """(N,)."""
+        """Example ids (N,)."""
         return np.concatenate([frame["example_id"].to_numpy() for frame in self._frames()])
 
     @property
@@ -72,13 +72,13 @@ class TrainingSet:
         return parts[0] if len(parts) == 1 else batch.joined(parts)
 
     def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
-        """All rows of texts through a tokeniser; whole splits are tokenised once and kept."""
+        """All rows of texts as tokens; whole splits are tokenised once and cached."""
         samples = self.samples(tokenizer, max_length=max_length)
         assert isinstance(samples, Encodings), "only texts have tokens"
         return samples
 
     def views(self, settings: Views) -> ViewedImages | None:
-        """The rows as they are seen in each epoch; None for a kind that always looks the same."""
+        """Views of the rows in each epoch; None for a kind without views."""
         if not self.dataset.task_kind.viewed:
             return None
         images = self.samples(None, max_length=0)
@@ -86,7 +86,7 @@ class TrainingSet:
         return ViewedImages(images, settings, self.example_ids)
 
     def labels(self) -> Tensor:
-        """(N, ...) as the task kind makes them, those that a teacher gave to augmented rows included."""
+        """Targets (N, ...) as the task kind makes them, with a teacher's labels of augmented rows."""
         batch = self.dataset.task_kind.batch()
         if self.added is None or self.augmented is None or not self.augmented.soft:
             return torch.cat([batch.labels(frame) for frame in self._frames()])
@@ -106,12 +106,12 @@ class TrainingSet:
 def read_split(
     dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
 ) -> Samples:
-    """The rows of a whole split as a model reads them."""
+    """Rows of a whole split as a model reads them."""
     return dataset.task_kind.batch().samples(dataset, split, tokenizer=tokenizer, max_length=max_length)
 
 
 def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.DataFrame":
-    """The share of the training rows that every method of a grid gets, with the column `row`: numbers in the split."""
+    """The share of the training rows for every method of a grid, with numbers in the split as the column `row`."""
     frame = dataset.split("train")
     frame = frame.assign(row=np.arange(len(frame)))
     if fraction >= 1:
@@ -121,7 +121,7 @@ def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.D
 
 
 def label_tensor(frame: "pd.DataFrame", dataset: Dataset) -> Tensor:
-    """The labels of rows, as the task kind makes them."""
+    """Targets of rows as the task kind makes them."""
     return dataset.task_kind.batch().labels(frame)
 
 
