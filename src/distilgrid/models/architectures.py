@@ -37,18 +37,12 @@ MANY_LABELS = 11
 
 @dataclass(frozen=True)
 class Architecture:
-    """A named architecture.
+    """A named architecture."""
 
-    Attributes:
-        name: name in parameter files.
-        family: code that builds it.
-        depth: number of weighted layers, as the papers count them.
-        shortcut: shortcut of a ResNet where the shape changes: A subsamples and pads with zeros, B projects.
-    """
-
-    name: str
-    family: Literal["resnet", "plain"]
-    depth: int
+    name: str  # name in parameter files
+    family: Literal["resnet", "plain"]  # code that builds it
+    depth: int  # number of weighted layers, as the papers count them
+    # shortcut of a ResNet where the shape changes: A subsamples and pads with zeros, B projects
     shortcut: Literal["A", "B"] = "A"
 
     @property

@@ -14,22 +14,14 @@ from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 
 
 class ImageConfig(PretrainedConfig):
-    """Configuration shared by all image architectures.
+    """Configuration shared by all image architectures."""
 
-    Attributes:
-        num_channels: 3 for colours, 1 for grey.
-        image_size: height and width in pixels.
-        image_mean, image_std: statistics of each channel, for pixels in 0..1.
-        num_hidden_layers: depth in the architecture's name.
-        hidden_size: channels of the last feature map, or units of the last hidden layer.
-    """
-
-    num_channels: int = 3
-    image_size: Sequence[int] = (32, 32)
-    image_mean: Sequence[float] = (0.5, 0.5, 0.5)
+    num_channels: int = 3  # 3 for colours, 1 for grey
+    image_size: Sequence[int] = (32, 32)  # height and width in pixels
+    image_mean: Sequence[float] = (0.5, 0.5, 0.5)  # statistics of each channel, for pixels in 0..1
     image_std: Sequence[float] = (0.5, 0.5, 0.5)
-    num_hidden_layers: int = 8
-    hidden_size: int = 64
+    num_hidden_layers: int = 8  # depth in the architecture's name
+    hidden_size: int = 64  # channels of the last feature map, or units of the last hidden layer
 
 
 class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]

@@ -22,19 +22,12 @@ QKV = ("attention.self.query", "attention.self.key", "attention.self.value")
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """Parts of a layer, the most important first.
+    """Parts of a layer, the most important first."""
 
-    Attributes:
-        heads: (A,) numbers of heads.
-        scoring: (A, d) units of queries and keys of each head, as rows of these matrices.
-        passing: (A, d) units of values of each head, as rows of the value matrix.
-        feed_forward: (F,) numbers of units.
-    """
-
-    heads: Tensor
-    scoring: Tensor
-    passing: Tensor
-    feed_forward: Tensor
+    heads: Tensor  # (A,) numbers of heads
+    scoring: Tensor  # (A, d) units of queries and keys of each head, as rows of these matrices
+    passing: Tensor  # (A, d) units of values of each head, as rows of the value matrix
+    feed_forward: Tensor  # (F,) numbers of units
 
 
 @dataclass(frozen=True)

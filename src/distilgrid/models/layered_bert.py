@@ -17,23 +17,19 @@ from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, 
 from distilgrid.models.layouts import LAYERED
 
 BERT_VALUES = frozenset(BertConfig().to_dict()) - {"model_type", "architectures", "transformers_version"}
-"""What a configuration says of a model besides its kind."""
+"""Fields of a configuration that describe the model, apart from its type."""
 
 
 class LayeredBertConfig(BertConfig):  # type: ignore[misc,unused-ignore]
     """BERT's configuration with the widths of each layer.
 
     `hidden_size` and `intermediate_size` are the last layer's, `num_hidden_layers` is the number of layers.
-
-    Attributes:
-        hidden_sizes: width of each layer; a multiple of `num_attention_heads`.
-        intermediate_sizes: feed-forward width of each layer.
     """
 
     model_type = LAYERED
 
-    hidden_sizes: Sequence[int] = (768,) * 12
-    intermediate_sizes: Sequence[int] = (3072,) * 12
+    hidden_sizes: Sequence[int] = (768,) * 12  # width of each layer; a multiple of `num_attention_heads`
+    intermediate_sizes: Sequence[int] = (3072,) * 12  # feed-forward width of each layer
 
     @classmethod
     def of(cls, values: dict[str, Any], *, hidden: Sequence[int], feed_forward: Sequence[int]) -> "LayeredBertConfig":

@@ -13,15 +13,12 @@ from distilgrid.models.image_model import ConvNorm, ImageConfig, ImageModel
 
 
 class PlainConfig(ImageConfig):
-    """Configuration of a plain CNN.
-
-    Attributes:
-        layers: such as "16 16 M 32 M | 64". A number is a 3x3 convolution to that many channels with batch norm and
-            ReLU, M a maximum over 2x2 pixels. Numbers after the bar are fully connected layers with ReLU.
-    """
+    """Configuration of a plain CNN."""
 
     model_type = "distilgrid-plain-cnn"
 
+    # such as "16 16 M 32 M | 64". A number is a 3x3 convolution to that many channels with batch norm and ReLU, M a
+    # maximum over 2x2 pixels. Numbers after the bar are fully connected layers with ReLU
     layers: str = "16 M 16 M"
 
 

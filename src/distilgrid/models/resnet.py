@@ -15,16 +15,12 @@ WIDTHS = (16, 32, 64)
 
 
 class ResNetConfig(ImageConfig):
-    """Configuration of a CIFAR ResNet.
-
-    Attributes:
-        blocks: basic blocks in each of the three groups.
-        shortcut: "A" subsamples and pads new channels with zeros; "B" projects by a 1x1 convolution with batch norm.
-    """
+    """Configuration of a CIFAR ResNet."""
 
     model_type = "distilgrid-resnet"
 
-    blocks: int = 1
+    blocks: int = 1  # basic blocks in each of the three groups
+    # "A" subsamples and pads new channels with zeros; "B" projects by a 1x1 convolution with batch norm
     shortcut: str = "A"
 
 

@@ -46,7 +46,7 @@ def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedC
         setattr(config, name, value)
     if config.hidden_size % config.num_attention_heads:
         raise UserError(
-            f"student architecture: hidden_size {config.hidden_size} is no multiple of "
+            f"student architecture: hidden_size {config.hidden_size} is not a multiple of "
             f"num_attention_heads {config.num_attention_heads}; change one of them"
         )
     return config
@@ -64,7 +64,7 @@ def _layered_config(shape: Architecture, origin: "PretrainedConfig") -> "Pretrai
     for width in shape.hidden_sizes:
         if width % heads:
             raise UserError(
-                f"student architecture: {width} of hidden_sizes is no multiple of num_attention_heads {heads}; "
+                f"student architecture: {width} of hidden_sizes is not a multiple of num_attention_heads {heads}; "
                 "change one of them"
             )
     values = {**origin.to_dict(), "num_attention_heads": heads, "hidden_act": shape.hidden_act or origin.hidden_act}

@@ -14,17 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AugmentedRows:
-    """Rows that an augmentation made.
+    """Rows that an augmentation made."""
 
-    Attributes:
-        folder: folder of the files.
-        key: recipe key.
-        soft: whether a teacher labelled the rows, in a column `probabilities`.
-    """
-
-    folder: Path
-    key: str
-    soft: bool
+    folder: Path  # folder of the files
+    key: str  # recipe key
+    soft: bool  # whether a teacher labelled the rows, in a column `probabilities`
 
     def split(self, name: str) -> "pd.DataFrame":
         """Return the columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and

@@ -34,19 +34,12 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Encodings:
-    """Tokenised rows of one split, end to end.
+    """Tokenised rows of one split, end to end."""
 
-    Attributes:
-        tokens: (T,) ids of all rows, special tokens included, unpadded; may be mapped from a file.
-        segments: (T,) segment ids, or None for a model without segments.
-        offsets: (N + 1,) start of each row, and the end of the last one.
-        pad_id: id that fills rows up to the longest of a batch.
-    """
-
-    tokens: np.ndarray
-    segments: np.ndarray | None
-    offsets: np.ndarray
-    pad_id: int
+    tokens: np.ndarray  # (T,) ids of all rows, special tokens included, unpadded; may be mapped from a file
+    segments: np.ndarray | None  # (T,) segment ids, or None for a model without segments
+    offsets: np.ndarray  # (N + 1,) start of each row, and the end of the last one
+    pad_id: int  # id that fills rows up to the longest of a batch
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], segments: Sequence[Sequence[int]] | None, *, pad_id: int) -> "Encodings":
@@ -65,7 +58,7 @@ class Encodings:
 
     def take(self, rows: Sequence[int]) -> "Encodings":
         """Some rows, in the given order."""
-        index = np.asarray(rows, dtype=np.int64)  # none at all are no numbers otherwise
+        index = np.asarray(rows, dtype=np.int64)  # an empty list would become floats
         starts, lengths = self.offsets[index], self.lengths[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])

@@ -23,31 +23,18 @@ COMMON = ("task", "kind", "labels", "metrics", "validation", "notes", "splits")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared data set.
+    """A prepared data set."""
 
-    Attributes:
-        folder: folder of the files.
-        key: recipe key.
-        task: name of the task.
-        kind: name of its kind.
-        labels: label names in order; empty for a kind without a set.
-        metrics: metric names; the first is the main one.
-        validation: splits that scores are reported on; the first gives the main score.
-        notes: remarks on the rows that tables must show.
-        splits: rows and label counts by split.
-        details: facts that the kind adds.
-    """
-
-    folder: Path
-    key: str
-    task: str
-    kind: str
-    labels: tuple[str, ...]
-    metrics: tuple[str, ...]
-    validation: tuple[str, ...]
-    notes: tuple[str, ...]
-    splits: dict[str, Any]
-    details: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path  # folder of the files
+    key: str  # recipe key
+    task: str  # name of the task
+    kind: str  # name of its kind
+    labels: tuple[str, ...]  # label names in order; empty for a kind without a set
+    metrics: tuple[str, ...]  # metric names; the first is the main one
+    validation: tuple[str, ...]  # splits that scores are reported on; the first gives the main score
+    notes: tuple[str, ...]  # remarks on the rows that tables must show
+    splits: dict[str, Any]  # rows and label counts by split
+    details: Mapping[str, Any] = field(default_factory=dict)  # facts that the kind adds
 
     @property
     def task_kind(self) -> TaskKind:

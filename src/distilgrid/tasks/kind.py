@@ -18,15 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A scheme of sources.
+    """A scheme of sources."""
 
-    Attributes:
-        module: name of a module with `revision(spec, folders)` and `load(spec, folders)`.
-        known: permitted texts after the colon; empty permits all.
-    """
-
-    module: str
-    known: tuple[str, ...] = ()
+    module: str  # name of a module with `revision(spec, folders)` and `load(spec, folders)`
+    known: tuple[str, ...] = ()  # permitted texts after the colon; empty permits all
 
 
 @dataclass(frozen=True)
@@ -40,31 +35,18 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskKind:
-    """A kind of task. Subclass it to change its light parts.
+    """A kind of task. Subclass it to change its light parts."""
 
-    Attributes:
-        name: value of `kind` in parameter files.
-        modality: input of the models.
-        metrics: scores that a task of this kind may report, by name.
-        tempered: whether a softmax temperature changes anything.
-        words: nouns for reports.
-        sources: permitted sources, by the scheme before the colon.
-        fields: optional fields of a task's spec that this kind reads.
-        parts: "module:name" of each part that is loaded on use.
-        viewed: whether models train on random views of the rows.
-        pipeline: task of the `transformers` pipeline that serves the kind; None without one.
-    """
-
-    name: str
-    modality: Literal["text", "image"]
-    metrics: Mapping[str, Metric]
-    tempered: bool
-    words: Words
-    sources: Mapping[str, Source]
-    fields: frozenset[str]
-    parts: Mapping[str, str] = field(repr=False)
-    viewed: bool = False
-    pipeline: str | None = None
+    name: str  # value of `kind` in parameter files
+    modality: Literal["text", "image"]  # input of the models
+    metrics: Mapping[str, Metric]  # scores that a task of this kind may report, by name
+    tempered: bool  # whether a softmax temperature changes anything
+    words: Words  # nouns for reports
+    sources: Mapping[str, Source]  # permitted sources, by the scheme before the colon
+    fields: frozenset[str]  # optional fields of a task's spec that this kind reads
+    parts: Mapping[str, str] = field(repr=False)  # "module:name" of each part that is loaded on use
+    viewed: bool = False  # whether models train on random views of the rows
+    pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
 
     @property
     def tokenised(self) -> bool:

@@ -13,21 +13,16 @@ if TYPE_CHECKING:
     from distilgrid.tasks.batching import Samples
     from distilgrid.tasks.dataset import Dataset
     from distilgrid.tasks.spec import TaskSpec
-    from distilgrid.tasks.tokens import Source
+    from distilgrid.tasks.tokens import RowsOnDisk
 
 Form = Literal["kl", "mse"]
 
 
 class RowReader(Protocol):
-    """Reads, checks and stores a source's rows.
+    """Reads, checks and stores a source's rows."""
 
-    Attributes:
-        columns: columns of a split's file that jobs read; None reads all.
-        placeholder: label of a row until a teacher labels it.
-    """
-
-    columns: list[str] | None
-    placeholder: int | float
+    columns: list[str] | None  # columns of a split's file that jobs read; None reads all
+    placeholder: int | float  # label of a row until a teacher labels it
 
     def label_set(self, spec: "TaskSpec", train: "pd.DataFrame", origin: str) -> list[str]:
         """The labels in order; empty for a kind without a set. Raises UserError when no training label fits."""
@@ -64,7 +59,7 @@ class Batching(Protocol):
         """Rows with labels from a teacher's outputs."""
 
     def samples(
-        self, source: "Source", split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
+        self, source: "RowsOnDisk", split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
     ) -> "Samples":
         """A whole split as a model reads it."""
 

@@ -10,26 +10,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of predicted labels. A bootstrap scores many resamples from row statistics and their sums.
+    """A score of predicted labels. A bootstrap scores many resamples from row statistics and their sums."""
 
-    Attributes:
-        name: name in parameter files and tables.
-        per_row: from labels (N,) and predicted labels (N,) to statistics (N, k).
-        combine: from statistics summed over rows (..., k) to values; from the rows' own (N, k) unless `summed`.
-        higher_is_better: direction of the score.
-        scale: factor for tables, which show points.
-        summed: whether `combine` takes sums.
-        direct: from labels and predicted labels to the value, where that is more exact than sums.
-        weigh: from weights (S, N) and statistics (N, k) to values (S,): a faster way without sums.
-    """
-
-    name: str
+    name: str  # name in parameter files and tables
+    # from labels (N,) and predicted labels (N,) to statistics (N, k)
     per_row: "Callable[[np.ndarray, np.ndarray], np.ndarray]"
+    # from statistics summed over rows (..., k) to values; from the rows' own (N, k) unless `summed`
     combine: "Callable[[np.ndarray], np.ndarray]"
-    higher_is_better: bool = True
-    scale: float = 100
-    summed: bool = True
+    higher_is_better: bool = True  # direction of the score
+    scale: float = 100  # factor for tables, which show points
+    summed: bool = True  # whether `combine` takes sums
+    # from labels and predicted labels to the value, where that is more exact than sums
     direct: "Callable[[np.ndarray, np.ndarray], float] | None" = None
+    # from weights (S, N) and statistics (N, k) to values (S,): a faster way without sums
     weigh: "Callable[[np.ndarray, np.ndarray], np.ndarray] | None" = None
 
     def value(self, labels: "np.ndarray", predicted: "np.ndarray") -> float:

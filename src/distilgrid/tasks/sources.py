@@ -97,7 +97,7 @@ def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
         frame = read()
         for name in frame.columns:
             if isinstance(frame[name].dtype, pd.StringDtype):
-                frame[name].tolist()  # what is no UTF-8 fails here, not wherever it is first looked at
+                frame[name].tolist()  # invalid UTF-8 fails here, not at its first use
         return frame
     except UnicodeDecodeError:
         raise UserError(f"{path}: {_not_utf8(path)}; save it as UTF-8") from None
@@ -108,11 +108,11 @@ def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
 def _not_utf8(path: Path) -> str:
     """Describe the first byte that is not UTF-8, with the line of a CSV file."""
     if path.suffix == ".parquet":
-        return "a text is no UTF-8"
+        return "a text is not UTF-8"
     with open(path, "rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode()
             except UnicodeDecodeError as error:
-                return f"line {number}: the byte 0x{line[error.start]:02x} is no UTF-8"
-    return "holds bytes that are no UTF-8"
+                return f"line {number}: the byte 0x{line[error.start]:02x} is not UTF-8"
+    return "holds bytes that are not UTF-8"

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,34 +14,20 @@ from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256, recipe_key
 from distilgrid.core.machine import package_versions
+from distilgrid.tasks.augmented import AugmentedRows
 from distilgrid.tasks.batching import Encodings, encode
-from distilgrid.tasks.dataset import texts
+from distilgrid.tasks.dataset import Dataset, texts
 
 if TYPE_CHECKING:
-    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
 FORMAT = 2
 PARTS = ("tokens", "segments", "offsets")
 log = logging.getLogger(__name__)
+RowsOnDisk = Dataset | AugmentedRows
 
 
-class Source(Protocol):
-    """Rows on disk: prepared data, or augmented rows."""
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the files."""
-
-    @property
-    def key(self) -> str:
-        """Recipe key."""
-
-    def split(self, name: str) -> "pd.DataFrame":
-        """Rows of a split."""
-
-
-def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
+def tokenised(source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
     """Tokenise a whole split, or read it from its cache.
 
     The cache key holds the data's recipe, the tokeniser's content and the length; hashes verify its files. A read-only

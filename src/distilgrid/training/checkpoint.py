@@ -73,8 +73,8 @@ class Checkpoints:
         assert self.folder is not None
         try:
             self._write(self.folder, saved)
-        except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own
-            log.warning("step %d: the training state could not be saved (%s); training goes on", saved.step, error)
+        except (OSError, SafetensorError) as error:  # safetensors raises its error for a full disk
+            log.warning("step %d: the training state could not be saved (%s); training continues", saved.step, error)
         self.last = time.monotonic()
         if self.stop():
             log.warning("asked to stop: ends after step %d; start again to go on from the saved state", saved.step)

@@ -11,7 +11,7 @@ from distilgrid.training.placement import Placement
 
 
 def choose_device(setting: str) -> torch.device:
-    """Resolve the device setting; `auto` takes a GPU if there is one. Raises UserError when a requested GPU is missing."""
+    """Resolve the device setting; `auto` takes a GPU if there is one. Raises UserError without a requested GPU."""
     if setting == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "resources.device is cuda, but torch sees no GPU here; set it to auto, or see `distilgrid doctor`"

@@ -26,7 +26,7 @@ from distilgrid.training.streams import Stream
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-PART_TOKENS = 1024  # a matrix product is no faster with more, and the memory of activations grows
+PART_TOKENS = 1024  # more make matrix products no faster, and activations larger
 
 
 class Engine:

@@ -7,18 +7,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Execution:
-    """Execution settings of a training job.
+    """Execution settings of a training job."""
 
-    Attributes:
-        device: `auto` takes a GPU if there is one.
-        processes: data-parallel processes, each with a GPU or a part of the threads.
-        checkpoint_seconds: time between two saves of the training state.
-        deterministic: whether a GPU may only use algorithms that repeat the same bits.
-        profile: file for a trace of some steps, for https://ui.perfetto.dev; None traces nothing.
-    """
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    processes: int = 1
-    checkpoint_seconds: float = 60.0
-    deterministic: bool = True
-    profile: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # `auto` takes a GPU if there is one
+    processes: int = 1  # data-parallel processes, each with a GPU or a part of the threads
+    checkpoint_seconds: float = 60.0  # time between two saves of the training state
+    deterministic: bool = True  # whether a GPU may only use algorithms that repeat the same bits
+    profile: Path | None = None  # file for a trace of some steps, for https://ui.perfetto.dev; None traces nothing

@@ -8,20 +8,14 @@ from torch import Tensor, device, nn
 
 @dataclass(frozen=True)
 class Outputs:
-    """Outputs of a model that losses see.
+    """Outputs of a model that losses see."""
 
-    Attributes:
-        logits: (B, C), fp32.
-        cls_states: (B, layers, H), fp32: first token's hidden state after each layer; None unless requested.
-        token_states: (T, layers, H), fp32 or recorded fp16: all tokens' states row by row without padding; None unless
-            requested.
-        others: outputs of a cell's other teachers.
-    """
-
-    logits: Tensor
+    logits: Tensor  # (B, C), fp32
+    # (B, layers, H), fp32: first token's hidden state after each layer; None unless requested
     cls_states: Tensor | None = None
+    # (T, layers, H), fp32 or recorded fp16: all tokens' states row by row without padding; None unless requested
     token_states: Tensor | None = None
-    others: "tuple[Outputs, ...]" = ()
+    others: "tuple[Outputs, ...]" = ()  # outputs of a cell's other teachers
 
     def to(self, device: device) -> "Outputs":
         """Copy the outputs to a device."""
@@ -38,14 +32,10 @@ class Sizes:
 
 
 class Objective(Protocol):
-    """The losses of a batch. Losses never see model classes.
+    """The losses of a batch. Losses never see model classes."""
 
-    Attributes:
-        needs_states: whether the losses need the student's `cls_states`.
-        needs_tokens: whether they need `token_states`; the losses are then means over tokens, otherwise over rows.
-    """
-
-    needs_states: bool = False
+    needs_states: bool = False  # whether the losses need the student's `cls_states`
+    # whether they need `token_states`; the losses are then means over tokens, otherwise over rows
     needs_tokens: bool = False
 
     def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""Training of one model on prepared data, and the files of its artefact. The stages `finetune` and `distill` share it."""
+"""Training of one model on prepared data, and its artefact's files, for the stages `finetune` and `distill`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,31 +41,18 @@ PROBE_ROWS = 1000
 
 @dataclass(frozen=True)
 class Job:
-    """One model to train.
+    """One model to train."""
 
-    Attributes:
-        training_set: rows to train on, and the prepared data behind them.
-        tokenizer: tokeniser of the model; None for images.
-        model: initialised model, changed in place.
-        phases: losses and training settings of the method.
-        seed: seed of shuffling and dropout.
-        init: origin of the weights, for tables.
-        execution: execution settings.
-        main: opens the stream of the training rows.
-        teaching: opens teachers and additional samples.
-        facts: further facts for `metrics.json`.
-    """
-
-    training_set: TrainingSet
-    tokenizer: "PreTrainedTokenizerBase | None"
-    model: "PreTrainedModel"
-    phases: Sequence[Phase]
-    seed: int
-    init: str
-    execution: Execution = field(default_factory=Execution)
-    main: OpenMain = RowStream
-    teaching: Teaching | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    training_set: TrainingSet  # rows to train on, and the prepared data behind them
+    tokenizer: "PreTrainedTokenizerBase | None"  # tokeniser of the model; None for images
+    model: "PreTrainedModel"  # initialised model, changed in place
+    phases: Sequence[Phase]  # losses and training settings of the method
+    seed: int  # seed of shuffling and dropout
+    init: str  # origin of the weights, for tables
+    execution: Execution = field(default_factory=Execution)  # execution settings
+    main: OpenMain = RowStream  # opens the stream of the training rows
+    teaching: Teaching | None = None  # opens teachers and additional samples
+    facts: Mapping[str, Any] = field(default_factory=dict)  # further facts for `metrics.json`
 
     @property
     def dataset(self) -> Dataset:

@@ -13,25 +13,18 @@ class Phase:
     """A part of a run with a separate optimiser, learning-rate schedule and best checkpoint.
 
     It starts from the best weights of the previous phase.
-
-    Attributes:
-        settings: epochs, batches and optimiser.
-        objective: losses at a moment in epochs since the phase began: 1.5 is halfway through the second.
-        name: name in tables; empty in a run of one phase.
-        values: values for the history at a moment, in addition to the losses.
-        taught: whether the losses read a teacher's outputs, if there is a teacher.
-        selects: whether to keep the weights that scored best on `dev`; otherwise the last ones, for losses without the
-            head.
-        patient_from: moment from which `patience` counts evaluations; earlier losses still change.
     """
 
-    settings: Training
+    settings: Training  # epochs, batches and optimiser
+    # losses at a moment in epochs since the phase began: 1.5 is halfway through the second
     objective: Callable[[float], Objective]
-    name: str = ""
+    name: str = ""  # name in tables; empty in a run of one phase
+    # values for the history at a moment, in addition to the losses
     values: Callable[[float], dict[str, float]] = lambda moment: {}
-    taught: bool = True
+    taught: bool = True  # whether the losses read a teacher's outputs, if there is a teacher
+    # whether to keep the weights that scored best on `dev`; otherwise the last ones, for losses without the head
     selects: bool = True
-    patient_from: float = 0.0
+    patient_from: float = 0.0  # moment from which `patience` counts evaluations; earlier losses still change
 
 
 def plain(

@@ -9,17 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TokenStates:
-    """States of rows that differ in length.
+    """States of rows that differ in length."""
 
-    Attributes:
-        values: (T, layers, H), adjacent tokens for each row; may be mapped from a file.
-        starts: (N,) first token of each row.
-        lengths: (N,) tokens of each row.
-    """
-
-    values: Tensor
-    starts: Tensor
-    lengths: Tensor
+    values: Tensor  # (T, layers, H), adjacent tokens for each row; may be mapped from a file
+    starts: Tensor  # (N,) first token of each row
+    lengths: Tensor  # (N,) tokens of each row
 
     @classmethod
     def packed(cls, values: Tensor, lengths: Tensor) -> "TokenStates":

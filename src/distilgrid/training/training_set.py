@@ -22,18 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Training rows: the chosen ones, then the augmented ones.
+    """Training rows: the chosen ones, then the augmented ones."""
 
-    Attributes:
-        dataset: prepared data.
-        fraction: share of its training rows: one seeded, stratified subset for all methods.
-        subset_seed: seed of that subset, independent of the training seeds.
-        augmented: rows made of training rows, or of none; those with an origin outside the chosen rows are left out.
-    """
-
-    dataset: Dataset
-    fraction: float = 1.0
-    subset_seed: int = 0
+    dataset: Dataset  # prepared data
+    fraction: float = 1.0  # share of its training rows: one seeded, stratified subset for all methods
+    subset_seed: int = 0  # seed of that subset, independent of the training seeds
+    # rows made of training rows, or of none; those with an origin outside the chosen rows are left out
     augmented: AugmentedRows | None = None
 
     @cached_property

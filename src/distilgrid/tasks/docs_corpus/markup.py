@@ -30,18 +30,8 @@ _EMPHASIS = re.compile(r"(?<!\w)(\*\*?)(?=[^*\s])([^*]*[^*\s])\1(?!\w)")
 _DASH = re.compile(r"(?<=\S)(\s?)---?\1(?=\S)")
 _CODE = re.compile(r"[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?")
 _TITLE = re.compile(r"[\w .,'/-]+")
-_PLAIN = str.maketrans(
-    {
-        "\u2018": "'",
-        "\u2019": "'",
-        "\u201c": '"',
-        "\u201d": '"',
-        "\u2010": "-",
-        "\u2013": "-",
-        "\u2014": " - ",
-        "\u00a0": " ",
-    }
-)
+_MARKS, _ASCII = "\u2018\u2019\u201c\u201d\u2010\u2013\u00a0", "''\"\"-- "
+_PLAIN = {**str.maketrans(_MARKS, _ASCII), **str.maketrans({"\u2014": " - "})}
 
 _NAMES = "numpy|pandas|scipy|sci-?kit|sklearn|matplotlib|mpl_toolkits|pyplot|pylab|networkx|sqlalchemy|sympy"
 _LIBRARY = re.compile(

@@ -13,32 +13,20 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Group:
-    """Weights that share optimiser settings.
+    """Weights that share optimiser settings."""
 
-    Attributes:
-        parameters: weights in the order of their storage.
-        vectors: whether they are biases and norms.
-        below: number of layers between them and the head.
-    """
-
-    parameters: Sequence[nn.Parameter]
-    vectors: bool
-    below: int = 0
+    parameters: Sequence[nn.Parameter]  # weights in the order of their storage
+    vectors: bool  # whether they are biases and norms
+    below: int = 0  # number of layers between them and the head
 
 
 @dataclass(frozen=True)
 class Views:
-    """One weight, or neighbours in memory that act as one, such as query, key and value.
+    """One weight, or neighbours in memory that act as one, such as query, key and value."""
 
-    Attributes:
-        master: fp32 values.
-        compute: the values in the precision of matrix products.
-        grad: fp32 gradient.
-    """
-
-    master: Tensor
-    compute: Tensor
-    grad: Tensor
+    master: Tensor  # fp32 values
+    compute: Tensor  # the values in the precision of matrix products
+    grad: Tensor  # fp32 gradient
 
 
 class FlatParameters:

@@ -53,25 +53,17 @@ class Norm:
 
 @dataclass(frozen=True)
 class FusedLayer:
-    """Weights and settings of one layer, called on (R, H) in the precision of the products.
+    """Weights and settings of one layer, called on (R, H) in the precision of the products."""
 
-    Attributes:
-        qkv, out, up, down: linear maps of attention and feed-forward network.
-        norm1, norm2: norms after each of the two.
-        heads: attention heads.
-        gelu: "none" for the exact form, "tanh" for the approximation.
-        hidden_dropout, attention_dropout: rates in training.
-    """
-
-    qkv: Dense
+    qkv: Dense  # linear maps of attention and feed-forward network
     out: Dense
     up: Dense
     down: Dense
-    norm1: Norm
+    norm1: Norm  # norms after each of the two
     norm2: Norm
-    heads: int
-    gelu: str
-    hidden_dropout: float
+    heads: int  # attention heads
+    gelu: str  # "none" for the exact form, "tanh" for the approximation
+    hidden_dropout: float  # rates in training
     attention_dropout: float
     flat: FlatParameters
     masks: DropoutMasks

@@ -10,7 +10,7 @@ from distilgrid.tasks.dataset import Dataset
 from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.kinds.label.batch import LabelledBatching
-from distilgrid.tasks.tokens import Source
+from distilgrid.tasks.tokens import RowsOnDisk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,7 +20,7 @@ class ImageBatching(LabelledBatching):
     """Batching of pixels."""
 
     def samples(
-        self, source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
+        self, source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
     ) -> Images:
         """Pixels of prepared data."""
         assert isinstance(source, Dataset), "images are not augmented in files"

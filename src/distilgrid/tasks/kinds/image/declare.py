@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.tasks.kind import Source, Words
-from distilgrid.tasks.kinds.label.declare import FILES, LabelKind
+from distilgrid.tasks.kinds.label.declare import FILES, METRICS, LabelKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.tasks.kinds.label.metrics import METRICS
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec

@@ -19,18 +19,12 @@ FIELD = "image"
 
 @dataclass(frozen=True)
 class ImageShape:
-    """Size, channels and normalisation that all images of a data set share.
+    """Size, channels and normalisation that all images of a data set share."""
 
-    Attributes:
-        height, width: size in pixels.
-        channels: 1 for grey, 3 for red, green and blue.
-        mean, std: statistics of each channel, in 0..1.
-    """
-
-    height: int
+    height: int  # size in pixels
     width: int
-    channels: int
-    mean: tuple[float, ...]
+    channels: int  # 1 for grey, 3 for red, green and blue
+    mean: tuple[float, ...]  # statistics of each channel, in 0..1
     std: tuple[float, ...]
 
 

@@ -82,7 +82,7 @@ def describe_images(train: "pd.DataFrame", spec: TaskSpec) -> dict[str, Any]:
 
 
 def channel_statistics(pixels: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of (N, H, W, C), in 0..1, from exact counts: equal on every machine."""
+    """Mean and standard deviation of each channel of (N, H, W, C), in 0..1. Exact counts make them equal everywhere."""
     counts = np.zeros((pixels.shape[3], 256), dtype=np.int64)
     for start in range(0, len(pixels), CHUNK):
         for channel, found in enumerate(counts):

@@ -20,25 +20,16 @@ JPEG = b"\xff\xd8\xff"
 
 @dataclass(frozen=True)
 class Cifar:
-    """Publications of CIFAR-10 or CIFAR-100, and the names of their files.
+    """Publications of CIFAR-10 or CIFAR-100, and the names of their files."""
 
-    Attributes:
-        repository: repository on the hub, with parquet files in `folder` at `revision`.
-        batches: folder inside the official archive of binary files.
-        archive: name of that archive.
-        pickled: folder and one file of the Python archive, which holds pickles.
-        binary: names of the binary files of each split.
-        labels: meaning of the bytes before the pixels of a binary record.
-    """
-
-    repository: str
+    repository: str  # repository on the hub, with parquet files in `folder` at `revision`
     revision: str
     folder: str
-    batches: str
-    archive: str
-    pickled: tuple[str, str]
-    binary: dict[str, tuple[str, ...]]
-    labels: tuple[str, ...]
+    batches: str  # folder inside the official archive of binary files
+    archive: str  # name of that archive
+    pickled: tuple[str, str]  # folder and one file of the Python archive, which holds pickles
+    binary: dict[str, tuple[str, ...]]  # names of the binary files of each split
+    labels: tuple[str, ...]  # meaning of the bytes before the pixels of a binary record
 
 
 CIFAR = {
@@ -163,7 +154,7 @@ def _download(spec: TaskSpec) -> dict[str, list[Path]]:
 
 
 def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":
-    """Read records of one or two label bytes and 3,072 pixel bytes: 32 rows of 32 columns, red, then green, then blue."""
+    """Read records of label bytes and 3,072 pixel bytes: 32 rows of 32 columns, red, then green, then blue."""
     import numpy as np
     import pandas as pd
 
@@ -172,7 +163,9 @@ def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":
     for path in paths:
         content = np.fromfile(path, dtype=np.uint8)
         if not len(content) or len(content) % size:
-            raise UserError(f"{path}: {len(content):,} bytes are no whole records of {size:,} bytes; fetch it again")
+            raise UserError(
+                f"{path}: {len(content):,} bytes do not divide into records of {size:,} bytes; fetch it again"
+            )
         parts.append(content.reshape(-1, size))
     records = np.concatenate(parts)
     planes = records[:, labels:].reshape(-1, CHANNELS, SIDE, SIDE)

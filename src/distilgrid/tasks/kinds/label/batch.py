@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from distilgrid.tasks.batching import Encodings, Samples, encode
 from distilgrid.tasks.kind_parts import Batching
-from distilgrid.tasks.tokens import Source, joined, tokenised
+from distilgrid.tasks.tokens import RowsOnDisk, joined, tokenised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ class TextBatching(Batching):
     """Batching of texts with any sort of label."""
 
     def samples(
-        self, source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
+        self, source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
     ) -> Encodings:
         """Tokens of a split, cached next to its rows."""
         assert tokenizer is not None, "models of texts have a tokeniser"

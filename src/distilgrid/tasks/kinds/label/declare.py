@@ -3,13 +3,25 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UNPRINTABLE
+from distilgrid.core.loading import late
 from distilgrid.tasks.kind import Source, TaskKind, Words, own_parts
-from distilgrid.tasks.kinds.label.metrics import METRICS
+from distilgrid.tasks.metric import Metric
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
 
 HERE = "distilgrid.tasks.kinds.label"
+FORMULAS = f"{HERE}.formulas"
+METRICS = {
+    "accuracy": Metric(name="accuracy", per_row=late(f"{FORMULAS}:hits"), combine=late(f"{FORMULAS}:accuracy")),
+    "f1": Metric(name="f1", per_row=late(f"{FORMULAS}:positives"), combine=late(f"{FORMULAS}:f1")),
+    "matthews": Metric(
+        name="matthews",
+        per_row=late(f"{FORMULAS}:confusion"),
+        combine=late(f"{FORMULAS}:matthews"),
+        direct=late(f"{FORMULAS}:direct_matthews"),
+    ),
+}
 FILES = Source("distilgrid.tasks.files")
 TEXT_SOURCES = {
     "glue": Source("distilgrid.tasks.glue"),

@@ -2,11 +2,28 @@
 
 from collections.abc import Sequence
 
+from distilgrid.core.loading import late
 from distilgrid.tasks.kind import TaskKind, Words, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
-from distilgrid.tasks.kinds.number.metrics import METRICS
+from distilgrid.tasks.metric import Metric
 
 HERE = "distilgrid.tasks.kinds.number"
+FORMULAS = f"{HERE}.formulas"
+METRICS = {
+    "pearson": Metric(
+        name="pearson",
+        per_row=late(f"{FORMULAS}:moments"),
+        combine=late(f"{FORMULAS}:pearson"),
+        direct=late(f"{FORMULAS}:direct_pearson"),
+    ),
+    "spearman": Metric(
+        name="spearman",
+        per_row=late(f"{FORMULAS}:pairs"),
+        combine=late(f"{FORMULAS}:spearman"),
+        summed=False,
+        weigh=late(f"{FORMULAS}:weighted_spearman"),
+    ),
+}
 
 
 class NumberKind(TaskKind):
