@@ -39,12 +39,9 @@ class Order:
 
 
 def encoder_order(weights: Mapping[str, Tensor], *, layers: int, heads: int) -> Order:
-    """Order the parts of an encoder.
+    """Order the parts of an encoder with `layers` layers of `heads` heads each.
 
-    Args:
-        weights: weights below the base model, by BERT's names: `embeddings.LayerNorm.weight`, `encoder.layer.0. ...`.
-        layers: number of layers.
-        heads: number of heads in each layer.
+    Weights have BERT's names below the base model: `embeddings.LayerNorm.weight`, `encoder.layer.0. ...`.
     """
     parts = [_below(weights, f"encoder.layer.{number}.") for number in range(layers)]
     hidden = _hidden_importance(weights["embeddings.LayerNorm.weight"], parts)

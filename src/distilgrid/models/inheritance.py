@@ -51,13 +51,8 @@ def inherit_important(model: "PreTrainedModel", source: Mapping[str, Tensor], *,
 
     Kept parts stay in order, so a model of the source's shape gets identical weights. A narrower head keeps its most
     important units. A wider head takes further units from the most important unused heads. Other weights stay
-    unchanged.
-
-    Args:
-        model: student with BERT's names.
-        source: weights of the origin by name, its layers numbered as the student's.
-        layers: number of layers of the source.
-        heads: number of heads in each of its layers.
+    unchanged. The student has BERT's names; `layers` and `heads` per layer count the source's, whose layers are
+    numbered as the student's.
     """
     prefix = f"{model.base_model_prefix}."
     base = {name.removeprefix(prefix): value for name, value in source.items() if name.startswith(prefix)}
@@ -104,11 +99,7 @@ def _kept(order: Tensor, count: int) -> Places:
 def _head_places(order: Tensor, units: Tensor, *, heads: int, width: int) -> Places:
     """Units of a student's heads.
 
-    Args:
-        order: (A,) heads of the source, the most important first.
-        units: (A, d) units of each, the most important first.
-        heads: number of heads of the student.
-        width: width of each.
+    `order` (A,) ranks the source's heads and `units` (A, d) their units; `heads` and `width` are the student's.
     """
     chosen, others = order[:heads].sort().values, order[heads:]
     there, here = [], []
@@ -123,9 +114,7 @@ def _head_places(order: Tensor, units: Tensor, *, heads: int, width: int) -> Pla
 def _pass_on(model: "PreTrainedModel", order: Tensor) -> None:
     """Let projections between layers pass on the units that both sides keep; new units start as zeros.
 
-    Args:
-        model: student; equal widths have no projections.
-        order: (H,) hidden units of the source, the most important first; units after them are in both.
+    `order` (H,) ranks the source's hidden units; units after them are on both sides. Equal widths have no projections.
     """
     widths = getattr(model.config, "hidden_sizes", ())
     with torch.no_grad():

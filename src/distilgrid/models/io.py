@@ -88,14 +88,10 @@ def _refuse_absent(folder: Path | str, names: list[str]) -> None:
 def read_model(
     loader: Callable[..., Any], folder: Path | str, *, named: str, **options: Any
 ) -> "tuple[PreTrainedModel, list[str]]":
-    """Load a model in fp32 and evaluation mode, and list the weights that its files lack. Raises UserError for missing
-    or damaged files.
+    """Load a model in fp32 and evaluation mode, and list the weights that its files lack.
 
-    Args:
-        loader: `from_pretrained` of an automatic class.
-        folder: folder of the model's files.
-        named: name of the model in messages.
-        options: further options of the loader.
+    `loader` is `from_pretrained` of an automatic class with further `options`; `named` is the model's name in messages.
+    Raises UserError for missing or damaged files.
     """
     import torch
 

@@ -20,15 +20,10 @@ IMAGE_MODELS: dict[str, type[ImageModel]] = {m.config_class.model_type: m for m 
 
 
 def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -> "PreTrainedModel":
-    """An image classifier with random weights, in fp32 and evaluation mode.
+    """An image classifier of source `new:<architecture>` with random weights, in fp32 and evaluation mode.
 
-    Raises UserError for an unknown architecture, or images that are too small for it.
-
-    Args:
-        source: `new:<architecture>`.
-        outputs: width of the logits.
-        image: size, channels and normalisation of the images.
-        seed: seed of the weights; torch's global generator stays unchanged.
+    The seed decides the weights; torch's global generator stays unchanged. Raises UserError for an unknown
+    architecture, or images that are too small for it.
     """
     architecture = find_architecture(source.removeprefix("new:"))
     build = _resnet if architecture.family == "resnet" else _plain_cnn

@@ -107,14 +107,8 @@ def epoch_batches(
     """Row numbers of one epoch in shuffled batches, each row once.
 
     Bucketed rows are shuffled, sorted by length within buckets of 32 batches, and their batches are shuffled: little
-    padding, and random compositions. Other rows are only shuffled.
-
-    Args:
-        lengths: (N,) tokens of each row.
-        batch_size: rows of a batch; an upper bound with a token budget.
-        generator: source of the shuffling.
-        tokens: upper bound on the tokens of a batch, padding included; None sets none.
-        bucketed: whether to put rows of similar length together.
+    padding, and random compositions. Other rows are only shuffled. `lengths` (N,) are tokens; a batch holds up to
+    `batch_size` rows and, padding included, up to `tokens` tokens.
     """
     order = torch.randperm(len(lengths), generator=generator).numpy()
     if not bucketed:

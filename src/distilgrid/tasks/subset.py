@@ -8,19 +8,12 @@ import numpy as np
 def stratified_sample(
     ids: np.ndarray, labels: np.ndarray | None, *, count: int, seed: int, purpose: str, held_out: bool = False
 ) -> np.ndarray:
-    """A boolean mask (N,) of about `count` rows that keeps the shares of the labels.
+    """A boolean mask (N,) of about `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
 
-    Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side. They take turns by their place
-    within their label over the label's size: any first k turns keep the shares (Sainte-Lague), and a smaller sample is
-    part of a larger one.
-
-    Args:
-        ids: (N,) example ids.
-        labels: (N,) label numbers, or None for one stratum.
-        count: wanted number of rows.
-        seed: seed of the choice.
-        purpose: name of the choice; choices of different names are independent.
-        held_out: the rows leave the training rows, so every label keeps one there; otherwise every label gives one.
+    Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side, and purposes are independent.
+    They take turns by their place within their label over the label's size: any first k turns keep the shares
+    (Sainte-Lague), and a smaller sample is part of a larger one. With `held_out`, every label keeps a row behind;
+    otherwise every label gives one.
     """
     ranks = np.array([_rank(seed, purpose, int(i)) for i in ids], dtype=np.uint64)
     strata = np.zeros(len(ids), dtype=np.int64) if labels is None else labels

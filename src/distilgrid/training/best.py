@@ -38,14 +38,10 @@ class Best:
     def offer(
         self, step: int, scores: dict[str, float], *, decay: float, always: bool = False, patient: bool = True
     ) -> None:
-        """Keep the current weights if they are better by the deciding metric.
+        """Keep the current weights if they are better by the deciding metric, or `always`.
 
-        Args:
-            step: step before these scores.
-            scores: scores on `dev`.
-            decay: see the class.
-            always: keep the weights whatever they score.
-            patient: whether a score that is no better counts towards `given_up`.
+        The scores on `dev` are those after `step`. Only with `patient` does a score that is no better count towards
+        `given_up`.
         """
         name = self.metric.name
         if self.scores and not always and not self.metric.better(scores[name], self.scores[name]):

@@ -32,14 +32,8 @@ PART_TOKENS = 1024  # more make matrix products no faster, and activations large
 class Engine:
     """Trains a model in place, one step at a time; `release` removes all set-up.
 
-    Args:
-        model: fp32 model, its word embeddings cut to the words that occur.
-        streams: samples to learn from.
-        settings: training settings of the first phase.
-        placement: device, precision, and the processes that share a batch.
-        seed: seed of dropout.
-        steps: number of updates in the first phase, for its schedule.
-        layered: whether any phase trains layers at different rates.
+    The word embeddings of the fp32 model are cut to the words that occur. `settings` and `steps` are those of the first
+    phase; `layered` tells whether any phase trains layers at different rates.
 
     Attributes:
         flat: trained weights.

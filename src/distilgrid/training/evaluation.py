@@ -22,14 +22,7 @@ PLAIN = Placement()
 def predict(
     model: "PreTrainedModel", encodings: Samples, *, kind: TaskKind, placement: Placement = PLAIN
 ) -> np.ndarray:
-    """Outputs (N, ...) on every row, in row order. The model keeps its mode.
-
-    Args:
-        model: model on its device.
-        encodings: rows.
-        kind: kind of the task.
-        placement: precision to compute in; fp32 by default.
-    """
+    """Outputs (N, ...) on every row, in row order, at the placement's precision. The model keeps its mode."""
     training = model.training
     model.eval()
     made = kind.predict().allocate(len(encodings), model.config)

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: bool = False) -> Outputs:
     """A model's outputs in fp32, on its device. Raises UserError for states of layers that differ in width.
 
-    Args:
-        model: text or image model.
-        inputs: inputs of a batch.
-        states: include the first token's state after each layer.
-        tokens: include all tokens' states.
+    `states` adds the first token's state after each layer, `tokens` all tokens' states.
     """
     if "pixel_values" in inputs:
         return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())

@@ -105,11 +105,9 @@ class Trainer:
         self.average = self._new_average()
 
     def run(self, *, trace: Path | None = None) -> Outcome:
-        """Train all steps that patience allows, from the last saved state if there is one. Raises UserError for a loss
-        that is not finite.
+        """Train all steps that patience allows, from the last saved state if there is one.
 
-        Args:
-            trace: file for a trace of some steps.
+        `trace` is a file for a trace of some steps. Raises UserError for a loss that is not finite.
         """
         self.model.train()
         done = self.outcome.resumed_at = self._resume()

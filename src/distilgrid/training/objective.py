@@ -41,20 +41,14 @@ class Objective(Protocol):
     def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module | None:
         """Auxiliary module, trained with the student, that maps its Outputs to those that `losses` gets; None without.
 
-        Raises UserError when the student cannot learn from this teacher.
-
-        Args:
-            student: sizes of the student.
-            teacher: sizes of the teacher's states, if known.
-            seed: seed of the weights.
+        The teacher's sizes are those of its states, if known. Raises UserError when the student cannot learn from this
+        teacher.
         """
         return None
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """Named and weighted terms; the loop minimises their sum.
 
-        Args:
-            labels: (B,) as the task kind makes them.
-            student: outputs of the student.
-            teacher: outputs of the teacher on the same rows; None for a method without a teacher.
+        `labels` are as the task kind makes them; `teacher` holds outputs on the same rows, None for a method without a
+        teacher.
         """

@@ -66,15 +66,10 @@ class Job:
 
 
 def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
-    """Train, select on dev, score on the validation splits and write the files; return `metrics.json`.
+    """Train, select on dev, score on the validation splits and write the files to `folder`; return `metrics.json`.
 
-    Raises Interrupted when the process was asked to stop; the state is saved.
-
-    Args:
-        job: model to train.
-        folder: folder for the files.
-        out: folder of the artefact, which keeps the state of an unfinished run.
-        key: recipe key.
+    `out`, the artefact's folder, keeps the state of an unfinished run under the recipe key. Raises Interrupted when the
+    process was asked to stop; the state is saved.
     """
     execution = job.execution
     _check_whole_batches(job)

@@ -75,14 +75,10 @@ def plan_steps(
     added: Sequence[list[list[Batch]]] = (),
     per_epoch: bool = False,
 ) -> list[Stretch]:
-    """Plan the steps of all phases.
+    """Plan the steps of successive phases.
 
-    Args:
-        phases: successive phases.
-        lengths: (N,) tokens of each training row.
-        seed: seed of the shuffling.
-        added: batches of other streams by epoch, which join those of the rows.
-        per_epoch: number samples by epoch and row: e * N + row, with e counted over all phases.
+    `lengths` (N,) are the tokens of training rows; `added` holds the batches of other streams by epoch. With
+    `per_epoch`, samples are numbered e * N + row, with e counted over all phases.
     """
     stretches: list[Stretch] = []
     steps = epochs = 0

@@ -31,7 +31,7 @@ _DASH = re.compile(r"(?<=\S)(\s?)---?\1(?=\S)")
 _CODE = re.compile(r"[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?")
 _TITLE = re.compile(r"[\w .,'/-]+")
 _MARKS, _ASCII = "\u2018\u2019\u201c\u201d\u2010\u2013\u00a0", "''\"\"-- "
-_PLAIN = {**str.maketrans(_MARKS, _ASCII), **str.maketrans({"\u2014": " - "})}
+_PLAIN = str.maketrans({**dict(zip(_MARKS, _ASCII, strict=True)), "\u2014": " - "})
 
 _NAMES = "numpy|pandas|scipy|sci-?kit|sklearn|matplotlib|mpl_toolkits|pyplot|pylab|networkx|sqlalchemy|sympy"
 _LIBRARY = re.compile(

@@ -25,11 +25,8 @@ GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 class FusedEncoder(nn.Module):
     """Replacement of a model's encoder; `layer_states` holds the states after each layer of the last call: (B, L, H).
 
-    Args:
-        layers: layers with a written-out backward pass.
-        projections: modules before each layer, for autograd.
-        spaces: memory of the layers.
-        dtype: precision of the states.
+    `projections` are the modules before each layer, for autograd; `spaces` is the layers' memory, `dtype` the states'
+    precision.
     """
 
     def __init__(

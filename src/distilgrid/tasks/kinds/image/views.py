@@ -95,13 +95,12 @@ def _hashed(values: np.ndarray, seed: int) -> np.ndarray:
 def augmented(
     images: np.ndarray, rows: Sequence[int] | np.ndarray, *, offsets: np.ndarray, flips: np.ndarray, padding: int
 ) -> Tensor:
-    """Pad images with zeros, cut them to their original size at an offset, and mirror some of them.
+    """Pad images (N, H, W, C) with zeros, cut them to their original size at an offset, and mirror some of them.
 
     Args:
-        images: (N, H, W, C) uint8; may be mapped from a file.
+        images: uint8; may be mapped from a file.
         rows: (B,) image numbers.
-        offsets: (B, 2) first row and column of each cut, 0 to 2 * padding; an offset of `padding` keeps the whole
-            image.
+        offsets: (B, 2) first row and column of each cut, 0 to 2 * padding; `padding` keeps the whole image.
         flips: (B,) bool, whether to mirror left to right after the cut.
         padding: pixels of zeros on each side.
 
