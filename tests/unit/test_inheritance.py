@@ -232,7 +232,7 @@ def test_origins_that_do_not_fit_are_refused(origin: Path, tmp_path: Path) -> No
     ]
     layered = build_student(Student(architecture=shape), origin=origin, teacher=None, outputs=3, seed=0)  # type: ignore[arg-type]
     save_model(layered, None, tmp_path / "layered")
-    cases.append((tmp_path / "layered", Student(layers=1), "layers of different widths, which are taken as they are"))
+    cases.append((tmp_path / "layered", Student(layers=1), "layers differ in width"))
     for folder, student, said in cases:
         with pytest.raises(UserError, match=said):
             build_student(student, origin=folder, teacher=None, outputs=3, seed=0)

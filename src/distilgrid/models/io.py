@@ -80,9 +80,7 @@ def _model_type(folder: Path | str) -> str:
 
 def _refuse_absent(folder: Path | str, names: list[str]) -> None:
     if names:
-        raise UserError(
-            f"{folder}: the weights lack '{names[0]}' (and {len(names) - 1} more); they fit another config.json"
-        )
+        raise UserError(f"{folder}: the weights lack '{names[0]}' (and {len(names) - 1} more); check config.json")
 
 
 def read_model(

@@ -33,13 +33,8 @@ def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -
 
 
 def _resnet(architecture: Architecture, outputs: int, image: "ImageShape") -> ResNet:
-    config = ResNetConfig(
-        **_shared(architecture, outputs, image),
-        hidden_size=WIDTHS[-1],
-        blocks=architecture.blocks,
-        shortcut=architecture.shortcut,
-    )
-    return ResNet(config)
+    shape = {"hidden_size": WIDTHS[-1], "blocks": architecture.blocks, "shortcut": architecture.shortcut}
+    return ResNet(ResNetConfig(**_shared(architecture, outputs, image), **shape))
 
 
 def _plain_cnn(architecture: Architecture, outputs: int, image: "ImageShape") -> PlainCnn:

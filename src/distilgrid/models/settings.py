@@ -46,17 +46,13 @@ class Architecture(Settings):
         if hidden is None or feed_forward is None:
             raise ValueError("give hidden_sizes and intermediate_sizes together: one of each for every layer")
         if len(hidden) != len(feed_forward):
-            raise ValueError(
-                f"{len(hidden)} hidden_sizes and {len(feed_forward)} intermediate_sizes; give equally many"
-            )
+            raise ValueError(f"{len(hidden)} hidden_sizes and {len(feed_forward)} intermediate_sizes; give as many")
         sizes = [n for n in ("num_hidden_layers", "hidden_size", "intermediate_size") if getattr(self, n) is not None]
         if sizes:
             raise ValueError(f"{sizes[0]} is for layers of equal widths; leave it out or drop hidden_sizes")
         wrong = [width for width in hidden if heads is not None and width % heads]
         if wrong:
-            raise ValueError(
-                f"hidden_sizes: {wrong[0]} is not a multiple of num_attention_heads {heads}; change one of them"
-            )
+            raise ValueError(f"hidden_sizes: {wrong[0]} is not a multiple of num_attention_heads {heads}; change one")
         return self
 
 

@@ -52,10 +52,7 @@ def model_revision(source: str) -> str:
 
 
 def model_folder(source: str) -> Path:
-    """The local folder of the model's files, after a download for `hub:`.
-
-    Raises UserError for a missing model, one without safetensors, or a new one.
-    """
+    """The local folder of a pretrained model's files, downloaded for `hub:`. Raises UserError for a missing model."""
     scheme, locator = _split(source)
     if scheme == "new":
         raise UserError(f"model source '{source}': has no pretrained weights, which are needed here; use hub: or path:")

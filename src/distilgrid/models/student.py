@@ -42,9 +42,7 @@ def build_student(
     torch.manual_seed(seed)
     base = load_model(folder, outputs=outputs)
     if base.config.model_type == LAYERED and (student.layers is not None or student.architecture is not None):
-        raise UserError(
-            f"{folder}: has layers of different widths, which are taken as they are; set no layers or architecture"
-        )
+        raise UserError(f"{folder}: its layers differ in width; set no layers or architecture")
     if student.init == "scratch":
         log.warning("student starts from random weights (init: scratch)")
     if student.architecture is None and student.init != "scratch":
@@ -58,8 +56,7 @@ def build_student(
 
 
 def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
-    """Make a model of a `new:` source in fp32, its weights drawn from the seed. Raises UserError for a task without
-    images."""
+    """Make a model of a `new:` source in fp32 from the seed. Raises UserError for a task without images."""
     from distilgrid.models.new import create_model
     from distilgrid.tasks.kinds.image.files import image_shape
 

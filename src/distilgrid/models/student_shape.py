@@ -57,9 +57,7 @@ def _layered_config(shape: Architecture, origin: "PretrainedConfig") -> "Pretrai
 
     assert shape.hidden_sizes is not None and shape.intermediate_sizes is not None, "checked with the settings"
     if origin.model_type != "bert":
-        raise UserError(
-            f"student architecture: hidden_sizes need a 'bert' as origin, and this is a '{origin.model_type}'"
-        )
+        raise UserError(f"student architecture: hidden_sizes need a 'bert' as origin, not a '{origin.model_type}'")
     heads = shape.num_attention_heads or origin.num_attention_heads
     for width in shape.hidden_sizes:
         if width % heads:

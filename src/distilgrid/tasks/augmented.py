@@ -21,8 +21,7 @@ class AugmentedRows:
     soft: bool  # whether a teacher labelled the rows, in a column `probabilities`
 
     def split(self, name: str) -> "pd.DataFrame":
-        """Return the columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and
-        `copy`."""
+        """Columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and `copy`."""
         import pandas as pd
 
         return pd.read_parquet(self.folder / f"{name}.parquet")

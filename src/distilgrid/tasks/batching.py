@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Inputs = dict[str, Tensor]
 Batch = list[int]
+Tokenizer: TypeAlias = "PreTrainedTokenizerBase | None"
+"""None for images."""
 BUCKET_BATCHES = 32
 
 

@@ -52,8 +52,7 @@ class Dataset:
         return bool(self.details.get("pair"))
 
     def split(self, name: str) -> "pd.DataFrame":
-        """The rows of a split: `label`, `example_id`, and for texts `text_a` and `text_b` (pairs only). Raises
-        UserError for an unknown split."""
+        """The rows of a split, in the columns that the kind reads. Raises UserError for an unknown split."""
         import pandas as pd
 
         return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig
 
-    from distilgrid.tasks.batching import Samples
+    from distilgrid.tasks.batching import Samples, Tokenizer
     from distilgrid.tasks.dataset import Dataset
     from distilgrid.tasks.spec import TaskSpec
     from distilgrid.tasks.tokens import RowsOnDisk
@@ -58,17 +58,13 @@ class Batching(Protocol):
     def relabelled(self, frame: "pd.DataFrame", outputs: "Tensor") -> "pd.DataFrame":
         """Rows with labels from a teacher's outputs."""
 
-    def samples(
-        self, source: "RowsOnDisk", split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
-    ) -> "Samples":
+    def samples(self, source: "RowsOnDisk", split: str, *, tokenizer: "Tokenizer", max_length: int) -> "Samples":
         """A whole split as a model reads it."""
 
     def joined(self, parts: "Sequence[Samples]") -> "Samples":
         """Concatenate the rows of several parts."""
 
-    def given(
-        self, rows: Any, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int, pair: bool
-    ) -> "Samples":
+    def given(self, rows: Any, *, tokenizer: "Tokenizer", max_length: int, pair: bool) -> "Samples":
         """Rows for a served model, in the form of `RowReader.example`."""
 
 

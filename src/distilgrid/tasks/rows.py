@@ -48,10 +48,7 @@ def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> Non
 
 
 def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
-    """Return a column's values as texts; numbers are written out.
-
-    Raises UserError with the first row of bytes, lists and the like, whose Python notation nobody means.
-    """
+    """Return a column's values as texts, numbers written out. Raises UserError for the first bytes, list or the like."""
     values: Sequence[object] = column.tolist()
     odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
     if odd is not None:
@@ -71,5 +68,5 @@ def check_filled(column: "pd.Series[str]", origin: str) -> None:
     rows = np.flatnonzero(blank(column))
     if len(rows):
         raise UserError(
-            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} such row(s)); fill or remove"
+            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} row(s)); fill or remove"
         )

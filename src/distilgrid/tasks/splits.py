@@ -25,9 +25,7 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
         splits[spec.validation[0]], splits["train"] = _held_out(splits["train"], spec, data, wanted, "validation")
     absent = [name for name in spec.validation if name not in splits]
     if absent:
-        raise UserError(
-            f"{spec.source}: brings no rows for the validation split '{absent[0]}'; add them or drop its name"
-        )
+        raise UserError(f"{spec.source}: brings no rows for the split '{absent[0]}'; add them or drop its name")
     if "dev" not in splits:
         wanted = min(round(data.dev_fraction * len(splits["train"])), data.max_dev_rows or len(splits["train"]))
         splits["dev"], splits["train"] = _held_out(splits["train"], spec, data, wanted, "dev")
@@ -52,9 +50,7 @@ def _held_out(
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     mask = _sample(frame, max(1, count), data.seed, spec.task_kind, purpose, held_out=True)
     if not mask.any():
-        raise UserError(
-            f"{spec.source}: {len(frame)} training row(s) are too few to hold out a '{purpose}' split; add rows"
-        )
+        raise UserError(f"{spec.source}: {len(frame)} training row(s) are too few to hold out '{purpose}'; add rows")
     return frame[mask].reset_index(drop=True), frame[~mask].reset_index(drop=True)
 
 

@@ -22,8 +22,7 @@ NAME = "companion"
 def joined_companion(
     model: "PreTrainedModel", phases: Sequence[Phase], teacher: TeacherOutputs | None, *, seed: int
 ) -> nn.Module | None:
-    """Attach the auxiliary module of the first phase that has one; None without. Raises UserError when the student
-    cannot learn from this teacher."""
+    """Attach the auxiliary module of the first phase that has one. Raises UserError for an unsuitable teacher."""
     sizes = Sizes(model.config.num_hidden_layers, model.config.hidden_size)
     theirs = None if teacher is None else teacher.sizes
     for phase in phases:

@@ -13,9 +13,7 @@ from distilgrid.training.placement import Placement
 def choose_device(setting: str) -> torch.device:
     """Resolve the device setting; `auto` takes a GPU if there is one. Raises UserError without a requested GPU."""
     if setting == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "resources.device is cuda, but torch sees no GPU here; set it to auto, or see `distilgrid doctor`"
-        )
+        raise UserError("resources.device is cuda, but torch sees no GPU; set it to auto, or see `distilgrid doctor`")
     return torch.device("cuda" if setting != "cpu" and torch.cuda.is_available() else "cpu")
 
 

@@ -80,10 +80,12 @@ class Engine:
         self.optimiser = Optimiser(self.flat, settings, steps=steps)
 
     def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:
-        """Update once from a batch of each stream; return the means of the loss terms. Raises UserError for a loss that
-        is not finite."""
+        """Update once from a batch of each stream; return the mean loss terms. Raises UserError if one is not finite."""
         self.masks.start_step(number)
-        self._seed(derive_seed(self.seed, f"step {number}"))
+        seed = derive_seed(self.seed, f"step {number}")
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes milliseconds
+        if self.placement.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         totals = self._accumulate(batches)
         with self.clock("optimiser"):
             self.placement.world.sum(self.flat.grads)
@@ -104,12 +106,6 @@ class Engine:
         finally:
             if fused is not None:
                 unfuse(self.model, fused)
-
-    def _seed(self, seed: int) -> None:
-        """Seed the generators of modules that draw numbers; `torch.manual_seed` takes milliseconds."""
-        torch.default_generator.manual_seed(seed)
-        if self.placement.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
     def release(self) -> None:
         """Undo all set-up; the model keeps its weights."""

@@ -197,16 +197,10 @@ class Trainer:
         tensors |= {f"buffers.{name}": buffer for name, buffer in self.engine.buffers.items()}
         if self.average is not None:
             tensors["average"] = self.average.values
-        values = {
-            "decay": [self.decay, self.average.unseen if self.average else None],
-            "best": self.best.values(),
-            "terms": self.terms,
-            "outcome": self.outcome.values()
-            | {
-                "seconds": self.outcome.seconds + self.engine.clock.elapsed(),
-                "tokens": self.outcome.tokens + self.engine.tokens,
-            },
-        }
+        seconds = self.outcome.seconds + self.engine.clock.elapsed()
+        totals = {"seconds": seconds, "tokens": self.outcome.tokens + self.engine.tokens}
+        values = {"best": self.best.values(), "terms": self.terms, "outcome": self.outcome.values() | totals}
+        values["decay"] = [self.decay, self.average.unseen if self.average else None]
         return Saved(step=step, tensors=tensors, values=values)
 
     def _resume(self) -> int:

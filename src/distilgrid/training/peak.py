@@ -1,5 +1,6 @@
 """Peak rate of matrix products on this machine, measured once and cached."""
 
+import contextlib
 import json
 import os
 import time
@@ -34,11 +35,9 @@ def peak_flops(placement: Placement) -> float:
         return float(json.loads(cache.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         measured = _measure(device, dtype)
-    try:
+    with contextlib.suppress(OSError):  # measured again next time
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps(measured), encoding="utf-8")
-    except OSError:
-        pass  # measured again next time
     return measured
 
 

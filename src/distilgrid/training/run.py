@@ -14,7 +14,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
-from distilgrid.tasks.batching import Rows
+from distilgrid.tasks.batching import Rows, Tokenizer
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tasks.metrics import score
 from distilgrid.training.checkpoint import Checkpoints
@@ -34,7 +34,7 @@ from distilgrid.training.training_set import TrainingSet, label_tensor, read_spl
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 PROBE_ROWS = 1000
 
@@ -44,7 +44,7 @@ class Job:
     """One model to train."""
 
     training_set: TrainingSet  # rows to train on, and the prepared data behind them
-    tokenizer: "PreTrainedTokenizerBase | None"  # tokeniser of the model; None for images
+    tokenizer: Tokenizer  # tokeniser of the model; None for images
     model: "PreTrainedModel"  # initialised model, changed in place
     phases: Sequence[Phase]  # losses and training settings of the method
     seed: int  # seed of shuffling and dropout
@@ -170,15 +170,10 @@ def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> di
 
 def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
     dataset, config = job.dataset, job.model.config
-    validation = {
-        split: score(
-            dataset.task_kind,
-            dataset.metrics,
-            labels=part["label"].to_numpy(),
-            outputs=np.stack(part["logits"].to_list()),
-        )
-        for split, part in predicted.groupby("split", sort=False)
-    }
+    validation = {}
+    for split, part in predicted.groupby("split", sort=False):
+        labels, outputs = part["label"].to_numpy(), np.stack(part["logits"].to_list())
+        validation[split] = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=outputs)
     return {
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
         "score_name": dataset.metrics[0],

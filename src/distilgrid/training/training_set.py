@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distilgrid.tasks.augmented import AugmentedRows
-from distilgrid.tasks.batching import Encodings, Rows, Samples
+from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
 from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images, ViewedImages
@@ -55,7 +55,7 @@ class TrainingSet:
         """(N,) characters of each row."""
         return np.concatenate([_characters(frame) for frame in self._frames()])
 
-    def samples(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Samples:
+    def samples(self, tokenizer: Tokenizer, *, max_length: int) -> Samples:
         """All rows as a model reads them."""
         parts: list[Samples] = []
         batch, sources = self.dataset.task_kind.batch(), (self.dataset, self.augmented)
@@ -86,7 +86,7 @@ class TrainingSet:
             return torch.cat([batch.labels(frame) for frame in self._frames()])
         return batch.softened(batch.labels(self.chosen), self.added, outputs=self.dataset.outputs)
 
-    def rows(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Rows:
+    def rows(self, tokenizer: Tokenizer, *, max_length: int) -> Rows:
         """All rows with their labels."""
         return Rows(self.samples(tokenizer, max_length=max_length), self.labels())
 
@@ -97,9 +97,7 @@ class TrainingSet:
         return [self.chosen] if self.added is None else [self.chosen, self.added]
 
 
-def read_split(
-    dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
-) -> Samples:
+def read_split(dataset: Dataset, split: str, *, tokenizer: Tokenizer, max_length: int) -> Samples:
     """Rows of a whole split as a model reads them."""
     return dataset.task_kind.batch().samples(dataset, split, tokenizer=tokenizer, max_length=max_length)
 

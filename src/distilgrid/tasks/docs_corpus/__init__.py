@@ -36,14 +36,11 @@ PACKAGES = {
 LIBRARIES = tuple(PACKAGES)
 """Distribution names; their order is that of the labels of `docs-topic`."""
 
-TOPIC_LABELS = LIBRARIES
-MATCH_LABELS = ("no-match", "match")
 COLUMNS = {"docs-topic": ["sentence", "label"], "docs-match": ["summary", "description", "label"]}
 
 
 def revision() -> str:
-    """The corpus version and the versions of the libraries, without reading files. Raises UserError for a missing
-    library."""
+    """The versions of the corpus and its libraries, without reading files. Raises UserError for a missing library."""
     return f"docs-corpus-v{VERSION}:" + ",".join(f"{library}={_version(library)}" for library in PACKAGES)
 
 

@@ -26,13 +26,10 @@ class Docstring:
 
 
 def package_folder(package: str) -> Path:
-    """Find the folder of an installed package without importing it. Raises UserError for a missing package or a single
-    file."""
+    """Find an installed package's folder without importing it. Raises UserError if there is none."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise UserError(
-            f"docs corpus: no package '{package}' is installed; install it (pip install 'distilgrid[corpus]')"
-        )
+        raise UserError(f"docs corpus: no package '{package}' is installed; pip install 'distilgrid[corpus]'")
     return Path(next(iter(found.submodule_search_locations)))
 
 

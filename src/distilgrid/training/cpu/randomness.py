@@ -1,7 +1,4 @@
-"""Random numbers of a training step, derived from the seed and the step's number.
-
-No step depends on earlier ones, so a resumed run needs no generator state.
-"""
+"""Random numbers of a training step, derived from seed and step alone: a resumed run needs no generator state."""
 
 import numpy as np
 import torch

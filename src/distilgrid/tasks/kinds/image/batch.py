@@ -1,27 +1,22 @@
 """Tensors of labelled images."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from distilgrid.tasks.batching import Samples
+from distilgrid.tasks.batching import Samples, Tokenizer
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.kinds.label.batch import LabelledBatching
 from distilgrid.tasks.tokens import RowsOnDisk
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 
 class ImageBatching(LabelledBatching):
     """Batching of pixels."""
 
-    def samples(
-        self, source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
-    ) -> Images:
+    def samples(self, source: RowsOnDisk, split: str, *, tokenizer: Tokenizer, max_length: int) -> Images:
         """Pixels of prepared data."""
         assert isinstance(source, Dataset), "images are not augmented in files"
         return Images(read_pixels(source, split))
@@ -30,7 +25,7 @@ class ImageBatching(LabelledBatching):
         """Concatenate images."""
         return Images(np.concatenate([part.pixels for part in parts if isinstance(part, Images)]))
 
-    def given(self, rows: Any, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int, pair: bool) -> Images:
+    def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Images:
         """Wrap (N, H, W, C) uint8."""
         return Images(np.asarray(rows, dtype=np.uint8))
 

@@ -38,8 +38,7 @@ def image_shape(dataset: Dataset) -> ImageShape:
 
 
 def read_pixels(dataset: Dataset, split: str) -> np.ndarray:
-    """The pixels of a split as (N, H, W, C) uint8, on the memory of the file as read. Raises UserError for an unknown
-    split or data of another kind."""
+    """The pixels of a split as (N, H, W, C) uint8 without a copy. Raises UserError for an unknown split or kind."""
     import pyarrow.parquet as pq
 
     shape = image_shape(dataset)

@@ -73,9 +73,7 @@ def describe_images(train: "pd.DataFrame", spec: TaskSpec) -> dict[str, Any]:
     else:
         mean, std = tuple(spec.mean), tuple(spec.std)
     if len(mean) != channels:
-        raise UserError(
-            f"{spec.source}: the task's mean and std are for {len(mean)} channels, its images have {channels}"
-        )
+        raise UserError(f"{spec.source}: mean and std are for {len(mean)} channels, its images have {channels}")
     if not all(std):
         raise UserError(f"{spec.source}: channel {std.index(0) + 1} never varies; set the task's mean and std")
     return asdict(ImageShape(height, width, channels, mean, std))

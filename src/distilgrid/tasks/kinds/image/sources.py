@@ -163,9 +163,7 @@ def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":
     for path in paths:
         content = np.fromfile(path, dtype=np.uint8)
         if not len(content) or len(content) % size:
-            raise UserError(
-                f"{path}: {len(content):,} bytes do not divide into records of {size:,} bytes; fetch it again"
-            )
+            raise UserError(f"{path}: {len(content):,} bytes do not divide into records of {size:,} bytes; fetch anew")
         parts.append(content.reshape(-1, size))
     records = np.concatenate(parts)
     planes = records[:, labels:].reshape(-1, CHANNELS, SIDE, SIDE)

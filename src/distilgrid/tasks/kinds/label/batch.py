@@ -7,21 +7,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.batching import Encodings, Samples, encode
+from distilgrid.tasks.batching import Encodings, Samples, Tokenizer, encode
 from distilgrid.tasks.kind_parts import Batching
 from distilgrid.tasks.tokens import RowsOnDisk, joined, tokenised
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import PreTrainedTokenizerBase
 
 
 class TextBatching(Batching):
     """Batching of texts with any sort of label."""
 
-    def samples(
-        self, source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
-    ) -> Encodings:
+    def samples(self, source: RowsOnDisk, split: str, *, tokenizer: Tokenizer, max_length: int) -> Encodings:
         """Tokens of a split, cached next to its rows."""
         assert tokenizer is not None, "models of texts have a tokeniser"
         return tokenised(source, split, tokenizer=tokenizer, max_length=max_length)
@@ -30,9 +27,7 @@ class TextBatching(Batching):
         """Concatenate tokens."""
         return joined([part for part in parts if isinstance(part, Encodings)])
 
-    def given(
-        self, rows: Any, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int, pair: bool
-    ) -> Encodings:
+    def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Encodings:
         """Tokenise a frame with `text`, and `text_pair` for pairs."""
         assert tokenizer is not None, "models of texts have a tokeniser"
         second = rows["text_pair"].tolist() if pair else None

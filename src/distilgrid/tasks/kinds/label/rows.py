@@ -46,10 +46,7 @@ class LabelRows(RowReader):
     def check(
         self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
-        """Check all splits and return `text_a`, `text_b` (pairs only), `label` and `example_id`.
-
-        Raises UserError for a missing column, an empty split, a missing text, or a label that does not fit.
-        """
+        """Check all splits and return `text_a`, `text_b` (pairs only), `label` and `example_id`, or raise UserError."""
         return {split: self._checked(frame, spec, labels, origins[split]) for split, frame in splits.items()}
 
     def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
