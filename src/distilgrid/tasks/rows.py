@@ -48,7 +48,7 @@ def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> Non
 
 
 def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
-    """Return a column's values as texts, numbers written out. Raises UserError for the first bytes, list or the like."""
+    """Return a column's values as texts, numbers written out. Raises UserError for bytes, lists and the like."""
     values: Sequence[object] = column.tolist()
     odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
     if odd is not None:

@@ -70,7 +70,7 @@ def parquet_names(split: str) -> list[str]:
 
 
 def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
-    """Download a file of a data set, or find it in the cache. `data.<key>` works offline. Raises UserError on failure."""
+    """Download a file of a data set, or find it cached. `data.<key>` works offline. Raises UserError on failure."""
     from huggingface_hub import hf_hub_download
 
     try:

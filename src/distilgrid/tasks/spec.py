@@ -161,7 +161,7 @@ def builtin_tasks() -> dict[str, TaskSpec]:
 
 
 def find_task(name: str, own: Mapping[str, TaskSpec]) -> TaskSpec:
-    """Look up a task; the user's specs win over built-in ones. Raises UserError with a suggestion for an unknown name."""
+    """Look up a task; the user's specs win over built-in ones. Raises UserError with a suggestion."""
     known = {**builtin_tasks(), **own}
     if name not in known:
         raise UserError(f"grid.tasks: unknown task '{name}'; {did_you_mean(name, known)}")

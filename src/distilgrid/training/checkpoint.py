@@ -66,7 +66,7 @@ class Checkpoints:
         return self.stop() or time.monotonic() - self.last >= self.seconds
 
     def save(self, saved: Saved) -> None:
-        """Write a state, or log a failure and keep the previous one. Raises Interrupted afterwards on a stop request."""
+        """Write a state; a failure is logged and keeps the previous one. Raises Interrupted on a stop request."""
         assert self.folder is not None
         try:
             self._write(self.folder, saved)

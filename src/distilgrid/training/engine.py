@@ -80,7 +80,7 @@ class Engine:
         self.optimiser = Optimiser(self.flat, settings, steps=steps)
 
     def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:
-        """Update once from a batch of each stream; return the mean loss terms. Raises UserError if one is not finite."""
+        """Update once from a batch of each stream; return mean loss terms. Raises UserError if one is not finite."""
         self.masks.start_step(number)
         seed = derive_seed(self.seed, f"step {number}")
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes milliseconds
