@@ -62,9 +62,9 @@ class Found(Settings):
     search: str
     """Name under `searches`."""
     seed: int = Field(default=0, ge=0)
-    """Which of its seeds."""
+    """Seed of that search."""
     rank: int = Field(default=1, ge=1)
-    """1 is the architecture of the highest reward."""
+    """Rank by reward; 1 is the best architecture."""
 
 
 class Student(Settings):
@@ -83,7 +83,7 @@ class Student(Settings):
     """Inheritance of another shape: the origin's leading rows and columns, or its most important heads,
     feed-forward units and hidden units, by the norms of the weights that read them; that needs a BERT or RoBERTa."""
     inherit_layers: Literal["first", "spread"] = "first"
-    """Which of the origin's layers a shallower shape inherits: the first ones, or evenly spread ones and the last."""
+    """The origin's layers that a shallower shape inherits: the first ones, or evenly spread ones and the last."""
     init: Literal["pretrained", "finetuned", "supernet", "scratch"] = "pretrained"
     """Weights from the pretrained model, from the fine-tuned teacher, of the slice of a supernet that a search found
     (`found`), or random; `new:` models are always random."""

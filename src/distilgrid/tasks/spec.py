@@ -16,7 +16,7 @@ from distilgrid.tasks.kind_table import find_kind, known_kinds
 
 FILE_SCHEMES = ("csv", "parquet")
 DESCRIPTIVE = frozenset({"licence", "homepage"})
-"""Fields that decide nothing about the rows."""
+"""Fields without influence on the rows."""
 
 
 class TaskSpec(Settings):
@@ -57,9 +57,9 @@ class TaskSpec(Settings):
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of rows held out, seeded and stratified, when a file brings neither split column nor validation file."""
     licence: str | None = None
-    """Under which terms the data comes: an SPDX identifier, or a few words. Shown in cards; changes no result."""
+    """Licence of the data: an SPDX identifier, or a few words. Cards show it; results do not depend on it."""
     homepage: str | None = None
-    """Where its publishers say so."""
+    """Page of the publishers that states the licence."""
 
     @property
     def task_kind(self) -> TaskKind:
@@ -145,14 +145,14 @@ class TaskSpec(Settings):
 
 
 def foreign_fields(kind: TaskKind) -> list[str]:
-    """The fields of a spec that other kinds read and this one does not."""
+    """Fields of a spec that only other kinds read."""
     owned = {"options"}.union(*(each.fields for each in known_kinds().values()))
     return sorted(owned - kind.fields)
 
 
 @functools.cache
 def builtin_tasks() -> dict[str, TaskSpec]:
-    """The specs shipped with the package, by name."""
+    """Specs of the package by name."""
     found: dict[str, TaskSpec] = {}
     for entry in sorted(resources.files("distilgrid.tasks").joinpath("specs").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".yaml"):
