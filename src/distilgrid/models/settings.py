@@ -71,7 +71,7 @@ class Student(Settings):
     """A smaller model: the first k layers of its origin, chosen layers of it, or another shape."""
 
     source: str | None = None
-    """Another pretrained model with its tokeniser; null starts from the teacher's pretrained model. Students of image
+    """Another model with its tokeniser; null starts from the teacher's pretrained model. Students of image
     tasks are `new:` ones, as in new:resnet-8."""
     layers: int | list[int] | None = None
     """The first k layers, or an explicit list of layer numbers counted from 0; null keeps all."""

@@ -50,6 +50,16 @@ class Encodings:
         joined = None if segments is None else np.concatenate(segments).astype(np.uint8)
         return cls(np.concatenate(rows).astype(np.int32), joined, offsets, pad_id)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Encodings]") -> "Encodings":
+        """Concatenate rows of one tokeniser."""
+        starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+        offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
+        tokens = np.concatenate([part.tokens for part in parts])
+        segments = [part.segments for part in parts if part.segments is not None]
+        joined = np.concatenate(segments) if segments else None
+        return cls(tokens, joined, np.concatenate([*offsets, starts[-1:]]), parts[0].pad_id)
+
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each row."""

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,9 @@ def tokenised(source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizer
     The cache key holds the data's recipe, the tokeniser's content and the length; hashes verify its files. A read-only
     folder caches nothing.
     """
-    _set_truncation(tokenizer, max_length)
+    # As the first use would: a saved tokeniser must not depend on the state of a cache.
+    tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    tokenizer.backend_tokenizer.no_padding()
     identity = {
         "format": FORMAT,
         "data": source.key,
@@ -51,25 +52,6 @@ def tokenised(source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizer
         with contextlib.suppress(OSError):
             _keep(folder, found)
     return found
-
-
-def joined(parts: Sequence[Encodings]) -> Encodings:
-    """Concatenate rows of one tokeniser."""
-    starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
-    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
-    segments = [part.segments for part in parts if part.segments is not None]
-    return Encodings(
-        np.concatenate([part.tokens for part in parts]),
-        np.concatenate(segments) if segments else None,
-        np.concatenate([*offsets, starts[-1:]]),
-        parts[0].pad_id,
-    )
-
-
-def _set_truncation(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
-    """Truncate as the first use would, so that a saved tokeniser does not depend on the state of a cache."""
-    tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
-    tokenizer.backend_tokenizer.no_padding()
 
 
 def _load(folder: Path, pad: int) -> Encodings | None:

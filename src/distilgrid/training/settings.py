@@ -21,7 +21,7 @@ class Training(Settings):
     batch_size: int = Field(default=32, ge=1)
     """Rows per optimiser step; an upper bound with `batch_tokens`."""
     batch_tokens: int | None = Field(default=None, ge=8)
-    """Upper bound on the tokens of a batch, padding included, so that long rows come in smaller batches; null sets none."""
+    """Upper bound on the tokens of a batch, padding included; long rows come in smaller batches. Null sets none."""
     batching: Literal["bucketed", "random"] = "bucketed"
     """`bucketed` puts rows of similar length together, within random buckets of 32 batches; `random` pads far more."""
     accumulation: int = Field(default=1, ge=1)

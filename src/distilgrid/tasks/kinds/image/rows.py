@@ -47,8 +47,18 @@ class ImageRows(LabelRows):
         return {split: _frame(pixels[origins[split]], codes[split]) for split in splits}
 
     def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
-        """Shape and normalisation of the images."""
-        return {FIELD: describe_images(splits["train"], spec)}
+        """Shape and channel statistics: the task's own, or those of the training rows. Raises UserError if unusable."""
+        pixels = splits["train"]["pixels"]
+        height, width, channels = pixels.iloc[0].shape
+        if spec.mean is None or spec.std is None:
+            mean, std = channel_statistics(np.stack(pixels.tolist()))
+        else:
+            mean, std = tuple(spec.mean), tuple(spec.std)
+        if len(mean) != channels:
+            raise UserError(f"{spec.source}: mean and std are for {len(mean)} channels, its images have {channels}")
+        if not all(std):
+            raise UserError(f"{spec.source}: channel {std.index(0) + 1} never varies; set the task's mean and std")
+        return {FIELD: asdict(ImageShape(height, width, channels, mean, std))}
 
     def write(self, frame: "pd.DataFrame", path: Path) -> None:
         """Write a parquet file with pixels as bytes."""
@@ -62,21 +72,6 @@ class ImageRows(LabelRows):
         check_columns(frame, [spec.image, spec.label], origin)
         check_filled(frame[spec.label], origin)
         return self.codes(frame, spec, labels, origin)
-
-
-def describe_images(train: "pd.DataFrame", spec: TaskSpec) -> dict[str, Any]:
-    """Size, channels, and the task's own channel statistics or those of the training rows. Raises UserError for
-    statistics of another number of channels or a constant channel."""
-    height, width, channels = train["pixels"].iloc[0].shape
-    if spec.mean is None or spec.std is None:
-        mean, std = channel_statistics(np.stack(train["pixels"].tolist()))
-    else:
-        mean, std = tuple(spec.mean), tuple(spec.std)
-    if len(mean) != channels:
-        raise UserError(f"{spec.source}: mean and std are for {len(mean)} channels, its images have {channels}")
-    if not all(std):
-        raise UserError(f"{spec.source}: channel {std.index(0) + 1} never varies; set the task's mean and std")
-    return asdict(ImageShape(height, width, channels, mean, std))
 
 
 def channel_statistics(pixels: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from distilgrid.tasks.batching import Encodings, Samples, Tokenizer, encode
 from distilgrid.tasks.kind_parts import Batching
-from distilgrid.tasks.tokens import RowsOnDisk, joined, tokenised
+from distilgrid.tasks.tokens import RowsOnDisk, tokenised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ class TextBatching(Batching):
 
     def joined(self, parts: Sequence[Samples]) -> Encodings:
         """Concatenate tokens."""
-        return joined([part for part in parts if isinstance(part, Encodings)])
+        return Encodings.joined([part for part in parts if isinstance(part, Encodings)])
 
     def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Encodings:
         """Tokenise a frame with `text`, and `text_pair` for pairs."""
