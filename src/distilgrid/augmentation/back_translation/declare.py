@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from distilgrid.augmentation.base import Rewriting
 
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Za-z]+)*$")]
 
 
 class BackTranslation(Rewriting):
