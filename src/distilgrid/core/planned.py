@@ -17,27 +17,17 @@ all of a task and teacher, and what a killed one goes on from."""
 
 @dataclass(frozen=True)
 class Artefact:
-    """A folder of files that one stage makes.
+    """A folder of files that one stage makes."""
 
-    Attributes:
-        stage: the command that makes it.
-        location: its folder under the results folder, without the key.
-        recipe: everything that decides its content, as plain values.
-        options: the command's options that select what is made, by name.
-        inputs: the artefacts it reads, by the command's option.
-        files: the names of its files; `run.json`, or the manifest, is written last.
-        labels: task, teacher, method, ... where they apply, for tables.
-        passes_inputs: whether the command is told its inputs; otherwise it finds them in the results folder.
-    """
-
-    stage: str
-    location: str
-    recipe: Mapping[str, Any]
-    files: tuple[str, ...]
-    options: Mapping[str, str] = field(default_factory=dict)
+    stage: str  # the command that makes it
+    location: str  # its folder under the results folder, without the key
+    recipe: Mapping[str, Any]  # everything that decides its content, as plain values
+    files: tuple[str, ...]  # the names of its files; `run.json`, or the manifest, is written last
+    options: Mapping[str, str] = field(default_factory=dict)  # the command's options that select what is made, by name
+    # The artefacts it reads, by the command's option.
     inputs: "Mapping[str, Artefact | list[Artefact]]" = field(default_factory=dict)
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    passes_inputs: bool = True
+    labels: Mapping[str, Any] = field(default_factory=dict)  # task, teacher, method, ... where they apply, for tables
+    passes_inputs: bool = True  # whether the command is told its inputs; otherwise it finds them in the results folder
 
     @cached_property
     def key(self) -> str:

@@ -16,19 +16,12 @@ TABLE = "distilgrid.stages.table:STAGES"
 
 @dataclass(frozen=True)
 class Plan:
-    """All artefacts of a grid.
+    """All artefacts of a grid."""
 
-    Attributes:
-        params: the grid's.
-        devices: by name.
-        made: the artefacts of each stage.
-        wanted: those of each stage that the grid itself asks for.
-    """
-
-    params: Params
-    devices: Mapping[str, Device]
-    made: Mapping[str, list[Artefact]]
-    wanted: Mapping[str, list[Artefact]]
+    params: Params  # the grid's
+    devices: Mapping[str, Device]  # by name
+    made: Mapping[str, list[Artefact]]  # the artefacts of each stage
+    wanted: Mapping[str, list[Artefact]]  # those of each stage that the grid itself asks for
 
     def of(self, stage: str) -> list[Artefact]:
         """All artefacts of a stage."""

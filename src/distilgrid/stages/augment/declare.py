@@ -17,23 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """Settings of augmented rows.
+    """Settings of augmented rows."""
 
-    Attributes:
-        augmentation: how rows are made.
-        pool: where an augmentation that rewrites nothing finds its texts.
-        max_length: of the teacher's inputs, in tokens.
-        fraction: share of the training rows to augment: the students' own.
-        subset_seed: of that share; the key of the data holds it.
-        labels: what tables say about the rows.
-    """
-
-    augmentation: "Added"
-    pool: "LentTexts | None"
-    max_length: int
-    fraction: float
-    subset_seed: int
-    labels: Mapping[str, Any]
+    augmentation: "Added"  # how rows are made
+    pool: "LentTexts | None"  # where an augmentation that rewrites nothing finds its texts
+    max_length: int  # of the teacher's inputs, in tokens
+    fraction: float  # share of the training rows to augment: the students' own
+    subset_seed: int  # of that share; the key of the data holds it
+    labels: Mapping[str, Any]  # what tables say about the rows
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:

@@ -18,19 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """Settings of a latency run.
+    """Settings of a latency run."""
 
-    Attributes:
-        protocol: how often, how precisely.
-        name: of the device.
-        device: what it is.
-        labels: what tables say about it.
-    """
-
-    protocol: "Benchmark"
-    name: str
-    device: "Device"
-    labels: Mapping[str, Any]
+    protocol: "Benchmark"  # how often, how precisely
+    name: str  # of the device
+    device: "Device"  # what it is
+    labels: Mapping[str, Any]  # what tables say about it
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> BenchmarkSettings:

@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CandidateSettings:
-    """Settings of one candidate.
+    """Settings of one candidate."""
 
-    Attributes:
-        search: the search's.
-        episode: counted from 0.
-        number: of the candidate among those of the episode, counted from 0.
-    """
-
-    search: SearchStageSettings
-    episode: int
-    number: int
+    search: SearchStageSettings  # the search's
+    episode: int  # counted from 0
+    number: int  # of the candidate among those of the episode, counted from 0
 
     @property
     def labels(self) -> dict[str, Any]:

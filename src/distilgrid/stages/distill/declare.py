@@ -34,19 +34,12 @@ AXES = ("task", "teacher", "method", "student", "augmentation", "fraction", "see
 
 @dataclass(frozen=True)
 class Course:
-    """What the cells of one student and one method have in common.
+    """What the cells of one student and one method have in common."""
 
-    Attributes:
-        method: how it learns.
-        student: what it is.
-        origin: source of the model that it starts from.
-        training: training settings.
-    """
-
-    method: "BaseMethod"
-    student: "Student"
-    origin: str
-    training: "Training"
+    method: "BaseMethod"  # how it learns
+    student: "Student"  # what it is
+    origin: str  # source of the model that it starts from
+    training: "Training"  # training settings
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -64,23 +57,14 @@ class Course:
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """Settings of one cell.
+    """Settings of one cell."""
 
-    Attributes:
-        course: method, student and training.
-        augmentation: by name, or none.
-        fraction: share of the training rows.
-        seed: of training.
-        subset_seed: of that share; the key of the data holds it.
-        labels: what tables say about the cell.
-    """
-
-    course: Course
-    augmentation: str = "none"
-    fraction: float = 1.0
-    seed: int = 0
-    subset_seed: int = 0
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    course: Course  # method, student and training
+    augmentation: str = "none"  # by name, or none
+    fraction: float = 1.0  # share of the training rows
+    seed: int = 0  # of training
+    subset_seed: int = 0  # of that share; the key of the data holds it
+    labels: Mapping[str, Any] = field(default_factory=dict)  # what tables say about the cell
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:

@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Settings of an export.
+    """Settings of an export."""
 
-    Attributes:
-        runtime: by name.
-        limits: of the parity gate.
-    """
-
-    runtime: str
-    limits: "Export"
+    runtime: str  # by name
+    limits: "Export"  # of the parity gate
 
     @property
     def labels(self) -> dict[str, Any]:

@@ -19,25 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeaturesSettings:
-    """Settings of a plot of features.
+    """Settings of a plot of features."""
 
-    Attributes:
-        features: how many rows, and the projection.
-        mixup: the mixing.
-        training: the students': its batch size and batching decide the mixed samples, as in a run of one epoch.
-        max_length: of the teacher's inputs, in tokens.
-        fraction: share of the training rows that the students see.
-        subset_seed: of that share.
-        labels: what tables say about it.
-    """
-
-    features: "Features"
-    mixup: "Mixup"
+    features: "Features"  # how many rows, and the projection
+    mixup: "Mixup"  # the mixing
+    # The students': its batch size and batching decide the mixed samples, as in a run of one epoch.
     training: "Training"
-    max_length: int
-    fraction: float
-    subset_seed: int
-    labels: Mapping[str, Any]
+    max_length: int  # of the teacher's inputs, in tokens
+    fraction: float  # share of the training rows that the students see
+    subset_seed: int  # of that share
+    labels: Mapping[str, Any]  # what tables say about it
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:

@@ -16,23 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """Settings of a fine-tuned teacher.
+    """Settings of a fine-tuned teacher."""
 
-    Attributes:
-        source: of the pretrained model.
-        training: training settings.
-        seed: of training.
-        fraction: share of the training rows.
-        subset_seed: of that share; the key of the data holds it.
-        labels: what tables say about the teacher.
-    """
-
-    source: str
-    training: "Training"
-    seed: int
-    fraction: float
-    subset_seed: int
-    labels: Mapping[str, Any]
+    source: str  # of the pretrained model
+    training: "Training"  # training settings
+    seed: int  # of training
+    fraction: float  # share of the training rows
+    subset_seed: int  # of that share; the key of the data holds it
+    labels: Mapping[str, Any]  # what tables say about the teacher
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:

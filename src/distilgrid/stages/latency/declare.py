@@ -19,25 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """Settings of a latency predictor.
+    """Settings of a latency predictor."""
 
-    Attributes:
-        space: where the shapes are drawn from.
-        conditions: what is measured.
-        protocol: how often, how precisely.
-        fitted: shapes that the predictor sees.
-        held_out: shapes that judge it.
-        seed: of the draw.
-        vocabulary: tokens of the models' embeddings; None takes the usual number.
-    """
-
-    space: "AnySpace"
-    conditions: "Conditions"
-    protocol: "Benchmark"
-    fitted: int
-    held_out: int
-    seed: int = 0
-    vocabulary: int | None = None
+    space: "AnySpace"  # where the shapes are drawn from
+    conditions: "Conditions"  # what is measured
+    protocol: "Benchmark"  # how often, how precisely
+    fitted: int  # shapes that the predictor sees
+    held_out: int  # shapes that judge it
+    seed: int = 0  # of the draw
+    vocabulary: int | None = None  # tokens of the models' embeddings; None takes the usual number
 
     @property
     def labels(self) -> dict[str, Any]:

@@ -18,19 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """Settings of prepared data.
+    """Settings of prepared data."""
 
-    Attributes:
-        task: the task's name.
-        spec: what the task is.
-        data: how its rows are split and capped.
-        folders: local folders of published data sets.
-    """
-
-    task: str
-    spec: "TaskSpec"
-    data: "Data"
-    folders: "Folders"
+    task: str  # the task's name
+    spec: "TaskSpec"  # what the task is
+    data: "Data"  # how its rows are split and capped
+    folders: "Folders"  # local folders of published data sets
 
     @property
     def labels(self) -> dict[str, Any]:

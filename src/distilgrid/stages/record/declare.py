@@ -17,19 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordSettings:
-    """Settings of recorded outputs.
+    """Settings of recorded outputs."""
 
-    Attributes:
-        signal: what is kept.
-        max_length: of the teacher's inputs, in tokens.
-        fraction: share of the training rows.
-        subset_seed: of that share; the key of the data holds it.
-    """
-
-    signal: "Signal"
-    max_length: int
-    fraction: float = 1.0
-    subset_seed: int = 0
+    signal: "Signal"  # what is kept
+    max_length: int  # of the teacher's inputs, in tokens
+    fraction: float = 1.0  # share of the training rows
+    subset_seed: int = 0  # of that share; the key of the data holds it
 
     @property
     def labels(self) -> dict[str, Any]:

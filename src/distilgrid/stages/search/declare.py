@@ -21,27 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchStageSettings:
-    """Settings of a search.
+    """Settings of a search."""
 
-    Attributes:
-        search: what proposes, what estimates, what is kept.
-        space: where it looks.
-        benchmark: the protocol of measured latencies.
-        origin: source of the pretrained model behind the teacher.
-        seed: of the controller.
-        training: the common training settings.
-        subset_seed: of the rows that candidates learn from.
-        labels: what tables say about the search.
-    """
-
-    search: "Search"
-    space: "AnySpace"
-    benchmark: "Benchmark"
-    origin: str
-    seed: int
-    training: "Training"
-    subset_seed: int
-    labels: Mapping[str, Any]
+    search: "Search"  # what proposes, what estimates, what is kept
+    space: "AnySpace"  # where it looks
+    benchmark: "Benchmark"  # the protocol of measured latencies
+    origin: str  # source of the pretrained model behind the teacher
+    seed: int  # of the controller
+    training: "Training"  # the common training settings
+    subset_seed: int  # of the rows that candidates learn from
+    labels: Mapping[str, Any]  # what tables say about the search
 
     @property
     def conditions(self) -> "Conditions":

@@ -19,23 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SupernetStageSettings:
-    """Settings of a trained supernet.
+    """Settings of a trained supernet."""
 
-    Attributes:
-        estimator: of the supernet.
-        training: the common training settings.
-        space: the architectures.
-        origin: source of the pretrained model.
-        subset_seed: of the rows that it learns from.
-        labels: what tables say about it.
-    """
-
-    estimator: "SupernetSettings"
-    training: "Training"
-    space: "AnySpace"
-    origin: str
-    subset_seed: int
-    labels: Mapping[str, Any]
+    estimator: "SupernetSettings"  # of the supernet
+    training: "Training"  # the common training settings
+    space: "AnySpace"  # the architectures
+    origin: str  # source of the pretrained model
+    subset_seed: int  # of the rows that it learns from
+    labels: Mapping[str, Any]  # what tables say about it
 
 
 def settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSettings:
