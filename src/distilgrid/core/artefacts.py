@@ -26,6 +26,7 @@ from distilgrid.core.machine import describe_machine, package_versions
 
 RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
+LOCK = ".lock"
 MODEL_STAGES = ("finetune", "distill")
 STATE = ".state"  # of unfinished training, beside the artefact's files
 TIMED = ("metrics.json", "supernet.json")
@@ -222,17 +223,30 @@ def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
 @contextlib.contextmanager
 def _cell_lock(folder: Path) -> Iterator[None]:
     """Hold the artefact's lock, so that an orphaned job and a new one never write the same cell together."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", fallback_to_soft=False)
-    try:
-        held = lock.acquire(blocking=False)
-    except Timeout:
-        log.warning("another process is making %s: waiting for it", folder)
-        held = lock.acquire()
-    with held:
+    new = not folder.exists() or bool(_named_key(folder))  # Snakemake makes the folder before the job starts
+    lock = FileLock(folder / LOCK, fallback_to_soft=False)
+    with _acquired(lock, folder):
         for leftover in folder.glob(".scratch-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        yield
+        try:
+            yield
+        finally:
+            if new and {path.name for path in folder.glob("*")} == {LOCK}:  # a refused job leaves nothing
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _acquired(lock: FileLock, folder: Path) -> contextlib.AbstractContextManager[object]:
+    """Take the lock, in a folder that its last holder may remove."""
+    waiting = False
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return lock.acquire(blocking=waiting)
+        except Timeout:
+            log.warning("another process is making %s: waiting for it", folder)
+            waiting = True
+        except FileNotFoundError:
+            continue
 
 
 def _write_run(scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, Any], meter: Meter) -> None:
