@@ -103,10 +103,6 @@ class Planner:
         recorded = self.recordings.of(Lesson(cell, method, training, data, None, (instructor,)), method.signals())
         return {"data": data, "teacher-dir": instructor, **recorded}
 
-    def numbers(self, search: str) -> range:
-        """The numbers of the candidates of an episode."""
-        return range(self.params.searches[search].candidates)
-
     def largest_teachers(self) -> list[Artefact]:
         """For each task and teacher, the one that saw most rows."""
         teachers = self.of("finetune")

@@ -39,8 +39,7 @@ def _learner(
     inputs = _inputs(planner, Lesson(cell, method, training, data, augmented, instructors), method, own)
     if before.tried:
         inputs["tried"] = _tried(planner, cell, before, instructors)
-    options = {axis: value for axis, value in cell.items() if axis != "teachers"}
-    return planner.made("distill", options, inputs, place=PLACE.format(**cell))
+    return planner.made("distill", cell, inputs, place=PLACE.format(**cell))
 
 
 def _inputs(planner: "Planner", lesson: Lesson, method: BaseMethod, own: Student) -> Inputs:

@@ -26,12 +26,7 @@ class FinetuneSettings:
     labels: Mapping[str, Any]  # what tables say about the teacher
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
-    """Resolve the teacher.
-
-    Raises:
-        UserError: for an unknown teacher.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
     from distilgrid.plan.names import named, teacher_labels
     from distilgrid.plan.params import effective_training
 
@@ -42,8 +37,7 @@ def settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
     return FinetuneSettings(teacher.source, training, teacher.seed, fraction, params.data.seed, labels)
 
 
-def recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
-    """The model's revision, the training settings, the seed, and which rows of the data."""
+def _recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
     from distilgrid.methods.finetune.declare import Finetune
     from distilgrid.models.source import model_revision
 
@@ -57,15 +51,15 @@ def recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """A teacher for a student of some fraction; most teachers see all rows."""
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """A teacher of students that see a fraction of the rows; most teachers see all rows."""
     task, name = names["task"], names["teacher"]
     teacher = planner.params.teachers[name]
     fraction = names["fraction"] if teacher.rows == "students" else 1.0
-    options = {"task": task, "teacher": name, "fraction": fraction}
-    inputs: Inputs = {"data": planner.ask("prepare", task=task)}
     part = "" if fraction == 1 else f"frac-{fraction:g}/"
-    return planner.made("finetune", options, inputs, place=f"{task}/{name}/{part}seed-{teacher.seed}")
+    inputs: Inputs = {"data": planner.ask("prepare", task=task)}
+    place = f"{task}/{name}/{part}seed-{teacher.seed}"
+    return planner.made("finetune", {**names, "fraction": fraction}, inputs, place=place)
 
 
 STAGE = Stage(
@@ -76,9 +70,9 @@ STAGE = Stage(
     summary="Fine-tune a teacher on a task's labels.",
     message="fine-tuning the teacher",
     example="--task docs-topic --teacher minilm-l6 --data work/data --out work/teacher",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.finetune.run:finetune",
     options=(TASK, TEACHER, FRACTION, PROFILE),
     inputs=(DATA,),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Option, Recipe, Stage
-from distilgrid.stages.common import AUGMENTED, DATA, FRACTION, TASK, TEACHER, TEACHER_GIVEN
+from distilgrid.stages.common import AUGMENTED, DATA, FRACTION, TASK, TEACHER, TEACHER_DIR
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
@@ -26,16 +26,11 @@ class RecordSettings:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """The kind; all else is the teacher's."""
+        """Method and kind; all other labels are the teacher's."""
         return {"method": "record", "kind": self.signal.name}
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
-    """Resolve the teacher, and the method where it describes the signal.
-
-    Raises:
-        UserError: for an unknown name, and a method that wants no such outputs.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
     from distilgrid.plan.names import signal_named, teacher_length
 
     asked = {name: options[name] for name in ("task", "method", "student")}
@@ -43,15 +38,13 @@ def settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
     return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"], params.data.seed)
 
 
-def recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
-    """The signal, and what it is asked about."""
+def _recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
     from distilgrid.signals.base import Asked
 
     return chosen.signal.recipe(Asked(keys, chosen.fraction, chosen.max_length))
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """Recordings follow from what students learn: cells ask for them."""
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     raise UserError("recordings are planned for the cells that need them")
 
 
@@ -64,9 +57,9 @@ STAGE = Stage(
     message="recording the teacher",
     example="--task docs-topic --teacher minilm-l6 --kind logits --data work/data "
     "--teacher-dir work/teacher --out work/outputs",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.record.run:record",
     options=(
         TASK,
@@ -81,7 +74,7 @@ STAGE = Stage(
         Option("student", "For the same: the student, if it has its own training settings.", str, None),
         FRACTION,
     ),
-    inputs=(DATA, AUGMENTED, TEACHER_GIVEN),
+    inputs=(DATA, AUGMENTED, TEACHER_DIR),
     labelled_by="teacher-dir",
     target="teachers",
     warm=True,
