@@ -29,8 +29,7 @@ class AugmentSettings:
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
-    from distilgrid.plan.lent_texts import text_pool
-    from distilgrid.plan.names import named, teacher_length
+    from distilgrid.plan.names import named, teacher_length, text_pool
 
     task, name = options["task"], options["augmentation"]
     augmentation = named(params.augmentations, name, kind="augmentation")

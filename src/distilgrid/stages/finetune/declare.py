@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distilgrid.core.planned import TEACHER as TEACHER_METHOD
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import DATA, FRACTION, MODEL_FILES, PROFILE, TASK, TEACHER, scored
@@ -27,13 +28,14 @@ class FinetuneSettings:
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
-    from distilgrid.plan.names import named, teacher_labels
+    from distilgrid.plan.names import named
     from distilgrid.plan.params import effective_training
 
     name, fraction = options["teacher"], options["fraction"]
     teacher = named(params.teachers, name, kind="teacher")
     training = effective_training(params, teacher.training)
-    labels = teacher_labels(options["task"], name, teacher.seed, fraction)
+    labels = {"task": options["task"], "teacher": name, "method": TEACHER_METHOD, "student": name}
+    labels |= {"seed": teacher.seed, "fraction": fraction}
     return FinetuneSettings(teacher.source, training, teacher.seed, fraction, params.data.seed, labels)
 
 
