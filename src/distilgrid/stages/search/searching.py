@@ -29,19 +29,15 @@ from distilgrid.stages.search.declare import SearchStageSettings
 class Searching:
     """A search, opened piece by piece when it is needed.
 
-    Attributes:
-        chosen: the settings of the stage.
-        job: with the inputs: data, recorded outputs for an estimator that distils, the teacher for one whose candidates
-            inherit its weights, a supernet, a predictor of latencies.
-        known: folder of what is known of architectures, which searches of a task and teacher share.
-
     Raises:
         UserError: when used: for inputs that are damaged, or settings that do not fit each other.
     """
 
-    chosen: SearchStageSettings
+    chosen: SearchStageSettings  # the settings of the stage
+    # With the inputs: data, recorded outputs for an estimator that distils, the teacher for one whose candidates
+    # inherit its weights, a supernet, a predictor of latencies.
     job: Job
-    known: Path
+    known: Path  # folder of what is known of architectures, which searches of a task and teacher share
 
     @property
     def settings(self) -> Search:
