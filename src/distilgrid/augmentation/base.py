@@ -32,16 +32,11 @@ class LentTexts(Protocol):
 
 
 class Added(Settings):
-    """Settings that every augmentation has, and what it declares about itself.
+    """Settings that every augmentation has, and what it declares about itself."""
 
-    Attributes:
-        version: bumped when the rows may change for the same settings.
-        row_source: "module:function" of the `RowSource`, imported on use.
-        undecisive: settings that decide no row beyond what the recipe holds otherwise: places of models and files.
-    """
-
-    version: ClassVar[int] = 1
-    row_source: ClassVar[str]
+    version: ClassVar[int] = 1  # bumped when the rows may change for the same settings
+    row_source: ClassVar[str]  # "module:function" of the `RowSource`, imported on use
+    # settings that decide no row beyond what the recipe holds otherwise: places of models and files
     undecisive: ClassVar[frozenset[str]] = frozenset()
 
     kind: str
@@ -90,14 +85,10 @@ class Added(Settings):
 
 
 class Rewriting(Added):
-    """What every augmentation that rewrites training rows has.
-
-    Attributes:
-        augmenter: "module:class" of the `Augmenter`.
-    """
+    """What every augmentation that rewrites training rows has."""
 
     row_source: ClassVar[str] = "distilgrid.augmentation.rows:rewritten_rows"
-    augmenter: ClassVar[str]
+    augmenter: ClassVar[str]  # "module:class" of the `Augmenter`
 
     copies: int = Field(default=1, ge=1)
     """Augmented rows made of each training row; copies that come out unchanged or twice are dropped."""

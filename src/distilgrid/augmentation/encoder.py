@@ -19,24 +19,17 @@ HEADS = ("ForMaskedLM", "ForPreTraining")  # classes whose weights hold a masked
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model read for its words.
+    """A model read for its words."""
 
-    Attributes:
-        tokenizer: the one stored beside it.
-        embeddings: (V, H) fp32, a row for each piece.
-        masked_lm: the model with its masked-LM head, or None.
-    """
-
-    tokenizer: "PreTrainedTokenizerBase"
-    embeddings: "Tensor"
-    masked_lm: "PreTrainedModel | None"
+    tokenizer: "PreTrainedTokenizerBase"  # the one stored beside it
+    embeddings: "Tensor"  # (V, H) fp32, a row for each piece
+    masked_lm: "PreTrainedModel | None"  # the model with its masked-LM head, or None
 
 
 def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str) -> Path:
     """The folder of the model that the settings name, or the teacher's.
 
-    Raises:
-        UserError: when there is neither, or the model cannot be found.
+    Raises UserError when there is neither, or the model cannot be found.
     """
     if source is not None:
         return model_folder(source)
@@ -48,8 +41,7 @@ def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str)
 def load_encoder(folder: Path, *, masked_lm: bool) -> Encoder:
     """Read a model's embeddings, and its masked-LM head if that is wanted and there.
 
-    Raises:
-        UserError: when files are missing or damaged, or the weights hold no input embeddings.
+    Raises UserError when files are missing or damaged, or the weights hold no input embeddings.
     """
     from transformers import AutoModel
 

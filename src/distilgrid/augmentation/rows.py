@@ -19,11 +19,7 @@ log = logging.getLogger("distilgrid")
 
 
 def build_augmenter(settings: Rewriting, surroundings: Surroundings) -> Augmenter:
-    """The Augmenter of some settings.
-
-    Raises:
-        UserError: when a model is missing, damaged or of the wrong kind.
-    """
+    """The Augmenter of some settings. Raises UserError when a model is missing, damaged or of the wrong kind."""
     augmenter: Augmenter = load(settings.augmenter)(settings, surroundings)
     return augmenter
 

@@ -8,17 +8,12 @@ WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001  # don't is one word, we
 
 @dataclass
 class Words:
-    """A text of N words, taken apart.
+    """A text of N words, taken apart."""
 
-    Attributes:
-        words: the N words.
-        gaps: the N + 1 pieces of punctuation and space before, between and after them; inner ones are never empty.
-        starts: where each word started in the original text.
-    """
-
-    words: list[str]
+    words: list[str]  # the N words
+    # the N + 1 pieces of punctuation and space before, between and after them; inner ones are never empty
     gaps: list[str]
-    starts: list[int]
+    starts: list[int]  # where each word started in the original text
 
     @classmethod
     def of(cls, text: str) -> "Words":

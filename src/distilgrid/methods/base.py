@@ -29,19 +29,14 @@ TEXTS = frozenset({"label", "number"})
 
 @dataclass(frozen=True)
 class Before:
-    """Models that are trained before a cell.
+    """Models that are trained before a cell."""
 
-    Attributes:
-        assistants: names of students; each learns from the one before it, the first one from the cell's teacher.
-        assistant_seed: seed of their training.
-        tried: the methods that tuning compares, by the names that their cells get.
-        tried_seed: seed of the training of those cells.
-    """
-
+    # names of students; each learns from the one before it, the first one from the cell's teacher
     assistants: tuple[str, ...] = ()
-    assistant_seed: int = 0
+    assistant_seed: int = 0  # seed of their training
+    # the methods that tuning compares, by the names that their cells get
     tried: "Mapping[str, BaseMethod]" = field(default_factory=dict)
-    tried_seed: int = 0
+    tried_seed: int = 0  # seed of the training of those cells
 
 
 class BaseMethod(Settings):
@@ -105,11 +100,7 @@ class BaseMethod(Settings):
         return Before()
 
     def check(self, training: Training) -> None:
-        """Refuse training settings that do not suit the method.
-
-        Raises:
-            UserError: naming the setting.
-        """
+        """Refuse training settings that do not suit the method. Raises UserError naming the setting."""
 
     def taught(self, training: Training) -> Training:
         """The training settings of the epochs that learn from a teacher: they decide what it is asked."""
@@ -154,8 +145,7 @@ class BaseMethod(Settings):
     def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """The phases of the training: one, of the Objective that `losses` names, unless a method says otherwise.
 
-        Raises:
-            UserError: when the method does not suit the training settings.
+        Raises UserError when the method does not suit the training settings.
         """
         from distilgrid.training.schedule import plain
 

@@ -24,19 +24,12 @@ SETTINGS, TABLE = "predictor.json", "measurements.parquet"
 
 @dataclass(frozen=True)
 class Quality:
-    """How well measured latencies are predicted.
+    """How well measured latencies are predicted."""
 
-    Attributes:
-        rows: how many were compared.
-        median_error: relative.
-        p90_error: relative, of nine in ten the largest.
-        kendall_tau: rank correlation.
-    """
-
-    rows: int
-    median_error: float
-    p90_error: float
-    kendall_tau: float
+    rows: int  # how many were compared
+    median_error: float  # relative
+    p90_error: float  # relative, of nine in ten the largest
+    kendall_tau: float  # rank correlation
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -93,11 +86,7 @@ class LatencyPredictor:
 
     @classmethod
     def load(cls, folder: Path) -> "LatencyPredictor":
-        """A stored predictor, fitted again.
-
-        Raises:
-            UserError: when a file is missing or damaged.
-        """
+        """A stored predictor, fitted again. Raises UserError when a file is missing or damaged."""
         conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
         table = read_parquet(folder / TABLE)
         choices = table.drop(columns="latency_ms").to_dict("records")

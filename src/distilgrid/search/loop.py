@@ -12,19 +12,12 @@ from distilgrid.search.trial import Trial
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of a candidate.
+    """What is known of a candidate."""
 
-    Attributes:
-        score: the task's main metric on dev.
-        loss: distillation loss.
-        latency_ms: of one run.
-        seconds: what the estimate cost.
-    """
-
-    score: float
-    loss: float
-    latency_ms: float
-    seconds: float
+    score: float  # the task's main metric on dev
+    loss: float  # distillation loss
+    latency_ms: float  # of one run
+    seconds: float  # what the estimate cost
 
 
 Examine = Callable[[Sequence[Architecture]], Sequence[Finding]]

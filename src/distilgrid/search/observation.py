@@ -7,16 +7,9 @@ from distilgrid.search.architecture import Architecture
 
 @dataclass(frozen=True)
 class Observation:
-    """One architecture, tried.
+    """One architecture, tried."""
 
-    Attributes:
-        architecture: which.
-        reward: what the search makes large.
-        quality: the reward's part that knows no latency, higher is better: the score, or 1 - loss.
-        latency_ms: of one run.
-    """
-
-    architecture: Architecture
-    reward: float
-    quality: float
-    latency_ms: float
+    architecture: Architecture  # which
+    reward: float  # what the search makes large
+    quality: float  # the reward's part that knows no latency, higher is better: the score, or 1 - loss
+    latency_ms: float  # of one run

@@ -9,8 +9,7 @@ from distilgrid.search.reward_settings import LatencyPower, LimitReward, LossRew
 def latency_power(latency_ms: float, *, teacher_ms: float, alpha: float, beta: float) -> float:
     """The latency factor of KD-NAS (Trivedi et al. 2023): (lat(S) / (beta * lat(T)))^alpha.
 
-    Raises:
-        ValueError: when a latency is not above 0.
+    Raises ValueError when a latency is not above 0.
     """
     _require_latency(latency_ms)
     _require_latency(teacher_ms)
@@ -25,8 +24,7 @@ def limit_ms(settings: LimitReward, *, teacher_ms: float) -> float:
 def quality(settings: LossReward | ScoreReward | LimitReward, *, score: float, loss: float) -> float:
     """The part of a reward that knows no latency, higher is better: the score, or 1 - loss.
 
-    Raises:
-        UserError: when the reward's product has no meaning for it, unless the settings clamp it.
+    Raises UserError when the reward's product has no meaning for it, unless the settings clamp it.
     """
     if isinstance(settings, LossReward):
         return _checked(settings, 1 - loss, valid=loss < 1, needs=f"a loss below 1, found {loss:g}")

@@ -36,11 +36,7 @@ class CandidateLatency(Settings):
     """Further shapes that judge it."""
 
     def conditions(self, benchmark: Benchmark) -> "Conditions":
-        """What is measured.
-
-        Raises:
-            UserError: when the device is not this machine.
-        """
+        """What is measured. Raises UserError when the device is not this machine."""
         from distilgrid.devices.files import load_device
         from distilgrid.search.conditions import Conditions
 

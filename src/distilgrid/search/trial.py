@@ -13,31 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate.
+    """A candidate."""
 
-    Attributes:
-        number: counted from 0 over the whole search.
-        episode: counted from 0.
-        architecture: what was tried.
-        score: the task's main metric on dev.
-        loss: distillation loss of the last epoch.
-        latency_ms: of the candidate.
-        quality: score or loss as one number without regard to latency, higher is better.
-        reward: what the controller was told.
-        seconds: what the estimate cost; 0 where it was known from an earlier trial.
-        repeated: whether this search had tried it before.
-    """
-
-    number: int
-    episode: int
-    architecture: Architecture
-    score: float
-    loss: float
-    latency_ms: float
-    quality: float
-    reward: float
-    seconds: float
-    repeated: bool
+    number: int  # counted from 0 over the whole search
+    episode: int  # counted from 0
+    architecture: Architecture  # what was tried
+    score: float  # the task's main metric on dev
+    loss: float  # distillation loss of the last epoch
+    latency_ms: float  # of the candidate
+    quality: float  # score or loss as one number without regard to latency, higher is better
+    reward: float  # what the controller was told
+    seconds: float  # what the estimate cost; 0 where it was known from an earlier trial
+    repeated: bool  # whether this search had tried it before
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; the architecture by its name, its parameters and its choices as JSON."""

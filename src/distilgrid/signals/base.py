@@ -20,43 +20,27 @@ class Learning(Protocol):
 
     def taught(self, training: Training) -> Training:
         """The training settings of the epochs that learn from a teacher."""
-        ...
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student is taught, and by whom.
+    """What a student is taught, and by whom."""
 
-    Attributes:
-        cell: the student's task, teacher, method, student, augmentation, fraction and seed.
-        method: how.
-        training: the student's settings.
-        data: prepared rows.
-        augmented: rows made of them.
-        instructors: the models that it learns from: the teachers, or the last assistant of a chain.
-    """
-
-    cell: Mapping[str, Any]
-    method: Learning
-    training: Training
-    data: Artefact
-    augmented: Artefact | None
-    instructors: tuple[Artefact, ...]
+    cell: Mapping[str, Any]  # the student's task, teacher, method, student, augmentation, fraction and seed
+    method: Learning  # how
+    training: Training  # the student's settings
+    data: Artefact  # prepared rows
+    augmented: Artefact | None  # rows made of them
+    instructors: tuple[Artefact, ...]  # the models that it learns from: the teachers, or the last assistant of a chain
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What decides a recording besides the signal; planner and stage put it alike.
+    """What decides a recording besides the signal; planner and stage put it alike."""
 
-    Attributes:
-        inputs: keys of data, teacher and augmented rows, by the command's option.
-        fraction: of the training rows.
-        max_length: of the teacher's inputs, in tokens.
-    """
-
-    inputs: Mapping[str, Any]
-    fraction: float
-    max_length: int
+    inputs: Mapping[str, Any]  # keys of data, teacher and augmented rows, by the command's option
+    fraction: float  # of the training rows
+    max_length: int  # of the teacher's inputs, in tokens
 
 
 class Grid(Protocol):
@@ -64,7 +48,6 @@ class Grid(Protocol):
 
     def share(self, lesson: Lesson, instructor: Artefact) -> float:
         """The share of the training rows that serves all students of the grid."""
-        ...
 
     def asking(self, lesson: Lesson, name: str) -> Mapping[str, Training]:
         """The grid's methods that want a signal of that name for the lesson's student.
@@ -72,7 +55,6 @@ class Grid(Protocol):
         Returns:
             The training settings of their taught epochs, by method.
         """
-        ...
 
     def record(
         self,
@@ -96,7 +78,6 @@ class Grid(Protocol):
             augmented: rows that are recorded instead of the data's own, or with them.
             options: of the command, besides task, teacher, kind and fraction.
         """
-        ...
 
 
 class Signal(Protocol):
@@ -105,12 +86,10 @@ class Signal(Protocol):
     @property
     def name(self) -> str:
         """The `--kind` of `record`."""
-        ...
 
     @property
     def option(self) -> str:
         """The option of `distill` that takes its recordings."""
-        ...
 
     def seen(self, *, viewed: bool, taught: Training) -> "Signal":
         """The signal as a task and training settings have it: rows of images become views of them.
@@ -119,32 +98,21 @@ class Signal(Protocol):
             viewed: whether models may see views of the rows.
             taught: settings of the epochs that learn from the teacher.
         """
-        ...
 
     def plan(self, lesson: Lesson, grid: Grid) -> list[Artefact]:
         """The recordings that a lesson needs, those of the first instructor first."""
-        ...
 
     def recipe(self, asked: Asked) -> dict[str, Any]:
         """What decides a recording's content, but for the stage and its version."""
-        ...
 
     def record(self, asking: "Asking") -> "tuple[dict[str, Tensor], dict[str, Any]]":
-        """A teacher's outputs, and what the manifest says about them.
-
-        Raises:
-            UserError: when the rows do not suit.
-        """
-        ...
+        """A teacher's outputs, and what the manifest says about them. Raises UserError when the rows do not suit."""
 
     def open(self, folders: Sequence[Path], asking: "Asking") -> "TeacherOutputs":
         """The recorded outputs of one teacher, as a student's rows need them.
 
-        Raises:
-            UserError: when a recording is damaged, or was made from other rows.
+        Raises UserError when a recording is damaged, or was made from other rows.
         """
-        ...
 
     def live(self, asking: "Asking") -> "TeacherOutputs":
         """The same outputs of a teacher that runs within the student's job."""
-        ...

@@ -16,8 +16,7 @@ LABEL = "asking the teacher"
 def checked(folder: Path, data_keys: Collection[str]) -> dict[str, Any]:
     """The manifest of a whole recording for some data.
 
-    Raises:
-        UserError: when the recording is damaged, or was made from other data.
+    Raises UserError when the recording is damaged, or was made from other data.
     """
     verified(folder, stage="record")
     manifest: dict[str, Any] = read_json(folder / "manifest.json")
@@ -31,11 +30,7 @@ def checked(folder: Path, data_keys: Collection[str]) -> dict[str, Any]:
 
 
 def positions_of(folder: Path, recorded: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Where ids lie among the recorded ones.
-
-    Raises:
-        UserError: when an id was not recorded.
-    """
+    """Where ids lie among the recorded ones. Raises UserError when an id was not recorded."""
     order = np.argsort(recorded, kind="stable")
     found = np.searchsorted(recorded[order], wanted).clip(max=len(recorded) - 1)
     positions = order[found]

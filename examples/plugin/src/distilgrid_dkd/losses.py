@@ -72,11 +72,7 @@ def _parts(logits: Tensor, is_target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dkd_phases(settings: DKD, training: Training) -> list[Phase]:
-    """One phase.
-
-    Raises:
-        UserError: for a warm-up that never ends.
-    """
+    """One phase. Raises UserError for a warm-up that never ends."""
     settings.check(training)
 
     def objective(moment: float) -> DKDObjective:

@@ -49,11 +49,7 @@ class AnnealingKD(TaughtMethod):
         return (RowSignal("logits"),)
 
     def staged(self, training: Training) -> tuple[Training, Training]:
-        """The training settings of both stages.
-
-        Raises:
-            UserError: when stage I has fewer epochs than temperatures.
-        """
+        """The training settings of both stages. Raises UserError when stage I has fewer epochs than temperatures."""
         first, second = (training.under(stage) for stage in self.stages)
         check_annealing(first.epochs, self.tau_max, where="annealing_kd, stage1")
         return first, second

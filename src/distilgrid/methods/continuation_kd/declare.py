@@ -49,8 +49,7 @@ class ContinuationKD(TaughtMethod):
     def falling_epochs(self, training: Training) -> int:
         """In how many epochs T falls.
 
-        Raises:
-            UserError: when these are fewer than the temperatures, or leave none for the labels of `psi: step`.
+        Raises UserError when these are fewer than the temperatures, or leave none for the labels of `psi: step`.
         """
         falling = max(1, round(self.annealing * training.epochs))
         check_annealing(falling, self.tau_max, where="continuation_kd")

@@ -17,8 +17,6 @@ class Controller(Protocol):
 
     def ask(self, count: int) -> list[Architecture]:
         """The candidates of an episode: at most `count` different ones, maybe tried before; none when none is left."""
-        ...
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """What became of them: once for each episode, all of its candidates together."""
-        ...

@@ -24,25 +24,16 @@ SEED = 0
 
 @dataclass(frozen=True)
 class EstimatorSources:
-    """What an estimator is made from.
+    """What an estimator is made from."""
 
-    Attributes:
-        data: prepared data.
-        origin: the pretrained model's folder.
-        teacher_outputs: recorded on the training rows.
-        teacher: the fine-tuned teacher whose weights are inherited; None inherits the pretrained model's.
-        supernet: trained before.
-        subset_seed: of the rows that candidates learn from.
-        device: where candidates are trained.
-    """
-
-    data: Path
-    origin: Path
-    teacher_outputs: Sequence[Path] = ()
+    data: Path  # prepared data
+    origin: Path  # the pretrained model's folder
+    teacher_outputs: Sequence[Path] = ()  # recorded on the training rows
+    # the fine-tuned teacher whose weights are inherited; None inherits the pretrained model's
     teacher: Path | None = None
-    supernet: Path | None = None
-    subset_seed: int = 0
-    device: str = "auto"
+    supernet: Path | None = None  # trained before
+    subset_seed: int = 0  # of the rows that candidates learn from
+    device: str = "auto"  # where candidates are trained
 
 
 def open_lessons(settings: EstimatorSettings, training: Training, sources: EstimatorSources) -> "Lessons":
@@ -106,8 +97,7 @@ def placed(training: Training, device: str) -> "Placement":
 def homogeneous(space: "Space | LayeredSpace") -> "Space":
     """A space whose architectures have layers that are all alike, as slices of a supernet have.
 
-    Raises:
-        UserError: for another one.
+    Raises UserError for another one.
     """
     if isinstance(space, LayeredSpace):
         raise UserError("a supernet's slices have layers that are all alike; take a homogeneous space, or mini_kd")

@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 
 
 def record_mixed(mixup: Mixup, training: Training, asking: Asking) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Outputs on all mixed samples of a run.
-
-    Raises:
-        UserError: when the rows cannot be mixed.
-    """
+    """Outputs on all mixed samples of a run. Raises UserError when the rows cannot be mixed."""
     rows = asking.training_set
     schedule = make_schedule(rows.text_lengths, mixup, training)
     logits = all_mixed_logits(asking.model(), asking.encodings(), schedule, token_types=mixup.token_types)

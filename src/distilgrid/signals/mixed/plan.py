@@ -22,15 +22,10 @@ BATCHES = {"epochs", "batch_size", "batching"}
 
 @dataclass(frozen=True)
 class MixedSignal:
-    """Logits on all mixed samples of a run.
+    """Logits on all mixed samples of a run."""
 
-    Attributes:
-        mixup: the mixing.
-        training: the students' settings, which decide the batches; None until they are known.
-    """
-
-    mixup: Mixup
-    training: Training | None = None
+    mixup: Mixup  # the mixing
+    training: Training | None = None  # the students' settings, which decide the batches; None until they are known
     name: ClassVar[str] = "mixed-logits"
     option: ClassVar[str] = "mixed-outputs"
 

@@ -29,8 +29,7 @@ KINDS = ("logits", "cls-states", "hidden-states")
 def record_rows(kind: str, asking: Asking) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Outputs on the chosen rows, or on all augmented ones instead, where there are any.
 
-    Raises:
-        UserError: for hidden states of images.
+    Raises UserError for hidden states of images.
     """
     training_set = asking.training_set
     dataset, augmented = training_set.dataset, training_set.augmented

@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowSignal:
-    """Outputs on the prepared rows that any student of the grid sees, and on augmented ones.
+    """Outputs on the prepared rows that any student of the grid sees, and on augmented ones."""
 
-    Attributes:
-        name: `logits`, or these with the first token's states, or with all tokens' states.
-    """
-
+    # `logits`, or these with the first token's states, or with all tokens' states
     name: Literal["logits", "cls-states", "hidden-states"] = "logits"
     option: ClassVar[str] = "teacher-outputs"
 

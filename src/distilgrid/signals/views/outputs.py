@@ -27,8 +27,7 @@ VIEW_BATCH = 256
 def record_views(views: Views, epochs: int, asking: Asking) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Outputs on all training images as they are seen in each epoch.
 
-    Raises:
-        UserError: when the task is not made of images.
+    Raises UserError when the task is not made of images.
     """
     rows = asking.training_set
     seen = rows.views(views)

@@ -19,15 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ViewSignal:
-    """Logits on all training images as they are seen in each epoch.
+    """Logits on all training images as they are seen in each epoch."""
 
-    Attributes:
-        views: how they are drawn.
-        epochs: how many are asked about.
-    """
-
-    views: Views
-    epochs: int
+    views: Views  # how they are drawn
+    epochs: int  # how many are asked about
     name: ClassVar[str] = "view-logits"
     option: ClassVar[str] = "teacher-outputs"
 
