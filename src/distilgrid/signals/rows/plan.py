@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from distilgrid.signals.asking import Asking
     from distilgrid.training.teacher import TeacherOutputs
 
+RowName = Literal["logits", "cls-states", "hidden-states"]
+
 
 @dataclass(frozen=True)
 class RowSignal:
     """Outputs on the prepared rows that any student of the grid sees, and on augmented ones."""
 
-    # `logits`, or these with the first token's states, or with all tokens' states
-    name: Literal["logits", "cls-states", "hidden-states"] = "logits"
+    name: RowName = "logits"  # states come with logits: those of the first token, or of all tokens
     option: ClassVar[str] = "teacher-outputs"
 
     def seen(self, *, viewed: bool, taught: Training) -> Signal:
