@@ -1,4 +1,4 @@
-"""The protocols of augmentations, and what they are given in addition to their settings."""
+"""Protocols of augmentations, and the values that these receive in addition to their settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an Augmenter works with."""
+    """Folders and device of an Augmenter."""
 
-    teacher: Path | None = None  # folder of the fine-tuned teacher, or None
-    journal: Path | None = None  # folder for unfinished work, or None to keep nothing
+    teacher: Path | None = None  # folder of the fine-tuned teacher
+    journal: Path | None = None  # folder for unfinished work; None keeps nothing
     device: str = "auto"  # `auto`, `cpu` or `cuda`
 
 
 @dataclass(frozen=True)
 class RowContext:
-    """What new rows are made of."""
+    """Data that new rows are made of."""
 
-    dataset: "Dataset"  # prepared data
-    rows: "pd.DataFrame"  # the training rows that students see: `text_a`, `text_b` (pairs only), `label`, `example_id`
-    surroundings: Surroundings  # the teacher's folder, the folder of unfinished work, the device
-    lent: "LentTexts | None" = None  # texts of other data sets, where the settings name any
+    dataset: "Dataset"
+    rows: "pd.DataFrame"  # training rows of students: `text_a`, `text_b` (pairs only), `label`, `example_id`
+    surroundings: Surroundings
+    lent: "LentTexts | None" = None  # texts of other data sets, if the settings name any
 
 
 @dataclass(frozen=True)
 class Augmented:
     """New rows of a training split."""
 
-    # `text_a`, `text_b` (pairs only), `label`, `example_id` of the new texts, `parents` (the example ids of the rows
-    # that it is made of: none, one or several) and `copy` (from 0). A column `probabilities`, (C,) each, may replace
-    # the labels
+    # `text_a`, `text_b` (pairs only), `label`, `example_id` of the new texts, `parents` (example ids of the rows that
+    # a row is made of: none, one or several) and `copy` (from 0). A column `probabilities`, (C,) each, may replace
+    # the labels.
     frame: "pd.DataFrame"
     unchanged: int  # rows left out because the data set holds them
     repeated: int = 0  # copies left out because they came out as an earlier copy of the same row
@@ -47,7 +47,7 @@ class RowSource(Protocol):
     """Makes new training rows."""
 
     def __call__(self, settings: Any, context: RowContext) -> Augmented:
-        """The rows that an augmentation's settings add.
+        """Rows that an augmentation's settings add.
 
         Raises UserError when a model or a file is missing, damaged or of the wrong kind.
         """
@@ -57,8 +57,8 @@ class Augmenter(Protocol):
     """Rewrites texts."""
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
-        """One new text for each text; a text that cannot be rewritten comes back as it is.
+        """One new text for each text; a text that cannot be rewritten comes back unchanged.
 
         A new text depends on its own text and seed, the settings and the model. Sampled back-translation depends on
-        the texts of its batch too, thus on the set of all (text, seed) pairs of a call, but never on their order.
+        the texts of its batch too, thus on the set of (text, seed) pairs of a call, but never on their order.
         """
