@@ -10,7 +10,7 @@ from distilgrid.core.schema import Settings
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.search.controllers.settings import ControllerSettings
 from distilgrid.search.estimators.settings import EstimatorSettings
-from distilgrid.search.reward_settings import Reward
+from distilgrid.search.rewards import Reward
 
 if TYPE_CHECKING:
     from distilgrid.search.conditions import Conditions

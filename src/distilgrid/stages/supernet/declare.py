@@ -59,7 +59,7 @@ def settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSetti
 def recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:
     """The training, the space that it holds, and the pretrained model's revision."""
     from distilgrid.models.source import model_revision
-    from distilgrid.search.recipes import estimate_recipe
+    from distilgrid.search.estimators.registry import estimate_recipe
 
     origin = model_revision(chosen.origin)
     estimate = estimate_recipe(settings=chosen.estimator, training=chosen.training, origin=origin, inputs=keys)
