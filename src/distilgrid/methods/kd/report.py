@@ -50,7 +50,7 @@ def _value(
 class TuningSection(Section):
     """The values of alpha and temperature that were tried."""
 
-    title = "Search of alpha and temperature"
+    title = "Tuning of alpha and temperature"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
         """A table for each tuned model."""
