@@ -70,3 +70,7 @@ class AnnealingKD(TaughtMethod):
         """Stage I and stage II."""
         phases: list[Phase] = load("distilgrid.methods.annealing_kd.losses:annealing_phases")(self, training, kind=kind)
         return phases
+
+    def sections(self) -> tuple[str, ...]:
+        """The dev scores above the schedule."""
+        return ("distilgrid.methods.annealing_kd.report:SECTION",)

@@ -72,3 +72,7 @@ class ContinuationKD(TaughtMethod):
             self, training, kind=kind
         )
         return phases
+
+    def sections(self) -> tuple[str, ...]:
+        """The dev scores above the schedule."""
+        return ("distilgrid.methods.annealing_kd.report:SECTION",)

@@ -93,6 +93,10 @@ class KD(SoftLabels):
         )
         return settled
 
+    def sections(self) -> tuple[str, ...]:
+        """The table of tuned values."""
+        return ("distilgrid.methods.kd.report:SECTION",)
+
 
 def _shortest(value: float) -> str:
     """A number in six digits, or in as many as tell it from all others."""
