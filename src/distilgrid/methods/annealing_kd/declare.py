@@ -48,3 +48,7 @@ class AnnealingKD(TaughtMethod):
     def taught(self, training: Training) -> Training:
         """Training settings of stage I."""
         return self.staged(training)[0]
+
+    def sections(self) -> tuple[str, ...]:
+        """The dev scores above the schedule."""
+        return ("distilgrid.methods.annealing_kd.report:SECTION",)

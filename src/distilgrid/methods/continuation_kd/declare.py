@@ -51,3 +51,7 @@ class ContinuationKD(TaughtMethod):
     def check(self, training: Training) -> None:
         """Refuse fewer epochs than temperatures, or none for the labels."""
         self.falling_epochs(training)
+
+    def sections(self) -> tuple[str, ...]:
+        """The dev scores above the schedule."""
+        return ("distilgrid.methods.annealing_kd.report:SECTION",)

@@ -79,6 +79,10 @@ class KD(SoftLabels):
         settled: tuple[BaseMethod, dict[str, Any]] = settle(self, folders, kind=kind)
         return settled
 
+    def sections(self) -> tuple[str, ...]:
+        """The table of tuned values."""
+        return ("distilgrid.methods.kd.report:SECTION",)
+
 
 def _shortest(value: float) -> str:
     """A number in six digits, or in as many as identify it."""
