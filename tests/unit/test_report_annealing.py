@@ -24,7 +24,7 @@ from distilgrid.stages.report.page import render
 
 SCORING = scoring("accuracy")
 TUNING = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
-TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature", "Latency"]
+TITLES = ["Annealed training", "Selection of checkpoints", "Tuning of alpha and temperature", "Latency"]
 
 
 def overlay(**more: Any) -> dict[str, Any]:

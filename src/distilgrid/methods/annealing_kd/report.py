@@ -134,6 +134,7 @@ class AnnealingSection(Section):
     """Dev scores above the schedules of annealed methods."""
 
     title = "Annealed training"
+    before = "distilgrid.reporting.sections.selection:SECTION"
 
     def applies(self, findings: Findings, task: str) -> bool:
         """For tasks with a student that recorded a schedule."""

@@ -1,4 +1,4 @@
-"""Which values a method's tuning tried, their scores on dev, and which it took."""
+"""Values that a method's tuning tried, with their scores on dev and the choice."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TUNING = "tuning"
 
 
 def tuning_tables(findings: Findings, task: str) -> list[Table]:
-    """A table for each model whose method was tuned: rows are weights of the teacher term, columns temperatures."""
+    """A table for each tuned model, with a row for each weight and a column for each temperature."""
     return [_table(findings, task, line) for line in findings.of(task) if TUNING in line.facts]
 
 
@@ -50,7 +50,8 @@ def _value(
 class TuningSection(Section):
     """The values of alpha and temperature that were tried."""
 
-    title = "Search of alpha and temperature"
+    title = "Tuning of alpha and temperature"
+    before = "distilgrid.search.report.section:SECTION"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
         """A table for each tuned model."""

@@ -25,8 +25,7 @@ def gap_table(findings: Findings, task: str) -> Table | None:
         Column("validation loss", split): _lowest(lines, VALIDATION),
         Column("gap"): _lowest(lines, GAP),
     }
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    return Table(f"{task}: generalisation gap", _caption(split), list(columns), rows, name_groups(lines))
+    return Table.of(f"{task}: generalisation gap", _caption(split), columns, groups=name_groups(lines))
 
 
 def _caption(split: str) -> str:
