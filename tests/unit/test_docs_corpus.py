@@ -16,7 +16,7 @@ from distilgrid.tasks import docs_corpus
 from distilgrid.tasks.docs_corpus import rows
 from distilgrid.tasks.docs_corpus.installed import read_docstrings
 from distilgrid.tasks.docs_corpus.markup import MASK, mask_libraries, plain_text, prose_blocks
-from distilgrid.tasks.docs_corpus.sentences import Entry, is_clean, normalised, read_entry, split_sentences
+from distilgrid.tasks.docs_corpus.sentences import DocEntry, is_clean, normalised, read_entry, split_sentences
 
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "brown", "black", "white", "grey"]
 SHAPES = ["circle", "square", "line", "sphere", "cube", "ring", "cone", "star"]
@@ -175,7 +175,7 @@ def digest() -> str:
 def test_classes_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "TOPIC_ROWS", {"train": 5, "dev": 1, "validation": 2})
     words = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
-    corpus = {name: [Entry(f"{name}/{w}.py", (f"The {name} of {w}.",), True) for w in words] for name in ("x", "yy")}
+    corpus = {name: [DocEntry(f"{name}/{w}.py", (f"The {name} of {w}.",), True) for w in words] for name in ("x", "yy")}
     found = rows.topic_rows(corpus)
     assert [len(found[split]) for split in rows.SPLITS] == [10, 2, 4]
 
@@ -187,7 +187,7 @@ def test_splits_have_about_the_intended_shares() -> None:
 
 
 def test_a_lone_pair_has_no_wrong_partner_and_is_left_out() -> None:
-    entry = Entry("x/a.py", ("Draw the red circle now.", "It is drawn in the very middle of the page."), True)
+    entry = DocEntry("x/a.py", ("Draw the red circle now.", "It is drawn in the very middle of the page."), True)
     assert rows.match_rows({"x": [entry]}) == {"train": [], "dev": [], "validation": []}
 
 

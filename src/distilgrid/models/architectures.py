@@ -36,7 +36,7 @@ MANY_LABELS = 11
 
 
 @dataclass(frozen=True)
-class Architecture:
+class NamedArchitecture:
     """A named architecture."""
 
     name: str  # name in parameter files
@@ -60,14 +60,14 @@ class Architecture:
         return (PLAIN if outputs < MANY_LABELS else PLAIN_MANY_LABELS)[self.depth]
 
 
-def find_architecture(name: str) -> Architecture:
+def find_architecture(name: str) -> NamedArchitecture:
     """Look up an architecture. Raises UserError for an unknown name."""
     resnet = re.fullmatch(r"resnet-([1-9]\d{0,3})(-b)?", name)
     if resnet and int(resnet[1]) >= 8 and int(resnet[1]) % 6 == 2:
-        return Architecture(name, "resnet", int(resnet[1]), "B" if resnet[2] else "A")
+        return NamedArchitecture(name, "resnet", int(resnet[1]), "B" if resnet[2] else "A")
     plain = re.fullmatch(r"plain-([1-9]\d?)", name)
     if plain and int(plain[1]) in PLAIN:
-        return Architecture(name, "plain", int(plain[1]))
+        return NamedArchitecture(name, "plain", int(plain[1]))
     raise UserError(f"model source 'new:{name}': no such architecture; {_hint(name)}")
 
 

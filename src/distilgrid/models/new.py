@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.architectures import Architecture, find_architecture
+from distilgrid.models.architectures import NamedArchitecture, find_architecture
 from distilgrid.models.image_model import ImageModel
 from distilgrid.models.plain_cnn import PlainCnn, PlainConfig, last_size
 from distilgrid.models.resnet import WIDTHS, ResNet, ResNetConfig
@@ -32,12 +32,12 @@ def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -
         return build(architecture, outputs, image).eval()
 
 
-def _resnet(architecture: Architecture, outputs: int, image: "ImageShape") -> ResNet:
+def _resnet(architecture: NamedArchitecture, outputs: int, image: "ImageShape") -> ResNet:
     shape = {"hidden_size": WIDTHS[-1], "blocks": architecture.blocks, "shortcut": architecture.shortcut}
     return ResNet(ResNetConfig(**_shared(architecture, outputs, image), **shape))
 
 
-def _plain_cnn(architecture: Architecture, outputs: int, image: "ImageShape") -> PlainCnn:
+def _plain_cnn(architecture: NamedArchitecture, outputs: int, image: "ImageShape") -> PlainCnn:
     layers = architecture.layers(outputs)
     if 0 in last_size(layers, (image.height, image.width)):
         raise UserError(
@@ -48,7 +48,7 @@ def _plain_cnn(architecture: Architecture, outputs: int, image: "ImageShape") ->
     return PlainCnn(PlainConfig(**_shared(architecture, outputs, image), hidden_size=width, layers=layers))
 
 
-def _shared(architecture: Architecture, outputs: int, image: "ImageShape") -> dict[str, object]:
+def _shared(architecture: NamedArchitecture, outputs: int, image: "ImageShape") -> dict[str, object]:
     return {
         "num_labels": outputs,
         "num_channels": image.channels,

@@ -33,7 +33,7 @@ class PlainCnn(ImageModel):
         self.stages = nn.ModuleList()
         channels = config.num_channels
         for stage in _stages(convolutions):
-            self.stages.append(Stage(channels, stage, pooled=len(self.stages) < convolutions.count("M")))
+            self.stages.append(PooledStage(channels, stage, pooled=len(self.stages) < convolutions.count("M")))
             channels = stage[-1]
         widths = [channels * math.prod(last_size(config.layers, config.image_size)), *map(int, hidden.split())]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
@@ -56,7 +56,7 @@ class PlainCnn(ImageModel):
         return logits
 
 
-class Stage(nn.Module):
+class PooledStage(nn.Module):
     """Convolutions with batch norm and ReLU at one resolution, and the maximum after them."""
 
     def __init__(self, channels: int, widths: list[int], *, pooled: bool) -> None:

@@ -10,7 +10,7 @@ from distilgrid.models.source import is_new
 Size = Annotated[int, Field(ge=8)]
 
 
-class Architecture(Settings):
+class StudentShape(Settings):
     """Sizes in which a student differs from its origin, by names of the BERT configuration."""
 
     num_hidden_layers: int | None = Field(default=None, ge=1)
@@ -39,7 +39,7 @@ class Architecture(Settings):
         return self.layered or self.hidden_size is not None
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Architecture":
+    def _consistent(self) -> "StudentShape":
         hidden, feed_forward, heads = self.hidden_sizes, self.intermediate_sizes, self.num_attention_heads
         if hidden is None and feed_forward is None:
             return self
@@ -75,7 +75,7 @@ class Student(Settings):
     tasks are `new:` ones, as in new:resnet-8."""
     layers: int | list[int] | None = None
     """The first k layers, or an explicit list of layer numbers counted from 0; null keeps all."""
-    architecture: Architecture | None = None
+    architecture: StudentShape | None = None
     """Another shape instead of a choice of layers; inherits a part of the origin's weights."""
     found: Found | None = None
     """A shape that a search found, in place of `architecture`; inherits in the same way."""

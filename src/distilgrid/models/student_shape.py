@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.settings import Architecture, Student
+from distilgrid.models.settings import Student, StudentShape
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -52,7 +52,7 @@ def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedC
     return config
 
 
-def _layered_config(shape: Architecture, origin: "PretrainedConfig") -> "PretrainedConfig":
+def _layered_config(shape: StudentShape, origin: "PretrainedConfig") -> "PretrainedConfig":
     from distilgrid.models.layered_bert import LayeredBertConfig
 
     assert shape.hidden_sizes is not None and shape.intermediate_sizes is not None, "checked with the settings"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceScheme:
     """A scheme of sources."""
 
     module: str  # name of a module with `revision(spec, folders)` and `load(spec, folders)`
@@ -25,7 +25,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Words:
+class Nouns:
     """Nouns for reports and messages: one row, several rows, and the label of a row."""
 
     row: str
@@ -41,8 +41,8 @@ class TaskKind:
     modality: Literal["text", "image"]  # input of the models
     metrics: Mapping[str, Metric]  # scores that a task of this kind may report, by name
     tempered: bool  # whether a softmax temperature changes anything
-    words: Words  # nouns for reports
-    sources: Mapping[str, Source]  # permitted sources, by the scheme before the colon
+    words: Nouns  # nouns for reports
+    sources: Mapping[str, SourceScheme]  # permitted sources, by the scheme before the colon
     fields: frozenset[str]  # optional fields of a task's spec that this kind reads
     parts: Mapping[str, str] = field(repr=False)  # "module:name" of each part that is loaded on use
     viewed: bool = False  # whether models train on random views of the rows

@@ -28,7 +28,7 @@ from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
-from distilgrid.training.streams import Extra, OpenMain, RowStream, Teaching
+from distilgrid.training.streams import Extra, OpenMain, OpensTeaching, RowStream
 from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
@@ -40,7 +40,7 @@ PROBE_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One model to train."""
 
     training_set: TrainingSet  # rows to train on, and the prepared data behind them
@@ -51,7 +51,7 @@ class Job:
     init: str  # origin of the weights, for tables
     execution: Execution = field(default_factory=Execution)  # execution settings
     main: OpenMain = RowStream  # opens the stream of the training rows
-    teaching: Teaching | None = None  # opens teachers and additional samples
+    teaching: OpensTeaching | None = None  # opens teachers and additional samples
     facts: Mapping[str, Any] = field(default_factory=dict)  # further facts for `metrics.json`
 
     @property
@@ -65,7 +65,7 @@ class Job:
         return self.phases[0].settings
 
 
-def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
+def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
     """Train, select on dev, score on the validation splits and write the files to `folder`; return `metrics.json`.
 
     `out`, the artefact's folder, keeps the state of an unfinished run under the recipe key. Raises Interrupted when the
@@ -99,7 +99,11 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
 
 
 def _train(
-    job: Job, teacher: TeacherOutputs | None, extras: Sequence[Extra], placement: Placement, checkpoints: Checkpoints
+    job: TrainingJob,
+    teacher: TeacherOutputs | None,
+    extras: Sequence[Extra],
+    placement: Placement,
+    checkpoints: Checkpoints,
 ) -> Outcome:
     job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
@@ -121,7 +125,7 @@ def _train(
     ).run(trace=job.execution.profile)
 
 
-def _check_whole_batches(job: Job) -> None:
+def _check_whole_batches(job: TrainingJob) -> None:
     """Refuse batches in parts for batch norm, whose statistics are those of a whole batch."""
     if not any(isinstance(module, BatchNorm) for module in job.model.modules()):
         return
@@ -131,20 +135,20 @@ def _check_whole_batches(job: Job) -> None:
         raise UserError("training.accumulation: a model with batch norm takes whole batches; set it to 1")
 
 
-def _probe(job: Job) -> list[int]:
+def _probe(job: TrainingJob) -> list[int]:
     """Some prepared training rows, up to the size of the main validation split: the same for every method."""
     rows, limit = len(job.training_set.chosen), min(PROBE_ROWS, job.dataset.splits[job.dataset.validation[0]]["rows"])
     chooser = np.random.default_rng(derive_seed(0, "probe"))
     return sorted(chooser.choice(rows, size=min(rows, limit), replace=False).tolist())
 
 
-def _rows(job: Job, split: str) -> Rows:
+def _rows(job: TrainingJob, split: str) -> Rows:
     """Rows of a whole split as the model reads them."""
     samples = read_split(job.dataset, split, tokenizer=job.tokenizer, max_length=job.settings.max_length)
     return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
 
-def _predictions(job: Job) -> "pd.DataFrame":
+def _predictions(job: TrainingJob) -> "pd.DataFrame":
     """Outputs on every row of every validation split."""
     import pandas as pd
 
@@ -168,7 +172,7 @@ def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> di
     return losses | {"generalisation_gap": loss - outcome.probe_loss}
 
 
-def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
+def _metrics(job: TrainingJob, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
     dataset, config = job.dataset, job.model.config
     validation = {}
     for split, part in predicted.groupby("split", sort=False):

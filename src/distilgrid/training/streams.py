@@ -115,7 +115,7 @@ class RowStream:
         return self.objective.losses(self.rows.labels[list(samples)].to(device), student, teacher)
 
 
-class Teaching(Protocol):
+class OpensTeaching(Protocol):
     """Teachers and additional samples of a run, opened when a job needs them."""
 
     def outputs(self) -> TeacherOutputs | None:

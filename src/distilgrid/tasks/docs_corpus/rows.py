@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from distilgrid.tasks.docs_corpus.sentences import Entry, normalised
+from distilgrid.tasks.docs_corpus.sentences import DocEntry, normalised
 
-Corpus = Mapping[str, Sequence[Entry]]
+Corpus = Mapping[str, Sequence[DocEntry]]
 """The entries of each library, in the order of LIBRARIES; those of one library in the order of paths and lines."""
 Row = tuple[Any, ...]
 
@@ -60,11 +60,11 @@ def match_rows(corpus: Corpus) -> dict[str, list[Row]]:
     return {split: _shuffled(found) for split, found in rows.items()}
 
 
-def _entries(corpus: Corpus) -> Iterator[tuple[str, Entry]]:
+def _entries(corpus: Corpus) -> Iterator[tuple[str, DocEntry]]:
     return ((library, entry) for library, entries in corpus.items() for entry in entries)
 
 
-def _description(entry: Entry) -> str:
+def _description(entry: DocEntry) -> str:
     """As many whole sentences after the summary as fit."""
     chosen: list[str] = []
     for sentence in entry.sentences[1:]:

@@ -19,7 +19,7 @@ _WORD = re.compile(r"[A-Za-z\u00c0-\u017e]+(?:['-][A-Za-z\u00c0-\u017e]+)*")
 
 
 @dataclass(frozen=True)
-class Entry:
+class DocEntry:
     """The clean sentences of one docstring in order; `has_summary` tells whether the first one is the summary line."""
 
     module: str
@@ -27,7 +27,7 @@ class Entry:
     has_summary: bool
 
 
-def read_entry(module: str, docstring: str) -> Entry:
+def read_entry(module: str, docstring: str) -> DocEntry:
     """The clean sentences of a docstring, library names masked."""
     found: list[str] = []
     has_summary = False
@@ -36,7 +36,7 @@ def read_entry(module: str, docstring: str) -> Entry:
             if is_clean(raw):
                 has_summary |= i == j == 0
                 found.append(mask_libraries(raw))
-    return Entry(module, tuple(found), has_summary)
+    return DocEntry(module, tuple(found), has_summary)
 
 
 def split_sentences(text: str) -> list[str]:

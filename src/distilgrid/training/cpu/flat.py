@@ -21,7 +21,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Views:
+class FlatViews:
     """One weight, or neighbours in memory that act as one, such as query, key and value."""
 
     master: Tensor  # fp32 values
@@ -67,7 +67,7 @@ class FlatParameters:
             start = end
         return flat
 
-    def views(self, parameters: Sequence[nn.Parameter]) -> Views:
+    def views(self, parameters: Sequence[nn.Parameter]) -> FlatViews:
         """Stack adjacent parameters along their first dimension.
 
         The caller writes their gradient, overwriting if `fresh` and adding otherwise; `zero_grad` skips it.
@@ -75,7 +75,7 @@ class FlatParameters:
         start, end = self._spans[id(parameters[0])][0], self._spans[id(parameters[-1])][1]
         shape = (sum(p.shape[0] for p in parameters), *parameters[0].shape[1:])
         self._self_written.append((start, end))
-        return Views(*(flat[start:end].view(shape) for flat in (self.values, self.compute, self.grads)))
+        return FlatViews(*(flat[start:end].view(shape) for flat in (self.values, self.compute, self.grads)))
 
     def zero_grad(self) -> None:
         """Reset the gradients."""

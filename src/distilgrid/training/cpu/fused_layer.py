@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distilgrid.training.cpu.flat import FlatParameters, Views
+from distilgrid.training.cpu.flat import FlatParameters, FlatViews
 from distilgrid.training.cpu.randomness import DropoutMasks
 from distilgrid.training.cpu.workspace import Workspace, Workspaces
 
@@ -25,8 +25,8 @@ aten = torch.ops.aten
 class Dense:
     """A linear map: weight (O, I) and bias (O,)."""
 
-    weight: Views
-    bias: Views
+    weight: FlatViews
+    bias: FlatViews
 
     def __call__(self, states: Tensor, space: Workspace) -> Tensor:
         """(N, I) to (N, O)."""
@@ -38,8 +38,8 @@ class Dense:
 class Norm:
     """A layer norm: weight and bias (H,)."""
 
-    weight: Views
-    bias: Views
+    weight: FlatViews
+    bias: FlatViews
     eps: float
 
     def __call__(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -257,7 +257,7 @@ def _dense_backward(
     return torch.addmm(plus, grad, dense.weight.compute, out=out)
 
 
-def _collect(layer: FusedLayer, views: Views, grad: Tensor) -> None:
+def _collect(layer: FusedLayer, views: FlatViews, grad: Tensor) -> None:
     if layer.flat.fresh:
         views.grad.copy_(grad)
     else:

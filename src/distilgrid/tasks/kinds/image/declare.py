@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from distilgrid.tasks.kind import Source, Words
+from distilgrid.tasks.kind import Nouns, SourceScheme
 from distilgrid.tasks.kinds.label.declare import FILES, METRICS, LabelKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 
@@ -34,10 +34,10 @@ KIND = ImageKind(
     modality="image",
     metrics=METRICS,
     tempered=True,
-    words=Words(row="image", rows="images", label="label"),
+    words=Nouns(row="image", rows="images", label="label"),
     sources={
-        "digits": Source(PUBLISHED, known=("sklearn",)),
-        "cifar": Source(PUBLISHED, known=("cifar10", "cifar100")),
+        "digits": SourceScheme(PUBLISHED, known=("sklearn",)),
+        "cifar": SourceScheme(PUBLISHED, known=("cifar10", "cifar100")),
         "parquet": FILES,
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UNPRINTABLE
 from distilgrid.core.loading import late
-from distilgrid.tasks.kind import Source, TaskKind, Words, own_parts
+from distilgrid.tasks.kind import Nouns, SourceScheme, TaskKind, own_parts
 from distilgrid.tasks.metric import Metric
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ METRICS = {
         direct=late(f"{FORMULAS}:direct_matthews"),
     ),
 }
-FILES = Source("distilgrid.tasks.files")
+FILES = SourceScheme("distilgrid.tasks.files")
 TEXT_SOURCES = {
-    "glue": Source("distilgrid.tasks.glue"),
-    "docs": Source("distilgrid.tasks.docs_corpus.source"),
+    "glue": SourceScheme("distilgrid.tasks.glue"),
+    "docs": SourceScheme("distilgrid.tasks.docs_corpus.source"),
     "csv": FILES,
     "parquet": FILES,
 }
@@ -52,7 +52,7 @@ KIND = LabelKind(
     modality="text",
     metrics=METRICS,
     tempered=True,
-    words=Words(row="text", rows="texts", label="label"),
+    words=Nouns(row="text", rows="texts", label="label"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "labels"}),
     pipeline="text-classification",

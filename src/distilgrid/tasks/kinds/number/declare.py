@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from distilgrid.core.loading import late
-from distilgrid.tasks.kind import TaskKind, Words, own_parts
+from distilgrid.tasks.kind import Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.metric import Metric
 
@@ -43,7 +43,7 @@ KIND = NumberKind(
     modality="text",
     metrics=METRICS,
     tempered=False,
-    words=Words(row="text", rows="texts", label="number"),
+    words=Nouns(row="text", rows="texts", label="number"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
     parts=own_parts(HERE),
