@@ -68,10 +68,10 @@ def candidate_student(
     )
 
 
-def architecture_settings(architecture: Architecture) -> settings.Architecture:
+def architecture_settings(architecture: Architecture) -> settings.StudentShape:
     """An architecture as a grid writes it. Raises UserError when the heads do not divide a width."""
     hidden, feed_forward, heads, activation = encoder_of(architecture)
     sizes: dict[str, Any] = {"hidden_sizes": list(hidden), "intermediate_sizes": list(feed_forward)}
     if not isinstance(architecture, LayeredShape):
         sizes = {"num_hidden_layers": len(hidden), "hidden_size": hidden[0], "intermediate_size": feed_forward[0]}
-    return settings.Architecture(**sizes, num_attention_heads=heads, hidden_act=activation)
+    return settings.StudentShape(**sizes, num_attention_heads=heads, hidden_act=activation)
