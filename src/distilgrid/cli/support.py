@@ -1,4 +1,4 @@
-"""What the commands share: loading parameters and the plan of their grid."""
+"""Loading of parameters, and of the plan of their grid."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
