@@ -58,10 +58,8 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
     from transformers.utils import logging as hf_logging
 
     torch.set_num_threads(threads)
-    if loaded and threads > 1:  # libraries that are loaded later take the number from the environment
-        from threadpoolctl import threadpool_limits
-
-        threadpool_limits(threads)
+    if loaded:
+        _resize_pools(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Otherwise torch fills every new tensor. The type stub lacks this setting.
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
@@ -100,6 +98,14 @@ def _terminate(number: int, _frame: object) -> None:
         _stop["asked"] = True
         return
     raise SystemExit(128 + number)  # runs the `finally` blocks: scratch folders go
+
+
+def _resize_pools(threads: int) -> None:
+    """Set the threads of loaded libraries; those that are loaded later read the environment."""
+    if threads > 1:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(threads)
 
 
 def _keep_freed_memory() -> None:

@@ -1,4 +1,4 @@
-"""What a stage's `run` is given: its opened inputs, where to write, and how to compute. Light: no torch."""
+"""The argument of a stage's `run`: its opened inputs, where to write, and how to compute. Light: no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,10 +55,6 @@ class Job:
     def each(self, name: str) -> tuple[Given, ...]:
         """The inputs that an option gave."""
         return tuple(self.inputs.get(name, ()))
-
-    def find(self, name: str) -> Given | None:
-        """The input that an option gave, if any."""
-        return next(iter(self.each(name)), None)
 
     def given(self, name: str) -> Given:
         """The input of an option that must be given."""

@@ -1,4 +1,4 @@
-"""How every stage runs: names are resolved, inputs verified, the recipe built, and the artefact written. Light."""
+"""The run of a stage: resolve names, verify inputs, build the recipe, write the artefact. Light: no torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,7 +97,7 @@ def _verified(each: Input, folder: Path) -> dict[str, Any]:
 
 
 def planned_inputs(stage: Stage, plan: "Plan", results: Path) -> dict[str, Any]:
-    """The inputs that the grid's plan names, as they should lie in the results folder; their readers verify them."""
+    """The inputs that the grid's plan names, at their places in the results folder; their readers verify them."""
     (planned,) = plan.of(stage.name)
     inputs = {
         option: [

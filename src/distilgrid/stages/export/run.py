@@ -178,7 +178,7 @@ def _first_rows(source: Source) -> Inputs:
 
 @contextlib.contextmanager
 def _rejecting(what: str) -> Iterator[None]:
-    """Turn a runtime's own errors into a reason; a full disk or memory is no property of the export."""
+    """Turn a runtime's own errors into a reason; a full disk or memory says nothing about the export."""
     try:
         yield
     except UnsupportedError as reason:
