@@ -29,8 +29,7 @@ class Given:
     @property
     def labels(self) -> Mapping[str, Any]:
         """Task, teacher, method, ... for tables."""
-        labels: Mapping[str, Any] = self.run["labels"]
-        return labels
+        return dict(self.run["labels"])
 
 
 @dataclass(frozen=True)
