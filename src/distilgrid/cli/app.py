@@ -12,9 +12,9 @@ from distilgrid.cli.audit import cards, diff, papers, verify
 from distilgrid.cli.choose import choose
 from distilgrid.cli.grid import gc, plan, publish
 from distilgrid.cli.groups import Grouped
-from distilgrid.cli.options import RESULTS_DEFAULT
 from distilgrid.cli.setup import doctor, init, schema, where
 from distilgrid.cli.stages import stage_command
+from distilgrid.cli.support import RESULTS_DEFAULT
 from distilgrid.cli.tracking import register, track
 from distilgrid.core.errors import UserError
 from distilgrid.stages.table import STAGES

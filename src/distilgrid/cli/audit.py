@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
 from distilgrid.core.errors import UserError
 
 Given = Annotated[Path, typer.Argument(help="A folder of results/reports, or the overlay of a finished grid.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
 
 
 def plan(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, Out, ParamsFiles, Results, Threads
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, Out, ParamsFiles, Results, Threads
 from distilgrid.core.planned import listed
 from distilgrid.core.stage import Input, Option, Stage
 
