@@ -1,6 +1,6 @@
-"""The `distilgrid` command: one sub-command per stage, and what looks after a grid.
+"""The `distilgrid` command: a sub-command for each stage, and those around a grid.
 
-Light: every import of torch, pandas or MLflow happens inside the command that needs it, so `--help` is instant.
+Light: each command imports torch, pandas or MLflow itself when it needs them, so `--help` is instant.
 """
 
 import sys
@@ -12,10 +12,9 @@ from distilgrid.cli.audit import cards, diff, papers, verify
 from distilgrid.cli.choose import choose
 from distilgrid.cli.grid import gc, plan, publish
 from distilgrid.cli.groups import Grouped
-from distilgrid.cli.init import init, where
-from distilgrid.cli.machine import doctor, schema
-from distilgrid.cli.options import RESULTS_DEFAULT
+from distilgrid.cli.setup import doctor, init, schema, where
 from distilgrid.cli.stages import stage_command
+from distilgrid.cli.support import RESULTS_DEFAULT
 from distilgrid.cli.tracking import register, track
 from distilgrid.core.errors import UserError
 from distilgrid.stages.table import STAGES
@@ -46,7 +45,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     doctor: "",
     schema: "--out params.schema.json",
 }
-"""The commands that are no stages, with the options of an example."""
+"""The commands that do not run a stage, with the options of an example."""
 
 for function, example in {**COMMANDS, **{stage_command(each): each.example for each in STAGES.values()}}.items():
     name = function.__name__

@@ -1,4 +1,4 @@
-"""Commands that look after finished results: `verify`, `diff`, `cards`, `papers`."""
+"""The commands about finished results: `verify`, `diff`, `cards`, `papers`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
 from distilgrid.core.errors import UserError
 
 Given = Annotated[Path, typer.Argument(help="A folder of results/reports, or the overlay of a finished grid.")]
@@ -18,9 +18,9 @@ def verify(
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     tolerance: Annotated[float, typer.Option(help="Points that a score may differ by: rounding.", min=0)] = 0.1,
 ) -> None:
-    """Read every artefact again, and score some models anew.
+    """Verify every artefact, and score some models again.
 
-    It follows what each was made from; the exit code is 1 for problems.
+    Inputs of artefacts are followed, too. The exit code is 1 when there are problems.
     """
     from distilgrid.audit.made import by_key
     from distilgrid.audit.verify import verify as examine
@@ -85,7 +85,7 @@ def cards(
 def papers(results: Results = RESULTS_DEFAULT) -> None:
     """Write a page for each paper that finished grids reproduce.
 
-    A page has the paper's claims, its numbers next to ours, and what these cost.
+    A page has the paper's claims, its numbers next to ours, and the cost of ours.
     """
     from distilgrid.stages.report.publish import publish_papers
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
 
 
 def choose(

@@ -1,11 +1,11 @@
-"""The commands that look after a grid: `plan`, `publish`, `gc`."""
+"""The commands about a grid: `plan`, `publish`, `gc`."""
 
 from typing import Annotated
 
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
 
 
 def plan(
@@ -13,7 +13,7 @@ def plan(
     grid: GridFiles = None,
     results: Results = RESULTS_DEFAULT,
     commands: Annotated[bool, typer.Option("--commands", help="Print each artefact's command instead.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="One line only; exit code 1 when something is left.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="One line only; exit code 1 when work is left.")] = False,
     cores: Annotated[int | None, typer.Option("--cores", help="Cores for the estimate; default: all usable.")] = None,
 ) -> None:
     """List what is done, stale or to do, and estimate the time left.
@@ -50,7 +50,7 @@ def gc(
 ) -> None:
     """Find artefacts that no parameters name; --delete removes them.
 
-    Those of the given overlays stay, too.
+    Artefacts of the given overlays stay.
     """
     from distilgrid.audit.garbage import collect, remove
 

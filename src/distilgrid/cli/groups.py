@@ -18,16 +18,12 @@ class Grouped(TyperGroup):
     """A command whose sub-commands are listed in groups."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write each group: a name and a line for each of its commands."""
+        """Write each group: its name, and a line with the first sentence of each command's help."""
         named = {name for names in GROUPS.values() for name in names}
         rest = tuple(name for name in self.list_commands(ctx) if name not in named)
         width = max(len(name) for name in self.commands)
         for title, names in {**GROUPS, REST: rest}.items():
             with formatter.section(title):
-                rows = [(name.ljust(width), _line(self.commands[name])) for name in names if name in self.commands]
-                formatter.write_dl(rows)
-
-
-def _line(command: Any) -> str:
-    """The first sentence of a command's help."""
-    return str(command.help or "").partition("\n")[0].strip()
+                known = [name for name in names if name in self.commands]
+                first = [str(self.commands[name].help or "").partition("\n")[0].strip() for name in known]
+                formatter.write_dl([(name.ljust(width), line) for name, line in zip(known, first, strict=True)])

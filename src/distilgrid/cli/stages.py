@@ -8,15 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import (
-    PARAMS_DEFAULT,
-    RESULTS_DEFAULT,
-    GridFiles,
-    Out,
-    ParamsFiles,
-    Results,
-    Threads,
-)
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, Out, ParamsFiles, Results, Threads
+from distilgrid.core.planned import listed
 from distilgrid.core.stage import Input, Option, Stage
 
 
@@ -39,21 +32,14 @@ def _run(stage: Stage, given: dict[str, Any]) -> None:
 
     params = support.load(given["params"], given["grid"])
     options = {option.name: given[_python(option.name)] for option in stage.options} | {"threads": given.get("threads")}
-    folders = {each.name: _folders(given.get(_python(each.name))) for each in stage.inputs}
+    folders = {each.name: listed(given.get(_python(each.name)) or []) for each in stage.inputs}
     results = given.get("results", RESULTS_DEFAULT)
     for line in run_command(stage, params, options, folders, out=given["out"], results=results):
         typer.echo(line)
 
 
-def _folders(given: Any) -> list[Path]:
-    """Folders as one option gave them: none, one or several."""
-    if given is None:
-        return []
-    return given if isinstance(given, list) else [given]
-
-
 def _python(name: str) -> str:
-    """An option's name as a parameter; the stage's own options may be Python's words."""
+    """An option's name as that of a parameter."""
     return name.replace("-", "_")
 
 

@@ -1,4 +1,4 @@
-"""The commands that show results in MLflow: `track`, `register`; light, as the rest of the command line."""
+"""The commands that show results in MLflow: `track`, `register`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from distilgrid.cli import support
-from distilgrid.cli.options import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
 from distilgrid.core.errors import UserError
 
 Uri = Annotated[
@@ -27,10 +27,10 @@ def track(
     uri: Uri = None,
     out: Annotated[Path | None, typer.Option(help="Also write the summary to this JSON file.")] = None,
     or_later: Annotated[
-        bool, typer.Option("--or-later", help="A store that does not answer is no failure: say so, and go on.")
+        bool, typer.Option("--or-later", help="When the store does not answer, say so and succeed.")
     ] = False,
 ) -> None:
-    """Show a grid's finished cells in MLflow; again changes nothing."""
+    """Show a grid's finished cells in MLflow; a repeat changes nothing."""
     settings, expanded = support.load_plan(params, grid)
     from distilgrid.stages.start import start
 

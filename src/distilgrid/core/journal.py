@@ -64,21 +64,19 @@ class Journal:
         """
         if self.path is None:
             return value
+        key, text = _key(about), canonical_json(value)
         try:
-            return self._keep(self.path, _key(about), canonical_json(value))
+            with readable_os_errors(self.path.parent):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _opened(self.path) as connection:
+                with connection:
+                    connection.execute("INSERT INTO findings VALUES (?, ?) ON CONFLICT DO NOTHING", (key, text))
+                return _found(connection, key)
         except UserError as error:
             if self._required:
                 raise
             log.warning("%s; the work goes on without keeping it", error)
             return value
-
-    def _keep(self, path: Path, key: str, text: str) -> Any:
-        with readable_os_errors(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with _opened(path) as connection:
-            with connection:
-                connection.execute("INSERT INTO findings VALUES (?, ?) ON CONFLICT DO NOTHING", (key, text))
-            return _found(connection, key)
 
 
 @contextmanager

@@ -1,22 +1,15 @@
-"""Is this machine fit for DistilGrid? Each check says what it found and, where something is wrong, what to do."""
+"""Checks of a machine: each says what it found and, where something is wrong, what to do."""
 
 import importlib.util
 import os
 import platform
 import shutil
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from distilgrid.core.machine import (
-    accelerates_bf16,
-    cpu_flags,
-    cpu_name,
-    describe_machine,
-    package_versions,
-    usable_cores,
-)
+from distilgrid.core import machine
+from distilgrid.core.machine import package_versions, usable_cores
 
 OPTIONAL = {
     "snakemake": "workflow",
@@ -35,7 +28,7 @@ State = Literal["ok", "note", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: `ok`, `note` (works, could be better) or `fail`."""
+    """One finding: `ok`, `note` (works, and could be better) or `fail`."""
 
     name: str
     state: State
@@ -49,32 +42,18 @@ class Check:
 
 def examine() -> list[Check]:
     """All checks, in reading order."""
-    checks: list[Callable[[], Check]] = [
-        _python,
-        _cpu,
-        _torch,
-        _bf16,
-        _gpu,
-        _threads,
-        _memory,
-        _disk,
-        _bytecode,
-        _glue,
-        _cifar,
-    ]
-    return [*(check() for check in checks), *map(_optional, OPTIONAL)]
+    checks = (_python, _cpu, _torch, _bf16, _gpu, _threads, _memory, _disk, _bytecode)
+    return [*(check() for check in checks), *map(_folder, ("GLUE", "CIFAR")), *map(_optional, OPTIONAL)]
 
 
 def _python() -> Check:
-    fit = sys.version_info >= (3, 11)
-    state: State = "ok" if fit else "fail"
-    return Check("python", state, platform.python_version(), "" if fit else "install Python 3.11 or newer")
+    return Check("python", "ok", platform.python_version())  # pip refuses older versions than we support
 
 
 def _cpu() -> Check:
-    flags = cpu_flags()
+    flags = machine.cpu_flags()
     features = "unknown features" if flags is None else " ".join(flags) or "no special features"
-    return Check("cpu", "ok", f"{cpu_name()}, {usable_cores()} usable cores, {features}")
+    return Check("cpu", "ok", f"{machine.cpu_name()}, {usable_cores()} usable cores, {features}")
 
 
 def _torch() -> Check:
@@ -87,7 +66,7 @@ def _torch() -> Check:
 
 
 def _bf16() -> Check:
-    if accelerates_bf16():
+    if machine.accelerates_bf16():
         return Check("bf16", "ok", "accelerated: training.precision auto takes bf16")
     return Check("bf16", "note", "not accelerated here: training.precision auto takes fp32, which is slower")
 
@@ -111,9 +90,8 @@ def _threads() -> Check:
 
 
 def _memory() -> Check:
-    gib = describe_machine()["memory_gib"]
-    needed = 2 * usable_cores()
-    if gib < needed:
+    gib = machine.describe_machine()["memory_gib"]
+    if gib < 2 * usable_cores():
         advice = f"about 2 GiB per job: run Snakemake with --cores {max(1, int(gib // 2))}"
         return Check("memory", "note", f"{gib} GiB", advice)
     return Check("memory", "ok", f"{gib} GiB")
@@ -134,21 +112,14 @@ def _bytecode() -> Check:
     return Check("byte code", "ok", "cached")
 
 
-def _glue() -> Check:
-    return _folder("glue", "DISTILGRID_GLUE_DIR", "GLUE tasks come from the hub")
-
-
-def _cifar() -> Check:
-    return _folder("cifar", "DISTILGRID_CIFAR_DIR", "CIFAR tasks come from the hub")
-
-
-def _folder(name: str, variable: str, otherwise: str) -> Check:
+def _folder(data: str) -> Check:
+    variable = f"DISTILGRID_{data}_DIR"
     folder = os.environ.get(variable)
     if not folder:
-        return Check(name, "note", f"{variable} is unset: {otherwise}")
-    if not os.path.isdir(folder):  # noqa: PTH112
-        return Check(name, "fail", f"{variable}={folder} is no folder", "correct or unset it")
-    return Check(name, "ok", f"{variable}={folder}")
+        return Check(data.lower(), "note", f"{variable} is unset: {data} tasks come from the hub")
+    if not Path(folder).is_dir():
+        return Check(data.lower(), "fail", f"{variable}={folder} names no folder", "correct or unset it")
+    return Check(data.lower(), "ok", f"{variable}={folder}")
 
 
 def _optional(module: str) -> Check:

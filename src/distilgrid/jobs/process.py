@@ -1,4 +1,4 @@
-"""What every stage process does first: fix its threads, set up its log, and make sure not to outlive its workflow."""
+"""Set-up of a stage's process: threads, log, signals, and an end no later than the workflow's."""
 
 import contextlib
 import ctypes
@@ -15,10 +15,10 @@ from pathlib import Path
 PARENT = "DISTILGRID_PARENT"
 POLL_SECONDS = 0.5
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # batch systems send the second ahead of a time limit
-# Read once, when a library is loaded or first used; a user's own values go before them.
+# Libraries read these once, when they are loaded or first used. A user's own values take precedence.
 TUNING = {
-    # How long a thread of OpenMP waits for another before it lets its core go. By default it is milliseconds, which
-    # threads that share their cores with other jobs then lose at each of a hundred barriers a step.
+    # Spins of an OpenMP thread at a barrier before it frees its core. The default lasts milliseconds, which jobs that
+    # share cores lose at each of a hundred barriers a step.
     "GOMP_SPINCOUNT": "10000",
     "THP_MEM_ALLOC_ENABLE": "1",  # torch asks for pages of 2 MiB: fresh memory costs a fault for each page
 }
@@ -31,21 +31,17 @@ def start_job(*, threads: int, log_level: str) -> None:
     """Set up this process as one job of a workflow, or as a stage run by hand.
 
     Args:
-        threads: for torch, BLAS and the tokenisers; jobs beside it have cores of their own.
+        threads: for torch, BLAS and the tokenisers; concurrent jobs have other cores.
         log_level: debug, info or warning.
     """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    os.environ |= {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS", "RAYON")}
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
     logging.basicConfig(
         level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
     for noisy in ("httpx", "httpcore", "urllib3", "huggingface_hub", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    for noisy in (
-        "torchao",
-        "torch.utils._pytree",
-    ):  # without a GPU torchao says to every job what it lacks
+    for noisy in ("torchao", "torch.utils._pytree"):  # without a GPU, torchao warns every job
         logging.getLogger(noisy).setLevel(logging.ERROR)
     for number in STOP_SIGNALS:
         signal.signal(number, _terminate)
@@ -53,13 +49,11 @@ def start_job(*, threads: int, log_level: str) -> None:
 
 
 def start_torch_job(*, threads: int, log_level: str) -> None:
-    """As `start_job`, for a stage that needs torch and transformers."""
+    """Set up this process as `start_job` does, for a stage that needs torch and transformers."""
     start_job(threads=threads, log_level=log_level)
     loaded = "numpy" in sys.modules  # by the process that this one was forked from, with one thread
     # Batches have many lengths, and oneDNN keeps half a megabyte for each shape of a product: 1,024 of them by default.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "40")
-    for name, value in TUNING.items():
-        os.environ.setdefault(name, value)
+    os.environ |= {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "40", **TUNING, **os.environ}
     import torch
     from transformers.utils import logging as hf_logging
 
@@ -67,7 +61,7 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
     if loaded:
         _resize_pools(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else a pass over every new tensor, for nothing; its type stub does not know it.
+    # Otherwise torch fills every new tensor. The type stub lacks this setting.
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
     _keep_freed_memory()
     hf_logging.set_verbosity_error()
@@ -76,13 +70,8 @@ def start_torch_job(*, threads: int, log_level: str) -> None:
 
 
 def mark_workflow() -> None:
-    """Called by the workflow: jobs started from here end soon after this process does, however it dies."""
+    """Make the jobs that this process starts end soon after it, however it dies. The workflow calls this."""
     os.environ[PARENT] = f"{os.getpid()}:{_start_time(os.getpid())}"
-
-
-def has_workflow() -> bool:
-    """Whether a workflow started this process."""
-    return bool(os.environ.get(PARENT))
 
 
 def workflow_is_gone() -> bool:
@@ -93,7 +82,10 @@ def workflow_is_gone() -> bool:
 
 @contextlib.contextmanager
 def stopping_gently() -> Iterator[Callable[[], bool]]:
-    """Within the body, a signal to stop only sets what the yielded function returns, so that work can be saved."""
+    """Yield a function that tells whether a signal asked to stop; within the body, signals do nothing else.
+
+    The body can so save its work before it ends.
+    """
     _stop.update(deferred=True, asked=False)
     try:
         yield lambda: _stop["asked"]
@@ -109,7 +101,7 @@ def _terminate(number: int, _frame: object) -> None:
 
 
 def _resize_pools(threads: int) -> None:
-    """Give libraries as many threads as the environment gives those that are loaded later."""
+    """Set the threads of loaded libraries; those that are loaded later read the environment."""
     if threads > 1:
         from threadpoolctl import threadpool_limits
 
@@ -117,7 +109,7 @@ def _resize_pools(threads: int) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library keep freed memory: giving it back and taking it again costs a tenth of each training step."""
+    """Make the C library keep freed memory: returning it to the system costs a tenth of each training step."""
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(MALLOPT_MMAP_THRESHOLD, MMAP_BYTES)
@@ -126,13 +118,12 @@ def _keep_freed_memory() -> None:
 
 def _die_with_workflow() -> None:
     """End when the workflow's process is gone: a killed Snakemake leaves its jobs running otherwise."""
-    pid, _, started = os.environ.get(PARENT, "").partition(":")
-    if pid:
-        threading.Thread(target=_watch, args=(int(pid), started), daemon=True, name="workflow watch").start()
+    if os.environ.get(PARENT):
+        threading.Thread(target=_watch, daemon=True, name="workflow watch").start()
 
 
-def _watch(pid: int, started: str) -> None:
-    while _start_time(pid) == started:
+def _watch() -> None:
+    while not workflow_is_gone():
         time.sleep(POLL_SECONDS)
     sys.stderr.write("the workflow that started this job is gone: stopping\n")
     sys.stderr.flush()
@@ -140,20 +131,11 @@ def _watch(pid: int, started: str) -> None:
 
 
 def _start_time(pid: int) -> str:
-    """A process's start time in clock ticks since boot; empty when it is gone. Tells a reused process id apart."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return _portable_start_time(pid)
-    fields = text.rpartition(")")[2].split()
-    return "" if fields[0] in ("Z", "X") else fields[19]
-
-
-def _portable_start_time(pid: int) -> str:
-    if Path("/proc").is_dir():
-        return ""
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return ""
-    return "alive"
+    """A process's start time in ticks since boot, which tells a reused process id apart; empty when it is gone."""
+    with contextlib.suppress(OSError):
+        if not Path("/proc").is_dir():
+            os.kill(pid, 0)
+            return "alive"
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return "" if fields[0] in ("Z", "X") else fields[19]
+    return ""

@@ -27,16 +27,13 @@ class Recordings:
         axes = ("task", "teacher", "method", "student", "augmentation", "fraction", "search")
         key = (*(lesson.cell.get(axis) for axis in axes), *(each.folder for each in lesson.instructors))
         if key not in self._known:
-            self._known[key] = self._needed(lesson, signals)
+            inputs: dict[str, list[Artefact]] = {}
+            taught = lesson.method.taught(lesson.training)
+            for signal in signals:
+                seen = signal.seen(viewed=self._viewed(lesson.cell), taught=taught)
+                inputs.setdefault(seen.option, []).extend(seen.plan(lesson, self))
+            self._known[key] = dict(inputs)
         return self._known[key]
-
-    def _needed(self, lesson: Lesson, signals: tuple[Signal, ...]) -> Inputs:
-        inputs: dict[str, list[Artefact]] = {}
-        taught = lesson.method.taught(lesson.training)
-        for signal in signals:
-            seen = signal.seen(viewed=self._viewed(lesson.cell), taught=taught)
-            inputs.setdefault(seen.option, []).extend(seen.plan(lesson, self))
-        return dict(inputs)
 
     def share(self, lesson: Lesson, instructor: Artefact) -> float:
         """The largest share that a student sees; a teacher of a share records its own."""

@@ -1,4 +1,4 @@
-"""What a stage's `run` is given: its opened inputs, where to write, and how to compute. Light: no torch."""
+"""The argument of a stage's `run`: its opened inputs, where to write, and how to compute. Light: no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +29,7 @@ class Given:
     @property
     def labels(self) -> Mapping[str, Any]:
         """Task, teacher, method, ... for tables."""
-        labels: Mapping[str, Any] = self.run["labels"]
-        return labels
+        return dict(self.run["labels"])
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,6 @@ class Job:
     def each(self, name: str) -> tuple[Given, ...]:
         """The inputs that an option gave."""
         return tuple(self.inputs.get(name, ()))
-
-    def find(self, name: str) -> Given | None:
-        """The input that an option gave, if any."""
-        return next(iter(self.each(name)), None)
 
     def given(self, name: str) -> Given:
         """The input of an option that must be given."""

@@ -1,4 +1,4 @@
-"""How every stage runs: names are resolved, inputs verified, the recipe built, and the artefact written. Light."""
+"""The run of a stage: resolve names, verify inputs, build the recipe, write the artefact. Light: no torch."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,15 +25,12 @@ def run_command(
     """Make an artefact as a command; returns lines for the user.
 
     Args:
-        stage: what makes it.
-        params: the parameters.
+        stage: of the artefact.
+        params: of the grid.
         options: values of the command's options, by name.
         folders: of the inputs, by option.
-        out: where it goes.
-        results: where a stage that finds its inputs itself looks for them.
-
-    Raises:
-        UserError: for an unknown name, and all that the stage refuses.
+        out: folder of the artefact.
+        results: folder with the inputs of a stage that finds them itself.
     """
     settings = stage.chosen(params, options)
     count = stage.threads(settings) if stage.threads else options.get("threads")
@@ -59,16 +56,16 @@ def make(
     """Make an artefact in this process; returns what the stage's `run` returns.
 
     Args:
-        stage: what makes it.
+        stage: of the artefact.
         settings: of the artefact.
         folders: of the inputs, by option.
-        out: where it goes.
-        labels: what tables say about it; by default what the stage says.
-        inputs: inputs that are known already.
+        out: folder of the artefact.
+        labels: in tables; default: those of the stage.
+        inputs: opened inputs, instead of folders.
         how: further fields of the job.
 
     Raises:
-        UserError: when an input is missing, damaged or of another stage, and for all that the stage refuses.
+        UserError: when an input is missing, damaged or of another stage, or the stage refuses it.
     """
     opened = inputs or {each.name: _opened(each, folders.get(each.name, ())) for each in stage.inputs}
     keys = stage.keys(opened)
@@ -80,24 +77,14 @@ def make(
 
 
 def _opened(each: Input, folders: Sequence[Path]) -> list[Given]:
-    """Inputs, verified.
-
-    Raises:
-        UserError: when one is missing, damaged, or another stage made it.
-    """
     if each.required and not folders:
         raise UserError(f"--{each.name}: give the folder of at least one; {each.help}")
-    return [Given(Path(folder), _verified(each, Path(folder))) for folder in folders]
-
-
-def _verified(each: Input, folder: Path) -> dict[str, Any]:
-    if set(each.stages) == set(MODEL_STAGES):
-        return trained_model(folder)
-    return verified(folder, stage=each.stages[0])
+    model = set(each.stages) == set(MODEL_STAGES)
+    return [Given(f, trained_model(f) if model else verified(f, stage=each.stages[0])) for f in map(Path, folders)]
 
 
 def planned_inputs(stage: Stage, plan: "Plan", results: Path) -> dict[str, Any]:
-    """The inputs that the grid's plan names, as they should lie in the results folder; their readers verify them."""
+    """The inputs that the grid's plan names, at their places in the results folder; their readers verify them."""
     (planned,) = plan.of(stage.name)
     inputs = {
         option: [

@@ -1,4 +1,4 @@
-"""How a command becomes a job: threads, GPUs, and how training computes. Light until a job asks for torch."""
+"""The start of a job: threads, GPUs, and how training computes. Light until a job asks for torch."""
 
 import os
 from collections.abc import Mapping

@@ -43,7 +43,6 @@ def declaring_files(stages: Sequence[Stage]) -> list[str]:
 
 
 def _stage(target: str) -> str:
-    """One entry under `stages`."""
     stages = stages_of(target)
     folders = _folders(stages)
     last = target == list(TARGETS)[-1]
@@ -74,5 +73,4 @@ def _deps(target: str, stages: Sequence[Stage]) -> Iterator[str]:
 
 
 def _folders(stages: Sequence[Stage]) -> list[str]:
-    """Where stages put their artefacts."""
     return [f"results/{stage.folder}" for stage in STAGES.values() if stage in stages]

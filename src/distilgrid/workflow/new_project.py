@@ -1,4 +1,4 @@
-"""Write a project that runs the packaged workflow: a small grid to begin with, and the files around it."""
+"""New projects that run the packaged workflow: a small grid, and the files around it."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ SMALLER = {
     "students: [minilm-l3, minilm-l2]": "students: [minilm-l3]",
     "max_train_rows: 2000 # keeps the default grid": "max_train_rows: 1500 # keeps the first run",
 }
-"""Lines of the default parameters, and what a new project says instead."""
+"""Lines of the default parameters, and those of a new project."""
 DVC_HEADER = """\
 # DVC versions what the workflow makes: `git init && dvc init`, then `dvc repro`, or `dvc commit` after `snakemake`.
 # Each stage is a named target of the Snakefile. requirements.txt names the version of DistilGrid: after an upgrade, DVC
@@ -63,11 +63,8 @@ class _Plain(yaml.SafeDumper):
 def new_project(folder: Path) -> None:
     """Write a small working project.
 
-    Args:
-        folder: where; one that exists must be empty, but for a `.git`.
-
     Raises:
-        UserError: when the folder holds something already, or cannot be written.
+        UserError: when the folder holds anything but `.git`, or cannot be written.
     """
     with readable_os_errors(folder):
         _check_empty(folder)

@@ -1,4 +1,4 @@
-"""What the Snakefile asks of the package: the plan, a frozen copy of the parameters, a clean start after a crash."""
+"""The opening of a workflow: the plan, a frozen copy of the parameters, and a clean start after a crash."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from distilgrid.jobs.process import mark_workflow
 from distilgrid.jobs.warm import server
 from distilgrid.jobs.warm.client import ADDRESS
 from distilgrid.plan.expand import Plan, expand
-from distilgrid.plan.params import Params, parse_params
+from distilgrid.plan.params import Params, parse_params, schema_text
 from distilgrid.tracking.waiting import SUMMARY, forget_if_waiting
 
+SCHEMA = Path(__file__).parent / "schemas" / "params.schema.json"
 ROOM = 1 << 20  # bytes
 BUSY = (
     "distilgrid: another Snakemake is at work in this folder: this one can look (-n), or make what that one does not; "
@@ -35,15 +37,14 @@ def open_workflow(
 ) -> tuple[Plan, str]:
     """The plan of a Snakemake configuration, and the path of a frozen copy of its parameters for the jobs.
 
-    Jobs read the copy, so editing `params.yaml` during a run cannot mix old and new values. Bad input ends the process
-    with one line and exit code 2.
+    Jobs read the copy, so editing `params.yaml` during a run mixes no values. Bad input ends the process with one line
+    and exit code 2.
 
     Args:
         config: the merged parameters.
         results: the results folder.
         origin: the files that the parameters came from, for messages.
-        main: whether this is the process that the user started, rather than one that Snakemake started for a single
-            job, perhaps on another machine.
+        main: whether the user started this process. Snakemake starts others for single jobs, perhaps elsewhere.
     """
     names = " + ".join(os.path.relpath(name) for name in origin) or "configuration"
     try:
@@ -64,7 +65,7 @@ def open_workflow(
 
 
 def start_jobs(plan: Plan, *, results: str, main: bool) -> None:
-    """Prepare for the jobs of this workflow. Snakemake calls this when there are any to do, and in no dry run.
+    """Prepare for the jobs of this workflow. Snakemake calls this before its first job, and not in a dry run.
 
     Args:
         plan: from `open_workflow`.
@@ -81,7 +82,7 @@ def start_jobs(plan: Plan, *, results: str, main: bool) -> None:
 
 
 def freeze(params: Params, results: Path) -> Path:
-    """Write the parameters to a file that is named after their content, unless it is there already."""
+    """Write the parameters to a file that is named after their content, unless it exists."""
     values = params.model_dump(mode="json")
     path = results / ".params" / f"{params.grid.name}-{recipe_key(values)}.yaml"
     if not path.is_file():
@@ -97,14 +98,14 @@ def freeze(params: Params, results: Path) -> Path:
 
 
 def release_stale_locks(folder: Path) -> None:
-    """Remove what a killed Snakemake left in its folder; a living one's locks and marks stay.
+    """Remove the locks and marks of a killed Snakemake; those of a living one stay.
 
-    Each process holds a lock of its own while it lives, and the kernel frees it however the process dies. When nobody
-    holds one, all lock files of Snakemake are stale. So are its marks of incomplete files: ours appear whole, the last
-    one last. If all files of a marked job are there, Snakemake would make them again, and nothing else.
+    Each process holds a lock while it lives, and the kernel frees it however the process dies. Without any holder, all
+    lock files of Snakemake are stale. So are its marks of incomplete files, because ours appear whole: Snakemake would
+    only make finished files again.
 
     Raises:
-        UserError: when the folder cannot be written, or the disk is full: Snakemake would end in a traceback.
+        UserError: when the folder cannot be written, or the disk is full. Snakemake itself ends in a traceback.
     """
     ours = folder / "distilgrid"
     with readable_os_errors(folder):
@@ -136,6 +137,17 @@ def _living(folder: Path) -> bool:
 
 
 def _check_room(folder: Path) -> None:
-    """Write and remove a file as large as what Snakemake writes before its first job."""
+    """Refuse a disk without room for the files that Snakemake writes before its first job."""
     with tempfile.TemporaryFile(dir=folder) as stream:
         stream.write(bytes(ROOM))
+
+
+def schema_file() -> str:
+    """The packaged JSON Schema; with features of other packages, a schema with their settings for this workflow."""
+    if not any(group.startswith("distilgrid.") for group in entry_points().groups):
+        return str(SCHEMA)
+    written, text = Path(".snakemake") / SCHEMA.name, schema_text()
+    written.parent.mkdir(exist_ok=True)
+    if not written.exists() or written.read_text(encoding="utf-8") != text:
+        written.write_text(text, encoding="utf-8")
+    return str(written.resolve())

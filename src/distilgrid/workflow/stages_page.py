@@ -1,6 +1,4 @@
-"""The text of docs/stages.md: what each stage makes, from what, by which options."""
-
-from collections.abc import Iterator
+"""The text of docs/stages.md: the files, inputs and options of each stage."""
 
 from distilgrid.core.stage import Input, Option, Stage, always, never
 from distilgrid.stages.table import STAGES
@@ -27,7 +25,7 @@ def stages_text() -> str:
 
 def _row(stage: Stage) -> str:
     sources = dict.fromkeys(name for each in stage.inputs for name in each.stages)
-    alone = "yes" if stage.exclusive is always else "no" if stage.exclusive is never else "when it measures"
+    alone = {always: "yes", never: "no"}.get(stage.exclusive, "when it measures")
     cells = [
         f"[`{stage.name}`](#{stage.name})",
         f"`results/{stage.folder}`",
@@ -42,7 +40,7 @@ def _row(stage: Stage) -> str:
 def _section(stage: Stage) -> str:
     lines = ["", f"## {stage.name}", "", f"{stage.summary} Files: {', '.join(f'`{n}`' for n in stage.files)}.", ""]
     lines += [*map(_option, stage.options), *([] if stage.finds_inputs else map(_input, stage.inputs))]
-    return "\n".join([*lines, "", *_example(stage)]) + "\n"
+    return "\n".join([*lines, "", "```bash", f"distilgrid {stage.name} {stage.example}", "```"]) + "\n"
 
 
 def _option(option: Option) -> str:
@@ -54,7 +52,3 @@ def _input(each: Input) -> str:
     notes = [*([] if each.required else ["optional"]), *(["repeatable"] if each.several else [])]
     said = f" ({', '.join(notes)})" if notes else ""
     return f"- `--{each.name}`{said}: {each.help}"
-
-
-def _example(stage: Stage) -> Iterator[str]:
-    yield from ("```bash", f"distilgrid {stage.name} {stage.example}", "```")

@@ -20,12 +20,12 @@ FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signa
 POOLS = ("OMP_NUM", "MKL_NUM", "OPENBLAS_NUM", "GOTO_NUM", "RAYON_NUM", "NUMEXPR_NUM", "VECLIB_MAXIMUM")
 SINGLE = {f"{name}_THREADS": "1" for name in POOLS}
 SINGLE |= {"TOKENIZERS_PARALLELISM": "false", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-# Variables that may differ between the warm process and a job: no loaded module keeps their values.
+# Variables that may differ between the warm process and a job, because no loaded module keeps their values.
 FREE = {*SINGLE, *TUNING, ADDRESS, "_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMPDIR", "TEMP"}
 
 
 def run_warm(arguments: list[str]) -> int | None:
-    """Exit code of a child of the warm process that does this job, or None: then this process does it."""
+    """Run a job in a child of the warm process; returns its exit code, or None when this process must do the job."""
     name = os.environ.get(ADDRESS)
     if not name or not arguments or arguments[0] not in WARM_STAGES:
         return None
@@ -37,7 +37,7 @@ def run_warm(arguments: list[str]) -> int | None:
 
 
 def identity(environment: Mapping[str, str]) -> str:
-    """Digest of what a child inherits where a fresh process would look for itself; a job with another starts cold."""
+    """Digest of the state that a child inherits and a fresh process would read anew. A job with another starts cold."""
     import resource  # of Unix
 
     variables = sorted(item for item in environment.items() if item[0] not in FREE)
@@ -68,7 +68,7 @@ def _ask(connection: socket.socket, arguments: list[str]) -> int | None:
 
 
 def _wait(connection: socket.socket, child: int) -> int | None:
-    """Hand signals on until the child ends, then end as it did."""
+    """Forward signals until the child ends, then end as it did."""
 
     def forward(number: int, _frame: object) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -89,7 +89,7 @@ def _wait(connection: socket.socket, child: int) -> int | None:
 
 
 def _die(number: int) -> int:
-    """Die of the signal that the child died of, so that whoever waits sees the same."""
+    """Die of the signal that killed the child, so that the waiting process sees the same."""
     with contextlib.suppress(OSError):  # nobody handles SIGKILL
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""The warm process: it loads what jobs need when the first one asks, then forks a child for each job."""
+"""The warm process: it loads the modules of jobs when the first job asks, then forks a child for each job."""
 
 import atexit
 import contextlib
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def obstacle() -> str | None:
-    """Why this process must not fork jobs, if so."""
+    """The reason why this process must not fork jobs, if any."""
     threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     if len(threads) != 1:  # a child would have their locks without them
         return f"a library started threads: {', '.join(threads)}"
@@ -131,7 +131,7 @@ def _do(request: Mapping[str, Any], files: Sequence[int]) -> None:
 
 
 def _become(request: Mapping[str, Any], files: Sequence[int]) -> None:
-    """Take on the job's files, variables and arguments, as if its shell had started this process."""
+    """Take over the job's files, variables and arguments, as if its shell had started this process."""
     for number in FORWARDED:
         usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if number in request["ignored"] else usual)

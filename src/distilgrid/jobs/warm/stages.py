@@ -6,8 +6,8 @@ import importlib
 from distilgrid.jobs.process import workflow_is_gone
 
 WARM_STAGES: dict[str, str] = importlib.import_module("distilgrid.stages.table").warm_stages()
-"""What the table of stages says: a stage, and the module that does its work."""
-# What stages import late; docs/decisions/005-warm-start.md says what it costs.
+"""The module that does the work of each warm stage."""
+# Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
 OURS = ("distilgrid.cli.app", "distilgrid.plan.expand", "distilgrid.search.candidate", "distilgrid.search.encoder")
 MODELS = ("auto.tokenization_auto", "bert.modeling_bert", "bert.tokenization_bert")
 LATE = (*OURS, "pandas", "scipy.stats", "sklearn.metrics", *(f"transformers.models.{name}" for name in MODELS))

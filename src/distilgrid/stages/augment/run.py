@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def augment(settings: AugmentSettings, job: Job) -> int:
-    """Write the new rows, and some of them with their originals; returns how many there are.
+    """Write the new rows, and some of them with their originals; returns the number of new rows.
 
     Raises:
-        UserError: when an input is damaged, or no new row came out.
+        UserError: when no row is new.
     """
     data, own, teacher = job.given("data").folder, settings.augmentation, job.folder_of("teacher-dir")
     dataset = open_dataset(data)

@@ -10,13 +10,13 @@ from distilgrid.stages.search.searching import Searching
 
 
 def candidate(settings: CandidateSettings, job: Job) -> Finding:
-    """Evaluate a candidate; the search itself, and later episodes, take it from what is known next to it.
+    """Evaluate a candidate; the search itself and later episodes find the result next to it.
 
-    The search is gone through again up to this episode, which costs seconds: what earlier candidates came to is known,
-    and the controller proposes the same ones.
+    The search runs again up to this episode, which costs seconds: results of earlier candidates are known, and the
+    controller proposes the same ones.
 
     Raises:
-        UserError: when an input is damaged, or no architecture keeps to the latency limit.
+        UserError: when no architecture keeps to the latency limit.
     """
     searching = Searching(settings.search, job, job.out.parent / KNOWN)
     check_limits(searching)

@@ -1,4 +1,4 @@
-"""How a cell is planned: the student, and before it what it learns from. Light: no torch."""
+"""Planning of a cell: the student, and the artefacts that it learns from. Light: no torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -120,7 +120,7 @@ def _search(planner: "Planner", cell: Cell, own: Student) -> Artefact:
     """The search that a student's shape comes from.
 
     Raises:
-        UserError: when there is none, or it has no such seed or rank.
+        UserError: for an unknown search, or a seed or rank that it lacks.
     """
     assert own.found is not None
     place, wanted, searches = f"students.{cell['student']}.found", own.found, planner.params.searches

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
-    """Train a student; returns its metrics.
-
-    Raises:
-        UserError: when an input is damaged or does not fit.
-    """
+    """Train a student; returns its metrics."""
     course, sources = settings.course, _sources(job)
     dataset = open_dataset(sources.data)
     augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None

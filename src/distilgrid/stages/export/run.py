@@ -17,7 +17,7 @@ from distilgrid.benchmark.inputs import FIELD, describe_inputs
 from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, Session, UnsupportedError
+from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, UnsupportedError
 from distilgrid.runtimes.failures import LONGEST, first_line
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
 from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_judge
@@ -42,7 +42,6 @@ class Source:
     """The trained model that is exported, with the rows that judge it."""
 
     folder: Path  # the model's
-    run: Mapping[str, Any]  # its `run.json`
     dataset: Dataset  # the data it was trained on
     samples: dict[str, Samples]  # `dev` and every validation split, as the model reads them
     longest: int  # the most tokens of an input; `IMAGE_LENGTH` for images
@@ -87,16 +86,12 @@ def _source(job: Job) -> Source:
         raise UserError(
             f"{data.folder}: has key {data.key}, but {model.folder} was trained on data {wanted}; pass that folder"
         )
-    return _open(model.folder, model.run, open_dataset(data.folder))
-
-
-def _open(model: Path, run: Mapping[str, Any], dataset: Dataset) -> Source:
-    tokenizer, longest = None, IMAGE_LENGTH
+    dataset, tokenizer, longest = open_dataset(data.folder), None, IMAGE_LENGTH
     if dataset.task_kind.tokenised:
-        tokenizer, longest = load_tokenizer(model), run["recipe"]["training"]["max_length"]
+        tokenizer, longest = load_tokenizer(model.folder), model.run["recipe"]["training"]["max_length"]
     splits = ["dev", *dataset.validation]
     read = {name: read_split(dataset, name, tokenizer=tokenizer, max_length=longest) for name in splits}
-    return Source(model, run, dataset, read, longest)
+    return Source(model.folder, dataset, read, longest)
 
 
 def _size(folder: Path, *files: str) -> int:
@@ -148,7 +143,10 @@ def _convert_and_judge(
         parity["rows"] = len(rows)
         _check_finite(difference)
         parity["max_abs_difference"] = difference
-        logits = _all_logits(source, session, parity["runtime"])
+        logits = {
+            split: session_logits(session, source.samples[split], label=f"{parity['runtime']} on {split}")
+            for split in source.dataset.validation
+        }
     for values in logits.values():
         _check_finite(values)
     parity.update(_scores(source, logits))
@@ -178,7 +176,7 @@ def _first_rows(source: Source) -> Inputs:
 
 @contextlib.contextmanager
 def _rejecting(what: str) -> Iterator[None]:
-    """Turn a runtime's own errors into a reason; a full disk or memory is no property of the export."""
+    """Turn a runtime's own errors into a reason; a full disk or memory says nothing about the export."""
     try:
         yield
     except UnsupportedError as reason:
@@ -192,13 +190,6 @@ def _rejecting(what: str) -> Iterator[None]:
 def _check_finite(values: float | np.ndarray) -> None:
     if not np.isfinite(values).all():
         raise RejectedError("logits are not finite")
-
-
-def _all_logits(source: Source, session: Session, runtime: str) -> dict[str, np.ndarray]:
-    return {
-        split: session_logits(session, source.samples[split], label=f"{runtime} on {split}")
-        for split in source.dataset.validation
-    }
 
 
 def _scores(source: Source, outputs: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -62,19 +62,14 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """Features of one teacher for the original rows and its students' augmented ones."""
     teacher = planner.folders[names["model"]]
     inputs: Inputs = {"data": teacher.inputs["data"], "teacher-dir": teacher}
-    if augmented := _augmented(planner, names):
-        inputs["augmented"] = augmented
-    return planner.made("features", names, inputs, place="{task}/{teacher}/features".format(**names))
-
-
-def _augmented(planner: "Planner", names: Mapping[str, Any]) -> list[Artefact]:
-    """The augmented rows of a teacher's students, each augmentation once."""
     wanted = {axis: names[axis] for axis in ("task", "teacher", "fraction")}
-    found: dict[str, Artefact] = {}
+    found: dict[str, Artefact] = {}  # of the teacher's students, each augmentation once
     for student in planner.wanted["distill"]:
         if "augmented" in student.inputs and wanted.items() <= student.labels.items():
             found.setdefault(student.labels["augmentation"], listed(student.inputs["augmented"])[0])
-    return list(found.values())
+    if found:
+        inputs["augmented"] = list(found.values())
+    return planner.made("features", names, inputs, place="{task}/{teacher}/features".format(**names))
 
 
 def _wanted(planner: "Planner") -> Iterable[Artefact]:

@@ -1,4 +1,4 @@
-"""What a teacher makes of original, mixed and augmented rows: a scatter plot of its features."""
+"""Scatter plot of a teacher's features of original, mixed and augmented rows."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ SPECTRUM = "viridis"
 
 
 def features_plots(findings: Findings, task: str) -> list[Plot]:
-    """One for each teacher whose features were looked at."""
+    """One plot for each teacher with stored features."""
     found = [points for points in findings.collected.features if points.artefact.labels["task"] == task]
     return [_plot(findings, task, points) for points in found]
 

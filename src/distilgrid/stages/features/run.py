@@ -1,4 +1,4 @@
-"""Stage `features`: what a fine-tuned teacher makes of original, mixed and augmented rows, in two dimensions."""
+"""Stage `features`: a fine-tuned teacher's features of original, mixed and augmented rows, in two dimensions."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.features_settings import MIXED, ORIGINAL, Features
 from distilgrid.signals.mixed.inputs import mixed_inputs
-from distilgrid.signals.mixed.mixing import Mixtures, make_schedule
+from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.stages.features.declare import FeaturesSettings
-from distilgrid.stages.job import Given, Job
+from distilgrid.stages.job import Job
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, evaluation_batches
 from distilgrid.tasks.dataset import open_dataset
@@ -29,11 +29,7 @@ Part = tuple["pd.DataFrame", np.ndarray]  # kind, label and weight of M points, 
 
 
 def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
-    """Write the last layer's [CLS] states in two dimensions; returns how many points there are of each kind.
-
-    Raises:
-        UserError: when an input is damaged, or the rows cannot be mixed.
-    """
+    """Write the last layer's [CLS] states in two dimensions; returns the number of points of each kind."""
     dataset, teacher = open_dataset(job.given("data").folder), job.given("teacher-dir").folder
     share = min(settings.fraction, settings.features.rows / dataset.splits["train"]["rows"])
     # Smaller shares are parts of larger ones: these are some of the students' own rows.
@@ -45,12 +41,9 @@ def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
         added = open_augmented(given.folder, dataset=dataset)
         rows = TrainingSet(dataset, share, settings.subset_seed, added)
         read = rows.encodings(tokenizer, max_length=settings.max_length)
-        parts.append(_added(model, rows, read, _name(given), settings.features.rows))
+        name = str(given.labels.get("augmentation", given.folder.name))
+        parts.append(_added(model, rows, read, name, settings.features.rows))
     return _write(job.folder, parts, settings.features)
-
-
-def _name(given: Given) -> str:
-    return str(given.labels.get("augmentation", given.folder.name))
 
 
 def _original(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings) -> Part:
@@ -58,13 +51,8 @@ def _original(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings)
     return _described(ORIGINAL, rows.chosen["label"].to_numpy()), states
 
 
-def _mixed(
-    model: "PreTrainedModel",
-    rows: TrainingSet,
-    encodings: Encodings,
-    settings: FeaturesSettings,
-) -> Part:
-    """The first mixed samples of an epoch over the original rows; each with the label of the row that it is nearer."""
+def _mixed(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings, settings: FeaturesSettings) -> Part:
+    """The first mixed samples of an epoch over the original rows, each with the label of the nearer row."""
     mixup, training = settings.mixup, settings.training.model_copy(update={"epochs": 1})
     schedule = make_schedule(rows.text_lengths, mixup, training)
     mixtures = schedule.mixtures.take(list(range(min(settings.features.rows, len(schedule.mixtures)))))
@@ -73,12 +61,9 @@ def _mixed(
         return mixed_inputs(model, encodings, mixtures.take(samples), token_types=mixup.token_types)
 
     lengths = mixtures.lengths(encodings.lengths)
-    labels = rows.chosen["label"].to_numpy()[_nearer(mixtures)]
+    nearer = np.where(mixtures.weight >= 0.5, mixtures.first, mixtures.second)
+    labels = rows.chosen["label"].to_numpy()[nearer]
     return _described(MIXED, labels, mixtures.weight), _states(model, lengths, inputs)
-
-
-def _nearer(mixtures: Mixtures) -> np.ndarray:
-    return np.where(mixtures.weight >= 0.5, mixtures.first, mixtures.second)
 
 
 def _added(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings, name: str, count: int) -> Part:

@@ -18,11 +18,7 @@ from distilgrid.training.training_set import TrainingSet
 
 
 def finetune(settings: FinetuneSettings, job: Job) -> dict[str, Any]:
-    """Train a teacher; returns its metrics.
-
-    Raises:
-        UserError: when data or model are damaged, or do not fit.
-    """
+    """Train a teacher; returns its metrics."""
     dataset, source = open_dataset(job.given("data").folder), settings.source
     check_kinds(source, dataset)
     new, seed = is_new(source), derive_seed(settings.seed, "init")

@@ -56,7 +56,7 @@ def measured(protocol: "Benchmark", device: str, runtime: str, *, fused: bool) -
 
     where = load_device(device)
     if not isinstance(where, LocalDevice) or where.processor != "cpu":
-        raise UserError(f"--device: shapes are measured on a CPU of this machine, and '{device}' is none")
+        raise UserError(f"--device: shapes are measured on a CPU of this machine, and '{device}' names another device")
     shape = (where.threads[0], protocol.batch_sizes[0], protocol.lengths[-1])
     return Conditions(device, runtime, *shape, fused=fused)
 

@@ -17,11 +17,7 @@ from distilgrid.training.training_set import TrainingSet
 
 
 def record(settings: RecordSettings, job: Job) -> None:
-    """Write a teacher's outputs.
-
-    Raises:
-        UserError: when an input is damaged, or the rows do not suit the signal.
-    """
+    """Write a teacher's outputs."""
     dataset, folder = open_dataset(job.given("data").folder), job.folder_of("augmented")
     added = open_augmented(folder, dataset=dataset) if folder else None
     teacher = job.given("teacher-dir")
@@ -33,7 +29,7 @@ def record(settings: RecordSettings, job: Job) -> None:
 def _write(
     folder: Path, tensors: dict[str, torch.Tensor], manifest: dict[str, Any], teacher: Mapping[str, Any]
 ) -> None:
-    """The outputs, and what they are, of what: readers compare it with what they hold."""
+    """Write the outputs with the facts that readers compare with their own."""
     from safetensors.torch import save_file
 
     save_file(tensors, folder / FILE)

@@ -139,7 +139,7 @@ SOURCES = (
     Input("latency", "A folder made by `latency`, for predicted latencies.", ("latency",), required=False),
     Input(
         "after",
-        "Each candidate of the episode before: folders made by `candidate`.",
+        "Each candidate of the previous episode: a folder made by `candidate`.",
         ("candidate",),
         required=False,
         several=True,

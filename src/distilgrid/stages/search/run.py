@@ -1,5 +1,6 @@
 """Stage `search`: propose, estimate and time architectures, and keep the best."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from distilgrid.core.artefacts import write_json
@@ -17,19 +18,17 @@ from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.search.searching import Searching
 
 LOOKED_AT, MEASURED = 2000, 4
-"""Architectures that are looked at for a fast one: the first number is predicted, or the smallest few are measured."""
+"""Architectures that are tried for the limits: 2,000 where latencies are predicted, else the 4 smallest of them."""
 
 
 def search(settings: SearchStageSettings, job: Job) -> list[dict[str, Any]]:
     """Search; returns what was found, the highest reward first.
 
-    What is found out about an architecture is kept next to the search, or next to its candidates where these are jobs,
-    and shared by the searches there. A search that was killed and is run again takes it from there, and makes the same
-    trials.
+    Findings about an architecture are kept next to the search, or next to its candidates where these are jobs. The
+    searches there share them, and a search that was killed finds them again and makes the same trials.
 
     Raises:
-        UserError: when an input is damaged, settings do not fit each other, or no architecture keeps to the latency
-            limit.
+        UserError: when settings do not fit each other, or no architecture keeps to the latency limit.
     """
     candidates, own = job.folders("after"), settings.search
     searching = Searching(settings, job, (candidates[0] if candidates else job.out).parent / KNOWN)
@@ -44,12 +43,12 @@ def search(settings: SearchStageSettings, job: Job) -> list[dict[str, Any]]:
     found = _kept(trials, count=own.keep, limit=own.limit_ms(teacher_ms=searching.teacher_ms))
     as_table(trials).to_parquet(job.folder / "trials.parquet", index=False)
     write_json(job.folder / BEST, found)
-    write_json(job.folder / "search.json", _described(searching) | {"cost": _cost(trials, job.find("supernet"))})
+    write_json(job.folder / "search.json", _described(searching) | {"cost": _cost(trials, job.each("supernet"))})
     return found
 
 
 def check_limits(searching: Searching) -> None:
-    """Refuse limits that nothing keeps to, before anything is trained.
+    """Refuse limits that no architecture keeps to, before anything is trained.
 
     Raises:
         UserError: naming the fastest architecture.
@@ -94,10 +93,10 @@ def _described(searching: Searching) -> dict[str, Any]:
     }
 
 
-def _cost(trials: list[Trial], supernet: Given | None) -> dict[str, float]:
-    """Seconds of estimates as they would be without what other searches had found out; what went before them."""
+def _cost(trials: list[Trial], supernets: Sequence[Given]) -> dict[str, float]:
+    """Seconds of estimates, counted without the findings of other searches, and of the supernet before them."""
     return {
         "architectures": sum(not trial.repeated for trial in trials),
         "estimates_seconds": sum(trial.seconds for trial in trials),
-        "preparation_seconds": supernet.run["seconds"] if supernet else 0.0,
+        "preparation_seconds": sum(supernet.run["seconds"] for supernet in supernets),
     }

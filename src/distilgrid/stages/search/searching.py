@@ -1,4 +1,4 @@
-"""What a search and the jobs of its candidates have in common: sources, what is known, how a candidate is examined."""
+"""A search as its own job and those of its candidates see it: sources, findings, and examination of a candidate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Searching:
     # With the inputs: data, recorded outputs for an estimator that distils, the teacher for one whose candidates
     # inherit its weights, a supernet, a predictor of latencies.
     job: Job
-    known: Path  # folder of what is known of architectures, which searches of a task and teacher share
+    known: Path  # folder of findings about architectures, which searches of a task and teacher share
 
     @property
     def settings(self) -> Search:
@@ -49,7 +49,7 @@ class Searching:
 
     @property
     def controller(self) -> Controller:
-        """A new one, which has been told nothing."""
+        """A new controller, without any observation."""
         return build_controller(self.settings.controller, self.space, seed=self.chosen.seed)
 
     @cached_property
@@ -75,7 +75,7 @@ class Searching:
         )
 
     def examine(self, architectures: Sequence[Architecture]) -> list[Finding]:
-        """Find out what is not known yet: all latencies first, which are measured in groups, then the estimates."""
+        """Find what is unknown: first all latencies, which are measured in groups, then the estimates."""
         latencies = self.latencies.latencies(architectures)
         return [self._finding(each, latency) for each, latency in zip(architectures, latencies, strict=True)]
 

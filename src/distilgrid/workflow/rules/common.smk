@@ -1,8 +1,7 @@
 # What the rules share: the plan, and look-ups of an artefact by its path.
 from distilgrid.core.project import packaged
 from distilgrid.stages.table import STAGES
-from distilgrid.workflow.opening import open_workflow, start_jobs
-from distilgrid.workflow.schema import schema_file
+from distilgrid.workflow.opening import open_workflow, schema_file, start_jobs
 from distilgrid.workflow.targets import TARGETS, rule_name, stages_of
 
 RESULTS = "results"
@@ -49,9 +48,9 @@ def exclusive(wildcards):
 
 
 def threads_of(wildcards):
-    """Threads of a job. One that needs the machine to itself takes all cores of a local run. With `--jobs` instead of
-    `--cores`, as on a cluster, Snakemake knows none; there the profile asks for a node without others. The process that
-    a node runs for such a job is told of all its cores, but may not ask for more than the job has."""
+    """Threads of a job. A job that needs the machine to itself takes all cores of a local run. With `--jobs` instead of
+    `--cores`, as on a cluster, Snakemake does not know them; there the profile asks for a whole node. The process that
+    a node runs for such a job hears of all cores, but may not ask for more than the job has."""
     usual = PLAN.params.resources.threads
     if exclusive(wildcards):
         return (workflow.resource_settings.cores if workflow.is_main_process else None) or usual
@@ -64,7 +63,7 @@ def bench_slot(wildcards):
 
 
 CAPTIONS = {"report.html": "Report", "table.csv": "Tables", "table.md": "Tables", "claims.json": "Claims"}
-"""What `snakemake --report` shows of a grid's report, by category; the captions are workflow/captions/<name>.rst."""
+"""Files in `snakemake --report`, by category; their captions are workflow/captions/<name>.rst."""
 
 
 def captioned(path):
