@@ -35,9 +35,7 @@ class Before:
 
     assistants: tuple[str, ...] = ()  # students by name; each learns from the one before it, the first from the teacher
     assistant_seed: int = 0  # training seed of the assistants
-    tried: "Mapping[str, BaseMethod]" = field(
-        default_factory=dict
-    )  # methods that tuning compares, by cell name
+    tried: "Mapping[str, BaseMethod]" = field(default_factory=dict)  # methods that tuning compares, by cell name
     tried_seed: int = 0  # training seed of the tried cells
 
 
@@ -49,9 +47,7 @@ class BaseMethod(Settings):
     phased: ClassVar[str] = ""  # "module:function" of the phases, for methods that have more than one objective
     preset: ClassVar[str] = ""  # the name of the method with default settings, which grids take without defining it
     modalities: ClassVar[frozenset[str] | None] = None  # rows that the losses suit: `text`, `image`; None for all
-    needs: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # attributes of a task kind that must not be false: `tempered`
+    needs: ClassVar[frozenset[str]] = frozenset()  # attributes of a task kind that must not be false: `tempered`
     teachers: ClassVar[tuple[int, int]] = (1, 1)  # fewest and most teachers of a cell
     without_preset: ClassVar[tuple[str, str]] = ("it has settings to choose", "{objective: ...}")
     """For a method without presets: why, and what a user writes instead."""
@@ -65,7 +61,7 @@ class BaseMethod(Settings):
     @classmethod
     def presets(cls) -> "dict[str, BaseMethod]":
         """Methods that a grid can name without defining them."""
-        return {cls.preset: cls()} if cls.preset else {}
+        return {cls.preset: cls.model_validate({})} if cls.preset else {}
 
     @classmethod
     def accepts(cls, kind: str, *, teachers: int = 1) -> bool:
