@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class Lessons:
     """Rows and teacher outputs that all candidates of a search share, opened on use.
 
-    Raises:
-        UserError: when used: for images, or inputs that are missing, damaged or of other rows.
+    Opening raises UserError for images, and for inputs that are missing, damaged or of other rows.
     """
 
     sources: Sources  # prepared data, and recorded teacher outputs or the teacher
