@@ -13,7 +13,7 @@ from tests.unit.made import report
 
 from distilgrid.methods.annealing_kd.report import SECTION as ANNEALING
 from distilgrid.methods.annealing_kd.report import dev_scores
-from distilgrid.methods.kd.report import SECTION as TUNING
+from distilgrid.methods.kd.report import SECTION as TUNED
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import TrainedModel, collect
@@ -119,7 +119,7 @@ def test_without_phases_and_optimistic_scores_there_is_no_table(findings: Findin
 
 
 def test_a_search_is_shown_with_the_chosen_pair(findings: Findings, made: tuple[Plan, Path]) -> None:
-    (table,) = TUNING.tables(findings, "reviews")
+    (table,) = TUNED.tables(findings, "reviews")
     kd = next(line for line in findings.of("reviews") if line.labels["method"] == "kd")
     found = kd.models[0].metrics["tuning"]
     assert table.name == "reviews: tuning of kd, two"
