@@ -35,7 +35,7 @@ class Sources:
 
     @property
     def teacher(self) -> Path | None:
-        """The first teacher."""
+        """The first teacher, if there is one."""
         return self.teachers[0] if self.teachers else None
 
     @property

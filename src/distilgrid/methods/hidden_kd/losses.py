@@ -55,7 +55,7 @@ class Projection(nn.Module):
 
 
 class HiddenObjective(Objective):
-    """L_HS."""
+    """The objective L_HS of phase `hidden`."""
 
     needs_tokens = True
 

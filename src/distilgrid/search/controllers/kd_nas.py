@@ -16,8 +16,8 @@ class KDNASController:
     """Proposes epsilon * N random architectures and the N - epsilon * N best predicted of a random pool.
 
     Epsilon falls with each episode. Chance rounds epsilon * N to a whole number, so that it holds on average. At the
-    end of an episode the predictor is trained on the episode's candidates, the global best and the previous episode's
-    best, all behind the two bests of the episode's predictions.
+    end of an episode the predictor learns the episode's candidates, the global best and the previous episode's best.
+    All of them come behind the two bests of the episode's predictions.
     """
 
     def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:

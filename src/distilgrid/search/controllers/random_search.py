@@ -21,4 +21,4 @@ class RandomController:
         return self._untried.several(count)
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Learn nothing."""
+        """Ignore the results."""

@@ -18,7 +18,7 @@ class ReinforceController:
     """Two phases of REINFORCE with a moving average of rewards as the baseline.
 
     Phase 1 draws the first decision, the number of blocks, and holds the others at reference values. Then the number
-    with the best mean reward is held, and phase 2 draws the others, with a baseline of its own. Episodes of phase 1
+    with the best mean reward is held, and phase 2 draws the others, with a new baseline. Episodes of phase 1
     have no more candidates than the space has numbers of blocks.
     """
 

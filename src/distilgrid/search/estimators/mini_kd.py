@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.candidate import candidate_model
+from distilgrid.search.estimators.base import Estimate
 from distilgrid.search.estimators.lessons import Lessons
-from distilgrid.search.estimators.registry import Estimate
 from distilgrid.search.estimators.settings import MiniKDSettings
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement

@@ -1,12 +1,12 @@
-"""The protocol of estimators, their versions and recipes, and how a stage opens one. Light: no torch here."""
+"""The table of estimators: versions, recipes, and how a stage opens one. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.search.architecture import Architecture
+from distilgrid.search.estimators.base import Estimator
 from distilgrid.search.estimators.settings import EstimatorSettings, MiniKDSettings
 from distilgrid.search.layered_space import LayeredSpace
 from distilgrid.training.settings import Training
@@ -20,22 +20,6 @@ VERSIONS = {"mini_kd": 1, "supernet": 1}  # raised when an estimate may change
 UNUSED = {"training", "epochs", "learning_rate", "batch_size"}  # fields that an estimator's training settings repeat
 SEED = 0
 """Seed of weights, rows and dropout: the same for all candidates, so that comparisons are fair."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Estimated quality of a candidate."""
-
-    score: float  # main metric on `dev`, negated where lower is better
-    loss: float  # distance from the teacher, lower is better
-    seconds: float  # cost of the estimate
-
-
-class Estimator(Protocol):
-    """Estimates candidates; only the seconds differ when a candidate is estimated again."""
-
-    def estimate(self, architecture: Architecture) -> Estimate:
-        """Quality of one architecture. Raises UserError when it cannot be built or trained."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture
+from distilgrid.search.estimators.base import Estimate
 from distilgrid.search.estimators.lessons import Lessons
-from distilgrid.search.estimators.registry import Estimate
 from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
