@@ -82,9 +82,7 @@ def quality(settings: LossReward | ScoreReward | LimitReward, *, score: float, l
     if isinstance(settings, ScoreReward):
         return _checked(settings, score, valid=score >= 0, needs=f"a score of 0 or more, found {score:g}")
     if math.isnan(score):
-        raise UserError(
-            "search.reward: a candidate's score is not a number; check the estimator's training settings"
-        )
+        raise UserError("search.reward: a candidate's score is not a number; check the estimator's training settings")
     return score
 
 
