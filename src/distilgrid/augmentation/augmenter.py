@@ -54,7 +54,7 @@ class RowSource(Protocol):
 
 
 class Augmenter(Protocol):
-    """Rewrites texts."""
+    """The code of an augmentation that rewrites texts."""
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
         """One new text for each text; a text that cannot be rewritten comes back unchanged.

@@ -61,7 +61,7 @@ class BaseMethod(Settings):
     @classmethod
     def presets(cls) -> "dict[str, BaseMethod]":
         """Methods that a grid can name without defining them."""
-        return {cls.preset: cls()} if cls.preset else {}
+        return {cls.preset: cls.model_validate({})} if cls.preset else {}
 
     @classmethod
     def accepts(cls, kind: str, *, teachers: int = 1) -> bool:

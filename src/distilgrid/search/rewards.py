@@ -1,4 +1,4 @@
-"""The reward of a candidate: its quality and its latency as one number. Light: no torch here."""
+"""Rewards of candidates: quality and latency as one number. Light: no torch here."""
 
 import math
 from typing import Annotated, Literal
@@ -13,12 +13,12 @@ class LatencyPower(Settings):
     """Rewards with the factor (lat(S) / (beta * lat(T)))^alpha, S a candidate and T the teacher (KD-NAS)."""
 
     alpha: float = Field(default=-0.06, le=0)
-    """Exponent of the latency ratio; the more negative, the more a slow candidate loses. 0 leaves latency out."""
+    """Exponent of the latency ratio; lower values punish slow candidates more. 0 leaves latency out."""
     beta: float = Field(default=0.6, gt=0)
     """Target latency as a share of the teacher's: a candidate that meets it has the factor 1."""
     outside: Literal["refuse", "clamp"] = "refuse"
-    """What happens where the product has no meaning (a loss of 1 or more, a score below 0, or no number at all):
-    `refuse` stops the search, `clamp` gives the quality 0."""
+    """Reaction to a product without meaning (a loss of 1 or more, a score below 0, or not a number): `refuse` stops
+    the search, `clamp` gives the quality 0."""
 
 
 class LossReward(LatencyPower):
@@ -38,7 +38,7 @@ class ScoreReward(LatencyPower):
 class LimitReward(Settings):
     """Compiler-aware search: score - gamma * max(0, lat - limit) / limit.
 
-    The paper (Niu et al. 2020) says that exceeding the limit is penalised, not how: this form is ours.
+    The paper (Niu et al. 2020) penalises latencies above the limit without a formula: this form is ours.
     """
 
     kind: Literal["score-limit"] = "score-limit"
@@ -48,7 +48,7 @@ class LimitReward(Settings):
     limit_share: float | None = Field(default=None, gt=0)
     """The latency limit as a share of the teacher's latency; give this or `limit_ms`."""
     gamma: float = Field(default=1.0, gt=0)
-    """Score that a candidate loses at twice the limit; in proportion below and above."""
+    """Score that a candidate loses at twice the limit, in proportion to the excess."""
 
     @model_validator(mode="after")
     def _one_limit(self) -> "LimitReward":
@@ -61,22 +61,19 @@ Reward = Annotated[LossReward | ScoreReward | LimitReward, Field(discriminator="
 
 
 def latency_power(latency_ms: float, *, teacher_ms: float, alpha: float, beta: float) -> float:
-    """The latency factor of KD-NAS (Trivedi et al. 2023): (lat(S) / (beta * lat(T)))^alpha.
-
-    Raises ValueError when a latency is not above 0.
-    """
+    """Latency factor of KD-NAS: (lat(S) / (beta * lat(T)))^alpha. Raises ValueError for a latency of 0 or less."""
     _require_latency(latency_ms)
     _require_latency(teacher_ms)
     return float((latency_ms / (beta * teacher_ms)) ** alpha)
 
 
 def limit_ms(settings: LimitReward, *, teacher_ms: float) -> float:
-    """The latency limit in ms, as set or as a share of the teacher's latency."""
+    """Latency limit in ms, as set or as a share of the teacher's latency."""
     return settings.limit_ms if settings.limit_ms is not None else (settings.limit_share or 0) * teacher_ms
 
 
 def quality(settings: LossReward | ScoreReward | LimitReward, *, score: float, loss: float) -> float:
-    """The part of a reward that knows no latency, higher is better: the score, or 1 - loss.
+    """Part of a reward without latency, higher is better: the score, or 1 - loss.
 
     Raises UserError when the reward's product has no meaning for it, unless the settings clamp it.
     """
@@ -85,23 +82,16 @@ def quality(settings: LossReward | ScoreReward | LimitReward, *, score: float, l
     if isinstance(settings, ScoreReward):
         return _checked(settings, score, valid=score >= 0, needs=f"a score of 0 or more, found {score:g}")
     if math.isnan(score):
-        raise UserError("search.reward: the score of a candidate is no number; check the estimator's training settings")
+        raise UserError("search.reward: a candidate's score is not a number; check the estimator's training settings")
     return score
 
 
 def reward(
     settings: LossReward | ScoreReward | LimitReward, *, quality: float, latency_ms: float, teacher_ms: float
 ) -> float:
-    """What a search makes large.
+    """Value that a search maximises, from a candidate's quality and latency, and the teacher's latency.
 
-    Args:
-        settings: the form and its constants.
-        quality: as `quality` gives it.
-        latency_ms: of the candidate.
-        teacher_ms: latency of the teacher under the same conditions.
-
-    Raises:
-        ValueError: when a latency is not above 0.
+    Both latencies hold under the same conditions. Raises ValueError for a latency of 0 or less.
     """
     if isinstance(settings, LatencyPower):
         factor = latency_power(latency_ms, teacher_ms=teacher_ms, alpha=settings.alpha, beta=settings.beta)

@@ -79,7 +79,7 @@ class Translator:
         from transformers import GenerationConfig
 
         own = {name: value for name, value in model.generation_config.to_dict().items() if name in KEPT}
-        limits = {"max_new_tokens": length - 1}  # the start token has a position of its own
+        limits = {"max_new_tokens": length - 1}  # the start token takes a position
         if self.settings.decoding == "beam":
             return GenerationConfig(**own, **limits, do_sample=False, num_beams=self.settings.beams)
         top_k, temperature = self.settings.top_k, self.settings.temperature

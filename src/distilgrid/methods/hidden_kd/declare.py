@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from distilgrid.methods.base import TEXTS, RowName, over_default
+from distilgrid.methods.base import TEXTS, over_default
 from distilgrid.methods.kd.declare import SoftLabels
+from distilgrid.signals.rows.plan import RowName
 from distilgrid.training.settings import StageOverrides
 
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from distilgrid.methods.base import TEXTS, RowName, TaughtMethod
+from distilgrid.methods.base import TEXTS, TaughtMethod
 from distilgrid.models.source import is_new
+from distilgrid.signals.rows.plan import RowName
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student

@@ -17,8 +17,8 @@ class RandomController:
         self._untried = Untried(space, Random(f"random-search/{seed}"))
 
     def ask(self, count: int) -> list[Architecture]:
-        """Candidates that were not asked for before."""
+        """New candidates."""
         return self._untried.several(count)
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Learns nothing."""
+        """Ignore the results."""

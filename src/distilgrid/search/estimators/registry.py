@@ -1,12 +1,12 @@
-"""The table of estimators, with their declared versions, and how a stage opens one. Light: no torch here."""
+"""The table of estimators: versions, recipes, and how a stage opens one. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.search.architecture import Architecture
+from distilgrid.search.estimators.base import Estimator
 from distilgrid.search.estimators.settings import EstimatorSettings, MiniKDSettings
 from distilgrid.search.layered_space import LayeredSpace
 from distilgrid.training.settings import Training
@@ -16,45 +16,28 @@ if TYPE_CHECKING:
     from distilgrid.search.space import Space
     from distilgrid.training.placement import Placement
 
-VERSIONS = {"mini_kd": 1, "supernet": 1}
-"""Bumped when an estimate may change."""
+VERSIONS = {"mini_kd": 1, "supernet": 1}  # raised when an estimate may change
 UNUSED = {"training", "epochs", "learning_rate", "batch_size"}  # fields that an estimator's training settings repeat
 SEED = 0
-"""Of candidates' weights, rows and dropout: the same for all candidates, so that they are compared alike."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """How good a candidate is."""
-
-    score: float  # the task's main metric on `dev`, less than zero where lower is better: more is better
-    loss: float  # distance from the teacher, as the estimator measures it; lower is better
-    seconds: float  # what the estimate took
-
-
-class Estimator(Protocol):
-    """Estimates candidates, the same ones always alike but for the seconds."""
-
-    def estimate(self, architecture: Architecture) -> Estimate:
-        """The quality of one architecture. Raises UserError when it cannot be built or trained."""
+"""Seed of weights, rows and dropout: the same for all candidates, so that comparisons are fair."""
 
 
 @dataclass(frozen=True)
 class EstimatorSources:
-    """What an estimator is made from."""
+    """Artefacts and settings that an estimator is made from."""
 
-    data: Path  # prepared data
-    origin: Path  # the pretrained model's folder
-    teacher_outputs: Sequence[Path] = ()  # recorded on the training rows
-    # the fine-tuned teacher whose weights are inherited; None inherits the pretrained model's
+    data: Path
+    origin: Path  # folder of the pretrained model
+    teacher_outputs: Sequence[Path] = ()  # recordings on the training rows
+    # fine-tuned teacher whose weights candidates inherit; None inherits those of the pretrained model
     teacher: Path | None = None
-    supernet: Path | None = None  # trained before
-    subset_seed: int = 0  # of the rows that candidates learn from
-    device: str = "auto"  # where candidates are trained
+    supernet: Path | None = None
+    subset_seed: int = 0  # seed of the choice of training rows
+    device: str = "auto"
 
 
 def open_lessons(settings: EstimatorSettings, training: Training, sources: EstimatorSources) -> "Lessons":
-    """What candidates learn from and are judged by."""
+    """Rows and teacher outputs of candidates."""
     from distilgrid.methods.teaching import Sources
     from distilgrid.search.estimators.lessons import Lessons
 
@@ -75,16 +58,9 @@ def open_lessons(settings: EstimatorSettings, training: Training, sources: Estim
 def open_estimator(
     settings: EstimatorSettings, *, space: "Space | LayeredSpace", training: Training, sources: EstimatorSources
 ) -> Estimator:
-    """The estimator of some settings.
+    """Open the estimator of some settings, which override `training`.
 
-    Args:
-        settings: the estimator's.
-        space: that candidates come from.
-        training: the common training settings, which the estimator's own go over.
-        sources: what it is made from.
-
-    Raises:
-        UserError: when an input is missing, or the space does not suit it.
+    Raises UserError when an input is missing, or the space does not suit the estimator.
     """
     lessons = open_lessons(settings, training, sources)
     placement = placed(lessons.training, sources.device)
@@ -103,7 +79,7 @@ def open_estimator(
 
 
 def placed(training: Training, device: str) -> "Placement":
-    """Where and in which precision candidates are trained."""
+    """Device and precision of candidates' training."""
     from distilgrid.training.device import choose_device
     from distilgrid.training.placement import Placement, choose_precision
 
@@ -112,9 +88,9 @@ def placed(training: Training, device: str) -> "Placement":
 
 
 def homogeneous(space: "Space | LayeredSpace") -> "Space":
-    """A space whose architectures have layers that are all alike, as slices of a supernet have.
+    """A space whose architectures have equal layers, as slices of a supernet have.
 
-    Raises UserError for another one.
+    Raises UserError for another space.
     """
     if isinstance(space, LayeredSpace):
         raise UserError("a supernet's slices have layers that are all alike; take a homogeneous space, or mini_kd")
@@ -124,14 +100,7 @@ def homogeneous(space: "Space | LayeredSpace") -> "Space":
 def estimate_recipe(
     *, settings: EstimatorSettings, training: Training, origin: str, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What decides the estimate of an architecture, apart from the architecture.
-
-    Args:
-        settings: the estimator's.
-        training: the common training settings.
-        origin: the revision of the model to inherit from.
-        inputs: the keys of what is learned from.
-    """
+    """Plain values that decide an estimate, apart from the architecture; `origin` is the revision of its model."""
     estimator = {
         **settings.model_dump(exclude=UNUSED),
         "training": settings.trained(training).model_dump(),

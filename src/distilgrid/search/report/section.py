@@ -18,7 +18,7 @@ from distilgrid.search.report.plots import searches_plots
 
 
 def searches_table(findings: Findings, task: str) -> Table | None:
-    """A line for each search: trials, their cost, and the best architecture of each seed; None without any."""
+    """A line for each search: trials, cost and best architecture; None without any search."""
     found = searched(findings, task)
     if not found:
         return None
@@ -71,12 +71,12 @@ def _caption(found: dict[str, list[Searched]]) -> str:
 
 
 def _size(space: Mapping[str, Any]) -> str:
-    """A space's number of architectures; an upper bound is called so."""
+    """Number of architectures of a space, or an upper bound."""
     return f"{'' if space['counted'] else 'up to '}{space['size']:,}"
 
 
 class SearchSection(Section):
-    """What searches found and cost, and what their estimates are worth."""
+    """Results and costs of searches, and the worth of their estimates."""
 
     title = "Architecture search"
 
