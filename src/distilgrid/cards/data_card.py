@@ -11,13 +11,13 @@ from distilgrid.reporting import wording
 
 
 def card(artefact: Artefact, dataset: dict[str, Any], *, source: str, terms: Terms) -> str:
-    """The whole card, YAML block and text.
+    """The whole card, with YAML block and text.
 
     Args:
-        artefact: the data's.
+        artefact: the prepared data.
         dataset: its `dataset.json`.
-        source: where the rows come from, as the task's spec says.
-        terms: its licence.
+        source: the source of the rows, as in the task's spec.
+        terms: the licence.
     """
     data = DatasetCardData(
         pretty_name=dataset["task"],

@@ -1,4 +1,4 @@
-"""A deployed folder as a function from text to label. Light: needs the runtime that the folder was made for."""
+"""A deployed folder as a function from text to label. Light: needs only the folder's runtime."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ class Classifier:
 
     Args:
         folder: made by `distilgrid choose`.
-        threads: of one call; as many as were measured unless given.
-        processor: what computes; what was measured unless given.
+        threads: threads of one call; by default those of the measurement.
+        processor: by default that of the measurement.
 
     Raises:
-        UserError: when the folder is none, the runtime's packages are missing, or it cannot run on this processor.
+        UserError: without such a folder or the runtime's packages, or when the runtime does not support the processor.
     """
 
     def __init__(self, folder: Path | str, *, threads: int | None = None, processor: Processor | None = None) -> None:
