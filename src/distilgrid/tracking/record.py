@@ -1,18 +1,25 @@
-"""One MLflow run as it shall be: plain values, made without MLflow."""
+"""Records: the wanted content of MLflow runs as plain values. Light: no MLflow."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from distilgrid.core.fingerprint import recipe_key
 
-GRID = "grid"  # the place and the role of the run that stands for a whole grid
+GRID = "grid"  # place and role of the run of a whole grid
+
+
+def span(run: Mapping[str, Any]) -> tuple[int, int]:
+    """The start and the end of a `run.json`, in milliseconds since 1970."""
+    started = round(datetime.fromisoformat(run["started"]).timestamp() * 1000)
+    return started, started + round(run["seconds"] * 1000)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One value of a curve; `time` in milliseconds since 1970, as MLflow wants it."""
+    """One value of a curve, with its time in milliseconds since 1970."""
 
     name: str
     value: float
@@ -25,13 +32,13 @@ class UsedData:
     """A split of prepared data, or augmented rows, that a run used.
 
     Attributes:
-        name: the task's, or the task's and the augmentation's.
-        digest: of its file, 12 hex digits.
+        name: the task, with the augmentation if any.
+        digest: 12 hex digits of the file's digest.
         context: `train`, `dev` or a validation split.
-        source: where its file lies under the results folder, and what it was made from.
-        columns: of its file, by MLflow's name of their type.
-        profile: facts such as its number of rows.
-        share: of the rows that were used.
+        source: the file's place under the results folder, and its origin.
+        columns: MLflow's types of the file's columns, by name.
+        profile: facts such as the number of rows.
+        share: the share of the rows that the run used.
     """
 
     name: str
@@ -48,16 +55,16 @@ class Record:
     """One MLflow run.
 
     Attributes:
-        place: the artefact's folder under the results folder; it ends in the cell's key. A run is found again by it.
-        name: of the run.
+        place: the artefact's folder under the results folder, which identifies the run.
+        name: the run's name.
         started: milliseconds since 1970.
         ended: milliseconds since 1970.
-        params: what was asked for, as text.
-        metrics: scores, size, speed; grows as exports and benchmarks appear.
-        tags: the axes of the grid, and where the files are.
-        curves: what happened during training.
-        above: the place of the run that it belongs to.
-        datasets: what it was trained, selected and scored on.
+        params: settings as text.
+        metrics: scores, size and speed. Exports and benchmarks add more.
+        tags: the axes of the grid, and the folders of the files.
+        curves: values during training.
+        above: the place of the parent run.
+        datasets: the data of training, selection and scoring.
     """
 
     place: str
@@ -73,7 +80,7 @@ class Record:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A fingerprint of everything; its parts are nested as in stores that earlier versions wrote."""
+        """A hash of the record. Its parts are nested as in stores of earlier versions."""
         curves = [(point.name, point.value, point.step, point.time) for point in self.curves]
         trained = recipe_key({"name": self.name, "params": self.params, "curves": curves})
         times = [self.started, self.ended]
