@@ -67,7 +67,7 @@ def fabricate_results(
         fabricate_augmented(rows, datasets[rows.labels["task"]], results)
     for points in plan.features:
         fabricate_features(points, datasets[points.labels["task"]], results)
-    for recorded in plan.teacher_outputs:
+    for recorded in plan.of("record"):
         _teacher_outputs(recorded, results)
     for export in plan.exports:
         origin = export.inputs["model"]

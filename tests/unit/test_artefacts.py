@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distilgrid.core.artefacts import RUN, content_digest, is_complete, read_json, verified, write_json, writing
+from distilgrid.core.artefacts import RUN, STATE, content_digest, is_complete, read_json, verified, write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256, recipe_key
 
@@ -66,8 +66,31 @@ def test_nothing_appears_when_the_work_fails(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="crash"):
         failing()
-    assert visible(tmp_path / "data") == []
+    assert not (tmp_path / "data").exists()
     assert not is_complete(tmp_path / "data")
+
+
+@pytest.mark.parametrize(("name", "stays"), [(f"data-{recipe_key(RECIPE)}", False), ("own", True)])
+def test_a_refused_job_leaves_no_empty_folder_but_the_users_own(tmp_path: Path, name: str, stays: bool) -> None:
+    def refused() -> None:
+        with writing(tmp_path / name, recipe=RECIPE, labels={}):
+            raise UserError("the data is of another kind")
+
+    (tmp_path / name).mkdir()  # as Snakemake does, or the user
+    refusal(refused)
+    assert visible(tmp_path / name) == []
+    assert (tmp_path / name).exists() == stays
+
+
+def test_unfinished_work_stays_when_a_job_fails(tmp_path: Path) -> None:
+    def failing() -> None:
+        with writing(tmp_path / "data", recipe=RECIPE, labels={}):
+            (tmp_path / "data" / STATE).mkdir()
+            raise RuntimeError("crash")
+
+    with pytest.raises(RuntimeError, match="crash"):
+        failing()
+    assert visible(tmp_path / "data") == [STATE]
 
 
 def test_a_failed_second_run_leaves_the_first_result(tmp_path: Path) -> None:
@@ -104,7 +127,7 @@ def test_a_half_published_artefact_is_not_taken_for_whole(
         make(out, "second")
     monkeypatch.undo()
     assert not is_complete(out)
-    assert RUN in refusal(lambda: verified(out))
+    assert str(out) in refusal(lambda: verified(out))
     assert verified(make(out, "second"))["key"] == recipe_key(RECIPE)
 
 
@@ -289,3 +312,15 @@ def test_a_killed_writer_leaves_neither_lock_nor_scratch(tmp_path: Path) -> None
     assert time.monotonic() - started < 5
     verified(out)
     assert visible(out) == ["a.txt", "b.txt", RUN]
+
+
+def test_a_waiting_writer_goes_on_after_the_other_was_refused(tmp_path: Path) -> None:
+    out, events = tmp_path / "data", tmp_path / "events"
+    first = writer(out, events, "one", 60)
+    wait_for(events, "start one")
+    second = writer(out, events, "two", 0)
+    time.sleep(1)
+    first.send_signal(signal.SIGINT)
+    assert second.wait(timeout=30) == 0
+    first.communicate(timeout=20)
+    assert verified(out)["labels"] == {"writer": "two"}

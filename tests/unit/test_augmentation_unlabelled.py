@@ -20,7 +20,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
-from distilgrid.plan.lent_texts import text_pool
+from distilgrid.plan.names import text_pool
 from distilgrid.plan.params import parse_params
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import encode

@@ -16,7 +16,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.devices.android import adb
 from distilgrid.devices.android import phone as phone_module
 from distilgrid.devices.android.adb import connected, find_phone
-from distilgrid.devices.android.declared import Input, Signature
+from distilgrid.devices.android.declared import DeclaredInput, Signature
 from distilgrid.devices.android.phone import measure_on_phone
 from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.imported import Imported
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.chain
 
 KEY, SERIAL = "0123456789ab", "0A041FDD4003BK"
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
-LITERT = [Signature("length_16", (Input((1, 16), "int32"),) * 3)]
-EXECUTORCH = [Signature("forward", (Input((1, 16), "int64"),) * 3, bounds=True)]
+LITERT = [Signature("length_16", (DeclaredInput((1, 16), "int32"),) * 3)]
+EXECUTORCH = [Signature("forward", (DeclaredInput((1, 16), "int64"),) * 3, bounds=True)]
 ORDER = ["input_ids", "token_type_ids", "attention_mask"]
 """Of the inputs in the exported files, which is not that of the tokeniser."""
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ STAGES = {"prepare", "finetune", "record", "distill", "export", "benchmark", "re
 
 
 def plan(values: Values, *, bumped: str | None = None) -> Plan:
-    table = TABLE if bumped is None else {**TABLE, bumped: TABLE[bumped].bumped()}
+    table = TABLE if bumped is None else {**TABLE, bumped: replace(TABLE[bumped], version=TABLE[bumped].version + 1)}
     return expand(parse_params(values, origin="test"), stages=table)
 
 

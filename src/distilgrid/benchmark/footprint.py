@@ -1,4 +1,4 @@
-"""How long a model takes to load and how much memory it needs: measured in a process that does nothing else.
+"""Load time and memory of a model, measured in a separate process.
 
 `python -m distilgrid.benchmark.footprint RUNTIME FOLDER INPUTS THREADS PROCESSOR OPTIMISED` prints a line of JSON.
 """
@@ -25,18 +25,12 @@ SECONDS = 600
 
 
 def footprint(*, runtime: str, folder: Path, how: Execution, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
-    """Measure one candidate in a process of its own.
-
-    Args:
-        runtime: its name.
-        folder: what it loads.
-        how: threads, processor, optimisation.
-        inputs: of the largest shape that is measured.
+    """Measure one candidate, on inputs of its largest shape, in a separate process.
 
     Returns:
-        `import_seconds` of the runtime's packages, `load_seconds` from files to a model that is ready,
-        `first_run_seconds`, `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and
-        `gpu_peak_mib` where torch computes on a GPU; or `reason` where the process failed or did not end.
+        `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model, `first_run_seconds`,
+        `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and `gpu_peak_mib` if torch computes
+        on a GPU; or `reason` if the process failed or did not end.
     """
     import numpy as np
 
@@ -91,7 +85,7 @@ def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: st
 
 
 def _resident() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    """Bytes of memory that this process holds; 0 if the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -100,7 +94,7 @@ def _resident() -> int:
 
 
 def _peak() -> int:
-    """The most bytes that this process ever held. What `getrusage` tells includes the process that started it."""
+    """The most bytes that this process ever held. The value of `getrusage` includes the parent process."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:

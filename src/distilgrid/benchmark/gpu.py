@@ -1,4 +1,4 @@
-"""What torch tells of the GPU that a benchmark runs on. Light until it is asked."""
+"""Facts of torch about the GPU of a benchmark. Light until asked."""
 
 import sys
 
@@ -8,7 +8,7 @@ MIB = 2**20
 
 
 def gpu_name(processor: Processor) -> dict[str, str]:
-    """The field `gpu` of a machine's description; none on a CPU, or where torch sees no GPU."""
+    """The field `gpu` of a machine's description; empty on a CPU, or if torch sees no GPU."""
     if processor != "cuda":
         return {}
     import torch
@@ -17,9 +17,9 @@ def gpu_name(processor: Processor) -> dict[str, str]:
 
 
 def gpu_peak(processor: Processor) -> dict[str, float]:
-    """The field `gpu_peak_mib` of a footprint: the most that this process's tensors ever took of the GPU's memory.
+    """The field `gpu_peak_mib` of a footprint: the peak memory of this process's tensors on the GPU.
 
-    None where torch does not compute there: other runtimes have allocators of their own.
+    Empty if torch does not compute there: other runtimes have their own allocators.
     """
     torch = sys.modules.get("torch")
     if processor != "cuda" or torch is None or not torch.cuda.is_initialized():

@@ -1,4 +1,4 @@
-"""What an exported model reads, as its folder says it, so that it can be measured where the trained model is not."""
+"""The inputs of an exported model, kept in its folder: a device can measure it without the trained model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 FIELD = "inputs"
-"""Of `parity.json`."""
+"""The field of `parity.json`."""
 
 
 class TextInputs(Settings):
     """Token ids under a full mask."""
 
     names: list[Literal["input_ids", "attention_mask", "token_type_ids"]] = Field(min_length=1)
-    """In the order in which the exported graph takes them."""
+    """In the order of the exported graph."""
     vocab_size: int = Field(ge=2)
-    """How many token ids there are."""
+    """Number of token ids."""
     pad_token_id: int = Field(default=0, ge=0)
-    """The id that no token has."""
+    """The id of padding, which stands for no token."""
 
     def lengths(self, asked: Sequence[int]) -> Sequence[int]:
         """The lengths at which the model is measured: those asked for."""
@@ -53,7 +53,7 @@ class ImageInputs(Settings):
     """Height, width, channels."""
 
     def lengths(self, _asked: Sequence[int]) -> Sequence[int]:
-        """The single length that images have."""
+        """The single length of images."""
         return [IMAGE_LENGTH]
 
     def make(self, batch_size: int, length: int) -> "dict[str, np.ndarray]":
@@ -71,12 +71,7 @@ Inputs = TextInputs | ImageInputs
 
 
 def describe_inputs(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """What `parity.json` says of a model's inputs.
-
-    Args:
-        config: the model's `config.json`.
-        names: of its inputs, in the order of the exported graph.
-    """
+    """The field `inputs` of `parity.json`, from a model's `config.json` and its inputs in the order of the graph."""
     if "image_size" in config:
         return ImageInputs(image=[*config["image_size"], config["num_channels"]]).model_dump()
     pad = config.get("pad_token_id") or 0
@@ -85,11 +80,7 @@ def describe_inputs(config: Mapping[str, Any], names: Sequence[str]) -> dict[str
 
 
 def read_inputs(folder: Path) -> Inputs:
-    """The inputs of an exported model.
-
-    Raises:
-        UserError: when the folder does not say them.
-    """
+    """The inputs of an exported model; UserError if the folder does not name them."""
     path = folder / "parity.json"
     found = read_json(path).get(FIELD)
     if not isinstance(found, dict):
@@ -102,9 +93,5 @@ def read_inputs(folder: Path) -> Inputs:
 
 
 def parse_inputs(values: Mapping[str, Any]) -> Inputs:
-    """Inputs from what `describe_inputs` wrote.
-
-    Raises:
-        ValidationError: when they are none.
-    """
+    """Inputs from the values of `describe_inputs`; ValidationError for others."""
     return (ImageInputs if "image" in values else TextInputs).model_validate(values)

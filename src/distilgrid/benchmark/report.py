@@ -18,17 +18,8 @@ Measured = Mapping[str, Any]
 Shape = tuple[str, int, int, int | None]
 MODEL, RUNTIME = Column("model", number=False), Column("runtime", number=False)
 THROUGHPUT = "One call after the other: the batch size, divided by the median latency of a call."
-ENERGY = "Of a call: what the processor's or the GPU's own counter says, of everything that ran on it meanwhile."
+ENERGY = "Of a call: by the counter of the processor or the GPU, which counts everything that ran on it meanwhile."
 KINDS = {"texts": "the task's texts", "text-to-label": "text to label"}
-
-
-def latency_tables(findings: Findings, task: str) -> list[Table]:
-    """The tables of a task that have anything to show."""
-    tables = []
-    for benchmark in findings.collected.benchmarks:
-        if benchmark.artefact.labels["task"] == task:
-            tables += _of_benchmark(findings, task, benchmark)
-    return tables
 
 
 def _of_benchmark(findings: Findings, task: str, benchmark: FinishedArtefact) -> list[Table]:
@@ -75,7 +66,7 @@ def _latency_caption(findings: Findings, benchmark: FinishedArtefact) -> str:
     protocol = findings.collected.plan.params.benchmark
     machine = f"{benchmark_label(benchmark, findings.collected)}; {low_precision(benchmark.values['machine'])}"
     said = (
-        f"Medians on {machine}; in small print p90 (or p95) and p99. ~ marks those that still drifted by "
+        f"Medians on {machine}; in small print p90 (or p95) and p99. ~ marks medians that still drifted by "
         f"more than {protocol.max_drift:.0%}, or are not known to it."
     )
     if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
@@ -84,7 +75,7 @@ def _latency_caption(findings: Findings, benchmark: FinishedArtefact) -> str:
 
 
 def _latency(shape: Measured) -> Value:
-    noisy = "~" if shape["noisy"] else ""  # None where only percentiles were sent
+    noisy = "~" if shape["noisy"] else ""  # None if only percentiles were sent
     tails = shape["p90_ms"] or shape.get("p95_ms"), shape["p99_ms"]
     known = [value for value in tails if value is not None]
     tail = " / ".join(wording.milliseconds(value) for value in known)
@@ -106,7 +97,7 @@ def _energy(shape: Measured) -> Value:
 
 
 def _missing(name: str, benchmark: FinishedArtefact) -> Table | None:
-    """What was asked for and not measured, with the reason."""
+    """The measurements that are missing, with the reason."""
     rows = []
     for candidate in benchmark.values["candidates"]:
         who = [Value(candidate["name"]), Value(_engine(candidate, benchmark))]
@@ -121,7 +112,7 @@ def _missing(name: str, benchmark: FinishedArtefact) -> Table | None:
 
 
 def _engine(candidate: Candidate, benchmark: FinishedArtefact) -> str:
-    """The runtime; one that is made for phones says so wherever it did not run on one."""
+    """The runtime, with a note if it is made for phones and ran elsewhere."""
     machine, kind = benchmark.values["machine"], benchmark.values["kind"]
     note = phone_note(machine, runtime=candidate["runtime"], kind=kind)
     notes = ["graph as exported"] * (not candidate["optimised"]) + [note] * bool(note)
@@ -139,7 +130,7 @@ def _groups(candidates: Sequence[Candidate]) -> set[int]:
 
 
 def _fusion(findings: Findings, name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
-    """What a runtime's rewriting of the graph brings: the counterpart of a table with and without a compiler."""
+    """The gain of rewriting the graph: latencies and operators with graph optimisation off and on."""
     labels = benchmark.artefact.labels
     graphs = {
         (export.artefact.labels["student"], export.artefact.labels["runtime"]): export.values.get("graph")
@@ -223,8 +214,9 @@ class LatencySection(Section):
     title = "Latency"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """The tables of each benchmark."""
-        return latency_tables(findings, task)
+        """The tables of the task's benchmarks."""
+        benchmarks = [found for found in findings.collected.benchmarks if found.artefact.labels["task"] == task]
+        return [table for benchmark in benchmarks for table in _of_benchmark(findings, task, benchmark)]
 
 
 SECTION = LatencySection()

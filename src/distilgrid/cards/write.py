@@ -9,8 +9,7 @@ from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.planned import TEACHER
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
-from distilgrid.plan.lent_texts import text_pool
-from distilgrid.plan.names import origin_source
+from distilgrid.plan.names import origin_source, text_pool
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.tasks.spec import find_task

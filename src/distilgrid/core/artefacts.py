@@ -1,6 +1,6 @@
 """Writing and trusting artefacts: atomic appearance, one writer at a time, contents verified on use.
 
-A stage writes into a scratch folder beside its results; its files then appear by rename, `run.json` last.
+A stage writes into a scratch folder within the artefact's; its files then appear by rename, `run.json` last.
 `run.json` lists the SHA-256 of every file, so a reader can tell a whole artefact from a damaged one.
 """
 
@@ -26,22 +26,31 @@ from distilgrid.core.machine import describe_machine, package_versions
 
 RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
+LOCK = ".lock"
 MODEL_STAGES = ("finetune", "distill")
-STATE = ".state"  # of unfinished training, beside the artefact's files
+STATE = ".state"  # of unfinished training, next to the artefact's files
 TIMED = ("metrics.json", "supernet.json")
-"""Files that hold how long something took: another making of the same artefact has others."""
+"""Files that hold durations, which differ each time an artefact is made."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+OS_PROBLEMS = {
+    FULL[:2]: "no space left on the disk; free some and run again, nothing finished is lost",
+    FULL[2:]: "a file would exceed the limit on its size (`ulimit -f`); raise it, nothing finished is lost",
+    (errno.ENAMETOOLONG,): "the path is too long; take shorter names or another folder",
+    (errno.EIO,): "the disk reports an error; check it, nothing finished is lost",
+    (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS): "this file system has no locks; take a folder elsewhere "
+    "(NFS needs its lock service)",
+    (errno.EEXIST, errno.ENOTDIR): "a file is where a folder is wanted; move it or choose another folder",
+}
 log = logging.getLogger(__name__)
-_contents: dict[str, str] = {}
-"""By key, the contents of the artefacts that this process verified: what it makes next is made from these."""
-_read: set[Path] = set()
-"""Folders of these artefacts."""
+_contents: dict[str, str] = {}  # by key, of the artefacts that this process verified, to make the next one from
+_read: set[Path] = set()  # folders of these artefacts
 
 
 @contextlib.contextmanager
 def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, Any]) -> Iterator[Path]:
-    """Make an artefact: yields a scratch folder to write into, then moves its files to `out`, `run.json` last.
+    """Make an artefact: yield a scratch folder to write into, then move its files to `out`, `run.json` last.
 
-    Only one process at a time makes an artefact; others wait. Nothing appears in `out` when the body fails.
+    One process at a time makes an artefact; others wait. Nothing appears in `out` when the body fails.
 
     Raises:
         UserError: when `out` carries the key of another recipe, cannot be written, or the disk is full.
@@ -70,8 +79,8 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
 def not_in_the_future(paths: Iterable[Path]) -> None:
     """Set time stamps that lie in the future to now.
 
-    Snakemake touches what a job made, and removes it when an input has a later time stamp: hours of training, after the
-    clock was set back. Here a path holds its recipe, and time stamps decide nothing else.
+    After the clock was set back, inputs have later time stamps than new outputs, and Snakemake removes such outputs:
+    hours of training. Time stamps decide nothing else, because a path holds its recipe.
     """
     for path in paths:
         with contextlib.suppress(OSError):  # absent, or another user's
@@ -80,7 +89,7 @@ def not_in_the_future(paths: Iterable[Path]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Pretty JSON with a final newline; not-a-number is refused because it is not JSON."""
+    """Write indented JSON with a final newline. Not-a-number is refused because it is not JSON."""
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -102,12 +111,12 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
     """The `run.json` of an artefact whose files all match it.
 
     Args:
-        folder: the artefact's.
-        stage: what must have made it.
-        only: the files to check, for a reader that needs no others; None checks all.
+        folder: of the artefact.
+        stage: that must have made it.
+        only: files to check, for a reader that needs no others; None checks all.
 
     Raises:
-        UserError: when the folder holds no artefact, one of another stage, or a file that was changed or cut short.
+        UserError: when the folder holds no artefact, an artefact of another stage, or a damaged file.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -129,15 +138,15 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
 
 
 def _check_file(path: Path, digest: str | None) -> None:
-    if not path.is_file():
-        raise UserError(f"{path}: missing; remove {path.parent} and run its stage again")
-    if file_sha256(path) != digest:
+    said = "" if path.is_file() else "missing"
+    if not said and file_sha256(path) != digest:
         said = f"content differs from what {RUN} recorded (damaged?)"
+    if said:
         raise UserError(f"{path}: {said}; remove {path.parent} and run its stage again")
 
 
 def content_digest(files: Mapping[str, str]) -> str:
-    """One fingerprint of an artefact's files, of their names and SHA-256; those that tell durations aside."""
+    """One fingerprint of the names and SHA-256 of an artefact's files, without those that hold durations."""
     return recipe_key({name: digest for name, digest in files.items() if name not in TIMED})
 
 
@@ -145,7 +154,7 @@ def trained_model(folder: Path | str) -> dict[str, Any]:
     """The `run.json` of a teacher or student whose files all match it.
 
     Raises:
-        UserError: when the folder holds something else, or nothing that is whole.
+        UserError: when the folder holds something else, or a damaged artefact.
     """
     run = verified(folder)
     if run["stage"] not in MODEL_STAGES:
@@ -157,7 +166,7 @@ def is_complete(folder: Path | str) -> bool:
     """Whether an artefact's `run.json` and all files that it lists exist. Contents are verified on use, not here.
 
     Raises:
-        UserError: when that cannot be seen, for want of permission: an artefact that is there must not pass for absent.
+        UserError: without the permission to look: an artefact that exists must not pass for absent.
     """
     path = Path(folder) / RUN
     with readable_os_errors(path):
@@ -170,10 +179,9 @@ def is_complete(folder: Path | str) -> bool:
 
 @contextlib.contextmanager
 def readable_os_errors(place: Path) -> Iterator[None]:
-    """Turn a full disk, missing permissions, a path too long or a file in the way into one clear line.
+    """Turn a full disk, missing permissions, a path too long or a file in the way into a UserError of one line.
 
-    Raises:
-        UserError: for those; any other exception passes as it is.
+    All other exceptions pass unchanged.
     """
     try:
         yield
@@ -188,20 +196,11 @@ def _os_problem(error: Exception, place: Path) -> str | None:
     code, name = (error.errno, error.filename) if isinstance(error, OSError) else (None, None)
     if code is None and (said := re.search(r"\(os error (\d+)\)", str(error))):  # safetensors and tokenizers say it so
         code = int(said[1])
-    if code in (errno.ENOSPC, errno.EDQUOT):
-        return f"{place}: no space left on the disk; free some and run again, nothing finished is lost"
-    if code == errno.EFBIG:
-        return f"{place}: a file would exceed the limit on its size (`ulimit -f`); raise it, nothing finished is lost"
     if code in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{name or place}: {os.strerror(code)}; check its permissions and whose it is, or take another folder"
-    if code == errno.ENAMETOOLONG:
-        return f"{name or place}: the path is too long; take shorter names or another folder"
-    if code == errno.EIO:
-        return f"{name or place}: the disk reports an error; check it, nothing finished is lost"
-    if code in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-        return f"{name or place}: this file system has no locks; take a folder elsewhere (NFS needs its lock service)"
-    if code in (errno.EEXIST, errno.ENOTDIR):
-        return f"{name or place}: a file is where a folder is wanted; move it or choose another folder"
+    for codes, said in OS_PROBLEMS.items():
+        if code in codes:
+            return f"{place if code in FULL else name or place}: {said}"
     return None
 
 
@@ -222,17 +221,30 @@ def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
 @contextlib.contextmanager
 def _cell_lock(folder: Path) -> Iterator[None]:
     """Hold the artefact's lock, so that an orphaned job and a new one never write the same cell together."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", fallback_to_soft=False)
-    try:
-        held = lock.acquire(blocking=False)
-    except Timeout:
-        log.warning("another process is making %s: waiting for it", folder)
-        held = lock.acquire()
-    with held:
+    new = not folder.exists() or bool(_named_key(folder))  # Snakemake makes the folder before the job starts
+    lock = FileLock(folder / LOCK, fallback_to_soft=False)
+    with _acquired(lock, folder):
         for leftover in folder.glob(".scratch-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        yield
+        try:
+            yield
+        finally:
+            if new and {path.name for path in folder.glob("*")} == {LOCK}:  # a refused job leaves nothing
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _acquired(lock: FileLock, folder: Path) -> contextlib.AbstractContextManager[object]:
+    """Take the lock, in a folder that its last holder may remove."""
+    waiting = False
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return lock.acquire(blocking=waiting)
+        except Timeout:
+            log.warning("another process is making %s: waiting for it", folder)
+            waiting = True
+        except FileNotFoundError:
+            continue
 
 
 def _write_run(scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, Any], meter: Meter) -> None:

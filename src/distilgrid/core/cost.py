@@ -1,4 +1,4 @@
-"""What making an artefact costs: time, processor time, memory and energy. Light: torch is not asked."""
+"""The cost of making an artefact: time, processor time, memory and energy. Light: torch is not asked."""
 
 import os
 import resource
@@ -16,11 +16,11 @@ STAT = Path("/proc/stat")
 
 
 class Meter:
-    """Counts from its making on, what this process and the helpers that it waited for use.
+    """Meter of this process, and of the helpers that it waited for, from construction on.
 
-    Energy is known where the processor has a RAPL counter or the GPU NVML's. The processor's counter is the whole
-    package's: a job is given the share that its processor time has in the busy time of the machine meanwhile. A GPU's
-    counts in full, so jobs that share one (`resources.cells_per_gpu`) each have what all of them used.
+    Energy is known where the processor has a RAPL counter, or the GPU one of NVML. The processor's counter covers the
+    whole package: a job gets its share of the machine's busy time. A GPU's counter covers all jobs that share the GPU
+    (`resources.cells_per_gpu`), and each of them gets the whole.
     """
 
     def __init__(self) -> None:
@@ -32,8 +32,8 @@ class Meter:
     def read(self) -> dict[str, Any]:
         """The entries `started`, `seconds` and `cost` of `run.json`.
 
-        `cost` holds seconds of processor time, the threads that the job had, peak memory in MiB, energy in joules by
-        what used it (`cpu`, `cuda`), and the job of the batch system where there is one.
+        `cost` holds seconds of processor time, the job's threads, peak memory in MiB, energy in joules by what used it
+        (`cpu`, `cuda`), and the job of the batch system where there is one.
         """
         spent = _cpu_seconds() - self._cpu
         cost = {
@@ -48,22 +48,15 @@ class Meter:
 
     def _energy(self, spent: float) -> dict[str, float]:
         used = {kind: counter() - self._joules[kind] for kind, counter in self._counters.items() if _computed_on(kind)}
-        if "cpu" in used:
-            used["cpu"] *= self._share(spent)
+        if "cpu" in used and (busy := _busy_seconds() - self._busy) > 0:
+            used["cpu"] *= min(1.0, spent / busy)
         return {kind: round(joules, 3) for kind, joules in used.items()}
-
-    def _share(self, spent: float) -> float:
-        """The share of the machine's work that was this job's, as far as the system tells it."""
-        busy = _busy_seconds() - self._busy
-        return min(1.0, spent / busy) if busy > 0 else 1.0
 
 
 def _computed_on(kind: str) -> bool:
-    """Whether this process used the processor: a GPU that only lies there costs the job nothing."""
-    if kind == "cpu":
-        return True
+    """Whether this process used the processor: an idle GPU costs the job nothing."""
     torch: Any = sys.modules.get("torch")
-    return torch is not None and bool(torch.cuda.is_initialized())
+    return kind == "cpu" or (torch is not None and bool(torch.cuda.is_initialized()))
 
 
 def _cpu_seconds() -> float:
@@ -78,7 +71,7 @@ def _peak_bytes() -> int:
 
 
 def _busy_seconds() -> float:
-    """Processor time of all that the machine does; 0 where the system does not tell it."""
+    """Processor time of everything on the machine; 0 where the system does not tell it."""
     try:
         fields = STAT.read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
     except OSError:

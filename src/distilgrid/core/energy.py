@@ -1,6 +1,6 @@
-"""Energy counters: RAPL of Intel and AMD processors through the kernel, NVML of NVIDIA GPUs. None where there is none.
+"""Energy counters: RAPL of Intel and AMD processors through the kernel, and NVML of NVIDIA GPUs.
 
-A counter is the whole package's or GPU's: what else runs there is counted too, so nothing else should.
+A counter covers the whole package or GPU, with everything else that runs there.
 """
 
 import importlib.util
@@ -17,12 +17,12 @@ Counter = Callable[[], float]
 
 
 def energy_counter(processor: str) -> Counter | None:
-    """The counter of what computes, or None when it has none that this process may read."""
+    """The counter of a kind of processor, `cpu` or `cuda`; None without one that this process may read."""
     return _nvml() if processor == "cuda" else _rapl(POWERCAP)
 
 
 def _rapl(root: Path) -> Counter | None:
-    """The sum over packages; each counter wraps at a range of its own. Other zones hold the packages, or parts."""
+    """The sum over packages. Other zones hold packages, or parts of them."""
     zones = [_Zone(path) for path in sorted(root.glob("intel-rapl:*")) if _is_package(path)]
     return (lambda: sum(zone.joules() for zone in zones)) if zones else None
 
@@ -37,6 +37,8 @@ def _is_package(zone: Path) -> bool:
 
 
 class _Zone:
+    """The counter of a package, which wraps at the range that it names."""
+
     def __init__(self, path: Path) -> None:
         self._path = path / "energy_uj"
         self._range = int((path / "max_energy_range_uj").read_text(encoding="ascii"))

@@ -10,8 +10,8 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2
 class UserError(Exception):
     """Bad input: the message is one line that names the file, key or row and says what to do.
 
-    The command line prints it without a traceback and exits with code 2. Control characters, line breaks, marks that
-    turn the direction of writing and lone surrogates, which a name from a file may hold, are shown as their escapes.
+    The command line prints it without a traceback and exits with code 2. A name from a file may hold control
+    characters, line breaks, marks that turn the direction of writing, or lone surrogates: they are shown as escapes.
     """
 
     def __init__(self, message: str) -> None:
@@ -19,7 +19,7 @@ class UserError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A closing phrase for an unknown name: the nearest known one, or the whole list when none is near."""
+    """The end of a message about an unknown name: the nearest known name, or the list of all."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if near:

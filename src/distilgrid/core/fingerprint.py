@@ -1,4 +1,4 @@
-"""Recipe keys and content hashes: what makes a path trustworthy."""
+"""Recipe keys, content hashes and derived seeds."""
 
 import functools
 import hashlib
@@ -21,7 +21,7 @@ def recipe_key(recipe: Mapping[str, Any]) -> str:
 
 
 def file_sha256(path: Path | str) -> str:
-    """SHA-256 of a file's bytes; read once per process for an unchanged size, inode and time stamps."""
+    """SHA-256 of a file's bytes, which a process reads once while size, inode and time stamps stay."""
     resolved = Path(path).resolve()
     status = resolved.stat()
     return _sha256(str(resolved), status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
@@ -34,10 +34,9 @@ def _sha256(path: str, *_unchanged: int) -> str:
 
 
 def derive_seed(seed: int, stream: str) -> int:
-    """A 63-bit seed for one random stream of a run.
+    """A 63-bit seed for one random stream of a run, from the run's seed and the stream's name alone.
 
-    It depends on the run's seed and the stream's name only, so every method of a grid
-    sees the same head initialisation and the same order of rows: comparisons are paired.
+    Every method of a grid so sees the same head initialisation and the same order of rows: comparisons are paired.
     """
     digest = hashlib.sha256(f"{seed}/{stream}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Which of this machine's GPUs a job takes: jobs side by side take different ones. Light: CUDA is not asked."""
+"""Assignment of this machine's GPUs to jobs: concurrent jobs take different ones. Light: CUDA is not asked."""
 
 import contextlib
 import logging
@@ -14,23 +14,21 @@ from filelock import FileLock, Timeout
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_SECONDS = 0.5
 log = logging.getLogger(__name__)
-_held: list[FileLock] = []
-"""Locks of this process: the system lets them go when it ends, however it ends."""
+_held: list[FileLock] = []  # of this process; the system frees them when it ends, however it ends
 
 
 def take_gpus(*, count: int, cells_per_gpu: int, folder: Path | None = None) -> list[str]:
     """Wait for free GPUs and keep them until this process ends; CUDA then sees no others.
 
-    To be called before CUDA starts. Does nothing where there is no GPU, or where this process has taken some already.
+    Call it before CUDA starts. It takes nothing without a GPU, or when this process has taken some already.
 
     Args:
-        count: GPUs that this job computes on, all of them or none at a time. A job that wants more than there are gets
-            all.
+        count: GPUs of this job, taken together. A job that wants more than the machine has gets all.
         cells_per_gpu: jobs that may share one.
         folder: of the locks; default: one of this user for the whole machine.
 
     Returns:
-        the names of those taken, as CUDA_VISIBLE_DEVICES has them.
+        their names, as CUDA_VISIBLE_DEVICES has them.
     """
     known = visible_gpus()
     if not known or _held:
@@ -47,7 +45,7 @@ def take_gpus(*, count: int, cells_per_gpu: int, folder: Path | None = None) -> 
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use: those that CUDA_VISIBLE_DEVICES names, else all of the machine."""
+    """Names of the GPUs that this process may use: those in CUDA_VISIBLE_DEVICES, else all of the machine."""
     if VISIBLE in os.environ:
         return [name.strip() for name in os.environ[VISIBLE].split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
     devices = (re.fullmatch(r"nvidia(\d+)", entry.name) for entry in Path("/dev").glob("nvidia*"))
@@ -55,7 +53,7 @@ def visible_gpus() -> list[str]:
 
 
 def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> list[str]:
-    """Take so many of them, the emptiest first; nothing when there are not enough."""
+    """Take `count` GPUs, the emptiest first; none when fewer are free."""
     with contextlib.ExitStack() as locks:
         taken: list[str] = []
         for slot in range(cells_per_gpu):
@@ -72,7 +70,6 @@ def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> 
 
 
 def _lock(folder: Path, name: str, slot: int) -> FileLock | None:
-    """The lock of one slot, if no other process holds it."""
     lock = FileLock(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", fallback_to_soft=False)
     try:
         lock.acquire(blocking=False)

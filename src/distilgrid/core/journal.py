@@ -1,4 +1,4 @@
-"""Findings of unfinished work, kept in one SQLite file, so that a killed job goes on where it stopped."""
+"""Findings of unfinished work in one SQLite file, so that a killed job continues where it stopped."""
 
 import json
 import logging
@@ -22,16 +22,16 @@ log = logging.getLogger("distilgrid")
 class Journal:
     """JSON values by key; the first writer's value stands.
 
-    Jobs that run at the same time may share a journal. A measured time differs each time: all jobs take the value that
-    was kept first, so they agree, and a resumed job sees what it saw before. Each value is a transaction that is synced
-    by itself, so a kill loses at most the value being written. Floats come back bit by bit.
+    Concurrent jobs may share a journal. A measured time differs each time: all jobs take the value that was kept first,
+    so they agree, and a resumed job sees what it saw before. Each value is a transaction with its own sync, so a kill
+    loses at most the value being written. Floats come back bit by bit.
 
-    Every access opens the file anew: connections survive no fork, and nothing is left open when the folder goes.
+    Every access opens the file anew: a connection does not survive a fork, and an open one would outlive the folder.
 
     Args:
-        folder: the file's place; None keeps nothing.
-        required: whether a damaged file or a value that cannot be kept is an error. Otherwise each is a warning, and
-            costs no more than the time to find the values again.
+        folder: of the file; None keeps nothing.
+        required: whether a damaged file, or a value that cannot be kept, is an error. Otherwise it is a warning, and
+            the values are found again.
     """
 
     def __init__(self, folder: Path | None, *, required: bool = True) -> None:
@@ -89,12 +89,10 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(TABLE)
             yield connection
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) in DAMAGES:
+    except (sqlite3.Error, ValueError) as error:
+        if isinstance(error, ValueError) or getattr(error, "sqlite_errorcode", None) in DAMAGES:
             raise UserError(f"{path}: damaged ({error}); remove it, and what it held is found again") from None
         raise UserError(f"{path}: {error}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: damaged ({error}); remove it, and what it held is found again") from None
 
 
 def _found(connection: sqlite3.Connection, key: str) -> Any:

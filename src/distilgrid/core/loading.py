@@ -1,6 +1,6 @@
-"""Tables of strings: objects by the names of their modules, and what other packages add to a table.
+"""Tables that name objects as `package.module:name`, and the entry points that other packages add to them.
 
-A table can so name modules that it must not import, and nothing is imported before it is used.
+Such a table imports nothing before it is used.
 """
 
 import importlib
@@ -12,13 +12,13 @@ from distilgrid.core.errors import UserError
 
 
 def load(target: str) -> Any:
-    """The object that `package.module:name` stands for, imported on use."""
+    """Import the object that `package.module:name` stands for."""
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def late(target: str) -> Callable[..., Any]:
-    """A function that loads the one it stands for when it is called."""
+    """A function that imports its target when it is called."""
 
     def call(*values: Any, **named: Any) -> Any:
         return load(target)(*values, **named)

@@ -1,4 +1,4 @@
-"""What this machine is: for `run.json`, benchmarks and `doctor`. Light: torch is not asked."""
+"""Facts about this machine, for `run.json`, benchmarks and `doctor`. Light: torch is not asked."""
 
 import contextlib
 import functools
@@ -13,8 +13,7 @@ from typing import Any
 PACKAGES = ("distilgrid", "torch", "transformers", "tokenizers", "numpy", "pandas", "onnxruntime")
 X86_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
 ARM_FLAGS = ("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "svei8mm", "svebf16", "smei8i32", "smeb16f32")
-"""Of these, asimddp, dot products of int8, is what VNNI is on x86; asimdhp is arithmetic in fp16."""
-INTERESTING_FLAGS = (*X86_FLAGS, *ARM_FLAGS)
+"""asimddp: dot products of int8, as VNNI on x86; asimdhp: arithmetic in fp16."""
 LOW_PRECISION = {
     "int8": ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"),
     "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
@@ -39,29 +38,28 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 @functools.cache
 def cpu_flags() -> tuple[str, ...] | None:
-    """The CPU's features that decide speed at low precision, as the kernel names them; None where it does not tell."""
+    """The CPU's features that decide speed at low precision, as the kernel names them; None where unknown."""
+    return interesting_flags(_cpuinfo())
+
+
+def _cpuinfo() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return None
-    return interesting_flags(text)
+        return ""
 
 
 def interesting_flags(cpuinfo: str) -> tuple[str, ...] | None:
-    """The same of another machine's /proc/cpuinfo."""
+    """The features of `cpu_flags` in the text of a machine's /proc/cpuinfo."""
     line = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.MULTILINE)
     present = set(line[1].split()) if line else set()
-    return tuple(flag for flag in INTERESTING_FLAGS if flag in present) if line else None
+    return tuple(flag for flag in (*X86_FLAGS, *ARM_FLAGS) if flag in present) if line else None
 
 
 @functools.cache
 def cpu_name() -> str:
-    """The CPU's model name, or on Arm, where the kernel knows none, the board's: Raspberry Pi 5 Model B."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    named = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(\S.*)$", text, re.MULTILINE)
+    """The CPU's model name; on Arm, where the kernel has no such name, the board's: Raspberry Pi 5 Model B."""
+    named = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(\S.*)$", _cpuinfo(), re.MULTILINE)
     return named[1].strip() if named else platform.processor() or platform.machine()
 
 

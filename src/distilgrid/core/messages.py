@@ -9,9 +9,9 @@ from distilgrid.core.errors import did_you_mean
 
 
 def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
-    """The first of pydantic's complaints as one line that names the key and, for an unknown one, the nearest known.
+    """The first of pydantic's problems as one line that names the key and, for an unknown key, the nearest known one.
 
-    An unknown key goes before others: a misspelt one also leaves the right one missing.
+    Unknown keys come first: a misspelt key also leaves the right one missing.
     """
     problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location, objective = list(problem["loc"]), None
@@ -29,17 +29,15 @@ def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
         key = context["discriminator"].strip("'")
         return f"{dotted}.{key}: unknown {key} '{context['tag']}'; {did_you_mean(context['tag'], tags)}"
     if problem["type"] == "union_tag_not_found":
-        key = problem["ctx"]["discriminator"].strip("'")
-        return (
-            f"{dotted}: says no {key}, and no preset or lower file has that name; add '{key}: ...' or correct the name"
-        )
+        key, hint = problem["ctx"]["discriminator"].strip("'"), "and no preset or lower file has that name"
+        return f"{dotted}: says no {key}, {hint}; add '{key}: ...' or correct the name"
     message = problem["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
     return f"{dotted}: {message}{shown}"
 
 
 def _known_keys(schema: dict[str, Any], location: Sequence[int | str], objective: int | str | None) -> list[str]:
-    """The keys that the schema allows at a location, for a method those of its objective."""
+    """The keys that the schema allows at a location; for a method, those of its objective."""
     node = schema
     for part in location:
         node = _step(schema, node, part)

@@ -1,4 +1,4 @@
-"""A planned artefact: where it lies, what it is made from, by which command. Light: no torch or pandas."""
+"""A planned artefact: its folder, recipe, inputs and command. Light: no torch or pandas."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -9,35 +9,25 @@ from typing import Any, TypeVar
 from distilgrid.core.fingerprint import recipe_key
 
 TEACHER = "teacher"
-"""Stands for a method in labels: the model is not a student but a teacher."""
+"""The label `method` of a teacher, which no method trained."""
 KNOWN = ".known"
-"""Folder of what is known of architectures: beside searches, or beside their candidates where these are jobs. Shared by
-all of a task and teacher, and what a killed one goes on from."""
+"""Folder of findings about architectures, next to searches, or next to their candidates where these are jobs. All of a
+task and teacher share it, and a killed one continues from it."""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A folder of files that one stage makes.
+    """A folder of files that one stage makes."""
 
-    Attributes:
-        stage: the command that makes it.
-        location: its folder under the results folder, without the key.
-        recipe: everything that decides its content, as plain values.
-        options: the command's options that select what is made, by name.
-        inputs: the artefacts it reads, by the command's option.
-        files: the names of its files; `run.json`, or the manifest, is written last.
-        labels: task, teacher, method, ... where they apply, for tables.
-        passes_inputs: whether the command is told its inputs; otherwise it finds them in the results folder.
-    """
-
-    stage: str
-    location: str
-    recipe: Mapping[str, Any]
-    files: tuple[str, ...]
-    options: Mapping[str, str] = field(default_factory=dict)
+    stage: str  # the command that makes it
+    location: str  # its folder under the results folder, without the key
+    recipe: Mapping[str, Any]  # everything that decides its content, as plain values
+    files: tuple[str, ...]  # the names of its files; `run.json`, or the manifest, is written last
+    options: Mapping[str, str] = field(default_factory=dict)  # the command's options that select what is made, by name
+    # The artefacts it reads, by the command's option.
     inputs: "Mapping[str, Artefact | list[Artefact]]" = field(default_factory=dict)
-    labels: Mapping[str, Any] = field(default_factory=dict)
-    passes_inputs: bool = True
+    labels: Mapping[str, Any] = field(default_factory=dict)  # task, teacher, method, ... where they apply, for tables
+    passes_inputs: bool = True  # whether the command is told its inputs; otherwise it finds them in the results folder
 
     @cached_property
     def key(self) -> str:
@@ -51,12 +41,11 @@ class Artefact:
 
     def each_input(self) -> "Iterator[Artefact]":
         """The artefacts it reads, one by one."""
-        for value in self.inputs.values():
-            yield from listed(value)
+        return (each for value in self.inputs.values() for each in listed(value))
 
     @property
     def command(self) -> str:
-        """The command that makes it in the folder `results`; the grid's own parameter files come besides."""
+        """The command that makes it in the folder `results`, without the options that name parameter files."""
         return f"distilgrid {self.stage} {self.arguments('results')}"
 
     def arguments(self, results: str) -> str:
@@ -64,11 +53,12 @@ class Artefact:
         words: list[str] = []
         for option, value in self.options.items():
             words += [f"--{option}", value] if value else [f"--{option}"]  # a switch has no value
-        if not self.passes_inputs:
+        if self.passes_inputs:
+            for option, source in self.inputs.items():
+                for artefact in listed(source):
+                    words += [f"--{option}", f"{results}/{artefact.folder}"]
+        else:
             words += ["--results", results]
-        for option, source in self.inputs.items() if self.passes_inputs else ():
-            for artefact in listed(source):
-                words += [f"--{option}", f"{results}/{artefact.folder}"]
         return shlex.join([*words, "--out", f"{results}/{self.folder}"])
 
 

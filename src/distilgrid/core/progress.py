@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with a time estimate on a terminal, plain lines now and then in a log."""
+"""Progress of long work: a bar with a time estimate on a terminal, plain lines in a log."""
 
 import logging
 import sys

@@ -1,7 +1,7 @@
 """Files of a project: the user's own, and those that ship with the package.
 
 The package's project files (grids, devices, profiles, default parameters) exist once, at the root of the repository.
-A wheel holds a copy of them under `distilgrid/project`, which `setup.py` packs.
+A wheel holds a copy under `distilgrid/project`, which `setup.py` packs.
 """
 
 from pathlib import Path
@@ -13,11 +13,7 @@ SHARED = ("devices", "grids")
 
 
 def packaged(name: str) -> Path:
-    """A project file that ships with the package, installed or in a source tree.
-
-    Args:
-        name: relative to a project's folder, such as `grids/glue_mini.yaml`.
-    """
+    """A file that ships with the package, by its name in a project's folder, such as `grids/glue_mini.yaml`."""
     return (PACKED if PACKED.is_dir() else CHECKOUT) / name
 
 

@@ -1,4 +1,4 @@
-"""The base of every settings model: strict keys, frozen values. And how values go on top of others."""
+"""The base of every settings model, with strict keys and frozen values; and merging of nested values."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ class Settings(BaseModel):
 
 
 def each_once(values: list[int]) -> list[int]:
-    """A list of numbers, none of them twice: for pydantic's `AfterValidator`."""
+    """Refuse a list that repeats a number: for pydantic's `AfterValidator`."""
     if len(set(values)) < len(values):
         raise ValueError(f"must list each value once, found {values}")
     return values
@@ -29,7 +29,7 @@ def deep_merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str,
 
 
 def self_contained_schema(model: type[BaseModel], *, without: Collection[str] = ()) -> dict[str, Any]:
-    """A model's JSON Schema without references, so that it can stand anywhere within another one, and some fields."""
+    """A model's JSON Schema without references, so that another schema can embed it, and without some fields."""
     schema = model.model_json_schema()
     schema["properties"] = {name: value for name, value in schema["properties"].items() if name not in without}
     definitions = schema.pop("$defs", {})

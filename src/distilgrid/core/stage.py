@@ -1,10 +1,9 @@
-"""A stage of the workflow: what its command makes, from what, and what others ask about it. Light: no torch.
+"""A stage of the workflow: what its command makes, and from what. Light: no torch.
 
 `distilgrid.stages.table` lists the stages. The command line, the workflow, the planner, `dvc.yaml`, the estimates of
 time and docs/stages.md read that table.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,50 +17,31 @@ Keys = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a stage's command that selects what is made.
+    """An option of a stage's command that selects what is made."""
 
-    Attributes:
-        name: without the dashes.
-        help: one line.
-        type: `str`, `int`, `float`, `bool` (a switch), `Path`, or a `Literal` of the choices.
-        default: its value when it is not given; `...` for an option that must be given.
-        low: the smallest number.
-        high: the largest number.
-    """
-
-    name: str
-    help: str
-    type: Any = str
-    default: Any = ...
-    low: float | None = None
-    high: float | None = None
+    name: str  # without the dashes
+    help: str  # one line
+    type: Any = str  # `str`, `int`, `float`, `bool` (a switch), `Path`, or a `Literal` of the choices
+    default: Any = ...  # its value when it is not given; `...` for an option that must be given
+    low: float | None = None  # the smallest number
+    high: float | None = None  # the largest number
 
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a stage: the folder of an artefact, given by an option.
+    """An input of a stage: the folder of an artefact, given by an option."""
 
-    Attributes:
-        name: of the option, without the dashes.
-        help: one line.
-        stages: those that may have made it.
-        required: whether the command needs it.
-        several: whether the option may be given more than once; the recipe then holds a list of keys.
-        by: the label of the inputs by which the recipe names their keys, instead of a list.
-        counts: whether the recipe holds its key; otherwise it only has to be there first.
-    """
-
-    name: str
-    help: str
-    stages: tuple[str, ...]
-    required: bool = True
-    several: bool = False
-    by: str | None = None
-    counts: bool = True
+    name: str  # of the option, without the dashes
+    help: str  # one line
+    stages: tuple[str, ...]  # those that may have made it
+    required: bool = True  # whether the command needs it
+    several: bool = False  # whether the option may be given more than once; the recipe then holds a list of keys
+    by: str | None = None  # the label of the inputs by which the recipe names their keys, instead of a list
+    counts: bool = True  # whether the recipe holds its key; otherwise it only has to be there first
 
 
 class Known(Protocol):
-    """What a recipe needs of an input: an artefact that is planned, or one that lies there."""
+    """Part of an input that a recipe needs: of a planned artefact, or of a finished one."""
 
     @property
     def key(self) -> str:
@@ -72,90 +52,51 @@ class Known(Protocol):
         """Task, teacher, method, ... for tables."""
 
 
-def silent(_: Any) -> Iterable[str]:
-    """No line for the user."""
-    return ()
-
-
-def nothing(_: Any) -> Iterable[Artefact]:
-    """No artefact for the sake of the grid alone: other stages ask for what they need."""
-    return ()
-
-
 def never(_: Mapping[str, Any]) -> bool:
-    """Other jobs may run at the same time."""
+    """Let other jobs run at the same time."""
     return False
 
 
 def always(_: Mapping[str, Any]) -> bool:
-    """The job needs the whole machine."""
+    """Give the job the whole machine."""
     return True
-
-
-def one(_: Mapping[str, Any]) -> int:
-    """Every artefact is one unit of work."""
-    return 1
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One row of the stage table.
+    """One row of the stage table."""
 
-    Attributes:
-        name: of the command and of the rule.
-        version: bumped when the results may change; they and all that follows are then made again.
-        folder: under the results folder.
-        files: of an artefact; `run.json` comes last.
-        summary: what the command does: one line, a verb phrase.
-        message: what the workflow says, before the artefact's path.
-        example: the command's options in an example.
-        settings: from parameters and options to the settings of one artefact; resolves all names.
-        recipe: from these settings and the inputs' keys to all else that decides the content; see `made_from`.
-        plan: from a planner and the values of options to the planned artefact.
-        run: "module:function" that makes the artefact, of its settings and a job.
-        options: of the command.
-        inputs: of the command.
-        wanted: from a planner to the artefacts that a grid asks for.
-        said: lines for the user, of what `run` returned.
-        labelled_by: the input whose labels the artefact inherits.
-        target: the part of the workflow that it belongs to: `snakemake -- <target>`.
-        declared: what else declares versions that the recipe holds, as patterns below the package.
-        warm: whether its jobs start in a process that has loaded torch.
-        torch: whether it needs torch.
-        threads: the number of threads, of the settings; None takes it from `--threads` or `resources.threads`.
-        exclusive: whether a job, by its recipe, needs the machine to itself.
-        environment: variables that libraries read when they are loaded.
-        finds_inputs: whether the command looks for the inputs itself, in the folder that `--results` names.
-        seconds: a rough figure for one unit of work, before anything was measured.
-        units: of work, by the recipe.
-    """
-
-    name: str
-    version: int
-    folder: str
-    files: tuple[str, ...]
-    summary: str
-    message: str
-    example: str
+    name: str  # of the command and of the rule
+    version: int  # bumped when the results may change; they and all that follows are then made again
+    folder: str  # under the results folder
+    files: tuple[str, ...]  # of an artefact; `run.json` comes last
+    summary: str  # what the command does: one line, a verb phrase
+    message: str  # what the workflow says, before the artefact's path
+    example: str  # the command's options in an example
+    # From parameters and options to the settings of one artefact. Resolves all names, and refuses unknown ones.
     settings: Callable[[Any, Mapping[str, Any]], Any]
+    # From these settings and the inputs' keys to all else that decides the content; refuses what does not fit.
     recipe: Callable[[Any, Keys], Recipe]
+    # From a planner and the values of options to the planned artefact.
     plan: Callable[[Any, Mapping[str, Any]], Artefact]
-    run: str
-    options: tuple[Option, ...] = ()
-    inputs: tuple[Input, ...] = ()
-    wanted: Callable[[Any], Iterable[Artefact]] = nothing
-    said: Callable[[Any], Iterable[str]] = silent
-    labelled_by: str | None = None
-    target: str = "all"
-    declared: tuple[str, ...] = ()
-    warm: bool = False
-    torch: bool = True
+    run: str  # "module:function" that makes the artefact from its settings and a job; refuses damaged inputs
+    options: tuple[Option, ...] = ()  # of the command
+    inputs: tuple[Input, ...] = ()  # of the command
+    # From a planner to the artefacts that the grid itself asks for; other stages ask for the rest.
+    wanted: Callable[[Any], Iterable[Artefact]] = lambda _: ()
+    said: Callable[[Any], Iterable[str]] = lambda _: ()  # from what `run` returned to lines for the user
+    labelled_by: str | None = None  # the input whose labels the artefact inherits
+    target: str = "all"  # the part of the workflow that it belongs to: `snakemake -- <target>`
+    declared: tuple[str, ...] = ()  # what else declares versions that the recipe holds, as patterns below the package
+    warm: bool = False  # whether its jobs start in a process that has loaded torch
+    torch: bool = True  # whether it needs torch
+    # The number of threads, of the settings; None takes it from `--threads` or `resources.threads`.
     threads: Callable[[Any], int] | None = None
-    exclusive: Callable[[Mapping[str, Any]], bool] = never
-    environment: Mapping[str, str] = field(default_factory=dict)
-    finds_inputs: bool = False
-    seconds: float = 15
-    units: Callable[[Mapping[str, Any]], int] = one
+    exclusive: Callable[[Mapping[str, Any]], bool] = never  # whether a job, by its recipe, needs the machine to itself
+    environment: Mapping[str, str] = field(default_factory=dict)  # variables that libraries read when they are loaded
+    finds_inputs: bool = False  # whether the command looks for the inputs itself, in the folder that `--results` names
+    seconds: float = 15  # a rough figure for one unit of work, before anything was measured
+    units: Callable[[Mapping[str, Any]], int] = lambda _: 1  # of work, by the recipe
 
     @property
     def module(self) -> str:
@@ -163,19 +104,11 @@ class Stage:
         return self.run.partition(":")[0]
 
     def chosen(self, params: Any, options: Mapping[str, Any]) -> Any:
-        """The settings of one artefact; options that are not given take their defaults.
-
-        Raises:
-            UserError: for an unknown name, with a suggestion.
-        """
+        """The settings of one artefact; options that are not given take their defaults."""
         return self.settings(params, {option.name: option.default for option in self.options} | dict(options))
 
     def made_from(self, settings: Any, keys: Keys) -> Recipe:
-        """Everything that decides an artefact's content: planner and job both build it here.
-
-        Raises:
-            UserError: when a source of a model or of rows is missing, or an input is not given.
-        """
+        """Everything that decides an artefact's content: planner and job both build it here."""
         return {"stage": self.name, "version": self.version, **self.recipe(settings, keys)}
 
     def keys(self, inputs: Mapping[str, Any]) -> Keys:
@@ -192,7 +125,7 @@ class Stage:
         return keys
 
     def labels(self, settings: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """What tables say about the artefact."""
+        """Labels of the artefact in tables: its own, on top of those of the input that it inherits from."""
         above = listed(inputs[self.labelled_by])[0].labels if self.labelled_by else {}
         return {**above, **settings.labels}
 
@@ -201,10 +134,11 @@ class Stage:
 
         Args:
             params: the grid's.
-            options: their values; those that are not given take the defaults.
+            options: their values; those that are not given take the defaults, and other names are left out.
             inputs: by option.
             place: its folder below the stage's, without the key.
         """
+        options = {each.name: options[each.name] for each in self.options if each.name in options}
         settings = self.chosen(params, options)
         return Artefact(
             stage=self.name,
@@ -216,10 +150,6 @@ class Stage:
             labels=self.labels(settings, inputs),
             passes_inputs=not self.finds_inputs,
         )
-
-    def bumped(self) -> "Stage":
-        """The stage as its next version declares it."""
-        return dataclasses.replace(self, version=self.version + 1)
 
 
 def _texts(options: Mapping[str, Any]) -> dict[str, str]:

@@ -10,9 +10,9 @@ from distilgrid.core.project import located
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
+    """The mapping in a YAML file.
 
-    The package's own file serves where a name such as `grids/glue_mini.yaml` does not exist in the current folder.
+    A name such as `grids/glue_mini.yaml` that does not exist in the current folder means the package's file.
 
     Raises:
         UserError: when the file is missing, is not YAML or is not a mapping.

@@ -99,7 +99,7 @@ def _gpu() -> Check:
 
     if not torch.cuda.is_available():
         return Check("gpu", "note", "none visible to torch: everything runs on the CPU")
-    return Check("gpu", "note", torch.cuda.get_device_name(0), "training uses the CPU in this version")
+    return Check("gpu", "ok", f"{torch.cuda.get_device_name(0)}: jobs train on it unless resources.device is cpu")
 
 
 def _threads() -> Check:

@@ -23,10 +23,6 @@ def sharp_from(epochs: int, tau_max: int) -> int:
 
 
 def check_annealing(epochs: int, tau_max: int, *, where: str) -> None:
-    """Refuse more temperatures than epochs.
-
-    Raises:
-        UserError: naming the setting.
-    """
+    """Refuse more temperatures than epochs. Raises UserError naming the setting."""
     if tau_max > epochs:
         raise UserError(f"{where}: tau_max {tau_max} is larger than its {epochs} epoch(s); lower it or raise epochs")

@@ -34,8 +34,7 @@ GROUP = "distilgrid.methods"
 def method_classes() -> dict[str, type[BaseMethod]]:
     """The settings of every method, by objective: those of this project, then those of installed packages.
 
-    Raises:
-        UserError: when a package's method cannot be used.
+    Raises UserError when a package's method cannot be used.
     """
     targets = with_added(GROUP, METHODS)
     return {objective: _loaded(objective, target) for objective, target in targets.items()}

@@ -21,28 +21,19 @@ ROWS = "teacher-outputs"
 
 @dataclass(frozen=True)
 class Sources:
-    """The artefacts that a cell is made from.
+    """The artefacts that a cell is made from."""
 
-    Attributes:
-        data: prepared data.
-        augmented: rows made of its training rows.
-        teachers: the fine-tuned teachers, for `init: finetuned` (the first one) or for teachers that run live.
-        teacher_outputs: recorded outputs on the training rows, and on the augmented ones, of each teacher; without them
-            a method that needs a teacher runs it live.
-        mixed_outputs: recorded outputs on mixed samples; likewise.
-        tried: the cells among which tuning chooses.
-        search: the search that found the student's shape.
-        supernet: the one whose slice the student begins as.
-    """
-
-    data: Path
-    augmented: Path | None = None
+    data: Path  # prepared data
+    augmented: Path | None = None  # rows made of its training rows
+    # the fine-tuned teachers, for `init: finetuned` (the first one) or for teachers that run live
     teachers: Sequence[Path] = ()
+    # recorded outputs on the training rows, and on the augmented ones, of each teacher; without them a method that
+    # needs a teacher runs it live
     teacher_outputs: Sequence[Path] = ()
-    mixed_outputs: Sequence[Path] = ()
-    tried: Sequence[Path] = ()
-    search: Path | None = None
-    supernet: Path | None = None
+    mixed_outputs: Sequence[Path] = ()  # recorded outputs on mixed samples; likewise
+    tried: Sequence[Path] = ()  # the cells among which tuning chooses
+    search: Path | None = None  # the search that found the student's shape
+    supernet: Path | None = None  # the one whose slice the student begins as
 
     @property
     def teacher(self) -> Path | None:

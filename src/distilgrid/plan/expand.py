@@ -1,8 +1,9 @@
-"""From parameters to a plan: every cell, every artefact, its path and its recipe key. Light: no torch or pandas."""
+"""The plan of a grid: every cell and artefact, with its path and recipe key. Light: no torch or pandas."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from distilgrid.core.loading import load
 from distilgrid.core.planned import KNOWN, Artefact
@@ -10,25 +11,17 @@ from distilgrid.devices.settings import Device
 from distilgrid.plan.params import Params
 from distilgrid.plan.planner import Planner, Table
 
-TABLE = "distilgrid.stages.table:STAGES"
-"""The stages lie on a higher floor, so they are known by name."""
+TABLE = "distilgrid.stages.table:STAGES"  # by name, because it lies on a higher floor
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All artefacts of a grid.
+    """All artefacts of a grid."""
 
-    Attributes:
-        params: the grid's.
-        devices: by name.
-        made: the artefacts of each stage.
-        wanted: those of each stage that the grid itself asks for.
-    """
-
-    params: Params
-    devices: Mapping[str, Device]
-    made: Mapping[str, list[Artefact]]
-    wanted: Mapping[str, list[Artefact]]
+    params: Params  # the grid's
+    devices: Mapping[str, Device]  # by name
+    made: Mapping[str, list[Artefact]]  # the artefacts of each stage
+    wanted: Mapping[str, list[Artefact]]  # those of each stage that the grid itself asks for
 
     def of(self, stage: str) -> list[Artefact]:
         """All artefacts of a stage."""
@@ -38,9 +31,8 @@ class Plan:
     def artefacts(self) -> dict[str, Artefact]:
         """Every artefact by its folder, in an order in which they can be made."""
         ordered: dict[str, Artefact] = {}
-        for artefacts in self.made.values():
-            for artefact in artefacts:
-                _add(artefact, ordered)
+        for artefact in chain.from_iterable(self.made.values()):
+            _add(artefact, ordered)
         return ordered
 
     @cached_property
@@ -59,11 +51,6 @@ class Plan:
         return self.of("augment")
 
     @property
-    def teacher_outputs(self) -> list[Artefact]:
-        """What teachers and assistants leave behind."""
-        return self.of("record")
-
-    @property
     def searches(self) -> list[Artefact]:
         """Searches of architectures."""
         return self.of("search")
@@ -75,7 +62,7 @@ class Plan:
 
     @cached_property
     def helpers(self) -> list[Artefact]:
-        """Models that are trained on the way to students: assistants, and the candidates of a tuning."""
+        """Models that are trained on the way to students: assistants, and cells that try values of a tuning."""
         cells = {student.folder for student in self.students}
         return [model for model in self.of("distill") if model.folder not in cells]
 
@@ -102,13 +89,13 @@ class Plan:
 
     @property
     def known(self) -> list[str]:
-        """The folders, under the results folder, of what its searches know of architectures."""
+        """The folders, under the results folder, of the searches' findings about architectures."""
         made = [*self.of("search"), *self.of("candidate")]
         return sorted({f"{each.location.rpartition('/')[0]}/{KNOWN}" for each in made})
 
     @property
     def tracking(self) -> str:
-        """The folder, under the results folder, of the summary that says that this grid is in MLflow."""
+        """The folder, under the results folder, of the summary of this grid in MLflow."""
         return f"tracking/{self.params.grid.name}-{self.report.key}"
 
 
@@ -130,7 +117,7 @@ def expand(params: Params, *, stages: Table | None = None) -> Plan:
 
 
 def _add(artefact: Artefact, ordered: dict[str, Artefact]) -> None:
-    """Put an artefact behind those that it is made from."""
+    """Add an artefact after those that it is made from."""
     if artefact.folder not in ordered:
         for source in artefact.each_input():
             _add(source, ordered)

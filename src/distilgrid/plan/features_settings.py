@@ -1,4 +1,4 @@
-"""What a user can set about the plot of a teacher's features. Light: no torch here."""
+"""Settings of the plot of a teacher's features. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -12,11 +12,11 @@ from distilgrid.signals.mixed.settings import Mixup
 
 ORIGINAL, MIXED = "original", "mixed"
 KINDS = {ORIGINAL, MIXED}
-"""Kinds of rows beside those that augmentations name."""
+"""Kinds of rows, next to those that augmentations name."""
 
 
 class Features(Settings):
-    """Which rows the plot of a teacher's features shows, and how they are brought to two dimensions."""
+    """Rows in the plot of a teacher's features, and their projection to two dimensions."""
 
     rows: int = Field(default=300, ge=10)
     """Training rows in the plot, and at most as many mixed samples and rows of each augmentation."""
@@ -27,12 +27,7 @@ class Features(Settings):
 
 
 def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str, BaseMethod]) -> tuple[str, Mixup]:
-    """The method whose mixed samples are shown, and how it mixes.
-
-    Args:
-        features: the settings.
-        names: of the grid's methods.
-        methods: the definitions.
+    """The method whose mixed samples are shown, among `names`, and how it mixes.
 
     Raises:
         UserError: when no method of the grid has that name, or none mixes samples.
@@ -43,5 +38,5 @@ def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str
     name = features.method or next(iter(mixing))
     if name not in mixing:
         hint = did_you_mean(name, mixing)
-        raise UserError(f"report.features.method: '{name}' is no method of the grid that mixes samples; {hint}")
+        raise UserError(f"report.features.method: '{name}' names no method of the grid that mixes samples; {hint}")
     return name, mixing[name]

@@ -1,4 +1,4 @@
-"""Which cells of a grid fit together: tasks, teachers, students, methods and augmentations that suit each other."""
+"""The cells of a grid whose task, teachers, student, method and augmentation suit each other."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,8 +21,7 @@ def fitting_cells(params: Params, cells: Iterable[dict[str, Any]]) -> list[dict[
     kept: list[dict[str, Any]] = []
     refused: list[tuple[dict[str, Any], str]] = []
     for cell in cells:
-        reason = misfit(params, cell)
-        if reason:
+        if reason := misfit(params, cell):
             refused.append((cell, reason))
         else:
             kept.append(cell)
@@ -34,11 +33,6 @@ def fitting_cells(params: Params, cells: Iterable[dict[str, Any]]) -> list[dict[
     return kept
 
 
-def fits(params: Params, cell: Mapping[str, Any]) -> bool:
-    """Whether a cell's parts suit each other."""
-    return not misfit(params, cell)
-
-
 def misfit(params: Params, cell: Mapping[str, Any]) -> str:
     """Why a cell's parts do not suit each other, and what to do; empty where they do."""
     kind, student = find_task(cell["task"], params.tasks).task_kind, params.students[cell["student"]]
@@ -48,7 +42,7 @@ def misfit(params: Params, cell: Mapping[str, Any]) -> str:
         return "searches and augmentations are for texts: add a text task, or take it out"
     method, count = params.methods[cell["method"]], len(cell["teachers"])
     if not method.accepts(kind.name, teachers=count):
-        return _unaccepted(cell, kind.name, *method.teachers, suited=method.kinds is None or kind.name in method.kinds)
+        return _unaccepted(cell, kind.name, *method.teachers, suited=method.suits_kind(kind.name))
     return ""
 
 
@@ -58,7 +52,6 @@ def _sources(params: Params, cell: Mapping[str, Any]) -> list[str]:
 
 
 def _unaccepted(cell: Mapping[str, Any], kind: str, fewest: int, most: int, *, suited: bool) -> str:
-    """Why a method does not suit a task, or the number of teachers."""
     name = cell["method"]
     if not suited:
         return f"method '{name}' does not suit {kind} tasks like '{cell['task']}': add another task, or take it out"

@@ -23,7 +23,7 @@ class Teacher(Settings):
 
 
 class Student(StudentModel):
-    """A smaller model: the first k layers of its origin, chosen layers of it, or a shape of its own."""
+    """A smaller model: the first k layers of its origin, chosen layers of it, or another shape."""
 
     training: TrainingOverrides = Field(default_factory=dict)
     """Training settings that differ from the `training` section, and from a method's own, for this student."""

@@ -1,11 +1,12 @@
-"""What the names in a command's options stand for. Light: no torch."""
+"""Resolution of the names in a command's options. Light: no torch."""
 
 from collections.abc import Mapping
 from typing import TypeVar
 
+from distilgrid.augmentation.base import LentTexts
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.plan.learners import Student
-from distilgrid.plan.params import Params, effective_training, find_method
+from distilgrid.plan.learners import Student, Teacher
+from distilgrid.plan.params import Params, data_folders, effective_training, find_method
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.settings import Mixup
@@ -29,23 +30,21 @@ def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
 
 def teacher_length(params: Params, teacher: str) -> int:
     """The longest input of a teacher, the first one of several, in tokens."""
-    return effective_training(
-        params, named(params.teachers, teacher_names(teacher)[0], kind="teacher").training
-    ).max_length
+    return effective_training(params, first_teacher(params, teacher).training).max_length
+
+
+def first_teacher(params: Params, label: str) -> Teacher:
+    """The first teacher of a label."""
+    return named(params.teachers, teacher_names(label)[0], kind="teacher")
 
 
 def origin_source(params: Params, student: Student, teacher: str) -> str:
-    """The source of the model that a student starts from: the student's own, or the first teacher's pretrained one."""
-    return student.source or named(params.teachers, teacher_names(teacher)[0], kind="teacher").source
-
-
-def teacher_labels(task: str, name: str, seed: int, fraction: float = 1.0) -> dict[str, object]:
-    """What tables say about a fine-tuned teacher."""
-    return {"task": task, "teacher": name, "method": "teacher", "student": name, "seed": seed, "fraction": fraction}
+    """The source of the model that a student starts from: its own, or the first teacher's pretrained one."""
+    return student.source or first_teacher(params, teacher).source
 
 
 def signal_named(params: Params, kind: str, *, task: str, method: str, student: str | None) -> Signal:
-    """What a teacher is asked for: a kind that any method can take, or one that a method describes.
+    """The signal of a kind: one that any method can take, or one that a method describes.
 
     Raises:
         UserError: for unknown names, or a method that wants no such outputs.
@@ -61,7 +60,7 @@ def signal_named(params: Params, kind: str, *, task: str, method: str, student: 
 
 
 def mixing(params: Params, method: str) -> tuple[Mixup, Training]:
-    """How a method mixes samples, and in which batches.
+    """The mixing of a method, and the training settings that make its batches.
 
     Raises:
         UserError: for an unknown name, and a method that mixes none.
@@ -70,3 +69,17 @@ def mixing(params: Params, method: str) -> tuple[Mixup, Training]:
     if chosen.mixing is None:
         raise UserError(f"--method: '{method}' mixes no samples; name one whose objective is mixkd")
     return chosen.mixing, effective_training(params, chosen.training)
+
+
+def text_pool(params: Params, *, task: str, augmentation: str) -> LentTexts | None:
+    """The texts that an augmentation takes from other data sets; None for one that rewrites rows.
+
+    Raises:
+        UserError: for an unknown task, and a folder of published data that does not exist.
+    """
+    return params.augmentations[augmentation].lent_texts(
+        key=f"augmentations.{augmentation}.texts",
+        task=find_task(task, params.tasks),
+        own=params.tasks,
+        folders=data_folders(params),
+    )

@@ -32,6 +32,7 @@ from distilgrid.training.settings import Training
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Known = TypeVar("Known")
+KINDS = {"teachers": "teacher", "students": "student", "searches": "search", "augmentations": "augmentation"}
 
 
 class Grid(Settings):
@@ -56,7 +57,7 @@ class Grid(Settings):
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     """Seeds of the students' training."""
     searches: list[Name] = Field(default=[])
-    """Names defined under `searches`: run with all their seeds and compared, beside those that students come from."""
+    """Names defined under `searches`: run with all their seeds and compared; those of students run in any case."""
 
     @model_validator(mode="after")
     def _each_once(self) -> "Grid":
@@ -93,7 +94,7 @@ class Report(Settings):
     claims: str | None = None
     """A file with a paper's claims and published numbers, to be judged and shown: grids/mixkd.claims.yaml."""
     features: Features | None = None
-    """Plot what the teachers make of original, mixed and augmented rows; null makes no such plot."""
+    """Plot the teachers' features of original, mixed and augmented rows; null makes no such plot."""
 
 
 class Resources(Settings):
@@ -117,8 +118,8 @@ class Resources(Settings):
     """Whether jobs fork from a process that has loaded torch, which saves each of them seconds; results are the same.
     Jobs on other machines start cold."""
     candidate_jobs: bool = False
-    """Whether each candidate of a search is a job of its own, those of an episode side by side, as suits a cluster;
-    else the search's own job estimates them one after the other."""
+    """Whether each candidate of a search is a separate job, concurrent within an episode, as suits a cluster; otherwise
+    the search's own job estimates them one after the other."""
 
 
 class Params(Settings):
@@ -129,13 +130,13 @@ class Params(Settings):
     data: Data = Field(default_factory=Data)
     """Rows and splits."""
     tasks: dict[Name, TaskSpec] = Field(default_factory=dict)
-    """Tasks of your own, beside the built-in ones."""
+    """Your own tasks, in addition to the built-in ones."""
     teachers: dict[Name, Teacher]
     """Teachers by name."""
     students: dict[Name, Student]
     """Students by name."""
     methods: dict[Name, Method] = Field(default_factory=lambda: dict(presets()))
-    """Methods by name, beside the presets: one objective may appear under several names with different settings."""
+    """Methods by name, in addition to the presets. One objective may appear under several names."""
     searches: dict[Name, Search] = Field(default_factory=dict)
     """Searches of architectures by name: students take the shapes that they find."""
     augmentations: dict[Name, Augmentation] = Field(default_factory=dict)
@@ -154,7 +155,7 @@ class Params(Settings):
     _remembered: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def remembered(self, key: str, make: Callable[[], Known]) -> Known:
-        """What follows from these parameters alone, made once: a grid asks for each of its cells."""
+        """A value that follows from these parameters alone, made once for all cells of a grid."""
         if key not in self._remembered:
             self._remembered[key] = make()
         found: Known = self._remembered[key]
@@ -163,7 +164,7 @@ class Params(Settings):
     @field_validator("methods", mode="before")
     @classmethod
     def _with_presets(cls, methods: Any) -> Any:
-        """All presets, and what is given on top: without an objective, a preset's own values stay where none is."""
+        """All presets, with the given methods on top. One without an objective changes single values of a preset."""
         if not isinstance(methods, Mapping):
             return methods
         given_presets = {name: preset.model_dump() for name, preset in presets().items()}
@@ -209,7 +210,7 @@ def parse_params(values: Mapping[str, Any], *, origin: str) -> Params:
 
 
 def _with_baselines(params: Params) -> Params:
-    """The parameters with the baselines that the grid's methods are to stand beside."""
+    """The parameters with the baselines that the grid's methods are compared with."""
     grid, defined = params.grid, params.methods
     plain = {defined[name].objective for name in grid.baselines}
     if all(defined[name].objective in plain for name in grid.methods):
@@ -228,29 +229,21 @@ def _suits(params: Params, method: BaseMethod) -> bool:
 
 def _check_names(params: Params) -> None:
     """Refuse axis values that nothing defines."""
-    for axis, kind in (("teachers", "teacher"), ("students", "student"), ("methods", "method"), ("searches", "search")):
-        defined = getattr(params, axis)
-        for name in params.grid.teacher_names if axis == "teachers" else getattr(params.grid, axis):
+    grid, report = params.grid, params.report
+    for axis, kind in KINDS.items():
+        defined = [*getattr(params, axis), *(["none"] if axis == "augmentations" else [])]
+        for name in grid.teacher_names if axis == "teachers" else getattr(grid, axis):
             if name not in defined:
-                hint = f"unknown {kind} '{name}'; {did_you_mean(name, defined)}"
-                raise UserError(f"grid.{axis}: {unknown_method(name, defined) if kind == 'method' else hint}")
-    for name in params.grid.baselines:
-        if name not in params.methods:
-            raise UserError(f"grid.baselines: {unknown_method(name, params.methods)}")
-    for name in params.grid.augmentations:
-        if name != "none" and name not in params.augmentations:
-            hint = did_you_mean(name, ["none", *params.augmentations])
-            raise UserError(f"grid.augmentations: unknown augmentation '{name}'; {hint}")
-    for name in params.grid.tasks:
+                raise UserError(f"grid.{axis}: unknown {kind} '{name}'; {did_you_mean(name, defined)}")
+    named = {"grid.methods": grid.methods, "grid.baselines": grid.baselines, "report.baseline": [report.baseline]}
+    for place, names in named.items():
+        for name in names:
+            if name not in params.methods:
+                raise UserError(f"{place}: {unknown_method(name, params.methods)}")
+    for name in grid.tasks:
         find_task(name, params.tasks)
-    _check_report(params)
-
-
-def _check_report(params: Params) -> None:
-    if params.report.baseline not in params.methods:
-        raise UserError(f"report.baseline: {unknown_method(params.report.baseline, params.methods)}")
-    if params.report.features is not None:
-        mixing_method(params.report.features, params.grid.methods, params.methods)
+    if report.features is not None:
+        mixing_method(report.features, grid.methods, params.methods)
 
 
 def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Training:
@@ -268,7 +261,7 @@ def known_space(params: Params, file: str) -> AnySpace:
 
 
 def find_method(params: Params, name: str) -> BaseMethod:
-    """A method by its name; also one that tuning tries, by the name that the tuning gives it.
+    """A method by its name. One that a tuning tries has the name that the tuning gives it.
 
     Raises:
         UserError: when nothing has that name, with a suggestion.
@@ -294,7 +287,7 @@ def schema_text() -> str:
 
 
 def data_folders(params: Params) -> Folders:
-    """The local folders of published data: from `data.*_dir`, else from DISTILGRID_*_DIR, else none, the hub's.
+    """The local folders of published data, from `data.*_dir` or DISTILGRID_*_DIR; None stands for the hub.
 
     Raises:
         UserError: when a folder does not exist.

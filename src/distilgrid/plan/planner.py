@@ -1,4 +1,4 @@
-"""Planning: every artefact that a grid needs, each planned once, by what the stages declare. Light: no torch."""
+"""Planning: every artefact that a grid needs, each once, as the stages declare it. Light: no torch."""
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -29,34 +29,30 @@ class Planner:
         params: the grid's.
         stages: the stage table.
 
-    Attributes:
-        wanted: what the grid itself asks of each stage; all else is made on the way.
-        folders: every artefact by its folder.
     """
 
     def __init__(self, params: Params, stages: Table) -> None:
         self.params, self.stages = params, stages
-        self.wanted: dict[str, list[Artefact]] = {}
-        self.folders: dict[str, Artefact] = {}
+        self.wanted: dict[str, list[Artefact]] = {}  # by stage, for the grid itself; all else is made on the way
+        self.folders: dict[str, Artefact] = {}  # every artefact by its folder
         self._made: dict[str, list[Artefact]] = {name: [] for name in stages}
         self._asked: dict[tuple[Any, ...], Artefact] = {}
-        self.recordings = Recordings(self)
+        self.recordings = Recordings(params, self.made)
 
     def plan(self) -> None:
-        """Ask every stage what the grid wants of it."""
+        """Ask every stage for the artefacts that the grid wants."""
         for name, stage in self.stages.items():
             self.wanted[name] = list(stage.wanted(self))
 
     def ask(self, stage: str, **names: Any) -> Artefact:
         """The artefact that a stage makes for some values of its options."""
         key = (stage, *sorted(names.items()))
-        found = self._asked.get(key)
-        if found is None:
-            found = self._asked[key] = self.stages[stage].plan(self, names)
-        return found
+        if key not in self._asked:
+            self._asked[key] = self.stages[stage].plan(self, names)
+        return self._asked[key]
 
     def made(self, stage: str, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
-        """A stage's artefact for these options and inputs; the one that is planned already where both are the same.
+        """A stage's artefact for options and inputs; equal ones are planned once.
 
         Args:
             stage: its name.
@@ -71,11 +67,11 @@ class Planner:
         return known
 
     def of(self, stage: str) -> list[Artefact]:
-        """All artefacts of a stage that are planned so far."""
+        """All artefacts of a stage planned until now."""
         return list(self._made[stage])
 
     def shown(self, stage: str) -> list[Artefact]:
-        """Those that results are about: the grid's cells without the models that are trained on the way to them."""
+        """The artefacts in results: without models that are trained on the way to the grid's cells."""
         return self.wanted[stage] if stage == "distill" else self.of(stage)
 
     @cached_property
@@ -85,7 +81,7 @@ class Planner:
 
     @cached_property
     def devices(self) -> dict[str, Device]:
-        """Where latency is measured, by name."""
+        """Devices that measure latency, by name."""
         return {name: load_device(name) for name in self.params.benchmark.devices}
 
     def of_texts(self, task: str) -> bool:
@@ -93,7 +89,7 @@ class Planner:
         return find_task(task, self.params.tasks).task_kind.tokenised
 
     def taught(self, task: str, teacher: str, search: str) -> Inputs:
-        """What the candidates of a search learn from: data, the teacher, its recorded outputs."""
+        """Inputs that the candidates of a search learn from: data, the teacher, its recorded outputs."""
         estimator = self.params.searches[search].estimator
         cell: Cell = {"task": task, "teacher": teacher, "teachers": (teacher,), "search": search}
         cell |= {"augmentation": "none", "fraction": 1.0, "seed": 0}
@@ -103,15 +99,11 @@ class Planner:
         recorded = self.recordings.of(Lesson(cell, method, training, data, None, (instructor,)), method.signals())
         return {"data": data, "teacher-dir": instructor, **recorded}
 
-    def numbers(self, search: str) -> range:
-        """The numbers of the candidates of an episode."""
-        return range(self.params.searches[search].candidates)
-
     def largest_teachers(self) -> list[Artefact]:
         """For each task and teacher, the one that saw most rows."""
         teachers = self.of("finetune")
-        ordered = sorted(teachers, key=lambda teacher: -teacher.labels["fraction"])
-        chosen = {(each.labels["task"], each.labels["teacher"]): each.folder for each in reversed(ordered)}
+        ordered = sorted(teachers, key=lambda teacher: teacher.labels["fraction"])
+        chosen = {(each.labels["task"], each.labels["teacher"]): each.folder for each in ordered}
         return [teacher for teacher in teachers if teacher.folder in chosen.values()]
 
 

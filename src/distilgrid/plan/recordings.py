@@ -1,7 +1,7 @@
-"""The part of a plan that asks teachers: their recorded outputs, each planned once for all students that share it."""
+"""Planning of teachers' recorded outputs, each once for all students that share it."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.plan.params import Params, effective_training
@@ -10,25 +10,20 @@ from distilgrid.tasks.spec import find_task
 from distilgrid.training.settings import Training
 
 
-class Maker(Protocol):
-    """What recordings need of a planner."""
-
-    params: Params
-
-    def made(self, stage: str, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
-        """A stage's artefact, planned once."""
-        ...
-
-
 class Recordings:
-    """Plans what instructors leave behind: the Grid that signals see."""
+    """Plans recordings of instructors: the Grid that signals see.
 
-    def __init__(self, planner: Maker) -> None:
-        self.planner, self.params = planner, planner.params
+    Args:
+        params: the grid's.
+        made: from a stage, options, inputs and a place to the artefact, planned once.
+    """
+
+    def __init__(self, params: Params, made: Callable[..., Artefact]) -> None:
+        self.params, self._made = params, made
         self._known: dict[tuple[Any, ...], Inputs] = {}
 
     def of(self, lesson: Lesson, signals: tuple[Signal, ...]) -> Inputs:
-        """The recordings of some signals that a lesson needs, by the command's option: the same for all seeds."""
+        """The recordings that a lesson needs of its signals, by the command's option; all seeds share them."""
         axes = ("task", "teacher", "method", "student", "augmentation", "fraction", "search")
         key = (*(lesson.cell.get(axis) for axis in axes), *(each.folder for each in lesson.instructors))
         if key not in self._known:
@@ -44,7 +39,7 @@ class Recordings:
         return dict(inputs)
 
     def share(self, lesson: Lesson, instructor: Artefact) -> float:
-        """The largest that a student sees, of which smaller ones are parts; a teacher of a share records its own."""
+        """The largest share that a student sees; a teacher of a share records its own."""
         own = self.params.teachers[str(instructor.labels["teacher"])].rows == "students"
         return float(lesson.cell["fraction"] if own else max(self.params.grid.fractions))
 
@@ -80,9 +75,7 @@ class Recordings:
         assistant = instructor.stage == "distill"
         chain = f"{labels['method']}-{labels['student']}/" if assistant else ""
         given = {"task": task, "teacher": teacher, "kind": signal.name, "fraction": fraction, **(options or {})}
-        return self.planner.made(
-            "record", given, inputs, place=f"{task}/{teacher}/{chain}{place}-seed-{labels['seed']}"
-        )
+        return self._made("record", given, inputs, place=f"{task}/{teacher}/{chain}{place}-seed-{labels['seed']}")
 
     def _viewed(self, cell: Mapping[str, Any]) -> bool:
         return find_task(cell["task"], self.params.tasks).task_kind.viewed

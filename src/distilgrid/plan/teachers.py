@@ -1,4 +1,4 @@
-"""The teachers of a cell: a tuple of names, and the label that stands for them in tables, paths and options."""
+"""The label of a cell's teachers in tables, paths and options."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Conversion to ExecuTorch in fp32, and the refusal of models that its fast kernels do not take."""
+"""Conversion to ExecuTorch in fp32; refuses models that its fast kernels do not take."""
 
 from collections import Counter
 from pathlib import Path
@@ -28,7 +28,7 @@ NO_WORK = ("getitem", "sym_size")
 class ExecuTorchExporter:
     """Exports to ExecuTorch in fp32, for XNNPACK.
 
-    The length of texts is dynamic up to the longest, and no slower than a file for one length; the batch is one row:
+    The length of texts is dynamic up to the longest, as fast as a file for one length. The batch is one row:
     `ExecuTorchSession` says why. Equal weights give equal bytes.
     """
 
@@ -48,11 +48,11 @@ class ExecuTorchExporter:
         write_json(folder / FACTS_FILE, facts)
 
     def graph(self, folder: Path) -> Graph:
-        """Operators as they were at the conversion: the file does not tell those inside of delegates."""
+        """Operators at the conversion: the file hides those inside of delegates."""
         return Graph(**read_json(folder / FACTS_FILE)["graph"])
 
     def prepared(self, program: "ExportedProgram", row: tuple[Tensor, ...], sample: Sample) -> "ExportedProgram":
-        """The program to lower: here the traced one itself."""
+        """The program to lower; subclasses quantise it."""
         return program
 
 
@@ -64,19 +64,19 @@ def shapes(sample: Sample) -> tuple[dict[int, Any] | None, ...]:
 
 
 def _arguments(sample: Sample) -> tuple[Any, ...]:
-    """The same as `traceable` takes its inputs: one image tensor, or any number of texts' tensors."""
+    """Axes in the form of the inputs of `traceable`: one image tensor, or any number of texts' tensors."""
     return shapes(sample) if PIXELS in sample.example else (shapes(sample),)
 
 
 def partitioners() -> list[Any]:
-    """What decides which operators XNNPACK takes."""
+    """Partitioners, which choose the operators of XNNPACK."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
     return [XnnpackPartitioner()]
 
 
 def lowered(program: "ExportedProgram") -> "EdgeProgramManager":
-    """A program in which XNNPACK has taken the operators that it can.
+    """Hand a program's operators to XNNPACK.
 
     Raises:
         UnsupportedError: when it did not take all matrix products and convolutions.
@@ -84,7 +84,7 @@ def lowered(program: "ExportedProgram") -> "EdgeProgramManager":
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     from executorch.exir.passes.quant_fusion_pass import QuantFusionPass
 
-    # Quantised embeddings are no core operators until the pass below has made each one operator.
+    # The pass below turns each quantised embedding into one operator; before it they fail the check of core operators.
     unchecked = EdgeCompileConfig(_check_ir_validity=False)
     edge = to_edge_transform_and_lower(program, partitioner=partitioners(), compile_config=unchecked)
     edge = edge.transform([QuantFusionPass(_fix_node_meta_val=True)])
@@ -110,7 +110,7 @@ def _check_coverage(delegation: "DelegationInfo") -> None:
 
 
 def _short(name: str) -> str:
-    """Names of operators as ATen has them: aten_linear_default -> linear."""
+    """Short name of an operator: aten_linear_default -> linear."""
     return name.removeprefix("aten_").removesuffix("_default")
 
 

@@ -1,4 +1,4 @@
-"""Quantised ExecuTorch files: int8 weights, with activations scaled at run time for texts, beforehand for images."""
+"""Quantised ExecuTorch files: int8 weights; activations scaled at run time for texts, in advance for images."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from torch.fx import GraphModule
 
 
-class Int8Exporter(ExecuTorchExporter):
+class ExecuTorchInt8Exporter(ExecuTorchExporter):
     """Exports to ExecuTorch with int8 weights, one scale per output channel.
 
-    Texts: XNNPACK scales the activations of linear layers for each token at run time. With ranges chosen beforehand
-    the logits of small random models were off twice as far, and layer norm, softmax and attention between the linear
-    layers stay in fp32 either way. Embedding tables, most of a small model's bytes, are int8 too, read by one kernel.
+    Texts: XNNPACK scales the activations of linear layers for each token at run time. With ranges chosen in
+    advance the logits of small random models were off twice as far. Layer norm, softmax and attention between the
+    linear layers stay in fp32 either way. Embedding tables, most of a small model's bytes, are int8 too, read by one
+    kernel.
 
-    Images: XNNPACK has no convolution that scales at run time, so ranges come from the calibration rows; convolutions,
+    Images: XNNPACK lacks a convolution that scales at run time, so ranges come from the calibration rows. Convolutions,
     additions and the linear layer are int8.
     """
 
@@ -30,7 +31,7 @@ class Int8Exporter(ExecuTorchExporter):
 
         images = PIXELS in sample.example
         observed = prepare_pt2e(program.module(), _quantiser(dynamic=not images))
-        with torch.inference_mode():  # of texts any row does: it is the weights that are observed
+        with torch.inference_mode():  # any row of texts does, as only the weights are observed
             for inputs in [(values[PIXELS],) for values in sample.calibration] if images else [row]:
                 observed(*inputs)
         return torch.export.export(convert_pt2e(observed), row, dynamic_shapes=shapes(sample))
@@ -46,7 +47,7 @@ def _quantiser(*, dynamic: bool) -> Any:
 
     class LinearLayers(XNNPACKQuantizer):
         def transform_for_annotation(self, model: "GraphModule") -> "GraphModule":
-            """Leaves scalars alone: as fp32 tensors, integers that are added to positions are no indices any more."""
+            """Keep scalars: as fp32 tensors, integers that are added to positions could not serve as indices."""
             return model
 
     config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)

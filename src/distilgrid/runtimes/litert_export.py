@@ -1,4 +1,4 @@
-"""Conversion to LiteRT in fp32, and which of its operators XNNPACK takes."""
+"""Conversion to LiteRT in fp32, and counts of the operators that XNNPACK takes."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ FUSED = {"attention": (), "layer_norm": (), "gelu": ("GELU",)}
 class LiteRTExporter:
     """Exports to LiteRT in fp32.
 
-    The converter takes no dynamic shapes of these models (litert-torch 0.10 fails on the attention mask's), so each
-    length has a signature of its own; the weights are in the file once. Inputs of texts are int32. Equal weights give
+    The converter refuses dynamic shapes of these models (litert-torch 0.10 fails on the attention mask's), so each
+    length has a separate signature; the file holds the weights once. Inputs of texts are int32. Equal weights give
     equal bytes.
     """
 
     files = (MODEL_FILE, FACTS_FILE)
 
     def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
-        """Write `model.tflite`, and `model.json` with its inputs and what pads them."""
+        """Write `model.tflite`, and `model.json` with its inputs and their padding values."""
         names = list(sample.example)
         with quiet():
             content = self.prepared(_converted(model, sample), sample)
@@ -43,7 +43,7 @@ class LiteRTExporter:
         write_json(folder / FACTS_FILE, facts)
 
     def graph(self, folder: Path) -> Graph:
-        """Operators of the shortest signature, and what is left of them beside XNNPACK."""
+        """Operators of the shortest signature, and those that XNNPACK leaves."""
         from ai_edge_litert.interpreter import Interpreter
 
         with quiet():
@@ -65,7 +65,7 @@ class LiteRTExporter:
         )
 
     def prepared(self, content: bytes, sample: Sample) -> bytes:
-        """The file to write: here the converted one itself."""
+        """The file to write; subclasses quantise it."""
         return content
 
 

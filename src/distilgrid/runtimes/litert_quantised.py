@@ -1,4 +1,4 @@
-"""Quantised LiteRT files: int8 weights, with activations scaled at run time for texts, beforehand for images."""
+"""Quantised LiteRT files: int8 weights; activations scaled at run time for texts, in advance for images."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from distilgrid.runtimes.base import PIXELS, Sample
 from distilgrid.runtimes.litert_export import LiteRTExporter, signatures
 
 
-class Int8Exporter(LiteRTExporter):
+class LiteRTInt8Exporter(LiteRTExporter):
     """Exports to LiteRT with int8 weights, one scale per output channel.
 
     Texts: XNNPACK scales the activations of fully connected layers for each token at run time and multiplies in int8.
-    Ranges chosen beforehand would quantise layer norm, softmax and attention too. Embedding tables are int8 as well.
+    Ranges chosen in advance would quantise layer norm, softmax and attention too. Embedding tables are int8 as well.
 
     Images: ranges come from the calibration rows, and every operator is int8; logits are scaled back to fp32.
     """

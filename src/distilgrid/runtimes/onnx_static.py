@@ -1,4 +1,4 @@
-"""ONNX files in int8 with activation ranges that are fixed beforehand, from `dev` rows: static quantisation."""
+"""ONNX files in int8 with activation ranges fixed in advance, from `dev` rows: static quantisation."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from distilgrid.runtimes.base import PIXELS, Sample
-from distilgrid.runtimes.onnx_export import RewritingExporter, quiet
+from distilgrid.runtimes.onnx_export import RewritingExporter
 from distilgrid.runtimes.onnx_quantised import QUANTISED_OPERATORS
 
 # Between convolutions everything stays in int8: ONNX Runtime has integer kernels for sums and maxima, and a ReLU
@@ -20,56 +20,45 @@ FLOAT_RESULTS = {"OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"]}
 
 
 class StaticInt8Exporter(RewritingExporter):
-    """Exports to ONNX with int8 weights, and with uint8 activations whose ranges come from calibration rows."""
-
-    def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
-        """See `quantise`."""
-        operators = IMAGE_OPERATORS if PIXELS in sample.example else QUANTISED_OPERATORS
-        quantise(source, target, sample.calibration, operators=operators)
-
-
-def quantise(source: Path, target: Path, rows: Sequence[Mapping[str, Tensor]], *, operators: Sequence[str]) -> None:
-    """Static quantisation: int8 weights with one scale per output channel, uint8 activations with one scale per tensor.
+    """Exports to ONNX with int8 weights, one scale per output channel, and uint8 activations, one scale per tensor.
 
     The file does not depend on the machine that writes it:
 
-    - Weights keep 7 bits. On x86 without VNNI two products of uint8 and int8 are added in 16 bits, which saturate with
-      8 bits of both, silently and on that machine only. Logits came no less close to those of fp32 with 7 bits.
+    - Weights keep 7 bits. x86 without VNNI adds two products of uint8 and int8 in 16 bits, which saturate in silence
+      with 8 bits of both. Logits came as close to those of fp32 with 7 bits.
     - Activations are unsigned: with signed ones ONNX Runtime left half the convolutions of a ResNet in fp32 on x86.
 
-    Ranges span all that the rows gave (min-max), which is ONNX Runtime's default. Percentiles, the better choice for a
-    BERT-large by Wu et al. 2020 ("Integer quantization for deep learning inference"), and entropy came no closer here
-    with results left in fp32, and ONNX Runtime's take rows of different lengths only one by one.
-
-    Args:
-        source: an ONNX file in fp32.
-        target: where the quantised one goes.
-        rows: inputs that the ranges are taken from.
-        operators: those that are quantised; products of two activations stay in fp32, as in dynamic quantisation.
-
-    Raises:
-        ValueError: when there are no rows.
+    Activation ranges span all values of the calibration rows (min-max), ONNX Runtime's default. Percentiles, the better
+    choice for a BERT-large by Wu et al. 2020 ("Integer quantization for deep learning inference"), and entropy came no
+    closer here with results left in fp32. ONNX Runtime takes rows of different lengths for these only one by one.
     """
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as scratch, quiet():
-        prepared = str(Path(scratch) / "prepared.onnx")
-        # Shape inference of ONNX alone finds the type of every tensor; the symbolic one takes seconds and adds nothing.
-        quant_pre_process(str(source), prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            target,
-            _Rows(rows),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(operators),
-            nodes_to_exclude=_products_of_activations(prepared),
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            extra_options=FLOAT_RESULTS,
-        )
+    def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
+        """Quantise constants; products of two activations stay in fp32.
+
+        Raises:
+            ValueError: when there are no calibration rows.
+        """
+        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        with tempfile.TemporaryDirectory() as scratch:
+            prepared = str(Path(scratch) / "prepared.onnx")
+            # ONNX's shape inference finds the type of every tensor; the symbolic one takes seconds and adds nothing.
+            quant_pre_process(str(source), prepared, skip_symbolic_shape=True)
+            quantize_static(
+                prepared,
+                target,
+                _Rows(sample.calibration),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=IMAGE_OPERATORS if PIXELS in sample.example else QUANTISED_OPERATORS,
+                nodes_to_exclude=_products_of_activations(prepared),
+                per_channel=True,
+                reduce_range=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                extra_options=FLOAT_RESULTS,
+            )
 
 
 def _products_of_activations(path: str) -> list[str]:
@@ -88,6 +77,5 @@ class _Rows:
         self._rows: Iterator[Mapping[str, Tensor]] = iter(rows)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """Inputs of the next row by name."""
         row = next(self._rows, None)
         return None if row is None else {name: values.numpy() for name, values in row.items()}

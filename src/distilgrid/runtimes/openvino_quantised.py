@@ -1,4 +1,4 @@
-"""Quantised IR: int8 weights and int8 activations, their ranges chosen on calibration rows by NNCF."""
+"""Quantised IR: int8 weights and activations; NNCF chooses their ranges on calibration rows."""
 
 import contextlib
 import io
@@ -21,11 +21,11 @@ class OpenVinoInt8Exporter(OpenVinoExporter):
         """Write `model.xml` and `model.bin` in int8.
 
         The result depends on the calibration rows alone. Weights have one scale per output channel, and use half of the
-        range of int8: with all of it, sums of two products saturate on x86 CPUs without VNNI instructions (avx512_vnni,
-        avx_vnni), where a model would then agree with torch less often than where it was judged.
+        range of int8. With all of it, sums of two products saturate on x86 CPUs without VNNI (avx512_vnni, avx_vnni),
+        where a model would agree with torch less often than on the CPU that judged it.
 
         Raises:
-            UnsupportedError: when OpenVINO has no rule for one of the model's operators.
+            UnsupportedError: when OpenVINO lacks a rule for one of the model's operators.
             ValueError: without calibration rows.
         """
         if not sample.calibration:
@@ -33,9 +33,9 @@ class OpenVinoInt8Exporter(OpenVinoExporter):
         rows = [{name: values.numpy() for name, values in row.items()} for row in sample.calibration]
         exact = converted(model, sample)
         with quiet():
-            import nncf  # after OpenVINO: only then it reports nothing
+            import nncf  # after OpenVINO, so that it sends no telemetry
 
-            # Knows attention: its softmax stays in fp32, and outliers of activations move into weights beforehand.
+            # NNCF knows attention: its softmax stays in fp32, and outliers of activations move into the weights.
             kind = None if isinstance(model, ImageModel) else nncf.ModelType.TRANSFORMER
             with contextlib.redirect_stdout(io.StringIO()):  # progress bars, wherever standard output goes
                 how = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)

@@ -14,8 +14,7 @@ BEST = "best.json"
 def shaped(student: Student, search: Path | None) -> Student:
     """A student with the shape that its search found for it; others as they are.
 
-    Raises:
-        UserError: when the search is missing or damaged, or found fewer architectures.
+    Raises UserError when the search is missing or damaged, or found fewer architectures.
     """
     from distilgrid.search.candidate import architecture_settings
 
@@ -32,8 +31,7 @@ def shaped(student: Student, search: Path | None) -> Student:
 def found_architecture(search: Path, *, rank: int) -> Architecture:
     """The architecture of a rank, 1 for the highest reward.
 
-    Raises:
-        UserError: when the search is missing or damaged, or found fewer.
+    Raises UserError when the search is missing or damaged, or found fewer.
     """
     verified(search, stage="search")
     best = read_json(search / BEST)

@@ -19,8 +19,7 @@ def build_shape(
 ) -> "BertForSequenceClassification":
     """A random classifier of this shape, in evaluation mode, with the attention that students have here.
 
-    Raises:
-        UserError: when the heads do not divide a width.
+    Raises UserError when the heads do not divide a width.
     """
     from transformers import BertConfig, BertForSequenceClassification
 

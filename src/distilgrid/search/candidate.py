@@ -69,11 +69,7 @@ def candidate_student(
 
 
 def architecture_settings(architecture: Architecture) -> settings.Architecture:
-    """An architecture as a grid writes it.
-
-    Raises:
-        UserError: when the heads do not divide a width.
-    """
+    """An architecture as a grid writes it. Raises UserError when the heads do not divide a width."""
     hidden, feed_forward, heads, activation = encoder_of(architecture)
     sizes: dict[str, Any] = {"hidden_sizes": list(hidden), "intermediate_sizes": list(feed_forward)}
     if not isinstance(architecture, LayeredShape):

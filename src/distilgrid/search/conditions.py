@@ -9,23 +9,14 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Conditions:
-    """What was measured: a latency, or a predictor of it, holds for these alone.
+    """What was measured: a latency, or a predictor of it, holds for these alone."""
 
-    Attributes:
-        device: name of the machine.
-        runtime: what executed the models.
-        threads: of each run.
-        batch: rows of a run.
-        length: tokens of a row.
-        fused: whether the runtime may rewrite the graph.
-    """
-
-    device: str
-    runtime: str
-    threads: int
-    batch: int
-    length: int
-    fused: bool = True
+    device: str  # name of the machine
+    runtime: str  # what executed the models
+    threads: int  # of each run
+    batch: int  # rows of a run
+    length: int  # tokens of a row
+    fused: bool = True  # whether the runtime may rewrite the graph
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values; what is not said of the graph means that it may be rewritten."""

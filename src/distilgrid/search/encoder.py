@@ -10,27 +10,16 @@ from distilgrid.search.space import Shape
 
 
 class Encoder(NamedTuple):
-    """What a model is built from.
+    """What a model is built from."""
 
-    Attributes:
-        hidden: width of the hidden states of each layer: (layers,).
-        feed_forward: feed-forward width of each layer: (layers,).
-        heads: attention heads of every layer.
-        activation: of the feed-forward layers.
-    """
-
-    hidden: tuple[int, ...]
-    feed_forward: tuple[int, ...]
-    heads: int
-    activation: Activation
+    hidden: tuple[int, ...]  # width of the hidden states of each layer: (layers,)
+    feed_forward: tuple[int, ...]  # feed-forward width of each layer: (layers,)
+    heads: int  # attention heads of every layer
+    activation: Activation  # of the feed-forward layers
 
 
 def encoder_of(architecture: Architecture) -> Encoder:
-    """An architecture's sizes.
-
-    Raises:
-        UserError: when the heads do not divide a width.
-    """
+    """An architecture's sizes. Raises UserError when the heads do not divide a width."""
     if isinstance(architecture, LayeredShape):
         hidden, feed_forward = architecture.hidden, architecture.feed_forward
     else:
@@ -48,8 +37,7 @@ def encoder_of(architecture: Architecture) -> Encoder:
 def shape_of(config: Mapping[str, Any]) -> Shape:
     """The shape of a trained model, by its `config.json`: that of a teacher, to compare with.
 
-    Raises:
-        UserError: when it is no BERT-like encoder of equal layers.
+    Raises UserError when it is no BERT-like encoder of equal layers.
     """
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "hidden_act")
     missing = [name for name in names if name not in config]

@@ -27,11 +27,9 @@ class LatencySource(Protocol):
     @property
     def conditions(self) -> Conditions:
         """What they are latencies of."""
-        ...
 
     def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
         """Of each architecture the latency in ms."""
-        ...
 
 
 class MeasuredLatency:
@@ -59,11 +57,7 @@ class MeasuredLatency:
         return self._bench.conditions
 
     def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
-        """See `LatencySource`.
-
-        Raises:
-            UserError: when an architecture cannot be built or run.
-        """
+        """See `LatencySource`. Raises UserError when an architecture cannot be built or run."""
         unknown = [each for each in dict.fromkeys(architectures) if not self._known(each)]
         for start in range(0, len(unknown), AT_ONCE):
             self._measure(unknown[start : start + AT_ONCE])

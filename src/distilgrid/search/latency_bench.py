@@ -70,8 +70,7 @@ class LatencyBench:
     def medians(self, architectures: Sequence[Architecture]) -> list[float]:
         """Latencies in ms, of each the median, measured in turns on cores of their own.
 
-        Raises:
-            UserError: when the runtime cannot run one in this way.
+        Raises UserError when the runtime cannot run one in this way.
         """
         with alone(), pinned(self.conditions.threads, self._protocol.cores), tempfile.TemporaryDirectory() as scratch:
             works = []
@@ -83,11 +82,7 @@ class LatencyBench:
             return [float(np.median(series.samples)) for series in found]
 
     def _call(self, architecture: Architecture, folder: Path) -> Run:
-        """A call of the architecture that has run once.
-
-        Raises:
-            UserError: when it cannot be converted, loaded or run.
-        """
+        """A call of the architecture that has run once. Raises UserError when it cannot be converted, loaded or run."""
         runtime, model = self.conditions.runtime, build_shape(architecture, vocabulary=self._vocabulary)
         try:
             with refusing():

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,31 +13,25 @@ from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.parquet import read_parquet
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
-from distilgrid.search.latency_features import features
+from distilgrid.search.encoder import encoder_of
 from distilgrid.search.space import read_architecture
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+ACTIVATIONS = ("relu", "silu", "gelu")
 SETTINGS, TABLE = "predictor.json", "measurements.parquet"
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How well measured latencies are predicted.
+    """How well measured latencies are predicted."""
 
-    Attributes:
-        rows: how many were compared.
-        median_error: relative.
-        p90_error: relative, of nine in ten the largest.
-        kendall_tau: rank correlation.
-    """
-
-    rows: int
-    median_error: float
-    p90_error: float
-    kendall_tau: float
+    rows: int  # how many were compared
+    median_error: float  # relative
+    p90_error: float  # relative, of nine in ten the largest
+    kendall_tau: float  # rank correlation
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -93,11 +88,7 @@ class LatencyPredictor:
 
     @classmethod
     def load(cls, folder: Path) -> "LatencyPredictor":
-        """A stored predictor, fitted again.
-
-        Raises:
-            UserError: when a file is missing or damaged.
-        """
+        """A stored predictor, fitted again. Raises UserError when a file is missing or damaged."""
         conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
         table = read_parquet(folder / TABLE)
         choices = table.drop(columns="latency_ms").to_dict("records")
@@ -126,3 +117,39 @@ def _regressor(width: int) -> "Pipeline":
     smooth = ConstantKernel(0.1) * Matern(length_scale=np.full(width, 3.0), length_scale_bounds=(0.1, 1e3), nu=2.5)
     kernel = ConstantKernel(1.0) * DotProduct() + smooth + WhiteKernel(1e-3, noise_level_bounds=(1e-6, 1e-1))
     return make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True))
+
+
+def multiply_adds(shape: Architecture, *, length: int, batch: int = 1) -> dict[str, int]:
+    """Multiply-adds of one run by part, over all layers: projections, attention between tokens, feed-forward.
+
+    Projections are those of attention, and those between layers of different widths.
+    """
+    tokens, (hidden, feed_forward, _, _) = length * batch, encoder_of(shape)
+    resized = sum(before * after for before, after in pairwise(hidden) if before != after)
+    return {
+        "projections": tokens * (4 * sum(width**2 for width in hidden) + resized),
+        "attention": tokens * 2 * length * sum(hidden),
+        "feed_forward": tokens * 2 * sum(width * inner for width, inner in zip(hidden, feed_forward, strict=True)),
+    }
+
+
+def features(shapes: Sequence[Architecture], *, length: int, batch: int = 1) -> "pd.DataFrame":
+    """One row for each shape: logarithms of its sizes and of its arithmetic, and its activation as a number.
+
+    Widths are means over layers; everything else adds up over them.
+    """
+    import pandas as pd
+
+    rows = []
+    for shape in shapes:
+        work = multiply_adds(shape, length=length, batch=batch)
+        hidden, feed_forward, heads, activation = encoder_of(shape)
+        layers, width = len(hidden), sum(hidden) / len(hidden)
+        sizes = {"layers": layers, "hidden": width, "heads": heads, "feed_forward": sum(feed_forward) / layers}
+        sizes |= {"parameters": shape.parameters}
+        elements = {"head_width": width / heads, "scores": layers * heads * length**2 * batch}
+        elements |= {"activated": sum(feed_forward) * length * batch}
+        whole = {"all": sum(work.values())}
+        logs = {name: float(np.log(value)) for name, value in {**sizes, **work, **elements, **whole}.items()}
+        rows.append({**logs, "activation": ACTIVATIONS.index(activation)})
+    return pd.DataFrame(rows)

@@ -28,18 +28,12 @@ class LayeredShape:
 
     Where a layer's width differs from the one before, a linear projection stands between them. The embeddings have
     the width of the first layer.
-
-    Attributes:
-        hidden: width of each layer: (L).
-        feed_forward: feed-forward width of each layer: (L).
-        heads: attention heads of every layer; they must divide each width.
-        activation: of the feed-forward layers.
     """
 
-    hidden: tuple[int, ...]
-    feed_forward: tuple[int, ...]
-    heads: int
-    activation: Activation = "gelu"
+    hidden: tuple[int, ...]  # width of each layer: (L)
+    feed_forward: tuple[int, ...]  # feed-forward width of each layer: (L)
+    heads: int  # attention heads of every layer; they must divide each width
+    activation: Activation = "gelu"  # of the feed-forward layers
 
     def __post_init__(self) -> None:
         if len(self.hidden) != len(self.feed_forward) or not self.hidden:
@@ -151,8 +145,7 @@ class LayeredSpace(Settings):
     def encode(self, architecture: LayeredShape) -> tuple[int, ...]:
         """The place of each choice in its list.
 
-        Raises:
-            ValueError: for an architecture with a value that is not in its list.
+        Raises ValueError for an architecture with a value that is not in its list.
         """
         sizes = zip(architecture.hidden, architecture.feed_forward, strict=True)
         values = [

@@ -10,7 +10,7 @@ from distilgrid.core.schema import Settings
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.search.controllers.settings import ControllerSettings
 from distilgrid.search.estimators.settings import EstimatorSettings
-from distilgrid.search.reward_settings import Reward
+from distilgrid.search.rewards import Reward
 
 if TYPE_CHECKING:
     from distilgrid.search.conditions import Conditions
@@ -36,11 +36,7 @@ class CandidateLatency(Settings):
     """Further shapes that judge it."""
 
     def conditions(self, benchmark: Benchmark) -> "Conditions":
-        """What is measured.
-
-        Raises:
-            UserError: when the device is not this machine.
-        """
+        """What is measured. Raises UserError when the device is not this machine."""
         from distilgrid.devices.files import load_device
         from distilgrid.search.conditions import Conditions
 

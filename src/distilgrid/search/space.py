@@ -26,21 +26,13 @@ from distilgrid.search.layered_space import LayeredShape, LayeredSpace
 
 @dataclass(frozen=True, order=True)
 class Shape:
-    """One homogeneous BERT encoder.
+    """One homogeneous BERT encoder."""
 
-    Attributes:
-        layers: transformer layers.
-        hidden: width of the hidden states.
-        heads: attention heads of each layer.
-        feed_forward: width of the feed-forward layers.
-        activation: of the feed-forward layers.
-    """
-
-    layers: int
-    hidden: int
-    heads: int
-    feed_forward: int
-    activation: Activation = "gelu"
+    layers: int  # transformer layers
+    hidden: int  # width of the hidden states
+    heads: int  # attention heads of each layer
+    feed_forward: int  # width of the feed-forward layers
+    activation: Activation = "gelu"  # of the feed-forward layers
 
     @property
     def name(self) -> str:
@@ -131,11 +123,7 @@ class Space(Settings):
                     yield other
 
     def encode(self, shape: Shape) -> tuple[int, ...]:
-        """The place of each choice in its list.
-
-        Raises:
-            ValueError: for a shape outside the space.
-        """
+        """The place of each choice in its list. Raises ValueError for a shape outside the space."""
         return tuple(values.index(value) for values, value in zip(self._lists.values(), astuple(shape), strict=True))
 
     def decode(self, places: tuple[int, ...]) -> Shape:
@@ -172,8 +160,7 @@ KINDS: dict[str, type[Space] | type[LayeredSpace]] = {"homogeneous": Space, "lay
 def load_space(path: Path | str) -> Space | LayeredSpace:
     """A search space from a YAML file; its key `kind` says which, `homogeneous` (the default) or `layered`.
 
-    Raises:
-        UserError: one line naming the file and the key.
+    Raises UserError one line naming the file and the key.
     """
     values = read_yaml(path)
     kind = _kind(values)
@@ -188,8 +175,7 @@ def load_space(path: Path | str) -> Space | LayeredSpace:
 def read_architecture(values: Mapping[str, Any]) -> Shape | LayeredShape:
     """The architecture whose `as_dict` gave these values, also after JSON or parquet.
 
-    Raises:
-        ValueError: when a choice is missing, unknown or no number.
+    Raises ValueError when a choice is missing, unknown or no number.
     """
     plain = dict(values)
     cls = LayeredShape if plain.pop("kind", None) == "layered" else Shape

@@ -16,17 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asking:
-    """One teacher and the rows that it is asked about.
+    """One teacher and the rows that it is asked about."""
 
-    Attributes:
-        training_set: the rows.
-        max_length: of the teacher's inputs, in tokens.
-        folder: the trained teacher; None where only recordings are read.
-    """
-
-    training_set: TrainingSet
-    max_length: int
-    folder: Path | None = None
+    training_set: TrainingSet  # the rows
+    max_length: int  # of the teacher's inputs, in tokens
+    folder: Path | None = None  # the trained teacher; None where only recordings are read
 
     @property
     def data_keys(self) -> list[str]:
@@ -43,11 +37,7 @@ class Asking:
         return self._samples
 
     def encodings(self) -> Encodings:
-        """The rows as tokens.
-
-        Raises:
-            UserError: when the rows are images.
-        """
+        """The rows as tokens. Raises UserError when the rows are images."""
         if not isinstance(self._samples, Encodings):
             dataset = self.training_set.dataset
             made = dataset.task_kind.words.rows

@@ -4,15 +4,9 @@ from pathlib import Path
 
 from distilgrid.core.stage import Input, Option
 
-# Models of texts bring their tokeniser's files, too; `run.json` lists all files, so they are verified on use.
-MODEL_FILES = (
-    "model.safetensors",
-    "config.json",
-    "metrics.json",
-    "history.parquet",
-    "predictions.parquet",
-    "run.json",
-)
+# Models of texts also have their tokeniser's files, which `run.json` lists and which are verified on use.
+WRITTEN = ("metrics.json", "history.parquet", "predictions.parquet", "run.json")
+MODEL_FILES = ("model.safetensors", "config.json", *WRITTEN)
 
 TASK = Option("task", "Name of the task.")
 TEACHER = Option("teacher", "Name under `teachers` in the parameters.")
@@ -25,15 +19,12 @@ PROFILE = Option("profile", "Also trace some steps into this file, for ui.perfet
 
 DATA = Input("data", "Prepared data: a folder made by `prepare`.", ("prepare",))
 MODELS = ("finetune", "distill")
-TEACHER_DIR = Input(
-    "teacher-dir", "Trained teacher: a folder `finetune` made; an assistant's, `distill`.", MODELS, required=False
-)
-TEACHER_GIVEN = Input("teacher-dir", TEACHER_DIR.help, MODELS)
+TEACHER_DIR = Input("teacher-dir", "Trained teacher: a folder `finetune` made; an assistant's, `distill`.", MODELS)
 FINETUNED = Input("teacher-dir", "Trained teacher: a folder made by `finetune`.", ("finetune",))
-FINETUNED_OR_NONE = Input("teacher-dir", FINETUNED.help, ("finetune",), required=False)
+OUTPUTS = Input("teacher-outputs", "A folder made by `record`, of the kind that the estimator needs.", ("record",))
 AUGMENTED = Input("augmented", "Augmented rows of the data: a folder made by `augment`.", ("augment",), required=False)
 
 
 def scored(metrics: dict[str, object]) -> list[str]:
-    """A model's main score; a helping process of a data-parallel job has none."""
+    """A model's main score; a helper process of a data-parallel job has none."""
     return [f"{metrics['score_name']} on {metrics['split']}: {metrics['score']:.4f}"] if metrics else []

@@ -16,15 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """An input whose files match its `run.json`.
+    """An input whose files match its `run.json`."""
 
-    Attributes:
-        folder: where it lies.
-        run: its `run.json`.
-    """
-
-    folder: Path
-    run: Mapping[str, Any]
+    folder: Path  # where it lies
+    run: Mapping[str, Any]  # its `run.json`
 
     @property
     def key(self) -> str:
@@ -40,29 +35,17 @@ class Given:
 
 @dataclass(frozen=True)
 class Job:
-    """One making of an artefact.
+    """One making of an artefact."""
 
-    Attributes:
-        folder: for new files; they move to `out` once all are written.
-        out: where the artefact goes. Unfinished work is kept there.
-        recipe: of the artefact.
-        keys: of the inputs, as the recipe holds them.
-        inputs: by option, each a list.
-        execution: how the job computes.
-        threads: of this process.
-        plan: the grid's, for a stage that finds its inputs itself.
-        results: the folder where these lie.
-    """
-
-    folder: Path
-    out: Path
-    recipe: Recipe
-    keys: Keys
-    inputs: Mapping[str, Sequence[Given]]
-    execution: Execution = field(default_factory=Execution)
-    threads: int = 1
-    plan: "Plan | None" = None
-    results: Path = Path("results")
+    folder: Path  # for new files; they move to `out` once all are written
+    out: Path  # where the artefact goes. Unfinished work is kept there
+    recipe: Recipe  # of the artefact
+    keys: Keys  # of the inputs, as the recipe holds them
+    inputs: Mapping[str, Sequence[Given]]  # by option, each a list
+    execution: Execution = field(default_factory=Execution)  # how the job computes
+    threads: int = 1  # of this process
+    plan: "Plan | None" = None  # the grid's, for a stage that finds its inputs itself
+    results: Path = Path("results")  # the folder where these lie
 
     @cached_property
     def key(self) -> str:

@@ -44,11 +44,7 @@ class AnnealedObjective(Objective):
 
 
 def annealing_phases(settings: AnnealingKD, training: Training, *, kind: TaskKind) -> list[Phase]:
-    """Stage I and stage II.
-
-    Raises:
-        UserError: when stage I has fewer epochs than temperatures.
-    """
+    """Stage I and stage II. Raises UserError when stage I has fewer epochs than temperatures."""
     first, second = settings.staged(training)
     epochs, tau_max = first.epochs, settings.tau_max
     if epochs % tau_max:

@@ -65,8 +65,7 @@ class HiddenObjective(Objective):
     def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module:
         """The projection.
 
-        Raises:
-            UserError: when the student is deeper than the teacher, or there are no states to imitate.
+        Raises UserError when the student is deeper than the teacher, or there are no states to imitate.
         """
         if teacher is None:
             raise UserError("hidden_kd: the teacher leaves no hidden states of tokens; it learns from texts only")
@@ -80,11 +79,7 @@ class HiddenObjective(Objective):
             return Projection(maps, inner=student.hidden, outer=width)
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
-        """The single term `hidden`.
-
-        Raises:
-            UserError: when student and teacher read different tokens.
-        """
+        """The single term `hidden`. Raises UserError when student and teacher read different tokens."""
         assert teacher is not None and student.token_states is not None and teacher.token_states is not None
         own, theirs = student.token_states, teacher.token_states
         if len(own) != len(theirs):

@@ -53,8 +53,7 @@ class PKDObjective(Objective):
     def patience(self, student: Tensor, teacher: Tensor) -> Tensor:
         """L_PT from the [CLS] states of all layers: the student's (B, k, H) and the teacher's (B, L, H).
 
-        Raises:
-            UserError: when widths differ or the student is deeper than the teacher.
+        Raises UserError when widths differ or the student is deeper than the teacher.
         """
         if student.shape[-1] != teacher.shape[-1] or student.shape[1] > teacher.shape[1]:
             raise UserError(

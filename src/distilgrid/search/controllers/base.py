@@ -1,10 +1,20 @@
-"""What a controller owes a search. Light: no torch here."""
+"""The protocol of controllers. Light: no torch here."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.observation import Observation
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One architecture, tried."""
+
+    architecture: Architecture  # which
+    reward: float  # what the search makes large
+    quality: float  # the reward's part that knows no latency, higher is better: the score, or 1 - loss
+    latency_ms: float  # of one run
 
 
 class Controller(Protocol):
@@ -17,8 +27,6 @@ class Controller(Protocol):
 
     def ask(self, count: int) -> list[Architecture]:
         """The candidates of an episode: at most `count` different ones, maybe tried before; none when none is left."""
-        ...
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """What became of them: once for each episode, all of its candidates together."""
-        ...

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from random import Random
 
 from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.settings import Evolution
 from distilgrid.search.drawing import Untried
-from distilgrid.search.observation import Observation
 
 CHILDREN = 30
 """Children that are tried until one is new."""

@@ -6,10 +6,10 @@ from random import Random
 from statistics import fmean, pstdev
 
 from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.kd_nas_predictor import Predictor
 from distilgrid.search.controllers.settings import KDNAS
 from distilgrid.search.drawing import Untried
-from distilgrid.search.observation import Observation
 
 
 class KDNASController:

@@ -11,9 +11,9 @@ from optuna.trial import Trial, TrialState
 
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture, Choice, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.settings import Optuna
 from distilgrid.search.drawing import Untried, walk
-from distilgrid.search.observation import Observation
 
 TRIALS = 20
 """Trials of Optuna for each candidate until one is new."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from random import Random
 
 from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.settings import RandomSearch
 from distilgrid.search.drawing import Untried
-from distilgrid.search.observation import Observation
 
 
 class RandomController:

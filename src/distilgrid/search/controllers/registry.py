@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ControllerEntry:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        target: "module:class".
-        version: bumped when its proposals may change.
-        package: a module that it needs beyond the core, brought by the extra `search`.
-    """
-
-    target: str
-    version: int
-    package: str = ""
+    target: str  # "module:class"
+    version: int  # bumped when its proposals may change
+    package: str = ""  # a module that it needs beyond the core, brought by the extra `search`
 
 
 CONTROLLERS = {
@@ -44,8 +38,7 @@ CONTROLLERS = {
 def build_controller(settings: "ControllerSettings", space: SearchSpace, *, seed: int) -> Controller:
     """The controller of some settings, imported on first use because some need torch.
 
-    Raises:
-        UserError: when a package is not installed, or the settings do not fit the space.
+    Raises UserError when a package is not installed, or the settings do not fit the space.
     """
     entry = CONTROLLERS[settings.kind]
     if entry.package and importlib.util.find_spec(entry.package) is None:

@@ -9,9 +9,9 @@ import torch
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture, Choice, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.reinforce_policy import Policy, policy_loss
 from distilgrid.search.controllers.settings import Reinforce
-from distilgrid.search.observation import Observation
 
 
 class ReinforceController:

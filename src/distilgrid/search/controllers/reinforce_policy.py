@@ -16,17 +16,11 @@ Pick = Callable[[int, Tensor], int]
 
 @dataclass(frozen=True)
 class Decisions:
-    """One architecture as the policy sees it.
+    """One architecture as the policy sees it."""
 
-    Attributes:
-        places: of each decision.
-        log_probability: log pi(a) = sum over decisions of log pi(a_t | a_<t), held ones apart: a scalar.
-        entropy: sum over the same decisions of the entropies in nats: a scalar.
-    """
-
-    places: tuple[int, ...]
-    log_probability: Tensor
-    entropy: Tensor
+    places: tuple[int, ...]  # of each decision
+    log_probability: Tensor  # log pi(a) = sum over decisions of log pi(a_t | a_<t), held ones apart: a scalar
+    entropy: Tensor  # sum over the same decisions of the entropies in nats: a scalar
 
 
 class Policy(nn.Module):

@@ -23,24 +23,16 @@ if TYPE_CHECKING:
 class Lessons:
     """The same for all candidates of a search.
 
-    Attributes:
-        sources: prepared data, and recorded teacher outputs or the teacher itself.
-        origin: the pretrained model's folder, whose tokeniser candidates share.
-        method: what they learn.
-        training: their settings.
-        share: of the training rows.
-        subset_seed: of that share.
-
     Raises:
         UserError: when used: for images, or inputs that are missing, damaged or of other rows.
     """
 
-    sources: Sources
-    origin: Path
-    method: BaseMethod
-    training: Training
-    share: float
-    subset_seed: int = 0
+    sources: Sources  # prepared data, and recorded teacher outputs or the teacher itself
+    origin: Path  # the pretrained model's folder, whose tokeniser candidates share
+    method: BaseMethod  # what they learn
+    training: Training  # their settings
+    share: float  # of the training rows
+    subset_seed: int = 0  # of that share
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.candidate import candidate_model
-from distilgrid.search.estimators.base import Estimate
 from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.estimators.registry import Estimate
 from distilgrid.search.estimators.settings import MiniKDSettings
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
@@ -18,28 +18,21 @@ TAUGHT = ("hidden", "soft")  # the terms that compare student and teacher
 
 @dataclass(frozen=True)
 class MiniKD:
-    """Distils each candidate through the training loop, in this process.
+    """Distils each candidate through the training loop, in this process."""
 
-    Attributes:
-        settings: the method and what candidates inherit.
-        lessons: rows and teacher outputs of `settings.method`; with `init: finetuned` candidates inherit the weights of
-            `lessons.sources.teacher`.
-        seed: of all candidates' weights, shuffling and dropout.
-        placement: device and precision.
-    """
-
-    settings: MiniKDSettings
+    settings: MiniKDSettings  # the method and what candidates inherit
+    # rows and teacher outputs of `settings.method`; with `init: finetuned` candidates inherit the weights of
+    # `lessons.sources.teacher`
     lessons: Lessons
-    seed: int
-    placement: Placement = field(default_factory=Placement)
+    seed: int  # of all candidates' weights, shuffling and dropout
+    placement: Placement = field(default_factory=Placement)  # device and precision
 
     def estimate(self, architecture: Architecture) -> Estimate:
         """The best score on `dev`, and the teacher's term of the losses, weighted as in training, in the last epoch.
 
         With `hidden_kd` and `task: null` the head stays untrained: the loss tells the quality, the score does not.
 
-        Raises:
-            UserError: when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
+        Raises UserError when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
         """
         start, lessons = time.perf_counter(), self.lessons
         kind = lessons.dataset.task_kind

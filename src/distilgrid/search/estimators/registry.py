@@ -1,12 +1,12 @@
 """The table of estimators, with their declared versions, and how a stage opens one. Light: no torch here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from distilgrid.core.errors import UserError
-from distilgrid.search.estimators.base import Estimator
+from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.settings import EstimatorSettings, MiniKDSettings
 from distilgrid.search.layered_space import LayeredSpace
 from distilgrid.training.settings import Training
@@ -18,31 +18,39 @@ if TYPE_CHECKING:
 
 VERSIONS = {"mini_kd": 1, "supernet": 1}
 """Bumped when an estimate may change."""
+UNUSED = {"training", "epochs", "learning_rate", "batch_size"}  # fields that an estimator's training settings repeat
 SEED = 0
 """Of candidates' weights, rows and dropout: the same for all candidates, so that they are compared alike."""
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """How good a candidate is."""
+
+    score: float  # the task's main metric on `dev`, less than zero where lower is better: more is better
+    loss: float  # distance from the teacher, as the estimator measures it; lower is better
+    seconds: float  # what the estimate took
+
+
+class Estimator(Protocol):
+    """Estimates candidates, the same ones always alike but for the seconds."""
+
+    def estimate(self, architecture: Architecture) -> Estimate:
+        """The quality of one architecture. Raises UserError when it cannot be built or trained."""
+
+
+@dataclass(frozen=True)
 class EstimatorSources:
-    """What an estimator is made from.
+    """What an estimator is made from."""
 
-    Attributes:
-        data: prepared data.
-        origin: the pretrained model's folder.
-        teacher_outputs: recorded on the training rows.
-        teacher: the fine-tuned teacher whose weights are inherited; None inherits the pretrained model's.
-        supernet: trained before.
-        subset_seed: of the rows that candidates learn from.
-        device: where candidates are trained.
-    """
-
-    data: Path
-    origin: Path
-    teacher_outputs: Sequence[Path] = ()
+    data: Path  # prepared data
+    origin: Path  # the pretrained model's folder
+    teacher_outputs: Sequence[Path] = ()  # recorded on the training rows
+    # the fine-tuned teacher whose weights are inherited; None inherits the pretrained model's
     teacher: Path | None = None
-    supernet: Path | None = None
-    subset_seed: int = 0
-    device: str = "auto"
+    supernet: Path | None = None  # trained before
+    subset_seed: int = 0  # of the rows that candidates learn from
+    device: str = "auto"  # where candidates are trained
 
 
 def open_lessons(settings: EstimatorSettings, training: Training, sources: EstimatorSources) -> "Lessons":
@@ -106,9 +114,27 @@ def placed(training: Training, device: str) -> "Placement":
 def homogeneous(space: "Space | LayeredSpace") -> "Space":
     """A space whose architectures have layers that are all alike, as slices of a supernet have.
 
-    Raises:
-        UserError: for another one.
+    Raises UserError for another one.
     """
     if isinstance(space, LayeredSpace):
         raise UserError("a supernet's slices have layers that are all alike; take a homogeneous space, or mini_kd")
     return space
+
+
+def estimate_recipe(
+    *, settings: EstimatorSettings, training: Training, origin: str, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What decides the estimate of an architecture, apart from the architecture.
+
+    Args:
+        settings: the estimator's.
+        training: the common training settings.
+        origin: the revision of the model to inherit from.
+        inputs: the keys of what is learned from.
+    """
+    estimator = {
+        **settings.model_dump(exclude=UNUSED),
+        "training": settings.trained(training).model_dump(),
+        "version": VERSIONS[settings.kind],
+    }
+    return {"estimator": estimator, "origin": origin, "inputs": dict(inputs)}

@@ -80,9 +80,8 @@ class Sandwich:
     def run(self) -> None:
         """All steps that are left.
 
-        Raises:
-            UserError: when the loss is not finite.
-            Interrupted: when the process was asked to stop; the state is saved.
+        Raises UserError when the loss is not finite. Raises Interrupted when the process was asked to stop; the state
+        is saved.
         """
         done = self._resume()
         steps = range(done + 1, len(self.stretch) + 1)

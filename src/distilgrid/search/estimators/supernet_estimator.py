@@ -13,8 +13,8 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.estimators.base import Estimate
 from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.estimators.registry import Estimate
 from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
@@ -41,9 +41,8 @@ def train_supernet(
 ) -> Supernet:
     """A supernet trained on a task, from the fine-tuned teacher's weights where they are given, else the origin's.
 
-    Raises:
-        UserError: when an input is missing or damaged, or the loss is not finite.
-        Interrupted: when the process was asked to stop; the state is saved.
+    Raises UserError when an input is missing or damaged, or the loss is not finite. Raises Interrupted when the process
+    was asked to stop; the state is saved.
     """
     torch.manual_seed(derive_seed(seed, "init"))  # of a head that the origin lacks
     origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs)
@@ -65,8 +64,7 @@ def train_supernet(
 def open_supernet(folder: Path, space: Space, *, layers: Literal["first", "spread"]) -> Supernet:
     """A supernet that the stage `supernet` trained.
 
-    Raises:
-        UserError: when a file is missing or damaged, or it was trained for another space.
+    Raises UserError when a file is missing or damaged, or it was trained for another space.
     """
     verified(folder, stage="supernet")
     if read_json(folder / "supernet.json")["space"] != space.model_dump():
@@ -77,8 +75,7 @@ def open_supernet(folder: Path, space: Space, *, layers: Literal["first", "sprea
 def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel":
     """An architecture of a trained supernet's space as a model of its own, in fp32 and evaluation mode.
 
-    Raises:
-        UserError: when a file is missing or damaged, or the space does not hold the architecture.
+    Raises UserError when a file is missing or damaged, or the space does not hold the architecture.
     """
     verified(folder, stage="supernet")
     facts = read_json(folder / "supernet.json")
@@ -90,21 +87,13 @@ def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel
 
 @dataclass(frozen=True)
 class SupernetEstimator:
-    """Scores slices of a supernet.
+    """Scores slices of a supernet."""
 
-    Attributes:
-        supernet: trained.
-        settings: of the supernet.
-        lessons: rows and teacher outputs of `settings.method`.
-        seed: of the rows that are drawn, and of fine-tuning.
-        placement: device and precision of fine-tuning.
-    """
-
-    supernet: Supernet
-    settings: SupernetSettings
-    lessons: Lessons
-    seed: int
-    placement: Placement = field(default_factory=Placement)
+    supernet: Supernet  # trained
+    settings: SupernetSettings  # of the supernet
+    lessons: Lessons  # rows and teacher outputs of `settings.method`
+    seed: int  # of the rows that are drawn, and of fine-tuning
+    placement: Placement = field(default_factory=Placement)  # device and precision of fine-tuning
 
     def estimate(self, architecture: Architecture) -> Estimate:
         """The slice's score on `dev`, and the soft loss to the teacher's logits on some training rows."""

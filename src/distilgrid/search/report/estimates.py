@@ -19,23 +19,14 @@ FEWEST = 5
 
 @dataclass(frozen=True)
 class Agreement:
-    """A search's estimates against full distillation.
+    """A search's estimates against full distillation."""
 
-    Attributes:
-        architectures: how many were both estimated and distilled.
-        tau: Kendall's, between estimated quality and the score on dev; None where all of either are alike.
-        tau_loss: the same between the estimate's loss, less of which is better, and that score.
-        estimate_seconds: mean cost of an estimate.
-        distilled_seconds: mean cost of distilling one in full, over seeds.
-        share: what a whole search costs, preparation included, of distilling all that it tried in full.
-    """
-
-    architectures: int
-    tau: float | None
-    tau_loss: float | None
-    estimate_seconds: float
-    distilled_seconds: float
-    share: float
+    architectures: int  # how many were both estimated and distilled
+    tau: float | None  # Kendall's, between estimated quality and the score on dev; None where all of either are alike
+    tau_loss: float | None  # the same between the estimate's loss, less of which is better, and that score
+    estimate_seconds: float  # mean cost of an estimate
+    distilled_seconds: float  # mean cost of distilling one in full, over seeds
+    share: float  # what a whole search costs, preparation included, of distilling all that it tried in full
 
 
 def estimates_table(findings: Findings, task: str) -> Table | None:

@@ -48,15 +48,10 @@ class Mixtures:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The mixed samples of a run.
+    """The mixed samples of a run."""
 
-    Attributes:
-        mixtures: of all epochs.
-        epochs: the batches of each epoch, by number; as many as an epoch has batches of training rows.
-    """
-
-    mixtures: Mixtures
-    epochs: list[list[Batch]]
+    mixtures: Mixtures  # of all epochs
+    epochs: list[list[Batch]]  # the batches of each epoch, by number; as many as an epoch has batches of training rows
 
     @property
     def batches(self) -> list[Batch]:

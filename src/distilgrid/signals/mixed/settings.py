@@ -29,8 +29,7 @@ class Mixup(Settings):
 def check_batches(training: Training) -> None:
     """Refuse training settings under which batches of rows and of mixed samples could not be paired.
 
-    Raises:
-        UserError: with a token budget, under which the number of batches depends on the order of the rows.
+    Raises UserError with a token budget, under which the number of batches depends on the order of the rows.
     """
     if training.batch_tokens is not None:
         raise UserError("training.batch_tokens: mixkd wants batches of one size; set batch_tokens: null for it")

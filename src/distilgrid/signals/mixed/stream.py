@@ -21,13 +21,9 @@ if TYPE_CHECKING:
 
 
 class MixedLosses(Protocol):
-    """The losses of a batch of mixed samples.
+    """The losses of a batch of mixed samples."""
 
-    Attributes:
-        loss: the task kind's losses.
-    """
-
-    loss: Losses
+    loss: Losses  # the task kind's losses
 
     def mixed_losses(self, targets: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """Named terms, already weighted.
@@ -37,7 +33,6 @@ class MixedLosses(Protocol):
             student: its outputs on the mixed samples.
             teacher: the teacher's on the same samples; None where no term needs them.
         """
-        ...
 
 
 @dataclass

@@ -1,13 +1,14 @@
 """The stage `augment`: new training rows made of the old ones."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
-from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED_OR_NONE, FRACTION, TASK, TEACHER
+from distilgrid.plan.teachers import teacher_names
+from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED, FRACTION, TASK, TEACHER
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.base import Added, LentTexts
@@ -17,33 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """Settings of augmented rows.
+    """Settings of augmented rows."""
 
-    Attributes:
-        augmentation: how rows are made.
-        pool: where an augmentation that rewrites nothing finds its texts.
-        max_length: of the teacher's inputs, in tokens.
-        fraction: share of the training rows to augment: the students' own.
-        subset_seed: of that share; the key of the data holds it.
-        labels: what tables say about the rows.
-    """
-
-    augmentation: "Added"
-    pool: "LentTexts | None"
-    max_length: int
-    fraction: float
-    subset_seed: int
-    labels: Mapping[str, Any]
+    augmentation: "Added"  # how rows are made
+    pool: "LentTexts | None"  # where an augmentation that rewrites nothing finds its texts
+    max_length: int  # of the teacher's inputs, in tokens
+    fraction: float  # share of the training rows to augment: the students' own
+    subset_seed: int  # of that share; the key of the data holds it
+    labels: Mapping[str, Any]  # what tables say about the rows
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
-    """Resolve the augmentation and the teacher.
-
-    Raises:
-        UserError: for an unknown name.
-    """
-    from distilgrid.plan.lent_texts import text_pool
-    from distilgrid.plan.names import named, teacher_length
+def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
+    from distilgrid.plan.names import named, teacher_length, text_pool
 
     task, name = options["task"], options["augmentation"]
     augmentation = named(params.augmentations, name, kind="augmentation")
@@ -53,12 +39,8 @@ def settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
     return AugmentSettings(augmentation, pool, length, options["fraction"], params.data.seed, labels)
 
 
-def recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
-    """The settings with the code's version, models' revisions, what unlabelled texts follow from, and which rows.
-
-    Raises:
-        UserError: when the teacher is missing, a model, or a task of the pool.
-    """
+def _recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
+    """The settings, the code's version, the revisions of models and unlabelled texts, and which rows."""
     from distilgrid.models.source import model_revision
 
     own = chosen.augmentation
@@ -73,24 +55,16 @@ def recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """The augmented rows of a student; of several teachers, the first one helps."""
-    from distilgrid.plan.teachers import teacher_names
-
-    options = {axis: names[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
-    task, name, fraction = options["task"], options["augmentation"], options["fraction"]
-    options["teacher"] = teacher = teacher_names(options["teacher"])[0]
+    task, name, fraction = names["task"], names["augmentation"], names["fraction"]
+    teacher = teacher_names(names["teacher"])[0]
     inputs: Inputs = {"data": planner.ask("prepare", task=task)}
     place = f"{task}/{name}"
     if planner.params.augmentations[name].needs_teacher:
         inputs["teacher-dir"] = planner.ask("finetune", task=task, teacher=teacher, fraction=fraction)
         place += f"/{teacher}"
-    return planner.made("augment", options, inputs, place=f"{place}/frac-{fraction:g}/{name}")
-
-
-def said(count: int) -> Iterator[str]:
-    """How many rows there are."""
-    yield f"{count} augmented rows"
+    return planner.made("augment", {**names, "teacher": teacher}, inputs, place=f"{place}/frac-{fraction:g}/{name}")
 
 
 STAGE = Stage(
@@ -102,13 +76,13 @@ STAGE = Stage(
     message="augmenting",
     example="--task docs-topic --teacher minilm-l6 --augmentation eda --data work/data "
     "--teacher-dir work/teacher --out work/augmented",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.augment.run:augment",
     options=(TASK, TEACHER, AUGMENTATION, FRACTION),
-    inputs=(DATA, FINETUNED_OR_NONE),
-    said=said,
+    inputs=(DATA, replace(FINETUNED, required=False)),
+    said=lambda count: [f"{count} augmented rows"],
     target="teachers",
     declared=("augmentation/*.py", "augmentation/*/declare.py"),
     warm=True,

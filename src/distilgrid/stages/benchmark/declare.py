@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.core.planned import Artefact, Inputs
+from distilgrid.core.planned import Artefact, Inputs, listed
 from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage, always
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.stages.common import MODELS, TASK, TEACHER
 
 if TYPE_CHECKING:
@@ -18,39 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """Settings of a latency run.
+    """Settings of a latency run."""
 
-    Attributes:
-        protocol: how often, how precisely.
-        name: of the device.
-        device: what it is.
-        labels: what tables say about it.
-    """
-
-    protocol: "Benchmark"
-    name: str
-    device: "Device"
-    labels: Mapping[str, Any]
+    protocol: "Benchmark"  # how often, how precisely
+    name: str  # of the device
+    device: "Device"  # what it is
+    labels: Mapping[str, Any]  # what tables say about it
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> BenchmarkSettings:
-    """Find the device.
-
-    Raises:
-        UserError: for an unknown device, or a bad file.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> BenchmarkSettings:
     from distilgrid.devices.files import load_device
 
     labels = {axis: options[axis] for axis in ("device", "task", "teacher")}
     return BenchmarkSettings(params.benchmark, options["device"], load_device(options["device"]), labels)
 
 
-def recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
-    """The protocol, the device, the models and exports in the order of the candidates.
-
-    Raises:
-        UserError: when the protocol measures texts, and no data is given.
-    """
+def _recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
+    """The protocol, the device, the models and exports in the order of the candidates."""
     from distilgrid.devices.files import device_recipe
 
     texts = chosen.protocol.texts > 0
@@ -63,50 +48,33 @@ def recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
     }
 
 
-def units(made: Mapping[str, Any]) -> int:
-    """The models to measure, exported and trained."""
-    return sum(len(keys) for name, keys in made["inputs"].items() if name != "data")
-
-
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """One run for a device, a task and a teacher: the teacher and one model of each student, on every runtime.
 
     Latency depends on the architecture and the runtime, not on the trained values, so the methods and seeds of a
     student share the figures of its first cell.
     """
-    options = {axis: names[axis] for axis in ("device", "task", "teacher")}
+    device, task, name = names["device"], names["task"], names["teacher"]
     teacher = planner.folders[names["model"]]
     first: dict[str, Artefact] = {}
     for student in planner.wanted["distill"]:
-        if _learns_from(student, teacher):
+        if student.labels["task"] == task and name in teacher_names(student.labels["teacher"]):
             first.setdefault(student.labels["student"], student)
     models = [teacher, *first.values()]
     folders = {model.folder for model in models}
-    exports = [each for each in planner.of("export") if _folder(each.inputs["model"]) in folders]
+    exports = [each for each in planner.of("export") if listed(each.inputs["model"])[0].folder in folders]
     inputs: Inputs = {"model": models, "export": exports}
     if planner.params.benchmark.texts:
         inputs["data"] = teacher.inputs["data"]
-    return planner.made("benchmark", options, inputs, place="/".join(options.values()))
+    return planner.made("benchmark", names, inputs, place=f"{device}/{task}/{name}")
 
 
-def _learns_from(student: Artefact, teacher: Artefact) -> bool:
-    """Whether a teacher is one of a student's, on its task."""
-    from distilgrid.plan.teachers import teacher_names
-
-    same = student.labels["task"] == teacher.labels["task"]
-    return bool(same and teacher.labels["teacher"] in teacher_names(student.labels["teacher"]))
-
-
-def _folder(model: Artefact | list[Artefact]) -> str:
-    return model.folder if isinstance(model, Artefact) else ""
-
-
-def wanted(planner: "Planner") -> Iterable[Artefact]:
+def _wanted(planner: "Planner") -> Iterable[Artefact]:
     """Every device with every teacher."""
     for device in planner.devices:
         for teacher in planner.largest_teachers():
-            names = {axis: teacher.labels[axis] for axis in ("task", "teacher")}
-            yield planner.ask("benchmark", device=device, model=teacher.folder, **names)
+            task, name = teacher.labels["task"], teacher.labels["teacher"]
+            yield planner.ask("benchmark", device=device, model=teacher.folder, task=task, teacher=name)
 
 
 def _threads(chosen: BenchmarkSettings) -> int:
@@ -124,9 +92,9 @@ STAGE = Stage(
     message="measuring",
     example="--device local-cpu --task docs-topic --teacher minilm-l6 "
     "--model work/teacher --model work/student --export work/int8 --out work/latency",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.benchmark.run:benchmark",
     options=(Option("device", "Name of a file in the folder `devices`: local-cpu."), TASK, TEACHER),
     inputs=(
@@ -134,11 +102,12 @@ STAGE = Stage(
         Input("export", "Exports of these models.", ("export",), required=False, several=True),
         Input("data", "Prepared data, for `benchmark.texts`.", ("prepare",), required=False),
     ),
-    wanted=wanted,
+    wanted=_wanted,
     target="benchmarks",
     threads=_threads,
     exclusive=always,
     environment={"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"},  # torch's default: training jobs keep fewer kernels
     seconds=10,
-    units=units,
+    # Models to measure, exported and trained.
+    units=lambda made: sum(len(keys) for name, keys in made["inputs"].items() if name != "data"),
 )

@@ -8,7 +8,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Option, Recipe, Stage
 from distilgrid.stages.common import CONTROLLER_SEED, SEARCH, TASK, TEACHER
-from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, inputs_of, measures
+from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episode_of, inputs_of, measures
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CandidateSettings:
-    """Settings of one candidate.
+    """Settings of one candidate."""
 
-    Attributes:
-        search: the search's.
-        episode: counted from 0.
-        number: of the candidate among those of the episode, counted from 0.
-    """
-
-    search: SearchStageSettings
-    episode: int
-    number: int
+    search: SearchStageSettings  # the search's
+    episode: int  # counted from 0
+    number: int  # of the candidate among those of the episode, counted from 0
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -37,49 +31,30 @@ class CandidateSettings:
         return {**self.search.labels, "episode": self.episode, "number": self.number}
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> CandidateSettings:
-    """Resolve the search.
-
-    Raises:
-        UserError: for an unknown name.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> CandidateSettings:
     return CandidateSettings(SEARCHES.chosen(params, options), options["episode"], options["number"])
 
 
-def recipe(chosen: CandidateSettings, keys: Keys) -> Recipe:
-    """The search's recipe, and the place in it.
-
-    Raises:
-        UserError: for a place that the search does not have.
-    """
+def _recipe(chosen: CandidateSettings, keys: Keys) -> Recipe:
+    """The search's recipe, and the place in it."""
     own = chosen.search.search
     for option, value, count in (("episode", chosen.episode, own.episodes), ("number", chosen.number, own.candidates)):
         if not 0 <= value < count:
             raise UserError(f"--{option} {value}: the search has {count}, counted from 0")
-    return {
-        "search": SEARCHES.made_from(chosen.search, keys),
-        "episode": chosen.episode,
-        "number": chosen.number,
-    }
+    search = SEARCHES.made_from(chosen.search, keys)
+    return {"search": search, "episode": chosen.episode, "number": chosen.number}
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """One candidate, made after all of the episode before."""
-    searched = {axis: names[axis] for axis in ("task", "teacher", "search", "seed")}
-    task, teacher, name, seed = searched.values()
-    episode, number = names["episode"], names["number"]
-    inputs = inputs_of(planner, task, teacher, name)
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """One candidate, made after all candidates of the previous episode."""
+    inputs, episode = inputs_of(planner, names), names["episode"]
     if episode:
-        before = {**searched, "episode": episode - 1}
-        inputs["after"] = [planner.ask("candidate", **before, number=each) for each in planner.numbers(name)]
-    options = {**searched, "episode": episode, "number": number}
-    return planner.made(
-        "candidate", options, inputs, place=f"{task}/{teacher}/{name}-seed-{seed}-episode-{episode}-{number}"
-    )
+        inputs["after"] = episode_of(planner, names, episode - 1)
+    place = "{task}/{teacher}/{search}-seed-{seed}-episode-{episode}-{number}".format(**names)
+    return planner.made("candidate", names, inputs, place=place)
 
 
-def said(found: "Finding") -> Iterator[str]:
-    """What was found out."""
+def _said(found: "Finding") -> Iterator[str]:
     yield f"score {found.score:.4f}, loss {found.loss:.4f}, {found.latency_ms:.2f} ms, {found.seconds:.1f} s"
 
 
@@ -92,9 +67,9 @@ STAGE = Stage(
     message="trying",
     example="--task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
     "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.candidate.run:candidate",
     options=(
         TASK,
@@ -105,7 +80,7 @@ STAGE = Stage(
         CONTROLLER_SEED,
     ),
     inputs=SOURCES,
-    said=said,
+    said=_said,
     target="searches",
     declared=SEARCHES.declared,
     exclusive=lambda made: measures(made["search"]),

@@ -2,25 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
-from distilgrid.stages.common import (
-    AUGMENTATION,
-    AUGMENTED,
-    DATA,
-    FRACTION,
-    METHOD,
-    MODEL_FILES,
-    MODELS,
-    PROFILE,
-    TASK,
-    TEACHER,
-    TEACHER_DIR,
-    scored,
-)
+from distilgrid.stages import common
+from distilgrid.stages.common import DATA, FRACTION, METHOD, MODELS, PROFILE, TASK, TEACHER, TEACHER_DIR
 
 if TYPE_CHECKING:
     from distilgrid.methods.base import BaseMethod
@@ -34,19 +22,12 @@ AXES = ("task", "teacher", "method", "student", "augmentation", "fraction", "see
 
 @dataclass(frozen=True)
 class Course:
-    """What the cells of one student and one method have in common.
+    """What the cells of one student and one method have in common."""
 
-    Attributes:
-        method: how it learns.
-        student: what it is.
-        origin: source of the model that it starts from.
-        training: training settings.
-    """
-
-    method: "BaseMethod"
-    student: "Student"
-    origin: str
-    training: "Training"
+    method: "BaseMethod"  # how it learns
+    student: "Student"  # what it is
+    origin: str  # source of the model that it starts from
+    training: "Training"  # training settings
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -64,31 +45,17 @@ class Course:
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """Settings of one cell.
+    """Settings of one cell."""
 
-    Attributes:
-        course: method, student and training.
-        augmentation: by name, or none.
-        fraction: share of the training rows.
-        seed: of training.
-        subset_seed: of that share; the key of the data holds it.
-        labels: what tables say about the cell.
-    """
-
-    course: Course
-    augmentation: str = "none"
-    fraction: float = 1.0
-    seed: int = 0
-    subset_seed: int = 0
-    labels: Mapping[str, Any] = field(default_factory=dict)
+    course: Course  # method, student and training
+    augmentation: str = "none"  # by name, or none
+    fraction: float = 1.0  # share of the training rows
+    seed: int = 0  # of training
+    subset_seed: int = 0  # of that share; the key of the data holds it
+    labels: Mapping[str, Any] = field(default_factory=dict)  # what tables say about the cell
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
-    """Resolve teacher, method and student.
-
-    Raises:
-        UserError: for an unknown name.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
     teacher, method, student = options["teacher"], options["method"], options["student"]
     course = params.remembered(
         f"course {teacher} {method} {student}", lambda: _course(params, teacher=teacher, method=method, student=student)
@@ -110,7 +77,7 @@ def _course(params: "Params", *, teacher: str, method: str, student: str) -> Cou
     return Course(how, own, origin_source(params, own, teacher), effective_training(params, how.training, own.training))
 
 
-def recipe(chosen: DistillSettings, keys: Keys) -> Recipe:
+def _recipe(chosen: DistillSettings, keys: Keys) -> Recipe:
     """Method, student and training, and which rows in which order."""
     return {
         **chosen.course.recipe,
@@ -121,71 +88,62 @@ def recipe(chosen: DistillSettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """One cell."""
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     from distilgrid.stages.distill.planning import student
 
     return student(planner, names)
 
 
-def wanted(planner: "Planner") -> Iterable[Artefact]:
+def _wanted(planner: "Planner") -> Iterable[Artefact]:
     """Every cell of the grid."""
     return (planner.ask("distill", **cell) for cell in planner.cells)
 
+
+TRIED = (
+    "For a method that tunes its values: a folder that `distill` made with some of them; give it once for each. The "
+    "student takes the values with the best score on dev."
+)
+repeated = partial(Input, required=False, several=True)
 
 STAGE = Stage(
     name="distill",
     version=3,
     folder="students",
-    files=MODEL_FILES,
+    files=common.MODEL_FILES,
     summary="Train one student by one method: a cell of the grid.",
     message="training",
     example="--task docs-topic --teacher minilm-l6 --method kd --student minilm-l3 --seed 0 "
     "--data work/data --teacher-outputs work/outputs --out work/student",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.distill.run:distill",
     options=(
         TASK,
         TEACHER,
         METHOD,
         Option("student", "Name under `students` in the parameters."),
-        replace(AUGMENTATION, default="none"),
+        replace(common.AUGMENTATION, default="none"),
         FRACTION,
         Option("seed", "Seed of the student's training.", int, 0),
         PROFILE,
     ),
     inputs=(
         DATA,
-        AUGMENTED,
-        replace(TEACHER_DIR, several=True),
-        Input(
+        common.AUGMENTED,
+        repeated("teacher-dir", f"{TEACHER_DIR.help} Give it once for each teacher of the cell.", MODELS),
+        repeated(
             "teacher-outputs",
             "A folder made by `record`, one more for augmented rows; without it the teacher runs live.",
             ("record",),
-            required=False,
-            several=True,
         ),
-        Input(
-            "mixed-outputs",
-            "A folder made by `record --kind mixed-logits`; likewise.",
-            ("record",),
-            required=False,
-            several=True,
-        ),
-        Input(
-            "tried",
-            "For a method that tunes its values: each cell that tried some.",
-            MODELS,
-            required=False,
-            several=True,
-        ),
+        repeated("mixed-outputs", "A folder made by `record --kind mixed-logits`; likewise.", ("record",)),
+        repeated("tried", TRIED, MODELS),
         Input("search", "The search that found the student's shape.", ("search",), required=False),
         Input("supernet", "The supernet whose slice the student begins as.", ("supernet",), required=False),
     ),
-    wanted=wanted,
-    said=scored,
+    wanted=_wanted,
+    said=common.scored,
     target="students",
     declared=("methods/*/declare.py", "models/architectures.py"),
     warm=True,

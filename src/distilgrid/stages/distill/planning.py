@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.methods.base import BaseMethod, Before
-from distilgrid.plan.fitting import fits
+from distilgrid.plan.fitting import misfit
 from distilgrid.plan.learners import Student
 from distilgrid.plan.params import Params, effective_training
 from distilgrid.signals.base import Lesson
@@ -39,8 +39,7 @@ def _learner(
     inputs = _inputs(planner, Lesson(cell, method, training, data, augmented, instructors), method, own)
     if before.tried:
         inputs["tried"] = _tried(planner, cell, before, instructors)
-    options = {axis: value for axis, value in cell.items() if axis != "teachers"}
-    return planner.made("distill", options, inputs, place=PLACE.format(**cell))
+    return planner.made("distill", cell, inputs, place=PLACE.format(**cell))
 
 
 def _inputs(planner: "Planner", lesson: Lesson, method: BaseMethod, own: Student) -> Inputs:
@@ -92,7 +91,7 @@ def chain(params: Params, cell: Cell, assistants: Sequence[str]) -> list[str]:
         if assistant not in params.students:
             hint = did_you_mean(assistant, params.students)
             raise UserError(f"methods.{name}.assistants: unknown student '{assistant}'; {hint}")
-    suited = [assistant for assistant in assistants if fits(params, {**cell, "student": assistant})]
+    suited = [assistant for assistant in assistants if not misfit(params, {**cell, "student": assistant})]
     if not suited:
         raise UserError(f"methods.{name}.assistants: none is for task '{cell['task']}'; add one of its kind")
     if student in suited:

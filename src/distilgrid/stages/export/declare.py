@@ -1,6 +1,6 @@
 """The stage `export`: a trained model in a runtime's format, accepted only if it still computes the same."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,33 +17,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Settings of an export.
+    """Settings of an export."""
 
-    Attributes:
-        runtime: by name.
-        limits: of the parity gate.
-    """
-
-    runtime: str
-    limits: "Export"
+    runtime: str  # by name
+    limits: "Export"  # of the parity gate
 
     @property
     def labels(self) -> dict[str, Any]:
-        """The runtime; all else is the model's."""
+        """The runtime; all other labels are the model's."""
         return {"runtime": self.runtime}
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> ExportSettings:
-    """The runtime and the limits of its gate."""
+def _settings(params: "Params", options: Mapping[str, Any]) -> ExportSettings:
     return ExportSettings(options["runtime"], params.export)
 
 
-def recipe(chosen: ExportSettings, keys: Keys) -> Recipe:
-    """The runtime, and its parity gate's limits.
-
-    Raises:
-        UserError: for an unknown runtime, or the one that others are compared with.
-    """
+def _recipe(chosen: ExportSettings, keys: Keys) -> Recipe:
     from distilgrid.runtimes.registry import RUNTIMES, find_runtime
 
     name, entry = chosen.runtime, find_runtime(chosen.runtime)
@@ -58,15 +47,15 @@ def recipe(chosen: ExportSettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """The export of a planned model."""
     runtime, model = names["runtime"], planner.folders[names["model"]]
     inputs = {"data": model.inputs["data"], "model": model}
     return planner.made("export", {"runtime": runtime}, inputs, place=f"{model.location}/{runtime}")
 
 
-def wanted(planner: "Planner") -> Iterable[Artefact]:
-    """Every teacher, and the students whose seeds are exported, for every runtime that converts or judges."""
+def _wanted(planner: "Planner") -> Iterable[Artefact]:
+    """Exports of every teacher, and of the students of the exported seeds, for every runtime except the reference."""
     from distilgrid.runtimes.registry import find_runtime
 
     params = planner.params
@@ -78,11 +67,6 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
             yield planner.ask("export", model=model.folder, runtime=runtime)
 
 
-def said(parity: Mapping[str, Any]) -> Iterator[str]:
-    """The verdict."""
-    yield "accepted" if parity["accepted"] else f"rejected: {parity['reason']}"
-
-
 STAGE = Stage(
     name="export",
     version=4,
@@ -91,14 +75,14 @@ STAGE = Stage(
     summary="Export a model to a runtime, and check that it computes the same.",
     message="exporting",
     example="--runtime onnxruntime-int8 --data work/data --model work/student --out work/int8",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.export.run:export",
     options=(Option("runtime", "One of `benchmark.runtimes`."),),
     inputs=(DATA, Input("model", "A trained model: a folder made by `finetune` or `distill`.", MODELS)),
-    wanted=wanted,
-    said=said,
+    wanted=_wanted,
+    said=lambda parity: ["accepted" if parity["accepted"] else f"rejected: {parity['reason']}"],
     labelled_by="model",
     target="benchmarks",
     warm=True,

@@ -39,21 +39,13 @@ class RejectedError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """The trained model that is exported, with the rows that judge it.
+    """The trained model that is exported, with the rows that judge it."""
 
-    Attributes:
-        folder: the model's.
-        run: its `run.json`.
-        dataset: the data it was trained on.
-        samples: `dev` and every validation split, as the model reads them.
-        longest: the most tokens of an input; `IMAGE_LENGTH` for images.
-    """
-
-    folder: Path
-    run: Mapping[str, Any]
-    dataset: Dataset
-    samples: dict[str, Samples]
-    longest: int
+    folder: Path  # the model's
+    run: Mapping[str, Any]  # its `run.json`
+    dataset: Dataset  # the data it was trained on
+    samples: dict[str, Samples]  # `dev` and every validation split, as the model reads them
+    longest: int  # the most tokens of an input; `IMAGE_LENGTH` for images
 
 
 def export(settings: ExportSettings, job: Job) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""The stage `features`: what a fine-tuned teacher makes of rows, for the scatter plot of a report."""
+"""The stage `features`: a fine-tuned teacher's features of rows, for the scatter plot of a report."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs, listed
-from distilgrid.core.stage import Input, Keys, Recipe, Stage
-from distilgrid.stages.common import DATA, FINETUNED, FRACTION, METHOD, TASK, TEACHER
+from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.stages.common import AUGMENTED, DATA, FINETUNED, FRACTION, METHOD, TASK, TEACHER
 
 if TYPE_CHECKING:
     from distilgrid.plan.features_settings import Features
@@ -19,33 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeaturesSettings:
-    """Settings of a plot of features.
+    """Settings of a plot of features."""
 
-    Attributes:
-        features: how many rows, and the projection.
-        mixup: the mixing.
-        training: the students': its batch size and batching decide the mixed samples, as in a run of one epoch.
-        max_length: of the teacher's inputs, in tokens.
-        fraction: share of the training rows that the students see.
-        subset_seed: of that share.
-        labels: what tables say about it.
-    """
-
-    features: "Features"
-    mixup: "Mixup"
+    features: "Features"  # how many rows, and the projection
+    mixup: "Mixup"  # the mixing
+    # The students': its batch size and batching decide the mixed samples, as in a run of one epoch.
     training: "Training"
-    max_length: int
-    fraction: float
-    subset_seed: int
-    labels: Mapping[str, Any]
+    max_length: int  # of the teacher's inputs, in tokens
+    fraction: float  # share of the training rows that the students see
+    subset_seed: int  # of that share
+    labels: Mapping[str, Any]  # what tables say about it
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
-    """Resolve the teacher and the method.
-
-    Raises:
-        UserError: for an unknown name, and a method that mixes no samples.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
     from distilgrid.plan.features_settings import Features
     from distilgrid.plan.names import mixing, teacher_length
 
@@ -61,8 +47,7 @@ def settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
     )
 
 
-def recipe(chosen: FeaturesSettings, keys: Keys) -> Recipe:
-    """How many rows and which, how they are mixed and projected; augmented rows are known by name, too."""
+def _recipe(chosen: FeaturesSettings, keys: Keys) -> Recipe:
     return {
         "settings": chosen.features.model_dump(exclude={"method"}),
         "mixup": chosen.mixup.model_dump(),
@@ -73,14 +58,13 @@ def recipe(chosen: FeaturesSettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """What one teacher makes of the rows, its students' augmented ones among them."""
-    options = {axis: names[axis] for axis in ("task", "teacher", "method", "fraction")}
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """Features of one teacher for the original rows and its students' augmented ones."""
     teacher = planner.folders[names["model"]]
     inputs: Inputs = {"data": teacher.inputs["data"], "teacher-dir": teacher}
-    if augmented := _augmented(planner, options):
+    if augmented := _augmented(planner, names):
         inputs["augmented"] = augmented
-    return planner.made("features", options, inputs, place=f"{options['task']}/{options['teacher']}/features")
+    return planner.made("features", names, inputs, place="{task}/{teacher}/features".format(**names))
 
 
 def _augmented(planner: "Planner", names: Mapping[str, Any]) -> list[Artefact]:
@@ -93,12 +77,8 @@ def _augmented(planner: "Planner", names: Mapping[str, Any]) -> list[Artefact]:
     return list(found.values())
 
 
-def wanted(planner: "Planner") -> Iterable[Artefact]:
-    """Each teacher that reads texts; none where the report wants no plot.
-
-    Raises:
-        UserError: when an augmentation is named as another kind of row.
-    """
+def _wanted(planner: "Planner") -> Iterable[Artefact]:
+    """Each teacher that reads texts; none where the report wants no plot."""
     from distilgrid.plan.features_settings import KINDS, mixing_method
 
     params = planner.params
@@ -115,11 +95,6 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
             yield planner.ask("features", model=teacher.folder, **names)
 
 
-def said(counts: Mapping[str, int]) -> Iterator[str]:
-    """How many points there are of each kind."""
-    yield ", ".join(f"{number} {kind}" for kind, number in counts.items())
-
-
 STAGE = Stage(
     name="features",
     version=1,
@@ -129,25 +104,18 @@ STAGE = Stage(
     message="looking at",
     example="--task docs-topic --teacher minilm-l6 --method tmkd --data work/data "
     "--teacher-dir work/teacher --out work/features",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.features.run:features",
     options=(TASK, TEACHER, METHOD, FRACTION),
     inputs=(
         DATA,
         FINETUNED,
-        Input(
-            "augmented",
-            "Augmented rows of the data: folders made by `augment`.",
-            ("augment",),
-            required=False,
-            several=True,
-            by="augmentation",
-        ),
+        replace(AUGMENTED, several=True, by="augmentation"),
     ),
-    wanted=wanted,
-    said=said,
+    wanted=_wanted,
+    said=lambda counts: [", ".join(f"{number} {kind}" for kind, number in counts.items())],
     target="benchmarks",
     warm=True,
     seconds=15,

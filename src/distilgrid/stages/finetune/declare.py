@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from distilgrid.core.planned import TEACHER as TEACHER_METHOD
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import DATA, FRACTION, MODEL_FILES, PROFILE, TASK, TEACHER, scored
@@ -16,43 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """Settings of a fine-tuned teacher.
+    """Settings of a fine-tuned teacher."""
 
-    Attributes:
-        source: of the pretrained model.
-        training: training settings.
-        seed: of training.
-        fraction: share of the training rows.
-        subset_seed: of that share; the key of the data holds it.
-        labels: what tables say about the teacher.
-    """
-
-    source: str
-    training: "Training"
-    seed: int
-    fraction: float
-    subset_seed: int
-    labels: Mapping[str, Any]
+    source: str  # of the pretrained model
+    training: "Training"  # training settings
+    seed: int  # of training
+    fraction: float  # share of the training rows
+    subset_seed: int  # of that share; the key of the data holds it
+    labels: Mapping[str, Any]  # what tables say about the teacher
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
-    """Resolve the teacher.
-
-    Raises:
-        UserError: for an unknown teacher.
-    """
-    from distilgrid.plan.names import named, teacher_labels
+def _settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
+    from distilgrid.plan.names import named
     from distilgrid.plan.params import effective_training
 
     name, fraction = options["teacher"], options["fraction"]
     teacher = named(params.teachers, name, kind="teacher")
     training = effective_training(params, teacher.training)
-    labels = teacher_labels(options["task"], name, teacher.seed, fraction)
+    labels = {"task": options["task"], "teacher": name, "method": TEACHER_METHOD, "student": name}
+    labels |= {"seed": teacher.seed, "fraction": fraction}
     return FinetuneSettings(teacher.source, training, teacher.seed, fraction, params.data.seed, labels)
 
 
-def recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
-    """The model's revision, the training settings, the seed, and which rows of the data."""
+def _recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
     from distilgrid.methods.finetune.declare import Finetune
     from distilgrid.models.source import model_revision
 
@@ -66,15 +53,15 @@ def recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """A teacher for a student of some fraction; most teachers see all rows."""
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """A teacher of students that see a fraction of the rows; most teachers see all rows."""
     task, name = names["task"], names["teacher"]
     teacher = planner.params.teachers[name]
     fraction = names["fraction"] if teacher.rows == "students" else 1.0
-    options = {"task": task, "teacher": name, "fraction": fraction}
-    inputs: Inputs = {"data": planner.ask("prepare", task=task)}
     part = "" if fraction == 1 else f"frac-{fraction:g}/"
-    return planner.made("finetune", options, inputs, place=f"{task}/{name}/{part}seed-{teacher.seed}")
+    inputs: Inputs = {"data": planner.ask("prepare", task=task)}
+    place = f"{task}/{name}/{part}seed-{teacher.seed}"
+    return planner.made("finetune", {**names, "fraction": fraction}, inputs, place=place)
 
 
 STAGE = Stage(
@@ -85,9 +72,9 @@ STAGE = Stage(
     summary="Fine-tune a teacher on a task's labels.",
     message="fine-tuning the teacher",
     example="--task docs-topic --teacher minilm-l6 --data work/data --out work/teacher",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.finetune.run:finetune",
     options=(TASK, TEACHER, FRACTION, PROFILE),
     inputs=(DATA,),

@@ -19,25 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LatencySettings:
-    """Settings of a latency predictor.
+    """Settings of a latency predictor."""
 
-    Attributes:
-        space: where the shapes are drawn from.
-        conditions: what is measured.
-        protocol: how often, how precisely.
-        fitted: shapes that the predictor sees.
-        held_out: shapes that judge it.
-        seed: of the draw.
-        vocabulary: tokens of the models' embeddings; None takes the usual number.
-    """
-
-    space: "AnySpace"
-    conditions: "Conditions"
-    protocol: "Benchmark"
-    fitted: int
-    held_out: int
-    seed: int = 0
-    vocabulary: int | None = None
+    space: "AnySpace"  # where the shapes are drawn from
+    conditions: "Conditions"  # what is measured
+    protocol: "Benchmark"  # how often, how precisely
+    fitted: int  # shapes that the predictor sees
+    held_out: int  # shapes that judge it
+    seed: int = 0  # of the draw
+    vocabulary: int | None = None  # tokens of the models' embeddings; None takes the usual number
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -45,12 +35,8 @@ class LatencySettings:
         return {"device": self.conditions.device, "runtime": self.conditions.runtime}
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> LatencySettings:
-    """Read the space, and find the device.
-
-    Raises:
-        UserError: for an unknown device or another machine, and a space that cannot be read.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> LatencySettings:
+    """Read the space, and find the device."""
     from distilgrid.plan.params import known_space
 
     protocol, space = params.benchmark, known_space(params, str(options["space"]))
@@ -75,8 +61,7 @@ def measured(protocol: "Benchmark", device: str, runtime: str, *, fused: bool) -
     return Conditions(device, runtime, *shape, fused=fused)
 
 
-def recipe(chosen: LatencySettings, keys: Keys) -> Recipe:
-    """The space, what is measured and how, how many shapes are fitted and held out."""
+def _recipe(chosen: LatencySettings, keys: Keys) -> Recipe:
     return {
         "space": chosen.space.model_dump(),
         "conditions": chosen.conditions.as_dict(),
@@ -88,7 +73,7 @@ def recipe(chosen: LatencySettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """The predictor of a search."""
     search = planner.params.searches[names["search"]]
     latency = search.latency
@@ -104,8 +89,7 @@ def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     return planner.made("latency", options, {}, place=place)
 
 
-def said(quality: Mapping[str, Any]) -> Iterator[str]:
-    """How well the predictor does."""
+def _said(quality: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
         f"{100 * quality['p90_error']:.1f} %, Kendall's tau {quality['kendall_tau']:.3f}"
@@ -120,9 +104,9 @@ STAGE = Stage(
     summary="Measure random shapes of a space, and fit a latency predictor.",
     message="measuring shapes for",
     example="--space grids/spaces/minilm.yaml --runtime onnxruntime-fp32 --out work/latency",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.latency.run:latency",
     options=(
         Option("space", "A search space: grids/spaces/minilm.yaml."),
@@ -132,7 +116,7 @@ STAGE = Stage(
         Option("unfused", "Leave the graph as it was exported.", bool, False),
         Option("device", "Name of a file in the folder `devices`.", default="local-cpu"),
     ),
-    said=said,
+    said=_said,
     target="searches",
     declared=("search/conditions.py",),
     threads=lambda _: 1,

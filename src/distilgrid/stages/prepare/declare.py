@@ -18,19 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrepareSettings:
-    """Settings of prepared data.
+    """Settings of prepared data."""
 
-    Attributes:
-        task: the task's name.
-        spec: what the task is.
-        data: how its rows are split and capped.
-        folders: local folders of published data sets.
-    """
-
-    task: str
-    spec: "TaskSpec"
-    data: "Data"
-    folders: "Folders"
+    task: str  # the task's name
+    spec: "TaskSpec"  # what the task is
+    data: "Data"  # how its rows are split and capped
+    folders: "Folders"  # local folders of published data sets
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -38,12 +31,7 @@ class PrepareSettings:
         return {"task": self.task}
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
-    """Resolve the task.
-
-    Raises:
-        UserError: for an unknown task, and a folder of published data that does not exist.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
     from distilgrid.plan.params import data_folders
     from distilgrid.tasks.spec import find_task
 
@@ -51,8 +39,8 @@ def settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
     return PrepareSettings(task, find_task(task, params.tasks), params.data, data_folders(params))
 
 
-def recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
-    """The task, the source's revision, and how rows are split; not the path of a user's file."""
+def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
+    """The task, the source's revision, and how rows are split; the path of a user's file stays out."""
     from distilgrid.tasks.sources import source_revision
     from distilgrid.tasks.spec import DESCRIPTIVE, foreign_fields
 
@@ -66,10 +54,8 @@ def recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
     }
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """The data of a task."""
-    task = names["task"]
-    return planner.made("prepare", {"task": task}, {}, place=f"{task}/{task}")
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    return planner.made("prepare", names, {}, place="{task}/{task}".format(**names))
 
 
 STAGE = Stage(
@@ -80,9 +66,9 @@ STAGE = Stage(
     summary="Read, check and split a task's rows, and write parquet files.",
     message="preparing",
     example="--task docs-topic --out work/data",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.prepare.run:prepare",
     options=(TASK,),
     target="data",

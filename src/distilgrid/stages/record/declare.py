@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Option, Recipe, Stage
-from distilgrid.stages.common import AUGMENTED, DATA, FRACTION, TASK, TEACHER, TEACHER_GIVEN
+from distilgrid.stages.common import AUGMENTED, DATA, FRACTION, TASK, TEACHER, TEACHER_DIR
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
@@ -17,32 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordSettings:
-    """Settings of recorded outputs.
+    """Settings of recorded outputs."""
 
-    Attributes:
-        signal: what is kept.
-        max_length: of the teacher's inputs, in tokens.
-        fraction: share of the training rows.
-        subset_seed: of that share; the key of the data holds it.
-    """
-
-    signal: "Signal"
-    max_length: int
-    fraction: float = 1.0
-    subset_seed: int = 0
+    signal: "Signal"  # what is kept
+    max_length: int  # of the teacher's inputs, in tokens
+    fraction: float = 1.0  # share of the training rows
+    subset_seed: int = 0  # of that share; the key of the data holds it
 
     @property
     def labels(self) -> dict[str, Any]:
-        """The kind; all else is the teacher's."""
+        """Method and kind; all other labels are the teacher's."""
         return {"method": "record", "kind": self.signal.name}
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
-    """Resolve the teacher, and the method where it describes the signal.
-
-    Raises:
-        UserError: for an unknown name, and a method that wants no such outputs.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
     from distilgrid.plan.names import signal_named, teacher_length
 
     asked = {name: options[name] for name in ("task", "method", "student")}
@@ -50,15 +38,13 @@ def settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
     return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"], params.data.seed)
 
 
-def recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
-    """The signal, and what it is asked about."""
+def _recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
     from distilgrid.signals.base import Asked
 
     return chosen.signal.recipe(Asked(keys, chosen.fraction, chosen.max_length))
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """Recordings follow from what students learn: cells ask for them."""
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     raise UserError("recordings are planned for the cells that need them")
 
 
@@ -71,9 +57,9 @@ STAGE = Stage(
     message="recording the teacher",
     example="--task docs-topic --teacher minilm-l6 --kind logits --data work/data "
     "--teacher-dir work/teacher --out work/outputs",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.record.run:record",
     options=(
         TASK,
@@ -88,7 +74,7 @@ STAGE = Stage(
         Option("student", "For the same: the student, if it has its own training settings.", str, None),
         FRACTION,
     ),
-    inputs=(DATA, AUGMENTED, TEACHER_GIVEN),
+    inputs=(DATA, AUGMENTED, TEACHER_DIR),
     labelled_by="teacher-dir",
     target="teachers",
     warm=True,

@@ -1,13 +1,13 @@
 """The stage `search`: architectures of students, proposed, estimated and timed."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Input, Keys, Recipe, Stage
-from distilgrid.stages.common import CONTROLLER_SEED, DATA, SEARCH, TASK, TEACHER, TEACHER_DIR
+from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
@@ -21,27 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchStageSettings:
-    """Settings of a search.
+    """Settings of a search."""
 
-    Attributes:
-        search: what proposes, what estimates, what is kept.
-        space: where it looks.
-        benchmark: the protocol of measured latencies.
-        origin: source of the pretrained model behind the teacher.
-        seed: of the controller.
-        training: the common training settings.
-        subset_seed: of the rows that candidates learn from.
-        labels: what tables say about the search.
-    """
-
-    search: "Search"
-    space: "AnySpace"
-    benchmark: "Benchmark"
-    origin: str
-    seed: int
-    training: "Training"
-    subset_seed: int
-    labels: Mapping[str, Any]
+    search: "Search"  # what proposes, what estimates, what is kept
+    space: "AnySpace"  # where it looks
+    benchmark: "Benchmark"  # the protocol of measured latencies
+    origin: str  # source of the pretrained model behind the teacher
+    seed: int  # of the controller
+    training: "Training"  # the common training settings
+    subset_seed: int  # of the rows that candidates learn from
+    labels: Mapping[str, Any]  # what tables say about the search
 
     @property
     def conditions(self) -> "Conditions":
@@ -49,12 +38,7 @@ class SearchStageSettings:
         return self.search.latency.conditions(self.benchmark)
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
-    """Resolve the search and the teacher.
-
-    Raises:
-        UserError: for an unknown name, and a space that cannot be read.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
     from distilgrid.plan.names import named
     from distilgrid.plan.params import known_space
 
@@ -71,11 +55,11 @@ def settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSetting
     )
 
 
-def recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
-    """What proposes, what estimates, what is measured and how, the space, and the seed."""
+def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
+    """The controller, the estimator, the latency protocol, the space and the seed."""
     from distilgrid.models.source import model_revision
     from distilgrid.search.controllers.registry import CONTROLLERS
-    from distilgrid.search.recipes import estimate_recipe
+    from distilgrid.search.estimators.registry import estimate_recipe
 
     own, origin = chosen.search, model_revision(chosen.origin)
     kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"}
@@ -99,23 +83,27 @@ def measures(made: Mapping[str, Any]) -> bool:
     return bool(made["latency"]["source"] == "measured")
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """One search of a task, a teacher and a seed; its candidates come first where they are jobs."""
-    options = {axis: names[axis] for axis in ("task", "teacher", "search", "seed")}
-    task, teacher, name, seed = options.values()
-    inputs = inputs_of(planner, task, teacher, name)
+    inputs = inputs_of(planner, names)
     if planner.params.resources.candidate_jobs:
-        last = planner.params.searches[name].episodes - 1
-        inputs["after"] = [planner.ask("candidate", **options, episode=last, number=n) for n in planner.numbers(name)]
-    return planner.made("search", options, inputs, place=f"{task}/{teacher}/{name}-seed-{seed}")
+        inputs["after"] = episode_of(planner, names, planner.params.searches[names["search"]].episodes - 1)
+    return planner.made("search", names, inputs, place="{task}/{teacher}/{search}-seed-{seed}".format(**names))
 
 
-def inputs_of(planner: "Planner", task: str, teacher: str, name: str) -> Inputs:
-    """What a search and its candidates read.
+def episode_of(planner: "Planner", names: Mapping[str, Any], episode: int) -> list[Artefact]:
+    """All candidates of an episode of a search."""
+    numbers = range(planner.params.searches[names["search"]].candidates)
+    return [planner.ask("candidate", **{**names, "episode": episode, "number": number}) for number in numbers]
+
+
+def inputs_of(planner: "Planner", names: Mapping[str, Any]) -> Inputs:
+    """Inputs of a search and its candidates.
 
     Raises:
         UserError: when candidates would ask a live teacher.
     """
+    task, teacher, name = names["task"], names["teacher"], names["search"]
     search, taught = planner.params.searches[name], planner.taught(task, teacher, name)
     if "teacher-outputs" not in taught:
         place = f"searches.{name}.estimator.method.teacher"
@@ -130,30 +118,23 @@ def inputs_of(planner: "Planner", task: str, teacher: str, name: str) -> Inputs:
     return inputs
 
 
-def wanted(planner: "Planner") -> Iterable[Artefact]:
-    """The searches that the grid compares, of tasks that they suit."""
+def _wanted(planner: "Planner") -> Iterable[Artefact]:
+    """The searches that the grid compares, for the tasks that they suit."""
     for task, teacher in dict.fromkeys((cell["task"], name) for cell in planner.cells for name in cell["teachers"]):
         for name in planner.params.grid.searches if planner.of_texts(task) else ():
             for seed in planner.params.searches[name].seeds:
                 yield planner.ask("search", task=task, teacher=teacher, search=name, seed=seed)
 
 
-def said(found: list[dict[str, Any]]) -> Iterator[str]:
-    """What was found."""
+def _said(found: list[dict[str, Any]]) -> Iterator[str]:
     for one in found:
         yield f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms"
 
 
 SOURCES = (
     DATA,
-    Input(
-        "teacher-outputs",
-        "A folder made by `record`, of the kind that the estimator needs.",
-        ("record",),
-        required=False,
-        several=True,
-    ),
-    TEACHER_DIR,
+    replace(OUTPUTS, required=False, several=True),
+    replace(TEACHER_DIR, required=False),
     Input("supernet", "A folder made by `supernet`, for such an estimator.", ("supernet",), required=False),
     Input("latency", "A folder made by `latency`, for predicted latencies.", ("latency",), required=False),
     Input(
@@ -175,14 +156,14 @@ STAGE = Stage(
     message="searching",
     example="--task sst2 --teacher minilm-l6 --search kd-nas --data work/data "
     "--teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/search",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.search.run:search",
     options=(TASK, TEACHER, SEARCH, CONTROLLER_SEED),
     inputs=SOURCES,
-    wanted=wanted,
-    said=said,
+    wanted=_wanted,
+    said=_said,
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),
     exclusive=measures,

@@ -14,11 +14,9 @@ from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.base import Controller
 from distilgrid.search.controllers.registry import build_controller
 from distilgrid.search.encoder import shape_of
-from distilgrid.search.estimators.base import Estimator
-from distilgrid.search.estimators.registry import EstimatorSources, open_estimator
+from distilgrid.search.estimators.registry import Estimator, EstimatorSources, estimate_recipe, open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
-from distilgrid.search.recipes import estimate_recipe
 from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace
 from distilgrid.stages.job import Job
@@ -29,19 +27,15 @@ from distilgrid.stages.search.declare import SearchStageSettings
 class Searching:
     """A search, opened piece by piece when it is needed.
 
-    Attributes:
-        chosen: the settings of the stage.
-        job: with the inputs: data, recorded outputs for an estimator that distils, the teacher for one whose candidates
-            inherit its weights, a supernet, a predictor of latencies.
-        known: folder of what is known of architectures, which searches of a task and teacher share.
-
     Raises:
         UserError: when used: for inputs that are damaged, or settings that do not fit each other.
     """
 
-    chosen: SearchStageSettings
+    chosen: SearchStageSettings  # the settings of the stage
+    # With the inputs: data, recorded outputs for an estimator that distils, the teacher for one whose candidates
+    # inherit its weights, a supernet, a predictor of latencies.
     job: Job
-    known: Path
+    known: Path  # folder of what is known of architectures, which searches of a task and teacher share
 
     @property
     def settings(self) -> Search:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
-from distilgrid.core.stage import Input, Keys, Recipe, Stage
-from distilgrid.stages.common import DATA, SEARCH, TASK, TEACHER, TEACHER_GIVEN
+from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.stages.common import DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
@@ -19,31 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SupernetStageSettings:
-    """Settings of a trained supernet.
+    """Settings of a trained supernet."""
 
-    Attributes:
-        estimator: of the supernet.
-        training: the common training settings.
-        space: the architectures.
-        origin: source of the pretrained model.
-        subset_seed: of the rows that it learns from.
-        labels: what tables say about it.
-    """
-
-    estimator: "SupernetSettings"
-    training: "Training"
-    space: "AnySpace"
-    origin: str
-    subset_seed: int
-    labels: Mapping[str, Any]
+    estimator: "SupernetSettings"  # of the supernet
+    training: "Training"  # the common training settings
+    space: "AnySpace"  # the architectures
+    origin: str  # source of the pretrained model
+    subset_seed: int  # of the rows that it learns from
+    labels: Mapping[str, Any]  # what tables say about it
 
 
-def settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSettings:
-    """Resolve the search and the teacher.
-
-    Raises:
-        UserError: for an unknown name, and a search that asks no supernet.
-    """
+def _settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSettings:
     from distilgrid.plan.names import named
     from distilgrid.plan.params import known_space
 
@@ -56,24 +42,21 @@ def settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSetti
     return SupernetStageSettings(search.estimator, params.training, space, origin, params.data.seed, labels)
 
 
-def recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:
-    """The training, the space that it holds, and the pretrained model's revision."""
+def _recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:
     from distilgrid.models.source import model_revision
-    from distilgrid.search.recipes import estimate_recipe
+    from distilgrid.search.estimators.registry import estimate_recipe
 
     origin = model_revision(chosen.origin)
     estimate = estimate_recipe(settings=chosen.estimator, training=chosen.training, origin=origin, inputs=keys)
     return {"space": chosen.space.model_dump(), **estimate}
 
 
-def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    """The supernet of a search, known by what it is made from, whichever search asks first."""
-    task, teacher, search = (names[axis] for axis in ("task", "teacher", "search"))
-    options = {"task": task, "teacher": teacher, "search": search}
-    return planner.made("supernet", options, planner.taught(task, teacher, search), place=f"{task}/{teacher}/supernet")
+def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
+    """The supernet of a search; searches whose supernets have the same recipe share one."""
+    task, teacher = names["task"], names["teacher"]
+    inputs = planner.taught(task, teacher, names["search"])
+    return planner.made("supernet", names, inputs, place=f"{task}/{teacher}/supernet")
 
-
-OUTPUTS = Input("teacher-outputs", "A folder made by `record`, of the kind that the estimator needs.", ("record",))
 
 STAGE = Stage(
     name="supernet",
@@ -84,12 +67,12 @@ STAGE = Stage(
     message="training the supernet",
     example="--task sst2 --teacher minilm-l6 --search supernet --data work/data "
     "--teacher-dir work/teacher --teacher-outputs work/outputs --out work/supernet",
-    settings=settings,
-    recipe=recipe,
-    plan=plan,
+    settings=_settings,
+    recipe=_recipe,
+    plan=_plan,
     run="distilgrid.stages.supernet.run:supernet",
     options=(TASK, TEACHER, SEARCH),
-    inputs=(DATA, TEACHER_GIVEN, OUTPUTS),
+    inputs=(DATA, TEACHER_DIR, OUTPUTS),
     target="searches",
     declared=("search/estimators/registry.py",),
     warm=True,
