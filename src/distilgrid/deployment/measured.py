@@ -19,48 +19,28 @@ PERCENTILES = ("p50", "p90", "p95", "p99")
 
 @dataclass(frozen=True)
 class Where:
-    """The measurement that counts.
+    """The measurement that counts."""
 
-    Attributes:
-        device: a device of the grid.
-        at: a length in tokens, `texts` or `text-to-label`; None takes the longest length.
-        threads: number of threads.
-        percentile: one of `PERCENTILES`.
-    """
-
-    device: str
-    at: str | None = None
-    threads: int = 1
-    percentile: str = "p50"
+    device: str  # a device of the grid
+    at: str | None = None  # a length in tokens, `texts` or `text-to-label`; None takes the longest length
+    threads: int = 1  # number of threads
+    percentile: str = "p50"  # one of `PERCENTILES`
 
 
 @dataclass(frozen=True)
 class LatencyConditions:
-    """The conditions of a latency.
+    """The conditions of a latency."""
 
-    Attributes:
-        device: the device's name in the grid.
-        machine: the processor's name, with the threads of a CPU.
-        processor: `cpu` or `cuda`.
-        threads: threads of one call, or of the CPU that feeds a GPU.
-        batch_size: rows in one call.
-        at: a length in tokens, `texts`, `text-to-label` or `image`.
-        percentile: the percentile that the latency is.
-        runtime: the runtime's name.
-        precision: precision of the weights.
-        features: the CPU's features for arithmetic in a low precision: names, `none` or `unknown`.
-    """
-
-    device: str
-    machine: str
-    processor: Processor
-    threads: int
-    batch_size: int
-    at: str
-    percentile: str
-    runtime: str
-    precision: str
-    features: str | None
+    device: str  # the device's name in the grid
+    machine: str  # the processor's name, with the threads of a CPU
+    processor: Processor  # `cpu` or `cuda`
+    threads: int  # threads of one call, or of the CPU that feeds a GPU
+    batch_size: int  # rows in one call
+    at: str  # a length in tokens, `texts`, `text-to-label` or `image`
+    percentile: str  # the percentile that the latency is
+    runtime: str  # the runtime's name
+    precision: str  # precision of the weights
+    features: str | None  # the CPU's features for arithmetic in a low precision: names, `none` or `unknown`
 
     @property
     def words(self) -> str:

@@ -30,31 +30,18 @@ Wanted = tuple[str, int, int | None]
 
 @dataclass(frozen=True)
 class Option:
-    """A model in a runtime.
+    """A model in a runtime."""
 
-    Attributes:
-        line: the student with its method, over all seeds.
-        runtime: the runtime's name.
-        model: the trained model of the exported seed, which would ship.
-        folder: the folder that the runtime loads, under the results folder.
-        score: the mean main score over seeds, plus the change by exporting in the exported seeds.
-        teacher: the score of the student's teacher.
-        latency_ms: the wanted percentile.
-        size_bytes: size of the model's files.
-        noisy: whether the measurement is marked as noisy.
-        conditions: the conditions of the latency.
-    """
-
-    line: Line
-    runtime: str
-    model: Artefact
-    folder: str
-    score: float
-    teacher: float
-    latency_ms: float
-    size_bytes: int
-    noisy: bool
-    conditions: LatencyConditions
+    line: Line  # the student with its method, over all seeds
+    runtime: str  # the runtime's name
+    model: Artefact  # the trained model of the exported seed, which would ship
+    folder: str  # the folder that the runtime loads, under the results folder
+    score: float  # the mean main score over seeds, plus the change by exporting in the exported seeds
+    teacher: float  # the score of the student's teacher
+    latency_ms: float  # the wanted percentile
+    size_bytes: int  # size of the model's files
+    noisy: bool  # whether the measurement is marked as noisy
+    conditions: LatencyConditions  # the conditions of the latency
 
     @property
     def name(self) -> str:

@@ -29,54 +29,31 @@ class Point:
 
 @dataclass(frozen=True)
 class UsedData:
-    """A split of prepared data, or augmented rows, that a run used.
+    """A split of prepared data, or augmented rows, that a run used."""
 
-    Attributes:
-        name: the task, with the augmentation if any.
-        digest: 12 hex digits of the file's digest.
-        context: `train`, `dev` or a validation split.
-        source: the file's place under the results folder, and its origin.
-        columns: MLflow's types of the file's columns, by name.
-        profile: facts such as the number of rows.
-        share: the share of the rows that the run used.
-    """
-
-    name: str
-    digest: str
-    context: str
-    source: Mapping[str, str]
-    columns: Mapping[str, str]
-    profile: Mapping[str, Any]
-    share: str = "1"
+    name: str  # the task, with the augmentation if any
+    digest: str  # 12 hex digits of the file's digest
+    context: str  # `train`, `dev` or a validation split
+    source: Mapping[str, str]  # the file's place under the results folder, and its origin
+    columns: Mapping[str, str]  # MLflow's types of the file's columns, by name
+    profile: Mapping[str, Any]  # facts such as the number of rows
+    share: str = "1"  # the share of the rows that the run used
 
 
 @dataclass(frozen=True)
 class Record:
-    """One MLflow run.
+    """One MLflow run."""
 
-    Attributes:
-        place: the artefact's folder under the results folder, which identifies the run.
-        name: the run's name.
-        started: milliseconds since 1970.
-        ended: milliseconds since 1970.
-        params: settings as text.
-        metrics: scores, size and speed. Exports and benchmarks add more.
-        tags: the axes of the grid, and the folders of the files.
-        curves: values during training.
-        above: the place of the parent run.
-        datasets: the data of training, selection and scoring.
-    """
-
-    place: str
-    name: str
-    started: int
-    ended: int
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    curves: list[Point] = field(default_factory=list)
-    above: str = GRID
-    datasets: tuple[UsedData, ...] = ()
+    place: str  # the artefact's folder under the results folder, which identifies the run
+    name: str  # the run's name
+    started: int  # milliseconds since 1970
+    ended: int  # milliseconds since 1970
+    params: dict[str, str] = field(default_factory=dict)  # settings as text
+    metrics: dict[str, float] = field(default_factory=dict)  # scores, size and speed. Exports and benchmarks add more.
+    tags: dict[str, str] = field(default_factory=dict)  # the axes of the grid, and the folders of the files
+    curves: list[Point] = field(default_factory=list)  # values during training
+    above: str = GRID  # the place of the parent run
+    datasets: tuple[UsedData, ...] = ()  # the data of training, selection and scoring
 
     @cached_property
     def fingerprint(self) -> str:
