@@ -11,14 +11,7 @@ from distilgrid.reporting import wording
 
 
 def card(artefact: Artefact, dataset: dict[str, Any], *, source: str, terms: Terms) -> str:
-    """The whole card, with YAML block and text.
-
-    Args:
-        artefact: the prepared data.
-        dataset: its `dataset.json`.
-        source: the source of the rows, as in the task's spec.
-        terms: the licence.
-    """
+    """The whole card, with YAML block and text. `source` is that of the task's spec."""
     data = DatasetCardData(
         pretty_name=dataset["task"],
         language="en" if source.partition(":")[0] in ENGLISH else None,

@@ -31,13 +31,8 @@ OWN = """`distilgrid.models.io.load_model(".")`: a PyTorch module in the Hugging
 def card(findings: Findings, line: Line, model: TrainedModel, *, terms: Terms, data_terms: Terms, library: str) -> str:
     """The whole card of one of a line's seeds, with YAML block and text.
 
-    Args:
-        findings: the grid's findings.
-        line: the model's line, with its other seeds.
-        model: the model of the card.
-        terms: the licence of the pretrained model.
-        data_terms: the licence of the data.
-        library: the library that loads the model: `transformers`, or `distilgrid` for an architecture of our own.
+    `terms` is the licence of the pretrained model. `library` loads the model: `transformers`, or `distilgrid` for an
+    architecture of our own.
     """
     data = metadata(findings, line, model, terms=terms, library=library)
     parts = [*_parts(findings, line, model, terms, data_terms), _use(findings, line.labels["task"], library)]

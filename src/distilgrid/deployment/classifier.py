@@ -12,12 +12,9 @@ FACTS = "deployed.json"
 
 
 class Classifier:
-    """Classifies texts, or pairs of texts, with a deployed folder.
+    """Classifies texts, or pairs of texts, with a folder of `distilgrid choose`.
 
-    Args:
-        folder: made by `distilgrid choose`.
-        threads: threads of one call; by default those of the measurement.
-        processor: by default that of the measurement.
+    By default, it takes the threads and the processor of the measurement.
 
     Raises:
         UserError: without such a folder or the runtime's packages, or when the runtime does not support the processor.

@@ -58,12 +58,7 @@ class LatencyConditions:
 
 
 def wanted_shape(shapes: Sequence[Shape], task: str, where: Where) -> tuple[str, int, int | None]:
-    """The kind, batch size and length that count for all models alike: by default the longest length.
-
-    Args:
-        shapes: all measurements on the device.
-        task: the task's name, for messages.
-        where: the wanted measurement.
+    """The kind, batch size and length that count for all models alike, among the measurements on a device.
 
     Raises:
         UserError: when no measurement fits, with those that exist.

@@ -30,14 +30,7 @@ GPU = "It was measured on a GPU and needs one of NVIDIA's with CUDA."
 
 
 def readme(option: Option, names: list[str], labels: list[str], *, pair: bool) -> str:
-    """The README in Markdown. A regression has no labels.
-
-    Args:
-        option: the chosen model.
-        names: the model's inputs, in order.
-        labels: names of the classes.
-        pair: whether the model reads pairs of texts.
-    """
+    """The README in Markdown. `names` are the model's inputs in order. A regression has no labels."""
     example = '"A first text.", "A second text."' if pair else '"A text of yours."'
     onnx, gpu = option.runtime.startswith("onnxruntime"), option.conditions.processor == "cuda"
     code = _onnx(option, example, names, labels) if onnx else GENERAL.format(example=example)

@@ -19,14 +19,8 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
 
     Each finished teacher, student and architecture search becomes a run below the run of the grid; trials are runs
     below their search. The call can be repeated after a crash, and started many times at once, even without a store.
-
-    Args:
-        plan: the grid's plan.
-        results: the results folder.
-        uri: an MLflow tracking URI: `sqlite:///<path>`, the address of a tracking server, or `postgresql://...`.
-
-    Returns:
-        The name of the `grid`, and the numbers of `runs` and of those `created`, `updated` and `unchanged`.
+    The URI is `sqlite:///<path>`, the address of a tracking server, or `postgresql://...`. The result has the name of
+    the `grid`, and the numbers of `runs` and of those `created`, `updated` and `unchanged`.
 
     Raises:
         StoreDownError: when a server does not answer. The next call brings everything.

@@ -43,14 +43,8 @@ class Registered:
 def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str | None = None) -> Registered:
     """Register a finished cell, after tracking its grid: a version belongs to a run.
 
-    A version with the same training of the cell is found again instead of made twice.
-
-    Args:
-        plan: the grid's plan.
-        results: the results folder.
-        cell: a teacher or student of the grid.
-        uri: an MLflow tracking URI, as for `track`.
-        name: the model's name; by default `distilgrid-<task>`, so that the versions of a task compare.
+    A version with the same training of the cell is found again instead of made twice. By default, the model's name is
+    `distilgrid-<task>`, so that the versions of a task compare.
 
     Raises:
         StoreDownError: when a server does not answer.

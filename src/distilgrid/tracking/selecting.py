@@ -33,11 +33,7 @@ def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
 def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[str, Any]) -> Artefact:
     """The first finished seed of the recipe with the best mean score over finished seeds.
 
-    Args:
-        plan: the grid's plan.
-        results: the results folder.
-        task: the task; None in a grid with only one.
-        wanted: values of `method`, `student` and `seed`; None takes any.
+    `wanted` has values of `method`, `student` and `seed`, where None takes any. A grid with one task needs no `task`.
 
     Raises:
         UserError: when the task is not clear, a value is unknown, or no cell is finished.

@@ -40,9 +40,7 @@ class Store:
 def open_store(uri: str, *, results: Path) -> Iterator[Store]:
     """Open a store for writing. A missing sqlite file or table is made, and other writers wait.
 
-    Args:
-        uri: an MLflow tracking URI.
-        results: the folder with the lock of a server or database, and with the files of a database's models.
+    The results folder holds the lock of a server or database, and the files of a database's models.
 
     Raises:
         StoreDownError: when a server or database does not answer.

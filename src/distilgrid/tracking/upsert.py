@@ -32,16 +32,9 @@ BATCH = 850  # metrics at a time: MLflow takes 1,000 values, of which up to 100 
 
 
 def upsert(store: Store, plan: Plan, *, grid: Record, records: Sequence[Record]) -> Counter[str]:
-    """Make the grid's experiment hold one run for each record, below the run of the grid.
+    """Make the grid's experiment hold one run for each record, below the run of the grid. Parents come first.
 
-    Args:
-        store: the open store.
-        plan: the grid's plan.
-        grid: the record of the grid's run.
-        records: records of finished cells and searches, parents first.
-
-    Returns:
-        The numbers of records that are `created`, `updated` and `unchanged`.
+    The result has the numbers of records that are `created`, `updated` and `unchanged`.
     """
     writer = _Writer(store.client, _experiment(store, plan))
     ids, outcomes = {grid.place: writer.put(grid, {})[0]}, Counter[str]()
