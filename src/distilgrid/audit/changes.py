@@ -18,16 +18,12 @@ NAMED = {"finetune": "teacher", "distill": "assistant", "record": "teacher's out
 
 @dataclass(frozen=True)
 class Change:
-    """A difference between A and B.
+    """A difference between A and B."""
 
-    Attributes:
-        kind: `params`; `code`, a declared version of a stage or method; `data`, a setting or source of prepared data;
-            `seeds`; `environment`, a package or processor; `unknown`, when no record tells.
-        what: the difference in words, with both values.
-    """
-
+    # `params`; `code`, a declared version of a stage or method; `data`, a setting or source of prepared data; `seeds`;
+    # `environment`, a package or processor; `unknown`, when no record tells
     kind: Kind
-    what: str
+    what: str  # the difference in words, with both values
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -39,15 +35,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
 
 @dataclass(frozen=True)
 class Tracer:
-    """Traces two artefacts of the same place in two grids back to the causes of their differences.
+    """Traces two artefacts of the same place in two grids back to the causes of their differences."""
 
-    Attributes:
-        before: the artefacts of A's results folder by key.
-        after: the artefacts of B's results folder by key.
-    """
-
-    before: Mapping[str, Made]
-    after: Mapping[str, Made]
+    before: Mapping[str, Made]  # the artefacts of A's results folder by key
+    after: Mapping[str, Made]  # the artefacts of B's results folder by key
 
     def reasons(self, old: Made, new: Made) -> list[Change]:
         """Each change once: own settings first, then settings of inputs, prefixed by their stage."""

@@ -21,19 +21,12 @@ Place = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class GridSide:
-    """One of the two grids.
+    """One of the two grids."""
 
-    Attributes:
-        report: the folder of its report.
-        name: the grid's name.
-        cells: its teachers and students by their values of `AXES`.
-        artefacts: everything in its results folder, by key.
-    """
-
-    report: Path
-    name: str
-    cells: Mapping[Place, Made]
-    artefacts: Mapping[str, Made]
+    report: Path  # the folder of its report
+    name: str  # the grid's name
+    cells: Mapping[Place, Made]  # its teachers and students by their values of `AXES`
+    artefacts: Mapping[str, Made]  # everything in its results folder, by key
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,7 @@ def estimate(
 ) -> str:
     """One line: the number of remaining artefacts, their minutes, and the source of the estimate.
 
-    Args:
-        left: artefacts that are stale or to do.
-        done: finished artefacts. For stages without any, those of other grids in the results folder count.
-        params: the grid's parameters.
-        results: the results folder.
-        cores: the number of cores; None takes all usable ones.
+    For stages without a finished artefact, those of other grids in the results folder count.
     """
     if not left:
         return "nothing to be done"

@@ -24,23 +24,14 @@ LOGITS = 0.05
 
 @dataclass(frozen=True)
 class Rescored:
-    """A model that was scored again.
+    """A model that was scored again."""
 
-    Attributes:
-        folder: the model's folder.
-        recorded: the score in `metrics.json`.
-        found: the score of the saved weights.
-        rows: number of validation rows over all splits.
-        largest: the largest difference between a logit and its record.
-        scale: factor from a score to the printed number.
-    """
-
-    folder: Path
-    recorded: float
-    found: float
-    rows: int
-    largest: float
-    scale: float = 100.0
+    folder: Path  # the model's folder
+    recorded: float  # the score in `metrics.json`
+    found: float  # the score of the saved weights
+    rows: int  # number of validation rows over all splits
+    largest: float  # the largest difference between a logit and its record
+    scale: float = 100.0  # factor from a score to the printed number
 
     def agrees(self, *, tolerance: float) -> bool:
         """Whether the score and the logits match the record. Rounding on another processor may turn a label."""

@@ -31,23 +31,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verified:
-    """The result of a check.
+    """The result of a check."""
 
-    Attributes:
-        made: finished artefacts with a readable `run.json`.
-        files: number of files that were read.
-        links: number of inputs that were compared with their records.
-        untold: number of inputs without a record, as in artefacts of older versions.
-        unfinished: folders without a `run.json`, of jobs that run or were killed.
-        problems: all problems.
-    """
-
-    made: list[Made]
-    files: int
-    links: int
-    untold: int
-    unfinished: list[Path]
-    problems: list[Problem]
+    made: list[Made]  # finished artefacts with a readable `run.json`
+    files: int  # number of files that were read
+    links: int  # number of inputs that were compared with their records
+    untold: int  # number of inputs without a record, as in artefacts of older versions
+    unfinished: list[Path]  # folders without a `run.json`, of jobs that run or were killed
+    problems: list[Problem]  # all problems
 
     def summary(self) -> str:
         """The numbers in a few lines."""

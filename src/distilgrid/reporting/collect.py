@@ -65,31 +65,18 @@ Kept = TypeVar("Kept", TrainedModel, FinishedArtefact, Points, Searched)
 
 @dataclass(frozen=True)
 class Collected:
-    """Everything that a report is made from.
+    """Everything that a report is made from."""
 
-    Attributes:
-        plan: the grid's plan.
-        datasets: `dataset.json` by task.
-        models: teachers, then students, in the plan's order.
-        helpers: `metrics.json` of assistants and of the models that tuning tried.
-        exports: accepted and rejected ones.
-        benchmarks: one for each device, task and teacher.
-        augmented: `samples.json` of augmented rows.
-        features: one for each task and teacher, where the report asks for them.
-        searches: one for each task, teacher, search and seed.
-        runs: `run.json` of every artefact except the report, in the plan's order.
-    """
-
-    plan: Plan
-    datasets: dict[str, dict[str, Any]]
-    models: list[TrainedModel]
-    helpers: list[FinishedArtefact]
-    exports: list[FinishedArtefact]
-    benchmarks: list[FinishedArtefact]
-    augmented: list[FinishedArtefact]
-    features: list[Points]
-    searches: list[Searched]
-    runs: list[dict[str, Any]]
+    plan: Plan  # the grid's plan
+    datasets: dict[str, dict[str, Any]]  # `dataset.json` by task
+    models: list[TrainedModel]  # teachers, then students, in the plan's order
+    helpers: list[FinishedArtefact]  # `metrics.json` of assistants and of the models that tuning tried
+    exports: list[FinishedArtefact]  # accepted and rejected ones
+    benchmarks: list[FinishedArtefact]  # one for each device, task and teacher
+    augmented: list[FinishedArtefact]  # `samples.json` of augmented rows
+    features: list[Points]  # one for each task and teacher, where the report asks for them
+    searches: list[Searched]  # one for each task, teacher, search and seed
+    runs: list[dict[str, Any]]  # `run.json` of every artefact except the report, in the plan's order
 
     def task_kind(self, task: str) -> TaskKind:
         """The kind of a task's rows."""

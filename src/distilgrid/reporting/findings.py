@@ -19,23 +19,14 @@ Verdict = Literal["better", "worse", "unclear"]
 
 @dataclass(frozen=True)
 class Difference:
-    """A line's mean score less its baseline's.
+    """A line's mean score less its baseline's."""
 
-    Attributes:
-        value: the unscaled difference.
-        low: lower bound of the confidence interval.
-        high: upper bound of the confidence interval.
-        p: two-sided p-value of no difference, from the same resamples.
-        adjusted: p corrected for all comparisons of the report.
-        sign: 1 where a higher score is better, else -1.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float = 1.0
-    adjusted: float = 1.0
-    sign: int = 1
+    value: float  # the unscaled difference
+    low: float  # lower bound of the confidence interval
+    high: float  # upper bound of the confidence interval
+    p: float = 1.0  # two-sided p-value of no difference, from the same resamples
+    adjusted: float = 1.0  # p corrected for all comparisons of the report
+    sign: int = 1  # 1 where a higher score is better, else -1
 
     @property
     def verdict(self) -> Verdict:

@@ -25,40 +25,24 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Speed:
-    """Median latency of one batch, and its speed-up over the teacher.
+    """Median latency of one batch, and its speed-up over the teacher."""
 
-    Attributes:
-        latency_ms: p50.
-        error_ms: half the width of the median's confidence interval; None with too few measurements.
-        same: speed-up over the teacher in the same runtime; None when the teacher was not measured there.
-        torch: speed-up over the teacher in torch; None when the teacher was not measured there.
-    """
-
-    latency_ms: float
-    error_ms: float | None
-    same: float | None
-    torch: float | None
+    latency_ms: float  # p50
+    error_ms: float | None  # half the width of the median's confidence interval; None with too few measurements
+    same: float | None  # speed-up over the teacher in the same runtime; None when the teacher was not measured there
+    torch: float | None  # speed-up over the teacher in torch; None when the teacher was not measured there
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A model in tables, trained once for each seed.
+    """A model in tables, trained once for each seed."""
 
-    Attributes:
-        key: values of `AXES`.
-        name: the student or teacher, with the axes that vary within its task, except the method.
-        models: one for each seed.
-        exports: accepted exports by runtime.
-        rejected: runtimes whose exports were all rejected.
-        speeds: latencies by runtime.
-    """
-
-    key: Key
-    name: str
-    models: tuple[TrainedModel, ...]
-    exports: dict[str, tuple[FinishedArtefact, ...]]
-    rejected: tuple[str, ...]
-    speeds: dict[str, Speed]
+    key: Key  # values of `AXES`
+    name: str  # the student or teacher, with the axes that vary within its task, except the method
+    models: tuple[TrainedModel, ...]  # one for each seed
+    exports: dict[str, tuple[FinishedArtefact, ...]]  # accepted exports by runtime
+    rejected: tuple[str, ...]  # runtimes whose exports were all rejected
+    speeds: dict[str, Speed]  # latencies by runtime
 
     @cached_property
     def labels(self) -> dict[str, Any]:

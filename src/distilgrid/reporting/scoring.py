@@ -18,17 +18,11 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Scoring:
-    """The notation of one metric.
+    """The notation of one metric."""
 
-    Attributes:
-        title: the metric's name in tables, plots and sentences.
-        scale: factor from a score to the printed number.
-        higher_is_better: whether a larger score is better.
-    """
-
-    title: str
-    scale: float
-    higher_is_better: bool
+    title: str  # the metric's name in tables, plots and sentences
+    scale: float  # factor from a score to the printed number
+    higher_is_better: bool  # whether a larger score is better
 
     def score(self, value: float) -> str:
         """A scaled score."""

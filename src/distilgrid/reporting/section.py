@@ -12,17 +12,12 @@ class Section:
 
     A feature defines a subclass in its own folder and names an instance, `package.module:NAME`, in
     `sections/table.py`. A method names its own by `sections()`.
-
-    Attributes:
-        title: the heading on the page.
-        texts: whether tables hold long texts, which need line breaks.
-        numbers: whether `table.md` and `table.tex` show the tables, too.
-        before: for a method's section, the name of the section that follows it on the page; None puts it last.
     """
 
-    title: str = ""
-    texts: bool = False
-    numbers: bool = True
+    title: str = ""  # the heading on the page
+    texts: bool = False  # whether tables hold long texts, which need line breaks
+    numbers: bool = True  # whether `table.md` and `table.tex` show the tables, too
+    # for a method's section, the name of the section that follows it on the page; None puts it last
     before: str | None = None
 
     def split(self, findings: Findings, task: str) -> "Sequence[Section]":

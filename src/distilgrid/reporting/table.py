@@ -49,22 +49,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of values.
+    """Rows of values."""
 
-    Attributes:
-        name: the subject, in most cases the task.
-        caption: sentences about the numbers.
-        columns: from left to right.
-        rows: one value for each column.
-        groups: row numbers where a group begins.
-        links: the page's anchor for the provenance of a row, by row number.
-    """
-
-    name: str
-    caption: str
-    columns: list[Column]
-    rows: list[list[Value]]
-    groups: set[int] = field(default_factory=set)
+    name: str  # the subject, in most cases the task
+    caption: str  # sentences about the numbers
+    columns: list[Column]  # from left to right
+    rows: list[list[Value]]  # one value for each column
+    groups: set[int] = field(default_factory=set)  # row numbers where a group begins
+    # the page's anchor for the provenance of a row, by row number
     links: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod

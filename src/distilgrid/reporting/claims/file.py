@@ -19,11 +19,7 @@ PUBLISHED = "published"
 
 
 def load_claims(path: Path | str, *, params: Params | None = None) -> ClaimsFile:
-    """Read a claims file, and the CSV file that its `published` names.
-
-    Args:
-        path: the file.
-        params: definitions of methods and tasks; without them, names are not checked.
+    """Read a claims file, and the CSV file that its `published` names. Without `params`, names are not checked.
 
     Raises:
         UserError: naming the file and the key, or the line and column of the CSV file.

@@ -32,35 +32,20 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Result:
-    """A claim's outcome on one task, or the mean over several. A value is None when it is not known.
+    """A claim's outcome on one task, or the mean over several. A value is None when it is not known."""
 
-    Attributes:
-        tasks: the tasks.
-        verdict: follows from the interval.
-        effect: better less worse (less the second difference), as in `metrics.json`: a share, not points.
-        low: lower bound of the interval.
-        high: upper bound of the interval.
-        covers: variation within the interval: seeds and rows, seeds, rows, measuring, or nothing.
-        seeds: the smallest number of seeds of a model.
-        pairs: number of matched comparisons in the effect.
-        seeds_needed: number of seeds that would make an unclear effect clear.
-        rows_too_few: whether no number of seeds would make the effect clear on these rows.
-        p: two-sided p-value of no effect.
-        adjusted: p corrected for all results of the file's claims.
-    """
-
-    tasks: tuple[str, ...]
-    verdict: Verdict
-    effect: float
-    low: float | None
-    high: float | None
-    covers: str
-    seeds: int
-    pairs: int
-    seeds_needed: int | None
-    rows_too_few: bool
-    p: float | None = None
-    adjusted: float | None = None
+    tasks: tuple[str, ...]  # the tasks
+    verdict: Verdict  # follows from the interval
+    effect: float  # better less worse (less the second difference), as in `metrics.json`: a share, not points
+    low: float | None  # lower bound of the interval
+    high: float | None  # upper bound of the interval
+    covers: str  # variation within the interval: seeds and rows, seeds, rows, measuring, or nothing
+    seeds: int  # the smallest number of seeds of a model
+    pairs: int  # number of matched comparisons in the effect
+    seeds_needed: int | None  # number of seeds that would make an unclear effect clear
+    rows_too_few: bool  # whether no number of seeds would make the effect clear on these rows
+    p: float | None = None  # two-sided p-value of no effect
+    adjusted: float | None = None  # p corrected for all results of the file's claims
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,11 @@ from distilgrid.reporting.scoring import HUNDRED
 
 @dataclass(frozen=True)
 class Measure:
-    """The notation of a claim's effects.
+    """The notation of a claim's effects."""
 
-    Attributes:
-        direction: the side of `worse` on which the claim puts `better`.
-        scale: factor from an effect to the number in the claim's unit.
-        unit: the unit's name; empty for points.
-    """
-
-    direction: Direction
-    scale: float
-    unit: str = ""
+    direction: Direction  # the side of `worse` on which the claim puts `better`
+    scale: float  # factor from an effect to the number in the claim's unit
+    unit: str = ""  # the unit's name; empty for points
 
     def effect(self, value: float) -> str:
         """An effect in the claim's unit, with its sign."""

@@ -17,14 +17,11 @@ REQUIRED = tuple(name for name, field in Published.model_fields.items() if field
 
 
 def read_published(path: Path, *, params: Params | None = None, methods: Iterable[str] = ()) -> list[Published]:
-    """Read the numbers of a file, in its order.
+    """Read the numbers of a CSV file in UTF-8, in its order.
 
-    Args:
-        path: a CSV file in UTF-8. Its header names columns of `Published` and may leave out optional ones. Each further
-            row is a number. An empty field is null.
-        params: definitions of methods and tasks; without them, names are not checked. Students and teachers are never
-            checked, because a small grid and a large one may share the file.
-        methods: names of further methods.
+    The header names columns of `Published` and may leave out optional ones. Each further row is a number. An empty
+    field is null. Without `params`, names of methods (and further `methods`) and tasks are not checked. Students and
+    teachers are never checked, because a small grid and a large one may share the file.
 
     Raises:
         UserError: naming the file, its line and the column.

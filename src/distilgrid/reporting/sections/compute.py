@@ -21,29 +21,17 @@ CAPTION = (
 
 @dataclass(frozen=True)
 class Spent:
-    """Costs of the artefacts of a stage, or of all. A value is None when no artefact recorded it.
+    """Costs of the artefacts of a stage, or of all. A value is None when no artefact recorded it."""
 
-    Attributes:
-        name: the stage, or `all`.
-        artefacts: number of artefacts.
-        known: number of artefacts that recorded more than their time.
-        seconds: sum of the times.
-        cpu_seconds: sum of the known processor times.
-        used: processor time divided by time and threads, between 0 and 1.
-        peak_memory_mib: the largest peak.
-        energy_j: sum of the known energies.
-        metered: number of artefacts that recorded their energy.
-    """
-
-    name: str
-    artefacts: int
-    known: int
-    seconds: float
-    cpu_seconds: float
-    used: float | None
-    peak_memory_mib: float | None
-    energy_j: float | None
-    metered: int
+    name: str  # the stage, or `all`
+    artefacts: int  # number of artefacts
+    known: int  # number of artefacts that recorded more than their time
+    seconds: float  # sum of the times
+    cpu_seconds: float  # sum of the known processor times
+    used: float | None  # processor time divided by time and threads, between 0 and 1
+    peak_memory_mib: float | None  # the largest peak
+    energy_j: float | None  # sum of the known energies
+    metered: int  # number of artefacts that recorded their energy
 
 
 def spending(runs: Sequence[Run]) -> list[Spent]:

@@ -52,20 +52,13 @@ class RowPart:
 
 @dataclass(frozen=True, eq=False)
 class EffectEstimate:
-    """An effect with its error.
+    """An effect with its error."""
 
-    Attributes:
-        effect: the mean over seeds.
-        seeds: variance over seeds; None with a single seed.
-        rows: variance over rows; empty for numbers that are not means over rows.
-        resampled: (S,) the effect on each resample of rows, or None without rows.
-        error: the largest error of a measured effect, which has neither seeds nor rows; None for other effects.
-    """
-
-    effect: float
-    seeds: tuple[SeedPart, ...] | None
-    rows: tuple[RowPart, ...]
-    resampled: np.ndarray | None
+    effect: float  # the mean over seeds
+    seeds: tuple[SeedPart, ...] | None  # variance over seeds; None with a single seed
+    rows: tuple[RowPart, ...]  # variance over rows; empty for numbers that are not means over rows
+    resampled: np.ndarray | None  # (S,) the effect on each resample of rows, or None without rows
+    # the largest error of a measured effect, which has neither seeds nor rows; None for other effects
     error: float | None = None
 
     @property

@@ -9,19 +9,12 @@ from distilgrid.reporting.lines import Line
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """The summary of a task.
+    """The summary of a task."""
 
-    Attributes:
-        task: the task's name.
-        headline: the share of the teacher's score that the best student keeps, and its speed.
-        comparison: whether a method differs clearly from the baseline.
-        figures: pairs of a number and its meaning, at most three.
-    """
-
-    task: str
-    headline: str
-    comparison: str
-    figures: list[tuple[str, str]]
+    task: str  # the task's name
+    headline: str  # the share of the teacher's score that the best student keeps, and its speed
+    comparison: str  # whether a method differs clearly from the baseline
+    figures: list[tuple[str, str]]  # pairs of a number and its meaning, at most three
 
 
 def outcomes(findings: Findings) -> list[TaskSummary]:
