@@ -115,11 +115,7 @@ def _program(device: AdbDevice, engine: Engine) -> Path:
 
 @contextlib.contextmanager
 def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, folder: Path) -> Iterator[Place]:
-    """Put a program and an exported model into a new folder on the phone; delete the folder afterwards.
-
-    Raises:
-        UserError: without the runtime's package, or when copying fails.
-    """
+    """Put a program and an exported model into a new folder on the phone; delete the folder afterwards."""
     signatures, names = declared(engine, folder / FILES[engine]), read_json(folder / FACTS_FILE)["inputs"]
     target = f"{device.folder}/{uuid.uuid4().hex[:12]}"
     phone.checked(["mkdir", "-p", target])

@@ -8,7 +8,7 @@ from typing import Any
 
 from distilgrid.benchmark.candidates import Candidate, Export, Model, list_candidates, open_export, open_model
 from distilgrid.benchmark.entries import Entry, measure_shapes, open_entries
-from distilgrid.benchmark.gpu import gpu_name
+from distilgrid.benchmark.footprint import gpu_name
 from distilgrid.benchmark.labels import shape_words
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
