@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +96,8 @@ class LiteRTInt8Exporter(LiteRTExporter):
 
 def lengths(longest: int) -> list[int]:
     """The lengths that texts are padded to: powers of two, and the longest."""
-    found = []
-    length = SHORTEST
-    while length < longest:
-        found.append(length)
-        length *= 2
-    return [*found, longest]
+    powers = takewhile(lambda length: length < longest, (SHORTEST << number for number in count()))
+    return [*powers, longest]
 
 
 def signatures(sample: Sample) -> dict[str, tuple[Tensor, ...]]:

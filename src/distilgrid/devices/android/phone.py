@@ -29,7 +29,7 @@ from distilgrid.runtimes.base import UnsupportedError
 if TYPE_CHECKING:
     import numpy as np
 
-    from distilgrid.benchmark.candidates import Export, Model
+    from distilgrid.benchmark.candidates import ExportFolder, Model
     from distilgrid.benchmark.settings import Benchmark
 
 FILES = {"litert": "model.tflite", "executorch": "model.pte"}
@@ -68,7 +68,7 @@ class PhoneRun:
 
 
 def measure_on_phone(
-    device: AdbDevice, *, protocol: "Benchmark", exports: "Sequence[tuple[Model, Export]]"
+    device: AdbDevice, *, protocol: "Benchmark", exports: "Sequence[tuple[Model, ExportFolder]]"
 ) -> Imported:
     """Measure accepted exports for LiteRT and ExecuTorch on a phone, at the batch sizes and lengths of the protocol.
 
@@ -98,7 +98,7 @@ def measure_on_phone(
     return Imported.today(device=phone.describe(), tool=tool, measurements=measurements)
 
 
-def _engine(export: "Export") -> Engine | None:
+def _engine(export: "ExportFolder") -> Engine | None:
     first = export.parity["runtime"].partition("-")[0]
     return cast(Engine, first) if first in get_args(Engine) else None
 
@@ -130,7 +130,7 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
                 phone.shell(words)
 
 
-def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmark", threads: int) -> Measurement:
+def _measure(place: Place, model: "Model", export: "ExportFolder", protocol: "Benchmark", threads: int) -> Measurement:
     shapes: list[Times] = []
     skipped: list[Skipped] = []
     for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):
