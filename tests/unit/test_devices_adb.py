@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.benchmark.candidates import Export, Model
+from distilgrid.benchmark.candidates import ExportFolder, Model
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.devices.android import adb
@@ -228,7 +228,7 @@ def measured(fake: Fake, device: AdbDevice, tmp_path: Path, monkeypatch: pytest.
             (folder / "model.tflite").write_text("tflite")
             (folder / "model.pte").write_text("pte")
             (folder / "model.json").write_text(json.dumps({"inputs": ORDER}))
-            exports.append((model, Export(folder, {}, {"runtime": runtime, "accepted": accepted})))
+            exports.append((model, ExportFolder(folder, {}, {"runtime": runtime, "accepted": accepted})))
         return measure_on_phone(changed or device, protocol=protocol, exports=exports)
 
     return run

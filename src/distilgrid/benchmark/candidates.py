@@ -70,7 +70,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Export:
+class ExportFolder:
     """An exported model's folder, verified, with its `run.json` and `parity.json`."""
 
     folder: Path
@@ -119,16 +119,16 @@ def open_model(folder: Path) -> Model:
     return Model(folder, run, read_json(folder / "metrics.json"), read_json(folder / "config.json"))
 
 
-def open_export(folder: Path, models: Sequence[Model]) -> Export:
+def open_export(folder: Path, models: Sequence[Model]) -> ExportFolder:
     """Open an export of one of the models; UserError when files are missing or damaged, or its model is another."""
     run = verified(folder, stage="export")
     if run["recipe"]["inputs"]["model"] not in {model.run["key"] for model in models}:
         raise UserError(f"{folder}: made from a model with key {run['recipe']['inputs']['model']}; pass that model too")
-    return Export(folder, run, read_json(folder / "parity.json"))
+    return ExportFolder(folder, run, read_json(folder / "parity.json"))
 
 
 def list_candidates(
-    models: Sequence[Model], exports: Sequence[Export], settings: Benchmark, processor: Processor
+    models: Sequence[Model], exports: Sequence[ExportFolder], settings: Benchmark, processor: Processor
 ) -> list[Candidate]:
     """Each model on each runtime, in this order; with `unfused`, graph runtimes also without their optimisation."""
     by_origin = {(e.run["recipe"]["inputs"]["model"], e.parity["runtime"]): e for e in exports}
@@ -142,7 +142,7 @@ def list_candidates(
     return found
 
 
-def _candidate(model: Model, runtime: str, export: Export | None, processor: Processor) -> Candidate:
+def _candidate(model: Model, runtime: str, export: ExportFolder | None, processor: Processor) -> Candidate:
     entry = find_runtime(runtime)
     if processor not in entry.processors:
         return Candidate(model, runtime, model.folder, None, f"does not run on {processor}")

@@ -48,11 +48,7 @@ class Entry:
 
 
 def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int, processor: Processor) -> None:
-    """Load every candidate that can run with these threads; the first time also measure load time and memory.
-
-    Raises:
-        UserError: when a runtime's packages are missing.
-    """
+    """Load every candidate that can run with these threads; the first time also measure load time and memory."""
     for entry in entries:  # ExecuTorch's threads can only be set while none of its models is loaded
         entry.session = None
     for entry in entries:

@@ -37,10 +37,7 @@ class TextInputs(Settings):
         """The inputs that a benchmark of the trained model uses: each (B, L) int64."""
         import numpy as np
 
-        from distilgrid.benchmark.protocol import SEED
-
-        generator = np.random.default_rng([SEED, batch_size, length])
-        ids = generator.integers(self.vocab_size, size=(batch_size, length), dtype=np.int64)
+        ids = _generator(batch_size, length).integers(self.vocab_size, size=(batch_size, length), dtype=np.int64)
         ids[ids == self.pad_token_id] = (self.pad_token_id + 1) % self.vocab_size
         filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         return {name: filled[name] for name in self.names}
@@ -58,16 +55,19 @@ class ImageInputs(Settings):
 
     def make(self, batch_size: int, length: int) -> "dict[str, np.ndarray]":
         """The inputs that a benchmark of the trained model uses: (B, C, H, W) uint8, channels last in memory."""
-        import numpy as np
-
-        from distilgrid.benchmark.protocol import SEED
-
-        generator = np.random.default_rng([SEED, batch_size, length])
-        pixels = generator.integers(256, size=(batch_size, *self.image), dtype=np.uint8)
+        pixels = _generator(batch_size, length).integers(256, size=(batch_size, *self.image), dtype="uint8")
         return {PIXELS: pixels.transpose(0, 3, 1, 2)}
 
 
 Inputs = TextInputs | ImageInputs
+
+
+def _generator(batch_size: int, length: int) -> "np.random.Generator":
+    import numpy as np
+
+    from distilgrid.benchmark.protocol import SEED
+
+    return np.random.default_rng([SEED, batch_size, length])
 
 
 def describe_inputs(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

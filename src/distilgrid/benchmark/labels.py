@@ -77,8 +77,3 @@ def precision_of(runtime: str) -> str:
 def named_precisions(runtime: str) -> list[str]:
     """The precisions in a runtime's name."""
     return [part for part in runtime.split("-") if re.fullmatch(r"(fp|bf|int)\d+", part)]
-
-
-def runtime_name(runtime: str, precision: str) -> str:
-    """A runtime's name with its precision, as the registry writes them."""
-    return runtime if precision in runtime.split("-") else f"{runtime}-{precision}"

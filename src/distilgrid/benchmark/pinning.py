@@ -29,7 +29,7 @@ def pinned(threads: int, wanted: Sequence[int] | None = None, *, key: str = "ben
     Raises:
         UserError: when the process may not use enough cores, or not the wanted ones.
     """
-    allowed = _allowed()
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()  # empty if the system is silent
     cores = sorted(allowed)[-threads:] if wanted is None else list(wanted[:threads])
     if threads > usable_cores():
         raise UserError(
@@ -45,11 +45,6 @@ def pinned(threads: int, wanted: Sequence[int] | None = None, *, key: str = "ben
             afterwards.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(threads)
         yield cores
-
-
-def _allowed() -> set[int]:
-    """Numbers of the cores that this process may use; empty if the system does not tell."""
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def _check(threads: int, wanted: Sequence[int], allowed: set[int], key: str) -> None:

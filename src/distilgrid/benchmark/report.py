@@ -28,11 +28,19 @@ def _of_benchmark(findings: Findings, task: str, benchmark: FinishedArtefact) ->
     several = len({line.labels["teacher"] for line in findings.of(task)}) > 1
     name = f"{task} on {labels['device']}" + (f", students of {labels['teacher']}" if several else "")
     found = [_missing(name, benchmark)]
+    counted = any(shape.get("energy_mj") is not None for candidate in measured for shape in candidate["shapes"])
+
+    def rate(shape: Measured) -> Value:
+        return Value(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
+
+    def energy(shape: Measured) -> Value:
+        return display.number(shape.get("energy_mj"), "{:.3g}")
+
     if measured:
         found = [
             _grid(f"{name}: latency, ms", _latency_caption(findings, benchmark), benchmark, measured, _latency),
-            _grid(f"{name}: inputs per second", THROUGHPUT, benchmark, measured, _throughput),
-            _energies(name, benchmark, measured),
+            _grid(f"{name}: inputs per second", THROUGHPUT, benchmark, measured, rate),
+            _grid(f"{name}: energy, mJ", ENERGY, benchmark, measured, energy) if counted else None,
             *found,
             _fusion(findings, name, benchmark, measured),
             _footprints(name, benchmark, measured),
@@ -80,20 +88,6 @@ def _latency(shape: Measured) -> Value:
     known = [value for value in tails if value is not None]
     tail = " / ".join(wording.milliseconds(value) for value in known)
     return Value(f"{noisy}{wording.milliseconds(shape['p50_ms'])}", tail)
-
-
-def _throughput(shape: Measured) -> Value:
-    return Value(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
-
-
-def _energies(name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
-    if not any(shape.get("energy_mj") is not None for candidate in measured for shape in candidate["shapes"]):
-        return None
-    return _grid(f"{name}: energy, mJ", ENERGY, benchmark, measured, _energy)
-
-
-def _energy(shape: Measured) -> Value:
-    return EMPTY if shape.get("energy_mj") is None else Value(f"{shape['energy_mj']:.3g}")
 
 
 def _missing(name: str, benchmark: FinishedArtefact) -> Table | None:

@@ -1,7 +1,7 @@
 """Latency on a task's texts: the model at each text's length, and the way from text to label."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -58,17 +58,9 @@ def model_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run
 
 def label_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run]:
     """One call for each text: from the text to its label, or to its number."""
-    return [_Label(row, chosen.kind, chosen.labels, reader, session) for row in chosen.rows]
 
+    def label(row: tuple[str, str | None]) -> str | float:
+        outputs = session.bind(reader(*row))()
+        return chosen.kind.named(chosen.kind.predict().decode(outputs)[0], chosen.labels)
 
-@dataclass(frozen=True)
-class _Label:
-    row: tuple[str, str | None]
-    kind: TaskKind
-    labels: Sequence[str]
-    reader: TextReader
-    session: Session
-
-    def __call__(self) -> str | float:
-        outputs = self.session.bind(self.reader(*self.row))()
-        return self.kind.named(self.kind.predict().decode(outputs)[0], self.labels)
+    return [partial(label, row) for row in chosen.rows]

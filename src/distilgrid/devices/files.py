@@ -21,11 +21,7 @@ def device_names(folder: Path = FOLDER) -> list[str]:
 
 
 def load_device(name: str, *, folder: Path = FOLDER) -> Device:
-    """A device by its name.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion; for a bad file, with its path and key.
-    """
+    """A device by its name; UserError for an unknown name, with a suggestion, and for a bad file."""
     from distilgrid.core.yaml import read_yaml
 
     known = device_names(folder)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic import StringConstraints as Text
 
-from distilgrid.benchmark.labels import named_precisions, precision_of, runtime_name
+from distilgrid.benchmark.labels import named_precisions, precision_of
 from distilgrid.core.errors import UNPRINTABLE, UserError
 from distilgrid.core.machine import X86_FLAGS
 from distilgrid.core.messages import first_problem
@@ -172,7 +172,7 @@ class Measurement(Sent):
     @property
     def runtime_name(self) -> str:
         """The runtime's name with its precision, as the registry writes them."""
-        return runtime_name(self.runtime, self.precision)
+        return self.runtime if self.precision in self.runtime.split("-") else f"{self.runtime}-{self.precision}"
 
     @model_validator(mode="after")
     def _one_precision(self) -> Self:

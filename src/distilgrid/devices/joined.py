@@ -9,14 +9,14 @@ from distilgrid.core.errors import UserError
 from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Times
 
 if TYPE_CHECKING:
-    from distilgrid.benchmark.candidates import Export, Model
+    from distilgrid.benchmark.candidates import ExportFolder, Model
     from distilgrid.benchmark.entries import Entry
 
 log = logging.getLogger(__name__)
 
 
 def as_benchmark(
-    found: Imported, *, device: str, max_drift: float, models: "Sequence[Model]", exports: "Sequence[Export]" = ()
+    found: Imported, *, device: str, max_drift: float, models: "Sequence[Model]", exports: "Sequence[ExportFolder]" = ()
 ) -> dict[str, Any]:
     """The values of `benchmark.json` for imported measurements.
 
@@ -65,7 +65,7 @@ def as_benchmark(
     }
 
 
-def _model(named: str, models: "Sequence[Model]", exports: "Sequence[Export]") -> "Model | None":
+def _model(named: str, models: "Sequence[Model]", exports: "Sequence[ExportFolder]") -> "Model | None":
     """The model with this key, or with a file of this SHA-256."""
     by_key = {model.run["key"]: model for model in models}
     by_file = {digest: model for model in models for digest in _weights(model.run)}
@@ -76,7 +76,7 @@ def _model(named: str, models: "Sequence[Model]", exports: "Sequence[Export]") -
     return by_key.get(named) or by_file.get(named)
 
 
-def _rejection(measurement: Measurement, model: "Model", exports: "Sequence[Export]") -> str | None:
+def _rejection(measurement: Measurement, model: "Model", exports: "Sequence[ExportFolder]") -> str | None:
     """The parity gate's reason against the model's export for this runtime, or against the measured file."""
     for export in exports:
         if export.parity["accepted"] or export.run["recipe"]["inputs"]["model"] != model.run["key"]:

@@ -98,9 +98,7 @@ def measure_exports(
         keep: called after each number of threads, with all measurements so far.
 
     Raises:
-        UserError: for a name with odd characters, more threads than cores, two exports of the same model and runtime,
-        or
-            missing packages.
+        UserError: for a bad name, too few cores, two exports of the same model and runtime, or missing packages.
     """
     try:
         device = Description(name=name, phone=phone, processor=here.processor, **describe_machine())

@@ -44,10 +44,11 @@ class LiteRTSession:
         self._pad: dict[str, int] = facts["padding"]
         with quiet():
             self._model = _compiled(folder / MODEL_FILE, how)
-        numbers = range(self._model.get_num_signatures())
-        self._shapes = [self._shape(number) for number in numbers]
-        self._outputs = [self._width(number) for number in numbers]
-        self._spare: list[list[_Buffers]] = [[] for _ in numbers]
+        keys = [self._model.get_signature_by_index(n)["key"] for n in range(self._model.get_num_signatures())]
+        self._shapes = [tuple(self._model.get_input_tensor_details(key)["args_0"]["shape"]) for key in keys]
+        results = [list(self._model.get_output_tensor_details(key).values()) for key in keys]
+        self._outputs = [int(only["shape"][-1]) for (only,) in results]
+        self._spare: list[list[_Buffers]] = [[] for _ in keys]
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""
@@ -69,17 +70,6 @@ class LiteRTSession:
     def give_back(self, number: int, rows: "Sequence[_Buffers]") -> None:
         """Keep buffers of a signature for the next call: making one takes longer than a run of a small model."""
         self._spare[number].extend(rows)
-
-    def _key(self, number: int) -> str:
-        return str(self._model.get_signature_by_index(number)["key"])
-
-    def _shape(self, number: int) -> tuple[int, ...]:
-        details = self._model.get_input_tensor_details(self._key(number))
-        return tuple(details["args_0"]["shape"])
-
-    def _width(self, number: int) -> int:
-        (details,) = self._model.get_output_tensor_details(self._key(number)).values()
-        return int(details["shape"][-1])
 
     def _signature(self, shape: tuple[int, ...]) -> int:
         """The number of the signature with the least padding."""

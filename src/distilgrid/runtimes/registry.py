@@ -93,23 +93,23 @@ OWN_RUNTIMES = {
     "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
     "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
     "onnxruntime-fp16": _onnx(
-        "onnx_half:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
+        "onnx_export:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
     ),
     "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, refuses={"image": DYNAMIC_ONLY}),
-    "onnxruntime-int8-static": _onnx("onnx_static:StaticInt8Exporter", exact=False, calibrated=True),
+    "onnxruntime-int8-static": _onnx("onnx_quantised:StaticInt8Exporter", exact=False, calibrated=True),
     "openvino-fp32": _openvino("OpenVino", "openvino_export:OpenVinoExporter"),
     "openvino-bf16": _openvino("OpenVinoBf16", "openvino_export:OpenVinoBf16Exporter", exact=False),
     "openvino-int8": _openvino(
         "OpenVino",
-        "openvino_quantised:OpenVinoInt8Exporter",
+        "openvino_export:OpenVinoInt8Exporter",
         converters=("nncf",),
         exact=False,
         calibrated=True,
     ),
     "executorch-fp32": _executorch("executorch_export:ExecuTorchExporter"),
-    "executorch-int8": _executorch("executorch_quantised:ExecuTorchInt8Exporter", exact=False, calibrated=True),
+    "executorch-int8": _executorch("executorch_export:ExecuTorchInt8Exporter", exact=False, calibrated=True),
     "litert-fp32": _litert("litert_export:LiteRTExporter"),
-    "litert-int8": _litert("litert_quantised:LiteRTInt8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
+    "litert-int8": _litert("litert_export:LiteRTInt8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
 }
 
 _added = with_added("distilgrid.runtimes", dict.fromkeys(OWN_RUNTIMES, ""))

@@ -35,11 +35,7 @@ class TorchCompile:
     """Loads trained models and compiles them. Needs a C++ compiler, and Triton on a GPU."""
 
     def load(self, folder: Path, how: Execution) -> "TorchCompileSession":
-        """The trained model of a folder; its session compiles it for each new kind of inputs.
-
-        Raises:
-            UnsupportedError: without a compiler, or when optimisation is off.
-        """
+        """The trained model of a folder; its session compiles it for each new kind of inputs."""
         if not how.optimised:
             raise UnsupportedError("torch.compile is the optimisation: without it this is torch-eager-fp32")
         try:

@@ -63,11 +63,7 @@ class TorchSession:
 
 
 def placed(folder: Path, how: Execution) -> "PreTrainedModel":
-    """Load a trained model onto its processor, in evaluation mode, and set torch's threads.
-
-    Raises:
-        UnsupportedError: on a machine without the processor.
-    """
+    """Load a trained model onto its processor, in evaluation mode, and set torch's threads."""
     if how.processor == "cuda" and not torch.cuda.is_available():
         raise UnsupportedError("no CUDA GPU here")
     torch.set_num_threads(how.threads)

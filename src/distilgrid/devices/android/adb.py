@@ -43,17 +43,13 @@ class Phone:
 
     serial: str
 
-    def command(self, *words: str) -> list[str]:
-        """The command line of one adb call."""
-        return ["adb", "-s", self.serial, *words]
-
     def shell(self, words: Sequence[str]) -> AdbOutcome:
         """Run a program on the phone with these arguments; also returns when it fails."""
-        return call(self.command("shell", shlex.join(words)))
+        return call(["adb", "-s", self.serial, "shell", shlex.join(words)])
 
     def push(self, source: Path, target: str) -> None:
         """Copy a file to the phone."""
-        done = call(self.command("push", str(source), target))
+        done = call(["adb", "-s", self.serial, "push", str(source), target])
         if done.code:
             raise UserError(f"adb push {source}: {last_words(done.output)}")
 
@@ -103,11 +99,7 @@ def call(command: Sequence[str]) -> AdbOutcome:
 
 
 def find_phone(serial: str | None) -> Phone:
-    """The phone with a serial number, or that of ANDROID_SERIAL, or the only connected one.
-
-    Raises:
-        UserError: for no phone, several phones, or one that refuses this computer.
-    """
+    """The phone with a serial number, or that of ANDROID_SERIAL, or the only connected one; UserError without one."""
     done = call(["adb", "devices"])
     if done.code:
         raise UserError(f"adb devices: {last_words(done.output)}")

@@ -109,7 +109,7 @@ def feed(signatures: Sequence[Signature], inputs: "Sequence[np.ndarray]") -> Fee
     fitting = [signature for signature in signatures if _fits(signature, inputs)]
     if not fitting:
         raise UnsupportedError(f"not converted for inputs of shape {'x'.join(map(str, inputs[0].shape))}")
-    chosen = min(fitting, key=lambda signature: sum(_room(given.shape) for given in signature.inputs))
+    chosen = min(fitting, key=_room)
     pairs = list(zip(chosen.inputs, inputs, strict=True))
     shapes = tuple(values.shape if chosen.bounds else _padded_shape(given, values) for given, values in pairs)
     contents = tuple(_content(given, values, shape) for (given, values), shape in zip(pairs, shapes, strict=True))
@@ -132,9 +132,9 @@ def _takes(given: Sequence[int], wanted: Sequence[int], *, bounds: bool) -> bool
     return all(g in (FREE, w) or (w < g and (bounds or (text and axis == 1))) for axis, (g, w) in sizes)
 
 
-def _room(shape: Sequence[int]) -> float:
-    """Capacity of a shape, in numbers; the smallest needs the least padding."""
-    return math.prod(math.inf if size == FREE else size for size in shape)
+def _room(signature: Signature) -> float:
+    """Capacity of the inputs, in numbers; the smallest needs the least padding."""
+    return sum(math.prod(math.inf if size == FREE else size for size in each.shape) for each in signature.inputs)
 
 
 def _padded_shape(given: DeclaredInput, values: "np.ndarray") -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from distilgrid.runtimes.base import UnsupportedError
 if TYPE_CHECKING:
     import numpy as np
 
-    from distilgrid.benchmark.candidates import Export, Model
+    from distilgrid.benchmark.candidates import ExportFolder, Model
     from distilgrid.benchmark.settings import Benchmark
 
 FILES = {"litert": "model.tflite", "executorch": "model.pte"}
@@ -68,7 +68,7 @@ class PhoneRun:
 
 
 def measure_on_phone(
-    device: AdbDevice, *, protocol: "Benchmark", exports: "Sequence[tuple[Model, Export]]"
+    device: AdbDevice, *, protocol: "Benchmark", exports: "Sequence[tuple[Model, ExportFolder]]"
 ) -> Imported:
     """Measure accepted exports for LiteRT and ExecuTorch on a phone, at the batch sizes and lengths of the protocol.
 
@@ -98,7 +98,7 @@ def measure_on_phone(
     return Imported.today(device=phone.describe(), tool=tool, measurements=measurements)
 
 
-def _engine(export: "Export") -> Engine | None:
+def _engine(export: "ExportFolder") -> Engine | None:
     first = export.parity["runtime"].partition("-")[0]
     return cast(Engine, first) if first in get_args(Engine) else None
 
@@ -115,11 +115,7 @@ def _program(device: AdbDevice, engine: Engine) -> Path:
 
 @contextlib.contextmanager
 def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, folder: Path) -> Iterator[Place]:
-    """Put a program and an exported model into a new folder on the phone; delete the folder afterwards.
-
-    Raises:
-        UserError: without the runtime's package, or when copying fails.
-    """
+    """Put a program and an exported model into a new folder on the phone; delete the folder afterwards."""
     signatures, names = declared(engine, folder / FILES[engine]), read_json(folder / FACTS_FILE)["inputs"]
     target = f"{device.folder}/{uuid.uuid4().hex[:12]}"
     phone.checked(["mkdir", "-p", target])
@@ -134,7 +130,7 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
                 phone.shell(words)
 
 
-def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmark", threads: int) -> Measurement:
+def _measure(place: Place, model: "Model", export: "ExportFolder", protocol: "Benchmark", threads: int) -> Measurement:
     shapes: list[Times] = []
     skipped: list[Skipped] = []
     for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):

@@ -27,16 +27,9 @@ UNKNOWN_FLAG = "unknown command line flag 'input_shapes'"
 def litert_command(
     *, program: str, model: str, feed: Feed, files: Sequence[str], threads: int, warmup: int, repetitions: int
 ) -> list[str]:
-    """`benchmark_model` on given inputs and XNNPACK, for an exact number of runs. All paths are on the phone.
+    """`benchmark_model` on the inputs of `feed` and XNNPACK, for an exact number of untimed and timed runs.
 
-    Args:
-        program: path of the program.
-        model: path of `model.tflite`.
-        feed: the inputs.
-        files: paths of the inputs' contents, in order.
-        threads: threads of one call.
-        warmup: number of untimed runs.
-        repetitions: number of timed runs.
+    All paths are on the phone; `files` hold the contents of the inputs, in order.
     """
     names = [f"input_{number}" for number in range(len(files))]  # only their order counts
     shapes = [",".join(map(str, shape)) for shape in feed.shapes]
@@ -74,11 +67,7 @@ def executorch_command(
 
 
 def litert_times(output: str, *, batch_size: int, length: int) -> Times:
-    """Median and p95 from `benchmark_model`'s last line of statistics: timed runs, in microseconds.
-
-    Raises:
-        UnsupportedError: without such a line.
-    """
+    """Median and p95 from `benchmark_model`'s last line of statistics (timed runs, microseconds), which must exist."""
     lines = [line for line in output.splitlines() if "count=" in line and "median=" in line]
     if not lines:
         raise UnsupportedError(f"benchmark_model told no latency: {last_words(output)}")
@@ -90,11 +79,7 @@ def litert_times(output: str, *, batch_size: int, length: int) -> Times:
 
 
 def executorch_times(output: str, *, batch_size: int, length: int, warmup: int, repetitions: int) -> Times:
-    """Single runs from `executor_runner`'s log, without the warm-up.
-
-    Raises:
-        UnsupportedError: when the log lacks runs.
-    """
+    """Single runs from `executor_runner`'s log, without the warm-up; UnsupportedError when runs are missing."""
     numbered = [(int(number), float(ms)) for number, ms in ITERATION.findall(output)]
     begun = max((place for place, (number, _) in enumerate(numbered) if number == 1), default=0)
     times = [ms for _, ms in numbered[begun:]]  # a phone's log may also hold the previous run
