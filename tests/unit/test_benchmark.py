@@ -18,7 +18,7 @@ from distilgrid.benchmark.texts import choose_texts, label_calls
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
-from distilgrid.runtimes.base import Execution
+from distilgrid.runtimes.base import RunOptions
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 from distilgrid.tasks.dataset import open_dataset
@@ -91,7 +91,7 @@ def test_labels_of_texts_are_those_of_the_stored_predictions(chain: Chain) -> No
     dataset, model = open_dataset(chain.data), open_model(chain.teacher)
     texts = choose_texts(dataset, chain.teacher, count=100, longest=16)
     reader = TextReader(chain.teacher, names=model.input_names, longest=16)
-    session = open_runtime("torch-eager-fp32").load(chain.teacher, Execution())
+    session = open_runtime("torch-eager-fp32").load(chain.teacher, RunOptions())
     found = {call.row[0]: call() for call in label_calls(texts, reader, session)}
     stored = pd.read_parquet(chain.teacher / "predictions.parquet")
     names = [dataset.labels[int(np.argmax(logits))] for logits in stored["logits"]]

@@ -16,7 +16,7 @@ from distilgrid.benchmark.labels import device_label
 from distilgrid.benchmark.protocol import Series, measure
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.runtimes.base import Execution
+from distilgrid.runtimes.base import RunOptions
 from distilgrid.runtimes.registry import open_runtime
 
 
@@ -42,7 +42,7 @@ class Odd:
     def __init__(self, *, load: Callable[[], object] = int, call: Callable[[int], object] = int) -> None:
         self.at_load, self.at_call = load, call
 
-    def load(self, folder: Path, how: Execution) -> "Odd":
+    def load(self, folder: Path, how: RunOptions) -> "Odd":
         self.at_load()
         self.session = open_runtime("onnxruntime-fp32").load(folder, how)
         return self

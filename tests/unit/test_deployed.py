@@ -20,7 +20,7 @@ from distilgrid.deployment.options import list_options
 from distilgrid.deployment.readme import readme
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 
 BERT = ["input_ids", "token_type_ids", "attention_mask"]
@@ -46,11 +46,11 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[Execution]:
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[RunOptions]:
     """How models were loaded, by a runtime that answers the second label."""
-    found: list[Execution] = []
+    found: list[RunOptions] = []
 
-    def load(folder: Path, how: Execution) -> Any:
+    def load(folder: Path, how: RunOptions) -> Any:
         found.append(how)
         return SimpleNamespace(bind=lambda inputs: lambda: np.array([[0.0, float(inputs["input_ids"].size)]]))
 
@@ -61,15 +61,15 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Execution]:
 @pytest.mark.parametrize(
     ("facts", "given", "expected"),
     [
-        ({"measured": {"processor": "cuda", "threads": 1}}, {}, Execution(1, "cuda")),
-        ({"measured": {"processor": "cpu", "threads": 4}}, {}, Execution(4, "cpu")),
-        ({"measured": {"processor": "cuda", "threads": 1}}, {"processor": "cpu", "threads": 2}, Execution(2, "cpu")),
-        ({}, {}, Execution(1, "cpu")),
+        ({"measured": {"processor": "cuda", "threads": 1}}, {}, RunOptions(1, "cuda")),
+        ({"measured": {"processor": "cpu", "threads": 4}}, {}, RunOptions(4, "cpu")),
+        ({"measured": {"processor": "cuda", "threads": 1}}, {"processor": "cpu", "threads": 2}, RunOptions(2, "cpu")),
+        ({}, {}, RunOptions(1, "cpu")),
     ],
     ids=["gpu", "threads", "told otherwise", "older folder"],
 )
 def test_a_model_runs_as_it_was_measured(
-    folder: Callable[..., Path], loads: list[Execution], facts: Facts, given: Facts, expected: Execution
+    folder: Callable[..., Path], loads: list[RunOptions], facts: Facts, given: Facts, expected: RunOptions
 ) -> None:
     assert Classifier(folder("onnxruntime-fp16", **facts), **given)("good film") == "fine"
     assert loads == [expected]
@@ -96,7 +96,7 @@ def test_onnx_runtime_does_not_take_the_cpu_in_silence(monkeypatch: pytest.Monke
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
     with pytest.raises(UnsupportedError, match="CUDAExecutionProvider does not start here"):
-        OnnxRuntime().load(tmp_path, Execution(processor="cuda"))
+        OnnxRuntime().load(tmp_path, RunOptions(processor="cuda"))
     assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"})]
 
 

@@ -21,7 +21,7 @@ from distilgrid.devices import measure as measure_module
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
 from distilgrid.devices.measure import main as measure_main
-from distilgrid.runtimes.base import PIXELS, Execution, Session, UnsupportedError
+from distilgrid.runtimes.base import PIXELS, RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 
 pytestmark = pytest.mark.chain
@@ -129,15 +129,15 @@ def test_wrong_options_end_in_one_line(options: list[str], message: str, tmp_pat
 class Watched:
     """A runtime whose loading does something first."""
 
-    def __init__(self, before: Callable[[Path, Execution], object]) -> None:
+    def __init__(self, before: Callable[[Path, RunOptions], object]) -> None:
         self.before, self.load_whole = before, OnnxRuntime().load
 
-    def load(self, folder: Path, how: Execution) -> Session:
+    def load(self, folder: Path, how: RunOptions) -> Session:
         self.before(folder, how)
         return self.load_whole(folder, how)
 
 
-def watch(monkeypatch: pytest.MonkeyPatch, before: Callable[[Path, Execution], object]) -> None:
+def watch(monkeypatch: pytest.MonkeyPatch, before: Callable[[Path, RunOptions], object]) -> None:
     monkeypatch.setattr(measure_module, "open_runtime", lambda name: Watched(before))
 
 
@@ -152,7 +152,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, before: Callable[[Path, Execution], o
 def test_an_export_that_does_not_load_costs_no_other_its_measurement(
     error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def before(folder: Path, how: Execution) -> None:
+    def before(folder: Path, how: RunOptions) -> None:
         if folder.name == OTHER:
             raise error
 
@@ -182,7 +182,7 @@ def test_a_failure_while_timing_skips_the_shape(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.skipif(usable_cores() < 2, reason="one core only")
 def test_many_threads_go_first_and_stay_whatever_follows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def before(folder: Path, how: Execution) -> None:
+    def before(folder: Path, how: RunOptions) -> None:
         if how.threads == 1:
             raise KeyboardInterrupt
 
@@ -197,7 +197,7 @@ def test_no_other_benchmark_runs_meanwhile(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     seen = []
 
-    def before(folder: Path, how: Execution) -> None:
+    def before(folder: Path, how: RunOptions) -> None:
         [lock] = tmp_path.glob("distilgrid-benchmark-*.lock")
         with pytest.raises(Timeout):
             FileLock(lock).acquire(blocking=False)

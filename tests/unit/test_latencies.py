@@ -14,7 +14,7 @@ import pytest
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.core.journal import NAME
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
@@ -132,7 +132,7 @@ def test_an_architecture_that_does_not_run_is_named(
         raise error
 
     class Failing:
-        def load(self, folder: Path, how: Execution) -> Any:
+        def load(self, folder: Path, how: RunOptions) -> Any:
             return self
 
         def bind(self, inputs: Any) -> Any:
@@ -146,11 +146,11 @@ def test_an_architecture_that_does_not_run_is_named(
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_architectures_are_built_exported_and_timed(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[Execution] = []
+    loaded: list[RunOptions] = []
     whole = latency_bench.open_runtime
 
     class Watched:
-        def load(self, folder: Path, how: Execution) -> Any:
+        def load(self, folder: Path, how: RunOptions) -> Any:
             loaded.append(how)
             return whole("onnxruntime-fp32").load(folder, how)
 

@@ -27,7 +27,7 @@ from distilgrid.core.artefacts import read_json, verified, write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.runtimes import onnx_export as onnx_module
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
@@ -210,7 +210,7 @@ def test_export_has_the_tokenisers_inputs_and_computes_the_same_at_any_shape(
     names = load_tokenizer(folder)("word1 word2").keys()
     assert {i.name for i in inputs} == set(names)
     assert all(isinstance(axis, str) for i in inputs for axis in i.shape)
-    session, torch_model = OnnxRuntime().load(tmp_path / "out", Execution()), load_model(folder)
+    session, torch_model = OnnxRuntime().load(tmp_path / "out", RunOptions()), load_model(folder)
     for batch, length in ((1, 1), (5, 3), (2, 33)):
         ids = torch.randint(5, len(VOCABULARY), (batch, length))
         mask = torch.ones_like(ids)
@@ -233,7 +233,7 @@ def test_fusion_is_counted(run_export: Callable[..., Any]) -> None:
 def test_without_optimisation_the_logits_stay(run_export: Callable[..., Any], model: Path, tmp_path: Path) -> None:
     run_export()
     feed = {name: value.numpy() for name, value in load_tokenizer(model)("word1", return_tensors="pt").items()}
-    both = [OnnxRuntime().load(tmp_path / "out", Execution(optimised=on)).bind(feed)() for on in (True, False)]
+    both = [OnnxRuntime().load(tmp_path / "out", RunOptions(optimised=on)).bind(feed)() for on in (True, False)]
     np.testing.assert_allclose(*both, atol=1e-5)
 
 
@@ -319,7 +319,7 @@ def test_int8_reports_what_it_costs(
     assert parity["accepted"] and parity["tolerance"] is None
     assert parity["max_abs_difference"] > exact["max_abs_difference"]
     assert parity["size_bytes"] < exact["size_bytes"]
-    session = open_runtime("onnxruntime-int8").load(tmp_path / "out", Execution())
+    session = open_runtime("onnxruntime-int8").load(tmp_path / "out", RunOptions())
     same = []
     for split in dataset.validation:
         frame = dataset.split(split)
@@ -407,4 +407,4 @@ def test_fp16_is_judged_on_a_cpu_but_not_measured_there(run_export: Callable[...
     assert parity["accepted"], parity["reason"]
     assert 1e-6 < parity["max_abs_difference"] < 0.1
     with pytest.raises(UnsupportedError, match="few fp16 kernels"):
-        open_runtime("onnxruntime-fp16").load(tmp_path / "out", Execution())
+        open_runtime("onnxruntime-fp16").load(tmp_path / "out", RunOptions())

@@ -8,7 +8,7 @@ import torch
 from tests.unit.test_runtimes import VOCABULARY, write_dataset, write_model
 
 from distilgrid.runtimes import torch_compile as module
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.runtimes.torch_compile import TorchCompile, TorchCompileSession
 from distilgrid.runtimes.torch_eager import TorchEager
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def session(folder: Path) -> TorchCompileSession:
     try:
-        return TorchCompile().load(folder, Execution())
+        return TorchCompile().load(folder, RunOptions())
     except UnsupportedError as reason:
         pytest.skip(str(reason))
 
@@ -39,7 +39,7 @@ def inputs(batch: int, length: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(("batch", "length"), [(1, 7), (1, 19), (3, 12), (4, 30)])
 def test_compiled_logits_are_eager_ones(session: TorchCompileSession, folder: Path, batch: int, length: int) -> None:
     given = inputs(batch, length)
-    expected = TorchEager().load(folder, Execution()).bind(given)()
+    expected = TorchEager().load(folder, RunOptions()).bind(given)()
     np.testing.assert_allclose(session.bind(given)(), expected, atol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_a_call_that_compiles_again_is_an_error(session: TorchCompileSession) ->
 
 def test_without_optimisation_it_is_refused(folder: Path) -> None:
     with pytest.raises(UnsupportedError, match="without it this is torch-eager-fp32"):
-        TorchCompile().load(folder, Execution(optimised=False))
+        TorchCompile().load(folder, RunOptions(optimised=False))
 
 
 def test_without_a_compiler_it_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,11 +84,11 @@ def test_without_a_compiler_it_is_refused(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(module, "get_cpp_compiler", none_found)
     with pytest.raises(UnsupportedError, match=r"needs a C\+\+ compiler, and finds none; install g\+\+ or set CXX"):
-        TorchCompile().load(folder, Execution())
+        TorchCompile().load(folder, RunOptions())
 
 
 def test_switched_off_it_is_refused_and_not_run_eagerly(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = TorchCompile().load(folder, Execution())
+    session = TorchCompile().load(folder, RunOptions())
     monkeypatch.setattr(torch._dynamo.config, "disable", True)
     with pytest.raises(UnsupportedError, match=r"torch\.compile (is switched off|failed: .*no compiled frames)"):
         session.bind(inputs(1, 5))

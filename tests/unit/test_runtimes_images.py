@@ -16,7 +16,7 @@ from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.models.io import load_model
 from distilgrid.runtimes import onnx_export as onnx_module
-from distilgrid.runtimes.base import Execution
+from distilgrid.runtimes.base import RunOptions
 from distilgrid.runtimes.onnx_export import export_onnx
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
@@ -64,7 +64,7 @@ def test_an_export_reads_pixels_and_computes_the_same_at_any_batch_size(name: st
     assert parity["score"] == parity["torch_score"] == read_json(root / name / "metrics.json")["score"]
     (pixels,) = ort.InferenceSession(str(folder / "model.onnx")).get_inputs()
     assert (pixels.name, pixels.type, pixels.shape) == ("pixel_values", "tensor(uint8)", ["batch", 1, 8, 8])
-    session, model = OnnxRuntime().load(folder, Execution()), load_model(root / name)
+    session, model = OnnxRuntime().load(folder, RunOptions()), load_model(root / name)
     for batch in (1, 2, 7):
         inputs = images.batch(range(batch))
         with torch.inference_mode():
@@ -115,7 +115,7 @@ def test_int8_is_rejected_with_the_reason_and_not_faked(root: Path) -> None:
 
 
 def test_scores_of_an_export_are_those_of_its_own_logits(root: Path, images: Images) -> None:
-    session = open_runtime(FP32).load(root / f"deep-{FP32}", Execution())
+    session = open_runtime(FP32).load(root / f"deep-{FP32}", RunOptions())
     logits = session_logits(session, images, label="test")
     stored = pd.read_parquet(root / "deep" / "predictions.parquet")
     np.testing.assert_allclose(logits, np.stack(stored["logits"].to_list()), atol=1e-4)

@@ -7,7 +7,7 @@ import torch
 from tests.unit.layered import layered
 from tests.unit.mobile_models import LONGEST, SHAPES, agreement, differences
 
-from distilgrid.runtimes.base import Execution, Sample, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.registry import RUNTIMES, find_runtime, missing_packages, open_exporter, open_runtime
 
 MODEL = layered(hidden=(32, 16, 24), feed_forward=(48, 8, 40), max_position_embeddings=LONGEST)
@@ -39,7 +39,7 @@ def test_logits_are_torchs(name: str, tmp_path: Path) -> None:
     else:
         MODEL.save_pretrained(tmp_path)
     try:
-        session = open_runtime(name).load(tmp_path, Execution())
+        session = open_runtime(name).load(tmp_path, RunOptions())
     except UnsupportedError as reason:
         pytest.skip(str(reason))
     torch.manual_seed(0)
@@ -48,5 +48,5 @@ def test_logits_are_torchs(name: str, tmp_path: Path) -> None:
     if not entry.exact:
         assert agreement(MODEL, session, texts(40, 12)) > 0.85
     if name == "onnxruntime-fp32":
-        plain = open_runtime(name).load(tmp_path, Execution(optimised=False))
+        plain = open_runtime(name).load(tmp_path, RunOptions(optimised=False))
         assert differences(MODEL, plain, texts(3, 9)) < 1e-4

@@ -18,7 +18,7 @@ HEADS = ("ForMaskedLM", "ForPreTraining")  # classes whose weights hold a masked
 
 
 @dataclass(frozen=True)
-class Encoder:
+class WordEncoder:
     """A model, read for its words."""
 
     tokenizer: "PreTrainedTokenizerBase"
@@ -38,7 +38,7 @@ def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str)
     return surroundings.teacher
 
 
-def load_encoder(folder: Path, *, masked_lm: bool) -> Encoder:
+def load_encoder(folder: Path, *, masked_lm: bool) -> WordEncoder:
     """Read a model's embeddings, and its masked-LM head if it is wanted and exists.
 
     Raises UserError when files are missing or damaged, or the weights hold no input embeddings.
@@ -48,12 +48,12 @@ def load_encoder(folder: Path, *, masked_lm: bool) -> Encoder:
     tokenizer = load_tokenizer(folder)
     head = _with_head(folder) if masked_lm and tokenizer.mask_token_id is not None else None
     if head is not None:
-        return Encoder(tokenizer, _embeddings(head), head)
+        return WordEncoder(tokenizer, _embeddings(head), head)
     model, missing = read_model(AutoModel.from_pretrained, folder, named=str(folder))
     absent = [name for name in missing if "embed" in name]
     if absent:
         raise UserError(f"{folder}: the weights lack '{absent[0]}'; they fit another config.json")
-    return Encoder(tokenizer, _embeddings(model), None)
+    return WordEncoder(tokenizer, _embeddings(model), None)
 
 
 def _with_head(folder: Path) -> "PreTrainedModel | None":

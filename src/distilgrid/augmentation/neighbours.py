@@ -7,7 +7,7 @@ from torch import Tensor
 
 from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.base import EmbeddingBased
-from distilgrid.augmentation.encoder import Encoder, encoder_folder, load_encoder
+from distilgrid.augmentation.encoder import WordEncoder, encoder_folder, load_encoder
 from distilgrid.augmentation.vocabulary import Vocabulary
 
 BLOCK = 64  # words in one matrix product
@@ -34,7 +34,7 @@ class Neighbours:
     @classmethod
     def read(
         cls, settings: EmbeddingBased, surroundings: Surroundings, *, masked_lm: bool = False
-    ) -> "tuple[Neighbours, Encoder]":
+    ) -> "tuple[Neighbours, WordEncoder]":
         """The neighbours that an augmentation's settings describe, and the model that they come from."""
         folder = encoder_folder(settings.source, surroundings, kind=settings.kind)
         encoder = load_encoder(folder, masked_lm=masked_lm)

@@ -13,7 +13,7 @@ from distilgrid.benchmark.protocol import Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
 from distilgrid.core.energy import Counter, energy_counter
-from distilgrid.runtimes.base import Execution, Processor, Session, UnsupportedError
+from distilgrid.runtimes.base import Processor, RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
@@ -55,7 +55,7 @@ def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int,
         candidate = entry.candidate
         if candidate.skipped is not None:
             continue
-        how = Execution(threads, processor, candidate.optimised)
+        how = RunOptions(threads, processor, candidate.optimised)
         try:
             with refusing():
                 entry.session = open_runtime(candidate.runtime).load(candidate.folder, how)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from distilgrid.runtimes.base import Execution, Processor
+from distilgrid.runtimes.base import Processor, RunOptions
 from distilgrid.runtimes.registry import open_runtime
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ RUNS = 3
 SECONDS = 600
 
 
-def footprint(*, runtime: str, folder: Path, how: Execution, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
+def footprint(*, runtime: str, folder: Path, how: RunOptions, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
     """Measure one candidate, on inputs of its largest shape, in a separate process.
 
     Returns:
@@ -66,7 +66,7 @@ def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: st
     started = time.perf_counter()
     engine = open_runtime(runtime)
     imported, before = time.perf_counter(), _memory("VmRSS:")
-    how = Execution(int(threads), cast(Processor, processor), bool(int(optimised)))
+    how = RunOptions(int(threads), cast(Processor, processor), bool(int(optimised)))
     session = engine.load(Path(folder), how)
     loaded, after = time.perf_counter(), _memory("VmRSS:")
     run = session.bind(feed)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.runtimes.base import Execution, Processor, UnsupportedError
+from distilgrid.runtimes.base import Processor, RunOptions, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 
@@ -23,7 +23,7 @@ class Classifier:
     def __init__(self, folder: Path | str, *, threads: int | None = None, processor: Processor | None = None) -> None:
         facts = read_json(Path(folder) / FACTS)
         measured = facts.get("measured", {})
-        how = Execution(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
+        how = RunOptions(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
         self._labels: list[str] = facts["labels"]
         self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
         try:

@@ -26,7 +26,7 @@ from distilgrid.core.machine import describe_machine, usable_cores
 from distilgrid.core.messages import first_problem
 from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
 from distilgrid.devices.settings import LocalDevice
-from distilgrid.runtimes.base import Execution, Session, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime
 
@@ -109,7 +109,7 @@ def measure_exports(
     with alone():
         for threads in sorted(here.threads, reverse=True):
             with pinned(threads, protocol.cores, key="--cores"):
-                measurements += _measure(exports, protocol, Execution(threads, here.processor))
+                measurements += _measure(exports, protocol, RunOptions(threads, here.processor))
             keep(Imported.today(device=device, tool=f"distilgrid {__version__}", measurements=measurements))
 
 
@@ -126,7 +126,7 @@ def _check(exports: Sequence[Exported], here: LocalDevice) -> None:
         open_runtime(export.runtime)
 
 
-def _measure(exports: Sequence[Exported], protocol: Benchmark, how: Execution) -> list[Measurement]:
+def _measure(exports: Sequence[Exported], protocol: Benchmark, how: RunOptions) -> list[Measurement]:
     entries = [_ExportEntry(export, _loaded(export, how)) for export in exports]
     lengths = dict.fromkeys(length for export in exports for length in export.inputs.lengths(protocol.lengths))
     for batch_size, length in product(dict.fromkeys(protocol.batch_sizes), lengths):
@@ -135,7 +135,7 @@ def _measure(exports: Sequence[Exported], protocol: Benchmark, how: Execution) -
     return [entry.measurement(how.threads) for entry in entries]
 
 
-def _loaded(export: Exported, how: Execution) -> Session | str:
+def _loaded(export: Exported, how: RunOptions) -> Session | str:
     """The loaded export, or the reason why it cannot run."""
     try:
         with refusing():

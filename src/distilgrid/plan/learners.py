@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from distilgrid.core.schema import Settings
-from distilgrid.models.settings import Student as StudentModel
+from distilgrid.models.settings import Student
 from distilgrid.training.settings import TrainingOverrides
 
 
@@ -22,7 +22,7 @@ class Teacher(Settings):
     """Training settings that differ from the `training` section for this teacher."""
 
 
-class Student(StudentModel):
+class GridStudent(Student):
     """A smaller model: the first k layers of its origin, chosen layers of it, or another shape."""
 
     training: TrainingOverrides = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from distilgrid.augmentation.base import LentTexts
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.plan.learners import Student, Teacher
+from distilgrid.plan.learners import GridStudent, Teacher
 from distilgrid.plan.params import Params, data_folders, effective_training, find_method
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import Signal
@@ -38,7 +38,7 @@ def first_teacher(params: Params, label: str) -> Teacher:
     return named(params.teachers, teacher_names(label)[0], kind="teacher")
 
 
-def origin_source(params: Params, student: Student, teacher: str) -> str:
+def origin_source(params: Params, student: GridStudent, teacher: str) -> str:
     """The source of the model that a student starts from: its own, or the first teacher's pretrained one."""
     return student.source or first_teacher(params, teacher).source
 

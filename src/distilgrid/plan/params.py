@@ -21,7 +21,7 @@ from distilgrid.core.yaml import read_yaml
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.registry import Method, presets, unknown_method
 from distilgrid.plan.features_settings import Features, mixing_method
-from distilgrid.plan.learners import Student, Teacher
+from distilgrid.plan.learners import GridStudent, Teacher
 from distilgrid.plan.teachers import teacher_label, teacher_names
 from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace, load_space
@@ -133,7 +133,7 @@ class Params(Settings):
     """Your own tasks, in addition to the built-in ones."""
     teachers: dict[Name, Teacher]
     """Teachers by name."""
-    students: dict[Name, Student]
+    students: dict[Name, GridStudent]
     """Students by name."""
     methods: dict[Name, Method] = Field(default_factory=lambda: dict(presets()))
     """Methods by name, in addition to the presets. One objective may appear under several names."""

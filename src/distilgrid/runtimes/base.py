@@ -26,7 +26,7 @@ class UnsupportedError(Exception):
 
 
 @dataclass(frozen=True)
-class Execution:
+class RunOptions:
     """How a model runs: threads of one call on a CPU, and the processor.
 
     `optimised` allows the runtime to rewrite the graph: fuse operators, fold constants, choose layouts.
@@ -90,7 +90,7 @@ class Session(Protocol):
 class Runtime(Protocol):
     """Executes models."""
 
-    def load(self, folder: Path, how: Execution) -> Session:
+    def load(self, folder: Path, how: RunOptions) -> Session:
         """Load the model of a folder: an export, or the trained model for a runtime without exports.
 
         Raises:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.runtimes.base import PIXELS, Execution, UnsupportedError
+from distilgrid.runtimes.base import PIXELS, RunOptions, UnsupportedError
 from distilgrid.runtimes.quiet import quiet
 
 # The documented `executorch.runtime` wraps this extension alone, but imports all converters for it.
@@ -26,7 +26,7 @@ class ExecuTorch:
     pool of threads, and each keeps a pointer to it: its size cannot change while a model is loaded.
     """
 
-    def load(self, folder: Path, how: Execution) -> "ExecuTorchSession":
+    def load(self, folder: Path, how: RunOptions) -> "ExecuTorchSession":
         """The exported model of a folder."""
         if how.processor != "cpu":
             raise UnsupportedError("ExecuTorch runs on a CPU here")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.runtimes.base import PIXELS, Execution, UnsupportedError
+from distilgrid.runtimes.base import PIXELS, RunOptions, UnsupportedError
 from distilgrid.runtimes.quiet import quiet
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ for each length."""
 class LiteRT:
     """Loads exported models of any precision. Without optimisation, TensorFlow Lite's kernels replace XNNPACK's."""
 
-    def load(self, folder: Path, how: Execution) -> "LiteRTSession":
+    def load(self, folder: Path, how: RunOptions) -> "LiteRTSession":
         """The exported model of a folder."""
         if how.processor != "cpu":
             raise UnsupportedError("LiteRT runs on a CPU here")
@@ -38,7 +38,7 @@ class LiteRTSession:
     run row by row.
     """
 
-    def __init__(self, folder: Path, how: Execution) -> None:
+    def __init__(self, folder: Path, how: RunOptions) -> None:
         facts = read_json(folder / FACTS_FILE)
         self._names: list[str] = facts["inputs"]
         self._pad: dict[str, int] = facts["padding"]
@@ -126,7 +126,7 @@ class _Call:
         self._session.give_back(self._number, self._rows)
 
 
-def _compiled(path: Path, how: Execution) -> Any:
+def _compiled(path: Path, how: RunOptions) -> Any:
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.cpu_options import CpuKernelMode, CpuOptions
     from ai_edge_litert.options import Options

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from distilgrid.runtimes.base import PIXELS, Execution, Graph, Sample
+from distilgrid.runtimes.base import PIXELS, Graph, RunOptions, Sample
 from distilgrid.runtimes.onnxruntime import LOGITS, MODEL_FILE, session_options
 from distilgrid.runtimes.quiet import quiet
 from distilgrid.runtimes.traceable import traceable
@@ -44,7 +44,7 @@ class OnnxExporter:
         import onnxruntime as ort
 
         with tempfile.TemporaryDirectory() as scratch:
-            options = session_options(Execution())
+            options = session_options(RunOptions())
             options.optimized_model_filepath = str(Path(scratch) / MODEL_FILE)
             ort.InferenceSession(str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"])
             before, after = operators(folder / MODEL_FILE), operators(Path(scratch) / MODEL_FILE)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 
 MODEL_FILE, LOGITS = "model.onnx", "logits"
 HALF_ON_CPU = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
@@ -18,7 +18,7 @@ PROVIDER_OPTIONS = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 class OnnxRuntime:
     """Loads exported models of any precision."""
 
-    def load(self, folder: Path, how: Execution) -> "OnnxSession":
+    def load(self, folder: Path, how: RunOptions) -> "OnnxSession":
         """The exported model of a folder."""
         return OnnxSession(folder / MODEL_FILE, how)
 
@@ -26,7 +26,7 @@ class OnnxRuntime:
 class HalfOnnxRuntime(OnnxRuntime):
     """Loads models in fp16 on a GPU."""
 
-    def load(self, folder: Path, how: Execution) -> "OnnxSession":
+    def load(self, folder: Path, how: RunOptions) -> "OnnxSession":
         """The exported model of a folder; UnsupportedError on a CPU, or without CUDA."""
         if how.processor == "cpu":
             raise UnsupportedError(HALF_ON_CPU)
@@ -36,7 +36,7 @@ class HalfOnnxRuntime(OnnxRuntime):
 class OnnxSession:
     """An ONNX Runtime session as a `Session`."""
 
-    def __init__(self, path: Path, how: Execution) -> None:
+    def __init__(self, path: Path, how: RunOptions) -> None:
         provider = PROVIDERS[how.processor]
         if provider not in ort.get_available_providers():
             raise UnsupportedError(f"this build of ONNX Runtime has no {provider}; install onnxruntime-gpu")
@@ -57,7 +57,7 @@ class OnnxSession:
         return run
 
 
-def session_options(how: Execution) -> ort.SessionOptions:
+def session_options(how: RunOptions) -> ort.SessionOptions:
     """Options of a session: threads and graph optimisation."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = how.threads

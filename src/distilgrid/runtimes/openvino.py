@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distilgrid.core.machine import accelerates_bf16
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 
 MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
 NEVER_UNOPTIMISED = "OpenVINO always rewrites the graph: only builds for its own developers can leave that out"
@@ -38,7 +38,7 @@ class OpenVino:
 
     precision = "f32"
 
-    def load(self, folder: Path, how: Execution) -> "OpenVinoSession":
+    def load(self, folder: Path, how: RunOptions) -> "OpenVinoSession":
         """The exported model of a folder."""
         return OpenVinoSession(compiled(folder, how, precision=self.precision))
 
@@ -81,7 +81,7 @@ class OpenVinoSession:
         return run
 
 
-def compiled(folder: Path, how: Execution, *, precision: str) -> Any:
+def compiled(folder: Path, how: RunOptions, *, precision: str) -> Any:
     """An exported model as OpenVINO's CompiledModel, "f32" or "bf16".
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.models.image_model import ImageModel
-from distilgrid.runtimes.base import PIXELS, Execution, Graph, Sample, UnsupportedError
+from distilgrid.runtimes.base import PIXELS, Graph, RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.openvino import MODEL_FILE, WEIGHTS_FILE, compiled, opened, ov, reason
 from distilgrid.runtimes.quiet import quiet
 from distilgrid.runtimes.traceable import traceable
@@ -38,7 +38,7 @@ class OpenVinoExporter:
     def graph(self, folder: Path) -> Graph:
         """Operators of the file, and those that OpenVINO runs on this machine."""
         source = opened()[0].read_model(str(folder / MODEL_FILE)).get_ops()
-        executed = compiled(folder, Execution(), precision=self.precision).get_runtime_model().get_ops()
+        executed = compiled(folder, RunOptions(), precision=self.precision).get_runtime_model().get_ops()
         before = [node.get_type_name() for node in source]
         after = [_told(node, "layerType") for node in executed]
         heavy = [_told(n, "runtimePrecision") for n, kind in zip(executed, after, strict=True) if kind in HEAVY]

@@ -17,7 +17,7 @@ from torch._inductor.exc import InvalidCxxCompiler
 from torch._inductor.utils import fresh_cache
 from torch.utils._triton import has_triton
 
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.runtimes.failures import LONGEST, first_line
 from distilgrid.runtimes.first_token import first_token_only
 from distilgrid.runtimes.torch_eager import TorchSession, placed
@@ -34,7 +34,7 @@ TOLERANCE = 1e-3
 class TorchCompile:
     """Loads trained models and compiles them. Needs a C++ compiler, and Triton on a GPU."""
 
-    def load(self, folder: Path, how: Execution) -> "TorchCompileSession":
+    def load(self, folder: Path, how: RunOptions) -> "TorchCompileSession":
         """The trained model of a folder; its session compiles it for each new kind of inputs."""
         if not how.optimised:
             raise UnsupportedError("torch.compile is the optimisation: without it this is torch-eager-fp32")
@@ -60,7 +60,7 @@ class TorchCompileSession:
             this is the wait of a machine's first user.
     """
 
-    def __init__(self, model: "PreTrainedModel", how: Execution) -> None:
+    def __init__(self, model: "PreTrainedModel", how: RunOptions) -> None:
         self.prepared_seconds = 0.0
         self._inductor, self._ready = _Inductor(), set[tuple[torch.Size, ...]]()
         self._eager = TorchSession(model, how)

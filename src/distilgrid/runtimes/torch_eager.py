@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distilgrid.models.image_model import ImageModel
 from distilgrid.models.io import load_model
-from distilgrid.runtimes.base import Execution, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, UnsupportedError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class TorchEager:
     """Loads trained models. The number of threads is torch's setting for the whole process."""
 
-    def load(self, folder: Path, how: Execution) -> "TorchSession":
+    def load(self, folder: Path, how: RunOptions) -> "TorchSession":
         """The trained model of a folder."""
         return TorchSession(placed(folder, how), how)
 
@@ -32,7 +32,7 @@ class TorchEagerBf16:
     errors are too small to change labels: 0.02 and 0.01 for logits of standard deviation 3 (3-layer MiniLM on SST-2).
     """
 
-    def load(self, folder: Path, how: Execution) -> "TorchSession":
+    def load(self, folder: Path, how: RunOptions) -> "TorchSession":
         """The trained model of a folder. A CPU without bf16 arithmetic emulates it, slowly."""
         model = placed(folder, how).to(torch.bfloat16)
         # Models of images normalise pixels in fp32: autocast rounds them where the first weights are.
@@ -45,7 +45,7 @@ class TorchSession:
     With `autocast`, operators with bf16 weights round inputs in fp32 themselves.
     """
 
-    def __init__(self, model: nn.Module, how: Execution, *, autocast: bool = False) -> None:
+    def __init__(self, model: nn.Module, how: RunOptions, *, autocast: bool = False) -> None:
         self._model, self._processor = model, how.processor
         self._rounding = torch.autocast(how.processor, torch.bfloat16) if autocast else contextlib.nullcontext()
 
@@ -62,7 +62,7 @@ class TorchSession:
         return logits
 
 
-def placed(folder: Path, how: Execution) -> "PreTrainedModel":
+def placed(folder: Path, how: RunOptions) -> "PreTrainedModel":
     """Load a trained model onto its processor, in evaluation mode, and set torch's threads."""
     if how.processor == "cuda" and not torch.cuda.is_available():
         raise UnsupportedError("no CUDA GPU here")

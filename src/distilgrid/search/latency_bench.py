@@ -14,7 +14,7 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.machine import cpu_name, versions_of
-from distilgrid.runtimes.base import Execution, Processor, Sample, UnsupportedError
+from distilgrid.runtimes.base import Processor, RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
 from distilgrid.search.architecture import Architecture
@@ -45,7 +45,7 @@ class LatencyBench:
                 f"runtime '{conditions.runtime}' rewrites no graph that could be left as it is; set fused: true"
             )
         self.conditions, self._protocol, self._vocabulary = conditions, protocol, vocabulary
-        self._how = Execution(conditions.threads, processor, optimised=conditions.fused)
+        self._how = RunOptions(conditions.threads, processor, optimised=conditions.fused)
         self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
 
     def key(self, **what: Any) -> str:

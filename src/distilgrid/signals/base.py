@@ -44,7 +44,7 @@ class Asked:
     max_length: int  # longest input of the teacher, in tokens
 
 
-class Grid(Protocol):
+class SignalPlanner(Protocol):
     """The part of a plan that signals see."""
 
     def share(self, lesson: Lesson, instructor: Artefact) -> float:
@@ -94,7 +94,7 @@ class Signal(Protocol):
         `taught` holds the settings of the epochs that learn from the teacher.
         """
 
-    def plan(self, lesson: Lesson, grid: Grid) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
         """Recordings that a lesson needs, those of the first instructor first."""
 
     def recipe(self, asked: Asked) -> dict[str, Any]:

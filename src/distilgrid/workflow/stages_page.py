@@ -1,5 +1,7 @@
 """The text of docs/stages.md: the files, inputs and options of each stage."""
 
+from typing import Any
+
 from distilgrid.core.stage import Input, Option, Stage, always, never
 from distilgrid.stages.table import STAGES
 
@@ -25,7 +27,8 @@ def stages_text() -> str:
 
 def _row(stage: Stage) -> str:
     sources = dict.fromkeys(name for each in stage.inputs for name in each.stages)
-    alone = {always: "yes", never: "no"}.get(stage.exclusive, "when it measures")
+    known: dict[Any, str] = {always: "yes", never: "no"}
+    alone = known.get(stage.exclusive, "when it measures")
     cells = [
         f"[`{stage.name}`](#{stage.name})",
         f"`results/{stage.folder}`",

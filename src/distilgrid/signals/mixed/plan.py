@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from distilgrid.core.planned import Artefact
-from distilgrid.signals.base import Asked, Grid, LazySignal, Lesson, Signal
+from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal, SignalPlanner
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.training.settings import Training
 
@@ -26,7 +26,7 @@ class MixedSignal(LazySignal):
         """The signal with training settings."""
         return MixedSignal(self.mixup, taught)
 
-    def plan(self, lesson: Lesson, grid: Grid) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
         """One recording of each instructor on the lesson's own rows, prepared and augmented."""
         cell, augmented = lesson.cell, lesson.augmented
         place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/mixed"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from distilgrid.core.planned import Artefact
-from distilgrid.signals.base import Asked, Grid, LazySignal, Lesson, Signal
+from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal, SignalPlanner
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.training.settings import Training
 
@@ -27,12 +27,12 @@ class RowSignal(LazySignal):
             return ViewSignal(taught.views, taught.epochs)
         return self
 
-    def plan(self, lesson: Lesson, grid: Grid) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
         """One recording of each instructor on prepared rows, and one on augmented rows."""
         parts = [None, lesson.augmented] if lesson.augmented else [None]
         return [self._part(lesson, grid, instructor, part) for instructor in lesson.instructors for part in parts]
 
-    def _part(self, lesson: Lesson, grid: Grid, instructor: Artefact, augmented: Artefact | None) -> Artefact:
+    def _part(self, lesson: Lesson, grid: SignalPlanner, instructor: Artefact, augmented: Artefact | None) -> Artefact:
         if augmented is not None:
             place = f"{lesson.cell['augmentation']}/frac-{lesson.cell['fraction']:g}/{self.name}"
             return grid.record(self, lesson, instructor, place=place, fraction=1.0, augmented=augmented)

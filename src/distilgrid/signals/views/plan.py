@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from distilgrid.core.planned import Artefact
-from distilgrid.signals.base import Asked, Grid, LazySignal, Lesson, Signal
+from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal, SignalPlanner
 from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.training.settings import Training
 
@@ -22,7 +22,7 @@ class ViewSignal(LazySignal):
         """The signal itself."""
         return self
 
-    def plan(self, lesson: Lesson, grid: Grid) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
         """One recording of each instructor, with the epochs of the method that needs most of the same views."""
         same = {name: t.epochs for name, t in grid.asking(lesson, self.name).items() if t.views == self.views}
         found = {lesson.cell["method"]: self.epochs, **same}
@@ -30,7 +30,7 @@ class ViewSignal(LazySignal):
         signal = ViewSignal(self.views, found[longest])
         return [signal._of(lesson, grid, instructor, method=longest) for instructor in lesson.instructors]
 
-    def _of(self, lesson: Lesson, grid: Grid, instructor: Artefact, *, method: str) -> Artefact:
+    def _of(self, lesson: Lesson, grid: SignalPlanner, instructor: Artefact, *, method: str) -> Artefact:
         share = grid.share(lesson, instructor)
         options = {"method": method, "student": lesson.cell["student"]}
         return grid.record(self, lesson, instructor, place=f"frac-{share:g}/views", fraction=share, options=options)

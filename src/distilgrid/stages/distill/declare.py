@@ -12,7 +12,7 @@ from distilgrid.stages.common import DATA, FRACTION, METHOD, MODELS, PROFILE, TA
 
 if TYPE_CHECKING:
     from distilgrid.methods.base import BaseMethod
-    from distilgrid.plan.learners import Student
+    from distilgrid.plan.learners import GridStudent
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
     from distilgrid.training.settings import Training
@@ -25,7 +25,7 @@ class Course:
     """What the cells of one student and one method have in common."""
 
     method: "BaseMethod"  # how it learns
-    student: "Student"  # what it is
+    student: "GridStudent"  # what it is
     origin: str  # source of the model that it starts from
     training: "Training"  # training settings
 

@@ -7,7 +7,7 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.methods.base import BaseMethod, Before
 from distilgrid.plan.fitting import misfit
-from distilgrid.plan.learners import Student
+from distilgrid.plan.learners import GridStudent
 from distilgrid.plan.params import Params, effective_training
 from distilgrid.signals.base import Lesson
 from distilgrid.tasks.spec import find_task
@@ -42,7 +42,7 @@ def _learner(
     return planner.made("distill", cell, inputs, place=PLACE.format(**cell))
 
 
-def _inputs(planner: "Planner", lesson: Lesson, method: BaseMethod, own: Student) -> Inputs:
+def _inputs(planner: "Planner", lesson: Lesson, method: BaseMethod, own: GridStudent) -> Inputs:
     """What a student is made from, by the command's option."""
     cell, inputs = lesson.cell, Inputs(data=lesson.data)
     if lesson.augmented is not None:
@@ -116,7 +116,7 @@ def _augmented(planner: "Planner", cell: Cell) -> Artefact | None:
     return planner.ask("augment", **{axis: cell[axis] for axis in ("task", "teacher", "augmentation", "fraction")})
 
 
-def _search(planner: "Planner", cell: Cell, own: Student) -> Artefact:
+def _search(planner: "Planner", cell: Cell, own: GridStudent) -> Artefact:
     """The search that a student's shape comes from.
 
     Raises:

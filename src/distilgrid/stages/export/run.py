@@ -17,7 +17,7 @@ from distilgrid.benchmark.inputs import FIELD, describe_inputs
 from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.runtimes.base import IMAGE_LENGTH, Execution, Exporter, Sample, UnsupportedError
+from distilgrid.runtimes.base import IMAGE_LENGTH, Exporter, RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.failures import LONGEST, first_line
 from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
 from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_judge
@@ -137,7 +137,7 @@ def _convert_and_judge(
             parity["graph"] = None if graph is None else graph.as_dict()
     with _rejecting("the exported model does not run"):
         made = source.folder if exporter is None else folder
-        session = open_judge(parity["runtime"]).load(made, Execution(threads))
+        session = open_judge(parity["runtime"]).load(made, RunOptions(threads))
         rows = gate_rows(len(samples))
         difference = max_abs_difference(model, session, samples, rows)
         parity["rows"] = len(rows)
