@@ -199,8 +199,8 @@ def test_features_are_off_unless_asked_for(values: Values) -> None:
     ("methods", "method", "said"),
     [
         (["finetune", "kd"], None, "report.features: no method of the grid mixes samples"),
-        (["tmkd"], "tmdk", "'tmdk' is no method of the grid that mixes samples; did you mean 'tmkd'?"),
-        (["kd", "tmkd"], "kd", "'kd' is no method of the grid that mixes samples"),
+        (["tmkd"], "tmdk", "'tmdk' names no method of the grid that mixes samples; did you mean 'tmkd'?"),
+        (["kd", "tmkd"], "kd", "'kd' names no method of the grid that mixes samples"),
         (["nothing"], None, "no method of the grid mixes samples"),
     ],
 )
