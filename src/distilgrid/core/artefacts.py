@@ -198,9 +198,9 @@ def _os_problem(error: Exception, place: Path) -> str | None:
         code = int(said[1])
     if code in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{name or place}: {os.strerror(code)}; check its permissions and whose it is, or take another folder"
-    for codes, said in OS_PROBLEMS.items():
+    for codes, advice in OS_PROBLEMS.items():
         if code in codes:
-            return f"{place if code in FULL else name or place}: {said}"
+            return f"{place if code in FULL else name or place}: {advice}"
     return None
 
 
