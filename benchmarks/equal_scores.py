@@ -1,6 +1,6 @@
-"""The same scores as Hugging Face's Trainer: both fine-tune with the same settings, and final weights are compared.
+"""Scores of Hugging Face's Trainer and of DistilGrid, from the final weights of fine-tuning with the same settings.
 
-    pip install -r benchmarks/peers/requirements.txt        # into an environment of its own
+    pip install -r benchmarks/peers/requirements.txt        # into a separate environment
     python benchmarks/equal_scores.py --peer-python /path/to/its/bin/python --json equal_scores.json
 
 Nothing selects a checkpoint: the weights after the last step are scored on the official validation split, in fp32, by

@@ -3,8 +3,8 @@
 Run: python benchmarks/image_training.py --peer-python PEER     (two threads, some minutes)
      python benchmarks/image_training.py --threads 1
 
-Each contender is a process of its own; they take turns, one epoch of some batches each, so that what else the machine
-does meets all of them. The images are random bytes: time does not depend on what they show. Both sides draw a new
+Each contender is a separate process. They take turns, one epoch of some batches each, so that other load on the machine
+slows all of them. The images are random bytes: time does not depend on their content. Both sides draw a new
 view of each image in each epoch (shifted by up to 4 pixels, mirrored) and train with SGD at batch 128, as for CIFAR.
 The peer uses torchvision's transforms where PEER, a Python with benchmarks/peers/requirements.txt, has it; without, the
 same ones written out in PIL and torch.

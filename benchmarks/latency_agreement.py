@@ -1,4 +1,4 @@
-"""How far two runs of the same benchmark agree: the share of rows whose medians are within some per cent.
+"""Agreement of two runs of a benchmark: the share of rows whose medians are within some per cent.
 
 Run: python benchmarks/latency_agreement.py FIRST/benchmark.json SECOND/benchmark.json
 

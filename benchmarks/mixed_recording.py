@@ -1,4 +1,4 @@
-"""What recording the teacher on mixed samples saves: the same MixKD students with a recorded and with a live teacher.
+"""Time saved by recording the teacher on mixed samples: MixKD students with a recorded and with a live teacher.
 
 Run: python -m benchmarks.mixed_recording                     (MiniLM-L6, students of 3 layers, 1,600 rows, 3 epochs)
      python -m benchmarks.mixed_recording --task sst2         (needs DISTILGRID_GLUE_DIR)

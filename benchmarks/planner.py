@@ -1,4 +1,4 @@
-"""How long a plan of 5,000 cells takes: 2 tasks, 5 methods, 10 students, 5 fractions, 10 seeds.
+"""Time to plan 5,000 cells: 2 tasks, 5 methods, 10 students, 5 fractions, 10 seeds.
 
 Run it from the root of the repository: python benchmarks/planner.py
 """

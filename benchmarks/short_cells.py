@@ -1,4 +1,4 @@
-"""How much of a grid of short cells is training: the same grid with a warm start and without, each in a fresh project.
+"""Share of training in a grid of short cells: the same grid with a warm start and without, each in a fresh project.
 
 Run: python benchmarks/short_cells.py                       (60 cells of MiniLM's first 3 layers, 5 s of training each)
      python benchmarks/short_cells.py --cells 4 --rows 160  (a quick look)

@@ -1,9 +1,9 @@
 """Training throughput side by side: Hugging Face's Trainer, torchdistill and DistilGrid on the same rows.
 
-    pip install -r benchmarks/peers/requirements.txt        # into an environment of its own
+    pip install -r benchmarks/peers/requirements.txt        # into a separate environment
     python benchmarks/training_throughput.py --peer-python /path/to/its/bin/python --json throughput.json
 
-Every run is a process of its own, and contenders take turns within each round. Equal for all: model, rows, batch size,
+Every run is a separate process, and contenders take turns within each round. Equal for all: model, rows, batch size,
 longest row, optimiser settings, number of threads, versions. The time is that of the steps alone, after a warm-up on
 another copy of the model; tokens are those of the rows, without padding. A GPU, without GLUE and without the peers:
 

@@ -1,4 +1,4 @@
-"""Take a figure out of a report as an SVG file that stands on its own: the images of the documentation are made so.
+"""Take a figure out of a report as a self-contained SVG file, for the documentation.
 
 python scripts/figure.py results/latest/report.html                      # lists the figures
 python scripts/figure.py results/latest/report.html "sst2: training curves" curves.svg

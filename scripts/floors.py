@@ -1,6 +1,6 @@
 """Draw the floors of the package, top floor first: docs/images/floors.svg.
 
-Floors are those of the import contract in pyproject.toml; each says what its folder's docstring says.
+The import contract in pyproject.toml names the floors; the docstrings of folders describe them.
 
     python scripts/floors.py
 """
@@ -45,7 +45,7 @@ def draw() -> str:
 
 
 def _floor(names: list[str], *, top: int) -> list[str]:
-    """One floor: a box for each folder, side by side; a folder that has the floor alone says what it is."""
+    """A floor: a box for each folder, side by side; a single folder adds its summary."""
     width = (WIDTH - 2 * LEFT - GAP * (len(names) - 1)) / len(names)
     parts = []
     for place, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Write the files that follow from the table of stages: dvc.yaml and docs/stages.md."""
+"""Write the files that are generated from the table of stages: dvc.yaml and docs/stages.md."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    """Write both files, and say so."""
+    """Write both files."""
     for name, text in {"dvc.yaml": dvc_text(), "docs/stages.md": stages_text()}.items():
         (ROOT / name).write_text(text, encoding="utf-8")
         print(f"{name}: written")

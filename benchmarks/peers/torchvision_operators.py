@@ -1,4 +1,4 @@
-"""torchvision beside a torch without CUDA."""
+"""Import of torchvision with a torch without CUDA."""
 
 import importlib.util
 from pathlib import Path

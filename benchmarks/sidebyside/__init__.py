@@ -1,1 +1,1 @@
-"""Training runs of several frameworks side by side: the same rows and settings, each run in a process of its own."""
+"""Training runs of several frameworks side by side: the same rows and settings, each run in a separate process."""

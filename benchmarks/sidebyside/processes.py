@@ -1,4 +1,4 @@
-"""Training runs in processes of their own, so that thread pools and allocator settings of one do not reach another."""
+"""Training runs in separate processes, so that thread pools and allocator settings of one do not reach another."""
 
 import argparse
 import json

@@ -19,7 +19,7 @@ class Work:
         folder: of the pretrained model and its tokeniser; empty when neither is needed.
         rows: file of a `Sample` to train on.
         warmup: file of a `Sample` to train another copy of the model on first; empty for none.
-        scratch: folder for whatever a framework writes.
+        scratch: folder for a framework's files.
         save: folder for the trained model; empty keeps none.
         device: `cpu` or `cuda`.
         seed: of the head's weights, shuffling and dropout.

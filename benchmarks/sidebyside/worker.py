@@ -1,4 +1,4 @@
-"""One training run in a process of its own: python -m sidebyside.worker WORK.json RESULT.json"""
+"""One training run in a separate process: python -m sidebyside.worker WORK.json RESULT.json"""
 
 import importlib
 import json

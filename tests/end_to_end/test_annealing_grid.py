@@ -1,4 +1,4 @@
-"""A grid of texts and images through Snakemake: annealed stages, a chain of assistants, a search on dev, views."""
+"""A grid of texts and images through Snakemake: annealed stages, a chain of assistants, tuning on dev, views."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ VALUES = {
         "resnet-8": {"source": "new:resnet-8", "training": {"views": {"shift": 1}}},
     },
     "methods": {
-        "kd": {"search": {"alpha": [0.2, 0.8], "temperature": [2]}},
+        "kd": {"tuning": {"alpha": [0.2, 0.8], "temperature": [2]}},
         "takd": {"objective": "takd", "assistants": ["half", "plain-2"]},
         "annealing-kd": {"tau_max": 2, "stage1": {"epochs": 2}, "stage2": {"epochs": 1}},
     },
@@ -64,14 +64,14 @@ def test_each_task_has_the_cells_that_fit_it(grid: Any) -> None:
 
 
 @pytest.mark.parametrize("task", ["reviews", "digits"])
-def test_stages_chains_and_searches_left_their_marks(grid: Any, task: str) -> None:
+def test_stages_chains_and_tuning_left_their_marks(grid: Any, task: str) -> None:
     annealed = metrics(grid, f"students/{task}/*/annealing-kd/**/seed-*")
     assert [[phase["name"] for phase in found["phases"]] for found in annealed] == [["stage-1", "stage-2"]] * 2
     assistants = metrics(grid, f"students/{task}/*/takd/{'half' if task == 'reviews' else 'plain-2'}/**/seed-*")
     assert len(assistants) == 1
-    searched = metrics(grid, f"students/{task}/*/kd/**/seed-*")
-    assert searched[0]["search"] == searched[1]["search"]
-    assert len(searched[0]["search"]["tried"]) == len(metrics(grid, f"students/{task}/*/kd.*/**/seed-*")) == 2
+    tuned = metrics(grid, f"students/{task}/*/kd/**/seed-*")
+    assert tuned[0]["tuning"] == tuned[1]["tuning"]
+    assert len(tuned[0]["tuning"]["tried"]) == len(metrics(grid, f"students/{task}/*/kd.*/**/seed-*")) == 2
     assert all(found["teacher_forwards"] == 0 for found in metrics(grid, f"students/{task}/**/seed-*"))
     assert all(found["optimistic_score"] >= found["score"] - 1e-9 for found in annealed if task == "digits")
 

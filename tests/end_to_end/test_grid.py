@@ -89,6 +89,7 @@ def test_a_bumped_version_recomputes_the_stage_and_what_follows(changeable: Any)
     recipes = Path(__file__).parents[2] / "src"
     package = changeable.folder / "bumped"
     changeable.run("cp", "-r", str(recipes), str(package))
+    changeable.run("cp", "-r", str(recipes.parent / "devices"), "devices")  # which a checkout finds next to src
     source = package / "distilgrid/stages/record/declare.py"
     source.write_text(source.read_text().replace(f"version={RECORD.version},", f"version={RECORD.version + 1},"))
     environment = changeable.environment() | {"PYTHONPATH": str(package)}

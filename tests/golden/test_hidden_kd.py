@@ -14,7 +14,7 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.hidden_kd.losses import HiddenObjective, imitated_layers
 from distilgrid.models.io import load_model
-from distilgrid.models.settings import Architecture, Student
+from distilgrid.models.settings import Student, StudentShape
 from distilgrid.models.student import build_student
 from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
@@ -97,7 +97,7 @@ def lesson(rows: Rows, tiny_model: Path) -> Lesson:
 
 @pytest.fixture
 def student(tiny_model: Path) -> torch.nn.Module:
-    shape = Architecture(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
+    shape = StudentShape(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
     model = build_student(Student(architecture=shape), origin=tiny_model, teacher=None, outputs=2, seed=3)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):

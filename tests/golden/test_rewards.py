@@ -6,8 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from distilgrid.core.errors import UserError
-from distilgrid.search.reward_settings import LimitReward, LossReward, ScoreReward
-from distilgrid.search.rewards import quality, reward
+from distilgrid.search.rewards import LimitReward, LossReward, ScoreReward, quality, reward
 
 TEACHER_MS = 100.0
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from distilgrid.search.architecture import Architecture, SearchSpace
-from distilgrid.search.controllers.base import Controller
+from distilgrid.search.controllers.base import Controller, Observation
 from distilgrid.search.controllers.registry import build_controller
 from distilgrid.search.layered_space import LayeredSpace
-from distilgrid.search.observation import Observation
 from distilgrid.search.space import Space
 
 SPACE = Space(

@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from distilgrid.tasks.kind import TaskKind, Words
+from distilgrid.tasks.kind import Nouns, TaskKind
 from distilgrid.tasks.kind_parts import Form, Head, Losses, Predictions
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
@@ -75,7 +75,7 @@ KIND = OddKind(
     modality="text",
     metrics={"mae": MAE},
     tempered=False,
-    words=Words(row="text", rows="texts", label="number"),
+    words=Nouns(row="text", rows="texts", label="number"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "options"}),
     parts={

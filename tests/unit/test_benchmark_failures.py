@@ -11,7 +11,7 @@ from tests.unit.tiny_benchmark import Chain, convert
 
 from distilgrid.benchmark import entries as entries_module
 from distilgrid.benchmark import footprint as footprint_module
-from distilgrid.benchmark.gpu import gpu_peak
+from distilgrid.benchmark.footprint import gpu_peak
 from distilgrid.benchmark.labels import device_label
 from distilgrid.benchmark.protocol import Series, measure
 from distilgrid.core.artefacts import read_json

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.unit.landscape import LAYERED, SPACE, best, observe, search
 
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.settings import KDNAS, Evolution, Optuna, RandomSearch, Reinforce
-from distilgrid.search.observation import Observation
 
 SEEDS = 20
 EPISODES, COUNT = 12, 8

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from distilgrid.benchmark.candidates import Export, Model
+from distilgrid.benchmark.candidates import ExportFolder, Model
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.devices.android import adb
 from distilgrid.devices.android import phone as phone_module
 from distilgrid.devices.android.adb import connected, find_phone
-from distilgrid.devices.android.declared import Input, Signature
+from distilgrid.devices.android.declared import DeclaredInput, Signature
 from distilgrid.devices.android.phone import measure_on_phone
 from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.imported import Imported
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.chain
 
 KEY, SERIAL = "0123456789ab", "0A041FDD4003BK"
 NAMES = ("input_ids", "attention_mask", "token_type_ids")
-LITERT = [Signature("length_16", (Input((1, 16), "int32"),) * 3)]
-EXECUTORCH = [Signature("forward", (Input((1, 16), "int64"),) * 3, bounds=True)]
+LITERT = [Signature("length_16", (DeclaredInput((1, 16), "int32"),) * 3)]
+EXECUTORCH = [Signature("forward", (DeclaredInput((1, 16), "int64"),) * 3, bounds=True)]
 ORDER = ["input_ids", "token_type_ids", "attention_mask"]
 """Of the inputs in the exported files, which is not that of the tokeniser."""
 
@@ -228,7 +228,7 @@ def measured(fake: Fake, device: AdbDevice, tmp_path: Path, monkeypatch: pytest.
             (folder / "model.tflite").write_text("tflite")
             (folder / "model.pte").write_text("pte")
             (folder / "model.json").write_text(json.dumps({"inputs": ORDER}))
-            exports.append((model, Export(folder, {}, {"runtime": runtime, "accepted": accepted})))
+            exports.append((model, ExportFolder(folder, {}, {"runtime": runtime, "accepted": accepted})))
         return measure_on_phone(changed or device, protocol=protocol, exports=exports)
 
     return run

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distilgrid.benchmark.candidates import Export, Model
+from distilgrid.benchmark.candidates import ExportFolder, Model
 from distilgrid.core.errors import UserError
 from distilgrid.devices.imported import Imported, read_import, schema_text, write_import
 from distilgrid.devices.joined import as_benchmark
@@ -38,9 +38,9 @@ def model(key: str = KEY, *, config: dict[str, Any] | None = None) -> Model:
     return found
 
 
-def export(key: str = KEY, runtime: str = "onnxruntime-int8") -> Export:
+def export(key: str = KEY, runtime: str = "onnxruntime-int8") -> ExportFolder:
     run = {"recipe": {"inputs": {"model": key}}, "files": {"model.onnx": DIGEST, "tokenizer.json": "6" * 64}}
-    return Export(Path("nowhere"), run, {"runtime": runtime, "accepted": True, "size_bytes": 11})
+    return ExportFolder(Path("nowhere"), run, {"runtime": runtime, "accepted": True, "size_bytes": 11})
 
 
 def joined(values: dict[str, Any], **given: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.test_devices_adb import EXECUTORCH, LITERT
 
 from distilgrid.core.errors import UserError
-from distilgrid.devices.android.declared import FREE, Input, Signature, declared, feed
+from distilgrid.devices.android.declared import FREE, DeclaredInput, Signature, declared, feed
 from distilgrid.devices.android.programs import (
     executorch_command,
     executorch_times,
@@ -27,7 +27,7 @@ def inputs(batch_size: int = 1, length: int = 16) -> list[np.ndarray]:
 
 def fixed(*lengths: int) -> list[Signature]:
     """One signature for each length, as files for LiteRT have them."""
-    return [Signature(f"length_{length}", (Input((1, length), "int32"),) * 3) for length in lengths]
+    return [Signature(f"length_{length}", (DeclaredInput((1, length), "int32"),) * 3) for length in lengths]
 
 
 def test_inputs_have_the_files_type() -> None:
@@ -61,14 +61,14 @@ def test_inputs_that_a_file_does_not_take_are_a_reason(batch_size: int, length: 
 
 
 def test_images_of_another_size_are_not_padded() -> None:
-    image = [Signature("image", (Input((1, 3, 8, 8), "uint8"),))]
+    image = [Signature("image", (DeclaredInput((1, 3, 8, 8), "uint8"),))]
     assert len(feed(image, [np.ones((1, 3, 8, 8), np.uint8)]).contents[0]) == 192
     with pytest.raises(UnsupportedError, match="not converted for inputs of shape 1x3x4x8"):
         feed(image, [np.ones((1, 3, 4, 8), np.uint8)])
 
 
 def test_smaller_inputs_are_padded_to_the_bounds() -> None:
-    bounds = [Signature("forward", (Input((4, 32), "int64"),) * 3, bounds=True)]
+    bounds = [Signature("forward", (DeclaredInput((4, 32), "int64"),) * 3, bounds=True)]
     found = feed(bounds, inputs(batch_size=2))
     assert found.smaller
     assert found.shapes == ((2, 16),) * 3
@@ -151,4 +151,4 @@ def test_inputs_of_a_real_executorch_file_are_read(tmp_path: Path) -> None:
     program = exir.to_edge(torch.export.export(Sum().eval(), example)).to_executorch()
     (tmp_path / "model.pte").write_bytes(program.buffer)
     [found] = declared("executorch", tmp_path / "model.pte")
-    assert found == Signature("forward", (Input((1, 16), "int64"),) * 2, bounds=True)
+    assert found == Signature("forward", (DeclaredInput((1, 16), "int64"),) * 2, bounds=True)

@@ -16,7 +16,7 @@ from distilgrid.tasks import docs_corpus
 from distilgrid.tasks.docs_corpus import rows
 from distilgrid.tasks.docs_corpus.installed import read_docstrings
 from distilgrid.tasks.docs_corpus.markup import MASK, mask_libraries, plain_text, prose_blocks
-from distilgrid.tasks.docs_corpus.sentences import Entry, is_clean, normalised, read_entry, split_sentences
+from distilgrid.tasks.docs_corpus.sentences import DocEntry, is_clean, normalised, read_entry, split_sentences
 
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "brown", "black", "white", "grey"]
 SHAPES = ["circle", "square", "line", "sphere", "cube", "ring", "cone", "star"]
@@ -175,7 +175,7 @@ def digest() -> str:
 def test_classes_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "TOPIC_ROWS", {"train": 5, "dev": 1, "validation": 2})
     words = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
-    corpus = {name: [Entry(f"{name}/{w}.py", (f"The {name} of {w}.",), True) for w in words] for name in ("x", "yy")}
+    corpus = {name: [DocEntry(f"{name}/{w}.py", (f"The {name} of {w}.",), True) for w in words] for name in ("x", "yy")}
     found = rows.topic_rows(corpus)
     assert [len(found[split]) for split in rows.SPLITS] == [10, 2, 4]
 
@@ -187,7 +187,7 @@ def test_splits_have_about_the_intended_shares() -> None:
 
 
 def test_a_lone_pair_has_no_wrong_partner_and_is_left_out() -> None:
-    entry = Entry("x/a.py", ("Draw the red circle now.", "It is drawn in the very middle of the page."), True)
+    entry = DocEntry("x/a.py", ("Draw the red circle now.", "It is drawn in the very middle of the page."), True)
     assert rows.match_rows({"x": [entry]}) == {"train": [], "dev": [], "validation": []}
 
 
@@ -321,10 +321,10 @@ def test_summary_is_known_only_when_it_is_the_first_sentence() -> None:
 @pytest.mark.slow
 def test_the_real_corpus_is_clean_balanced_and_masked() -> None:
     topic, match = docs_corpus.build("docs-topic"), docs_corpus.build("docs-match")
-    assert docs_corpus.LIBRARIES == docs_corpus.TOPIC_LABELS == tuple(docs_corpus.PACKAGES)
+    assert tuple(docs_corpus.PACKAGES) == docs_corpus.LIBRARIES
     for split, frame in topic.items():
         counts = frame.label.value_counts()
-        assert len(counts) == len(docs_corpus.TOPIC_LABELS)
+        assert len(counts) == len(docs_corpus.LIBRARIES)
         assert counts.min() >= 0.6 * counts.max(), split
     assert all((frame.label.mean() == 0.5) for frame in match.values())
     assert pd.concat(topic.values()).sentence.map(normalised).is_unique

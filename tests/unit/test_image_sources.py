@@ -74,7 +74,7 @@ def test_a_binary_file_that_was_cut_short_is_refused(tmp_path: Path) -> None:
         (tmp_path / f"data_batch_{number}.bin").write_bytes(bytes(3073))
     (tmp_path / "test_batch.bin").write_bytes(bytes(3000))
     message = refused(lambda: cifar(tmp_path, tmp_path / "out"))
-    assert "test_batch.bin: 3,000 bytes are no whole records of 3,073 bytes" in message
+    assert "test_batch.bin: 3,000 bytes do not divide into records of 3,073 bytes" in message
 
 
 def test_parquet_files_of_the_hub_are_read(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_activations_are_the_students(origin: Path) -> None:
         ),
         (
             {"architecture": {"hidden_sizes": [16, 12], "intermediate_sizes": [8, 8], "num_attention_heads": 8}},
-            "hidden_sizes: 12 is no multiple of num_attention_heads 8",
+            "hidden_sizes: 12 is not a multiple of num_attention_heads 8",
         ),
         ({"layers": 2, "inherit": "importance"}, "inherit and inherit_layers belong to an architecture"),
         ({"architecture": {"hidden_size": 8}, "init": "scratch", "inherit_layers": "spread"}, "belong to an architect"),
@@ -228,11 +228,11 @@ def test_origins_that_do_not_fit_are_refused(origin: Path, tmp_path: Path) -> No
             Student(architecture={"hidden_size": 16}, inherit="importance"),  # type: ignore[arg-type]
             "importance knows BERT's weights, and not those of a 'distilbert'",
         ),
-        (origin, uneven, "10 of hidden_sizes is no multiple of num_attention_heads 4"),
+        (origin, uneven, "10 of hidden_sizes is not a multiple of num_attention_heads 4"),
     ]
     layered = build_student(Student(architecture=shape), origin=origin, teacher=None, outputs=3, seed=0)  # type: ignore[arg-type]
     save_model(layered, None, tmp_path / "layered")
-    cases.append((tmp_path / "layered", Student(layers=1), "layers of different widths, which are taken as they are"))
+    cases.append((tmp_path / "layered", Student(layers=1), "layers differ in width"))
     for folder, student, said in cases:
         with pytest.raises(UserError, match=said):
             build_student(student, origin=folder, teacher=None, outputs=3, seed=0)

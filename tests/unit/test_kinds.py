@@ -1,5 +1,6 @@
 """Every task kind keeps the protocol, one of another package included: rows, batches, losses, metrics, answers."""
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -12,16 +13,21 @@ import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.unit.made import finetune, prepare
 from transformers import BertConfig
 
 import distilgrid
 from distilgrid.core import loading
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.methods import base
+from distilgrid.methods.hidden_kd.declare import HiddenKD
+from distilgrid.methods.kd.declare import KD
+from distilgrid.methods.mixkd.declare import MixKD
+from distilgrid.methods.pkd.declare import PKD
 from distilgrid.models.io import load_tokenizer
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.kind_table import GROUP, KINDS, find_kind, find_metric, known_kinds
 from distilgrid.tasks.metrics import score
 from distilgrid.tasks.settings import Data
@@ -194,11 +200,26 @@ def test_no_other_code_branches_on_what_a_row_is() -> None:
         r"|dataset\.image\b"
     )
     ours = {SOURCE / "reporting", SOURCE / "stages/features", SOURCE / "tasks/kinds"}
+    protocol = SOURCE / "tasks/kind.py"
     found = [
         f"{path.relative_to(SOURCE)}: {line.strip()}"
         for path in sorted(SOURCE.rglob("*.py"))
-        if not any(folder in path.parents for folder in ours)
+        if path != protocol and not any(folder in path.parents for folder in ours)
         for line in path.read_text().splitlines()
         if branch.search(line) and '"""' not in line
     ]
     assert all("has gone" in line for line in found), found
+
+
+class SpanKind(TaskKind):
+    row_labels = False
+
+
+def test_methods_take_text_kinds_of_other_packages_with_one_label_per_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = find_kind("odd")
+    spans = SpanKind(**{field.name: getattr(odd, field.name) for field in dataclasses.fields(odd)})
+    monkeypatch.setattr(base, "find_kind", {"spans": spans}.get)
+    assert not PKD.accepts("spans") and not MixKD.accepts("spans") and KD.accepts("spans")
+    monkeypatch.setattr(base, "find_kind", find_kind)
+    for method in (PKD, MixKD, HiddenKD):
+        assert method.accepts("odd") and method.accepts("number") and not method.accepts("image")

@@ -1,6 +1,8 @@
 """Latencies that a search is told: measured beside a yardstick and kept, or predicted; limits that nothing keeps to."""
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
+from distilgrid.core.journal import NAME
 from distilgrid.runtimes.base import Execution, UnsupportedError
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
@@ -76,7 +79,8 @@ def test_a_search_that_was_killed_gets_the_same_numbers(tmp_path: Path, monkeypa
     assert again.latencies(SHAPES[:3]) == first and bench.groups == []
     assert again.latencies(SHAPES[2:4]) == pytest.approx([5, 6])
     assert bench.groups == [[YARDSTICK.name, SHAPES[3].name]]
-    assert len(list(tmp_path.glob("*.json"))) == 1 + 4
+    with closing(sqlite3.connect(tmp_path / NAME)) as journal:
+        assert journal.execute("SELECT count(*) FROM findings").fetchone() == (1 + 4,)
     other = MeasuredLatency(Clock(), yardstick=SHAPES[0], folder=tmp_path)
     assert other.latencies(SHAPES[:1]) != first[:1], "latencies beside another yardstick are others"
 

@@ -15,8 +15,7 @@ from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
 from distilgrid.search.encoder import encoder_of
-from distilgrid.search.latency_features import features, multiply_adds
-from distilgrid.search.latency_predictor import LatencyPredictor
+from distilgrid.search.latency_predictor import LatencyPredictor, features, multiply_adds
 from distilgrid.search.layered_space import LayeredShape, LayeredSpace
 from distilgrid.search.space import Shape, Space, load_space
 from distilgrid.stages.latency import run as stage_module

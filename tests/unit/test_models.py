@@ -294,7 +294,7 @@ def test_a_shape_from_scratch_inherits_nothing(tiny_model: Path) -> None:
 
 def test_an_impossible_shape_is_refused(tiny_model: Path) -> None:
     message = refused(lambda: build(tiny_model, architecture={"hidden_size": 18, "num_attention_heads": 4}))
-    assert "hidden_size 18 is no multiple of num_attention_heads 4" in message
+    assert "hidden_size 18 is not a multiple of num_attention_heads 4" in message
 
 
 def test_a_regression_has_one_output(tiny_model: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_text_that_shows_nothing_is_empty(prepared: Prepare, text: str) -> Non
 )
 def test_a_csv_file_of_another_encoding_is_refused_with_the_line(prepared: Prepare, row: bytes, byte: str) -> None:
     said = refused(lambda: prepared(csv() + row))
-    assert f"rows.csv: line 42: the byte {byte} is no UTF-8; save it as UTF-8" in said
+    assert f"rows.csv: line 42: the byte {byte} is not UTF-8; save it as UTF-8" in said
 
 
 def test_a_parquet_file_with_texts_that_are_no_utf8_is_refused(prepared: Prepare) -> None:

@@ -127,9 +127,9 @@ def test_the_watched_score_is_that_of_the_finished_model(model: torch.nn.Module)
     run = trainer(model, Finetune(), settings, watched=watched, precision="bf16")
     exact = loop.evaluate
 
-    def looked_at(model: Any, encodings: Any, *given: Any, placement: Placement) -> dict[str, float]:
+    def looked_at(model: Any, encodings: Any, *given: Any, placement: Placement, **named: Any) -> dict[str, float]:
         seen.append(torch.from_numpy(predict(model, encodings, kind=LABEL, placement=placement)))
-        return exact(model, encodings, *given, placement=placement)
+        return exact(model, encodings, *given, placement=placement, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "evaluate", looked_at)

@@ -49,7 +49,7 @@ def test_a_packages_method_joins_ours(site: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("kd = own_method:Own", "package 'own' lists 'kd' in distilgrid.methods, which exists already; rename it"),
+        ("kd = own_method:Own", "package 'own': distilgrid.methods 'kd' exists already; rename or uninstall it"),
         ("other = own_method:Own", "method 'other': its settings have objective 'own'; give both the same name"),
         ("own = own_method:Missing", "method 'own': cannot load own_method:Missing"),
         ("own = nowhere:Own", "method 'own': cannot load nowhere:Own (No module named 'nowhere'); repair or uninstall"),
@@ -65,7 +65,7 @@ def test_what_cannot_be_used_is_told_in_one_line(site: Path, line: str, said: st
 def test_two_packages_cannot_list_one_name(site: Path) -> None:
     install(site, "own = own_method:Own")
     install(site, "own = another:Own", package="second")
-    with pytest.raises(UserError, match=r"lists 'own' in distilgrid\.methods, which exists already"):
+    with pytest.raises(UserError, match=r"distilgrid\.methods 'own' exists already; rename or uninstall it"):
         method_classes()
 
 

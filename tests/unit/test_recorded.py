@@ -17,7 +17,7 @@ from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.models.settings import Architecture, Student
+from distilgrid.models.settings import Student, StudentShape
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.rows.outputs import open_recorded
 from distilgrid.tasks.batching import encode
@@ -97,7 +97,7 @@ def test_states_of_all_tokens_are_kept_without_padding(work: Path, tmp_path: Pat
 def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     make_recording(work, "hidden-states", tmp_path / "rec")
     method = HiddenKD(hidden={"epochs": 2}, task={"epochs": 1})
-    shape = Architecture(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
+    shape = StudentShape(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
     student = Student(architecture=shape)
     for name, source in (("a", {"teacher_outputs": [tmp_path / "rec"]}), ("b", {"teachers": [work / "teacher"]})):
         cell = Cell(method, student, f"path:{tiny_model}", TRAINING, "none", 1.0, 0, 0)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from distilgrid.stages.prepare.run.run import prepare
 from tests.conftest import sentences
 from tests.unit.fabricate import fabricate_results
 from tests.unit.layered import bert, layered
+from tests.unit.made import prepare
 from tests.unit.pictures import encoded, pictures
 from tests.unit.servers import free_port, mlflow_server
 from typer.testing import CliRunner

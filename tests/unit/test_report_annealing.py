@@ -11,8 +11,9 @@ import pytest
 from tests.unit.fabricate import fabricate_results, output
 from tests.unit.made import report
 
-from distilgrid.methods.annealing_kd.report import annealing_plots, dev_scores
-from distilgrid.methods.kd.report import tuning_tables
+from distilgrid.methods.annealing_kd.report import SECTION as ANNEALING
+from distilgrid.methods.annealing_kd.report import dev_scores
+from distilgrid.methods.kd.report import SECTION as TUNED
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import TrainedModel, collect
@@ -24,7 +25,7 @@ from distilgrid.stages.report.page import render
 
 SCORING = scoring("accuracy")
 TUNING = {"alpha": [0.3, 0.9], "temperature": [2, 5.0, 10], "seed": 4}
-TITLES = ["Annealed training", "Selection of checkpoints", "Search of alpha and temperature", "Latency"]
+TITLES = ["Annealed training", "Selection of checkpoints", "Tuning of alpha and temperature", "Latency"]
 
 
 def overlay(**more: Any) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def test_without_phases_and_optimistic_scores_there_is_no_table(findings: Findin
 
 
 def test_a_search_is_shown_with_the_chosen_pair(findings: Findings, made: tuple[Plan, Path]) -> None:
-    (table,) = tuning_tables(findings, "reviews")
+    (table,) = TUNED.tables(findings, "reviews")
     kd = next(line for line in findings.of("reviews") if line.labels["method"] == "kd")
     found = kd.models[0].metrics["tuning"]
     assert table.name == "reviews: tuning of kd, two"
@@ -134,7 +135,7 @@ def test_a_search_is_shown_with_the_chosen_pair(findings: Findings, made: tuple[
 
 
 def test_a_plot_sets_the_temperature_below_the_dev_scores(findings: Findings) -> None:
-    (plot,) = annealing_plots(findings, "reviews")
+    (plot,) = ANNEALING.plots(findings, "reviews")
     for name in ("finetune", "kd", "annealing-kd", "epoch", "T", "two"):
         assert f">{name}</text>" in plot.svg
     assert plot.svg.count("FillBetweenPolyCollection") == 3, "a band for each method"
@@ -148,12 +149,12 @@ def test_methods_without_a_temperature_have_no_such_plot(findings: Findings) -> 
         replace(model, history=model.history[~model.history["name"].isin(["temperature", "phi"])])
         for model in models_of(findings)
     ]
-    assert annealing_plots(find(replace(findings.collected, models=models)), "reviews") == []
+    assert ANNEALING.plots(find(replace(findings.collected, models=models)), "reviews") == []
 
 
 def test_a_share_of_the_logits_is_shown_where_no_temperature_is_known(findings: Findings) -> None:
     models = [replace(m, history=m.history[m.history["name"] != "temperature"]) for m in models_of(findings)]
-    (plot,) = annealing_plots(find(replace(findings.collected, models=models)), "reviews")
+    (plot,) = ANNEALING.plots(find(replace(findings.collected, models=models)), "reviews")
     assert ">\u03c6</text>" in plot.svg
     assert "the share of the teacher's logits that annealing-kd is taught" in plot.caption
 

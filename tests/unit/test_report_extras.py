@@ -12,7 +12,8 @@ import pytest
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
 
-from distilgrid.augmentation.report import LONGEST, augmented_tables
+from distilgrid.augmentation.report import LONGEST
+from distilgrid.augmentation.report import SECTION as AUGMENTED
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import listed
@@ -202,7 +203,7 @@ def test_without_losses_there_is_no_gap_table(findings: Findings) -> None:
 
 
 def test_augmented_rows_are_counted_shortened_and_escaped(findings: Findings, page: str) -> None:
-    (table,) = augmented_tables(findings, "reviews")
+    (table,) = AUGMENTED.tables(findings, "reviews")
     assert table.caption == (
         "10 % of rows: 100 new rows; left out: 7 unchanged, 0 repeated. "
         "100 % of rows: 1,000 new rows; left out: 7 unchanged, 0 repeated."
@@ -218,7 +219,7 @@ def test_unlabelled_texts_have_nothing_before_them(tmp_path: Path) -> None:
     grid = {"tasks": ["reviews"], "methods": ["kd"], "augmentations": ["other"]}
     lent = {"other": {"kind": "unlabelled", "texts": ["topics"]}}
     plan, results = fabricate_results(tmp_path, overlay={"grid": grid, "augmentations": lent})
-    (table,) = augmented_tables(find(collect(plan, results)), "reviews")
+    (table,) = AUGMENTED.tables(find(collect(plan, results)), "reviews")
     assert [column.title for column in table.columns] == ["label", "text"]
     assert [len(row) for row in table.rows] == [2, 2]
     assert table.caption == "1,000 new rows; left out: 7 that the data set holds."

@@ -10,7 +10,7 @@ from tests.unit.fabricate import fabricate_results, output
 from tests.unit.fabricate_annealing import image_overlay
 from tests.unit.made import report
 
-from distilgrid.benchmark.report import latency_tables
+from distilgrid.benchmark.report import SECTION
 from distilgrid.core.schema import deep_merge
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
@@ -137,11 +137,11 @@ def test_records_keep_watched_scores_apart_and_name_what_a_search_chose(tmp_path
 
 
 def test_what_was_not_measured_stands_in_a_table_with_the_reason(findings: Findings) -> None:
-    (table,) = [table for table in latency_tables(findings, "shapes") if table.name.endswith("not measured")]
+    (table,) = [table for table in SECTION.tables(findings, "shapes") if table.name.endswith("not measured")]
     words = [[cell.text for cell in row] for row in table.rows]
     reason = f"export rejected: {find_runtime(INT8).refuses['image']}"
     assert words == [[name, INT8, "anything", reason] for name in ("deep", "shallow")]
-    assert not any(table.name.endswith("not measured") for table in latency_tables(findings, "reviews"))
+    assert not any(table.name.endswith("not measured") for table in SECTION.tables(findings, "reviews"))
 
 
 def test_a_footprint_that_failed_is_named_and_a_gpus_memory_stands_where_it_is_known(
@@ -150,12 +150,12 @@ def test_a_footprint_that_failed_is_named_and_a_gpus_memory_stands_where_it_is_k
     (benchmark,) = [b for b in findings.collected.benchmarks if b.artefact.labels["task"] == "reviews"]
     candidate = benchmark.values["candidates"][0]
     monkeypatch.setitem(candidate, "footprint", {"reason": "took more than 600 s"})
-    (table,) = [table for table in latency_tables(findings, "reviews") if table.name.endswith("not measured")]
+    (table,) = [table for table in SECTION.tables(findings, "reviews") if table.name.endswith("not measured")]
     assert [cell.text for cell in table.rows[0]][2:] == ["load time and memory", "took more than 600 s"]
     assert len(table.rows) == 1 and table.name == "reviews on local-cpu: not measured"
     found = {"import_seconds": 1.0, "load_seconds": 0.5, "first_run_seconds": 0.1, "loaded_mib": 90, "peak_mib": 200}
     for more, shown in (({}, False), ({"gpu_peak_mib": 312.4}, True)):
         monkeypatch.setitem(candidate, "footprint", {**found, **more})
-        (table,) = [table for table in latency_tables(findings, "reviews") if table.name.endswith("memory")]
+        (table,) = [table for table in SECTION.tables(findings, "reviews") if table.name.endswith("memory")]
         assert ("peak on the GPU, MiB" in [column.title for column in table.columns]) == shown
         assert (table.rows[0][-1].text == "312") == shown

@@ -21,7 +21,10 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
     teachers = {"deep": {"source": source, "seed": 1}}
     grid = {"tasks": ["reviews"], "teachers": ["deep", "big"], "students": ["two"], "fractions": [0.5, 1.0]}
     found = collect(*fabricate_results(root / "grid", overlay={"grid": grid, "teachers": teachers}))
-    return replace(found, models=[joined(model) for model in found.models if not extra(model)])
+    params = found.plan.params
+    wider = params.grid.model_copy(update={"teachers": ["deep", "big", ["deep", "big"]]})
+    plan = replace(found.plan, params=params.model_copy(update={"grid": wider}))
+    return replace(found, plan=plan, models=[joined(model) for model in found.models if not extra(model)])
 
 
 def extra(model: Any) -> bool:

@@ -33,6 +33,7 @@ from distilgrid.stages.report import data
 from distilgrid.stages.report.outcome import outcomes
 from distilgrid.stages.report.page import render
 from distilgrid.stages.report.publish import PUBLISHED, publish
+from distilgrid.stages.table import STAGES
 from distilgrid.tasks.kind_table import find_metric
 
 SCORING = scoring("accuracy")
@@ -389,6 +390,7 @@ def test_publish_copies_atomically_and_leaves_equal_files_alone(made: tuple[Plan
     page = publish(plan=plan, results=copied)
     assert page == copied / "latest" / "report.html"
     assert sorted(path.name for path in page.parent.iterdir()) == sorted(PUBLISHED)
+    assert all((copied / stage.folder).is_dir() for stage in STAGES.values()), "DVC wants all of its outputs"
     before = {path.name: path.stat().st_mtime_ns for path in page.parent.iterdir()}
     page.write_text("old")
     publish(plan=plan, results=copied)

@@ -1,4 +1,4 @@
-"""Files for people who join: the citation, the templates, the continuous integration and its data folders."""
+"""Documents, the citation, the templates of issues, the continuous integration and its data folders."""
 
 import os
 import re
@@ -16,6 +16,8 @@ import distilgrid
 
 FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PACKAGE = ROOT / "src" / "distilgrid"
 NEEDED = {"cff-version", "message", "title", "type", "authors", "version", "date-released", "license", "abstract"}
 
 
@@ -91,3 +93,25 @@ def offered(clone: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("DISTILGRID_", "MAKE"))}
     said = subprocess.run([".ci/run"], cwd=clone, env=env, text=True, capture_output=True, check=True).stdout
     return dict(re.findall(r"^(DISTILGRID_\w+_DIR)=(.*)$", said, re.MULTILINE))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_links_to_files_that_exist(document: Path) -> None:
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text())}
+    assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_names_paths_that_exist(document: Path) -> None:
+    folders = ROOT, PACKAGE
+    missing = [path for path in named_paths(document) if not any((folder / path).exists() for folder in folders)]
+    assert missing == []
+
+
+def named_paths(document: Path) -> set[str]:
+    """Paths in backticks that begin with a folder of the repository or of the package."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    words = {word for code in re.findall(r"`([^`\n]+)`", text) for word in code.split()}
+    tops = {path.name for folder in (ROOT, PACKAGE) for path in folder.iterdir() if path.is_dir()} - {"results", "dist"}
+    paths = {word for word in words if re.fullmatch(r"[\w.-]+(/[\w.-]+)+/?", word) and word.partition("/")[0] in tops}
+    return {path for path in paths if "..." not in path} - {"grids/mine.yaml"}  # a reader writes that one

@@ -26,10 +26,9 @@ pytest.importorskip("executorch")
 
 from distilgrid.runtimes import executorch_export
 from distilgrid.runtimes.executorch import ExecuTorch
-from distilgrid.runtimes.executorch_export import ExecuTorchExporter
-from distilgrid.runtimes.executorch_quantised import Int8Exporter
+from distilgrid.runtimes.executorch_export import ExecuTorchExporter, ExecuTorchInt8Exporter
 
-EXPORTERS = {"fp32": ExecuTorchExporter, "int8": Int8Exporter}
+EXPORTERS = {"fp32": ExecuTorchExporter, "int8": ExecuTorchInt8Exporter}
 Exported = Callable[[str, str], Path]
 
 

@@ -30,10 +30,9 @@ pytest.importorskip("litert_torch")
 
 from distilgrid.runtimes import litert as litert_module
 from distilgrid.runtimes.litert import LiteRT
-from distilgrid.runtimes.litert_export import LiteRTExporter, lengths
-from distilgrid.runtimes.litert_quantised import Int8Exporter
+from distilgrid.runtimes.litert_export import LiteRTExporter, LiteRTInt8Exporter, lengths
 
-EXPORTERS = {"fp32": LiteRTExporter, "int8": Int8Exporter}
+EXPORTERS = {"fp32": LiteRTExporter, "int8": LiteRTInt8Exporter}
 Exported = Callable[[str, str], Path]
 
 

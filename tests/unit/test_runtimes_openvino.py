@@ -40,8 +40,7 @@ pytest.importorskip("nncf")
 from distilgrid.runtimes import openvino as openvino_module
 from distilgrid.runtimes import openvino_export
 from distilgrid.runtimes.openvino import NO_INSTRUCTIONS, NO_KERNELS, OpenVino, OpenVinoBf16
-from distilgrid.runtimes.openvino_export import OpenVinoBf16Exporter, OpenVinoExporter
-from distilgrid.runtimes.openvino_quantised import OpenVinoInt8Exporter
+from distilgrid.runtimes.openvino_export import OpenVinoBf16Exporter, OpenVinoExporter, OpenVinoInt8Exporter
 
 EXPORTERS = {"fp32": OpenVinoExporter, "int8": OpenVinoInt8Exporter}
 Exported = Callable[[str, str], Path]

@@ -16,9 +16,8 @@ from distilgrid.models.io import save_model
 from distilgrid.models.plain_cnn import PlainCnn, PlainConfig
 from distilgrid.models.resnet import ResNet, ResNetConfig
 from distilgrid.runtimes.base import IMAGE_LENGTH, PIXELS, Execution, Sample, Session, UnsupportedError
-from distilgrid.runtimes.onnx_export import OnnxExporter
-from distilgrid.runtimes.onnx_half import HalfExporter
-from distilgrid.runtimes.onnx_static import StaticInt8Exporter
+from distilgrid.runtimes.onnx_export import HalfExporter, OnnxExporter
+from distilgrid.runtimes.onnx_quantised import StaticInt8Exporter
 from distilgrid.runtimes.onnxruntime import MODEL_FILE, HalfOnnxRuntime, OnnxRuntime
 from distilgrid.runtimes.torch_eager import TorchEager, TorchEagerBf16
 

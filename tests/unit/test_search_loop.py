@@ -4,10 +4,9 @@ import random
 from collections.abc import Sequence
 
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.loop import Finding, search
-from distilgrid.search.observation import Observation
+from distilgrid.search.controllers.base import Observation
+from distilgrid.search.loop import Finding, as_table, best_trials, search
 from distilgrid.search.space import Shape
-from distilgrid.search.trial import as_table, best_trials
 
 SMALL, WIDE, DEEP = Shape(1, 8, 2, 16), Shape(1, 16, 2, 16), Shape(2, 8, 2, 16)
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.made import Cell, distill, finetune, prepare, record
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,10 +20,6 @@ from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import parse_params
 from distilgrid.signals.base import Signal
 from distilgrid.signals.registry import ROWS
-from distilgrid.stages.distill.run import Cell, distill
-from distilgrid.stages.finetune.run import finetune
-from distilgrid.stages.prepare.run import prepare
-from distilgrid.stages.record.run import record
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

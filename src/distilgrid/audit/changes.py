@@ -1,4 +1,4 @@
-"""What differs between two recipes, and why. Light: no torch or pandas."""
+"""Differences between two recipes, and their reasons. Light: no torch or pandas."""
 
 import json
 import re
@@ -13,25 +13,21 @@ Kind = Literal["params", "code", "data", "seeds", "environment", "unknown"]
 INPUTS = re.compile(r"(^|\.)inputs\.")
 PROCESSOR = ("machine.cpu", "machine.flags", "machine.system")
 NAMED = {"finetune": "teacher", "distill": "assistant", "record": "teacher's outputs"}
-"""Stages by what they make, where that is plainer."""
+"""Plain names for the products of stages."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is another in B than in A.
+    """A difference between A and B."""
 
-    Attributes:
-        kind: `params`; `code`, a declared version of a stage or method; `data`, a setting or source of prepared data;
-            `seeds`; `environment`, a package or processor; `unknown`, where nothing that is recorded tells.
-        what: in words, with both values.
-    """
-
+    # `params`; `code`, a declared version of a stage or method; `data`, a setting or source of prepared data; `seeds`;
+    # `environment`, a package or processor; `unknown`, when no record tells
     kind: Kind
-    what: str
+    what: str  # the difference in words, with both values
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """The dotted names whose values differ, with both as JSON; `unset` where one has none. Lists are values."""
+    """The dotted names whose values differ, with both values as JSON or `unset`. Lists count as values."""
     before, after = dict(_flat(old)), dict(_flat(new))
     names = (name for name in {**before, **after} if before.get(name) != after.get(name))
     return {name: (before.get(name, "unset"), after.get(name, "unset")) for name in names}
@@ -39,18 +35,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
 
 @dataclass(frozen=True)
 class Tracer:
-    """Follows two artefacts of the same place in two grids back to what made them differ.
+    """Traces two artefacts of the same place in two grids back to the causes of their differences."""
 
-    Attributes:
-        before: the artefacts of A's results folder, by key.
-        after: those of B's.
-    """
-
-    before: Mapping[str, Made]
-    after: Mapping[str, Made]
+    before: Mapping[str, Made]  # the artefacts of A's results folder by key
+    after: Mapping[str, Made]  # the artefacts of B's results folder by key
 
     def reasons(self, old: Made, new: Made) -> list[Change]:
-        """Each change once: own settings first, then those of inputs, named by their stage."""
+        """Each change once: own settings first, then settings of inputs, prefixed by their stage."""
         return list(dict.fromkeys(self._changes(old, new, prefix="")))
 
     def _changes(self, old: Made, new: Made, *, prefix: str) -> Iterator[Change]:
@@ -74,7 +65,7 @@ class Tracer:
 
 
 def surroundings(old: Made, new: Made) -> list[Change]:
-    """What may have led one recipe to two results: package versions and processors."""
+    """Package versions and processors that differ: they may lead one recipe to two results."""
     parts = ("versions", "machine")
     found = differences(*({part: made.run.get(part, {}) for part in parts} for made in (old, new)))
     kept = {name: values for name, values in found.items() if name.startswith("versions.") or name in PROCESSOR}

@@ -1,4 +1,4 @@
-"""Two grids' results cell by cell: which scores changed, and why."""
+"""Comparison of two grids, cell by cell: changed scores and their reasons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,32 +21,17 @@ Place = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class GridSide:
-    """One of the two grids.
+    """One of the two grids."""
 
-    Attributes:
-        report: the folder of its report.
-        name: of the grid.
-        cells: its teachers and students by their place in the grid: the values of `AXES`.
-        artefacts: all that its results folder holds, by key.
-    """
-
-    report: Path
-    name: str
-    cells: Mapping[Place, Made]
-    artefacts: Mapping[str, Made]
+    report: Path  # the folder of its report
+    name: str  # the grid's name
+    cells: Mapping[Place, Made]  # its teachers and students by their values of `AXES`
+    artefacts: Mapping[str, Made]  # everything in its results folder, by key
 
 
 @dataclass(frozen=True)
 class CellPair:
-    """A cell that both grids have.
-
-    Attributes:
-        place: the values of `AXES`.
-        metric: name of the main metric.
-        before: A's score.
-        after: B's score.
-        why: what changed; nothing for a cell that is the same.
-    """
+    """A cell of both grids: A's score before, B's score after. Equal cells have no reasons."""
 
     place: Place
     metric: str
@@ -57,13 +42,7 @@ class CellPair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two grids side by side.
-
-    Attributes:
-        sides: A and B.
-        pairs: the cells of both, in A's order.
-        only: the places that one side has alone: A's, and B's.
-    """
+    """Two grids, A and B, with their common cells in A's order, and the places that only A or only B has."""
 
     sides: tuple[GridSide, GridSide]
     pairs: list[CellPair]
@@ -71,7 +50,7 @@ class Comparison:
 
 
 def open_side(report: Path) -> GridSide:
-    """A grid's cells, from the folder of its report, which names them; they lie in the same results folder.
+    """Open a grid by the folder of its report, which names its cells in the same results folder.
 
     Raises:
         UserError: when the folder holds no report, or cells of it are gone.
@@ -82,8 +61,8 @@ def open_side(report: Path) -> GridSide:
     results = report.resolve().parent.parent
     found = finished(results)
     wanted = made.inputs["model"]
-    keys = set(wanted)
-    cells = {_place(each): each for each in found if each.stage in MODEL_STAGES and each.key in keys}
+    models = [each for each in found if each.stage in MODEL_STAGES and each.key in wanted]
+    cells = {tuple(each.run["labels"].get(axis) for axis in AXES): each for each in models}
     present = {each.key for each in cells.values()}
     gone = [key for key in wanted if key not in present]
     if gone:
@@ -98,10 +77,6 @@ def compare(one: GridSide, other: GridSide) -> Comparison:
     pairs = [_pair(place, one, other) for place in one.cells if place in other.cells]
     alone = [[place for place in a.cells if place not in b.cells] for a, b in ((one, other), (other, one))]
     return Comparison((one, other), pairs, (alone[0], alone[1]))
-
-
-def _place(made: Made) -> Place:
-    return tuple(made.run["labels"].get(axis) for axis in AXES)
 
 
 def _pair(place: Place, one: GridSide, other: GridSide) -> CellPair:

@@ -11,12 +11,12 @@ from distilgrid.reporting.scoring import scoring
 
 
 def as_text(comparison: Comparison) -> str:
-    """Changed cells under what changed them, the same ones counted, those of one grid alone listed."""
+    """Changed cells below their reasons, the number of equal cells, and the cells of only one grid."""
     return "\n".join(_lines(comparison))
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """The same as plain values: `cells`, `only_a`, `only_b`."""
+    """The comparison as plain values: `cells`, `only_a`, `only_b`."""
     return {
         "a": str(comparison.sides[0].report),
         "b": str(comparison.sides[1].report),
@@ -60,7 +60,7 @@ def _table(pairs: Sequence[CellPair]) -> Iterator[str]:
 
 
 def _named(place: Place) -> str:
-    """What tells a cell apart in few words; usual values are left out."""
+    """A cell in few words, without the usual values."""
     axes = _axes(place)
     parts = [axes["task"], axes["teacher"], axes["method"]]
     parts += [axes["student"]] if axes["student"] != axes["teacher"] else []

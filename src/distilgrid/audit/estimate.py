@@ -1,4 +1,4 @@
-"""Estimate the time that is left of a grid, from finished artefacts of its results folder; else a rough figure."""
+"""Estimates of a grid's remaining time, from finished artefacts of its results folder."""
 
 import contextlib
 import statistics
@@ -15,20 +15,15 @@ from distilgrid.plan.params import Params
 from distilgrid.stages.table import STAGES
 
 START_UP = 4.0  # seconds of a process before its work begins
-ENOUGH = 50  # finished artefacts of a stage: a median needs no more
+ENOUGH = 50  # finished artefacts of a stage for a median
 
 
 def estimate(
     left: Sequence[Artefact], done: Sequence[Artefact], *, params: Params, results: Path, cores: int | None
 ) -> str:
-    """One line: how many artefacts are left, how many minutes they may take, and what that is taken from.
+    """One line: the number of remaining artefacts, their minutes, and the source of the estimate.
 
-    Args:
-        left: a grid's artefacts that are stale or to do.
-        done: its finished ones. Where none tells how long a stage takes, those of other grids may.
-        params: the grid's parameters.
-        results: the results folder.
-        cores: how many cores there will be; None: all usable ones.
+    For stages without a finished artefact, those of other grids in the results folder count.
     """
     if not left:
         return "nothing to be done"
@@ -46,7 +41,7 @@ def estimate(
 
 
 def _measured(left: Sequence[Artefact], done: Sequence[Artefact], results: Path) -> dict[str, float]:
-    """Median seconds per unit of each stage with work left, where one has finished."""
+    """Median seconds per unit of each stage with work left and a finished artefact."""
     own: dict[str, list[Path]] = {}
     for artefact in done:
         own.setdefault(artefact.stage, []).append(results / artefact.folder)
@@ -61,7 +56,7 @@ def _measured(left: Sequence[Artefact], done: Sequence[Artefact], results: Path)
 
 
 def _readable(folders: Iterable[Path]) -> Iterator[Made]:
-    """Finished artefacts; a damaged one of another grid must not keep this one from being planned."""
+    """Finished artefacts, except damaged ones: those of another grid must not stop a plan."""
     for folder in folders:
         with contextlib.suppress(UserError):
             yield read_made(folder)

@@ -1,4 +1,4 @@
-"""The finished artefacts of a results folder, as their `run.json` tells them. Light: no torch or pandas."""
+"""Finished artefacts of a results folder, as recorded in `run.json`. Light: no torch or pandas."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,35 +15,30 @@ FIELDS = {"stage", "key", "recipe", "files", "labels"}
 
 @dataclass(frozen=True)
 class Made:
-    """A finished artefact.
-
-    Attributes:
-        folder: where it lies.
-        run: its `run.json`.
-    """
+    """A finished artefact: its folder and its `run.json`."""
 
     folder: Path
     run: Mapping[str, Any]
 
     @property
     def stage(self) -> str:
-        """What made it."""
+        """The stage that made it."""
         return str(self.run["stage"])
 
     @property
     def key(self) -> str:
-        """Its recipe key, as recorded."""
+        """The recorded recipe key."""
         return str(self.run["key"])
 
     @property
     def recipe(self) -> Mapping[str, Any]:
-        """Everything that decided its content."""
+        """The recorded recipe."""
         recipe: Mapping[str, Any] = self.run["recipe"]
         return recipe
 
     @cached_property
     def inputs(self) -> dict[str, list[str]]:
-        """The keys of what it was made from, by option."""
+        """The keys of its inputs by option."""
         within = self.recipe.get("search", {}) if self.stage == "candidate" else self.recipe
         return dict(_keys(within.get("inputs", {})))
 
@@ -57,7 +52,7 @@ def _keys(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, li
 
 
 def read_made(folder: Path) -> Made:
-    """An artefact; its files are not looked at.
+    """Read the record of an artefact, but not its files.
 
     Raises:
         UserError: when its `run.json` is missing or damaged.
@@ -69,16 +64,21 @@ def read_made(folder: Path) -> Made:
 
 
 def finished(results: Path) -> list[Made]:
-    """Every finished artefact under a results folder, in the order of its folders.
+    """Every finished artefact of a results folder, in the order of the folders.
 
     Raises:
         UserError: when there is no such folder, or a `run.json` is damaged.
     """
-    if not results.is_dir():
-        raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
+    check_results(results)
     return [read_made(folder) for folder in keyed_folders(results) if (folder / RUN).is_file()]
 
 
+def check_results(results: Path) -> None:
+    """Refuse a results folder that does not exist."""
+    if not results.is_dir():
+        raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
+
+
 def by_key(made: list[Made]) -> dict[str, Made]:
-    """Artefacts by recipe key; of several with the same recipe, which are alike, the first."""
+    """Artefacts by recipe key. The first one stands for all with the same recipe."""
     return {each.key: each for each in reversed(made)}

@@ -1,4 +1,4 @@
-"""Scoring trained models again from their saved weights, and comparing with what was recorded."""
+"""Scoring of trained models from their saved weights, compared with their records."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,53 +19,39 @@ from distilgrid.training.evaluation import predict
 from distilgrid.training.training_set import read_split
 
 LOGITS = 0.05
-"""What rounding may change of a logit from one processor to another, with much to spare."""
+"""The largest change of a logit between processors. Rounding stays far below it."""
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """A model that was scored again.
+    """A model that was scored again."""
 
-    Attributes:
-        folder: the model's.
-        recorded: its score in `metrics.json`.
-        found: the score that its weights have now.
-        rows: validation rows, all splits together.
-        largest: the largest difference between a logit and the recorded one.
-        scale: of the metric, between a score and what readers see.
-    """
-
-    folder: Path
-    recorded: float
-    found: float
-    rows: int
-    largest: float
-    scale: float = 100.0
+    folder: Path  # the model's folder
+    recorded: float  # the score in `metrics.json`
+    found: float  # the score of the saved weights
+    rows: int  # number of validation rows over all splits
+    largest: float  # the largest difference between a logit and its record
+    scale: float = 100.0  # factor from a score to the printed number
 
     def agrees(self, *, tolerance: float) -> bool:
-        """Whether these are the weights that were scored, with the score that they had.
-
-        Args:
-            tolerance: of scores: on another processor rounding may turn a label.
-        """
+        """Whether the score and the logits match the record. Rounding on another processor may turn a label."""
         return abs(self.found - self.recorded) <= tolerance and self.largest <= LOGITS
 
     def line(self) -> str:
-        """As a reader sees it."""
-        scores = (
-            f"{self.scale * self.recorded:.2f} recorded, {self.scale * self.found:.2f} scored again on {self.rows} rows"
-        )
+        """The outcome in words."""
+        before, now = (f"{self.scale * score:.2f}" for score in (self.recorded, self.found))
+        scores = f"{before} recorded, {now} scored again on {self.rows} rows"
         return f"{self.folder}: {scores}; logits differ by at most {self.largest:.1g}"
 
 
 def choose(made: Sequence[Made], *, count: int, seed: int) -> list[Made]:
-    """Up to `count` trained models, drawn at random."""
+    """Draw up to `count` trained models at random."""
     models = [each for each in made if each.stage in MODEL_STAGES]
     return models if len(models) <= count else random.Random(seed).sample(models, count)
 
 
 def rescored(models: Sequence[Made], *, artefacts: Mapping[str, Made], tolerance: float) -> Iterator[tuple[str, bool]]:
-    """For each model what came of scoring it again, in words, and whether it is as recorded."""
+    """For each model, the outcome of scoring it again in words, and whether it matches the record."""
     for model in models:
         try:
             outcome = rescore(model, artefacts=artefacts)
@@ -76,11 +62,7 @@ def rescored(models: Sequence[Made], *, artefacts: Mapping[str, Made], tolerance
 
 
 def rescore(model: Made, *, artefacts: Mapping[str, Made]) -> Rescored:
-    """Score a model again on the validation rows that it was scored on.
-
-    Args:
-        model: a teacher or student.
-        artefacts: by key; its data is among them.
+    """Score a teacher or student again on its validation rows.
 
     Raises:
         UserError: when its data is gone, or a file is damaged.
@@ -103,7 +85,7 @@ def rescore(model: Made, *, artefacts: Mapping[str, Made]) -> Rescored:
 
 
 def _logits(model: Made, dataset: Dataset) -> dict[str, np.ndarray]:
-    """By validation split."""
+    """Logits by validation split."""
     loaded = load_model(model.folder)
     kind = dataset.task_kind
     tokenizer = load_tokenizer(model.folder) if kind.tokenised else None

@@ -1,4 +1,4 @@
-"""What of a grid is done, stale or to do, why, and how long the rest may take."""
+"""Status of a grid: artefacts that are done, stale or to do, with reasons and the remaining time."""
 
 import json
 import shlex
@@ -21,7 +21,7 @@ State = Literal["done", "stale", "to do"]
 
 @dataclass(frozen=True)
 class Status:
-    """One artefact's state, and for a stale one what changed since its predecessor."""
+    """An artefact's state, with the changes since its predecessor if it is stale."""
 
     artefact: Artefact
     state: State
@@ -29,12 +29,12 @@ class Status:
 
 
 def states(plan: Plan, *, results: Path) -> list[Status]:
-    """The state of every artefact, in the order in which they are made."""
+    """The state of every artefact, in the plan's order."""
     return [_state(artefact, results) for artefact in plan.artefacts.values()]
 
 
 def overview(found: Sequence[Status], params: Params) -> str:
-    """A line per artefact, and a line per stage."""
+    """A line for each artefact, and one for each stage."""
     lines = [f"{s.state:6} {s.artefact.folder}" + (f"  <- {s.why}" if s.why else "") for s in found]
     counts = Counter((s.artefact.stage, s.state) for s in found)
     cells = sum(s.artefact.stage == "distill" for s in found)
@@ -47,13 +47,13 @@ def overview(found: Sequence[Status], params: Params) -> str:
 
 
 def time_left(found: Sequence[Status], params: Params, *, results: Path, cores: int | None) -> str:
-    """One line: how much is left, and how long it may take."""
+    """One line: the remaining artefacts and their estimated time."""
     left, done = ([s.artefact for s in found if (s.state == "done") is wanted] for wanted in (False, True))
     return estimate(left, done, params=params, results=results, cores=cores)
 
 
 def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterator[str]:
-    """The command of each artefact, in the order in which they can run."""
+    """The command of each artefact, in the plan's order."""
     settings = shlex.join([word for path in files for word in ("--params", str(path))])
     for artefact in plan.artefacts.values():
         yield f"distilgrid {artefact.stage} {settings} {artefact.arguments(str(results))}"

@@ -1,4 +1,4 @@
-"""Check artefacts against their `run.json` and against their inputs. Light: no torch or pandas."""
+"""Checks of artefacts against their records and their inputs. Light: no torch or pandas."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distilgrid.audit.garbage import keyed_folders
-from distilgrid.audit.made import Made, by_key, read_made
+from distilgrid.audit.made import Made, by_key, check_results, read_made
 from distilgrid.core.artefacts import RUN, content_digest
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256, recipe_key
@@ -14,48 +14,34 @@ from distilgrid.core.planned import KNOWN
 from distilgrid.core.progress import progress
 
 NOT_ARTEFACTS = {KNOWN, "tracking"}
-"""Folders of what searches share, and of what says that a grid is in MLflow: both carry keys, too."""
+"""Folders whose subfolders carry keys, but hold no artefacts: shared by searches, or written by tracking."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it should be.
-
-    Attributes:
-        place: the folder or file.
-        what: is wrong with it.
-    """
+    """A problem with a folder or file."""
 
     place: Path
     what: str
 
     def line(self) -> str:
-        """As a reader sees it."""
+        """The problem in words."""
         return f"{self.place}: {self.what}"
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was looked at, and what was found.
+    """The result of a check."""
 
-    Attributes:
-        made: the finished artefacts whose `run.json` can be read.
-        files: how many files were read.
-        links: how many inputs were compared with what lies there.
-        untold: inputs of artefacts made before links were recorded.
-        unfinished: folders without a `run.json`: jobs that run, or were ended.
-        problems: all that is wrong.
-    """
-
-    made: list[Made]
-    files: int
-    links: int
-    untold: int
-    unfinished: list[Path]
-    problems: list[Problem]
+    made: list[Made]  # finished artefacts with a readable `run.json`
+    files: int  # number of files that were read
+    links: int  # number of inputs that were compared with their records
+    untold: int  # number of inputs without a record, as in artefacts of older versions
+    unfinished: list[Path]  # folders without a `run.json`, of jobs that run or were killed
+    problems: list[Problem]  # all problems
 
     def summary(self) -> str:
-        """What was looked at, in a few lines."""
+        """The numbers in a few lines."""
         older = f"; {self.untold} inputs of artefacts made before links were recorded" if self.untold else ""
         waiting = [f"unfinished: {folder}" for folder in self.unfinished]
         lines = [f"read {self.files} files of {len(self.made)} artefacts", f"followed {self.links} links{older}"]
@@ -63,13 +49,12 @@ class Verified:
 
 
 def verify(results: Path) -> Verified:
-    """Read every file of every artefact again, and follow what each was made from.
+    """Check every file of every artefact, and the inputs of each.
 
     Raises:
         UserError: when there is no such folder.
     """
-    if not results.is_dir():
-        raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
+    check_results(results)
     folders = [folder for folder in keyed_folders(results) if not NOT_ARTEFACTS & {*folder.relative_to(results).parts}]
     finished = [folder for folder in folders if _has_run(folder)]
     made, problems = _readable(finished)
@@ -93,7 +78,7 @@ def _readable(folders: Sequence[Path]) -> tuple[list[Made], list[Problem]]:
 
 
 def _has_run(folder: Path) -> bool:
-    """Whether there is, or may be, a `run.json`: of a folder that must not be read, reading it will say so."""
+    """Whether there may be a `run.json`. Reading it later reports a folder without permission."""
     try:
         return (folder / RUN).is_file()
     except PermissionError:
@@ -101,7 +86,7 @@ def _has_run(folder: Path) -> bool:
 
 
 def _own_problems(made: Made) -> Iterator[Problem]:
-    """Of an artefact by itself: its key, its files, and files that are not its own."""
+    """Problems of an artefact without its inputs: its key, its files, and foreign files."""
     key, named = recipe_key(made.recipe), made.folder.name.rpartition("-")[2]
     if key != made.key:
         yield Problem(made.folder / RUN, f"the recipe was changed: its key is {key}, recorded is {made.key}")
@@ -125,7 +110,7 @@ def _file_problem(path: Path, digest: str) -> str | None:
 
 
 def _foreign(made: Made) -> list[Path]:
-    """What lies there but is not listed. Names with a dot before: locks, saved states, what searches share."""
+    """Files that are not listed. Names that begin with a dot are locks, saved states, or shared by searches."""
     own = {*made.run["files"], RUN}
     return sorted(
         Path(entry.path)
@@ -135,7 +120,7 @@ def _foreign(made: Made) -> list[Path]:
 
 
 def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
-    """Links compared, links that were not recorded, and what is broken."""
+    """The numbers of compared links and of links without a record, and the problems."""
     found, links, untold = by_key(list(made)), 0, 0
     problems: list[Problem] = []
     for each in made:

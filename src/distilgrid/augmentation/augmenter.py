@@ -1,4 +1,4 @@
-"""The protocols of augmentations, and what they are given in addition to their settings."""
+"""Protocols of augmentations, and the values that these receive in addition to their settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,72 +14,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an Augmenter works with.
+    """Folders and device of an Augmenter."""
 
-    Attributes:
-        teacher: folder of the fine-tuned teacher, or None.
-        journal: folder for unfinished work, or None to keep nothing.
-        device: `auto`, `cpu` or `cuda`.
-    """
-
-    teacher: Path | None = None
-    journal: Path | None = None
-    device: str = "auto"
+    teacher: Path | None = None  # folder of the fine-tuned teacher
+    journal: Path | None = None  # folder for unfinished work; None keeps nothing
+    device: str = "auto"  # `auto`, `cpu` or `cuda`
 
 
 @dataclass(frozen=True)
 class RowContext:
-    """What new rows are made of.
-
-    Attributes:
-        dataset: prepared data.
-        rows: the training rows that students see: `text_a`, `text_b` (pairs only), `label`, `example_id`.
-        surroundings: the teacher's folder, the folder of unfinished work, the device.
-        lent: texts of other data sets, where the settings name any.
-    """
+    """Data that new rows are made of."""
 
     dataset: "Dataset"
-    rows: "pd.DataFrame"
+    rows: "pd.DataFrame"  # training rows of students: `text_a`, `text_b` (pairs only), `label`, `example_id`
     surroundings: Surroundings
-    lent: "LentTexts | None" = None
+    lent: "LentTexts | None" = None  # texts of other data sets, if the settings name any
 
 
 @dataclass(frozen=True)
 class Augmented:
-    """New rows of a training split.
+    """New rows of a training split."""
 
-    Attributes:
-        frame: `text_a`, `text_b` (pairs only), `label`, `example_id` of the new texts, `parents` (the example ids
-            of the rows that it is made of: none, one or several) and `copy` (from 0). A column `probabilities`, (C,)
-            each, may replace the labels.
-        unchanged: rows left out because the data set holds them.
-        repeated: copies left out because they came out as an earlier copy of the same row.
-    """
-
+    # `text_a`, `text_b` (pairs only), `label`, `example_id` of the new texts, `parents` (example ids of the rows that
+    # a row is made of: none, one or several) and `copy` (from 0). A column `probabilities`, (C,) each, may replace
+    # the labels.
     frame: "pd.DataFrame"
-    unchanged: int
-    repeated: int = 0
+    unchanged: int  # rows left out because the data set holds them
+    repeated: int = 0  # copies left out because they came out as an earlier copy of the same row
 
 
 class RowSource(Protocol):
     """Makes new training rows."""
 
     def __call__(self, settings: Any, context: RowContext) -> Augmented:
-        """The rows that an augmentation's settings add.
+        """Rows that an augmentation's settings add.
 
-        Raises:
-            UserError: when a model or a file is missing, damaged or of the wrong kind.
+        Raises UserError when a model or a file is missing, damaged or of the wrong kind.
         """
-        ...
 
 
 class Augmenter(Protocol):
-    """Rewrites texts."""
+    """The code of an augmentation that rewrites texts."""
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
-        """One new text for each text; a text that cannot be rewritten comes back as it is.
+        """One new text for each text; a text that cannot be rewritten comes back unchanged.
 
         A new text depends on its own text and seed, the settings and the model. Sampled back-translation depends on
-        the texts of its batch too, thus on the set of all (text, seed) pairs of a call, but never on their order.
+        the texts of its batch too, thus on the set of (text, seed) pairs of a call, but never on their order.
         """
-        ...

@@ -1,4 +1,4 @@
-"""What every augmentation declares. Light: no torch here."""
+"""Declarations of augmentations. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -19,46 +19,41 @@ class LentTexts(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """The tasks and files that lend them."""
+        """Tasks and files that lend the texts."""
 
     def spec(self, name: str) -> "TaskSpec":
-        """The task that one of the names stands for."""
+        """Task that a name stands for."""
 
     def revisions(self) -> list[dict[str, Any]]:
-        """For each name what its texts follow from, as plain values for a recipe. Reads no rows."""
+        """Plain values that decide the texts of each name, for a recipe. Reads no rows."""
 
     def read(self) -> "pd.DataFrame":
         """`text_a`, `text_b` (pairs only) and `example_id`, each row once."""
 
 
 class Added(Settings):
-    """Settings that every augmentation has, and what it declares about itself.
+    """Settings that all augmentations share, and what an augmentation declares about itself."""
 
-    Attributes:
-        version: bumped when the rows may change for the same settings.
-        row_source: "module:function" of the `RowSource`, imported on use.
-        undecisive: settings that decide no row beyond what the recipe holds otherwise: places of models and files.
-    """
-
-    version: ClassVar[int] = 1
-    row_source: ClassVar[str]
+    version: ClassVar[int] = 1  # raised when the rows may change for the same settings
+    row_source: ClassVar[str]  # "module:function" of the `RowSource`, imported on use
+    # settings that decide no row beyond the rest of the recipe: places of models and files
     undecisive: ClassVar[frozenset[str]] = frozenset()
 
     kind: str
-    """Which augmentation."""
+    """Names the augmentation."""
     seed: int = Field(default=0, ge=0)
-    """Seed of the new rows; it is not a training seed, so all students see the same ones."""
+    """Seed of the new rows; it is not a training seed, so all students see the same rows."""
     labels: Literal["copied", "teacher"] = "copied"
     """Labels of the new rows: the original row's hard label, or the teacher's probabilities on the new text."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Model sources that are read, in addition to the teacher."""
+        """Model sources that rewriting reads, in addition to the teacher."""
         return ()
 
     @property
     def rewrites_with_teacher(self) -> bool:
-        """Whether the rewriting itself reads the teacher's folder; its labels are another matter."""
+        """Whether rewriting, as opposed to labelling, reads the teacher's folder."""
         return False
 
     @property
@@ -68,41 +63,33 @@ class Added(Settings):
 
     @property
     def nothing_new(self) -> str:
-        """The message for a result without any new row: what happened and what to do."""
+        """Message for a result without new rows: the reason and what to do."""
         return f"the augmentation '{self.kind}' changed no row; raise its strength"
 
     def lent_texts(
         self, *, key: str, task: "TaskSpec", own: "Mapping[str, TaskSpec]", folders: "Folders"
     ) -> "LentTexts | None":
-        """Texts of other data sets that the rows are made of; None for an augmentation of the task's own rows.
+        """Texts of other data sets that the rows of `task` are made of; None where its own rows are rewritten.
 
-        Args:
-            key: the setting that names them, for messages.
-            task: the task that they are for.
-            own: the user's own tasks, by name.
-            folders: local folders of published data.
+        `key` names the setting in messages; `own` are the user's tasks, by name.
         """
         return None
 
     def recipe(self) -> dict[str, Any]:
-        """The settings that decide the rows, and the version of the code."""
+        """Settings that decide the rows, and the version of the code."""
         return self.model_dump(exclude=set(self.undecisive)) | {"version": self.version}
 
 
 class Rewriting(Added):
-    """What every augmentation that rewrites training rows has.
-
-    Attributes:
-        augmenter: "module:class" of the `Augmenter`.
-    """
+    """Settings of augmentations that rewrite training rows."""
 
     row_source: ClassVar[str] = "distilgrid.augmentation.rows:rewritten_rows"
-    augmenter: ClassVar[str]
+    augmenter: ClassVar[str]  # "module:class" of the `Augmenter`
 
     copies: int = Field(default=1, ge=1)
-    """Augmented rows made of each training row; copies that come out unchanged or twice are dropped."""
+    """Augmented rows per training row; copies that are unchanged or repeated are dropped."""
     fields: Literal["both", "first", "second", "random"] = "both"
-    """Which texts of a pair are rewritten; `random` draws one of the two for each copy. Single texts always are."""
+    """Which texts of a pair are rewritten; `random` draws one of both per copy. Single texts are always rewritten."""
 
 
 class EmbeddingBased(Rewriting):

@@ -1,4 +1,4 @@
-"""The model behind word look-ups: its tokeniser, its input embeddings and, where it has one, its masked-LM head."""
+"""Model for word look-ups: its tokeniser, its input embeddings and its masked-LM head, if it has one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,24 +19,17 @@ HEADS = ("ForMaskedLM", "ForPreTraining")  # classes whose weights hold a masked
 
 @dataclass(frozen=True)
 class Encoder:
-    """A model read for its words.
-
-    Attributes:
-        tokenizer: the one stored beside it.
-        embeddings: (V, H) fp32, a row for each piece.
-        masked_lm: the model with its masked-LM head, or None.
-    """
+    """A model, read for its words."""
 
     tokenizer: "PreTrainedTokenizerBase"
-    embeddings: "Tensor"
-    masked_lm: "PreTrainedModel | None"
+    embeddings: "Tensor"  # (V, H) fp32, a row for each piece
+    masked_lm: "PreTrainedModel | None"  # the model with its masked-LM head
 
 
 def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str) -> Path:
-    """The folder of the model that the settings name, or the teacher's.
+    """Folder of the model that the settings name, or of the teacher.
 
-    Raises:
-        UserError: when there is neither, or the model cannot be found.
+    Raises UserError when there is neither, or the model cannot be found.
     """
     if source is not None:
         return model_folder(source)
@@ -46,10 +39,9 @@ def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str)
 
 
 def load_encoder(folder: Path, *, masked_lm: bool) -> Encoder:
-    """Read a model's embeddings, and its masked-LM head if that is wanted and there.
+    """Read a model's embeddings, and its masked-LM head if it is wanted and exists.
 
-    Raises:
-        UserError: when files are missing or damaged, or the weights hold no input embeddings.
+    Raises UserError when files are missing or damaged, or the weights hold no input embeddings.
     """
     from transformers import AutoModel
 
@@ -65,7 +57,7 @@ def load_encoder(folder: Path, *, masked_lm: bool) -> Encoder:
 
 
 def _with_head(folder: Path) -> "PreTrainedModel | None":
-    """The model with the head that it was pretrained with; None where its weights hold none, as a fine-tuned one's."""
+    """The model with its masked-LM head; None where the weights hold none, as in a fine-tuned model."""
     from transformers import AutoConfig, AutoModelForMaskedLM
 
     config = AutoConfig.from_pretrained(str(folder), local_files_only=True)

@@ -1,14 +1,17 @@
-"""Words near a word in a model's input-embedding space: what stands in for GloVe and WordNet without a download."""
+"""Nearest words in a model's input-embedding space, in place of GloVe and WordNet, which need a download."""
 
 from collections.abc import Iterable
 
 import numpy as np
 from torch import Tensor
 
+from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.augmentation.base import EmbeddingBased
+from distilgrid.augmentation.encoder import Encoder, encoder_folder, load_encoder
 from distilgrid.augmentation.vocabulary import Vocabulary
 
 BLOCK = 64  # words in one matrix product
-DECIMALS = 12  # of cosines: equal embeddings stay equal, whatever block they were computed in
+DECIMALS = 12  # of cosines, so that equal embeddings give equal cosines in every block
 
 
 class Neighbours:
@@ -17,11 +20,8 @@ class Neighbours:
     A word of several pieces is the mean of their embeddings. Sums are in fp64, so that a word's neighbours do not
     depend on which other words are looked up with it.
 
-    Args:
-        vocabulary: of the model's tokeniser.
-        embeddings: (V, H), a row for each piece.
-        count: neighbours kept of each word.
-        min_similarity: the smallest cosine kept.
+    `embeddings` (V, H) have a row for each piece of the vocabulary. A word has at most `count` neighbours, whose cosine
+    is `min_similarity` or more.
     """
 
     def __init__(self, vocabulary: Vocabulary, embeddings: Tensor, *, count: int, min_similarity: float) -> None:
@@ -31,8 +31,19 @@ class Neighbours:
         self._table = _normalised(self.embeddings[vocabulary.ids].astype(np.float64))  # (W, H)
         self._found: dict[str, tuple[str, ...]] = {}
 
+    @classmethod
+    def read(
+        cls, settings: EmbeddingBased, surroundings: Surroundings, *, masked_lm: bool = False
+    ) -> "tuple[Neighbours, Encoder]":
+        """The neighbours that an augmentation's settings describe, and the model that they come from."""
+        folder = encoder_folder(settings.source, surroundings, kind=settings.kind)
+        encoder = load_encoder(folder, masked_lm=masked_lm)
+        vocabulary = Vocabulary(encoder.tokenizer, size=len(encoder.embeddings))
+        count, least = settings.candidates, settings.min_similarity
+        return cls(vocabulary, encoder.embeddings, count=count, min_similarity=least), encoder
+
     def of(self, word: str) -> tuple[str, ...]:
-        """The neighbours of a word, nearest first: never the word itself, a special token or a continuation piece."""
+        """Neighbours of a word, nearest first: never the word itself, a special token or a continuation piece."""
         self.prepare([word])
         return self._found[word]
 
@@ -61,14 +72,14 @@ class Neighbours:
 
 
 def _largest(row: np.ndarray, count: int) -> np.ndarray:
-    """Places of the largest values, largest first; of equal ones those in front."""
+    """Places of the largest values, largest first; ties keep their order."""
     places = np.flatnonzero(row >= np.partition(row, -count)[-count]) if count < len(row) else np.arange(len(row))
     largest: np.ndarray = places[np.argsort(-row[places], kind="stable")][:count]
     return largest
 
 
 def _normalised(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1; rows of zeros stay, and are near to nothing."""
+    """Rows of length 1; rows of zeros stay zero, so nothing is near them."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: np.ndarray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
     return unit

@@ -1,7 +1,7 @@
 """The table of augmentations. Light: no torch here.
 
-To add one: a folder with its settings in `declare.py` and its code, and a row here; or, in a package of another
-distribution, an entry point of the group `distilgrid.augmentations` that names the settings class.
+An augmentation of this project is a folder with its settings in `declare.py`, and a row here. Another package lists its
+settings class in the entry points group `distilgrid.augmentations`.
 """
 
 from functools import reduce

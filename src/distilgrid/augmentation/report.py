@@ -1,4 +1,4 @@
-"""Augmented rows in a report: samples with their originals, and counts."""
+"""Report section on augmented rows: samples with their originals, and counts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,19 +9,9 @@ from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
 
-LONGEST = 160
-"""Characters of a text that are shown."""
+LONGEST = 160  # characters of a text that are shown
 PAIR = " | "
 PARENTS = " + "
-
-
-def augmented_tables(findings: Findings, task: str) -> list[Table]:
-    """A table for each augmentation of a task: samples of the largest set of rows, and the counts of all sets."""
-    found: dict[str, list[FinishedArtefact]] = {}
-    for rows in findings.collected.augmented:
-        if rows.artefact.labels["task"] == task:
-            found.setdefault(rows.artefact.labels["augmentation"], []).append(rows)
-    return [_table(findings, task, name, sets) for name, sets in found.items()]
 
 
 def _table(findings: Findings, task: str, name: str, sets: Sequence[FinishedArtefact]) -> Table:
@@ -35,7 +25,7 @@ def _table(findings: Findings, task: str, name: str, sets: Sequence[FinishedArte
 
 
 def _counts(findings: Findings, rows: FinishedArtefact) -> str:
-    """How many rows came out of which share of the originals, and why some are missing."""
+    """Numbers of new rows and of rows left out, by share of the originals."""
     grid, labels, values = findings.collected.plan.params.grid, rows.artefact.labels, rows.values
     parts = [f"{100 * labels['fraction']:g} % of rows"] if len(grid.fractions) > 1 else []
     if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
@@ -48,7 +38,7 @@ def _counts(findings: Findings, rows: FinishedArtefact) -> str:
 
 
 def _rewritten(rows: FinishedArtefact) -> bool:
-    """Whether they were made of others; unlabelled texts have nothing before them."""
+    """Whether rows were made of others, unlike unlabelled texts."""
     return any(sample["before"] for sample in rows.values["samples"])
 
 
@@ -58,7 +48,7 @@ def _label(label: Any, names: Sequence[str]) -> str:
 
 
 def _shown(sample: Mapping[str, Any], name: str) -> str:
-    """A new row's texts, or those of each row that it is made of."""
+    """Texts of a new row, or of the rows that it is made of."""
     return _text(sample["after"]) if name == "after" else PARENTS.join(map(_text, sample["before"]))
 
 
@@ -75,8 +65,12 @@ class AugmentedSection(Section):
     numbers = False
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """A table for each augmentation."""
-        return augmented_tables(findings, task)
+        """A table for each augmentation: samples of its largest set of rows, and counts of all sets."""
+        found: dict[str, list[FinishedArtefact]] = {}
+        for rows in findings.collected.augmented:
+            if rows.artefact.labels["task"] == task:
+                found.setdefault(rows.artefact.labels["augmentation"], []).append(rows)
+        return [_table(findings, task, name, sets) for name, sets in found.items()]
 
 
 SECTION = AugmentedSection()

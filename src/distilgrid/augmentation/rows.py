@@ -1,4 +1,4 @@
-"""From training rows to augmented rows: which texts are rewritten, by which seeds, and which results are kept."""
+"""Augmented rows from training rows: choice of texts, their seeds, and the results that are kept."""
 
 import logging
 from typing import TYPE_CHECKING, Any
@@ -19,33 +19,21 @@ log = logging.getLogger("distilgrid")
 
 
 def build_augmenter(settings: Rewriting, surroundings: Surroundings) -> Augmenter:
-    """The Augmenter of some settings.
-
-    Raises:
-        UserError: when a model is missing, damaged or of the wrong kind.
-    """
+    """Build the Augmenter of some settings. Raises UserError when a model is missing, damaged or of the wrong kind."""
     augmenter: Augmenter = load(settings.augmenter)(settings, surroundings)
     return augmenter
 
 
 def rewritten_rows(settings: Rewriting, context: RowContext) -> Augmented:
-    """The `RowSource` of all augmentations that rewrite training rows."""
+    """`RowSource` of all augmentations that rewrite training rows."""
     return augmented_rows(context.rows, build_augmenter(settings, context.surroundings), settings)
 
 
 def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewriting) -> Augmented:
-    """The rows that an augmentation adds to a training split.
+    """Rows that an augmentation adds to a training split: `text_a`, `text_b` (pairs only), `label`, `example_id`.
 
-    Each text's seed comes from the settings' seed, its row's example_id, its column and the copy's number, not from
-    the other rows; rows that are alike have the same copies.
-
-    Args:
-        frame: `text_a`, `text_b` (pairs only), `label`, `example_id`.
-        augmenter: rewrites the texts, all in one call.
-        settings: the augmentation's.
-
-    Raises:
-        UserError: when a column is missing.
+    A text's seed follows from the settings' seed, the row's example_id, the column and the copy's number, not from
+    other rows: equal rows have equal copies. Raises UserError when a column is missing.
     """
     columns = [name for name in TEXT_COLUMNS if name in frame.columns]
     for name in (TEXT_COLUMNS[0], "label", "example_id"):
@@ -61,14 +49,7 @@ def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewrit
 
 
 def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8, seed: int = 0) -> list[dict[str, Any]]:
-    """Some augmented rows with those that they are made of, for the report: values that JSON can hold.
-
-    Args:
-        frame: the training rows.
-        augmented: `Augmented.frame` of them.
-        count: the most rows.
-        seed: of the choice.
-    """
+    """At most `count` augmented rows with the training rows that they are made of, as values that JSON can hold."""
     columns = [name for name in TEXT_COLUMNS if name in frame.columns]
     chosen = np.random.default_rng(seed).choice(len(augmented), size=min(count, len(augmented)), replace=False)
     originals = frame.drop_duplicates("example_id").set_index("example_id")
@@ -81,7 +62,7 @@ def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8,
 
 
 def _rewrite(rows: "pd.DataFrame", columns: list[str], augmenter: Augmenter, settings: Rewriting) -> None:
-    """Replace the texts that the settings choose."""
+    """Rewrite the texts that the settings choose."""
     places = [
         (index, name)
         for index, (origin, copy) in enumerate(zip(rows["origin_id"], rows["copy"], strict=True))
@@ -98,7 +79,7 @@ def _rewrite(rows: "pd.DataFrame", columns: list[str], augmenter: Augmenter, set
 
 
 def _chosen(columns: list[str], settings: Rewriting, stream: str) -> list[str]:
-    """The columns rewritten in one copy of a row."""
+    """Columns that are rewritten in one copy of a row."""
     if len(columns) == 1 or settings.fields == "both":
         return columns
     if settings.fields == "random":

@@ -1,4 +1,4 @@
-"""The whole words of a tokeniser's vocabulary, for WordPiece, byte-level BPE and SentencePiece alike."""
+"""Whole words of a tokeniser's vocabulary, for WordPiece, byte-level BPE and SentencePiece."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Vocabulary:
-    """The pieces that are words of their own: letters only, at least two, no special token and no continuation.
+    """Pieces that are whole words: two letters or more, no special tokens and no continuations.
 
     Attributes:
         ids: (W,) piece ids of the whole words, in order.
@@ -27,7 +27,7 @@ class Vocabulary:
         self._row_of_id = {int(piece): row for row, piece in enumerate(self.ids)}
 
     def pieces(self, words: Sequence[str]) -> list[list[int]]:
-        """The piece ids of each word within a text; empty where a part is unknown to the tokeniser."""
+        """Piece ids of each word within a text; empty where a part is unknown to the tokeniser."""
         if not words:
             return []
         encoded: list[list[int]] = _encode(self.tokenizer, words)
@@ -35,7 +35,7 @@ class Vocabulary:
         return [[] if unknown in pieces else pieces for pieces in encoded]
 
     def own_rows(self, word: str, pieces: Sequence[int]) -> list[int]:
-        """Rows of `forms` that are the word itself in any case, or one of its pieces: never substitutes of it."""
+        """Rows of `forms` that never substitute a word: the word itself in any case, and its pieces."""
         itself = self._rows.get(word.casefold(), [])
         return sorted({*itself, *(self._row_of_id[piece] for piece in pieces if piece in self._row_of_id)})
 
@@ -55,7 +55,7 @@ def _whole_words(tokenizer: "PreTrainedTokenizerBase", size: int) -> tuple[np.nd
 
 
 def _encode(tokenizer: "PreTrainedTokenizerBase", words: Sequence[str]) -> list[list[int]]:
-    """With a space ahead, which makes byte-level tokenisers see the start of a word."""
+    """Piece ids of words after a space, which marks the start of a word for byte-level tokenisers."""
     encoded = tokenizer([f" {word}" for word in words], add_special_tokens=False)
     rows: list[list[int]] = encoded["input_ids"]
     return rows

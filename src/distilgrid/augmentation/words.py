@@ -1,4 +1,4 @@
-"""Texts as words and what stands between them: text that is not rewritten comes back to the character."""
+"""Texts as words and gaps between them: text that is not rewritten stays the same to the character."""
 
 import re
 from dataclasses import dataclass
@@ -8,17 +8,12 @@ WORD = re.compile(r"\w+(?:['’]\w+)*")  # noqa: RUF001  # don't is one word, we
 
 @dataclass
 class Words:
-    """A text of N words, taken apart.
-
-    Attributes:
-        words: the N words.
-        gaps: the N + 1 pieces of punctuation and space before, between and after them; inner ones are never empty.
-        starts: where each word started in the original text.
-    """
+    """A text of N words, split."""
 
     words: list[str]
+    # N + 1 pieces of punctuation and space before, between and after the words; inner ones are never empty
     gaps: list[str]
-    starts: list[int]
+    starts: list[int]  # start of each word in the original text
 
     @classmethod
     def of(cls, text: str) -> "Words":
@@ -30,17 +25,17 @@ class Words:
         return cls([match.group() for match in found], gaps, starts)
 
     def text(self) -> str:
-        """The words and gaps in a row again."""
+        """Words and gaps, joined."""
         inner = (word + gap for word, gap in zip(self.words, self.gaps[1:], strict=True))
         return self.gaps[0] + "".join(inner)
 
     def insert(self, place: int, word: str) -> None:
-        """Put a word before the word at `place`, or after the last one; punctuation stays with its word."""
+        """Insert a word before the word at `place`, or after the last word; punctuation stays with its word."""
         self.gaps.insert(place + 1 if place < len(self.words) else place, " ")
         self.words.insert(place, word)
 
     def delete(self, place: int) -> None:
-        """Take a word out, with one of the spaces around it."""
+        """Delete a word and one of the spaces around it."""
         del self.words[place]
         before, after = self.gaps[place : place + 2]
         if place == 0 and not before:
@@ -58,7 +53,7 @@ def in_case_of(original: str, word: str) -> str:
 
 
 def is_content(word: str, *, stop_words: bool = False) -> bool:
-    """Whether a word may be replaced: letters only, and no stop word unless these count too."""
+    """Whether a word may be replaced: it has letters only, and is a stop word only where these count."""
     return word.isalpha() and (stop_words or word.lower() not in STOP_WORDS)
 
 

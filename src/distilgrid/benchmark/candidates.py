@@ -1,4 +1,4 @@
-"""What is measured: each model on each runtime, with the reason where it cannot be."""
+"""The candidates of a benchmark: each model on each runtime, with a reason for those that cannot be measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,14 +22,7 @@ SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "x
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model's folder, verified.
-
-    Attributes:
-        folder: where its files lie.
-        run: its `run.json`.
-        metrics: its `metrics.json`.
-        config: its `config.json`.
-    """
+    """A trained model's folder, verified, with its `run.json`, `metrics.json` and `config.json`."""
 
     folder: Path
     run: dict[str, Any]
@@ -43,7 +36,7 @@ class Model:
 
     @property
     def longest(self) -> int | None:
-        """The longest input in tokens that its position embeddings allow; None when it has no such limit."""
+        """The longest input in tokens that its position embeddings allow; None without such a limit."""
         positions: int | None = self.config.get("max_position_embeddings")
         if positions and self.config.get("model_type") in SHIFTED_POSITIONS:
             return positions - int(self.config["pad_token_id"]) - 1
@@ -51,12 +44,12 @@ class Model:
 
     @cached_property
     def input_names(self) -> list[str]:
-        """The inputs that the tokeniser of a model of texts gives."""
+        """The inputs that its tokeniser gives; models of texts only."""
         return list(load_tokenizer(self.folder).model_input_names)
 
     @property
     def reads_images(self) -> bool:
-        """Whether it reads images of one size instead of texts of any length."""
+        """Whether it reads images of one size; others read texts of any length."""
         return "image_size" in self.config
 
     @cached_property
@@ -64,20 +57,20 @@ class Model:
         return parse_inputs(describe_inputs(self.config, [] if self.reads_images else self.input_names))
 
     def lengths(self, asked: Sequence[int]) -> Sequence[int]:
-        """The lengths at which it is measured: those asked for, or the single one that images have."""
+        """The lengths at which it is measured: those asked for, or the single length of images."""
         return self._reads.lengths(asked)
 
     def inputs(self, batch_size: int, length: int) -> dict[str, np.ndarray]:
         """Random inputs, the same each time.
 
-        Of texts token ids under a full attention mask, in the model's inputs: each (B, L) int64. Of images
+        Texts are token ids under a full attention mask: (B, L) int64 for each input of the model. Images are
         `pixel_values` (B, C, H, W) uint8, channels last in memory, as in training.
         """
         return self._reads.make(batch_size, length)
 
 
 @dataclass(frozen=True)
-class Export:
+class ExportFolder:
     """An exported model's folder, verified, with its `run.json` and `parity.json`."""
 
     folder: Path
@@ -87,14 +80,11 @@ class Export:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model on a runtime.
+    """A model on a runtime, which loads `folder`.
 
     Attributes:
-        model: the trained model.
-        runtime: the runtime's name.
-        folder: what the runtime loads.
-        size_bytes: of the model's files; None when there is none.
-        skipped: why it cannot be measured, or None.
+        size_bytes: of the model's files; None without an export.
+        skipped: the reason why it cannot be measured, or None.
         optimised: whether the runtime may rewrite the graph.
     """
 
@@ -111,7 +101,7 @@ class Candidate:
         return str(self.model.run["labels"]["student"])
 
     def describe(self) -> dict[str, Any]:
-        """Its entry in `benchmark.json`, without the measurements."""
+        """The entry in `benchmark.json`, without the measurements."""
         return {
             "name": self.name,
             "role": self.model.role,
@@ -124,31 +114,23 @@ class Candidate:
 
 
 def open_model(folder: Path) -> Model:
-    """A trained model.
-
-    Raises:
-        UserError: when files are missing or damaged, or the folder holds something else.
-    """
+    """Open a trained model; UserError when files are missing or damaged, or the folder holds something else."""
     run = trained_model(folder)
     return Model(folder, run, read_json(folder / "metrics.json"), read_json(folder / "config.json"))
 
 
-def open_export(folder: Path, models: Sequence[Model]) -> Export:
-    """An export of one of the models.
-
-    Raises:
-        UserError: when files are missing or damaged, or it was made from none of the models.
-    """
+def open_export(folder: Path, models: Sequence[Model]) -> ExportFolder:
+    """Open an export of one of the models; UserError when files are missing or damaged, or its model is another."""
     run = verified(folder, stage="export")
     if run["recipe"]["inputs"]["model"] not in {model.run["key"] for model in models}:
         raise UserError(f"{folder}: made from a model with key {run['recipe']['inputs']['model']}; pass that model too")
-    return Export(folder, run, read_json(folder / "parity.json"))
+    return ExportFolder(folder, run, read_json(folder / "parity.json"))
 
 
 def list_candidates(
-    models: Sequence[Model], exports: Sequence[Export], settings: Benchmark, processor: Processor
+    models: Sequence[Model], exports: Sequence[ExportFolder], settings: Benchmark, processor: Processor
 ) -> list[Candidate]:
-    """Each model on each runtime, in this order; graph runtimes also without their optimisation, where asked for."""
+    """Each model on each runtime, in this order; with `unfused`, graph runtimes also without their optimisation."""
     by_origin = {(e.run["recipe"]["inputs"]["model"], e.parity["runtime"]): e for e in exports}
     found = []
     for model in models:
@@ -160,7 +142,7 @@ def list_candidates(
     return found
 
 
-def _candidate(model: Model, runtime: str, export: Export | None, processor: Processor) -> Candidate:
+def _candidate(model: Model, runtime: str, export: ExportFolder | None, processor: Processor) -> Candidate:
     entry = find_runtime(runtime)
     if processor not in entry.processors:
         return Candidate(model, runtime, model.folder, None, f"does not run on {processor}")

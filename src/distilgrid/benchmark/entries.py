@@ -1,4 +1,4 @@
-"""The candidates of one benchmark with what has been measured of them so far."""
+"""The candidates of one benchmark with their measurements so far."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 
 Shape = Mapping[str, Any]
-"""What was measured: `kind` (`shape`, `texts` or `text-to-label`), `threads`, `batch_size`, `length` in tokens."""
+"""A measured shape: `kind` (`shape`, `texts` or `text-to-label`), `threads`, `batch_size`, `length` in tokens."""
 Prepared = tuple[Work, dict[str, Any]]
-"""The calls of a candidate, and what else its measurement tells."""
+"""The calls of a candidate, and facts for its measurement."""
 
 
 @dataclass
 class Entry:
-    """A candidate in the making of its entry in `benchmark.json`; `session` is None where it cannot run."""
+    """A candidate on the way to its entry in `benchmark.json`; `session` is None if it cannot run."""
 
     candidate: Candidate
     session: Session | None = None
@@ -35,7 +35,7 @@ class Entry:
     skipped_shapes: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """The entry; a candidate with no shape left is skipped as a whole."""
+        """The entry; a candidate whose shapes are all skipped is skipped as a whole."""
         described = self.candidate.describe()
         if self.skipped_shapes and not self.shapes:
             described["skipped"] = self.skipped_shapes[0]["reason"]
@@ -43,16 +43,12 @@ class Entry:
         return {**described, **measured}
 
     def skip(self, shape: Shape, reason: str) -> None:
-        """Keep why a shape is not measured."""
+        """Keep the reason for a shape that is not measured."""
         self.skipped_shapes.append({**shape, "reason": reason})
 
 
 def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int, processor: Processor) -> None:
-    """Load every candidate that can run with so many threads; the first time also measure load time and memory.
-
-    Raises:
-        UserError: when a runtime's packages are missing.
-    """
+    """Load every candidate that can run with these threads; the first time also measure load time and memory."""
     for entry in entries:  # ExecuTorch's threads can only be set while none of its models is loaded
         entry.session = None
     for entry in entries:
@@ -74,7 +70,7 @@ def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int,
 def measure_shapes(
     entries: Sequence[Entry], settings: Benchmark, *, threads: int, processor: Processor, texts: Texts | None
 ) -> None:
-    """Time all loaded candidates at every shape of the protocol, and on the texts where there are any."""
+    """Time all loaded candidates at every shape of the protocol, and on the texts if given."""
     bench = partial(_measure, entries, settings, energy_counter(processor))
     for batch_size, length in product(settings.batch_sizes, _lengths(settings, entries)):
         shape = {"kind": "shape", "threads": threads, "batch_size": batch_size, "length": length}
@@ -86,7 +82,7 @@ def measure_shapes(
 
 
 def _lengths(settings: Benchmark, entries: Sequence[Entry]) -> list[int]:
-    """All lengths at which any of the candidates is measured."""
+    """All lengths at which a loaded candidate is measured."""
     found = (entry.candidate.model.lengths(settings.lengths) for entry in entries if entry.session is not None)
     return list(dict.fromkeys(length for lengths in found for length in lengths))
 
@@ -98,13 +94,13 @@ def _measure(
     shape: Shape,
     prepare: Callable[[Entry], Prepared | None],
 ) -> None:
-    """Time the candidates side by side and add what was found to their entries."""
+    """Time the candidates side by side and add the results to their entries."""
     ready = list(_ready(entries, shape, prepare))
     works = [work for _, work, _ in ready]
     try:
         with refusing():
             series = measure(works, protocol=settings, label=f"latency at {shape_words(shape)}", energy=energy)
-    except UnsupportedError as reason:  # which of them it was, nobody tells
+    except UnsupportedError as reason:  # the runtime does not tell which of them it was
         for entry, *_ in ready:
             entry.skip(shape, f"one of the models that took turns {reason}")
         return
@@ -117,7 +113,7 @@ def _measure(
 def _ready(
     entries: Sequence[Entry], shape: Shape, prepare: Callable[[Entry], Prepared | None]
 ) -> Iterator[tuple[Entry, Work, dict[str, Any]]]:
-    """The candidates that can be measured, each of whose calls has run once; the others are skipped."""
+    """The candidates whose calls have all run once; skip the others."""
     for entry in entries:
         if entry.session is None:
             continue
@@ -134,7 +130,7 @@ def _ready(
 
 
 def _fixed(entry: Entry, *, settings: Benchmark, shape: Shape) -> Prepared | None:
-    """The work of one shape; None where a model has no such length."""
+    """The work of one shape; None if the model lacks this length."""
     model, length = entry.candidate.model, shape["length"]
     if length not in model.lengths(settings.lengths):
         return None

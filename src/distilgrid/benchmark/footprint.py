@@ -1,4 +1,4 @@
-"""How long a model takes to load and how much memory it needs: measured in a process that does nothing else.
+"""Load time and memory of a model, measured in a separate process, and facts about the GPU.
 
 `python -m distilgrid.benchmark.footprint RUNTIME FOLDER INPUTS THREADS PROCESSOR OPTIMISED` prints a line of JSON.
 """
@@ -13,30 +13,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from distilgrid.benchmark.gpu import MIB, gpu_peak
 from distilgrid.runtimes.base import Execution, Processor
 from distilgrid.runtimes.registry import open_runtime
 
 if TYPE_CHECKING:
     import numpy as np
 
+MIB = 2**20
 RUNS = 3
 SECONDS = 600
 
 
 def footprint(*, runtime: str, folder: Path, how: Execution, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
-    """Measure one candidate in a process of its own.
-
-    Args:
-        runtime: its name.
-        folder: what it loads.
-        how: threads, processor, optimisation.
-        inputs: of the largest shape that is measured.
+    """Measure one candidate, on inputs of its largest shape, in a separate process.
 
     Returns:
-        `import_seconds` of the runtime's packages, `load_seconds` from files to a model that is ready,
-        `first_run_seconds`, `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and
-        `gpu_peak_mib` where torch computes on a GPU; or `reason` where the process failed or did not end.
+        `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model, `first_run_seconds`,
+        `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and `gpu_peak_mib` if torch computes
+        on a GPU; or `reason` if the process failed or did not end.
     """
     import numpy as np
 
@@ -71,10 +65,10 @@ def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: st
     feed = {name: stored[name] for name in stored.files}
     started = time.perf_counter()
     engine = open_runtime(runtime)
-    imported, before = time.perf_counter(), _resident()
+    imported, before = time.perf_counter(), _memory("VmRSS:")
     how = Execution(int(threads), cast(Processor, processor), bool(int(optimised)))
     session = engine.load(Path(folder), how)
-    loaded, after = time.perf_counter(), _resident()
+    loaded, after = time.perf_counter(), _memory("VmRSS:")
     run = session.bind(feed)
     run()
     first = time.perf_counter()
@@ -85,27 +79,41 @@ def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: st
         "load_seconds": round(loaded - imported, 3),
         "first_run_seconds": round(first - loaded, 3),
         "loaded_mib": round((after - before) / MIB, 1),
-        "peak_mib": round(_peak() / MIB, 1),
+        "peak_mib": round(_memory("VmHWM:") / MIB, 1),
         **gpu_peak(how.processor),
     }
 
 
-def _resident() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _memory(field: str) -> int:
+    """Bytes that this process holds (`VmRSS:`) or held at most (`VmHWM:`); 0 if the system does not tell.
 
-
-def _peak() -> int:
-    """The most bytes that this process ever held. What `getrusage` tells includes the process that started it."""
+    The peak of `getrusage` would include the parent process.
+    """
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
         return 0
-    return 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+    return 1024 * next((int(line.split()[1]) for line in status.splitlines() if line.startswith(field)), 0)
+
+
+def gpu_name(processor: Processor) -> dict[str, str]:
+    """The field `gpu` of a machine's description; empty on a CPU, or if torch sees no GPU."""
+    if processor != "cuda":
+        return {}
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+
+
+def gpu_peak(processor: Processor) -> dict[str, float]:
+    """The field `gpu_peak_mib` of a footprint: the peak memory of this process's tensors on the GPU.
+
+    Empty if torch does not compute there: other runtimes have their own allocators.
+    """
+    torch = sys.modules.get("torch")
+    if processor != "cuda" or torch is None or not torch.cuda.is_initialized():
+        return {}
+    return {"gpu_peak_mib": round(torch.cuda.max_memory_allocated() / MIB, 1)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an exported model reads, as its folder says it, so that it can be measured where the trained model is not."""
+"""The inputs of an exported model, kept in its folder: a device can measure it without the trained model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 FIELD = "inputs"
-"""Of `parity.json`."""
+"""The field of `parity.json`."""
 
 
 class TextInputs(Settings):
     """Token ids under a full mask."""
 
     names: list[Literal["input_ids", "attention_mask", "token_type_ids"]] = Field(min_length=1)
-    """In the order in which the exported graph takes them."""
+    """In the order of the exported graph."""
     vocab_size: int = Field(ge=2)
-    """How many token ids there are."""
+    """Number of token ids."""
     pad_token_id: int = Field(default=0, ge=0)
-    """The id that no token has."""
+    """The id of padding, which stands for no token."""
 
     def lengths(self, asked: Sequence[int]) -> Sequence[int]:
         """The lengths at which the model is measured: those asked for."""
@@ -37,10 +37,7 @@ class TextInputs(Settings):
         """The inputs that a benchmark of the trained model uses: each (B, L) int64."""
         import numpy as np
 
-        from distilgrid.benchmark.protocol import SEED
-
-        generator = np.random.default_rng([SEED, batch_size, length])
-        ids = generator.integers(self.vocab_size, size=(batch_size, length), dtype=np.int64)
+        ids = _generator(batch_size, length).integers(self.vocab_size, size=(batch_size, length), dtype=np.int64)
         ids[ids == self.pad_token_id] = (self.pad_token_id + 1) % self.vocab_size
         filled = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         return {name: filled[name] for name in self.names}
@@ -53,30 +50,28 @@ class ImageInputs(Settings):
     """Height, width, channels."""
 
     def lengths(self, _asked: Sequence[int]) -> Sequence[int]:
-        """The single length that images have."""
+        """The single length of images."""
         return [IMAGE_LENGTH]
 
     def make(self, batch_size: int, length: int) -> "dict[str, np.ndarray]":
         """The inputs that a benchmark of the trained model uses: (B, C, H, W) uint8, channels last in memory."""
-        import numpy as np
-
-        from distilgrid.benchmark.protocol import SEED
-
-        generator = np.random.default_rng([SEED, batch_size, length])
-        pixels = generator.integers(256, size=(batch_size, *self.image), dtype=np.uint8)
+        pixels = _generator(batch_size, length).integers(256, size=(batch_size, *self.image), dtype="uint8")
         return {PIXELS: pixels.transpose(0, 3, 1, 2)}
 
 
 Inputs = TextInputs | ImageInputs
 
 
-def describe_inputs(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """What `parity.json` says of a model's inputs.
+def _generator(batch_size: int, length: int) -> "np.random.Generator":
+    import numpy as np
 
-    Args:
-        config: the model's `config.json`.
-        names: of its inputs, in the order of the exported graph.
-    """
+    from distilgrid.benchmark.protocol import SEED
+
+    return np.random.default_rng([SEED, batch_size, length])
+
+
+def describe_inputs(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The field `inputs` of `parity.json`, from a model's `config.json` and its inputs in the order of the graph."""
     if "image_size" in config:
         return ImageInputs(image=[*config["image_size"], config["num_channels"]]).model_dump()
     pad = config.get("pad_token_id") or 0
@@ -85,11 +80,7 @@ def describe_inputs(config: Mapping[str, Any], names: Sequence[str]) -> dict[str
 
 
 def read_inputs(folder: Path) -> Inputs:
-    """The inputs of an exported model.
-
-    Raises:
-        UserError: when the folder does not say them.
-    """
+    """The inputs of an exported model; UserError if the folder does not name them."""
     path = folder / "parity.json"
     found = read_json(path).get(FIELD)
     if not isinstance(found, dict):
@@ -102,9 +93,5 @@ def read_inputs(folder: Path) -> Inputs:
 
 
 def parse_inputs(values: Mapping[str, Any]) -> Inputs:
-    """Inputs from what `describe_inputs` wrote.
-
-    Raises:
-        ValidationError: when they are none.
-    """
+    """Inputs from the values of `describe_inputs`; ValidationError for others."""
     return (ImageInputs if "image" in values else TextInputs).model_validate(values)

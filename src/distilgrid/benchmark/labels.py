@@ -1,4 +1,4 @@
-"""How tables call a measurement and its place, and what the name of a runtime tells. Light."""
+"""Names of measurements and devices in tables, and precisions from names of runtimes. Light."""
 
 import re
 from collections.abc import Mapping
@@ -14,52 +14,45 @@ NOISE = re.compile(r"\((?:R|TM|tm)\)|@.*$|\b\d+-Core\b|\b(?:CPU|Processor)\b")
 def device_label(
     machine: Mapping[str, Any], *, threads: int, kind: Kind = "local", processor: Processor = "cpu"
 ) -> str:
-    """The words for a device in tables: "AMD EPYC 7B13, 1 thread", "Pixel 8 (adb), 4 threads".
+    """The name of a device in tables: "AMD EPYC 7B13, 1 thread", "Pixel 8 (adb), 4 threads".
 
-    Args:
-        machine: what `benchmark.json` says of it: `cpu` and perhaps `gpu` of this machine, `name` of others.
-        threads: of one call; the label of a GPU leaves them out.
-        kind: of the device.
-        processor: what computes.
+    `machine` is that of `benchmark.json`: `cpu` and perhaps `gpu` of this machine, `name` of others. The label of a GPU
+    leaves the threads out.
     """
     words = _name(machine, kind, processor)
     return words if processor == "cuda" else f"{words}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def processor_of(benchmark: Mapping[str, Any]) -> Processor:
-    """What computed in a `benchmark.json`; an import says it of its machine."""
+    """The processor of a `benchmark.json`; an import names it under `machine`."""
     found: Processor = benchmark.get("processor") or benchmark["machine"].get("processor", "cpu")
     return found
 
 
 def throughput(batch_size: int, milliseconds: float) -> float:
-    """Inputs per second of calls that follow one another."""
+    """Inputs per second of successive calls."""
     return 1e3 * batch_size / milliseconds
 
 
 def phone_note(machine: Mapping[str, Any], *, runtime: str, kind: Kind = "local") -> str:
-    """What stands beside the time that a runtime made for phones took elsewhere, which is no phone's latency.
+    """The note next to a time that a runtime made for phones took elsewhere; such a time says nothing about a phone.
 
-    Empty on a phone and for other runtimes; not for unknown ones, which may be made for phones.
-
-    Args:
-        machine: what `benchmark.json` says of it: `phone`, whether it is a real phone or tablet.
-        runtime: what executes the model.
-        kind: of the device.
+    Empty on a phone (`phone` of `machine`) and for other runtimes; an unknown runtime may be made for phones.
     """
-    if not _made_for_phones(runtime) or (kind != "local" and machine.get("phone")):
+    made_for_phones = runtime not in RUNTIMES or RUNTIMES[runtime].mobile
+    if not made_for_phones or (kind != "local" and machine.get("phone")):
         return ""
     return "host CPU, not a phone" if kind == "local" else "not a phone"
 
 
 def low_precision(machine: Mapping[str, Any]) -> str:
-    """What int8 and bf16 depend on: the processor's features for them, unknown where nobody recorded any."""
+    """The processor's features for int8 and bf16; unknown if nobody recorded any."""
     flags = machine.get("flags")
     return f"features for low precision: {'unknown' if flags is None else ', '.join(flags) or 'none'}"
 
 
 def shape_words(shape: Mapping[str, Any]) -> str:
-    """A measured or skipped shape in words; one without a batch size stands for all with its threads."""
+    """A shape in words; one without a batch size stands for all shapes with its threads."""
     parts = [f"{shape['threads']} thread{'s' if shape['threads'] > 1 else ''}"]
     if shape.get("kind") in ("texts", "text-to-label"):
         parts.append(shape["kind"])
@@ -76,20 +69,11 @@ def _name(machine: Mapping[str, Any], kind: Kind, processor: Processor) -> str:
     return " ".join(NOISE.sub(" ", str(name)).split())
 
 
-def _made_for_phones(runtime: str) -> bool:
-    return runtime not in RUNTIMES or RUNTIMES[runtime].mobile
-
-
 def precision_of(runtime: str) -> str:
-    """`fp32` of onnxruntime-fp32, `int8` of onnxruntime-int8-static; fp32 where the name says none."""
+    """`fp32` of onnxruntime-fp32, `int8` of onnxruntime-int8-static; fp32 for a name without a precision."""
     return next(iter(named_precisions(runtime)), "fp32")
 
 
 def named_precisions(runtime: str) -> list[str]:
-    """The precisions that a runtime's name says, if any."""
+    """The precisions in a runtime's name."""
     return [part for part in runtime.split("-") if re.fullmatch(r"(fp|bf|int)\d+", part)]
-
-
-def runtime_name(runtime: str, precision: str) -> str:
-    """A runtime's name with its precision, as the registry writes them."""
-    return runtime if precision in runtime.split("-") else f"{runtime}-{precision}"

@@ -1,4 +1,4 @@
-"""The cores that a benchmark runs on, and the promise that no other benchmark of ours runs meanwhile. Light."""
+"""The cores of a benchmark, and a lock that lets one benchmark run at a time. Light."""
 
 import contextlib
 import os
@@ -15,21 +15,21 @@ from distilgrid.core.machine import usable_cores
 
 @contextlib.contextmanager
 def pinned(threads: int, wanted: Sequence[int] | None = None, *, key: str = "benchmark.cores") -> Iterator[list[int]]:
-    """Hold this process to as many cores as the device has threads; yields the cores' numbers.
+    """Pin this process to as many cores as the device has threads; yield the cores' numbers.
 
-    Torch gets as many threads where it is loaded. Load models inside, so that worker threads that a runtime starts
-    inherit the cores.
+    Torch, if loaded, gets as many threads; a device that measures exports need not have it. Load models inside, so that
+    a runtime's worker threads inherit the cores.
 
     Args:
-        threads: the device's.
+        threads: number of threads of the device.
         wanted: numbers of cores, of which the first are taken; None takes the last that this process may use, since
             the first core often serves interrupts.
-        key: what messages call these.
+        key: the name of `wanted` in messages.
 
     Raises:
-        UserError: when the process may not use so many cores, or not those that are wanted.
+        UserError: when the process may not use enough cores, or not the wanted ones.
     """
-    allowed = _allowed()
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()  # empty if the system is silent
     cores = sorted(allowed)[-threads:] if wanted is None else list(wanted[:threads])
     if threads > usable_cores():
         raise UserError(
@@ -37,13 +37,14 @@ def pinned(threads: int, wanted: Sequence[int] | None = None, *, key: str = "ben
         )
     if wanted is not None:
         _check(threads, wanted, allowed, key)
-    with _held(cores, allowed), _torch_threads(threads):
+    with contextlib.ExitStack() as afterwards:
+        if cores:
+            afterwards.callback(os.sched_setaffinity, 0, allowed)
+            os.sched_setaffinity(0, cores)
+        if torch := sys.modules.get("torch"):
+            afterwards.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(threads)
         yield cores
-
-
-def _allowed() -> set[int]:
-    """Numbers of the cores that this process may use; none where the system does not tell."""
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def _check(threads: int, wanted: Sequence[int], allowed: set[int], key: str) -> None:
@@ -58,33 +59,6 @@ def _check(threads: int, wanted: Sequence[int], allowed: set[int], key: str) -> 
 
 def _listed(cores: Sequence[int]) -> str:
     return f"core{'s' if len(cores) != 1 else ''} {', '.join(map(str, cores))}"
-
-
-@contextlib.contextmanager
-def _held(cores: Sequence[int], allowed: set[int]) -> Iterator[None]:
-    if not cores:
-        yield
-        return
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-@contextlib.contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """Torch is not loaded for this: a device that measures exports need not have it."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

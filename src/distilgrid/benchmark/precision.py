@@ -1,28 +1,27 @@
-"""How well a median is known: its confidence interval and its drift, from the medians of turns.
+"""The confidence interval and the drift of a median, from the medians of turns.
 
-Successive runs of one turn share whatever the machine did just then, so a turn's median counts as one observation.
+Successive runs of one turn share the state of the machine, so a turn's median counts as one observation.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
 FEWEST = 6
-"""Turns below which no order statistics bound a median with 95 %."""
+"""Fewest turns whose order statistics bound a median with 95 %."""
 
 
 @dataclass(frozen=True)
 class Steadiness:
-    """How well the median of one measurement is known.
+    """Precision of the median of one measurement.
 
     Attributes:
         width: of the median's confidence interval, as a share of the median; None for fewer than 6 turns.
-        drift: the change from the median of the first half of the turns to that of the second, as a share.
-        turns: how many there are.
+        drift: change from the median of the first half of the turns to that of the second, as a share.
+        turns: number of turns.
     """
 
     width: float | None
@@ -30,24 +29,20 @@ class Steadiness:
     turns: int
 
     def settled(self, precision: float) -> bool:
-        """Whether the median is known to a share of it."""
+        """Whether the interval is at most this share wide."""
         return self.width is not None and self.width <= precision
 
     def drifts(self, bound: float) -> bool:
-        """Whether the machine changed under the measurement by more than a share."""
+        """Whether the median moved by more than this share."""
         return abs(self.drift) > bound
 
     def noisy(self, bound: float) -> bool:
-        """Whether it is no figure to rely on: it drifts, or its median is not even known to the bound."""
+        """Whether the median drifts, or is not known to the bound."""
         return self.drifts(bound) or not self.settled(bound)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for `benchmark.json`."""
-        return asdict(self)
 
 
 def steadiness(medians: Sequence[float]) -> Steadiness:
-    """How well a median is known, from the medians of turns in the order taken."""
+    """Precision of a median, from the medians of turns in the order taken."""
     values = np.asarray(medians, dtype=float)
     middle = float(np.median(values))
     half = len(values) // 2
@@ -56,7 +51,7 @@ def steadiness(medians: Sequence[float]) -> Steadiness:
 
 
 def _width(medians: np.ndarray) -> float | None:
-    """The interval is that of order statistics (binomial): it assumes nothing of the distribution."""
+    """Width of the interval of order statistics (binomial), which makes no assumption about the distribution."""
     if len(medians) < FEWEST:
         return None
     bounds = stats.quantile_test(medians, p=0.5).confidence_interval(CONFIDENCE)

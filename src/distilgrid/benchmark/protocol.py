@@ -1,16 +1,15 @@
-"""The latency protocol: warmed up, in turns, until the median is known; every sample kept.
+"""The latency protocol: warm-up, then turns until the median is known. It keeps every sample.
 
-Candidates take turns (ABAB), so a machine that slows down slows all of them alike. A turn is a short burst of calls,
-the same one again and again or one for each of many texts, after some that are not timed: a single run right after
-another model's took a 3-layer MiniLM at length 32 about 1.5 times as long as steady running does, which is what a
-device that serves one model sees.
+Candidates take turns (ABAB), so a machine that slows down slows all of them alike. A turn is a short burst of timed
+calls after some untimed ones: the same call repeated, or one for each of many texts. A device that serves one model
+runs it steadily. A single run right after another model's took a 3-layer MiniLM at length 32 about 1.5 times as long.
 """
 
 import contextlib
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,9 @@ from distilgrid.core.progress import progress
 PRIMING = 3
 """Untimed runs at the start of each turn."""
 BURST = 5
-"""Timed runs of each turn, where all are of one call."""
+"""Timed runs of each turn of a single call."""
 SEED = 0
-"""Of the inputs and of the order of turns."""
+"""The seed of the inputs and of the order of turns."""
 
 Run = Callable[[], object]
 Work = Sequence[Run]
@@ -38,9 +37,9 @@ class Series:
 
     Attributes:
         turns: the times of each turn's runs in ms, in the order taken.
-        joules: what all runs used, untimed ones included; None without a counter.
-        runs: how many these were.
-        attempts: how often the measurement was begun.
+        joules: energy of all runs, untimed ones included; None without a counter.
+        runs: number of these runs.
+        attempts: number of times that the measurement began.
         given_up: the times in ms of the attempts that drifted more.
     """
 
@@ -57,18 +56,18 @@ class Series:
 
     @property
     def steadiness(self) -> Steadiness:
-        """How well its median is known."""
+        """Precision of its median."""
         return steadiness([float(np.median(turn)) for turn in self.turns])
 
     def summary(self, *, max_drift: float) -> dict[str, Any]:
-        """Its entry in `benchmark.json`: percentiles, how well they are known, raw samples in ms."""
+        """Its entry in `benchmark.json`: percentiles, their precision, raw samples in ms."""
         p50, p90, p99 = np.percentile(self.samples, [50, 90, 99]).round(5).tolist()
         known = self.steadiness
         return {
             "p50_ms": p50,
             "p90_ms": p90,
             "p99_ms": p99,
-            **known.as_dict(),
+            **asdict(known),
             "noisy": known.noisy(max_drift),
             "attempts": self.attempts,
             "energy_mj": None if self.joules is None else round(1e3 * self.joules / self.runs, 4),
@@ -87,19 +86,11 @@ def repeated(run: Run) -> Work:
 
 
 def measure(works: Sequence[Work], *, protocol: Benchmark, label: str, energy: Counter | None = None) -> list[Series]:
-    """Time calls in turns until each candidate's median is known, or the most repetitions are reached.
+    """Time the candidates' calls in turns until each median is known, or the most repetitions are reached.
 
-    There are a fifth as many turns as the protocol asks repetitions for. Candidates whose times drift are measured
-    again, together, as often as the protocol allows.
-
-    Args:
-        works: the candidates' calls.
-        protocol: how often, how precisely.
-        label: names the work on the progress line.
-        energy: the counter of what computes.
-
-    Returns:
-        One series for each candidate, in their order.
+    The number of turns is a fifth of the protocol's repetitions. Candidates whose times drift are measured again,
+    together, as often as the protocol allows. `label` names the work on the progress line; `energy` is the counter of
+    the processor. Returns one series for each candidate, in their order.
     """
     found = _attempt(works, protocol, label, energy)
     for attempt in range(2, protocol.retries + 2):

@@ -18,17 +18,8 @@ Measured = Mapping[str, Any]
 Shape = tuple[str, int, int, int | None]
 MODEL, RUNTIME = Column("model", number=False), Column("runtime", number=False)
 THROUGHPUT = "One call after the other: the batch size, divided by the median latency of a call."
-ENERGY = "Of a call: what the processor's or the GPU's own counter says, of everything that ran on it meanwhile."
+ENERGY = "Of a call: by the counter of the processor or the GPU, which counts everything that ran on it meanwhile."
 KINDS = {"texts": "the task's texts", "text-to-label": "text to label"}
-
-
-def latency_tables(findings: Findings, task: str) -> list[Table]:
-    """The tables of a task that have anything to show."""
-    tables = []
-    for benchmark in findings.collected.benchmarks:
-        if benchmark.artefact.labels["task"] == task:
-            tables += _of_benchmark(findings, task, benchmark)
-    return tables
 
 
 def _of_benchmark(findings: Findings, task: str, benchmark: FinishedArtefact) -> list[Table]:
@@ -37,11 +28,19 @@ def _of_benchmark(findings: Findings, task: str, benchmark: FinishedArtefact) ->
     several = len({line.labels["teacher"] for line in findings.of(task)}) > 1
     name = f"{task} on {labels['device']}" + (f", students of {labels['teacher']}" if several else "")
     found = [_missing(name, benchmark)]
+    counted = any(shape.get("energy_mj") is not None for candidate in measured for shape in candidate["shapes"])
+
+    def rate(shape: Measured) -> Value:
+        return Value(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
+
+    def energy(shape: Measured) -> Value:
+        return display.number(shape.get("energy_mj"), "{:.3g}")
+
     if measured:
         found = [
             _grid(f"{name}: latency, ms", _latency_caption(findings, benchmark), benchmark, measured, _latency),
-            _grid(f"{name}: inputs per second", THROUGHPUT, benchmark, measured, _throughput),
-            _energies(name, benchmark, measured),
+            _grid(f"{name}: inputs per second", THROUGHPUT, benchmark, measured, rate),
+            _grid(f"{name}: energy, mJ", ENERGY, benchmark, measured, energy) if counted else None,
             *found,
             _fusion(findings, name, benchmark, measured),
             _footprints(name, benchmark, measured),
@@ -75,7 +74,7 @@ def _latency_caption(findings: Findings, benchmark: FinishedArtefact) -> str:
     protocol = findings.collected.plan.params.benchmark
     machine = f"{benchmark_label(benchmark, findings.collected)}; {low_precision(benchmark.values['machine'])}"
     said = (
-        f"Medians on {machine}; in small print p90 (or p95) and p99. ~ marks those that still drifted by "
+        f"Medians on {machine}; in small print p90 (or p95) and p99. ~ marks medians that still drifted by "
         f"more than {protocol.max_drift:.0%}, or are not known to it."
     )
     if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
@@ -84,29 +83,15 @@ def _latency_caption(findings: Findings, benchmark: FinishedArtefact) -> str:
 
 
 def _latency(shape: Measured) -> Value:
-    noisy = "~" if shape["noisy"] else ""  # None where only percentiles were sent
+    noisy = "~" if shape["noisy"] else ""  # None if only percentiles were sent
     tails = shape["p90_ms"] or shape.get("p95_ms"), shape["p99_ms"]
     known = [value for value in tails if value is not None]
     tail = " / ".join(wording.milliseconds(value) for value in known)
     return Value(f"{noisy}{wording.milliseconds(shape['p50_ms'])}", tail)
 
 
-def _throughput(shape: Measured) -> Value:
-    return Value(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
-
-
-def _energies(name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
-    if not any(shape.get("energy_mj") is not None for candidate in measured for shape in candidate["shapes"]):
-        return None
-    return _grid(f"{name}: energy, mJ", ENERGY, benchmark, measured, _energy)
-
-
-def _energy(shape: Measured) -> Value:
-    return EMPTY if shape.get("energy_mj") is None else Value(f"{shape['energy_mj']:.3g}")
-
-
 def _missing(name: str, benchmark: FinishedArtefact) -> Table | None:
-    """What was asked for and not measured, with the reason."""
+    """The measurements that are missing, with the reason."""
     rows = []
     for candidate in benchmark.values["candidates"]:
         who = [Value(candidate["name"]), Value(_engine(candidate, benchmark))]
@@ -121,7 +106,7 @@ def _missing(name: str, benchmark: FinishedArtefact) -> Table | None:
 
 
 def _engine(candidate: Candidate, benchmark: FinishedArtefact) -> str:
-    """The runtime; one that is made for phones says so wherever it did not run on one."""
+    """The runtime, with a note if it is made for phones and ran elsewhere."""
     machine, kind = benchmark.values["machine"], benchmark.values["kind"]
     note = phone_note(machine, runtime=candidate["runtime"], kind=kind)
     notes = ["graph as exported"] * (not candidate["optimised"]) + [note] * bool(note)
@@ -139,7 +124,7 @@ def _groups(candidates: Sequence[Candidate]) -> set[int]:
 
 
 def _fusion(findings: Findings, name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
-    """What a runtime's rewriting of the graph brings: the counterpart of a table with and without a compiler."""
+    """The gain of rewriting the graph: latencies and operators with graph optimisation off and on."""
     labels = benchmark.artefact.labels
     graphs = {
         (export.artefact.labels["student"], export.artefact.labels["runtime"]): export.values.get("graph")
@@ -223,8 +208,9 @@ class LatencySection(Section):
     title = "Latency"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """The tables of each benchmark."""
-        return latency_tables(findings, task)
+        """The tables of the task's benchmarks."""
+        benchmarks = [found for found in findings.collected.benchmarks if found.artefact.labels["task"] == task]
+        return [table for benchmark in benchmarks for table in _of_benchmark(findings, task, benchmark)]
 
 
 SECTION = LatencySection()

@@ -1,4 +1,4 @@
-"""What of the measurements a user decides: which models are exported, and the latency protocol. Light."""
+"""Settings of exports and of the latency protocol. Light."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ def _known(name: str) -> str:
 
 Runtime = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(OWN_RUNTIMES)})]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Threads = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1), AfterValidator(each_once)]
 
 
 class Export(Settings):
@@ -37,23 +38,23 @@ class Benchmark(Settings):
     devices: list[DeviceName] = Field(default=["local-cpu"], min_length=1)
     """Where models are measured: files of the folder `devices`, by name. Tables of scores show the first one."""
     runtimes: list[Runtime] = Field(default=["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"], min_length=1)
-    """What executes the models: torch itself, and exports for other runtimes, by engine and precision."""
+    """Names of runtimes, by engine and precision: torch for trained models, others for exports."""
     batch_sizes: list[Annotated[int, Field(ge=1)]] = Field(default=[1], min_length=1)
     """Batch sizes to measure."""
     lengths: list[Annotated[int, Field(ge=4, le=512)]] = Field(default=[32, 128], min_length=1)
     """Sequence lengths in tokens to measure."""
     cores: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(each_once)] | None = None
-    """Numbers of the cores to run on, of which the first are taken, as many as there are threads; null takes the last
-    that the process may use."""
+    """Numbers of the cores to run on; the first ones are taken, one for each thread. null takes the last that the
+    process may use."""
     texts: int = Field(default=0, ge=0)
     """Validation texts, spread evenly over the task's lengths, to measure one by one: the model alone at its own
     length, and from text to label with the tokeniser; 0 measures fixed lengths only."""
     unfused: bool = False
-    """Measure runtimes that rewrite the graph with this switched off, too."""
+    """Measure graph runtimes without rewriting the graph, too."""
     footprint: bool = False
-    """Measure load time and peak memory, each candidate in a process of its own."""
+    """Measure load time and peak memory, each candidate in a separate process."""
     warmup: int = Field(default=5, ge=0)
-    """Runs thrown away per candidate and shape."""
+    """Untimed runs per candidate and shape."""
     repetitions: int = Field(default=50, ge=3)
     """Least number of timed runs per candidate and shape, taken in turns (ABAB) within one process."""
     max_repetitions: int = Field(default=400, ge=3)
@@ -62,10 +63,10 @@ class Benchmark(Settings):
     """Width of the 95 % confidence interval of the median, as a share of it, at which a candidate is done."""
     max_drift: float = Field(default=0.05, gt=0, lt=1)
     """Largest change of the median from the first half of a measurement to the second, as a share; one that drifts
-    further is taken again. One that still does, or whose median's interval is wider than this, is marked as noisy."""
+    further is taken again. One that drifts again, or whose median's interval is wider than this, is marked as noisy."""
     retries: int = Field(default=2, ge=0)
-    """How often a measurement that drifts is taken again."""
+    """Number of times that a drifting measurement is taken again."""
 
     def of_shapes(self) -> dict[str, Any]:
-        """What of the protocol counts where one shape is measured on one runtime."""
+        """The part of the protocol that decides the measurement of one shape on one runtime."""
         return self.model_dump(exclude={"devices", "runtimes", "batch_sizes", "lengths", "texts"})

@@ -1,7 +1,7 @@
-"""Latency on a task's own texts: the model at each text's length, and the way from text to label."""
+"""Latency on a task's texts: the model at each text's length, and the way from text to label."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,11 @@ from distilgrid.tasks.kind import TaskKind
 
 @dataclass(frozen=True)
 class Texts:
-    """Validation texts that stand for a task's lengths.
+    """Validation texts (and second texts of pairs) that represent a task's lengths.
 
     Attributes:
-        rows: first and, for pairs, second text.
-        kind: of the task.
-        labels: what the outputs stand for; empty for a kind without a set.
-        longest: the most tokens that are read.
+        labels: names of the outputs; empty for a kind without a set.
+        longest: the maximum of tokens that are read.
     """
 
     rows: list[tuple[str, str | None]]
@@ -33,13 +31,9 @@ class Texts:
 
 
 def choose_texts(dataset: Dataset, folder: Path, *, count: int, longest: int) -> Texts:
-    """Rows of the main validation split at evenly spaced ranks of their length, in a seeded random order.
+    """Up to `count` rows of the main validation split at evenly spaced ranks of length, in a seeded random order.
 
-    Args:
-        dataset: of texts.
-        folder: of a model whose tokeniser decides what is long.
-        count: how many; all rows where there are fewer.
-        longest: the most tokens that the models read.
+    The tokeniser in `folder` decides the lengths; `longest` is the maximum of tokens that the models read.
     """
     first, second = texts(dataset.split(dataset.validation[0]))
     rows = list(zip(first, second or repeat(None, len(first)), strict=True))
@@ -51,30 +45,22 @@ def choose_texts(dataset: Dataset, folder: Path, *, count: int, longest: int) ->
 
 
 def facts(chosen: Texts, reader: TextReader) -> dict[str, Any]:
-    """What a reader of a measurement must know of the texts: how many, and their tokens."""
+    """The number of texts and of their tokens, for readers of a measurement."""
     tokens = [reader(*row)["input_ids"].size for row in chosen.rows]
     low, middle, high = np.percentile(tokens, [0, 50, 100]).astype(int).tolist()
     return {"texts": len(tokens), "tokens": {"least": low, "median": middle, "most": high}}
 
 
 def model_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run]:
-    """One call for each text: the model alone, on tokens that are ready."""
+    """One call for each text: the model alone, on prepared tokens."""
     return [session.bind(reader(*row)) for row in chosen.rows]
 
 
 def label_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run]:
     """One call for each text: from the text to its label, or to its number."""
-    return [_Label(row, chosen.kind, chosen.labels, reader, session) for row in chosen.rows]
 
+    def label(row: tuple[str, str | None]) -> str | float:
+        outputs = session.bind(reader(*row))()
+        return chosen.kind.named(chosen.kind.predict().decode(outputs)[0], chosen.labels)
 
-@dataclass(frozen=True)
-class _Label:
-    row: tuple[str, str | None]
-    kind: TaskKind
-    labels: Sequence[str]
-    reader: TextReader
-    session: Session
-
-    def __call__(self) -> str | float:
-        outputs = self.session.bind(self.reader(*self.row))()
-        return self.kind.named(self.kind.predict().decode(outputs)[0], self.labels)
+    return [partial(label, row) for row in chosen.rows]

@@ -11,14 +11,7 @@ from distilgrid.reporting import wording
 
 
 def card(artefact: Artefact, dataset: dict[str, Any], *, source: str, terms: Terms) -> str:
-    """The whole card, YAML block and text.
-
-    Args:
-        artefact: the data's.
-        dataset: its `dataset.json`.
-        source: where the rows come from, as the task's spec says.
-        terms: its licence.
-    """
+    """The whole card, with YAML block and text. `source` is that of the task's spec."""
     data = DatasetCardData(
         pretty_name=dataset["task"],
         language="en" if source.partition(":")[0] in ENGLISH else None,

@@ -1,4 +1,4 @@
-"""The terms of models and data, from their own files and descriptions. Light: no torch or pandas."""
+"""Licences of models and data, from their own files and descriptions. Light: no torch or pandas."""
 
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,19 +18,14 @@ DOCS = "those of the installed libraries whose docstrings they are"
 
 @dataclass(frozen=True)
 class Terms:
-    """What a model or a data set may be used for.
-
-    Attributes:
-        licence: an SPDX identifier or a few words.
-        told_by: who says so.
-    """
+    """A licence, as an SPDX identifier or a few words, with its source."""
 
     licence: str
     told_by: str
 
 
 def model_terms(source: str) -> Terms:
-    """The licence of a model: from the card in its folder, else from the package that brings it.
+    """The licence of a model, from the card in its folder, else from its package.
 
     Raises:
         UserError: when the model cannot be found.
@@ -47,14 +42,14 @@ def model_terms(source: str) -> Terms:
 
 
 def task_terms(spec: TaskSpec) -> Terms:
-    """The licence of a task's data: from its spec."""
+    """The licence of a task's data, from its spec."""
     if spec.scheme == "docs":
         return Terms(DOCS, "their packages")
     return Terms(spec.licence or UNKNOWN, spec.homepage or "the task's spec (`licence`)" if spec.licence else "nobody")
 
 
 def package_licence(name: str) -> str:
-    """What an installed package says of its licence: the expression, a short statement, or its classifiers."""
+    """The licence of an installed package: its expression, a short statement, or its classifiers."""
     about = metadata.metadata(name)
     stated = [text.strip() for field in ("License-Expression", "License") for text in about.get_all(field) or []]
     classifiers = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or [] if c.startswith(CLASSIFIER)]
@@ -63,7 +58,7 @@ def package_licence(name: str) -> str:
 
 
 def front_matter(path: Path) -> dict[str, Any]:
-    """The YAML block at the top of a card; nothing where there is none."""
+    """The YAML block at the top of a card, or nothing."""
     try:
         _, block, _ = path.read_text(encoding="utf-8").split("---\n", 2)
         found = yaml.safe_load(block)

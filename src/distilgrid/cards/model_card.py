@@ -1,8 +1,7 @@
-"""The card of one trained model: what it is, how it was made, how well and how fast it does, what it is not for."""
+"""The card of a trained model: its making, its scores, its speed and its limits."""
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -15,7 +14,7 @@ from distilgrid.reporting.lines import Line
 from distilgrid.reporting.scoring import scoring
 
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
-"""Where the hub's name of a metric is another one."""
+"""The hub's names of metrics that differ from ours."""
 TEXT, IMAGE = "text-classification", "image-classification"
 ENGLISH = ("glue", "docs")
 LOAD = """```python
@@ -30,28 +29,18 @@ OWN = """`distilgrid.models.io.load_model(".")`: a PyTorch module in the Hugging
 
 
 def card(findings: Findings, line: Line, model: TrainedModel, *, terms: Terms, data_terms: Terms, library: str) -> str:
-    """The whole card of one of a line's seeds, YAML block and text.
+    """The whole card of one of a line's seeds, with YAML block and text.
 
-    Args:
-        findings: the grid's.
-        line: the model's, with its other seeds.
-        model: what the card is of.
-        terms: the licence of the model that it began from.
-        data_terms: that of its data.
-        library: what loads it: `transformers`, or `distilgrid` for an architecture of our own.
+    `terms` is the licence of the pretrained model. `library` loads the model: `transformers`, or `distilgrid` for an
+    architecture of our own.
     """
     data = metadata(findings, line, model, terms=terms, library=library)
-    return (
-        f"---\n{data.to_yaml()}\n---\n\n"
-        + "\n\n".join(
-            [*_parts(findings, line, model, terms, data_terms), *_use(findings, line.labels["task"], library)]
-        )
-        + "\n"
-    )
+    parts = [*_parts(findings, line, model, terms, data_terms), _use(findings, line.labels["task"], library)]
+    return f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def metadata(findings: Findings, line: Line, model: TrainedModel, *, terms: Terms, library: str) -> ModelCardData:
-    """The block that the hub reads: task, languages, licence, and each score of each validation split."""
+    """The block that the hub reads: task, language, licence, and the scores on every validation split."""
     task = line.labels["task"]
     spec = findings.collected.plan.data[task].recipe["spec"]
     images = findings.collected.reads_images(task)
@@ -91,13 +80,10 @@ def _parts(findings: Findings, line: Line, model: TrainedModel, terms: Terms, da
     yield "## What it is for, and what not\n\n" + _limits(findings, labels["task"], terms, data_terms)
 
 
-def _use(findings: Findings, task: str, library: str) -> Iterator[str]:
-    if library == "transformers":
-        pair = findings.collected.datasets[task].get("pair", False)
-        example = '{"text": "A first text.", "text_pair": "A second text."}' if pair else '"A text of yours."'
-        yield "## Use\n\n" + LOAD.format(example=example)
-    else:
-        yield "## Use\n\n" + OWN
+def _use(findings: Findings, task: str, library: str) -> str:
+    pair = findings.collected.datasets[task].get("pair", False)
+    example = '{"text": "A first text.", "text_pair": "A second text."}' if pair else '"A text of yours."'
+    return "## Use\n\n" + (LOAD.format(example=example) if library == "transformers" else OWN)
 
 
 def _what(line: Line, model: TrainedModel, teacher: Line) -> str:
@@ -106,12 +92,10 @@ def _what(line: Line, model: TrainedModel, teacher: Line) -> str:
     size = f"{facts['layers']} layers, {parameters} parameters, {weights}"
     if line.is_teacher:
         return f"A teacher, fine-tuned on the labels of `{line.labels['task']}`: {size}."
-    share = wording.percent(line.score / teacher.score) if teacher.score > 0 else None
-    kept = (
-        f" Over {wording.plural(len(line.models), 'seed')} such students keep {share} of its main score."
-        if share
-        else ""
-    )
+    kept = ""
+    if teacher.score > 0:
+        share, seeds = wording.percent(line.score / teacher.score), wording.plural(len(line.models), "seed")
+        kept = f" Over {seeds} such students keep {share} of its main score."
     return (
         f"A student of the teacher `{line.labels['teacher']}` on `{line.labels['task']}`, trained by "
         f"`{line.labels['method']}`: {size}, begun from {facts['init']} weights.{kept}"
@@ -119,7 +103,7 @@ def _what(line: Line, model: TrainedModel, teacher: Line) -> str:
 
 
 def _scores(line: Line, model: TrainedModel, teacher: Line) -> str:
-    """A row for each metric: this model, the mean over seeds, the teacher."""
+    """A row for each metric with this model, the mean over seeds, and the teacher."""
     rows = ["| split | metric | this model | mean over seeds | teacher |", "|---|---|---:|---:|---:|"]
     for split, scores in model.metrics["validation"].items():
         for metric, value in scores.items():
@@ -139,14 +123,13 @@ def _exports(line: Line) -> str:
         shown += [wording.DASH if change is None else line.scoring.signed(change)]
         shown += [wording.milliseconds(speed.latency_ms) if speed else wording.DASH]
         rows.append(f"| {runtime} | {' | '.join(shown)} |")
-    rows += (
-        [f"\nRejected, since they are no longer the same model: {', '.join(line.rejected)}."] if line.rejected else []
-    )
+    if line.rejected:
+        rows.append(f"\nRejected, since they are no longer the same model: {', '.join(line.rejected)}.")
     return "\n".join(rows)
 
 
 def _made(findings: Findings, model: TrainedModel) -> str:
-    """Command, settings, inputs by key, versions, machine."""
+    """The recipe: command, settings, inputs, versions, machine."""
     artefact, run = model.artefact, model.run
     inputs = [f"- {name}: `{each.folder}`" for name, source in artefact.inputs.items() for each in listed(source)]
     settings = {name: value for name, value in run["recipe"].items() if name not in ("inputs", "stage", "version")}
@@ -169,14 +152,13 @@ def _made(findings: Findings, model: TrainedModel) -> str:
 
 
 def _limits(findings: Findings, task: str, terms: Terms, data_terms: Terms) -> str:
-    dataset: dict[str, Any] = findings.collected.datasets[task]
-    notes: Sequence[str] = dataset["notes"]
+    dataset = findings.collected.datasets[task]
     labels = ", ".join(f"`{label}`" for label in dataset["labels"]) or "a real number"
     return "\n".join(
         [
             f"- It tells {labels} on inputs like those of `{task}`; nothing was tested beyond them, nor for bias.",
             f"- Licence of the model it began from: {terms.licence} (says {terms.told_by}).",
             f"- Licence of the data: {data_terms.licence} (says {data_terms.told_by}). See `licences.md`.",
-            *(f"- {note}" for note in notes),
+            *(f"- {note}" for note in dataset["notes"]),
         ]
     )

@@ -1,4 +1,4 @@
-"""Writing the cards of a finished grid."""
+"""Cards of a finished grid: one for each model and data set, and a list of licences."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ As far as their own files and publishers say; check them before you ship.
 
 
 def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
-    """A card for each model and data set of a grid, in folders named as theirs, and `licences.md`; returns how many.
+    """Write a card for each model and data set of a grid, and `licences.md`. Returns the number of cards.
 
     Raises:
         UserError: when an artefact of the grid is missing or damaged, or the folder cannot be written.
@@ -44,7 +44,7 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
 def _of_models(
     findings: Findings, models: Mapping[str, Terms], data: Mapping[str, Terms], results: Path
 ) -> Iterator[tuple[str, str]]:
-    """The path and the text of each model's card, from the terms of what it began from and of its task's data."""
+    """The path and the text of each model's card. `models` holds the licences of the pretrained models."""
     for line in findings.lines:
         for model in line.models:
             folder = model.artefact.folder
@@ -64,7 +64,7 @@ def _origins(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _lent(plan: Plan) -> dict[str, Terms]:
-    """The terms of texts that an augmentation takes from elsewhere."""
+    """The licences of texts that augmentations take from other tasks."""
     found: dict[str, Terms] = {}
     for rows in plan.augmented:
         task, augmentation = rows.labels["task"], rows.labels["augmentation"]
@@ -75,7 +75,7 @@ def _lent(plan: Plan) -> dict[str, Terms]:
 
 
 def _licences(models: dict[str, Terms], data: dict[str, Terms]) -> str:
-    """The list, to be checked before anything ships."""
+    """The list of licences, to be checked before anything ships."""
     rows = ["| what | | licence | says |", "|---|---|---|---|"]
     for kind, found in (("model", models), ("data", data)):
         rows += [f"| {name} | {kind} | {terms.licence} | {terms.told_by} |" for name, terms in found.items()]

@@ -1,1 +1,1 @@
-"""The choice of a model that ships, and its folder."""
+"""Deployment: the choice of a model, and the folder that ships."""

@@ -1,4 +1,4 @@
-"""The smallest model that is fast enough and loses little enough."""
+"""Choice of the smallest model within limits of latency and loss."""
 
 import math
 from collections.abc import Sequence
@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from distilgrid.core.errors import UserError
 from distilgrid.deployment.options import Offer, Option
 from distilgrid.reporting import wording
-from distilgrid.reporting.scoring import Scoring
 
 ROUNDING = 1e-9
-"""How far beyond a limit still keeps to it: a score of 0.89 is not one point below 0.90 in binary fractions."""
+"""Tolerance of limits: as binary fractions, 0.89 is more than one point below 0.90."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a model must keep to.
-
-    Attributes:
-        latency_ms: the most.
-        loss: how much worse than its teacher's its score may be: as tables show it, divided by 100.
+    """Limits of a model's latency, and of its loss against its teacher in points divided by 100.
 
     Raises:
         UserError: for a limit that is NaN, infinite or negative.
@@ -35,21 +30,19 @@ class Limits:
             raise UserError(f"--max-loss: {100 * self.loss:g} is no limit; write points of score, 0 to 100: 1.0")
 
     def fast(self, option: Option) -> bool:
-        """Whether a model keeps to the first limit."""
+        """Whether a model keeps to the limit of latency."""
         return option.latency_ms <= self.latency_ms + ROUNDING
 
     def good(self, option: Option) -> bool:
-        """Whether a model keeps to the second limit."""
+        """Whether a model keeps to the limit of loss."""
         return option.loss <= self.loss + ROUNDING
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The model to ship, or None, and why.
+    """The model to ship, or None, with reasons in sentences.
 
-    Attributes:
-        winner: the smallest file among those within both limits, of equal ones the fastest.
-        reasons: sentences.
+    The winner has the smallest file within both limits. Among equal files, the fastest wins.
     """
 
     winner: Option | None
@@ -62,7 +55,8 @@ def choose(offer: Offer, *, limits: Limits) -> Decision:
     fast = [option for option in options if limits.fast(option)]
     good = [option for option in options if limits.good(option)]
     both = [option for option in fast if option in good]
-    points = _amount(options[0].scoring, limits.loss)
+    amount = f"{100 * limits.loss:g}"
+    points = f"{amount} point{'' if amount == '1' else 's'}" if options[0].scoring.unit else amount
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
         f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {points} of "
@@ -75,19 +69,13 @@ def choose(offer: Offer, *, limits: Limits) -> Decision:
 
 
 def _teachers(options: Sequence[Option]) -> str:
-    scores = {option.teacher for option in options}
-    return (
-        f"the teacher's {options[0].scoring.score(scores.pop())}" if len(scores) == 1 else "their own teacher's score"
-    )
-
-
-def _amount(scoring: Scoring, loss: float) -> str:
-    amount = f"{100 * loss:g}"
-    return f"{amount} point{'' if amount == '1' else 's'}" if scoring.unit else amount
+    if len({option.teacher for option in options}) > 1:
+        return "their own teacher's score"
+    return f"the teacher's {options[0].scoring.score(options[0].teacher)}"
 
 
 def _nearest(fast: Sequence[Option], good: Sequence[Option]) -> list[str]:
-    """What would have to give."""
+    """The options closest to both limits."""
     said = []
     if fast:
         best = min(fast, key=lambda option: option.loss)
@@ -109,7 +97,7 @@ def _described(winner: Option) -> list[str]:
 
 
 def _others(winner: Option, both: Sequence[Option]) -> list[str]:
-    """Models within the limits that are better in something else."""
+    """Other models within the limits that are faster or better."""
     fastest = min(both, key=lambda option: option.latency_ms)
     best = min(both, key=lambda option: option.loss)
     said = []

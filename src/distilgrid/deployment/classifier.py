@@ -1,4 +1,4 @@
-"""A deployed folder as a function from text to label. Light: needs the runtime that the folder was made for."""
+"""A deployed folder as a function from text to label. Light: needs only the folder's runtime."""
 
 from pathlib import Path
 
@@ -12,15 +12,12 @@ FACTS = "deployed.json"
 
 
 class Classifier:
-    """Classifies texts, or pairs of texts, with a deployed folder.
+    """Classifies texts, or pairs of texts, with a folder of `distilgrid choose`.
 
-    Args:
-        folder: made by `distilgrid choose`.
-        threads: of one call; as many as were measured unless given.
-        processor: what computes; what was measured unless given.
+    By default, it takes the threads and the processor of the measurement.
 
     Raises:
-        UserError: when the folder is none, the runtime's packages are missing, or it cannot run on this processor.
+        UserError: without such a folder or the runtime's packages, or when the runtime does not support the processor.
     """
 
     def __init__(self, folder: Path | str, *, threads: int | None = None, processor: Processor | None = None) -> None:

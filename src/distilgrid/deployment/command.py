@@ -1,4 +1,4 @@
-"""`distilgrid choose`: from limits to a deployable folder."""
+"""The command `distilgrid choose`, from limits to a decision."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
 
 
 def parse_latency(text: str) -> float:
-    """Milliseconds of a time such as `10ms`, `0.5s`, `800us` or `10`.
+    """Parse a time such as `10ms`, `0.5s`, `800us` or `10` as milliseconds.
 
     Raises:
         UserError: for anything else.
@@ -30,10 +30,10 @@ def parse_latency(text: str) -> float:
 def choose_model(
     *, plan: Plan, results: Path, task: str | None, limits: Limits, where: Where
 ) -> tuple[Decision, Collected]:
-    """The choice for a task of a finished grid, and the results that it was made from.
+    """Choose a model for a task of a finished grid, and return the decision and the grid's results.
 
     Raises:
-        UserError: when the grid has several tasks and none is named, results are missing, or nothing was measured so.
+        UserError: when the task is not clear, results are missing, or no measurement fits.
     """
     chosen = _task(plan.params.grid.tasks, task)
     findings = find(collect(plan, results))

@@ -1,4 +1,4 @@
-"""The folder that ships: the model, its tokeniser and labels, and a README that says how to call it."""
+"""The folder that ships: model, tokeniser, labels, and a README with the call."""
 
 import shutil
 import tempfile
@@ -13,16 +13,16 @@ from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting.collect import Collected
 
 OURS = {"run.json", "parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
-"""Files of an artefact that do not ship, or not as they are."""
+"""Files of an artefact that do not ship, or are written anew."""
 
 
 def write_folder(option: Option, collected: Collected, *, results: Path, out: Path | None = None) -> Path:
-    """Write the folder of a chosen model of texts, by default under `results/deployed/`; returns it.
+    """Write the folder of a chosen model of texts, by default under `results/deployed/`, and return it.
 
-    It appears whole: a failure leaves an earlier one as it was.
+    The folder appears whole. A failure leaves an earlier folder untouched.
 
     Raises:
-        UserError: for a model of images, a folder that holds something else, and one that cannot be written.
+        UserError: for a model of images, or a folder that holds something else or cannot be written.
     """
     task = option.line.labels["task"]
     if collected.reads_images(task):
@@ -59,7 +59,7 @@ def _fill(out: Path, option: Option, collected: Collected, results: Path) -> Non
 
 
 def _write_tokenizer(model: Path, out: Path, longest: int) -> None:
-    """The tokeniser with the model's longest input built in, so that any caller cuts texts as training did."""
+    """Write the tokeniser with the model's longest input, so that every caller cuts texts as training did."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))

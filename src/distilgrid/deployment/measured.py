@@ -1,4 +1,4 @@
-"""Which of the measurements counts for a choice, and what its milliseconds are of."""
+"""The measurement that counts for a choice, and its conditions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,61 +19,38 @@ PERCENTILES = ("p50", "p90", "p95", "p99")
 
 @dataclass(frozen=True)
 class Where:
-    """Which measurement counts.
+    """The measurement that counts."""
 
-    Attributes:
-        device: one of the grid's.
-        at: a length in tokens, `texts` or `text-to-label`; None takes the longest length.
-        threads: how many.
-        percentile: one of `PERCENTILES`.
-    """
-
-    device: str
-    at: str | None = None
-    threads: int = 1
-    percentile: str = "p50"
+    device: str  # a device of the grid
+    at: str | None = None  # a length in tokens, `texts` or `text-to-label`; None takes the longest length
+    threads: int = 1  # number of threads
+    percentile: str = "p50"  # one of `PERCENTILES`
 
 
 @dataclass(frozen=True)
 class LatencyConditions:
-    """What a latency is of.
+    """The conditions of a latency."""
 
-    Attributes:
-        device: its name in the grid.
-        machine: the processor's name, with the threads of a CPU.
-        processor: what computed.
-        threads: of one call; of the CPU that feeds a GPU.
-        batch_size: rows in one call.
-        at: the length in tokens, `texts` or `text-to-label`; `image`.
-        percentile: which one the latency is.
-        runtime: what executed the model.
-        precision: of its weights.
-        features: of the CPU, for arithmetic in this precision: names, `none` or `unknown`; None where it needs none.
-    """
-
-    device: str
-    machine: str
-    processor: Processor
-    threads: int
-    batch_size: int
-    at: str
-    percentile: str
-    runtime: str
-    precision: str
-    features: str | None
+    device: str  # the device's name in the grid
+    machine: str  # the processor's name, with the threads of a CPU
+    processor: Processor  # `cpu` or `cuda`
+    threads: int  # threads of one call, or of the CPU that feeds a GPU
+    batch_size: int  # rows in one call
+    at: str  # a length in tokens, `texts`, `text-to-label` or `image`
+    percentile: str  # the percentile that the latency is
+    runtime: str  # the runtime's name
+    precision: str  # precision of the weights
+    features: str | None  # the CPU's features for arithmetic in a low precision: names, `none` or `unknown`
 
     @property
     def words(self) -> str:
-        """A sentence without its full stop."""
+        """The conditions in words."""
+        threads = wording.plural(self.threads, "thread")
         texts = {"texts": "the task's own texts", "text-to-label": "from text to label", "image": "one image"}
-        place = self.machine if self.processor == "cpu" else f"{self.machine} fed by {self._threads}"
+        place = self.machine if self.processor == "cpu" else f"{self.machine} fed by {threads}"
         said = f"{self.percentile} at batch size {self.batch_size}, {texts.get(self.at, f'{self.at} tokens')}"
         said += f", on {place} ({self.device}), in {self.runtime} with weights in {self.precision}"
         return said + (f"; the CPU's features for {self.precision}: {self.features}" if self.features else "")
-
-    @property
-    def _threads(self) -> str:
-        return wording.plural(self.threads, "thread")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for `deployed.json`."""
@@ -81,15 +58,10 @@ class LatencyConditions:
 
 
 def wanted_shape(shapes: Sequence[Shape], task: str, where: Where) -> tuple[str, int, int | None]:
-    """The kind, batch size and length that count for all candidates alike: the longest length unless one is named.
-
-    Args:
-        shapes: everything that was measured on the device, of all candidates.
-        task: for messages.
-        where: what is asked for.
+    """The kind, batch size and length that count for all models alike, among the measurements on a device.
 
     Raises:
-        UserError: when nothing was measured so, with what was.
+        UserError: when no measurement fits, with those that exist.
     """
     of = f"nothing of '{task}' was measured"
     if not shapes:
@@ -116,13 +88,13 @@ def _way(shape: Shape) -> str:
 
 
 def find_shape(shapes: Sequence[Shape], wanted: tuple[str, int, int | None], threads: int) -> Shape | None:
-    """A candidate's measurement of that kind, batch size and length, or why it has none; None if neither is known."""
+    """The measurement, or the skipped one, of a kind, batch size and length, or None."""
     names, key = ("kind", "batch_size", "length", "threads"), (*wanted, threads)
     return next((shape for shape in shapes if tuple(shape.get(name) for name in names) == key), None)
 
 
 def latency(shape: Shape, percentile: str) -> float | None:
-    """A percentile in ms, as it was stored or from the raw samples; None where neither was sent."""
+    """A percentile in ms, as stored or from the raw samples, or None."""
     stored = shape.get(f"{percentile}_ms")
     if stored is None and shape.get("samples_ms"):
         return float(np.percentile(shape["samples_ms"], int(percentile[1:])))
@@ -130,7 +102,7 @@ def latency(shape: Shape, percentile: str) -> float | None:
 
 
 def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime: str) -> LatencyConditions:
-    """What a measurement of a `benchmark.json` is of."""
+    """The conditions of a measurement in a `benchmark.json`."""
     machine, kind = benchmark["machine"], benchmark["kind"]
     processor, precision = processor_of(benchmark), precision_of(runtime)
     place = device_label(machine, threads=where.threads, kind=kind, processor=processor)
@@ -150,7 +122,7 @@ def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime
 
 
 def _features(machine: Mapping[str, Any], precision: str) -> str | None:
-    """Names of the features that were recorded for a low precision, `none`, or `unknown`."""
+    """Names of the recorded features for a low precision, `none` or `unknown`."""
     if precision not in LOW_PRECISION:
         return None
     flags = machine.get("flags")

@@ -1,4 +1,4 @@
-"""What an engineer chooses from: every finished export, and torch itself, with its score and its latency."""
+"""Options of a choice: finished exports, and torch itself, with score and latency."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,43 +18,30 @@ from distilgrid.deployment.measured import (
 )
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import Collected, FinishedArtefact
+from distilgrid.reporting.collect import FinishedArtefact
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
 from distilgrid.reporting.scoring import HUNDRED, Scoring
 from distilgrid.runtimes.registry import find_runtime
 
-Candidate = Mapping[str, Any]
+Entry = Mapping[str, Any]
 Wanted = tuple[str, int, int | None]
 
 
 @dataclass(frozen=True)
 class Option:
-    """A model in a runtime.
+    """A model in a runtime."""
 
-    Attributes:
-        line: the student with its method, all seeds.
-        runtime: its name.
-        model: the trained model that would ship: the exported seed.
-        folder: what the runtime loads, under the results folder.
-        score: the mean of the main score over seeds, plus what exporting changed in the exported seeds.
-        teacher: the score of the teacher that this student learned from.
-        latency_ms: as asked for.
-        size_bytes: of the model's files.
-        noisy: whether the measurement is marked so.
-        conditions: what the latency is of.
-    """
-
-    line: Line
-    runtime: str
-    model: Artefact
-    folder: str
-    score: float
-    teacher: float
-    latency_ms: float
-    size_bytes: int
-    noisy: bool
-    conditions: LatencyConditions
+    line: Line  # the student with its method, over all seeds
+    runtime: str  # the runtime's name
+    model: Artefact  # the trained model of the exported seed, which would ship
+    folder: str  # the folder that the runtime loads, under the results folder
+    score: float  # the mean main score over seeds, plus the change by exporting in the exported seeds
+    teacher: float  # the score of the student's teacher
+    latency_ms: float  # the wanted percentile
+    size_bytes: int  # size of the model's files
+    noisy: bool  # whether the measurement is marked as noisy
+    conditions: LatencyConditions  # the conditions of the latency
 
     @property
     def name(self) -> str:
@@ -63,23 +50,18 @@ class Option:
 
     @property
     def scoring(self) -> Scoring:
-        """How its score is shown and compared."""
+        """The notation of the score."""
         return self.line.scoring
 
     @property
     def loss(self) -> float:
-        """How much worse the score is than the teacher's: as tables show it, divided by 100."""
+        """The loss of score against the teacher, in points divided by 100."""
         return self.scoring.scale / HUNDRED * self.scoring.merit(self.teacher - self.score)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """Everything there is to choose from.
-
-    Attributes:
-        options: models in runtimes.
-        left_out: a sentence for each runtime and reason that rules models out.
-    """
+    """The options of a choice, with a sentence for each runtime and reason that rules models out."""
 
     options: tuple[Option, ...]
     left_out: tuple[str, ...]
@@ -87,25 +69,26 @@ class Offer:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The reason why a model in a runtime cannot be chosen."""
+    """The reason that rules a model in a runtime out."""
 
     runtime: str
     reason: str
 
 
 def list_options(findings: Findings, task: str, where: Where) -> Offer:
-    """Every student in every runtime that was measured in this way, on the benchmark of its own teacher.
+    """Every student in every runtime that was measured as wanted, on the benchmark of its own teacher.
 
     Raises:
-        UserError: when nothing was.
+        UserError: when no measurement fits.
     """
     devices = findings.collected.plan.params.benchmark.devices
     if where.device not in devices:
         raise UserError(
             f"--device: the grid measures nothing on '{where.device}'; {did_you_mean(where.device, devices)}"
         )
-    benchmarks = _benchmarks(findings.collected, task, where.device)
-    shapes = [s for benchmark in benchmarks for c in _candidates(benchmark.values) for s in c["shapes"]]
+    place = {"task": task, "device": where.device}.items()
+    benchmarks = [b for b in findings.collected.benchmarks if place <= b.artefact.labels.items()]
+    shapes = [s for benchmark in benchmarks for entry in _entries(benchmark.values) for s in entry["shapes"]]
     wanted = wanted_shape(shapes, task, where)
     lines = [line for line in findings.of(task) if not line.is_teacher]
     found = [each for line in lines for each in _of_line(findings, line, benchmarks, wanted, where)]
@@ -118,7 +101,7 @@ def list_options(findings: Findings, task: str, where: Where) -> Offer:
 
 
 def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequence[str]) -> str:
-    """One line for a user who is left without options."""
+    """The message for an empty offer."""
     known = [name for name in PERCENTILES if any(latency(shape, name) is not None for shape in fitting)]
     if where.percentile not in known:
         missing = f"'{where.device}' has no {where.percentile} of '{task}'"
@@ -126,15 +109,9 @@ def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequen
     return f"--device: no model of '{task}' on '{where.device}' can be chosen; {'; '.join(left_out)}"
 
 
-def _benchmarks(collected: Collected, task: str, device: str) -> list[FinishedArtefact]:
-    """One for each teacher of the task."""
-    wanted = task, device
-    return [b for b in collected.benchmarks if (b.artefact.labels["task"], b.artefact.labels["device"]) == wanted]
-
-
-def _candidates(benchmark: Mapping[str, Any]) -> Iterator[Candidate]:
-    """The students of a benchmark, graphs optimised."""
-    yield from (c for c in benchmark["candidates"] if c["role"] == "student" and c["optimised"])
+def _entries(benchmark: Mapping[str, Any]) -> list[Entry]:
+    """The students of a benchmark, with optimised graphs."""
+    return [entry for entry in benchmark["candidates"] if entry["role"] == "student" and entry["optimised"]]
 
 
 def _of_line(
@@ -143,19 +120,19 @@ def _of_line(
     for benchmark in benchmarks:
         if benchmark.artefact.labels["teacher"] not in teacher_names(line.labels["teacher"]):
             continue
-        for candidate in _candidates(benchmark.values):
-            if candidate["name"] == line.labels["student"]:
-                yield _option(findings, line, benchmark, candidate, wanted, where)
+        for entry in _entries(benchmark.values):
+            if entry["name"] == line.labels["student"]:
+                yield _option(findings, line, benchmark, entry, wanted, where)
 
 
 def _option(
-    findings: Findings, line: Line, benchmark: FinishedArtefact, candidate: Candidate, wanted: Wanted, where: Where
+    findings: Findings, line: Line, benchmark: FinishedArtefact, entry: Entry, wanted: Wanted, where: Where
 ) -> Option | LeftOut:
-    runtime = str(candidate["runtime"])
-    shape = find_shape(candidate["shapes"], wanted, where.threads)
+    runtime = str(entry["runtime"])
+    shape = find_shape(entry["shapes"], wanted, where.threads)
     if shape is None:
-        skipped = find_shape(candidate["skipped_shapes"], wanted, where.threads) or {}
-        return LeftOut(runtime, candidate["skipped"] or skipped.get("reason") or "not measured in this way")
+        skipped = find_shape(entry["skipped_shapes"], wanted, where.threads) or {}
+        return LeftOut(runtime, entry["skipped"] or skipped.get("reason") or "not measured in this way")
     ms = latency(shape, where.percentile)
     if ms is None:
         return LeftOut(runtime, f"no {where.percentile} was sent")
@@ -178,7 +155,7 @@ def _option(
 
 
 def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float] | LeftOut:
-    """The folder that would ship, the model that it is, its size, and what the runtime changes in the score."""
+    """The folder that would ship, its model, its size, and the runtime's change of the score."""
     first = line.models[0]
     if runtime == TORCH:
         return first.artefact.folder, first.artefact, first.metrics["size_bytes"], 0.0

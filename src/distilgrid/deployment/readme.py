@@ -1,4 +1,4 @@
-"""The README of a deployed folder: what the model is, what its figures are of, and five lines that call it."""
+"""The README of a deployed folder: the model, its figures, and five lines that call it."""
 
 from distilgrid.deployment.options import Option
 from distilgrid.reporting import wording
@@ -30,14 +30,7 @@ GPU = "It was measured on a GPU and needs one of NVIDIA's with CUDA."
 
 
 def readme(option: Option, names: list[str], labels: list[str], *, pair: bool) -> str:
-    """The text, in Markdown.
-
-    Args:
-        option: the chosen model.
-        names: the model's inputs, in order.
-        labels: the classes' names; none for a regression.
-        pair: whether it reads pairs of texts.
-    """
+    """The README in Markdown. `names` are the model's inputs in order. A regression has no labels."""
     example = '"A first text.", "A second text."' if pair else '"A text of yours."'
     onnx, gpu = option.runtime.startswith("onnxruntime"), option.conditions.processor == "cuda"
     code = _onnx(option, example, names, labels) if onnx else GENERAL.format(example=example)
@@ -71,7 +64,7 @@ def _install_onnx(*, gpu: bool) -> str:
 
 
 def _onnx(option: Option, example: str, names: list[str], labels: list[str]) -> str:
-    """Needs nothing of ours where it runs."""
+    """Code that runs without DistilGrid."""
     return ONNX.format(
         modules="json, numpy, onnxruntime, tokenizers" if labels else "numpy, onnxruntime, tokenizers",
         example=example,

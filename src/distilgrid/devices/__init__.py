@@ -1,1 +1,1 @@
-"""Places where latency is measured: this machine, a phone, an imported file."""
+"""Devices whose latency is measured: this machine, a phone, an imported file."""

@@ -21,11 +21,7 @@ def device_names(folder: Path = FOLDER) -> list[str]:
 
 
 def load_device(name: str, *, folder: Path = FOLDER) -> Device:
-    """A device by its name.
-
-    Raises:
-        UserError: one line, for an unknown name with a suggestion, for a bad file with its path and key.
-    """
+    """A device by its name; UserError for an unknown name, with a suggestion, and for a bad file."""
     from distilgrid.core.yaml import read_yaml
 
     known = device_names(folder)
@@ -37,11 +33,9 @@ def load_device(name: str, *, folder: Path = FOLDER) -> Device:
 
 
 def device_recipe(device: Device) -> dict[str, Any]:
-    """What of a device decides a measurement: not which of several phones it is or where programs lie, but what an
-    imported file holds.
+    """The part of a device that decides a measurement; not which of several phones it is or where programs lie.
 
-    Raises:
-        UserError: when the file of an imported device does not exist.
+    An imported device counts by the content of its file, which must exist.
     """
     if not isinstance(device, ImportDevice):
         return device.model_dump(exclude={"serial", "folder", "binaries"})
@@ -52,11 +46,7 @@ def device_recipe(device: Device) -> dict[str, Any]:
 
 
 def parse_device(values: Mapping[str, Any], *, origin: str) -> Device:
-    """A validated device from plain values; `origin` names them in messages.
-
-    Raises:
-        UserError: one line naming the origin and the key.
-    """
+    """A validated device from plain values; UserError with the origin and the key for wrong ones."""
     if "kind" not in values:
         raise UserError(f"{origin}: says no kind; add one of: {', '.join(f'kind: {kind}' for kind in KINDS)}")
     kind = str(values["kind"])

@@ -1,6 +1,6 @@
-"""Latencies measured elsewhere: the format of the JSON files that people send, and reading them. Light.
+"""Latencies measured elsewhere: the format of the JSON files, reading and writing. Light.
 
-One file holds one device. Nothing in it names a host or a person.
+One file holds one device. It names neither a host nor a person.
 """
 
 import datetime
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic import StringConstraints as Text
 
-from distilgrid.benchmark.labels import named_precisions, precision_of, runtime_name
+from distilgrid.benchmark.labels import named_precisions, precision_of
 from distilgrid.core.errors import UNPRINTABLE, UserError
 from distilgrid.core.machine import X86_FLAGS
 from distilgrid.core.messages import first_problem
@@ -26,7 +26,7 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def _printable(text: str) -> str:
-    """Texts reach captions of tables, where a line break would begin something else."""
+    """Refuse line breaks: texts reach captions of tables."""
     if UNPRINTABLE.search(text):
         raise ValueError("must hold no line breaks or other control characters")
     return text
@@ -51,7 +51,7 @@ Day = Annotated[datetime.date, Field(strict=False), BeforeValidator(_plain_date)
 
 
 class Sent(Settings):
-    """Settings that somebody else's program wrote: a number is a number, not a text or a truth value."""
+    """Settings that another program wrote: a number must be a number, neither a text nor a truth value."""
 
     model_config = ConfigDict(strict=True)
 
@@ -85,7 +85,7 @@ class Description(Sent):
 
 
 def is_x86(words: str, flags: Iterable[str]) -> bool:
-    """Whether what is said of a processor and its system, or its features, are those of x86."""
+    """Whether the words for a processor and its system, or its features, mean x86."""
     return X86.search(words) is not None or not set(X86_FLAGS).isdisjoint(flags)
 
 
@@ -139,7 +139,7 @@ class Skipped(Sent):
 
     @classmethod
     def because(cls, reason: str, *, batch_size: int, length: int) -> Self:
-        """The same, of whatever text a program gave as its reason."""
+        """A skipped shape with any text of a program as its reason."""
         plain = " ".join(UNPRINTABLE.sub(" ", reason).split()) or "no reason given"
         return cls(batch_size=batch_size, length=length, reason=plain[:500])
 
@@ -163,7 +163,7 @@ class Measurement(Sent):
 
     @classmethod
     def of(cls, *, model: str, runtime: str, threads: int, shapes: list[Times], skipped: list[Skipped]) -> Self:
-        """A measurement of one of our exports, whose runtime's name says the precision."""
+        """A measurement of one of our exports; the runtime's name contains the precision."""
         precision = precision_of(runtime)
         return cls(
             model=model, runtime=runtime, precision=precision, threads=threads, shapes=shapes, skipped_shapes=skipped
@@ -172,7 +172,7 @@ class Measurement(Sent):
     @property
     def runtime_name(self) -> str:
         """The runtime's name with its precision, as the registry writes them."""
-        return runtime_name(self.runtime, self.precision)
+        return self.runtime if self.precision in self.runtime.split("-") else f"{self.runtime}-{self.precision}"
 
     @model_validator(mode="after")
     def _one_precision(self) -> Self:
@@ -205,7 +205,7 @@ class Imported(Sent):
 
     @classmethod
     def today(cls, *, device: Description, tool: str, measurements: list[Measurement]) -> Self:
-        """What was measured just now."""
+        """Measurements of today."""
         today = datetime.datetime.now(datetime.UTC).date()
         return cls(format=1, device=device, tool=tool, date=today, measurements=measurements)
 
@@ -217,7 +217,7 @@ class Imported(Sent):
 
 
 def _check_once(rows: dict[str, tuple[Any, ...]], what: str) -> None:
-    """Refuse a second row that is about the same thing; both are named."""
+    """Refuse a second row about the same thing; name both."""
     first: dict[tuple[Any, ...], str] = {}
     for name, about in rows.items():
         if about in first:
@@ -226,11 +226,7 @@ def _check_once(rows: dict[str, tuple[Any, ...]], what: str) -> None:
 
 
 def read_import(path: Path) -> Imported:
-    """The measurements of a file.
-
-    Raises:
-        UserError: one line naming the file and the key.
-    """
+    """The measurements of a file; UserError with the file and the key for a bad one."""
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -248,11 +244,7 @@ def read_import(path: Path) -> Imported:
 
 
 def write_import(path: Path, found: Imported) -> None:
-    """Write a file that `read_import` reads.
-
-    Raises:
-        UserError: when it cannot be written.
-    """
+    """Write a file for `read_import`; UserError when it cannot be written."""
     from distilgrid.core.artefacts import readable_os_errors
 
     with readable_os_errors(path):

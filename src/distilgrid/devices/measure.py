@@ -1,4 +1,4 @@
-"""Measure exported models on a device that has no more than their runtime, and write what a device file imports.
+"""Measure exported models on a device that has only their runtime, and write a file for a device to import.
 
 `python -m distilgrid.devices.measure EXPORT... --name "Raspberry Pi 5" --out drop.json`
 
@@ -30,21 +30,12 @@ from distilgrid.runtimes.base import Execution, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime
 
-Keep = Callable[[Imported], None]
-"""Takes what has been measured so far."""
 Checked = TypeVar("Checked", Benchmark, LocalDevice)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An accepted export's folder, verified.
-
-    Attributes:
-        folder: where its files lie.
-        model: the key of the trained model.
-        runtime: the runtime's name.
-        inputs: what it reads.
-    """
+    """An accepted export's folder, verified; `model` is the key of the trained model."""
 
     folder: Path
     model: str
@@ -53,8 +44,8 @@ class Exported:
 
 
 @dataclass
-class _Entry:
-    """An export that is loaded, or why it cannot be, with what has been measured of it so far."""
+class _ExportEntry:
+    """A loaded export, or the reason why it cannot be loaded, with its measurements so far."""
 
     export: Exported
     session: Session | str
@@ -75,12 +66,7 @@ class _Entry:
 
 
 def open_exported(folder: Path) -> Exported:
-    """An export.
-
-    Raises:
-        UserError: when files are missing or damaged, the export was rejected or holds no model, or its inputs are not
-            known.
-    """
+    """Open an export; UserError if it is damaged or rejected, holds no model, or does not name its inputs."""
     run, parity = verified(folder, stage="export"), read_json(folder / "parity.json")
     if not parity["accepted"]:
         raise UserError(f"{folder}: this export was rejected: {parity['reason']}")
@@ -90,24 +76,29 @@ def open_exported(folder: Path) -> Exported:
 
 
 def measure_exports(
-    exports: Sequence[Exported], protocol: Benchmark, here: LocalDevice, *, name: str, phone: bool = False, keep: Keep
+    exports: Sequence[Exported],
+    protocol: Benchmark,
+    here: LocalDevice,
+    *,
+    name: str,
+    phone: bool = False,
+    keep: Callable[[Imported], None],
 ) -> None:
-    """Measure exports side by side, at every batch size, length and number of threads of the protocol.
+    """Measure exports side by side, at every batch size, length and number of threads.
 
-    What does not run is skipped with its reason. Threads go from many to few: OpenVINO counts the cores of a process
-    only once.
+    Exports that do not run are skipped with a reason. Threads go from many to few, because OpenVINO counts the cores of
+    a process only once.
 
     Args:
-        exports: what is measured.
-        protocol: how; its runtimes, texts and devices count for nothing here.
+        exports: the exports.
+        protocol: shapes and repetitions; its runtimes, texts and devices have no effect.
         here: threads and processor.
-        name: what people call this device.
+        name: the name of this device.
         phone: whether it is a phone or tablet.
-        keep: called after each number of threads, with all that is known by then.
+        keep: called after each number of threads, with all measurements so far.
 
     Raises:
-        UserError: when the name is no plain one, this process may not use so many cores, two exports are of the same
-            model and runtime, or a runtime's packages are missing.
+        UserError: for a bad name, too few cores, two exports of the same model and runtime, or missing packages.
     """
     try:
         device = Description(name=name, phone=phone, processor=here.processor, **describe_machine())
@@ -123,7 +114,7 @@ def measure_exports(
 
 
 def _check(exports: Sequence[Exported], here: LocalDevice) -> None:
-    """Refuse what would fail in the middle."""
+    """Refuse arguments that would fail in the middle."""
     most = max(here.threads)
     if most > usable_cores():
         raise UserError(f"--threads: {most}, but this process may use {usable_cores()} cores")
@@ -136,7 +127,7 @@ def _check(exports: Sequence[Exported], here: LocalDevice) -> None:
 
 
 def _measure(exports: Sequence[Exported], protocol: Benchmark, how: Execution) -> list[Measurement]:
-    entries = [_Entry(export, _loaded(export, how)) for export in exports]
+    entries = [_ExportEntry(export, _loaded(export, how)) for export in exports]
     lengths = dict.fromkeys(length for export in exports for length in export.inputs.lengths(protocol.lengths))
     for batch_size, length in product(dict.fromkeys(protocol.batch_sizes), lengths):
         asked = [entry for entry in entries if length in entry.export.inputs.lengths(protocol.lengths)]
@@ -145,7 +136,7 @@ def _measure(exports: Sequence[Exported], protocol: Benchmark, how: Execution) -
 
 
 def _loaded(export: Exported, how: Execution) -> Session | str:
-    """The export, ready to run, or why it cannot run in this way."""
+    """The loaded export, or the reason why it cannot run."""
     try:
         with refusing():
             return open_runtime(export.runtime).load(export.folder, how)
@@ -153,8 +144,8 @@ def _loaded(export: Exported, how: Execution) -> Session | str:
         return str(reason)
 
 
-def _measure_shape(entries: Sequence[_Entry], protocol: Benchmark, *, batch_size: int, length: int) -> None:
-    """Time exports at one shape and add what was found to their entries."""
+def _measure_shape(entries: Sequence[_ExportEntry], protocol: Benchmark, *, batch_size: int, length: int) -> None:
+    """Time exports at one shape and add the times to their entries."""
     from distilgrid.benchmark.protocol import BURST, measure, repeated
 
     ready, works, shape = [], [], {"batch_size": batch_size, "length": length}
@@ -179,12 +170,8 @@ def _measure_shape(entries: Sequence[_Entry], protocol: Benchmark, *, batch_size
         entry.shapes.append(Times(**shape, samples_ms=samples, turn=BURST))
 
 
-def _call(entry: _Entry, *, batch_size: int, length: int) -> Callable[[], object]:
-    """A call of the model that has run once.
-
-    Raises:
-        UnsupportedError: when it cannot be loaded, or does not run with such inputs.
-    """
+def _call(entry: _ExportEntry, *, batch_size: int, length: int) -> Callable[[], object]:
+    """A call of the model that has run once; UnsupportedError if it does not load or run."""
     if isinstance(entry.session, str):
         raise UnsupportedError(entry.session)
     with refusing():
@@ -217,11 +204,7 @@ def _checked(model: type[Checked], values: dict[str, Any]) -> Checked:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and write.
-
-    Raises:
-        UserError: when something given is wrong.
-    """
+    """Measure and write; UserError for wrong arguments."""
     given = _arguments().parse_args(arguments)
     fields = ("batch_sizes", "lengths", "repetitions", "max_repetitions", "cores")
     protocol = _checked(Benchmark, {name: getattr(given, name) for name in fields})
@@ -233,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _check_writable(path: Path) -> None:
-    """Refuse a file that could not be written in the end."""
+    """Refuse a file that cannot be written, before measuring."""
     if path.is_dir():
         raise UserError(f"--out: {path} is a folder; name a file")
     with readable_os_errors(path):

@@ -1,12 +1,12 @@
-"""What a device is: the settings of `devices/<name>.yaml`. Light."""
+"""Settings of devices: `devices/<name>.yaml`. Light."""
 
 from typing import Literal
 
 from pydantic import Field
 
+from distilgrid.benchmark.settings import Threads
 from distilgrid.core.schema import Settings
 from distilgrid.devices.android.settings import AdbDevice
-from distilgrid.devices.threads import Threads
 from distilgrid.runtimes.base import Processor
 
 
@@ -34,7 +34,7 @@ Device = LocalDevice | AdbDevice | ImportDevice
 
 
 def most_threads(device: Device) -> int:
-    """The most threads that a benchmark takes on this machine: those of a local device, else one."""
+    """The most threads of a benchmark on this machine: those of a local device, else one."""
     return max(device.threads) if isinstance(device, LocalDevice) else 1
 
 

@@ -1,4 +1,4 @@
-"""What every method declares: settings, task kinds, teachers, signals and the cells that come first. No torch here."""
+"""Declarations of methods: settings, task kinds, teachers, signals and the cells that come first. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,9 @@ from distilgrid.core.loading import load
 from distilgrid.core.schema import Settings
 from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.signals.rows.plan import RowName, RowSignal
 from distilgrid.tasks.kind import TaskKind
+from distilgrid.tasks.kind_table import find_kind
 from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:
@@ -23,42 +25,33 @@ if TYPE_CHECKING:
 
 MANY = 1000
 """More teachers than any cell has."""
-TEXTS = frozenset({"label", "number"})
-"""Task kinds whose rows are texts."""
+TEXTS = frozenset({"text"})
+"""The modality of methods that read states of tokens, or mix their embeddings."""
 
 
 @dataclass(frozen=True)
 class Before:
-    """Models that are trained before a cell.
+    """Models that are trained before a cell."""
 
-    Attributes:
-        assistants: names of students; each learns from the one before it, the first one from the cell's teacher.
-        assistant_seed: seed of their training.
-        tried: the methods that tuning compares, by the names that their cells get.
-        tried_seed: seed of the training of those cells.
-    """
-
-    assistants: tuple[str, ...] = ()
-    assistant_seed: int = 0
-    tried: "Mapping[str, BaseMethod]" = field(default_factory=dict)
-    tried_seed: int = 0
+    assistants: tuple[str, ...] = ()  # students by name; each learns from the one before it, the first from the teacher
+    assistant_seed: int = 0  # training seed of the assistants
+    tried: "Mapping[str, BaseMethod]" = field(default_factory=dict)  # methods that tuning compares, by cell name
+    tried_seed: int = 0  # training seed of the tried cells
 
 
 class BaseMethod(Settings):
-    """What all methods have in common."""
+    """Settings that all methods share, and what a method declares about itself."""
 
-    version: ClassVar[int] = 1
-    """Bumped when the method's results may change."""
-    losses: ClassVar[str]
-    """The Objective as "module:class", called with the settings and a task kind; for the phases below."""
-    kinds: ClassVar[frozenset[str] | None] = None
-    """The task kinds that the losses suit; None: all of them."""
-    teachers: ClassVar[tuple[int, int]] = (1, 1)
-    """The fewest and the most teachers that a cell may have."""
+    version: ClassVar[int] = 1  # raised when the method's results may change
+    losses: ClassVar[str]  # "module:class" of the Objective, called with the settings and a task kind
+    phased: ClassVar[str] = ""  # "module:function" of the phases, for methods that have more than one objective
+    preset: ClassVar[str] = ""  # the name of the method with default settings, which grids take without defining it
+    modalities: ClassVar[frozenset[str] | None] = None  # rows that the losses suit: `text`, `image`; None for all
+    needs: ClassVar[frozenset[str]] = frozenset()  # attributes of a task kind that must not be false: `tempered`
+    teachers: ClassVar[tuple[int, int]] = (1, 1)  # fewest and most teachers of a cell
     without_preset: ClassVar[tuple[str, str]] = ("it has settings to choose", "{objective: ...}")
     """For a method without presets: why, and what a user writes instead."""
-    unrecorded: ClassVar[frozenset[str]] = frozenset({"training"})
-    """Settings that recipes know otherwise, or need not know."""
+    unrecorded: ClassVar[frozenset[str]] = frozenset({"training"})  # settings that recipes know otherwise, or ignore
 
     objective: str
     """Names the method's losses."""
@@ -68,17 +61,24 @@ class BaseMethod(Settings):
     @classmethod
     def presets(cls) -> "dict[str, BaseMethod]":
         """Methods that a grid can name without defining them."""
-        return {}
+        return {cls.preset: cls.model_validate({})} if cls.preset else {}
 
     @classmethod
     def accepts(cls, kind: str, *, teachers: int = 1) -> bool:
         """Whether the method suits a task kind and a number of teachers."""
         fewest, most = cls.teachers
-        return (cls.kinds is None or kind in cls.kinds) and fewest <= teachers <= most
+        return cls.suits_kind(kind) and fewest <= teachers <= most
+
+    @classmethod
+    def suits_kind(cls, name: str) -> bool:
+        """Whether the losses suit the rows of a task kind."""
+        kind = find_kind(name)
+        reads = cls.modalities is None or kind.modality in cls.modalities
+        return reads and all(getattr(kind, need, True) for need in cls.needs)  # a kind says only what it lacks
 
     @property
     def stages(self) -> tuple[Mapping[str, Any], ...]:
-        """The training settings of the stages of a run that has several, each over the method's."""
+        """Training overrides of each phase, for a method whose phases have settings."""
         return ()
 
     @property
@@ -92,27 +92,18 @@ class BaseMethod(Settings):
         return False
 
     def signals(self) -> tuple[Signal, ...]:
-        """What the losses need of a teacher."""
+        """Teacher outputs that the losses need."""
         return ()
 
     def before(self, cell: Mapping[str, Any], *, tempered: bool) -> Before:
-        """The models that are trained before a cell.
-
-        Args:
-            cell: its task, teacher, method, student, augmentation, fraction and seed.
-            tempered: whether a softmax temperature changes anything on the task.
-        """
+        """Models that are trained before a cell; `tempered` says whether a softmax temperature changes anything."""
         return Before()
 
     def check(self, training: Training) -> None:
-        """Refuse training settings that do not suit the method.
-
-        Raises:
-            UserError: naming the setting.
-        """
+        """Refuse training settings that do not suit the method. Raises UserError naming the setting."""
 
     def taught(self, training: Training) -> Training:
-        """The training settings of the epochs that learn from a teacher: they decide what it is asked."""
+        """Training settings of the epochs that learn from a teacher, which decide what the teacher is asked."""
         return training
 
     def suits(self, students: "Sequence[Student]") -> bool:
@@ -120,63 +111,59 @@ class BaseMethod(Settings):
         return True
 
     def recipe(self) -> dict[str, Any]:
-        """What decides the method's results, as plain values."""
+        """Plain values that decide the method's results."""
         return {**self.model_dump(exclude=set(self.unrecorded)), "version": self.version}
 
     def settle(self, folders: Sequence[Path], *, kind: TaskKind) -> "tuple[BaseMethod, dict[str, Any]]":
         """The method as tuning chose it, and what `metrics.json` says about the choice.
 
-        Args:
-            folders: of the cells that tried values.
-            kind: of the task.
-
-        Raises:
-            UserError: when folders are missing, or hold what tuning does not try.
+        `folders` hold the cells that tried values. Raises UserError when they are missing or not those of the tuning.
         """
         return self, {}
 
     def extras(
         self, rows: "TrainingSet", training: Training, outputs: "Mapping[str, TeacherOutputs]"
     ) -> "Sequence[Extra]":
-        """Streams of samples that a step learns from in addition to the training rows.
-
-        Args:
-            rows: the training rows.
-            training: the student's settings.
-            outputs: of the teachers, by the option of their signal.
-        """
+        """Streams of samples next to the training rows; `outputs` are the teachers', by the option of their signal."""
         return ()
 
     def sections(self) -> tuple[str, ...]:
-        """Sections that the method adds to reports, as targets."""
+        """Report sections of the method, as "module:name"."""
         return ()
 
     def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """The phases of the training: one, of the Objective that `losses` names, unless a method says otherwise.
+        """Training phases: those that `phased` makes, else one with the Objective that `losses` names.
 
-        Raises:
-            UserError: when the method does not suit the training settings.
+        Raises UserError when the method does not suit the training settings.
         """
         from distilgrid.training.schedule import plain
 
+        if self.phased:
+            phases: list[Phase] = load(self.phased)(self, training, kind=kind)
+            return phases
         return plain(load(self.losses)(self, kind=kind), training)
 
 
 class TaughtMethod(BaseMethod):
-    """What all methods with a teacher have in common."""
+    """Settings that all methods with a teacher share."""
 
     unrecorded: ClassVar[frozenset[str]] = frozenset({"training", "teacher"})
+    row_outputs: ClassVar[RowName] = "logits"  # teacher outputs on training rows that the losses need
 
     teacher: Literal["recorded", "live"] = "recorded"
     """`recorded`: the teacher runs once, for all students of the grid; `live`: it runs within each student's job."""
 
+    def signals(self) -> tuple[Signal, ...]:
+        """Outputs on the training rows."""
+        return (RowSignal(self.row_outputs),)
+
     @property
     def runs_teacher(self) -> bool:
-        """As set, if the losses need a teacher at all."""
+        """Whether `teacher` is `live` and the losses need one."""
         return self.teacher == "live" and bool(self.signals())
 
 
 def over_default(cls: type[Settings], given: Any, info: Any) -> Any:
-    """A stage's settings over the default ones. None at all, `{}`, takes all of them from the `training` section."""
+    """Settings of a phase over the default ones; `{}` takes all settings from the `training` section."""
     default = cls.model_fields[info.field_name or ""].default
     return {**default, **given} if isinstance(given, Mapping) and given else given

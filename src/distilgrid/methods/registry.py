@@ -1,7 +1,7 @@
-"""The table of methods: objective -> where its settings are declared.
+"""The table of methods: the class of the settings, by objective.
 
-To add a method of your own, list its class in the entry points group `distilgrid.methods` of your package;
-examples/plugin is such a package. A method of this project is a folder here and a row below.
+A method of this project is a folder here and a row below. Another package lists its class in the entry points group
+`distilgrid.methods`, as examples/plugin does.
 """
 
 import functools
@@ -26,28 +26,23 @@ METHODS = {
     "annealing_kd": "distilgrid.methods.annealing_kd.declare:AnnealingKD",
     "continuation_kd": "distilgrid.methods.continuation_kd.declare:ContinuationKD",
 }
-GROUP = "distilgrid.methods"
-"""The entry points group in which packages list their methods."""
+GROUP = "distilgrid.methods"  # entry points group in which packages list their methods
 
 
 @functools.cache
 def method_classes() -> dict[str, type[BaseMethod]]:
-    """The settings of every method, by objective: those of this project, then those of installed packages.
-
-    Raises:
-        UserError: when a package's method cannot be used.
-    """
+    """Settings class of every method, by objective. Raises UserError when a package's method cannot be used."""
     targets = with_added(GROUP, METHODS)
     return {objective: _loaded(objective, target) for objective, target in targets.items()}
 
 
 def presets() -> dict[str, BaseMethod]:
-    """Methods that a grid can name without defining them: baselines, and those of papers under their papers' names."""
+    """Methods that a grid can name without defining them: baselines, and methods under the names of their papers."""
     return {name: preset for method in method_classes().values() for name, preset in method.presets().items()}
 
 
 def unknown_method(name: str, defined: "Collection[str]") -> str:
-    """What a message says about a method that nothing defines."""
+    """Message about a method that nothing defines."""
     method = method_classes().get(name)
     if method is not None and not method.presets():
         why, written = method.without_preset
@@ -56,7 +51,7 @@ def unknown_method(name: str, defined: "Collection[str]") -> str:
 
 
 def _loaded(objective: str, target: str) -> type[BaseMethod]:
-    """An entry's class, if it is a method under its own name."""
+    """Load the class of an entry; refuse it unless it is a method under its own name."""
     try:
         method: Any = load(target)
     except (ImportError, AttributeError) as error:
@@ -75,4 +70,4 @@ if TYPE_CHECKING:
     Method = BaseMethod
 else:
     Method = Annotated[Union[tuple(method_classes().values())], Field(discriminator="objective")]  # noqa: UP007
-"""The settings of any method, as parameter files write them."""
+"""Settings of any method, as parameter files write them."""

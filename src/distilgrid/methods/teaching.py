@@ -1,4 +1,4 @@
-"""What a cell learns from its teachers: recorded or live outputs of each, and streams next to the training rows."""
+"""Teacher outputs of a cell, recorded or live, and streams next to its training rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,52 +15,40 @@ from distilgrid.training.streams import Extra
 from distilgrid.training.teacher import SeveralTeachers, TeacherOutputs
 from distilgrid.training.training_set import TrainingSet
 
-ROWS = "teacher-outputs"
-"""The option of signals on the training rows."""
+ROWS = "teacher-outputs"  # option of signals on the training rows
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The artefacts that a cell is made from.
-
-    Attributes:
-        data: prepared data.
-        augmented: rows made of its training rows.
-        teachers: the fine-tuned teachers, for `init: finetuned` (the first one) or for teachers that run live.
-        teacher_outputs: recorded outputs on the training rows, and on the augmented ones, of each teacher; without them
-            a method that needs a teacher runs it live.
-        mixed_outputs: recorded outputs on mixed samples; likewise.
-        tried: the cells among which tuning chooses.
-        search: the search that found the student's shape.
-        supernet: the one whose slice the student begins as.
-    """
+    """Artefacts that a cell is made from."""
 
     data: Path
-    augmented: Path | None = None
+    augmented: Path | None = None  # rows made of its training rows
+    # fine-tuned teachers, for `init: finetuned` (the first one) or to run live
     teachers: Sequence[Path] = ()
+    # recordings of each teacher on training rows and augmented rows; a method runs teachers live without them
     teacher_outputs: Sequence[Path] = ()
-    mixed_outputs: Sequence[Path] = ()
-    tried: Sequence[Path] = ()
-    search: Path | None = None
-    supernet: Path | None = None
+    mixed_outputs: Sequence[Path] = ()  # recordings on mixed samples; likewise
+    tried: Sequence[Path] = ()  # cells among which tuning chooses
+    search: Path | None = None  # search that found the student's shape
+    supernet: Path | None = None  # supernet whose slice the student starts from
 
     @property
     def teacher(self) -> Path | None:
-        """The first teacher."""
+        """The first teacher, if there is one."""
         return self.teachers[0] if self.teachers else None
 
     @property
     def recordings(self) -> Mapping[str, Sequence[Path]]:
-        """By the command's option."""
+        """Recordings by option of the command."""
         return {ROWS: self.teacher_outputs, "mixed-outputs": self.mixed_outputs}
 
 
 @dataclass(frozen=True)
 class Teaching:
-    """A method's teachers, opened when a job needs them.
+    """Teachers of a method, opened when a job needs them.
 
-    Raises:
-        UserError: when opened: recordings that are missing, damaged or of other rows; or no teacher at all.
+    Opening raises UserError for recordings that are missing, damaged or of other rows, or without any teacher.
     """
 
     method: BaseMethod
@@ -69,22 +57,22 @@ class Teaching:
     sources: Sources
 
     def outputs(self) -> TeacherOutputs | None:
-        """The teachers' outputs on the training rows, if the method needs them."""
+        """Outputs of the teachers on the training rows, if the method needs them."""
         return self.opened.get(ROWS)
 
     def extras(self) -> Sequence[Extra]:
-        """The streams that the method learns from in addition to the training rows."""
+        """Streams that the method learns from in addition to the training rows."""
         return self.method.extras(self.training_set, self.training, self.opened)
 
     @cached_property
     def opened(self) -> dict[str, TeacherOutputs]:
-        """The outputs that the method needs, by the option of their signal."""
+        """Outputs that the method needs, by the option of their signal."""
         taught, viewed = self.method.taught(self.training), self.training_set.dataset.task_kind.viewed
         wanted = [signal.seen(viewed=viewed, taught=taught) for signal in self.method.signals()]
         return {signal.option: self._outputs(signal) for signal in wanted}
 
     def _outputs(self, signal: Signal) -> TeacherOutputs:
-        """Recorded where recordings are given, else live."""
+        """Recorded outputs if there are recordings, else live ones."""
         folders = self.sources.recordings.get(signal.option, ())
         if folders:
             asking = Asking(self.training_set, self.training.max_length)
@@ -93,7 +81,7 @@ class Teaching:
 
     @cached_property
     def _live(self) -> list[Asking]:
-        """The teachers themselves, which read the rows as the student does."""
+        """Questions to live teachers, which read the rows as the student does."""
         if not self.sources.teachers:
             name, options = self.method.objective, "--teacher-outputs (and --mixed-outputs for mixkd)"
             raise UserError(f"method '{name}' needs a teacher; give {options}, or --teacher-dir to run it live")
@@ -107,7 +95,7 @@ def _joined(teachers: Iterable[TeacherOutputs]) -> TeacherOutputs:
 
 
 def _by_teacher(folders: Sequence[Path]) -> list[list[Path]]:
-    """Recordings in groups: those of the teacher that comes first, then those of the others."""
+    """Recordings grouped by teacher, in the order of the teachers."""
     groups: dict[str, list[Path]] = {}
     for folder in folders:
         manifest = folder / "manifest.json"

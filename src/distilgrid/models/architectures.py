@@ -1,4 +1,4 @@
-"""Architectures that start without pretrained weights, by name: `resnet-20`, `resnet-8-b`, `plain-4`. No torch here.
+"""Named architectures without pretrained weights: `resnet-20`, `resnet-8-b`, `plain-4`. Light: no torch.
 
 CIFAR ResNets: He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2. Plain CNNs: the "plane"
 networks of Mirzadeh et al. 2020 (TAKD), which Annealing-KD (Jafari et al. 2021) uses too.
@@ -36,24 +36,18 @@ MANY_LABELS = 11
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """A named architecture.
+class NamedArchitecture:
+    """A named architecture."""
 
-    Attributes:
-        name: as users write it.
-        family: which code builds it.
-        depth: weighted layers, as the papers count them.
-        shortcut: of a ResNet where the shape changes: A subsamples and pads with zeros, B projects.
-    """
-
-    name: str
-    family: Literal["resnet", "plain"]
-    depth: int
+    name: str  # name in parameter files
+    family: Literal["resnet", "plain"]  # code that builds it
+    depth: int  # number of weighted layers, as the papers count them
+    # shortcut of a ResNet where the shape changes: A subsamples and pads with zeros, B projects
     shortcut: Literal["A", "B"] = "A"
 
     @property
     def revision(self) -> str:
-        """A text that changes with the declared version of the code."""
+        """Fingerprint of the architecture, with the declared version of the code."""
         return f"{self.name}@{VERSIONS[self.family]}"
 
     @property
@@ -62,26 +56,18 @@ class Architecture:
         return (self.depth - 2) // 6
 
     def layers(self, outputs: int) -> str:
-        """A plain CNN's layers; the public code has one table for CIFAR-10 and a wider one for CIFAR-100.
-
-        Args:
-            outputs: width of the logits; more than 10 take the wider table.
-        """
+        """Layers of a plain CNN. As in the public code, more than 10 outputs take a wider table."""
         return (PLAIN if outputs < MANY_LABELS else PLAIN_MANY_LABELS)[self.depth]
 
 
-def find_architecture(name: str) -> Architecture:
-    """The architecture of that name.
-
-    Raises:
-        UserError: when there is none.
-    """
+def find_architecture(name: str) -> NamedArchitecture:
+    """Look up an architecture. Raises UserError for an unknown name."""
     resnet = re.fullmatch(r"resnet-([1-9]\d{0,3})(-b)?", name)
     if resnet and int(resnet[1]) >= 8 and int(resnet[1]) % 6 == 2:
-        return Architecture(name, "resnet", int(resnet[1]), "B" if resnet[2] else "A")
+        return NamedArchitecture(name, "resnet", int(resnet[1]), "B" if resnet[2] else "A")
     plain = re.fullmatch(r"plain-([1-9]\d?)", name)
     if plain and int(plain[1]) in PLAIN:
-        return Architecture(name, "plain", int(plain[1]))
+        return NamedArchitecture(name, "plain", int(plain[1]))
     raise UserError(f"model source 'new:{name}': no such architecture; {_hint(name)}")
 
 

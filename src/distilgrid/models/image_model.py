@@ -1,6 +1,6 @@
-"""What our image models share: their configuration, the normalisation of pixels, and the form of their outputs.
+"""Shared parts of our image models: configuration, normalisation of pixels, form of outputs.
 
-They are transformers models, so they are saved, loaded and trained as the text models are.
+They are transformers models, so that saving, loading and training work as for text models.
 """
 
 from collections.abc import Sequence
@@ -8,27 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 
 
 class ImageConfig(PretrainedConfig):
-    """The part of a configuration that does not depend on the architecture.
+    """Configuration shared by all image architectures."""
 
-    Attributes:
-        num_channels: of the images: 3 for colours, 1 for grey.
-        image_size: height and width in pixels.
-        image_mean, image_std: of each channel, pixels counted from 0 to 1.
-        num_hidden_layers: the depth in the architecture's name.
-        hidden_size: channels of the last feature map, or units of the last hidden layer.
-    """
-
-    num_channels: int = 3
-    image_size: Sequence[int] = (32, 32)
-    image_mean: Sequence[float] = (0.5, 0.5, 0.5)
+    num_channels: int = 3  # 3 for colours, 1 for grey
+    image_size: Sequence[int] = (32, 32)  # height and width in pixels
+    image_mean: Sequence[float] = (0.5, 0.5, 0.5)  # statistics of each channel, for pixels in 0..1
     image_std: Sequence[float] = (0.5, 0.5, 0.5)
-    num_hidden_layers: int = 8
-    hidden_size: int = 64
+    num_hidden_layers: int = 8  # depth in the architecture's name
+    hidden_size: int = 64  # channels of the last feature map, or units of the last hidden layer
 
 
 class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
@@ -38,7 +31,7 @@ class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
     input_modalities = "image"
 
     def feature_maps(self, pixels: Tensor) -> list[Tensor]:
-        """Normalised pixels (B, C, H, W) to feature maps (B, channels, height, width), the first layer's first."""
+        """Normalised pixels (B, C, H, W) to feature maps (B, channels, height, width), first layer first."""
         raise NotImplementedError
 
     def classified(self, features: Tensor) -> Tensor:
@@ -46,12 +39,7 @@ class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
         raise NotImplementedError
 
     def forward(self, pixel_values: Tensor, output_hidden_states: bool = False) -> ImageClassifierOutputWithNoAttention:
-        """Classify images.
-
-        Args:
-            pixel_values: (B, C, H, W) of 0 to 255, uint8 or floating.
-            output_hidden_states: return the feature maps too.
-        """
+        """Classify images (B, C, H, W) of 0 to 255, uint8 or floating; optionally return the feature maps."""
         maps = self.feature_maps(normalised(pixel_values, self.config))
         logits = self.classified(maps[-1])
         return ImageClassifierOutputWithNoAttention(
@@ -59,10 +47,10 @@ class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
         )
 
     def set_attn_implementation(self, *_: Any, **__: Any) -> None:
-        """Does nothing: there is no attention."""
+        """Do nothing: these models have no attention."""
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Weights keep what torch drew as the modules were made."""
+        """Keep the weights that torch drew with the modules."""
 
 
 def normalised(pixels: Tensor, config: ImageConfig) -> Tensor:
@@ -74,3 +62,20 @@ def normalised(pixels: Tensor, config: ImageConfig) -> Tensor:
         for constants in (config.image_mean, config.image_std)
     )
     return values.sub_(mean).div_(std)
+
+
+class ConvNorm(nn.Module):
+    """relu(norm(conv(states)) + shortcut); `relu` tells whether to apply the ReLU."""
+
+    def __init__(self, conv: nn.Conv2d, *, relu: bool = True) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(conv.out_channels)
+        self.relu = relu
+
+    def forward(self, states: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) to (B, O, H', W'); the shortcut has the shape of the result."""
+        result: Tensor = self.norm(self.conv(states))
+        if shortcut is not None:
+            result = result + shortcut
+        return F.relu(result) if self.relu else result

@@ -1,15 +1,14 @@
-"""What of a BERT's weights matters most, from the weights alone: an order of heads, feed-forward and hidden units.
+"""Importance order of a BERT's heads, feed-forward units and hidden units, from its weights alone.
 
-Heads and feed-forward units are ordered as HAT (Wang et al. 2020) orders what a narrower sub-network keeps, by the size
-of their weights; Michel et al. (2019) showed that many heads can go. The measures here, all of them L2 norms:
+Heads and feed-forward units follow HAT (Wang et al. 2020), which keeps those with the largest weights; Michel et al.
+(2019) showed that many heads are redundant. All measures are L2 norms:
 
-- a head: its columns of the attention's output matrix, and a unit of its values likewise: what leaves it.
-- a unit of a head's queries and keys: its row of the query matrix times its row of the key matrix, for the score is the
-  sum of such products.
-- a feed-forward unit: its column of the second matrix: what leaves it.
-- a hidden unit: over all layer norms, the norm's scale of it (its standard deviation in the residual stream) times its
-  columns of the matrices that read it there. One order holds for the whole stream, since residual connections add
-  what layers write into a unit to what was there.
+- a head, and a unit of its values: the columns of the attention's output matrix, through which they leave.
+- a unit of a head's queries and keys: its row of the query matrix times its row of the key matrix, since the score is
+  the sum of such products.
+- a feed-forward unit: its column of the second matrix.
+- a hidden unit: summed over layer norms, the norm's scale times the columns of the matrices that read the unit there.
+  One order serves the whole stream, because residual connections add to each unit.
 """
 
 from collections.abc import Mapping
@@ -23,41 +22,26 @@ QKV = ("attention.self.query", "attention.self.key", "attention.self.value")
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """A layer's parts, the most important first.
+    """Parts of a layer, the most important first."""
 
-    Attributes:
-        heads: (A,) numbers of heads.
-        scoring: (A, d) for each head its units of queries and keys, as rows of these matrices.
-        passing: (A, d) for each head its units of values, as rows of the value matrix.
-        feed_forward: (F,) numbers of units.
-    """
-
-    heads: Tensor
-    scoring: Tensor
-    passing: Tensor
-    feed_forward: Tensor
+    heads: Tensor  # (A,) numbers of heads
+    scoring: Tensor  # (A, d) units of queries and keys of each head, as rows of these matrices
+    passing: Tensor  # (A, d) units of values of each head, as rows of the value matrix
+    feed_forward: Tensor  # (F,) numbers of units
 
 
 @dataclass(frozen=True)
 class Order:
-    """An encoder's parts, the most important first.
-
-    Attributes:
-        hidden: (H,) numbers of hidden units, one order for all layers.
-        layers: the parts of each layer.
-    """
+    """Parts of an encoder, the most important first: hidden units (H,) with one order for all layers, and layers."""
 
     hidden: Tensor
     layers: list[LayerOrder]
 
 
 def encoder_order(weights: Mapping[str, Tensor], *, layers: int, heads: int) -> Order:
-    """The order of an encoder's parts.
+    """Order the parts of an encoder with `layers` layers of `heads` heads each.
 
-    Args:
-        weights: below the base model, by BERT's names: `embeddings.LayerNorm.weight`, `encoder.layer.0. ...`.
-        layers: how many there are.
-        heads: of each layer.
+    Weights have BERT's names below the base model: `embeddings.LayerNorm.weight`, `encoder.layer.0. ...`.
     """
     parts = [_below(weights, f"encoder.layer.{number}.") for number in range(layers)]
     hidden = _hidden_importance(weights["embeddings.LayerNorm.weight"], parts)
@@ -78,7 +62,7 @@ def _layer_order(weights: Mapping[str, Tensor], heads: int) -> LayerOrder:
 
 
 def _hidden_importance(embedded: Tensor, layers: list[dict[str, Tensor]]) -> Tensor:
-    """(H,) squares: of each norm's scale, times the columns that read what it gives. Nothing here reads the last's."""
+    """(H,) squares: each norm's scale times the columns that read its output. No column here reads the last norm."""
     scale, total = embedded, torch.zeros_like(embedded)
     for weights in layers:
         total += scale.square() * sum((weights[f"{name}.weight"].square().sum(0) for name in QKV), torch.zeros(()))
@@ -93,5 +77,5 @@ def _below(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _falling(values: Tensor) -> Tensor:
-    """Places along the last axis by falling value; of equal ones the first comes first."""
+    """Positions along the last axis by falling value, ties in their original order."""
     return torch.argsort(values, dim=-1, descending=True, stable=True)

@@ -1,4 +1,4 @@
-"""What a student with a shape of its own takes from its origin's weights."""
+"""Inheritance of an origin's weights by a student of another shape."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ AXES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def inherit_leading(model: "PreTrainedModel", source: Mapping[str, Tensor]) -> None:
-    """Copy into each weight the leading rows and columns of the equally named source weight, as far as both reach.
+    """Copy the leading rows and columns of equally named source weights, up to the smaller shape.
 
     Layers keep their numbers, so a shallower model inherits the first ones, and a narrower one the first units.
     Projections between layers of different widths pass on the units that both have.
@@ -49,15 +49,10 @@ def inherit_leading(model: "PreTrainedModel", source: Mapping[str, Tensor]) -> N
 def inherit_important(model: "PreTrainedModel", source: Mapping[str, Tensor], *, layers: int, heads: int) -> None:
     """Copy the most important heads, feed-forward units and hidden units of equally named source weights.
 
-    What is kept stays in its order, so that a model of the source's shape gets the very same weights. A head of the
-    student that is narrower than the source's keeps its most important units; a wider one is filled up with heads that
-    are not kept otherwise, the most important first. What the source has not, stays as it was.
-
-    Args:
-        model: the student, with BERT's names.
-        source: weights of the origin by name, with its layers numbered as the student's.
-        layers: of the source.
-        heads: of each of its layers.
+    Kept parts stay in order, so a model of the source's shape gets identical weights. A narrower head keeps its most
+    important units. A wider head takes further units from the most important unused heads. Other weights stay
+    unchanged. The student has BERT's names; `layers` and `heads` per layer count the source's, whose layers are
+    numbered as the student's.
     """
     prefix = f"{model.base_model_prefix}."
     base = {name.removeprefix(prefix): value for name, value in source.items() if name.startswith(prefix)}
@@ -82,7 +77,7 @@ def _copy(name: str, target: Tensor, source: Tensor, order: Order, heads: int) -
 
 
 def _places(kind: str, hidden: Tensor, layer: LayerOrder | None, size: int, available: int, heads: int) -> Places:
-    """The places of one axis: `size` in the student, `available` in the source."""
+    """Positions on one axis: `size` in the student, `available` in the source."""
     if kind == "all":
         both = torch.arange(min(size, available))
         return both, both
@@ -96,19 +91,15 @@ def _places(kind: str, hidden: Tensor, layer: LayerOrder | None, size: int, avai
 
 
 def _kept(order: Tensor, count: int) -> Places:
-    """The first of an order, in their original order."""
+    """The first positions of an order, in their original order."""
     kept = order[:count].sort().values
     return torch.arange(len(kept)), kept
 
 
 def _head_places(order: Tensor, units: Tensor, *, heads: int, width: int) -> Places:
-    """The units of a student's heads.
+    """Units of a student's heads.
 
-    Args:
-        order: (A,) the source's heads, the most important first.
-        units: (A, d) for each of them its units, the most important first.
-        heads: of the student.
-        width: of each of them.
+    `order` (A,) ranks the source's heads and `units` (A, d) their units; `heads` and `width` are the student's.
     """
     chosen, others = order[:heads].sort().values, order[heads:]
     there, here = [], []
@@ -121,11 +112,9 @@ def _head_places(order: Tensor, units: Tensor, *, heads: int, width: int) -> Pla
 
 
 def _pass_on(model: "PreTrainedModel", order: Tensor) -> None:
-    """Let the projections between layers pass on the units that both sides keep; new ones begin as zeros.
+    """Let projections between layers pass on the units that both sides keep; new units start as zeros.
 
-    Args:
-        model: the student; nothing is done where all layers have one width.
-        order: (H,) the source's hidden units, the most important first; units beyond it are in both.
+    `order` (H,) ranks the source's hidden units; units after them are on both sides. Equal widths have no projections.
     """
     widths = getattr(model.config, "hidden_sizes", ())
     with torch.no_grad():
@@ -140,6 +129,6 @@ def _pass_on(model: "PreTrainedModel", order: Tensor) -> None:
 
 
 def _units(order: Tensor, width: int) -> Tensor:
-    """(width,) which of the source's units a layer's are; units that the source has not are numbered on."""
+    """(width,) the source's units in a layer; units that the source lacks continue the numbering."""
     kept = order[:width].sort().values
     return torch.cat([kept, torch.arange(len(order), max(len(order), width))])[:width]

@@ -1,4 +1,4 @@
-"""Loading and saving classification models and their tokenisers: safetensors only, no remote code, offline."""
+"""Loading and saving of classifiers and tokenisers: safetensors only, no remote code, offline."""
 
 import json
 from collections.abc import Callable
@@ -11,15 +11,9 @@ from distilgrid.models.layouts import LAYERED
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-"""The model type of our BERT whose layers differ in width."""
-
 
 def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
-    """The tokeniser stored beside a model.
-
-    Raises:
-        UserError: when its files are missing or damaged.
-    """
+    """Load the tokeniser stored with a model. Raises UserError when its files are missing or damaged."""
     from transformers import AutoTokenizer, PretrainedConfig
 
     # An architecture of our own is unknown to transformers, which warns of it; the tokeniser's files name its class.
@@ -34,14 +28,13 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
 
 
 def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrainedModel":
-    """A sequence or image classification model in fp32 and evaluation mode.
+    """Load a sequence or image classifier in fp32 and evaluation mode.
+
+    Raises UserError for missing or damaged files, or weights that do not fill the model.
 
     Args:
-        folder: holds `config.json` and `model.safetensors`; heads that a text model lacks are drawn at random.
-        outputs: width of the logits for a pretrained model without a head; null takes the stored width.
-
-    Raises:
-        UserError: when the files are missing or damaged, or the weights do not fill the model.
+        folder: folder of `config.json` and `model.safetensors`; a missing head of a text model is drawn at random.
+        outputs: width of the logits for a pretrained model without a head; None takes the stored width.
     """
     if library(folder) == "distilgrid":
         return _load_own_model(folder, outputs)
@@ -73,12 +66,12 @@ def _load_own_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel
 
 
 def library(folder: Path | str) -> str:
-    """What loads a model: `transformers`, or `distilgrid` for an architecture of our own."""
+    """The library that loads a model: `transformers`, or `distilgrid` for our architectures."""
     return "distilgrid" if _model_type(folder).startswith("distilgrid-") else "transformers"
 
 
 def _model_type(folder: Path | str) -> str:
-    """The type in a model's configuration; empty where that cannot be read, which the loaders report."""
+    """The type in a model's configuration; empty if unreadable, which the loaders report."""
     try:
         return str(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8")).get("model_type"))
     except (OSError, ValueError, AttributeError):
@@ -87,24 +80,16 @@ def _model_type(folder: Path | str) -> str:
 
 def _refuse_absent(folder: Path | str, names: list[str]) -> None:
     if names:
-        raise UserError(
-            f"{folder}: the weights lack '{names[0]}' (and {len(names) - 1} more); they fit another config.json"
-        )
+        raise UserError(f"{folder}: the weights lack '{names[0]}' (and {len(names) - 1} more); check config.json")
 
 
 def read_model(
     loader: Callable[..., Any], folder: Path | str, *, named: str, **options: Any
 ) -> "tuple[PreTrainedModel, list[str]]":
-    """A model in fp32 and evaluation mode, and the names of weights that its files lack.
+    """Load a model in fp32 and evaluation mode, and list the weights that its files lack.
 
-    Args:
-        loader: `from_pretrained` of an automatic class.
-        folder: holds the model's files.
-        named: how a message calls the model.
-        options: further ones of the loader.
-
-    Raises:
-        UserError: when the files are missing or damaged.
+    `loader` is `from_pretrained` of an automatic class with further `options`; `named` is the model's name in messages.
+    Raises UserError for missing or damaged files.
     """
     import torch
 
@@ -117,7 +102,7 @@ def read_model(
 
 
 def save_model(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase | None", folder: Path) -> None:
-    """Write `model.safetensors` and `config.json`, and with a tokeniser its `tokenizer*.json`, into a folder."""
+    """Write `model.safetensors` and `config.json`, and the `tokenizer*.json` of a tokeniser, into a folder."""
     model.save_pretrained(str(folder))
     if tokenizer is not None:
         tokenizer.save_pretrained(str(folder))
@@ -129,6 +114,6 @@ def count_parameters(model: "PreTrainedModel") -> int:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """First line of an error's message."""
     text = str(error).strip()
     return text.splitlines()[0][:200] if text else type(error).__name__

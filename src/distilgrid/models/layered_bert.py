@@ -1,9 +1,10 @@
-"""BERT whose layers differ in width, as a search for each layer's own sizes finds them (CANAO, Niu et al. 2020).
+"""BERT with layers of different widths, as searches over per-layer sizes find them (CANAO, Niu et al. 2020).
 
-Layer i is a standard post-norm BERT layer of hidden width h_i and feed-forward width f_i. Where h_i is not h_{i-1}, a
-linear projection with bias stands before it. Embeddings have the first layer's width, pooler and classifier the last's.
+Layer i is a standard post-norm BERT layer of hidden width h_i and feed-forward width f_i. A linear projection with bias
+stands before it where h_i differs from h_{i-1}. Embeddings have the first layer's width, pooler and classifier the
+last's.
 
-Names of weights are BERT's own, projections apart, so that layers of equal widths hold exactly a BERT's weights.
+Weights have BERT's names, except for projections, so layers of equal widths hold exactly a BERT's weights.
 """
 
 from collections.abc import Sequence
@@ -16,27 +17,23 @@ from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, 
 from distilgrid.models.layouts import LAYERED
 
 BERT_VALUES = frozenset(BertConfig().to_dict()) - {"model_type", "architectures", "transformers_version"}
-"""What a configuration says of a model besides its kind."""
+"""Fields of a configuration that describe the model, apart from its type."""
 
 
 class LayeredBertConfig(BertConfig):  # type: ignore[misc,unused-ignore]
     """BERT's configuration with the widths of each layer.
 
-    `hidden_size`, `intermediate_size` and `num_hidden_layers` are those of the last layer and the number of layers.
-
-    Attributes:
-        hidden_sizes: of each layer; a multiple of `num_attention_heads`.
-        intermediate_sizes: feed-forward width of each layer.
+    `hidden_size` and `intermediate_size` are the last layer's, `num_hidden_layers` is the number of layers.
     """
 
     model_type = LAYERED
 
-    hidden_sizes: Sequence[int] = (768,) * 12
-    intermediate_sizes: Sequence[int] = (3072,) * 12
+    hidden_sizes: Sequence[int] = (768,) * 12  # width of each layer; a multiple of `num_attention_heads`
+    intermediate_sizes: Sequence[int] = (3072,) * 12  # feed-forward width of each layer
 
     @classmethod
     def of(cls, values: dict[str, Any], *, hidden: Sequence[int], feed_forward: Sequence[int]) -> "LayeredBertConfig":
-        """A configuration of these widths (layers,), otherwise as a BERT's plain values."""
+        """A configuration of these widths (layers,), with a BERT's plain values otherwise."""
         sizes = {"hidden_size": hidden[-1], "intermediate_size": feed_forward[-1], "num_hidden_layers": len(hidden)}
         lists = {"hidden_sizes": list(hidden), "intermediate_sizes": list(feed_forward)}
         kept = {name: value for name, value in values.items() if name in BERT_VALUES}
@@ -44,14 +41,14 @@ class LayeredBertConfig(BertConfig):  # type: ignore[misc,unused-ignore]
         return result
 
     def layer(self, number: int) -> BertConfig:
-        """What BERT's own modules read of a layer, counted from 0."""
+        """The configuration of a layer, counted from 0, for BERT's modules."""
         sizes = {"hidden_size": self.hidden_sizes[number], "intermediate_size": self.intermediate_sizes[number]}
         kept = {name: value for name, value in self.to_dict().items() if name in BERT_VALUES}
         return BertConfig(**{**kept, **sizes})
 
 
 class LayeredBertLayer(BertLayer):  # type: ignore[misc,unused-ignore]
-    """A BERT layer, after a projection where the layer before has another width."""
+    """A BERT layer, after a projection where the previous layer has another width."""
 
     def __init__(self, config: LayeredBertConfig, number: int) -> None:
         super().__init__(config.layer(number), layer_idx=number)
@@ -67,7 +64,7 @@ class LayeredBertLayer(BertLayer):  # type: ignore[misc,unused-ignore]
 
 
 class LayeredBertEncoder(BertEncoder):  # type: ignore[misc,unused-ignore]
-    """The layers, one after the other."""
+    """Successive layers."""
 
     def __init__(self, config: LayeredBertConfig) -> None:
         nn.Module.__init__(self)
@@ -76,7 +73,7 @@ class LayeredBertEncoder(BertEncoder):  # type: ignore[misc,unused-ignore]
 
 
 class LayeredBertModel(BertModel):  # type: ignore[misc,unused-ignore]
-    """Embeddings, layers and pooler; the forward pass is BERT's, hidden states have the widths of their layers."""
+    """Embeddings, layers and pooler with BERT's forward pass; hidden states have the widths of their layers."""
 
     config_class = LayeredBertConfig
 
@@ -90,7 +87,7 @@ class LayeredBertModel(BertModel):  # type: ignore[misc,unused-ignore]
 
 
 class LayeredBert(BertForSequenceClassification):  # type: ignore[misc,unused-ignore]
-    """A classifier over layers of different widths: inputs and outputs as `BertForSequenceClassification`'s."""
+    """A classifier over layers of different widths, with the inputs and outputs of `BertForSequenceClassification`."""
 
     config_class = LayeredBertConfig
 

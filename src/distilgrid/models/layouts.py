@@ -1,13 +1,13 @@
-"""Where models keep the parts of their encoders. Light: no torch here."""
+"""Locations of an encoder's parts in models. Light: no torch."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Names:
-    """Where a model type keeps the parts of its encoder: dotted names, below the base model or below a layer.
+    """Dotted names of an encoder's parts in a model type, below the base model or below a layer.
 
-    `projection` is what stands before a layer whose width is not that of the layer before; empty where all are equal.
+    `projection` names the module before a layer of another width than the previous one; empty for equal widths.
     """
 
     stack: str

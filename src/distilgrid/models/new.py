@@ -1,11 +1,11 @@
-"""Models without pretrained weights: made from the architecture's name and a seed."""
+"""Models without pretrained weights, made from an architecture's name and a seed."""
 
 from typing import TYPE_CHECKING
 
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.architectures import Architecture, find_architecture
+from distilgrid.models.architectures import NamedArchitecture, find_architecture
 from distilgrid.models.image_model import ImageModel
 from distilgrid.models.plain_cnn import PlainCnn, PlainConfig, last_size
 from distilgrid.models.resnet import WIDTHS, ResNet, ResNetConfig
@@ -20,16 +20,10 @@ IMAGE_MODELS: dict[str, type[ImageModel]] = {m.config_class.model_type: m for m 
 
 
 def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -> "PreTrainedModel":
-    """An image classifier with random weights, in fp32 and evaluation mode.
+    """An image classifier of source `new:<architecture>` with random weights, in fp32 and evaluation mode.
 
-    Args:
-        source: `new:<architecture>`.
-        outputs: width of the logits.
-        image: size, channels and normalisation of the images.
-        seed: decides the weights; torch's own generator stays as it was.
-
-    Raises:
-        UserError: for an unknown architecture, or images that are too small for it.
+    The seed decides the weights; torch's global generator stays unchanged. Raises UserError for an unknown
+    architecture, or images that are too small for it.
     """
     architecture = find_architecture(source.removeprefix("new:"))
     build = _resnet if architecture.family == "resnet" else _plain_cnn
@@ -38,17 +32,12 @@ def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -
         return build(architecture, outputs, image).eval()
 
 
-def _resnet(architecture: Architecture, outputs: int, image: "ImageShape") -> ResNet:
-    config = ResNetConfig(
-        **_shared(architecture, outputs, image),
-        hidden_size=WIDTHS[-1],
-        blocks=architecture.blocks,
-        shortcut=architecture.shortcut,
-    )
-    return ResNet(config)
+def _resnet(architecture: NamedArchitecture, outputs: int, image: "ImageShape") -> ResNet:
+    shape = {"hidden_size": WIDTHS[-1], "blocks": architecture.blocks, "shortcut": architecture.shortcut}
+    return ResNet(ResNetConfig(**_shared(architecture, outputs, image), **shape))
 
 
-def _plain_cnn(architecture: Architecture, outputs: int, image: "ImageShape") -> PlainCnn:
+def _plain_cnn(architecture: NamedArchitecture, outputs: int, image: "ImageShape") -> PlainCnn:
     layers = architecture.layers(outputs)
     if 0 in last_size(layers, (image.height, image.width)):
         raise UserError(
@@ -59,7 +48,7 @@ def _plain_cnn(architecture: Architecture, outputs: int, image: "ImageShape") ->
     return PlainCnn(PlainConfig(**_shared(architecture, outputs, image), hidden_size=width, layers=layers))
 
 
-def _shared(architecture: Architecture, outputs: int, image: "ImageShape") -> dict[str, object]:
+def _shared(architecture: NamedArchitecture, outputs: int, image: "ImageShape") -> dict[str, object]:
     return {
         "num_labels": outputs,
         "num_channels": image.channels,

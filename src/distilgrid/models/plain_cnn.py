@@ -9,25 +9,21 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distilgrid.models.conv_norm import ConvNorm
-from distilgrid.models.image_model import ImageConfig, ImageModel
+from distilgrid.models.image_model import ConvNorm, ImageConfig, ImageModel
 
 
 class PlainConfig(ImageConfig):
-    """What decides a plain CNN's shape.
-
-    Attributes:
-        layers: as in "16 16 M 32 M | 64": a number is a 3x3 convolution to that many channels with batch norm and ReLU,
-            M a maximum over 2x2 pixels; numbers after the bar are fully connected layers with ReLU.
-    """
+    """Configuration of a plain CNN."""
 
     model_type = "distilgrid-plain-cnn"
 
+    # such as "16 16 M 32 M | 64". A number is a 3x3 convolution to that many channels with batch norm and ReLU, M a
+    # maximum over 2x2 pixels. Numbers after the bar are fully connected layers with ReLU
     layers: str = "16 M 16 M"
 
 
 class PlainCnn(ImageModel):
-    """A plain CNN; the feature maps are those after each maximum, and the last ones."""
+    """A plain CNN; its feature maps are those after each maximum, and the last ones."""
 
     config_class = PlainConfig
 
@@ -37,7 +33,7 @@ class PlainCnn(ImageModel):
         self.stages = nn.ModuleList()
         channels = config.num_channels
         for stage in _stages(convolutions):
-            self.stages.append(Stage(channels, stage, pooled=len(self.stages) < convolutions.count("M")))
+            self.stages.append(PooledStage(channels, stage, pooled=len(self.stages) < convolutions.count("M")))
             channels = stage[-1]
         widths = [channels * math.prod(last_size(config.layers, config.image_size)), *map(int, hidden.split())]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
@@ -60,7 +56,7 @@ class PlainCnn(ImageModel):
         return logits
 
 
-class Stage(nn.Module):
+class PooledStage(nn.Module):
     """Convolutions with batch norm and ReLU at one resolution, and the maximum after them."""
 
     def __init__(self, channels: int, widths: list[int], *, pooled: bool) -> None:
@@ -76,7 +72,7 @@ class Stage(nn.Module):
 
 
 def last_size(layers: str, image_size: Sequence[int]) -> tuple[int, int]:
-    """Height and width of the last feature maps; 0 where an image is too small."""
+    """Height and width of the last feature maps; 0 for an image that is too small."""
     halvings = layers.count("M")
     return image_size[0] >> halvings, image_size[1] >> halvings
 

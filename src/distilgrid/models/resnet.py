@@ -1,7 +1,7 @@
 """CIFAR ResNets: He et al. 2015, "Deep Residual Learning for Image Recognition", section 4.2.
 
-A 3x3 convolution to 16 channels, three groups of n basic blocks with 16, 32 and 64 channels, the second and the third
-group at half the resolution of the one before, a global mean, a linear layer: 6n + 2 layers with weights.
+A 3x3 convolution to 16 channels precedes three groups of n basic blocks with 16, 32 and 64 channels. The second and
+third group halve the resolution. A global mean and a linear layer follow: 6n + 2 layers with weights.
 """
 
 from itertools import pairwise
@@ -9,29 +9,23 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distilgrid.models.conv_norm import ConvNorm
-from distilgrid.models.image_model import ImageConfig, ImageModel
+from distilgrid.models.image_model import ConvNorm, ImageConfig, ImageModel
 
 WIDTHS = (16, 32, 64)
 
 
 class ResNetConfig(ImageConfig):
-    """What decides a CIFAR ResNet's shape.
-
-    Attributes:
-        blocks: basic blocks in each of the three groups.
-        shortcut: where the shape changes, "A" subsamples and fills new channels with zeros; "B" projects by a 1x1
-            convolution with batch norm.
-    """
+    """Configuration of a CIFAR ResNet."""
 
     model_type = "distilgrid-resnet"
 
-    blocks: int = 1
+    blocks: int = 1  # basic blocks in each of the three groups
+    # "A" subsamples and pads new channels with zeros; "B" projects by a 1x1 convolution with batch norm
     shortcut: str = "A"
 
 
 class ResNet(ImageModel):
-    """A CIFAR ResNet; the feature maps are those of the first convolution and of the three groups."""
+    """A CIFAR ResNet; its feature maps are those of the first convolution and of the three groups."""
 
     config_class = ResNetConfig
 

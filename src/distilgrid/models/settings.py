@@ -1,4 +1,4 @@
-"""Where a student's shape and weights come from. Light: no torch here."""
+"""Settings of a student's shape and weights. Light: no torch."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,8 +10,8 @@ from distilgrid.models.source import is_new
 Size = Annotated[int, Field(ge=8)]
 
 
-class Architecture(Settings):
-    """A student's shape where it differs from its origin's. Names are those of the BERT configuration."""
+class StudentShape(Settings):
+    """Sizes in which a student differs from its origin, by names of the BERT configuration."""
 
     num_hidden_layers: int | None = Field(default=None, ge=1)
     """Transformer layers."""
@@ -26,11 +26,11 @@ class Architecture(Settings):
     hidden_sizes: list[Size] | None = Field(default=None, min_length=1)
     """Width of each layer's hidden states, instead of the three sizes above; each a multiple of the number of heads."""
     intermediate_sizes: list[Size] | None = Field(default=None, min_length=1)
-    """Width of each layer's feed-forward network, beside `hidden_sizes`."""
+    """Width of each layer's feed-forward network; needs `hidden_sizes`."""
 
     @property
     def layered(self) -> bool:
-        """Whether each layer has widths of its own."""
+        """Whether layers differ in width."""
         return self.hidden_sizes is not None
 
     @property
@@ -39,55 +39,51 @@ class Architecture(Settings):
         return self.layered or self.hidden_size is not None
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Architecture":
+    def _consistent(self) -> "StudentShape":
         hidden, feed_forward, heads = self.hidden_sizes, self.intermediate_sizes, self.num_attention_heads
         if hidden is None and feed_forward is None:
             return self
         if hidden is None or feed_forward is None:
             raise ValueError("give hidden_sizes and intermediate_sizes together: one of each for every layer")
         if len(hidden) != len(feed_forward):
-            raise ValueError(
-                f"{len(hidden)} hidden_sizes and {len(feed_forward)} intermediate_sizes; give equally many"
-            )
-        beside = [n for n in ("num_hidden_layers", "hidden_size", "intermediate_size") if getattr(self, n) is not None]
-        if beside:
-            raise ValueError(f"{beside[0]} is for layers of equal widths; leave it out beside hidden_sizes")
+            raise ValueError(f"{len(hidden)} hidden_sizes and {len(feed_forward)} intermediate_sizes; give as many")
+        sizes = [n for n in ("num_hidden_layers", "hidden_size", "intermediate_size") if getattr(self, n) is not None]
+        if sizes:
+            raise ValueError(f"{sizes[0]} is for layers of equal widths; leave it out or drop hidden_sizes")
         wrong = [width for width in hidden if heads is not None and width % heads]
         if wrong:
-            raise ValueError(
-                f"hidden_sizes: {wrong[0]} is no multiple of num_attention_heads {heads}; change one of them"
-            )
+            raise ValueError(f"hidden_sizes: {wrong[0]} is not a multiple of num_attention_heads {heads}; change one")
         return self
 
 
 class Found(Settings):
-    """Which of the architectures that searches found a student has."""
+    """Choice among the architectures that searches found."""
 
     search: str
     """Name under `searches`."""
     seed: int = Field(default=0, ge=0)
-    """Which of its seeds."""
+    """Seed of that search."""
     rank: int = Field(default=1, ge=1)
-    """1 is the architecture of the highest reward."""
+    """Rank by reward; 1 is the best architecture."""
 
 
 class Student(Settings):
-    """A smaller model: the first k layers of its origin, chosen layers of it, or a shape of its own."""
+    """A smaller model: the first k layers of its origin, chosen layers of it, or another shape."""
 
     source: str | None = None
-    """A model of its own, with its own tokeniser; null starts from the teacher's pretrained model. Students of image
+    """Another model with its tokeniser; null starts from the teacher's pretrained model. Students of image
     tasks are `new:` ones, as in new:resnet-8."""
     layers: int | list[int] | None = None
     """The first k layers, or an explicit list of layer numbers counted from 0; null keeps all."""
-    architecture: Architecture | None = None
-    """A shape of its own instead of a choice of layers; inherits a part of the origin's weights."""
+    architecture: StudentShape | None = None
+    """Another shape instead of a choice of layers; inherits a part of the origin's weights."""
     found: Found | None = None
-    """The shape that a search found, instead of one that is written here; inherits in the same way."""
+    """A shape that a search found, in place of `architecture`; inherits in the same way."""
     inherit: Literal["leading", "importance"] = "leading"
-    """What a shape of its own inherits: the origin's leading rows and columns, or its most important heads,
+    """Inheritance of another shape: the origin's leading rows and columns, or its most important heads,
     feed-forward units and hidden units, by the norms of the weights that read them; that needs a BERT or RoBERTa."""
     inherit_layers: Literal["first", "spread"] = "first"
-    """Which of the origin's layers a shallower shape inherits: the first ones, or evenly spread ones and the last."""
+    """The origin's layers that a shallower shape inherits: the first ones, or evenly spread ones and the last."""
     init: Literal["pretrained", "finetuned", "supernet", "scratch"] = "pretrained"
     """Weights from the pretrained model, from the fine-tuned teacher, of the slice of a supernet that a search found
     (`found`), or random; `new:` models are always random."""
@@ -107,7 +103,7 @@ class Student(Settings):
         if self.source is not None and is_new(self.source) and shaped:
             raise ValueError(f"'{self.source}' is an architecture with random weights: give it no other setting")
         if self.source is not None and self.init == "finetuned":
-            raise ValueError("init: finetuned takes the teacher's weights, so it cannot go with a source of its own")
+            raise ValueError("init: finetuned takes the teacher's weights, so it cannot go with a separate source")
         if isinstance(self.layers, list) and len(set(self.layers)) < len(self.layers):
             raise ValueError("layers must name each layer once")
         if self.layers == 0 or self.layers == [] or (isinstance(self.layers, int) and self.layers < 0):

@@ -1,7 +1,7 @@
-"""Where a model comes from: `hub:<name>@<revision>`, `path:<folder>`, `package:<distribution>`, `new:<architecture>`.
+"""Sources of models: `hub:<name>@<revision>`, `path:<folder>`, `package:<distribution>`, `new:<architecture>`.
 
-The first three are pretrained; a new model starts from random weights (models/architectures.py says which there are).
-Light: planning a grid needs only revisions, so nothing here imports torch.
+The first three are pretrained; a new model (models/architectures.py) starts from random weights. Light: planning a grid
+needs only revisions, so this module imports no torch.
 """
 
 import functools
@@ -31,10 +31,10 @@ def reads(source: str) -> str:
 
 
 def model_revision(source: str) -> str:
-    """A text that changes whenever the model behind a source changes.
+    """Fingerprint of the model behind a source.
 
-    Raises:
-        UserError: for an unknown scheme or architecture, an unpinned hub model, a missing folder or a missing package.
+    Raises UserError for an unknown scheme or architecture, an unpinned hub model, a missing folder or a missing
+    package.
     """
     scheme, locator = _split(source)
     if scheme == "new":
@@ -52,11 +52,7 @@ def model_revision(source: str) -> str:
 
 
 def model_folder(source: str) -> Path:
-    """The local folder that holds the model's files; downloads it first when the source is `hub:`.
-
-    Raises:
-        UserError: when the model cannot be found, brings no safetensors, or is a new one.
-    """
+    """The local folder of a pretrained model's files, downloaded for `hub:`. Raises UserError for a missing model."""
     scheme, locator = _split(source)
     if scheme == "new":
         raise UserError(f"model source '{source}': has no pretrained weights, which are needed here; use hub: or path:")
@@ -83,12 +79,12 @@ def _distribution(name: str) -> metadata.Distribution:
 
 @functools.cache
 def _version(name: str) -> str:
-    """Read once: a grid asks for each of its cells."""
+    """Version of a distribution, cached because a grid asks for each of its cells."""
     return _distribution(name).version
 
 
 def _package_folder(name: str) -> Path:
-    """The folder inside an installed distribution that holds the weights; its code is never imported."""
+    """The folder of the weights inside an installed distribution, whose code is never imported."""
     distribution = _distribution(name)
     for entry in distribution.files or []:
         if entry.name == WEIGHTS:

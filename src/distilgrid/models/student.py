@@ -1,4 +1,4 @@
-"""Building a student: chosen layers of its origin, or a shape of its own, with weights inherited or drawn at random."""
+"""Students: chosen layers of their origin, or another shape, with inherited or random weights."""
 
 import logging
 from pathlib import Path
@@ -25,17 +25,16 @@ log = logging.getLogger(__name__)
 def build_student(
     student: Student, *, origin: Path, teacher: Path | None, outputs: int, seed: int
 ) -> "PreTrainedModel":
-    """A student model in fp32, ready to train.
+    """Build a student in fp32, ready to train.
+
+    Raises UserError for a missing layer, an impossible shape, or an origin of an unsuitable type.
 
     Args:
-        student: layers or shape, and where the weights come from.
-        origin: the pretrained model's folder.
-        teacher: the fine-tuned teacher's folder; needed for `init: finetuned`, whose head is inherited too.
+        student: layers or shape, and the origin of the weights.
+        origin: folder of the pretrained model.
+        teacher: folder of the fine-tuned teacher; `init: finetuned` needs it and inherits its head.
         outputs: width of the logits.
-        seed: seed of every weight that is drawn at random.
-
-    Raises:
-        UserError: when a chosen layer does not exist, the shape is impossible, or the origin's type does not fit.
+        seed: seed of all random weights.
     """
     if student.init == "finetuned" and teacher is None:
         raise UserError("init: finetuned needs the fine-tuned teacher; give --teacher-dir")
@@ -43,9 +42,7 @@ def build_student(
     torch.manual_seed(seed)
     base = load_model(folder, outputs=outputs)
     if base.config.model_type == LAYERED and (student.layers is not None or student.architecture is not None):
-        raise UserError(
-            f"{folder}: has layers of different widths, which are taken as they are; set no layers or architecture"
-        )
+        raise UserError(f"{folder}: its layers differ in width; set no layers or architecture")
     if student.init == "scratch":
         log.warning("student starts from random weights (init: scratch)")
     if student.architecture is None and student.init != "scratch":
@@ -59,11 +56,7 @@ def build_student(
 
 
 def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
-    """A model of a `new:` source, in fp32, with weights from the seed.
-
-    Raises:
-        UserError: when the task is not made of images.
-    """
+    """Make a model of a `new:` source in fp32 from the seed. Raises UserError for a task without images."""
     from distilgrid.models.new import create_model
     from distilgrid.tasks.kinds.image.files import image_shape
 
@@ -71,11 +64,7 @@ def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
 
 
 def check_kinds(source: str, dataset: Dataset) -> None:
-    """Refuse a model that cannot read what a task is made of.
-
-    Raises:
-        UserError: naming both.
-    """
+    """Refuse a model that cannot read a task's rows. Raises UserError naming both."""
     kind = dataset.task_kind
     if reads(source) != kind.modality:
         made = f"task '{dataset.task}' is made of {kind.words.rows}, but '{source}' reads {reads(source)}s"
@@ -83,7 +72,7 @@ def check_kinds(source: str, dataset: Dataset) -> None:
 
 
 def keep_layers(model: "PreTrainedModel", numbers: list[int]) -> "PreTrainedModel":
-    """The model with only the chosen transformer layers, in the given order."""
+    """Reduce the model to the chosen transformer layers, in the given order."""
     stack_name, stack = _layer_stack(model)
     parent = model.get_submodule(stack_name.rpartition(".")[0])
     setattr(parent, stack_name.rpartition(".")[2], nn.ModuleList([stack[n] for n in numbers]))
@@ -92,7 +81,7 @@ def keep_layers(model: "PreTrainedModel", numbers: list[int]) -> "PreTrainedMode
 
 
 def _layer_stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
-    """The list of transformer layers, by its dotted name."""
+    """Find the list of transformer layers and its dotted name."""
     depth = model.config.num_hidden_layers
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth and name.endswith(("layer", "layers")):
@@ -101,7 +90,7 @@ def _layer_stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
 
 
 def _inherit(model: "PreTrainedModel", base: "PreTrainedModel", student: Student) -> None:
-    """Fill a student of a shape of its own from its origin, which may lose layers that the student has no place for."""
+    """Fill a student of another shape from its origin, which may lose layers without a counterpart."""
     depth, wanted = base.config.num_hidden_layers, model.config.num_hidden_layers
     if student.inherit_layers == "spread":
         keep_layers(base, spread_layers(wanted, depth=depth))

@@ -1,20 +1,16 @@
-"""A student's layers and sizes, from its settings and its origin's configuration."""
+"""Layers and sizes of a student, from its settings and its origin's configuration."""
 
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.settings import Architecture, Student
+from distilgrid.models.settings import Student, StudentShape
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
 def layer_numbers(student: Student, *, depth: int) -> list[int]:
-    """The origin's layers that a student keeps, counted from 0.
-
-    Raises:
-        UserError: for a layer that the origin does not have.
-    """
+    """The origin's layers that a student keeps, counted from 0. Raises UserError for a missing layer."""
     if student.layers is None:
         return list(range(depth))
     numbers = list(range(student.layers)) if isinstance(student.layers, int) else student.layers
@@ -27,17 +23,13 @@ def layer_numbers(student: Student, *, depth: int) -> list[int]:
 def spread_layers(count: int, *, depth: int) -> list[int]:
     """The origin's layers, counted from 0, that a shallower shape of `count` layers inherits if they are spread.
 
-    The last of each of `count` equal parts, as PKD-skip chooses the layers to imitate; all where none is left out.
+    These are the last of each of `count` equal parts, as PKD-skip chooses the layers to imitate, or all layers.
     """
     return [(number + 1) * depth // count - 1 for number in range(count)] if count < depth else list(range(depth))
 
 
 def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedConfig":
-    """The configuration of a student that is no choice of its origin's layers.
-
-    Raises:
-        UserError: when the shape is impossible, or the origin has no such sizes.
-    """
+    """The configuration of a student of another shape. Raises UserError for an impossible shape or a missing size."""
     if student.architecture is not None and student.architecture.layered:
         return _layered_config(student.architecture, origin)
     config = origin.__class__.from_dict(origin.to_dict())
@@ -54,25 +46,23 @@ def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedC
         setattr(config, name, value)
     if config.hidden_size % config.num_attention_heads:
         raise UserError(
-            f"student architecture: hidden_size {config.hidden_size} is no multiple of "
+            f"student architecture: hidden_size {config.hidden_size} is not a multiple of "
             f"num_attention_heads {config.num_attention_heads}; change one of them"
         )
     return config
 
 
-def _layered_config(shape: Architecture, origin: "PretrainedConfig") -> "PretrainedConfig":
+def _layered_config(shape: StudentShape, origin: "PretrainedConfig") -> "PretrainedConfig":
     from distilgrid.models.layered_bert import LayeredBertConfig
 
     assert shape.hidden_sizes is not None and shape.intermediate_sizes is not None, "checked with the settings"
     if origin.model_type != "bert":
-        raise UserError(
-            f"student architecture: hidden_sizes need a 'bert' as origin, and this is a '{origin.model_type}'"
-        )
+        raise UserError(f"student architecture: hidden_sizes need a 'bert' as origin, not a '{origin.model_type}'")
     heads = shape.num_attention_heads or origin.num_attention_heads
     for width in shape.hidden_sizes:
         if width % heads:
             raise UserError(
-                f"student architecture: {width} of hidden_sizes is no multiple of num_attention_heads {heads}; "
+                f"student architecture: {width} of hidden_sizes is not a multiple of num_attention_heads {heads}; "
                 "change one of them"
             )
     values = {**origin.to_dict(), "num_attention_heads": heads, "hidden_act": shape.hidden_act or origin.hidden_act}

@@ -42,7 +42,7 @@ def misfit(params: Params, cell: Mapping[str, Any]) -> str:
         return "searches and augmentations are for texts: add a text task, or take it out"
     method, count = params.methods[cell["method"]], len(cell["teachers"])
     if not method.accepts(kind.name, teachers=count):
-        return _unaccepted(cell, kind.name, *method.teachers, suited=method.kinds is None or kind.name in method.kinds)
+        return _unaccepted(cell, kind.name, *method.teachers, suited=method.suits_kind(kind.name))
     return ""
 
 

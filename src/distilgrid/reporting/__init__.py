@@ -1,1 +1,1 @@
-"""Results collected, compared and drawn: lines, tables, plots, statistics, claims."""
+"""Reports: results collected, compared and drawn as lines, tables, plots, statistics and claims."""

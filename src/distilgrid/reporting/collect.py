@@ -1,8 +1,8 @@
-"""What a report reads: the small files of a plan's finished artefacts, verified; weights stay untouched."""
+"""The finished artefacts behind a report: small files of a plan, verified. Weights are not read."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distilgrid.core.artefacts import RUN, read_json, verified
 from distilgrid.core.parquet import read_parquet
@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained teacher or student.
-
-    Attributes:
-        artefact: where it comes from in the plan.
-        run: its `run.json`.
-        metrics: its `metrics.json`.
-        history: its `history.parquet`.
-        predictions: its `predictions.parquet`.
-    """
+    """A trained teacher or student: its place in the plan, and its files by name."""
 
     artefact: Artefact
     run: dict[str, Any]
@@ -35,13 +27,13 @@ class TrainedModel:
 
     @property
     def seed(self) -> int:
-        """The seed of its training."""
+        """The training seed."""
         return int(self.artefact.labels["seed"])
 
 
 @dataclass(frozen=True)
 class FinishedArtefact:
-    """An artefact with what its own JSON file holds: `parity.json`, `benchmark.json`, `samples.json`."""
+    """An artefact with its `run.json` and one JSON file: `parity.json`, `benchmark.json`, `samples.json`."""
 
     artefact: Artefact
     run: dict[str, Any]
@@ -49,76 +41,45 @@ class FinishedArtefact:
 
 
 @dataclass(frozen=True)
-class Points:
-    """A teacher's features in two dimensions.
+class Points(FinishedArtefact):
+    """A teacher's features in two dimensions: `features.json`, and `features.parquet` as the frame."""
 
-    Attributes:
-        artefact: where they come from in the plan.
-        run: its `run.json`.
-        values: its `features.json`.
-        frame: its `features.parquet`.
-    """
-
-    artefact: Artefact
-    run: dict[str, Any]
-    values: dict[str, Any]
     frame: "pd.DataFrame"
 
 
 @dataclass(frozen=True)
-class Searched:
-    """A finished search of architectures.
+class Searched(FinishedArtefact):
+    """A finished architecture search: `search.json`, `best.json` (highest reward first), `trials.parquet`."""
 
-    Attributes:
-        artefact: where it comes from in the plan.
-        run: its `run.json`.
-        values: its `search.json`.
-        best: its `best.json`, the highest reward first.
-        frame: its `trials.parquet`.
-    """
-
-    artefact: Artefact
-    run: dict[str, Any]
-    values: dict[str, Any]
     best: list[dict[str, Any]]
     frame: "pd.DataFrame"
 
     @property
     def seed(self) -> int:
-        """The seed of its controller."""
+        """The controller's seed."""
         return int(self.artefact.labels["seed"])
+
+
+Kept = TypeVar("Kept", TrainedModel, FinishedArtefact, Points, Searched)
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Everything a report is made from.
+    """Everything that a report is made from."""
 
-    Attributes:
-        plan: the grid's.
-        datasets: `dataset.json` by task.
-        models: teachers, then students, in the plan's order.
-        helpers: `metrics.json` of models on the way to students: assistants, and candidates of searches.
-        exports: accepted and rejected ones.
-        benchmarks: one for each device, task and teacher.
-        augmented: `samples.json` of augmented rows.
-        features: one for each task and teacher, where the report wants them.
-        searches: one for each task, teacher, search and seed.
-        runs: the `run.json` of every artefact of the plan but the report, in the order of their making.
-    """
-
-    plan: Plan
-    datasets: dict[str, dict[str, Any]]
-    models: list[TrainedModel]
-    helpers: list[FinishedArtefact]
-    exports: list[FinishedArtefact]
-    benchmarks: list[FinishedArtefact]
-    augmented: list[FinishedArtefact]
-    features: list[Points]
-    searches: list[Searched]
-    runs: list[dict[str, Any]]
+    plan: Plan  # the grid's plan
+    datasets: dict[str, dict[str, Any]]  # `dataset.json` by task
+    models: list[TrainedModel]  # teachers, then students, in the plan's order
+    helpers: list[FinishedArtefact]  # `metrics.json` of assistants and of the models that tuning tried
+    exports: list[FinishedArtefact]  # accepted and rejected ones
+    benchmarks: list[FinishedArtefact]  # one for each device, task and teacher
+    augmented: list[FinishedArtefact]  # `samples.json` of augmented rows
+    features: list[Points]  # one for each task and teacher, where the report asks for them
+    searches: list[Searched]  # one for each task, teacher, search and seed
+    runs: list[dict[str, Any]]  # `run.json` of every artefact except the report, in the plan's order
 
     def task_kind(self, task: str) -> TaskKind:
-        """What a task's rows are."""
+        """The kind of a task's rows."""
         return find_kind(self.datasets[task]["kind"])
 
     def reads_images(self, task: str) -> bool:
@@ -127,59 +88,40 @@ class Collected:
 
     @property
     def main_benchmarks(self) -> list[FinishedArtefact]:
-        """The benchmarks on the first device, whose latencies main tables show."""
+        """The benchmarks on the first device: main tables show their latencies."""
         first = self.plan.params.benchmark.devices[0]
         return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
 
 
 def collect(plan: Plan, results: Path) -> Collected:
-    """The results of a finished grid.
+    """Read the results of a finished grid.
 
     Raises:
-        UserError: when an artefact of the plan is missing or damaged, naming the first one.
+        UserError: naming the first artefact of the plan that is missing or damaged.
     """
+
+    def read(cls: type[Kept], artefact: Artefact, *names: str) -> Kept:
+        folder = results / artefact.folder
+        run = verified(folder, stage=artefact.stage, only=names)
+        return cls(artefact, run, *(_content(folder / name) for name in names))
+
+    def values(artefacts: list[Artefact], name: str) -> list[FinishedArtefact]:
+        return [read(FinishedArtefact, artefact, name) for artefact in artefacts]
+
+    model_files = ("metrics.json", "history.parquet", "predictions.parquet")
     return Collected(
         plan=plan,
-        datasets={task: _measurement(data, results, "dataset.json").values for task, data in plan.data.items()},
-        models=[_model(model, results) for model in [*plan.teachers, *plan.students]],
-        helpers=[_measurement(helper, results, "metrics.json") for helper in plan.helpers],
-        exports=[_measurement(export, results, "parity.json") for export in plan.exports],
-        benchmarks=[_measurement(benchmark, results, "benchmark.json") for benchmark in plan.benchmarks],
-        augmented=[_measurement(rows, results, "samples.json") for rows in plan.augmented],
-        features=[_points(points, results) for points in plan.features],
-        searches=[_searched(search, results) for search in plan.searches],
+        datasets={task: read(FinishedArtefact, data, "dataset.json").values for task, data in plan.data.items()},
+        models=[read(TrainedModel, model, *model_files) for model in [*plan.teachers, *plan.students]],
+        helpers=values(plan.helpers, "metrics.json"),
+        exports=values(plan.exports, "parity.json"),
+        benchmarks=values(plan.benchmarks, "benchmark.json"),
+        augmented=values(plan.augmented, "samples.json"),
+        features=[read(Points, points, "features.json", "features.parquet") for points in plan.features],
+        searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.searches],
         runs=[read_json(results / made.folder / RUN) for made in plan.artefacts.values() if made != plan.report],
     )
 
 
-def _measurement(artefact: Artefact, results: Path, name: str) -> FinishedArtefact:
-    folder = results / artefact.folder
-    return FinishedArtefact(artefact, _run(artefact, folder, name), read_json(folder / name))
-
-
-def _model(artefact: Artefact, results: Path) -> TrainedModel:
-    folder = results / artefact.folder
-    return TrainedModel(
-        artefact=artefact,
-        run=_run(artefact, folder, "metrics.json", "history.parquet", "predictions.parquet"),
-        metrics=read_json(folder / "metrics.json"),
-        history=read_parquet(folder / "history.parquet"),
-        predictions=read_parquet(folder / "predictions.parquet"),
-    )
-
-
-def _points(artefact: Artefact, results: Path) -> Points:
-    folder = results / artefact.folder
-    run = _run(artefact, folder, "features.json", "features.parquet")
-    return Points(artefact, run, read_json(folder / "features.json"), read_parquet(folder / "features.parquet"))
-
-
-def _searched(artefact: Artefact, results: Path) -> Searched:
-    folder = results / artefact.folder
-    run = _run(artefact, folder, "search.json", "best.json", "trials.parquet")
-    values, best = (read_json(folder / name) for name in ("search.json", "best.json"))
-    return Searched(artefact, run, values, best, read_parquet(folder / "trials.parquet"))
-
-
-def _run(artefact: Artefact, folder: Path, *names: str) -> dict[str, Any]:
-    return verified(folder, stage=artefact.stage, only=names)
+def _content(path: Path) -> Any:
+    return read_json(path) if path.suffix == ".json" else read_parquet(path)

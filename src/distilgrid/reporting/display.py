@@ -1,4 +1,4 @@
-"""The values of result tables: how a line's numbers are written, and which is the best of its column."""
+"""Table values: how the numbers of a line are written, and which one is the best of its column."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,12 +13,12 @@ EMPTY = Value(wording.DASH)
 
 
 def model(line: Line) -> Value:
-    """The method, and the student or teacher."""
+    """The method, and in small print the student or teacher."""
     return Value(line.labels["method"], line.name)
 
 
 def mean(values: list[float], scoring: Scoring) -> Value:
-    """Mean, standard deviation and number of seeds."""
+    """The mean, with the standard deviation and the number of seeds."""
     deviation = spread(values)
     shown = wording.DASH if deviation is None else scoring.score(deviation)
     return Value(scoring.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
@@ -32,8 +32,10 @@ def scores(lines: Sequence[Line]) -> list[Value]:
 
 
 def difference(findings: Findings, line: Line) -> Value:
-    """Points above or below the baseline, with the interval; toned when that excludes zero, starred when it is
-    clear among all comparisons of the report."""
+    """The difference to the baseline, with its interval.
+
+    The value has a tone when the interval excludes zero, and a star when it stays clear among all comparisons.
+    """
     found = findings.differences.get(line.key)
     if found is None:
         baseline = line.labels["method"] == findings.collected.plan.params.report.baseline
@@ -57,7 +59,7 @@ def sizes(lines: Sequence[Line]) -> list[Value]:
 
 
 def speeds(lines: Sequence[Line], runtime: str) -> list[Value]:
-    """Latencies in a runtime, with the speed-up against the teacher."""
+    """Latencies in a runtime, with the speed-up over the teacher."""
     found = [line.speeds.get(runtime) for line in lines]
     return mark(lines, [_speed(line, runtime) for line in lines], [-s.latency_ms if s else None for s in found])
 
@@ -69,7 +71,7 @@ def exports(lines: Sequence[Line], runtime: str) -> list[Value]:
 
 
 def mark(lines: Sequence[Line], shown: list[Value], values: Sequence[float | None]) -> list[Value]:
-    """The values as shown, those with the highest value among the students marked, unless all are equal."""
+    """The shown values, with the students' highest marked as best unless all students are equal."""
     known = {v for line, v in zip(lines, values, strict=True) if v is not None and not line.is_teacher}
     best = max(known) if len(known) > 1 else None
     return [
@@ -79,7 +81,7 @@ def mark(lines: Sequence[Line], shown: list[Value], values: Sequence[float | Non
 
 
 def number(value: float | None, pattern: str) -> Value:
-    """A number as `pattern` formats it; a dash without one."""
+    """A number formatted by `pattern`, or a dash."""
     return EMPTY if value is None else Value(pattern.format(value))
 
 

@@ -1,4 +1,4 @@
-"""Drawing: matplotlib figures as SVG text that takes the page's font and colours. No display, no global state."""
+"""Matplotlib figures as SVG text with the page's font and colours. Needs no display and changes no global state."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 INK = "#010203"  # replaced by the page's text colour
 BASELINE = "#8a8f98"
-# Okabe & Ito (2008): told apart with any kind of colour vision. Yellow is left out: too pale for lines.
+# Okabe & Ito (2008): distinct with any kind of colour vision. Yellow is left out because it is too pale for lines.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 STYLE: dict[Any, Any] = {
@@ -37,7 +37,7 @@ STYLE: dict[Any, Any] = {
 
 
 def method_colours(methods: Sequence[str], baseline: str) -> dict[str, str]:
-    """One colour for each method, the same in every plot: grey for the baseline."""
+    """One colour for each method, the same in every plot. The baseline is grey."""
     others = [method for method in methods if method != baseline]
     return {baseline: BASELINE, **{method: PALETTE[n % len(PALETTE)] for n, method in enumerate(others)}}
 
@@ -46,12 +46,8 @@ def method_colours(methods: Sequence[str], baseline: str) -> dict[str, str]:
 def drawing(
     width: float, height: float, panels: int = 1, *, columns: int | None = None
 ) -> Iterator[tuple["Figure", list["Axes"]]]:
-    """A figure in inches with panels that share their y axis: in one row, or in rows of `columns`."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+    """A figure of `width` x `height` inches. Its panels share the y axis and stand in one row, or in `columns`."""
+    with _figure(width, height) as figure:
         wide = columns or panels
         axes = figure.subplots(-(-panels // wide), wide, sharey=True, squeeze=False).ravel().tolist()
         for unused in axes[panels:]:
@@ -61,18 +57,23 @@ def drawing(
 
 @contextlib.contextmanager
 def stacked(width: float, height: float, *, shares: Sequence[float]) -> Iterator[tuple["Figure", list["Axes"]]]:
-    """A figure in inches with panels one below the other that share their x axis, by their shares of the height."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+    """A figure of `width` x `height` inches. Its panels share the x axis and split the height by `shares`."""
+    with _figure(width, height) as figure:
         panels = figure.subplots(len(shares), 1, sharex=True, squeeze=False, height_ratios=shares)
         yield figure, panels.ravel().tolist()
 
 
+@contextlib.contextmanager
+def _figure(width: float, height: float) -> Iterator["Figure"]:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
 def svg(figure: "Figure", *, name: str, title: str) -> str:
-    """An `<svg>` element to put into a page: `name` makes its ids unique, `title` tells what it shows."""
+    """An `<svg>` element for a page. `name` makes its ids unique, `title` is its label."""
     import matplotlib as mpl
 
     stream = io.StringIO()

@@ -1,4 +1,4 @@
-"""What a report says: the lines of its tables and each method's difference to the baseline, with an interval."""
+"""Findings of a report: its lines, and the difference of each one to its baseline, with an interval."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,27 +19,18 @@ Verdict = Literal["better", "worse", "unclear"]
 
 @dataclass(frozen=True)
 class Difference:
-    """A line's mean score less its baseline's.
+    """A line's mean score less its baseline's."""
 
-    Attributes:
-        value: the difference, unscaled.
-        low: the lower bound of its confidence interval.
-        high: the upper one.
-        p: of no difference, two-sided, from the same resamples; 1 where it is not known.
-        adjusted: the same, corrected for all such comparisons of the report.
-        sign: 1 where a higher score is better, else -1.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float = 1.0
-    adjusted: float = 1.0
-    sign: int = 1
+    value: float  # the unscaled difference
+    low: float  # lower bound of the confidence interval
+    high: float  # upper bound of the confidence interval
+    p: float = 1.0  # two-sided p-value of no difference, from the same resamples
+    adjusted: float = 1.0  # p corrected for all comparisons of the report
+    sign: int = 1  # 1 where a higher score is better, else -1
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval lies on the better side of zero, on the worse one, or includes it."""
+        """The side of zero that the interval lies on; `unclear` when it includes zero."""
         low, high = sorted((self.sign * self.low, self.sign * self.high))
         if low > 0:
             return "better"
@@ -47,13 +38,13 @@ class Difference:
 
     @property
     def gain(self) -> float:
-        """The difference as a number of which more is better."""
+        """The difference, positive where the line is better."""
         return self.sign * self.value
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What tables, plots and pages are made from."""
+    """The input of tables, plots and pages."""
 
     collected: Collected
     lines: list[Line]
@@ -61,7 +52,7 @@ class Findings:
 
     @property
     def tasks(self) -> list[str]:
-        """Tasks in the grid's order."""
+        """The tasks in the grid's order."""
         return self.collected.plan.params.grid.tasks
 
     def of(self, task: str) -> list[Line]:
@@ -69,21 +60,21 @@ class Findings:
         return [line for line in self.lines if line.labels["task"] == task]
 
     def is_sure(self, line: Line) -> bool:
-        """Whether a line's difference is still clear after the correction for all comparisons of the report."""
+        """Whether a line's difference stays clear after the correction for all comparisons."""
         found = self.differences.get(line.key)
         return found is not None and found.adjusted <= 1 - self.collected.plan.params.report.confidence
 
     def main(self, task: str) -> tuple[str, str]:
-        """The main metric of a task and the split that its score comes from."""
+        """The main metric of a task, and the split that it is computed on."""
         facts = self.of(task)[0].facts
         return facts["score_name"], facts["split"]
 
     def scoring(self, task: str) -> Scoring:
-        """How the main score of a task is shown and compared."""
+        """The notation of a task's main score."""
         return self.of(task)[0].scoring
 
     def teacher(self, line: Line) -> Line:
-        """The teacher of a line: trained on the same share of the rows, else on most of them; the first of several."""
+        """The first teacher of a line, trained on the same share of the rows, else on the largest share."""
         lines = self.of(line.labels["task"])
         own = [t for t in lines if t.is_teacher and t.labels["teacher"] == first_teacher(line.key)]
         fraction = line.labels["fraction"]
@@ -91,7 +82,7 @@ class Findings:
 
 
 def batch_words(findings: Findings, task: str) -> str:
-    """The inputs of which a task's latencies are shown."""
+    """The input shape of a task's shown latencies, in words."""
     batch, length = shape(findings.collected, task)
     if findings.collected.reads_images(task):
         return f"batch of {wording.plural(batch, 'image')}"
@@ -99,11 +90,7 @@ def batch_words(findings: Findings, task: str) -> str:
 
 
 def find(collected: Collected) -> Findings:
-    """The lines and the differences of a finished grid.
-
-    Raises:
-        UserError: when models of a task were scored on different rows.
-    """
+    """Compare the lines of a finished grid with their baselines."""
     lines = make_lines(collected)
     differences: dict[Key, Difference] = {}
     for task in collected.plan.params.grid.tasks:
@@ -115,11 +102,11 @@ def find(collected: Collected) -> Findings:
 
 
 def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key, Difference]:
-    """The difference of each line to the baseline with the same student: statistic = mean over seeds of the metric."""
+    """The difference of each line to the baseline with the same student. The statistic is the mean over seeds."""
     settings = collected.plan.params.report
     baselines = {_without_method(line): line for line in lines if line.labels["method"] == settings.baseline}
-    pairs = [(line, baselines[_without_method(line)]) for line in lines if _without_method(line) in baselines]
-    pairs = [(line, baseline) for line, baseline in pairs if line is not baseline]
+    found_pairs = [(line, baselines.get(_without_method(line))) for line in lines]
+    pairs = [(line, baseline) for line, baseline in found_pairs if baseline is not None and line is not baseline]
     if not pairs:
         return {}
     involved = {model.artefact.folder: model for pair in pairs for line in pair for model in line.models}
@@ -130,17 +117,12 @@ def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key
         for pair in pairs
         for line in pair
     }
-    return {
-        line.key: _difference(
-            line, line.score - baseline.score, means[line.key] - means[baseline.key], settings.confidence
-        )
-        for line, baseline in pairs
-    }
-
-
-def _difference(line: Line, value: float, resampled: np.ndarray, confidence: float) -> Difference:
-    low, high = interval(resampled, confidence)
-    return Difference(value, low, high, p=two_sided(resampled), sign=line.scoring.sign)
+    found = {}
+    for line, baseline in pairs:
+        apart = means[line.key] - means[baseline.key]
+        bounds, p = interval(apart, settings.confidence), two_sided(apart)
+        found[line.key] = Difference(line.score - baseline.score, *bounds, p=p, sign=line.scoring.sign)
+    return found
 
 
 def _without_method(line: Line) -> Key:
@@ -148,7 +130,11 @@ def _without_method(line: Line) -> Key:
 
 
 def score_resamples(task: str, models: list[TrainedModel], collected: Collected) -> np.ndarray:
-    """The main score of each model on each resample of the main validation split: (S, M)."""
+    """The main score of each model on each resample of the main validation split: (S, M).
+
+    Raises:
+        UserError: when models of a task were scored on different rows.
+    """
     metric, split = models[0].metrics["score_name"], models[0].metrics["split"]
     frames = [model.predictions[model.predictions["split"] == split] for model in models]
     for model, frame in zip(models, frames, strict=True):

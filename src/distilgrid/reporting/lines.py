@@ -1,4 +1,4 @@
-"""The lines of the tables: one for each task, teacher, method, student, augmentation and fraction, seeds together."""
+"""Lines of tables: one for each task, teacher, method, student, augmentation and fraction, over all seeds."""
 
 import statistics
 from collections.abc import Iterable, Mapping
@@ -25,44 +25,28 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Speed:
-    """Median latency of one batch, and how many times as fast as the teacher that is.
+    """Median latency of one batch, and its speed-up over the teacher."""
 
-    Attributes:
-        latency_ms: p50.
-        error_ms: half the width of the median's confidence interval; None where too little was measured for one.
-        same: against the teacher in the same runtime; None when the teacher was not measured there.
-        torch: against the teacher in torch; None likewise.
-    """
-
-    latency_ms: float
-    error_ms: float | None
-    same: float | None
-    torch: float | None
+    latency_ms: float  # p50
+    error_ms: float | None  # half the width of the median's confidence interval; None with too few measurements
+    same: float | None  # speed-up over the teacher in the same runtime; None when the teacher was not measured there
+    torch: float | None  # speed-up over the teacher in torch; None when the teacher was not measured there
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A model as tables know it: trained once for each seed.
+    """A model in tables, trained once for each seed."""
 
-    Attributes:
-        key: its values on the axes task, teacher, method, student, augmentation, fraction.
-        name: the student, or the teacher, with what else tells it from others of its task, the method apart.
-        models: one for each seed.
-        exports: accepted exports by runtime.
-        rejected: runtimes whose exports were all rejected.
-        speeds: by runtime.
-    """
-
-    key: Key
-    name: str
-    models: tuple[TrainedModel, ...]
-    exports: dict[str, tuple[FinishedArtefact, ...]]
-    rejected: tuple[str, ...]
-    speeds: dict[str, Speed]
+    key: Key  # values of `AXES`
+    name: str  # the student or teacher, with the axes that vary within its task, except the method
+    models: tuple[TrainedModel, ...]  # one for each seed
+    exports: dict[str, tuple[FinishedArtefact, ...]]  # accepted exports by runtime
+    rejected: tuple[str, ...]  # runtimes whose exports were all rejected
+    speeds: dict[str, Speed]  # latencies by runtime
 
     @cached_property
     def labels(self) -> dict[str, Any]:
-        """The axes by name."""
+        """The values of the axes by name."""
         return dict(zip(AXES, self.key, strict=True))
 
     @property
@@ -72,17 +56,17 @@ class Line:
 
     @property
     def anchor(self) -> str:
-        """Where a page shows how its numbers were made."""
+        """The page's anchor for the provenance of the line."""
         return f"made-{self.models[0].artefact.folder.replace('/', '-')}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """`metrics.json` of the first seed: what does not depend on the seed."""
+        """`metrics.json` of the first seed, for values that do not depend on the seed."""
         return self.models[0].metrics
 
     @property
     def scoring(self) -> Scoring:
-        """How its main score is shown and compared."""
+        """The notation of the main score."""
         return scoring(self.facts["score_name"])
 
     @cached_property
@@ -92,7 +76,7 @@ class Line:
 
     @property
     def score(self) -> float:
-        """The mean of the main score over seeds."""
+        """The mean main score over seeds."""
         return statistics.fmean(self.scores)
 
     def values(self, split: str, metric: str) -> list[float]:
@@ -100,18 +84,18 @@ class Line:
         return [model.metrics["validation"][split][metric] for model in self.models]
 
     def export_score(self, runtime: str) -> float | None:
-        """The main score of the accepted exports for a runtime, mean over the exported seeds."""
+        """The mean main score of the accepted exports for a runtime."""
         scores = [export.values["score"] for export in self.exports.get(runtime, ())]
         return statistics.fmean(scores) if scores else None
 
     def export_change(self, runtime: str) -> float | None:
-        """What exporting did to the main score: the export's less torch's of the same seeds, mean over these."""
+        """The export's main score less torch's, averaged over the exported seeds."""
         found = [export.values for export in self.exports.get(runtime, ())]
         return statistics.fmean(v["score"] - v["torch_score"] for v in found) if found else None
 
 
 def first_teacher(key: Key) -> str:
-    """The teacher that a line is compared with: the first one of several."""
+    """The teacher that a line is compared with."""
     return teacher_names(key[1])[0]
 
 
@@ -121,7 +105,7 @@ def spread(values: list[float]) -> float | None:
 
 
 def make_lines(collected: Collected) -> list[Line]:
-    """All lines: task by task the teacher, then student by student its methods."""
+    """All lines. Each task has its teacher first, then its methods student by student."""
     grouped: dict[Key, list[TrainedModel]] = {}
     for model in collected.models:
         grouped.setdefault(_key(model.artefact.labels), []).append(model)
@@ -136,7 +120,7 @@ def _key(labels: Any) -> Key:
 def _order(grid: Grid, key: Key) -> tuple[Any, ...]:
     task, teacher, method, student, augmentation, fraction = key
     place = (grid.tasks.index(task), [*grid.teacher_names, *grid.teacher_labels].index(teacher))
-    if method == TEACHER:  # where it sees all rows, its students may never do
+    if method == TEACHER:  # it may see all rows when no student does
         return (*place, 0, grid.fractions.index(fraction) if fraction in grid.fractions else -1)
     variant = (grid.students.index(student), grid.augmentations.index(augmentation), grid.fractions.index(fraction))
     return (*place, 1, *variant, grid.methods.index(method))
@@ -146,7 +130,8 @@ def _line(collected: Collected, key: Key, models: tuple[TrainedModel, ...]) -> L
     own = {model.artefact.folder for model in models}
     exports: dict[str, list[FinishedArtefact]] = {}
     for export in collected.exports:
-        if _model_folder(export) in own:
+        exported = export.artefact.inputs["model"]
+        if isinstance(exported, Artefact) and exported.folder in own:
             exports.setdefault(str(export.artefact.labels["runtime"]), []).append(export)
     accepted = {runtime: tuple(e for e in listed if e.values["accepted"]) for runtime, listed in exports.items()}
     rejected = tuple(runtime for runtime, listed in accepted.items() if not listed)
@@ -160,14 +145,8 @@ def _line(collected: Collected, key: Key, models: tuple[TrainedModel, ...]) -> L
     )
 
 
-def _model_folder(export: FinishedArtefact) -> str:
-    model = export.artefact.inputs["model"]
-    assert isinstance(model, Artefact)
-    return model.folder
-
-
 def _name(plan: Plan, key: Key) -> str:
-    """The student with the axes that vary within its task, or the teacher with its share of the rows if that varies."""
+    """The student with the axes that vary within its task, or the teacher with its share of the rows if it varies."""
     task, teacher, method, student, augmentation, fraction = key
     share = [f"{100 * fraction:g} % of rows"] if _varies(plan, task, "fraction") else []
     if method == TEACHER:
@@ -180,51 +159,44 @@ def _name(plan: Plan, key: Key) -> str:
 
 
 def _varies(plan: Plan, task: str, axis: str) -> bool:
-    """Whether a task's students have several values of an axis: not every task takes all that its grid lists."""
+    """Whether a task's students have several values of an axis. A task may skip values that the grid lists."""
     return len({student.labels[axis] for student in plan.students if student.labels["task"] == task}) > 1
 
 
 def shape(collected: Collected, task: str) -> tuple[int, int]:
-    """The batch size and the length that a task's tables show: the smallest batch and the longest length measured.
+    """The batch size and the length in a task's tables: the smallest batch and the longest length that were measured.
 
-    A length is in tokens; that of images is IMAGE_LENGTH.
+    A length counts tokens. Images have IMAGE_LENGTH.
     """
-    found = [benchmark for benchmark in collected.main_benchmarks if benchmark.artefact.labels["task"] == task]
-    candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
-    threads = main_threads(collected)
-    shapes = [shape for candidate in candidates for shape in fixed_shapes(candidate, threads)]
-    measured = [(shape["batch_size"], shape["length"]) for shape in shapes]
+    threads, found = main_threads(collected), _entries(collected, task=task)
+    measured = [(s["batch_size"], s["length"]) for entry in found for s in fixed_shapes(entry, threads)]
     if not measured:
         return 1, IMAGE_LENGTH if collected.reads_images(task) else max(collected.plan.params.benchmark.lengths)
     return min(batch for batch, _ in measured), max(length for _, length in measured)
 
 
 def main_threads(collected: Collected) -> int:
-    """The threads of the latencies in main tables: the first number of the first device; 1 for imported ones."""
+    """The number of threads in main tables: the first one of the first device, or 1 for an imported device."""
     device = collected.plan.devices[collected.plan.params.benchmark.devices[0]]
     return 1 if isinstance(device, ImportDevice) else device.threads[0]
 
 
 def benchmark_label(benchmark: FinishedArtefact, collected: Collected) -> str:
-    """What tables call the place of a measurement."""
+    """The machine of a measurement, as tables name it."""
     values = benchmark.values
     threads, processor = main_threads(collected), processor_of(values)
     return device_label(values["machine"], threads=threads, kind=values["kind"], processor=processor)
 
 
-def fixed_shapes(candidate: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
-    """The measurements of a candidate with `threads` threads at fixed batch sizes and lengths."""
-    return [s for s in candidate["shapes"] if s["kind"] == "shape" and s["threads"] == threads]
+def fixed_shapes(entry: Mapping[str, Any], threads: int) -> list[dict[str, Any]]:
+    """An entry's measurements with `threads` threads at fixed batch sizes and lengths."""
+    return [s for s in entry["shapes"] if s["kind"] == "shape" and s["threads"] == threads]
 
 
 def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     (task, _, method, student), teacher = key[:4], first_teacher(key)
-    shown = shape(collected, task)
-    labels = {"task": task, "teacher": teacher}.items()
-    found = [benchmark for benchmark in collected.main_benchmarks if labels <= benchmark.artefact.labels.items()]
-    candidates = [candidate for benchmark in found for candidate in benchmark.values["candidates"]]
-    threads = main_threads(collected)
-    usual = [candidate for candidate in candidates if candidate["optimised"]]
+    shown, threads = shape(collected, task), main_threads(collected)
+    usual = [entry for entry in _entries(collected, task=task, teacher=teacher) if entry["optimised"]]
     role = TEACHER if method == TEACHER else "student"
     reference = _latencies(usual, TEACHER, teacher, shown, threads)
     own = _latencies(usual, role, student, shown, threads)
@@ -234,15 +206,20 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     }
 
 
+def _entries(collected: Collected, **labels: str) -> list[dict[str, Any]]:
+    found = [b for b in collected.main_benchmarks if labels.items() <= b.artefact.labels.items()]
+    return [entry for benchmark in found for entry in benchmark.values["candidates"]]
+
+
 def _latencies(
-    candidates: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int], threads: int
+    entries: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int], threads: int
 ) -> dict[str, tuple[float, float | None]]:
-    """p50 in ms and half the width of its interval by runtime, at one shape."""
+    """p50 in ms, and half the width of its interval, by runtime at one shape."""
     return {
-        candidate["runtime"]: (measured["p50_ms"], _half(measured["p50_ms"], measured.get("width")))
-        for candidate in candidates
-        if candidate["role"] == role and candidate["name"] == name and not candidate["skipped"]
-        for measured in fixed_shapes(candidate, threads)
+        entry["runtime"]: (measured["p50_ms"], _half(measured["p50_ms"], measured.get("width")))
+        for entry in entries
+        if entry["role"] == role and entry["name"] == name and not entry["skipped"]
+        for measured in fixed_shapes(entry, threads)
         if (measured["batch_size"], measured["length"]) == wanted
     }
 

@@ -1,9 +1,9 @@
-"""The plots of a report, as SVG for the page: score against latency, score of every seed, training curves."""
+"""Plots of a report, as SVG: score against latency, score of every seed, training curves."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 FILLS = (0.0, 0.35, 1.0)
 KEY_COLUMNS, SHORT_KEY = 3, 6
-"""A legend with more rows than this makes the figure taller."""
+"""A legend with more than `SHORT_KEY` rows makes the figure taller."""
 ONE_ROW = 3
-"""More panels than these stand in rows of two."""
+"""The most panels in one row. More panels stand in rows of two."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """An SVG element, the sentence under it, and what the numbers in it stand for."""
+    """An SVG element, its caption, and the meaning of the numbers in it."""
 
     svg: str
     caption: str
@@ -37,7 +37,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class ScorePoint:
-    """A model in a runtime: what an engineer chooses from."""
+    """The latency and the score of a model in a runtime."""
 
     line: Line
     runtime: str
@@ -46,25 +46,25 @@ class ScorePoint:
 
     @property
     def merit(self) -> float:
-        """The score as a number of which more is better."""
+        """The score, negated where a smaller one is better."""
         return self.line.scoring.merit(self.score)
 
     @property
     def height(self) -> float:
-        """The score as the plot shows it."""
+        """The score on the plot's scale."""
         return self.line.scoring.scale * self.score
 
 
 def task_plots(findings: Findings, task: str) -> list[Plot]:
-    """The plots of a task; without latencies the first one is left out."""
+    """The plots of a task. The first one needs latencies."""
     plots = [score_against_latency(findings, task)] if points(findings, task) else []
     return [*plots, score_of_seeds(findings, task), training_curves(findings, task)]
 
 
 def points(findings: Findings, task: str) -> list[ScorePoint]:
-    """Every measured model in every runtime, with the mean score over seeds and what a quantised export changes in it.
+    """Every measured model in every runtime, with its mean score over seeds plus the change by a quantised export.
 
-    An export's own score would do for one seed only, and set a lucky seed against the means of others.
+    The change is added because an export's own score covers only the exported seeds, which may be lucky ones.
     """
     found = []
     for line in findings.of(task):
@@ -76,7 +76,7 @@ def points(findings: Findings, task: str) -> list[ScorePoint]:
 
 
 def pareto(found: list[ScorePoint]) -> list[ScorePoint]:
-    """The points that no other beats in both score and latency, from fast to slow."""
+    """The Pareto front of score and latency, from fast to slow."""
     front: list[ScorePoint] = []
     for point in sorted(found, key=lambda p: (p.latency_ms, -p.merit)):
         if not front or point.merit > front[-1].merit:
@@ -85,7 +85,7 @@ def pareto(found: list[ScorePoint]) -> list[ScorePoint]:
 
 
 def score_against_latency(findings: Findings, task: str) -> Plot:
-    """All models in all runtimes, with the Pareto front: colour is the method, shape the model, filling the runtime."""
+    """All models in all runtimes, with the Pareto front. Colour is the method, shape the model, filling the runtime."""
     found, front = points(findings, task), pareto(points(findings, task))
     split = findings.main(task)[1]
     keys = _keys(findings, found)
@@ -131,20 +131,20 @@ def _scatter(findings: Findings, axes: "Axes", found: list[ScorePoint]) -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """What colour and filling tell: the method and the runtime, or of many runtimes the engine and the precision."""
+    """Meaning of colour and filling: method and runtime, or for many runtimes engine and precision."""
 
     colours: Mapping[str, str]
     fills: Mapping[str, float]
     by_engine: bool
 
     def colour(self, point: ScorePoint) -> str:
-        """Of the method, the teacher in ink; or of the engine."""
+        """The colour of the engine or the method. Teachers are in ink."""
         if self.by_engine:
             return self.colours[engine_and_precision(point.runtime)[0]]
         return INK if point.line.is_teacher else self.colours[point.line.labels["method"]]
 
     def fill(self, point: ScorePoint) -> float:
-        """Of the runtime or the precision."""
+        """The filling of the runtime or the precision."""
         return self.fills[engine_and_precision(point.runtime)[1] if self.by_engine else point.runtime]
 
 
@@ -177,7 +177,7 @@ def _markers(found: list[ScorePoint]) -> dict[str, str]:
 
 
 def _keys(findings: Findings, found: list[ScorePoint]) -> list["Line2D"]:
-    """The legend, one column each: methods or engines by colour, models by shape, runtimes or precisions by filling."""
+    """The legend, with a column each for colours, shapes and fillings."""
     look = _look(findings, found)
     used = {point.line.labels["method"] for point in found}
     columns = [
@@ -192,14 +192,12 @@ def _keys(findings: Findings, found: list[ScorePoint]) -> list["Line2D"]:
 def _key(label: str, marker: str, colour: str, fill: float) -> "Line2D":
     from matplotlib.lines import Line2D
 
-    entry = Line2D([], [], linestyle="", marker=marker, label=label, markersize=10 if marker == "*" else 7)
-    entry.set_markerfacecolor((colour, fill))
-    entry.set_markeredgecolor(colour)
-    return entry
+    size, face = 10 if marker == "*" else 7, (colour, fill)
+    return Line2D([], [], ls="", marker=marker, label=label, markersize=size, mfc=face, mec=colour)
 
 
 def _plain_log_axis(axes: "Axes") -> None:
-    """Ticks at 1, 2, 5, 10, ... written as plain numbers."""
+    """Put ticks at 1, 2, 5, 10, ..., written as plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -208,30 +206,28 @@ def _plain_log_axis(axes: "Axes") -> None:
 
 
 def _number(axes: "Axes", front: list[ScorePoint]) -> None:
-    """Numbers the front's points, above and to the left, where by definition no other point lies."""
+    """Number the front's points above and to the left, where by definition no other point lies."""
     for number, point in enumerate(front, start=1):
         where = (point.latency_ms, point.height)
-        label = axes.annotate(str(number), where, (-5, 4), textcoords="offset points", ha="right", va="bottom")
-        label.set_fontweight("bold")
+        style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "bottom", "fontweight": "bold"}
+        axes.annotate(str(number), where, (-5, 4), **style)
 
 
 def score_of_seeds(findings: Findings, task: str) -> Plot:
-    """Every seed as a dot, the mean as a bar, the teacher as a line."""
+    """Every seed as a dot, the mean as a bar, and the teacher as a line."""
     lines = [line for line in findings.of(task) if not line.is_teacher]
-    split, scale = findings.main(task)[1], findings.scoring(task).scale
+    split, scale, colours = findings.main(task)[1], findings.scoring(task).scale, _colours(findings)
     with drawing(6.0, 1.1 + 0.36 * len(lines) + 0.25 * len({line.name for line in lines})) as (figure, (axes,)):
         places = _places(lines)
         for line, y in zip(lines, places, strict=True):
-            colour = _colours(findings)[line.labels["method"]]
+            colour = colours[line.labels["method"]]
             scores = [scale * score for score in line.scores]
             axes.plot(scores, [y] * len(scores), "o", color=colour, alpha=0.75, markersize=7, markeredgewidth=0)
             axes.plot([scale * line.score] * 2, [y - 0.3, y + 0.3], color=colour, lw=2.2)
         for number, teacher in enumerate(line for line in findings.of(task) if line.is_teacher):
             axes.axvline(scale * teacher.score, color=INK, lw=1, ls=(0, (4, 3)))
-            label = axes.text(
-                scale * teacher.score, 1.01 + 0.06 * number, f"teacher {teacher.name}", ha="center", size=9
-            )
-            label.set_transform(axes.get_xaxis_transform())
+            place, said = (scale * teacher.score, 1.01 + 0.06 * number), f"teacher {teacher.name}"
+            axes.text(*place, said, ha="center", size=9, transform=axes.get_xaxis_transform())
         names = [f"{line.labels['method']}  {wording.DOT}  {line.name}" for line in lines]
         axes.set_yticks(places, names)
         axes.invert_yaxis()
@@ -243,13 +239,13 @@ def score_of_seeds(findings: Findings, task: str) -> Plot:
 
 
 def _places(lines: list[Line]) -> list[float]:
-    """Heights, with a gap between students."""
+    """Heights of the lines, with a gap between students."""
     gaps = np.cumsum([0] + [line.name != before.name for before, line in itertools.pairwise(lines)])
     return [float(n + 0.7 * gap) for n, gap in enumerate(gaps)]
 
 
 def training_curves(findings: Findings, task: str) -> Plot:
-    """The dev score by epoch: mean over seeds, the seeds faint; one panel for each student."""
+    """The dev score by epoch, as the mean over seeds and faint single seeds, with a panel for each student."""
     from matplotlib.ticker import MaxNLocator
 
     lines = [line for line in findings.of(task) if not line.is_teacher]
@@ -268,8 +264,7 @@ def training_curves(findings: Findings, task: str) -> Plot:
             axes.grid(axis="y")
         for axes in panels[::columns]:
             axes.set_ylabel(f"dev {findings.scoring(task).axis}")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         image = svg(figure, name=f"curves-{task}", title=f"{task}: training curves")
     return Plot(image, "Score on dev, which selects the checkpoint: mean over seeds, the seeds faint.")
 

@@ -1,4 +1,4 @@
-"""Scores of one metric as readers see them: scale, direction and name come from the metric alone."""
+"""Notation of scores: scale, direction and title follow from the metric."""
 
 import functools
 from dataclasses import dataclass
@@ -18,20 +18,14 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Scoring:
-    """One metric.
+    """The notation of one metric."""
 
-    Attributes:
-        title: its name in tables, plots and sentences.
-        scale: the factor between a score and what readers see.
-        higher_is_better: whether a larger score is a better one.
-    """
-
-    title: str
-    scale: float
-    higher_is_better: bool
+    title: str  # the metric's name in tables, plots and sentences
+    scale: float  # factor from a score to the printed number
+    higher_is_better: bool  # whether a larger score is better
 
     def score(self, value: float) -> str:
-        """A score."""
+        """A scaled score."""
         return wording.scaled(value, self.scale)
 
     def signed(self, value: float) -> str:
@@ -48,18 +42,18 @@ class Scoring:
 
     @property
     def unit(self) -> str:
-        """The unit behind a difference: ` points` of scores times 100, nothing for a metric in its own unit."""
+        """The unit of a difference: ` points` for scores times 100, else nothing."""
         return " points" if self.scale == HUNDRED else ""
 
     @property
     def factor(self) -> str:
-        """The scale under a column's title, such as x 100."""
+        """The scale in a column's small print: x100."""
         return "" if self.scale == 1 else f"{wording.TIMES}{self.scale:g}"
 
     @property
     def axis(self) -> str:
         """The label of a plot's axis."""
-        return self.title if self.scale == 1 else f"{self.title} {wording.TIMES} {self.scale:g}"
+        return self._with_scale(self.title)
 
     @property
     def sentence(self) -> str:
@@ -68,22 +62,25 @@ class Scoring:
 
     @property
     def scaled_sentence(self) -> str:
-        """The same with the scale."""
-        return self.sentence if self.scale == 1 else f"{self.sentence} {wording.TIMES} {self.scale:g}"
+        """The title as the first words of a sentence, with the scale."""
+        return self._with_scale(self.sentence)
+
+    def _with_scale(self, title: str) -> str:
+        return title if self.scale == 1 else f"{title} {wording.TIMES} {self.scale:g}"
 
     @property
     def sign(self) -> int:
-        """1 where a larger score is a better one, else -1."""
+        """1 where a larger score is better, else -1."""
         return 1 if self.higher_is_better else -1
 
     def merit(self, value: float) -> float:
-        """A score or a difference as a number of which more is better."""
+        """A score or a difference, negated where a smaller score is better."""
         return self.sign * value
 
 
 @functools.cache
 def scoring(metric: str) -> Scoring:
-    """How scores of a metric are shown and compared.
+    """The notation of a metric's scores.
 
     Raises:
         UserError: for an unknown metric.
@@ -93,5 +90,5 @@ def scoring(metric: str) -> Scoring:
 
 
 def title(metric: str) -> str:
-    """The name of a metric that our task kinds need not know, such as one of published numbers."""
+    """The title of a metric, which may be unknown to our task kinds, as in published numbers."""
     return TITLES.get(metric, metric)

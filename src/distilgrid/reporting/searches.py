@@ -1,4 +1,4 @@
-"""Architecture searches by task and name, all seeds together."""
+"""Architecture searches by task and name, over all seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +12,14 @@ MINUTE = 60.0
 
 @dataclass(frozen=True, eq=False)
 class SearchLine:
-    """A search as claims know it.
-
-    Attributes:
-        labels: task, teacher, search.
-        models: one run for each seed.
-    """
+    """A search in claims: its task, teacher and name, and one run for each seed."""
 
     labels: Mapping[str, Any]
     models: tuple[Searched, ...]
     is_teacher: bool = False
 
     def values(self, metric: str) -> list[float]:
-        """One of `claims.schema.OF_SEARCHES` for each seed: of the best architecture, or the minutes of estimates."""
+        """One of `claims.schema.OF_SEARCHES` for each seed."""
         if metric == "minutes":
             return [cost_minutes(run) for run in self.models]
         return [float(run.best[0][metric.removeprefix("best_")]) for run in self.models]
@@ -53,6 +48,6 @@ def searched(findings: Findings, task: str) -> dict[str, list[Searched]]:
 
 
 def cost_minutes(search: Searched) -> float:
-    """The minutes that a search's estimates took, the training of a supernet included."""
+    """The minutes that a search's estimates took, including the training of a supernet."""
     cost = search.values["cost"]
     return float(cost["estimates_seconds"] + cost["preparation_seconds"]) / MINUTE

@@ -1,4 +1,4 @@
-"""A section of a report: the tables and plots that a feature adds to each task."""
+"""Sections of a report: tables and plots that a feature adds to each task."""
 
 from collections.abc import Sequence
 
@@ -12,27 +12,24 @@ class Section:
 
     A feature defines a subclass in its own folder and names an instance, `package.module:NAME`, in
     `sections/table.py`. A method names its own by `sections()`.
-
-    Attributes:
-        title: the heading on the page.
-        texts: whether tables hold long texts, which need line breaks.
-        numbers: whether `table.md` and `table.tex` show the tables, too.
     """
 
-    title: str = ""
-    texts: bool = False
-    numbers: bool = True
+    title: str = ""  # the heading on the page
+    texts: bool = False  # whether tables hold long texts, which need line breaks
+    numbers: bool = True  # whether `table.md` and `table.tex` show the tables, too
+    # for a method's section, the name of the section that follows it on the page; None puts it last
+    before: str | None = None
 
     def split(self, findings: Findings, task: str) -> "Sequence[Section]":
-        """The sections with separate headings: one, unless a subclass says otherwise."""
+        """The parts with separate headings. By default, the section is its only part."""
         return (self,)
 
     def applies(self, findings: Findings, task: str) -> bool:
-        """Whether the section has anything to show. Subclasses with plots override this, so that none is drawn."""
+        """Whether the section shows anything. Subclasses with plots override this, so that no plot is drawn in vain."""
         return bool(self.tables(findings, task))
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """The tables of a task, which come first."""
+        """The tables of a task. They stand above the plots."""
         return []
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:

@@ -1,7 +1,8 @@
-"""Tables, and their renderings as GitHub Markdown and LaTeX. The page renders the same tables as HTML."""
+"""Tables, with their renderings as GitHub Markdown and LaTeX. The page renders the same tables as HTML."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from distilgrid.reporting import wording
 
@@ -29,14 +30,7 @@ LATEX = {
 
 @dataclass(frozen=True)
 class Value:
-    """A value at a row and a column.
-
-    Attributes:
-        text: what a reader sees.
-        note: small print after it.
-        best: whether it is the best of its column.
-        tone: `better`, `worse` or nothing.
-    """
+    """A value at a row and a column, with small print after it. The tone is `better`, `worse` or nothing."""
 
     text: str
     note: str = ""
@@ -46,7 +40,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its title, small print under it, and whether it holds numbers."""
+    """A column: its title, the small print under it, and whether it holds numbers."""
 
     title: str
     note: str = ""
@@ -55,27 +49,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of values.
+    """Rows of values."""
 
-    Attributes:
-        name: what it shows, the task in most cases.
-        caption: which numbers these are.
-        columns: from left to right.
-        rows: one list of values each.
-        groups: row numbers where a group begins.
-        links: for row numbers, the anchor on a page that tells how their numbers were made.
-    """
-
-    name: str
-    caption: str
-    columns: list[Column]
-    rows: list[list[Value]]
-    groups: set[int] = field(default_factory=set)
+    name: str  # the subject, in most cases the task
+    caption: str  # sentences about the numbers
+    columns: list[Column]  # from left to right
+    rows: list[list[Value]]  # one value for each column
+    groups: set[int] = field(default_factory=set)  # row numbers where a group begins
+    # the page's anchor for the provenance of a row, by row number
     links: Mapping[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, caption: str, columns: Mapping[Column, list[Value]], **more: Any) -> "Table":
+        """A table given by columns."""
+        return cls(name, caption, list(columns), [list(row) for row in zip(*columns.values(), strict=True)], **more)
 
 
 def markdown(tables: Iterable[Table]) -> str:
-    """GitHub tables, each under its name and caption."""
+    """GitHub tables, each below its name and caption."""
     return "\n".join(_markdown(table) for table in tables)
 
 
@@ -93,7 +84,7 @@ def _markdown_value(value: Value) -> str:
 
 
 def latex(tables: list[Table]) -> str:
-    """One `table` environment for each table; a document that inputs them needs the package booktabs."""
+    """One `table` environment for each table. The document needs the package booktabs."""
     return "% Needs \\usepackage{booktabs}.\n" + "\n".join(_latex(table) for table in tables)
 
 

@@ -1,4 +1,4 @@
-"""The tables of a report: main results, other metrics, data, export parity, rejected exports."""
+"""Tables of a report: main results, other metrics, data, export parity, rejected exports."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from distilgrid.benchmark.labels import low_precision
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label
-from distilgrid.reporting.scoring import Scoring, scoring, title
+from distilgrid.reporting.scoring import scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.runtimes.registry import is_exact
 
@@ -16,22 +16,22 @@ MODEL = Column("model", number=False)
 LATENCY = ", ms"
 CHANGE = "change to torch"
 MOST_RUNTIMES = 4
-"""With more runtimes than these, the main table shows the fastest; the table of latencies has all."""
+"""The most runtimes of a main table. With more, it shows the fastest; the table of latencies has all."""
 MOST_LABELS = 20
-"""More labels than these are counted in short."""
+"""The most labels whose counts are listed one by one."""
+ORIGIN = ("task", "student", "method", "seed", "runtime")
 SMALL_PRINT = "In small print the speed-up over the teacher in the same runtime / in torch."
 
 
 def main_table(findings: Findings, task: str) -> Table:
-    """The results of a task: teacher first, then student by student its methods; the best of each column marked."""
-    lines = findings.of(task)
-    runtimes = shown_runtimes(findings, task)
-    scoring = findings.scoring(task)
+    """The results of a task, teacher first, then its methods student by student."""
+    lines, runtimes, scoring = findings.of(task), shown_runtimes(findings, task), findings.scoring(task)
+    unit = f"{scoring.unit.strip()}, " if scoring.unit else ""
     report = findings.collected.plan.params.report
     columns = {
         MODEL: [display.model(line) for line in lines],
         Column(scoring.title, scoring.factor): display.scores(lines),
-        Column(f"vs. {report.baseline}", f"{_unit(scoring)}{wording.level(report.confidence)} CI"): [
+        Column(f"vs. {report.baseline}", f"{unit}{wording.level(report.confidence)} CI"): [
             display.difference(findings, line) for line in lines
         ],
         Column("parameters"): display.parameters(lines),
@@ -40,23 +40,19 @@ def main_table(findings: Findings, task: str) -> Table:
     for runtime in runtimes:
         engine, precision = engine_and_precision(runtime)
         columns[Column(engine, f"{precision}{LATENCY}")] = display.speeds(lines, runtime)
-    inexact = [name for name in runtimes if not is_exact(name) and _accepted(lines, name)]
+    # A task of images may have no accepted export for a runtime.
+    inexact = [name for name in runtimes if not is_exact(name) and any(name in line.exports for line in lines)]
     for runtime in inexact:
         engine, precision = engine_and_precision(runtime)
         named = precision if len(inexact) == 1 else f"{engine} {precision}"
         columns[Column(f"{named} {scoring.title}", CHANGE)] = display.exports(lines, runtime)
     columns[Column("init", number=False)] = [Value(line.facts["init"]) for line in lines]
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
     caption = f"{_captions(findings, task)} {SMALL_PRINT}"
-    return Table(task, caption, list(columns), rows, name_groups(lines), links(lines))
-
-
-def _unit(scoring: Scoring) -> str:
-    return f"{scoring.unit.strip()}, " if scoring.unit else ""
+    return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
 
 def shown_runtimes(findings: Findings, task: str) -> list[str]:
-    """The runtimes of the main table: all; of many, the first one and those that run the students fastest."""
+    """The runtimes of the main table: all, or the first one and those that run the students fastest."""
     runtimes = findings.collected.plan.params.benchmark.runtimes
     if len(runtimes) <= MOST_RUNTIMES:
         return list(runtimes)
@@ -76,24 +72,18 @@ def engine_and_precision(runtime: str) -> tuple[str, str]:
     return "-".join(parts[:place]), "-".join(parts[place:])
 
 
-def _accepted(lines: Sequence[Line], runtime: str) -> bool:
-    """Whether a runtime took any model; of a task of images none may be left."""
-    return any(runtime in line.exports for line in lines)
-
-
 def paper_table(findings: Findings, task: str) -> Table:
-    """The main table without the columns and the small print for which a page has no room."""
+    """The main table for paper, without the columns and the small print that do not fit."""
     table = main_table(findings, task)
     kept = [n for n, column in enumerate(table.columns) if column.title not in ("init", "size")]
     columns = [table.columns[n] for n in kept]
     columns = [replace(c, note=findings.scoring(task).factor) if c.note == CHANGE else c for c in columns]
     rows = [[replace(row[n], note=_short(table.columns[n], row[n].note)) for n in kept] for row in table.rows]
-    caption = _captions(findings, task)
-    return replace(table, caption=caption, columns=columns, rows=rows)
+    return replace(table, caption=_captions(findings, task), columns=columns, rows=rows)
 
 
 def _short(column: Column, note: str) -> str:
-    """Small print for paper: none for latencies and int8 scores, spreads without their number of seeds."""
+    """Small print for paper: none for latencies and int8 scores, and no number of seeds after a spread."""
     return "" if column.note.endswith(LATENCY) or column.note == CHANGE else note.partition(", n=")[0]
 
 
@@ -103,7 +93,7 @@ def _captions(findings: Findings, task: str) -> str:
 
 
 def significance_caption(findings: Findings) -> str:
-    """The meaning of a star behind a difference; empty without differences."""
+    """The meaning of a star after a difference, or nothing without differences."""
     count = len(findings.differences)
     level = wording.level(findings.collected.plan.params.report.confidence)
     meaning = f"{wording.SURE} clear at {level} after Holm's correction for {wording.plural(count, 'comparison')}."
@@ -111,7 +101,7 @@ def significance_caption(findings: Findings) -> str:
 
 
 def scores_caption(findings: Findings, task: str) -> str:
-    """Which split the scores come from, and what the spread is."""
+    """The split of the scores, and the meaning of the spread."""
     split = findings.main(task)[1]
     rows = findings.collected.datasets[task]["splits"][split]["rows"]
     seeds = findings.collected.plan.params.grid.seeds
@@ -123,7 +113,7 @@ def scores_caption(findings: Findings, task: str) -> str:
 
 
 def latency_caption(findings: Findings, task: str) -> str:
-    """How latency was measured, and where."""
+    """The conditions of the latencies."""
     benchmarks, protocol = findings.collected.main_benchmarks, findings.collected.plan.params.benchmark
     names = dict.fromkeys(benchmark_label(b, findings.collected) for b in benchmarks)
     said = f"Latency: median, {batch_words(findings, task)}, on {protocol.devices[0]} ({' / '.join(names)})."
@@ -133,7 +123,7 @@ def latency_caption(findings: Findings, task: str) -> str:
 
 
 def other_table(findings: Findings, task: str) -> Table | None:
-    """Further metrics and validation splits; None without any."""
+    """Further metrics and validation splits, or None."""
     lines, main = findings.of(task), findings.main(task)
     validation = lines[0].facts["validation"]
     others = [(metric, split) for split, values in validation.items() for metric in values if (metric, split) != main]
@@ -151,7 +141,7 @@ def other_table(findings: Findings, task: str) -> Table | None:
 
 
 def parity_table(findings: Findings) -> Table:
-    """Accepted exports compared with their torch models."""
+    """Accepted exports, compared with their torch models."""
     rows = [
         [
             *(Value(text) for text in (line.labels["task"], line.name, line.labels["method"])),
@@ -171,28 +161,26 @@ def parity_table(findings: Findings) -> Table:
 
 
 def _agreement(parity: Mapping[str, Any]) -> Value:
-    """How often an export predicts torch's label; of a regression the correlation of their numbers."""
+    """The share of rows with torch's label, or for a regression the correlation with torch's numbers."""
     if parity["label_agreement"] is not None:
         return Value(f"{parity['label_agreement']:.2%}")
     return display.number(parity.get("correlation"), "r {:.4f}")
 
 
 def rejected_table(findings: Findings) -> Table | None:
-    """Exports that failed the parity gate, with the reason; None when all were accepted."""
+    """Exports that failed the parity gate, with the reason, or None."""
     rejected = [export for export in findings.collected.exports if not export.values["accepted"]]
     if not rejected:
         return None
-    rows = []
-    for export in rejected:
-        names = ("task", "student", "method", "seed", "runtime")
-        rows.append(
-            [Value(str(export.artefact.labels[name])) for name in names] + [Value(str(export.values["reason"]))]
-        )
+    rows = [
+        [Value(str(text)) for text in (*(export.artefact.labels[name] for name in ORIGIN), export.values["reason"])]
+        for export in rejected
+    ]
     return Table("Rejected exports", "", [*_origin_columns(), Column("reason", number=False)], rows)
 
 
 def data_table(findings: Findings) -> Table:
-    """Splits with their rows, and notes."""
+    """The splits of each task with their rows, and notes."""
     rows: list[list[Value]] = []
     groups: set[int] = set()
     for task, dataset in findings.collected.datasets.items():
@@ -209,7 +197,7 @@ def data_table(findings: Findings) -> Table:
 
 
 def _label_counts(counts: Mapping[str, int]) -> str:
-    """How many rows have which label; of many labels only the fewest and the most."""
+    """The number of rows with each label, or the range for many labels."""
     if len(counts) <= MOST_LABELS:
         return ", ".join(f"{label} {count}" for label, count in counts.items()) or "real numbers"
     fewest, most = min(counts.values()), max(counts.values())
@@ -217,14 +205,14 @@ def _label_counts(counts: Mapping[str, int]) -> str:
 
 
 def _origin_columns() -> list[Column]:
-    return [Column(title, number=title == "seed") for title in ("task", "student", "method", "seed", "runtime")]
+    return [Column(title, number=title == "seed") for title in ORIGIN]
 
 
 def links(lines: Sequence[Line]) -> dict[int, str]:
-    """For each row, where a page tells how its numbers were made."""
+    """The page's anchor for the provenance of each row."""
     return {number: line.anchor for number, line in enumerate(lines)}
 
 
 def name_groups(lines: Sequence[Line]) -> set[int]:
-    """The rows where a model with another name begins."""
+    """The rows where the name of the model changes."""
     return {n for n in range(1, len(lines)) if lines[n].name != lines[n - 1].name}

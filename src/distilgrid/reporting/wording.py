@@ -1,12 +1,12 @@
-"""Numbers and names as readers see them; the same in every table, plot and sentence."""
+"""Notation of numbers and names in tables, plots and sentences."""
 
 SURE = "*"
-"""Behind a difference that is clear even among all those of its report."""
+"""Follows a difference that stays clear among all comparisons of its report."""
 MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
 
 
 def scaled(value: float, scale: float) -> str:
-    """A score times its metric's scale: one decimal of scores times 100, three of unscaled ones."""
+    """A score times its metric's scale: one decimal for scores times 100, three for unscaled ones."""
     return f"{scale * value:.{_decimals(scale)}f}".replace("-", MINUS)
 
 
@@ -28,7 +28,7 @@ def bounds(low: float, high: float, scale: float) -> str:
 
 
 def digits(value: float, sign: str = "") -> str:
-    """A number of any unit with three digits; `sign` "+" shows that of positive ones, too."""
+    """A number in any unit with three digits. A `sign` of "+" also shows that of positive numbers."""
     return f"{value:{sign}.3g}".replace("-", MINUS)
 
 
@@ -38,12 +38,12 @@ def plain_bounds(low: float, high: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 in per cent, one decimal."""
+    """A share of 1 in per cent, with one decimal."""
     return f"{100 * share:.1f} %"
 
 
 def level(confidence: float) -> str:
-    """The level of an interval."""
+    """The confidence level of an interval."""
     return f"{100 * confidence:g} %"
 
 
@@ -54,7 +54,7 @@ def milliseconds(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it: 12.0 s, 3.4 min, 2.1 h."""
+    """A time: 12.0 s, 3.4 min, 2.1 h."""
     unit, size = next(((name, size) for name, size in (("s", 1), ("min", 60)) if seconds < 100 * size), ("h", 3600))
     return f"{seconds / size:,.1f} {unit}"
 

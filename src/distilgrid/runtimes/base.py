@@ -1,7 +1,7 @@
-"""What a runtime is: something that executes models, exported ones or torch's own.
+"""The protocols of runtimes, which execute exported models or torch's.
 
-Light: a module that only loads and runs exported models needs neither torch nor transformers, so that a process which
-serves one stays small. Conversion lives in modules of its own (`*_export.py`).
+Light: a module that loads and runs exported models needs neither torch nor transformers, so a process that serves one
+stays small. Conversion lives in separate modules (`*_export.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,23 +16,20 @@ if TYPE_CHECKING:
 
 Processor = Literal["cpu", "cuda"]
 IMAGE_LENGTH = 1
-"""What stands for the length in tokens in measurements of image models, which have none."""
+"""The length in tokens of measurements of image models."""
 PIXELS = "pixel_values"
 """The input of image models."""
 
 
 class UnsupportedError(Exception):
-    """A runtime cannot take a model, a precision, a shape or a processor; the message is the reason, for tables."""
+    """A runtime refuses a model, a precision, a shape or a processor; the message is the reason, for tables."""
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a model is run.
+    """How a model runs: threads of one call on a CPU, and the processor.
 
-    Attributes:
-        threads: of one call, on a CPU.
-        processor: what computes.
-        optimised: whether the runtime may rewrite the graph: fuse operators, fold constants, choose layouts.
+    `optimised` allows the runtime to rewrite the graph: fuse operators, fold constants, choose layouts.
     """
 
     threads: int = 1
@@ -42,11 +39,11 @@ class Execution:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a conversion may look at.
+    """Inputs that a conversion can use.
 
     Attributes:
         example: inputs of two rows, padded to the longer one: texts (2, L) int64 each, images (2, C, H, W) uint8.
-        calibration: inputs of single `dev` rows without padding, from which ranges of int8 activations are chosen.
+        calibration: inputs of single `dev` rows without padding; they set the ranges of int8 activations.
         longest: the most tokens of an input; `IMAGE_LENGTH` for images.
     """
 
@@ -57,13 +54,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a runtime made of a model's graph, as counts of operators by name.
+    """Operator counts of a model's graph, by name.
 
     Attributes:
         before: of the exported file.
-        after: of what is executed, after the runtime's own rewriting.
-        fused: how many `attention`, `layer_norm` and `gelu` blocks run as one operator each.
-        note: what a reader of the counts must know; empty where they speak for themselves.
+        after: of the executed graph, which the runtime rewrote.
+        fused: number of `attention`, `layer_norm` and `gelu` blocks that run as one operator each.
+        note: an explanation for readers of the counts.
     """
 
     before: dict[str, int]
@@ -77,13 +74,13 @@ class Graph:
 
 
 class Session(Protocol):
-    """A model that is loaded and ready to run."""
+    """A loaded model, ready to run."""
 
     def bind(self, inputs: "Mapping[str, np.ndarray]") -> "Callable[[], np.ndarray]":
         """A call that runs the model on fixed inputs and returns its logits (B, C) in fp32.
 
-        Inputs of texts are (B, L) int64 each, of images (B, channels, H, W) uint8. Converting them happens here, so a
-        benchmark times nothing but the call. On a GPU the call includes the copies there and back.
+        Inputs of texts are (B, L) int64 each, of images (B, channels, H, W) uint8. `bind` converts them, so a benchmark
+        times the call alone. On a GPU the call includes the copies there and back.
 
         Raises:
             UnsupportedError: when the model was not converted for inputs of this shape.
@@ -91,10 +88,10 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """Something that executes models."""
+    """Executes models."""
 
     def load(self, folder: Path, how: Execution) -> Session:
-        """The model of a folder: an export, or the trained model itself where nothing is exported.
+        """Load the model of a folder: an export, or the trained model for a runtime without exports.
 
         Raises:
             UnsupportedError: when it cannot run in this way.
@@ -114,4 +111,4 @@ class Exporter(Protocol):
         """
 
     def graph(self, folder: Path) -> Graph | None:
-        """What the runtime makes of an exported model on this machine; None where it does not tell."""
+        """Operator counts on this machine; None for a runtime that hides them."""

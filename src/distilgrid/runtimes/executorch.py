@@ -11,7 +11,7 @@ from distilgrid.core.artefacts import read_json
 from distilgrid.runtimes.base import PIXELS, Execution, UnsupportedError
 from distilgrid.runtimes.quiet import quiet
 
-# The documented `executorch.runtime` wraps this extension and nothing else, but imports all converters for it.
+# The documented `executorch.runtime` wraps this extension alone, but imports all converters for it.
 with quiet():
     import executorch.kernels.quantized  # noqa: F401  registers the kernels of quantised embeddings
     from executorch.extension.pybindings import _C
@@ -38,11 +38,11 @@ class ExecuTorch:
 
 
 class ExecuTorchSession:
-    """An ExecuTorch method behind the interface of runtimes.
+    """An ExecuTorch method as a `Session`.
 
     Models are converted for one row: texts of any length up to the longest, images of their one size. A batch runs row
-    by row. A batch axis works too, but memory is planned and cleared for the largest shape: 119 MiB where one row took
-    29 (4 layers, 312 wide, 32 rows of 128 tokens).
+    by row. A batch axis works too, but ExecuTorch plans and clears memory for the largest shape: 119 MiB where one row
+    took 29 (4 layers, 312 wide, 32 rows of 128 tokens).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +64,7 @@ class ExecuTorchSession:
         return run
 
     def _check(self, shape: tuple[int, ...]) -> None:
-        """Longer inputs would fail in the middle of the graph."""
+        """Refuse longer inputs, which would fail in the middle of the graph."""
         if self._names == [PIXELS]:
             if shape[1:] != self._largest[1:]:
                 raise UnsupportedError(f"the model was converted for images {self._largest[1:]}, not {shape[1:]}")
@@ -76,10 +76,10 @@ _LOADED: "weakref.WeakSet[ExecuTorchSession]" = weakref.WeakSet()
 
 
 def _use_threads(threads: int) -> None:
-    """Set the size of the pool of threads, which models that are loaded point to."""
+    """Set the size of the pool of threads, to which loaded models point."""
     now = _C._threadpool_get_thread_count()
     if threads == now:
         return
     if _LOADED:
-        raise UnsupportedError(f"ExecuTorch models that are loaded in this process use {now} threads, not {threads}")
+        raise UnsupportedError(f"the ExecuTorch models of this process use {now} threads, not {threads}")
     _C._unsafe_reset_threadpool(threads)

@@ -1,4 +1,4 @@
-"""Why a runtime did not run a model, as one line for tables. Light."""
+"""The reason why a runtime did not run a model, as one line for tables. Light."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,12 +12,9 @@ OUT_OF_MEMORY = "out of memory"
 
 @contextlib.contextmanager
 def refusing() -> Iterator[None]:
-    """Turn whatever a runtime raises, of many types, into `UnsupportedError` with its reason.
+    """Turn the errors of a runtime, of many types, into `UnsupportedError` with the reason.
 
-    Missing packages and what the system reports with a number, a full disk say, are no property of the model and pass.
-
-    Raises:
-        UnsupportedError: for all else.
+    Missing packages and errors of the system with a number, such as a full disk, do not depend on the model and pass.
     """
     try:
         yield
@@ -30,17 +27,13 @@ def refusing() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says, or its type where it says nothing."""
+    """The first line of an error's message, or the error's type if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _reason(error: Exception) -> str:
-    line = _plain(first_line(error))
-    # CUDA's allocator in torch has a type for it, ONNX Runtime says it in the middle of a longer line.
+    line = " ".join(UNPRINTABLE.sub(" ", first_line(error)).split())
+    # CUDA's allocator in torch has a type for it; ONNX Runtime says it in the middle of a longer line.
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or OUT_OF_MEMORY in str(error).lower():
         return f"{OUT_OF_MEMORY}: {line}"[:LONGEST]
     return f"does not run: {line}"[:LONGEST]
-
-
-def _plain(line: str) -> str:
-    return " ".join(UNPRINTABLE.sub(" ", line).split())

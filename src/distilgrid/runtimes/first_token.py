@@ -1,8 +1,8 @@
-"""Classifiers whose last layer computes the first token's states alone: nothing reads those of the other tokens.
+"""Classifiers whose last layer computes the first token's states alone, the only ones that the head reads.
 
-Keys and values still come from all tokens, so the logits stay what they were. What is left out is the last layer's
-queries, output projection and feed-forward network for L - 1 of L tokens: of three equal layers about a quarter of all
-arithmetic, of two more than a third. Runtimes cannot find this by themselves, since the choice of the token comes last.
+Keys and values still come from all tokens, so the logits stay the same. The last layer skips queries, output projection
+and feed-forward network for L - 1 of L tokens: a quarter of all arithmetic in three equal layers, and more than a third
+in two. Runtimes cannot find this by themselves, since the choice of the token comes last.
 """
 
 import copy
@@ -57,10 +57,10 @@ class FirstTokenLayer(nn.Module):
 
 
 def first_token_only(model: "PreTrainedModel") -> "PreTrainedModel":
-    """A classifier of the same weights and logits whose last layer is a `FirstTokenLayer`: its states are that token's.
+    """A classifier with the same weights and logits whose last layer is a `FirstTokenLayer`.
 
-    The model itself is left as it is. One whose encoder has another layout than BERT's, RoBERTa's or DistilBERT's, all
-    of which classify by the first token, is returned unchanged.
+    The given model stays as it is. BERT, RoBERTa and DistilBERT classify by the first token; a model whose encoder has
+    another layout is returned unchanged.
     """
     names = LAYOUTS.get(model.config.model_type)
     if names is None or getattr(model.config, "is_decoder", False):
@@ -73,7 +73,7 @@ def first_token_only(model: "PreTrainedModel") -> "PreTrainedModel":
 
 
 def _with(module: nn.Module, path: Sequence[str], part: nn.Module) -> Any:
-    """A module with one part exchanged, sharing all others with the given one, which stays as it is."""
+    """A copy of a module with one part exchanged; it shares all other parts with the original."""
     if not path:
         return part
     twin = copy.copy(module)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE, FACTS_FILE = "model.tflite", "model.json"
 IN_MEMORY = ":memory"
-"""A path that stands for a cache of packed weights in memory (TensorFlow Lite's `MMapWeightCacheProvider`): without it
-XNNPACK packs all weights again for each length."""
+"""TensorFlow Lite's path of a cache in memory (`MMapWeightCacheProvider`). Without it XNNPACK packs all weights again
+for each length."""
 
 
 class LiteRT:
@@ -32,9 +32,9 @@ class LiteRT:
 
 
 class LiteRTSession:
-    """A LiteRT model behind the interface of runtimes.
+    """A LiteRT model as a `Session`.
 
-    Its shapes are fixed: one row, and for texts one of several lengths. Texts are padded to the next of them, batches
+    Shapes are fixed: one row, and for texts one of several lengths. Texts are padded to the next length, and batches
     run row by row.
     """
 
@@ -44,10 +44,11 @@ class LiteRTSession:
         self._pad: dict[str, int] = facts["padding"]
         with quiet():
             self._model = _compiled(folder / MODEL_FILE, how)
-        numbers = range(self._model.get_num_signatures())
-        self._shapes = [self._shape(number) for number in numbers]
-        self._outputs = [self._width(number) for number in numbers]
-        self._spare: list[list[_Buffers]] = [[] for _ in numbers]
+        keys = [self._model.get_signature_by_index(n)["key"] for n in range(self._model.get_num_signatures())]
+        self._shapes = [tuple(self._model.get_input_tensor_details(key)["args_0"]["shape"]) for key in keys]
+        results = [list(self._model.get_output_tensor_details(key).values()) for key in keys]
+        self._outputs = [int(only["shape"][-1]) for (only,) in results]
+        self._spare: list[list[_Buffers]] = [[] for _ in keys]
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""
@@ -58,7 +59,7 @@ class LiteRTSession:
         return _Call(self, number, rows)
 
     def run(self, number: int, rows: "Sequence[_Buffers]") -> np.ndarray:
-        """Logits (B, C) of rows whose inputs lie in buffers of a signature."""
+        """Logits (B, C) of rows whose inputs lie in the buffers of a signature."""
         outputs = self._outputs[number]
         logits = np.empty((len(rows), outputs), dtype=np.float32)
         for row, buffers in enumerate(rows):
@@ -67,19 +68,8 @@ class LiteRTSession:
         return logits
 
     def give_back(self, number: int, rows: "Sequence[_Buffers]") -> None:
-        """Keep buffers of a signature for the next call: a new one takes longer than a small model runs."""
+        """Keep buffers of a signature for the next call: making one takes longer than a run of a small model."""
         self._spare[number].extend(rows)
-
-    def _key(self, number: int) -> str:
-        return str(self._model.get_signature_by_index(number)["key"])
-
-    def _shape(self, number: int) -> tuple[int, ...]:
-        details = self._model.get_input_tensor_details(self._key(number))
-        return tuple(details["args_0"]["shape"])
-
-    def _width(self, number: int) -> int:
-        (details,) = self._model.get_output_tensor_details(self._key(number)).values()
-        return int(details["shape"][-1])
 
     def _signature(self, shape: tuple[int, ...]) -> int:
         """The number of the signature with the least padding."""
@@ -113,7 +103,7 @@ class LiteRTSession:
 
 @dataclass(frozen=True)
 class _Buffers:
-    """The memory of one row: of each input and each result."""
+    """The memory of one row: its inputs and results."""
 
     inputs: list[Any]
     results: list[Any]
@@ -124,7 +114,7 @@ class _Buffers:
 
 
 class _Call:
-    """A model on fixed inputs, whose buffers serve another call when nobody holds this one any more."""
+    """A model on fixed inputs. Its buffers return to the session when nobody holds the call any more."""
 
     def __init__(self, session: LiteRTSession, number: int, rows: "Sequence[_Buffers]") -> None:
         self._session, self._number, self._rows = session, number, rows
@@ -148,7 +138,7 @@ def _compiled(path: Path, how: Execution) -> Any:
 
 @functools.cache
 def _environment() -> "Environment":
-    """What all models of the process share: the registry of accelerators."""
+    """The registry of accelerators, which all models of the process share."""
     from ai_edge_litert.environment import Environment
 
     return Environment.create()

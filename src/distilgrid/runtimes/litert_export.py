@@ -1,7 +1,8 @@
-"""Conversion to LiteRT in fp32, and which of its operators XNNPACK takes."""
+"""Conversion to LiteRT in fp32 and int8, and counts of the operators that XNNPACK takes."""
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +26,15 @@ FUSED = {"attention": (), "layer_norm": (), "gelu": ("GELU",)}
 class LiteRTExporter:
     """Exports to LiteRT in fp32.
 
-    The converter takes no dynamic shapes of these models (litert-torch 0.10 fails on the attention mask's), so each
-    length has a signature of its own; the weights are in the file once. Inputs of texts are int32. Equal weights give
+    The converter refuses dynamic shapes of these models (litert-torch 0.10 fails on the attention mask's), so each
+    length has a separate signature; the file holds the weights once. Inputs of texts are int32. Equal weights give
     equal bytes.
     """
 
     files = (MODEL_FILE, FACTS_FILE)
 
     def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
-        """Write `model.tflite`, and `model.json` with its inputs and what pads them."""
+        """Write `model.tflite`, and `model.json` with its inputs and their padding values."""
         names = list(sample.example)
         with quiet():
             content = self.prepared(_converted(model, sample), sample)
@@ -43,7 +44,7 @@ class LiteRTExporter:
         write_json(folder / FACTS_FILE, facts)
 
     def graph(self, folder: Path) -> Graph:
-        """Operators of the shortest signature, and what is left of them beside XNNPACK."""
+        """Operators of the shortest signature, and those that XNNPACK leaves."""
         from ai_edge_litert.interpreter import Interpreter
 
         with quiet():
@@ -65,18 +66,38 @@ class LiteRTExporter:
         )
 
     def prepared(self, content: bytes, sample: Sample) -> bytes:
-        """The file to write: here the converted one itself."""
+        """The file to write; subclasses quantise it."""
         return content
+
+
+class LiteRTInt8Exporter(LiteRTExporter):
+    """Exports to LiteRT with int8 weights, one scale per output channel.
+
+    Texts: XNNPACK scales the activations of fully connected layers for each token at run time and multiplies in int8.
+    Ranges chosen in advance would quantise layer norm, softmax and attention too. Embedding tables are int8 as well.
+
+    Images: ranges come from the calibration rows, and every operator is int8; logits are scaled back to fp32.
+    """
+
+    def prepared(self, content: bytes, sample: Sample) -> bytes:
+        """The quantised file."""
+        from ai_edge_quantizer import qtyping, quantizer, recipe
+        from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+        if PIXELS not in sample.example:
+            return _bytes(quantizer.Quantizer(content, recipe.dynamic_wi8_afp32()).quantize())
+        tool = quantizer.Quantizer(content, recipe.static_wi8_ai8())
+        kept_float = {"operation_name": qtyping.TFLOperationName.OUTPUT, "algorithm_key": AlgorithmName.NO_QUANTIZE}
+        tool.update_quantization_recipe(regex=".*", **kept_float)
+        (name,) = signatures(sample)
+        rows = [{"args_0": row[PIXELS].contiguous().numpy()} for row in sample.calibration]
+        return _bytes(tool.quantize(tool.calibrate({name: rows})))
 
 
 def lengths(longest: int) -> list[int]:
     """The lengths that texts are padded to: powers of two, and the longest."""
-    found = []
-    length = SHORTEST
-    while length < longest:
-        found.append(length)
-        length *= 2
-    return [*found, longest]
+    powers = takewhile(lambda length: length < longest, (SHORTEST << number for number in count()))
+    return [*powers, longest]
 
 
 def signatures(sample: Sample) -> dict[str, tuple[Tensor, ...]]:
@@ -111,3 +132,7 @@ def _partition(nodes: list[dict[str, Any]], delegate: Mapping[str, Any]) -> set[
             found.add(node["index"])
             wanted.extend(node["inputs"])
     return found
+
+
+def _bytes(result: Any) -> bytes:
+    return bytes(result.quantized_model)

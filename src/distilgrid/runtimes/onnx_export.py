@@ -1,11 +1,9 @@
-"""Conversion to ONNX in fp32, and what ONNX Runtime makes of the graph."""
+"""Conversion to ONNX in fp32 and fp16, and operator counts before and after ONNX Runtime's fusions."""
 
-import contextlib
-import logging
 import tempfile
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from distilgrid.runtimes.base import PIXELS, Execution, Graph, Sample
 from distilgrid.runtimes.onnxruntime import LOGITS, MODEL_FILE, session_options
+from distilgrid.runtimes.quiet import quiet
 from distilgrid.runtimes.traceable import traceable
 
 if TYPE_CHECKING:
@@ -25,6 +24,10 @@ FUSED = {
     "layer_norm": ("LayerNormalization", "SkipLayerNormalization", "EmbedLayerNormalization"),
     "gelu": ("Gelu", "BiasGelu", "FastGelu"),
 }
+COUNTED_ON_CPU = (
+    "Judged and counted on the CPU provider: Casts that a GPU does not need, and numbers beyond fp16's range show only "
+    "where they pass between operators."
+)
 
 
 class OnnxExporter:
@@ -37,7 +40,7 @@ class OnnxExporter:
         export_onnx(model, sample.example, folder / MODEL_FILE)
 
     def graph(self, folder: Path) -> Graph:
-        """Operators of the file, and after ONNX Runtime's own fusions."""
+        """Operators of the file, and those after ONNX Runtime's fusions."""
         import onnxruntime as ort
 
         with tempfile.TemporaryDirectory() as scratch:
@@ -49,22 +52,42 @@ class OnnxExporter:
 
 
 class RewritingExporter(OnnxExporter):
-    """Exports to ONNX in fp32, and writes that file anew in another precision."""
+    """Exports to ONNX in fp32, and rewrites that file in another precision."""
 
     def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
-        """Write `model.onnx` in the exporter's own precision."""
+        """Write `model.onnx` in the exporter's precision."""
         with tempfile.TemporaryDirectory() as scratch:
             exact = Path(scratch) / "fp32.onnx"
             export_onnx(model, sample.example, exact)
-            self.rewrite(exact, folder / MODEL_FILE, sample)
+            with quiet():  # the quantiser gives advice, which the parity gate makes needless
+                self.rewrite(exact, folder / MODEL_FILE, sample)
 
     def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
         """Write the fp32 file `source` to `target` in another precision."""
         raise NotImplementedError
 
 
+class HalfExporter(RewritingExporter):
+    """Exports to ONNX with weights and activations in fp16, for GPUs. Inputs keep their types, and logits are fp32."""
+
+    def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
+        """Convert weights and activations to fp16, except in operators without an fp16 form.
+
+        Numbers beyond fp16's range become its greatest, the mask of attention included: it stays far below every score.
+        Numbers too small for fp16 become its least.
+        """
+        import onnx
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)
+
+    def graph(self, folder: Path) -> Graph:
+        """Operators of the file, and those after ONNX Runtime's fusions on a CPU."""
+        return replace(super().graph(folder), note=COUNTED_ON_CPU)
+
+
 def operators(path: Path) -> dict[str, int]:
-    """How often each operator occurs in an ONNX file, the most frequent first."""
+    """Operator counts of an ONNX file, the most frequent first."""
     import onnx
 
     nodes = onnx.load(path, load_external_data=False).graph.node
@@ -74,13 +97,13 @@ def operators(path: Path) -> dict[str, int]:
 def export_onnx(model: "PreTrainedModel", example: Mapping[str, Tensor], path: Path) -> None:
     """Write a classifier as ONNX: its inputs by name, and `logits` (B, C).
 
-    Token inputs are (B, L) with both axes dynamic; pixels are (B, channels, H, W), of which the batch alone is: a model
-    of images has one size, and a runtime plans better for shapes that it knows.
+    Token inputs are (B, L) with both axes dynamic. Pixels are (B, channels, H, W) with a dynamic batch axis: an image
+    model has one size, and a runtime plans better for known shapes.
 
-    The tracing exporter (`dynamo=False`) is the choice for these models: it takes about a second where the
-    `torch.export` one takes four, gives the same logits, writes equal bytes for equal weights, and needs no onnxscript.
-    ONNX Runtime fuses the result on load into LayerNormalization and BiasGelu. Its separate Attention fusion
-    was tried (`onnxruntime.transformers.optimizer`): no faster at one thread in fp32, slower in int8.
+    The tracing exporter (`dynamo=False`) suits these models: it takes about a second where the `torch.export` one takes
+    four, gives the same logits, writes equal bytes for equal weights, and needs no onnxscript. ONNX Runtime fuses the
+    result on load into LayerNormalization and BiasGelu. Its separate Attention fusion
+    (`onnxruntime.transformers.optimizer`) was no faster at one thread in fp32, and slower in int8.
     """
     names = list(example)
     axes = {name: {0: "batch"} if name == PIXELS else {0: "batch", 1: "length"} for name in names}
@@ -96,20 +119,3 @@ def export_onnx(model: "PreTrainedModel", example: Mapping[str, Tensor], path: P
             output_names=[LOGITS],
             dynamic_axes={**axes, LOGITS: {0: "batch"}},
         )
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the tracer's remarks on shapes and the quantiser's advice, which the parity gate makes needless."""
-
-    def drop(_record: logging.LogRecord) -> bool:
-        return False
-
-    root = logging.getLogger()  # the quantiser logs to the root logger itself
-    root.addFilter(drop)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.removeFilter(drop)

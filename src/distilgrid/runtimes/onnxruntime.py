@@ -11,7 +11,7 @@ from distilgrid.runtimes.base import Execution, UnsupportedError
 MODEL_FILE, LOGITS = "model.onnx", "logits"
 HALF_ON_CPU = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-# Of fp32 models, which ONNX Runtime would otherwise multiply in TF32 on a GPU.
+# ONNX Runtime would otherwise multiply fp32 models in TF32 on a GPU.
 PROVIDER_OPTIONS = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 
 
@@ -24,21 +24,17 @@ class OnnxRuntime:
 
 
 class HalfOnnxRuntime(OnnxRuntime):
-    """Loads models in fp16 where they run in fp16."""
+    """Loads models in fp16 on a GPU."""
 
     def load(self, folder: Path, how: Execution) -> "OnnxSession":
-        """The exported model of a folder.
-
-        Raises:
-            UnsupportedError: on a CPU, or where ONNX Runtime has no CUDA.
-        """
+        """The exported model of a folder; UnsupportedError on a CPU, or without CUDA."""
         if how.processor == "cpu":
             raise UnsupportedError(HALF_ON_CPU)
         return super().load(folder, how)
 
 
 class OnnxSession:
-    """An ONNX Runtime session behind the interface of runtimes."""
+    """An ONNX Runtime session as a `Session`."""
 
     def __init__(self, path: Path, how: Execution) -> None:
         provider = PROVIDERS[how.processor]
@@ -46,7 +42,7 @@ class OnnxSession:
             raise UnsupportedError(f"this build of ONNX Runtime has no {provider}; install onnxruntime-gpu")
         chosen = [(provider, PROVIDER_OPTIONS[how.processor])]
         self._session = ort.InferenceSession(str(path), session_options(how), providers=chosen)
-        # Where the libraries of CUDA cannot be loaded, ONNX Runtime falls back to the CPU with a mere line in its log.
+        # Without the libraries of CUDA, ONNX Runtime falls back to the CPU with a line in its log.
         if provider not in self._session.get_providers():
             raise UnsupportedError(f"{provider} does not start here: it needs a GPU, CUDA and cuDNN")
 
@@ -62,7 +58,7 @@ class OnnxSession:
 
 
 def session_options(how: Execution) -> ort.SessionOptions:
-    """Options of a session: its threads, and whether the graph is optimised."""
+    """Options of a session: threads and graph optimisation."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = how.threads
     options.inter_op_num_threads = 1
@@ -70,6 +66,6 @@ def session_options(how: Execution) -> ort.SessionOptions:
     options.log_severity_level = 3
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if how.optimised else level.ORT_DISABLE_ALL
-    # Idle worker threads would otherwise go on spinning, on cores that another model is being timed on.
+    # Idle worker threads would otherwise spin on cores where another model is being timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options

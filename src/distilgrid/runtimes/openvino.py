@@ -17,14 +17,14 @@ MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
 NEVER_UNOPTIMISED = "OpenVINO always rewrites the graph: only builds for its own developers can leave that out"
 NO_INSTRUCTIONS = "this CPU lacks bf16 instructions (avx512_bf16 or amx_bf16 on x86, bf16 on Arm)"
 NO_KERNELS = "this CPU computes bf16, but this build of OpenVINO does not on it"
-# What comes before the reason in the messages of OpenVINO's errors: places in its source.
+# OpenVINO's messages name places in its source before the reason.
 PLACES = ("Exception", "Check '", "FrontEnd API failed", "Model wasn't fully", "Couldn't get TorchScript")
 
 
 def _without_telemetry() -> Any:
-    """OpenVINO, which reports its import and every conversion to Google Analytics unless the reporting package is away.
+    """Import OpenVINO without its telemetry, which reports the import and every conversion to Google Analytics.
 
-    An opt-out of its own would be a file in the user's home. NNCF, imported later, reports nothing then either.
+    OpenVINO's opt-out would be a file in the user's home. NNCF, imported later, reports nothing then either.
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # Python's way to forbid an import
     return importlib.import_module("openvino")
@@ -34,7 +34,7 @@ ov = _without_telemetry()
 
 
 class OpenVino:
-    """Loads exported models and computes in fp32 whatever is not quantised; without asking OpenVINO may take bf16."""
+    """Loads exported models and computes in fp32 what is not quantised; by default OpenVINO may take bf16."""
 
     precision = "f32"
 
@@ -50,7 +50,7 @@ class OpenVinoBf16(OpenVino):
 
 
 class OpenVinoSession:
-    """A compiled model behind the interface of runtimes."""
+    """A compiled OpenVINO model as a `Session`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -59,7 +59,7 @@ class OpenVinoSession:
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""
         shapes = {name: values.shape for name, values in inputs.items()}
-        known = shapes.keys() == self._shapes.keys()  # OpenVINO would run without an input that it lacks
+        known = shapes.keys() == self._shapes.keys()  # OpenVINO would run without a missing input
         if not known or not all(self._shapes[n].compatible(ov.PartialShape(list(s))) for n, s in shapes.items()):
             raise UnsupportedError(f"converted for {_described(self._shapes)}, not for {_described(shapes)}")
         if len(set(shapes.values())) > 1:  # OpenVINO would go on with empty tensors
@@ -74,7 +74,7 @@ class OpenVinoSession:
                 logits: np.ndarray = request.infer(share_outputs=True)[0].copy()
             except RuntimeError as error:
                 raise RuntimeError(reason(error)) from error
-            if len(logits) != batch:  # for tokens beyond the model's positions, say
+            if len(logits) != batch:  # for example for tokens beyond the model's positions
                 raise RuntimeError(f"OpenVINO gave {len(logits)} rows of logits for {batch} rows of inputs")
             return logits
 
@@ -101,10 +101,10 @@ def compiled(folder: Path, how: Execution, *, precision: str) -> Any:
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": how.threads,
-        # Otherwise it runs no more threads than there are physical cores, whatever is asked for.
+        # Otherwise it limits threads to the number of physical cores.
         "ENABLE_HYPER_THREADING": True,
         # Pinning takes the first cores of those seen at the start: parallel jobs would share them. Without it a thread
-        # runs on any core that some thread of the process may use. So it is right just where there is no choice.
+        # runs on any core of the process. So pinning is right only where the process has exactly these cores.
         "ENABLE_CPU_PINNING": held == at_start and len(held) == how.threads,
         "CACHE_DIR": "",
     }
@@ -122,26 +122,26 @@ def compiled(folder: Path, how: Execution, *, precision: str) -> Any:
 
 @functools.cache
 def opened() -> tuple[Any, frozenset[int]]:
-    """OpenVINO's Core, and the cores that the process was allowed when OpenVINO looked, which it does only once."""
+    """OpenVINO's Core, and the cores of the process when OpenVINO looked at them, which it does only once."""
     cores, core = _usable(), ov.Core()
-    core.get_property("CPU", "FULL_DEVICE_NAME")  # makes it look now
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # OpenVINO looks now
     return core, cores
 
 
 def reason(error: Exception) -> str:
-    """The line of one of OpenVINO's messages that says what is wrong."""
+    """The line with the reason in a message of OpenVINO."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(PLACES)] or [type(error).__name__]
     return next((line for line in told if "No conversion rule" in line), told[0]).removeprefix("-- ")
 
 
 def _usable() -> frozenset[int]:
-    """Numbers of the cores that this process may use; none where the system does not tell."""
+    """Numbers of the cores that this process may use; empty if the system does not tell."""
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
 def _check_bf16(core: Any) -> None:
-    """OpenVINO would take the hint on any CPU, and imitate bf16 or ignore it."""
+    """Refuse bf16 on CPUs without it, where OpenVINO would imitate bf16 or ignore the hint."""
     if not accelerates_bf16():
         raise UnsupportedError(NO_INSTRUCTIONS)
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

@@ -1,4 +1,4 @@
-"""Does an export compute what the trained model computes? Logits side by side with torch, at several shapes."""
+"""The parity gate: logits of an export and of the trained model, compared at several shapes."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ def gate_rows(total: int) -> np.ndarray:
 
 
 def gate_batches(samples: Samples, rows: np.ndarray) -> Iterator[Inputs]:
-    """The rows in batches of 1, 3, 8, 32, 1, 3, ...; texts of the first round are padded to the longest of all rows."""
+    """Rows in batches of 1, 3, 8, 32, 1, 3, ...; the first four batches of texts are padded to the longest row."""
     longest = int(samples.lengths[rows].max())
     start = number = 0
     while start < len(rows):
@@ -44,7 +44,7 @@ def gate_batches(samples: Samples, rows: np.ndarray) -> Iterator[Inputs]:
 
 @torch.inference_mode()
 def max_abs_difference(model: "PreTrainedModel", session: Session, samples: Samples, rows: np.ndarray) -> float:
-    """The largest absolute difference between the logits of torch and of a runtime; not finite if any logit is not."""
+    """The largest absolute difference between the logits of torch and of a runtime; NaN if one of them is NaN."""
     largest = 0.0
     for inputs in gate_batches(samples, rows):
         difference = np.abs(model(**inputs).logits.numpy() - session.bind(arrays(inputs))())
@@ -55,8 +55,8 @@ def max_abs_difference(model: "PreTrainedModel", session: Session, samples: Samp
 def session_logits(session: Session, samples: Samples, *, label: str) -> np.ndarray:
     """Logits of every row: (N, C).
 
-    Texts run one at a time: dynamic quantisation scales activations over a whole batch, padding included, so with
-    larger batches a row's int8 logits would depend on its neighbours. Without padding this costs little more time.
+    Texts run one at a time. Dynamic quantisation scales activations over a whole batch, padding included, so int8
+    logits in larger batches would depend on the neighbours. Without padding this costs little more time.
     """
     size = 1 if isinstance(samples, Encodings) else IMAGES_AT_ONCE
     starts = range(0, len(samples), size)

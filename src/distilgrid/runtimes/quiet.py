@@ -1,4 +1,4 @@
-"""Silence for libraries that write progress and remarks past Python's own streams. Light."""
+"""Silence for libraries that write progress and remarks past Python's streams. Light."""
 
 import contextlib
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop warnings, logs, and what native code writes to the process's output; exceptions pass."""
+    """Drop warnings, logs, and output of native code; exceptions pass."""
     disabled, level = logging.root.manager.disable, logging.root.level
     _flush()
     kept = {stream: os.dup(stream) for stream in (1, 2)}
@@ -24,7 +24,7 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-        logging.root.setLevel(level)  # converters raise it, and with it our own lines would be gone
+        logging.root.setLevel(level)  # converters raise it, which would hide our lines
         _flush()
         for stream, copy in kept.items():
             os.dup2(copy, stream)

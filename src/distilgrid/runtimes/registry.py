@@ -1,9 +1,8 @@
 """The table of runtimes. Light: a runtime's own modules are imported on first use.
 
-To add a runtime: write `runtimes/<name>.py` with a class that has `load` and, if models are converted for it,
-`runtimes/<name>_export.py` with one that has `export` (`distilgrid.runtimes.base` says what both owe), and add a row
-here. A package of another distribution declares an entry point of the group `distilgrid.runtimes` that names its
-`RuntimeEntry` instead.
+To add a runtime, write `runtimes/<name>.py` with a `Runtime` and add a row here. A runtime with a file format also
+needs `runtimes/<name>_export.py` with an `Exporter` (`distilgrid.runtimes.base` has both protocols). Another package
+declares an entry point of the group `distilgrid.runtimes` instead, which names its `RuntimeEntry`.
 """
 
 import importlib.util
@@ -21,19 +20,19 @@ class RuntimeEntry:
     """One row of the table.
 
     Attributes:
-        loads: "module:class" of what loads and runs models.
-        exports: "module:class" of what converts them; empty where the trained model itself is run.
-        judges: "module:class" of what runs them on a CPU for the parity gate; empty where that is `loads`.
+        loads: "module:class" of the `Runtime`.
+        exports: "module:class" of the `Exporter`; empty for a runtime of trained models.
+        judges: "module:class" of the `Runtime` of the parity gate, on a CPU; empty if that is `loads`.
         exact: whether its logits must stay within the parity gate's tolerance.
-        reference: whether it is what the parity gate compares all others with.
-        calibrated: whether the conversion looks at `dev` rows, so that it depends on the data.
-        packages: modules that loading and running need beyond the core.
+        reference: whether the parity gate compares all others with it.
+        calibrated: whether the conversion reads `dev` rows, and so depends on the data.
+        packages: modules that loading and running need in addition to the core.
         converters: further modules that conversion needs, on the machine that exports.
-        extra: the optional dependency group that brings them all.
-        processors: what it computes on.
-        graph: whether it rewrites the graph, so that it can be measured with and without.
+        extra: the optional dependency group with all these modules.
+        processors: the processors that it supports.
+        graph: whether it can run with and without rewriting the graph.
         mobile: whether it is made for phones: its latency on another processor is not a phone's.
-        refuses: why it takes no models of a modality, by modality.
+        refuses: the reason for each modality that it refuses.
     """
 
     loads: str
@@ -52,7 +51,7 @@ class RuntimeEntry:
 
     @property
     def exported(self) -> bool:
-        """Whether models are converted for it; otherwise it runs the trained model's folder."""
+        """Whether it runs exports; otherwise it runs the trained model's folder."""
         return bool(self.exports)
 
 
@@ -94,23 +93,23 @@ OWN_RUNTIMES = {
     "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
     "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
     "onnxruntime-fp16": _onnx(
-        "onnx_half:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
+        "onnx_export:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
     ),
     "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, refuses={"image": DYNAMIC_ONLY}),
-    "onnxruntime-int8-static": _onnx("onnx_static:StaticInt8Exporter", exact=False, calibrated=True),
+    "onnxruntime-int8-static": _onnx("onnx_quantised:StaticInt8Exporter", exact=False, calibrated=True),
     "openvino-fp32": _openvino("OpenVino", "openvino_export:OpenVinoExporter"),
     "openvino-bf16": _openvino("OpenVinoBf16", "openvino_export:OpenVinoBf16Exporter", exact=False),
     "openvino-int8": _openvino(
         "OpenVino",
-        "openvino_quantised:OpenVinoInt8Exporter",
+        "openvino_export:OpenVinoInt8Exporter",
         converters=("nncf",),
         exact=False,
         calibrated=True,
     ),
     "executorch-fp32": _executorch("executorch_export:ExecuTorchExporter"),
-    "executorch-int8": _executorch("executorch_quantised:Int8Exporter", exact=False, calibrated=True),
+    "executorch-int8": _executorch("executorch_export:ExecuTorchInt8Exporter", exact=False, calibrated=True),
     "litert-fp32": _litert("litert_export:LiteRTExporter"),
-    "litert-int8": _litert("litert_quantised:Int8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
+    "litert-int8": _litert("litert_export:LiteRTInt8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
 }
 
 _added = with_added("distilgrid.runtimes", dict.fromkeys(OWN_RUNTIMES, ""))
@@ -118,55 +117,44 @@ RUNTIMES: dict[str, RuntimeEntry] = {**OWN_RUNTIMES, **{name: load(at) for name,
 
 
 def find_runtime(name: str) -> RuntimeEntry:
-    """A runtime's row.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
+    """A row by its name; UserError with a suggestion for an unknown one."""
     if name not in RUNTIMES:
         raise UserError(f"unknown runtime '{name}'; {did_you_mean(name, RUNTIMES)}")
     return RUNTIMES[name]
 
 
 def is_exact(name: str) -> bool:
-    """Whether a runtime's models score as torch's do; an engine that is not in the table, of an import, may not."""
+    """Whether a runtime's models score as torch's do. An imported engine outside the table may not."""
     return name in RUNTIMES and RUNTIMES[name].exact
 
 
 def open_runtime(name: str) -> Runtime:
-    """What loads and runs models, by the runtime's name.
+    """The runtime of a name.
 
     Raises:
-        UserError: for an unknown name, or when the packages that it needs to do that are not installed.
+        UserError: for an unknown name, or without the packages that loading needs.
     """
-    runtime: Runtime = _build(name, find_runtime(name).loads, find_runtime(name).packages)
+    entry = find_runtime(name)
+    runtime: Runtime = _build(name, entry.loads, entry.packages)
     return runtime
 
 
 def open_judge(name: str) -> Runtime:
-    """What runs a runtime's exports on a CPU for the parity gate.
-
-    Raises:
-        UserError: as `open_runtime`.
-    """
+    """The runtime that judges exports on a CPU for the parity gate; raises as `open_runtime`."""
     entry = find_runtime(name)
     judge: Runtime = _build(name, entry.judges or entry.loads, entry.packages)
     return judge
 
 
 def open_exporter(name: str) -> Exporter:
-    """What converts models, by the runtime's name.
-
-    Raises:
-        UserError: for an unknown name, or when the packages it needs are not installed.
-    """
+    """The exporter of a runtime; raises as `open_runtime`, also without the converter's packages."""
     entry = find_runtime(name)
     exporter: Exporter = _build(name, entry.exports, entry.packages + entry.converters)
     return exporter
 
 
 def missing_packages(packages: Sequence[str]) -> list[str]:
-    """Those of some modules that are not installed."""
+    """The modules among `packages` that are not installed."""
     return [package for package in packages if importlib.util.find_spec(package) is None]
 
 

@@ -1,4 +1,4 @@
-"""From text to a model's inputs, by the tokeniser file that is deployed with it. Light: needs no transformers."""
+"""Tokenisation with the tokeniser file that is deployed with a model. Light: needs no transformers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ class TextReader:
     Args:
         folder: holds `tokenizer.json`.
         names: the model's inputs, in order.
-        longest: the most tokens; longer inputs are cut as in training, the longer text of a pair first.
+        longest: the maximum of tokens; longer inputs are cut as in training, the longer text of a pair first.
     """
 
     def __init__(self, folder: Path, *, names: Sequence[str], longest: int) -> None:

@@ -1,4 +1,4 @@
-"""Runtime `torch-compile-fp32`: the trained model as torch.compile (inductor) makes it."""
+"""Runtime `torch-compile-fp32`: the trained model, compiled by torch.compile (inductor)."""
 
 import tempfile
 import time
@@ -26,56 +26,51 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 MOST_GRAPHS = 64
-"""Of all models of one class in a process: beyond it, compiling fails."""
+"""Limit of graphs for all models of one class in a process."""
 TOLERANCE = 1e-3
-"""How far compiled logits may be from eager ones, as a share of the largest: beyond rounding, and what a bug shows."""
+"""Largest difference of compiled logits from eager ones, as a share of the largest logit: more than rounding."""
 
 
 class TorchCompile:
-    """Loads trained models to be compiled. Needs a C++ compiler, on a GPU Triton too."""
+    """Loads trained models and compiles them. Needs a C++ compiler, and Triton on a GPU."""
 
     def load(self, folder: Path, how: Execution) -> "TorchCompileSession":
-        """The trained model of a folder; it is compiled when its session sees inputs of a new kind.
-
-        Raises:
-            UnsupportedError: when nothing here compiles, or it must not.
-        """
+        """The trained model of a folder; its session compiles it for each new kind of inputs."""
         if not how.optimised:
             raise UnsupportedError("torch.compile is the optimisation: without it this is torch-eager-fp32")
         try:
             get_cpp_compiler()
         except InvalidCxxCompiler:
-            raise UnsupportedError(
-                "torch.compile needs a C++ compiler, and finds none; install g++ or set CXX"
-            ) from None
+            lacking = "torch.compile needs a C++ compiler, and finds none; install g++ or set CXX"
+            raise UnsupportedError(lacking) from None
         if how.processor == "cuda" and not has_triton():
             raise UnsupportedError("torch.compile needs Triton on a GPU, and finds none that works")
         return TorchCompileSession(placed(folder, how), how)
 
 
 class TorchCompileSession:
-    """A compiled model behind the interface of runtimes; nothing is ever left to eager execution.
+    """A compiled model as a `Session`; it never falls back to eager execution.
 
-    One graph serves inputs of any length, and another one those of single rows: lengths that are constants gained
-    nothing on a 3-layer MiniLM, and a task's texts have dozens. The weights stay variables ("freezing" them into the
-    graph gained nothing either, for convolutions too, and doubles the memory).
+    One graph serves inputs of any length, and another one single rows. Constant lengths gained nothing on a 3-layer
+    MiniLM, and a task's texts have dozens. The weights stay variables: "freezing" them into the graph gained nothing
+    either, for convolutions too, and doubles the memory.
 
     Attributes:
-        prepared_seconds: that calls of `bind` spent on compiling and on first runs. Inductor's caches live in a folder
-            of their own while it compiles, so this is what the first user of a machine waits for.
+        prepared_seconds: time that `bind` spent on compiling and first runs. Inductor compiles with an empty cache, so
+            this is the wait of a machine's first user.
     """
 
     def __init__(self, model: "PreTrainedModel", how: Execution) -> None:
         self.prepared_seconds = 0.0
         self._inductor, self._ready = _Inductor(), set[tuple[torch.Size, ...]]()
         self._eager = TorchSession(model, how)
-        # With fullgraph, breaks in the graph and too many recompilations are errors, not eager execution.
+        # With fullgraph, breaks in the graph and too many recompilations are errors instead of eager execution.
         whole = cast("nn.Module", torch.compile(first_token_only(model), backend=self._inductor, fullgraph=True))
         self._compiled = TorchSession(whole, how)
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`. Compiles when no graph fits the inputs."""
-        with torch.inference_mode():  # graphs tell tensors that were made within from others, whatever the caller does
+        with torch.inference_mode():  # graphs depend on the mode in which tensors were made
             tensors = {name: _in_order(torch.from_numpy(values)) for name, values in inputs.items()}
         shapes = tuple(tensor.shape for tensor in tensors.values())
         if shapes not in self._ready:
@@ -86,9 +81,7 @@ class TorchCompileSession:
             graphs = self._inductor.graphs
             logits = self._compiled.logits(tensors)
             if self._inductor.graphs != graphs:
-                raise RuntimeError(
-                    "torch compiled again in a call: were its number of threads or its settings changed?"
-                )
+                raise RuntimeError("torch compiled again in a call: did its number of threads or its settings change?")
             return logits
 
         return run
@@ -96,10 +89,10 @@ class TorchCompileSession:
     def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
         started, graphs = time.perf_counter(), self._inductor.graphs
         for tensor in tensors.values():
-            for axis in range(2 if tensor.dim() == 2 else 1):  # of images, the batch alone: they have one size
+            for axis in range(2 if tensor.dim() == 2 else 1):  # images have one size: their batch axis alone
                 maybe_mark_dynamic(tensor, axis)
         try:
-            # Compiling in this process alone: inductor's own processes would go on living next to what is measured.
+            # Compile in this process: inductor's processes would live on during the measurement.
             with tempfile.TemporaryDirectory() as scratch, fresh_cache(dir=scratch), config.patch(compile_threads=1):
                 # Models of one class share their code, and torch counts graphs by code.
                 torch._dynamo.config.recompile_limit = MOST_GRAPHS
@@ -114,7 +107,7 @@ class TorchCompileSession:
 
 
 class _Inductor:
-    """Inductor as a backend that counts its graphs. Holds no model: torch keeps backends for as long as it runs."""
+    """Inductor as a backend that counts its graphs. It holds no model, because torch keeps backends until it ends."""
 
     def __init__(self) -> None:
         self.graphs = 0
@@ -126,8 +119,7 @@ class _Inductor:
 
 
 def _in_order(tensor: Tensor) -> Tensor:
-    """A copy with the strides that inputs of this shape always have, for which graphs are compiled; images channels
-    last, as in training."""
+    """A copy with the strides that graphs are compiled for; images are channels last, as in training."""
     return tensor.clone(memory_format=torch.channels_last if tensor.dim() == 4 else torch.contiguous_format)
 
 

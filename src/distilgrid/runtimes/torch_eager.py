@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TorchEager:
-    """Loads trained models. The number of threads is torch's own setting, one for the whole process."""
+    """Loads trained models. The number of threads is torch's setting for the whole process."""
 
     def load(self, folder: Path, how: Execution) -> "TorchSession":
         """The trained model of a folder."""
@@ -26,27 +26,23 @@ class TorchEager:
 
 
 class TorchEagerBf16:
-    """Loads trained models with all weights rounded to bf16, which halves what a call reads of them.
+    """Loads trained models with all weights rounded to bf16, which halves the bytes that a call reads.
 
-    Leaving them in fp32 and rounding inside (autocast) keeps sums and layer norms in fp32, and so half the error, but
-    it rounds all weights anew in each call. Both are far below what changes a label: 0.02 and 0.01 for logits of
-    standard deviation 3 (3-layer MiniLM on SST-2).
+    Autocast keeps sums and layer norms in fp32 and halves the error, but rounds all weights again in each call. Both
+    errors are too small to change labels: 0.02 and 0.01 for logits of standard deviation 3 (3-layer MiniLM on SST-2).
     """
 
     def load(self, folder: Path, how: Execution) -> "TorchSession":
-        """The trained model of a folder. A CPU without bf16 arithmetic runs it too, but emulates it, slowly."""
+        """The trained model of a folder. A CPU without bf16 arithmetic emulates it, slowly."""
         model = placed(folder, how).to(torch.bfloat16)
         # Models of images normalise pixels in fp32: autocast rounds them where the first weights are.
         return TorchSession(model, how, autocast=isinstance(model, ImageModel))
 
 
 class TorchSession:
-    """A torch model behind the interface of runtimes.
+    """A torch model, which returns an object with `logits`, as a `Session`.
 
-    Args:
-        model: returns an object with `logits`.
-        how: where it runs.
-        autocast: whether operators with bf16 weights round inputs in fp32 themselves.
+    With `autocast`, operators with bf16 weights round inputs in fp32 themselves.
     """
 
     def __init__(self, model: nn.Module, how: Execution, *, autocast: bool = False) -> None:
@@ -59,7 +55,7 @@ class TorchSession:
         return lambda: self.logits(tensors)
 
     def logits(self, tensors: Mapping[str, Tensor]) -> np.ndarray:
-        """Logits (B, C) in fp32 of inputs in the memory of the CPU."""
+        """Logits (B, C) in fp32; inputs lie in the memory of the CPU."""
         with torch.inference_mode(), self._rounding:
             there = {name: tensor.to(self._processor) for name, tensor in tensors.items()}  # no copy on a CPU
             logits: np.ndarray = self._model(**there).logits.float().cpu().numpy()
@@ -67,11 +63,7 @@ class TorchSession:
 
 
 def placed(folder: Path, how: Execution) -> "PreTrainedModel":
-    """The trained model of a folder on its processor, in evaluation mode, torch's threads set.
-
-    Raises:
-        UnsupportedError: when there is no such processor.
-    """
+    """Load a trained model onto its processor, in evaluation mode, and set torch's threads."""
     if how.processor == "cuda" and not torch.cuda.is_available():
         raise UnsupportedError("no CUDA GPU here")
     torch.set_num_threads(how.threads)

@@ -1,4 +1,4 @@
-"""Classifiers in the form that exporters trace: positional inputs, logits as the only output."""
+"""Classifiers in the form that exporters trace: positional inputs, and logits as the only output."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def traceable(model: "PreTrainedModel", names: Sequence[str]) -> nn.Module:
-    """A classifier that takes its inputs in the order of `names` and returns logits (B, C), in evaluation mode.
+    """A classifier in evaluation mode that takes inputs in the order of `names` and returns logits (B, C).
 
-    Of texts, its last layer computes what is read of it (`first_token_only`).
+    The last layer of a model of texts computes the first token alone (`first_token_only`).
     """
     return (_ImageLogits(model) if isinstance(model, ImageModel) else _TextLogits(model, names)).eval()
 
@@ -34,7 +34,7 @@ class _TextLogits(nn.Module):
 
 
 class _ImageLogits(nn.Module):
-    """From pixels to logits, with the normalisation in few operators that every runtime has."""
+    """From pixels to logits; the normalisation takes few operators that every runtime has."""
 
     def __init__(self, model: ImageModel) -> None:
         super().__init__()

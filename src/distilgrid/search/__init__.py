@@ -1,1 +1,1 @@
-"""Architecture search: spaces, controllers, estimators, latency of candidates."""
+"""Architecture search: spaces, controllers, estimators and latencies of candidates."""

@@ -1,4 +1,4 @@
-"""What a search chooses from: architectures, the decisions that make one, and spaces of them. Light: no torch here."""
+"""Protocols of architectures and search spaces, and the decisions that make an architecture. Light: no torch here."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -16,93 +16,67 @@ class Architecture(Protocol):
 
     @property
     def name(self) -> str:
-        """How tables and files call it: short, and different for different ones."""
-        ...
+        """Short unique name, for tables and files."""
 
     @property
     def parameters(self) -> int:
-        """Parameters of its layers, with the projections between widths; embeddings and head apart."""
-        ...
+        """Parameters of the layers and of projections between widths, without embeddings and head."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Its choices by name, as plain values; `search.space.read_architecture` turns them back."""
-        ...
+        """Choices by name, as plain values that `search.space.read_architecture` reads."""
 
     def __lt__(self, other: Any) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One decision of an architecture.
+    """One decision of an architecture."""
 
-    Attributes:
-        name: what is decided: `layers`, `hidden`; of one layer among several `hidden-3`, counted from 1.
-        values: all values that the space lists for it.
-        allowed: places in `values` that can still be completed to a member of the space.
-    """
-
-    name: str
-    values: tuple[Any, ...]
-    allowed: tuple[int, ...]
+    name: str  # `layers`, `hidden`; for one layer of several `hidden-3`, counted from 1
+    values: tuple[Any, ...]  # all values in the list of the space
+    allowed: tuple[int, ...]  # places in `values` that can still be completed to a member of the space
 
     @property
     def quantity(self) -> str:
-        """The name without the number of a layer."""
+        """Name without the number of a layer."""
         return self.name.partition("-")[0]
 
 
 class SearchSpace(Protocol):
-    """Architectures as paths of decisions: `places` holds the place of each decision's value in its list.
-
-    The methods take architectures of the space's own class alone.
-    """
+    """Architectures as paths of decisions: `places` holds the place of each decision's value in its list."""
 
     @property
     def size(self) -> int:
-        """How many architectures it holds; an upper bound where they are not `counted`."""
-        ...
+        """Number of architectures; an upper bound unless `counted`."""
 
     @property
     def counted(self) -> bool:
         """Whether `size` is exact."""
-        ...
 
     @property
     def choices(self) -> Sequence[Choice]:
-        """The decisions of its longest architectures, everything allowed; shorter ones have the first of them."""
-        ...
+        """Decisions of the longest architectures, with every value allowed; shorter ones have the first of them."""
 
     def next_choice(self, places: tuple[int, ...]) -> Choice | None:
-        """The decision that follows these, with what is allowed after them; None when the architecture is complete."""
-        ...
+        """Decision after `places`, with its allowed values; None when the architecture is complete."""
 
     def encode(self, architecture: Any) -> tuple[int, ...]:
-        """The place of each choice in its list.
-
-        Raises:
-            ValueError: for an architecture with a value that is not in its list.
-        """
-        ...
+        """Place of each choice in its list. Raises ValueError for a value outside its list."""
 
     def decode(self, places: tuple[int, ...]) -> Architecture:
-        """The architecture of these places."""
-        ...
+        """Architecture of the places."""
 
     def draw(self, random: random.Random) -> Architecture:
-        """One, drawn decision by decision, each uniformly among what is allowed."""
-        ...
+        """Random architecture: each decision is uniform among its allowed values."""
 
     def sample(self, count: int, *, seed: int) -> Sequence[Architecture]:
-        """Different ones drawn at random; all of them, shuffled, where there are no more."""
-        ...
+        """Up to `count` different random architectures."""
 
     def neighbours(self, architecture: Any) -> Iterator[Architecture]:
-        """Those that differ in one choice."""
-        ...
+        """Architectures that differ in one choice."""
 
     def allows(self, architecture: Any) -> bool:
         """Whether an architecture keeps to the constraints."""
-        ...
 
 
 def encoder_layer_parameters(hidden: int, feed_forward: int) -> int:
@@ -112,11 +86,7 @@ def encoder_layer_parameters(hidden: int, feed_forward: int) -> int:
 
 
 def require_different(**lists: Sequence[Any]) -> None:
-    """Refuse a list of a space that holds a value twice.
-
-    Raises:
-        ValueError: naming the list.
-    """
+    """Refuse a list of a space that holds a value twice. Raises ValueError naming the list."""
     for name, values in lists.items():
         if len(set(values)) < len(values):
             raise ValueError(f"{name} must list each value once, found {list(values)}")

@@ -1,4 +1,4 @@
-"""What a search found, as the shape of a student."""
+"""Results of a search as shapes of students."""
 
 from pathlib import Path
 
@@ -12,10 +12,9 @@ BEST = "best.json"
 
 
 def shaped(student: Student, search: Path | None) -> Student:
-    """A student with the shape that its search found for it; others as they are.
+    """Give a student the shape that its search found; other students stay the same.
 
-    Raises:
-        UserError: when the search is missing or damaged, or found fewer architectures.
+    Raises UserError when the search is missing or damaged, or found fewer architectures.
     """
     from distilgrid.search.candidate import architecture_settings
 
@@ -30,10 +29,9 @@ def shaped(student: Student, search: Path | None) -> Student:
 
 
 def found_architecture(search: Path, *, rank: int) -> Architecture:
-    """The architecture of a rank, 1 for the highest reward.
+    """Architecture of a rank, 1 for the highest reward.
 
-    Raises:
-        UserError: when the search is missing or damaged, or found fewer.
+    Raises UserError when the search is missing or damaged, or found fewer.
     """
     verified(search, stage="search")
     best = read_json(search / BEST)

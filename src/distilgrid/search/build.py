@@ -1,4 +1,4 @@
-"""Models of the architectures of a search space, with random weights: enough to measure latency."""
+"""Models of architectures with random weights, for measurements of latency."""
 
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,9 @@ VOCABULARY, POSITIONS = 30522, 512  # of BERT's English models; the layers' spee
 def build_shape(
     shape: Architecture, *, outputs: int = 2, seed: int = 0, vocabulary: int = VOCABULARY
 ) -> "BertForSequenceClassification":
-    """A random classifier of this shape, in evaluation mode, with the attention that students have here.
+    """Random classifier of this shape, in evaluation mode and with the attention of students.
 
-    Raises:
-        UserError: when the heads do not divide a width.
+    Raises UserError when the heads do not divide a width.
     """
     from transformers import BertConfig, BertForSequenceClassification
 

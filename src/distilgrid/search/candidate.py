@@ -1,4 +1,4 @@
-"""The model of an architecture that a search tries: built and filled as a grid builds its students."""
+"""Models of candidates: built and initialised as a grid builds its students."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,16 +26,16 @@ def candidate_model(
     teacher: Path | None,
     inherit_layers: InheritLayers = "first",
 ) -> "PreTrainedModel":
-    """A classifier of this architecture, in fp32 and evaluation mode, ready to train.
+    """Classifier of an architecture, in fp32 and evaluation mode, ready to train.
 
     Args:
-        architecture: plain BERT where all layers are alike, else our BERT of layers.
-        origin: the pretrained model's folder; decides vocabulary, positions and what else a shape does not say.
+        architecture: a plain BERT where all layers are equal, else a BERT with separate sizes for each layer.
+        origin: folder of the pretrained model, which decides vocabulary, positions and everything outside a shape.
         outputs: width of the logits.
-        seed: of every weight that is drawn at random.
-        inherit: nothing, or which rows and columns of whose weights: the teacher's, where there is one.
-        teacher: a fine-tuned model's folder, whose head is inherited too; None takes the origin.
-        inherit_layers: which layers a shallower architecture inherits.
+        seed: seed of random weights.
+        inherit: rows and columns to inherit, from the teacher if there is one.
+        teacher: folder of a fine-tuned model, whose head is inherited too; None takes the origin.
+        inherit_layers: layers that a shallower architecture inherits.
 
     Raises:
         UserError: when the heads do not divide a width, or the origin cannot give such a model.
@@ -49,33 +49,21 @@ def candidate_model(
 def candidate_student(
     architecture: Architecture, *, inherit: Inherit, finetuned: bool, inherit_layers: InheritLayers = "first"
 ) -> settings.Student:
-    """The settings of a student with this architecture, as a grid takes them.
+    """Settings of a student with this architecture, which inherits from the teacher if that is `finetuned`.
 
-    Args:
-        architecture: of the student.
-        inherit: nothing, or which rows and columns.
-        finetuned: inherit them of the fine-tuned teacher, not of the pretrained model.
-        inherit_layers: which layers a shallower architecture inherits.
-
-    Raises:
-        UserError: when the heads do not divide a width.
+    Raises UserError when the heads do not divide a width.
     """
+    shape = architecture_settings(architecture)
     if inherit == "none":
-        return settings.Student(architecture=architecture_settings(architecture), init="scratch")
+        return settings.Student(architecture=shape, init="scratch")
     init: Literal["finetuned", "pretrained"] = "finetuned" if finetuned else "pretrained"
-    return settings.Student(
-        architecture=architecture_settings(architecture), init=init, inherit=inherit, inherit_layers=inherit_layers
-    )
+    return settings.Student(architecture=shape, init=init, inherit=inherit, inherit_layers=inherit_layers)
 
 
-def architecture_settings(architecture: Architecture) -> settings.Architecture:
-    """An architecture as a grid writes it.
-
-    Raises:
-        UserError: when the heads do not divide a width.
-    """
+def architecture_settings(architecture: Architecture) -> settings.StudentShape:
+    """An architecture as a grid writes it. Raises UserError when the heads do not divide a width."""
     hidden, feed_forward, heads, activation = encoder_of(architecture)
     sizes: dict[str, Any] = {"hidden_sizes": list(hidden), "intermediate_sizes": list(feed_forward)}
     if not isinstance(architecture, LayeredShape):
         sizes = {"num_hidden_layers": len(hidden), "hidden_size": hidden[0], "intermediate_size": feed_forward[0]}
-    return settings.Architecture(**sizes, num_attention_heads=heads, hidden_act=activation)
+    return settings.StudentShape(**sizes, num_attention_heads=heads, hidden_act=activation)

@@ -1,33 +1,24 @@
-"""What a latency is the latency of. Light: no torch here."""
+"""Conditions of a latency. Light: no torch here."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 VERSION = 2
-"""Bumped when a measured latency of a shape may change: what was measured before no longer counts."""
+"""Raised when a measured latency of a shape may change: earlier measurements no longer count."""
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What was measured: a latency, or a predictor of it, holds for these alone.
+    """Conditions of a measurement: a latency, or a predictor of it, holds for these alone."""
 
-    Attributes:
-        device: name of the machine.
-        runtime: what executed the models.
-        threads: of each run.
-        batch: rows of a run.
-        length: tokens of a row.
-        fused: whether the runtime may rewrite the graph.
-    """
-
-    device: str
-    runtime: str
-    threads: int
-    batch: int
-    length: int
-    fused: bool = True
+    device: str  # name of the device
+    runtime: str  # runtime that executed the models
+    threads: int  # threads of each run
+    batch: int  # rows of a run
+    length: int  # tokens of a row
+    fused: bool = True  # whether the runtime may rewrite the graph
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; what is not said of the graph means that it may be rewritten."""
+        """Plain values, without `fused` where the runtime may rewrite the graph."""
         values = asdict(self)
         return values if not self.fused else {name: value for name, value in values.items() if name != "fused"}

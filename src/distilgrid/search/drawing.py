@@ -1,4 +1,4 @@
-"""Random members of a search space, however large it is. Light: no torch here."""
+"""Random members of a search space of any size. Light: no torch here."""
 
 import random
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from distilgrid.search.architecture import Architecture, Choice, SearchSpace
 
 
 def walk(space: SearchSpace, pick: Callable[[Choice], int]) -> tuple[int, ...]:
-    """The places of one architecture, each decision made by `pick` among what is allowed."""
+    """Places of an architecture, each decision made by `pick` among the allowed values."""
     places: tuple[int, ...] = ()
     while (choice := space.next_choice(places)) is not None:
         places = (*places, pick(choice))
@@ -15,20 +15,16 @@ def walk(space: SearchSpace, pick: Callable[[Choice], int]) -> tuple[int, ...]:
 
 
 def draw_places(space: SearchSpace, random: random.Random) -> tuple[int, ...]:
-    """The places of one architecture, each decision uniform among what is allowed."""
+    """Places of a random architecture, each decision uniform among the allowed values."""
     return walk(space, lambda choice: random.choice(choice.allowed))
 
 
 class Untried:
     """Different members of a space, drawn decision by decision, until none is left.
 
-    Uniform over decisions and not over members: in a space with an own width for each layer nearly all members have
-    the most layers. Decisions after which everything was taken are left out, so no draw is in vain, and nothing is
-    listed beyond what was taken.
-
-    Args:
-        space: where from.
-        random: what draws.
+    Draws are uniform over decisions, not over members: where each layer has its own width, nearly all members have the
+    most layers. Decisions after which every member was taken are left out, so every draw succeeds, and only the taken
+    members are listed.
     """
 
     def __init__(self, space: SearchSpace, random: random.Random) -> None:
@@ -36,7 +32,7 @@ class Untried:
         self._spent: set[tuple[int, ...]] = set()
 
     def draw(self) -> Architecture | None:
-        """One that was not drawn or taken before; None when there is no more."""
+        """A member that was not drawn or taken before; None when none is left."""
         if () in self._spent:
             return None
         places: tuple[int, ...] = ()
@@ -47,14 +43,14 @@ class Untried:
         return architecture
 
     def several(self, count: int) -> list[Architecture]:
-        """At most so many."""
+        """Up to `count` untried architectures."""
         found: list[Architecture] = []
         while len(found) < count and (drawn := self.draw()) is not None:
             found.append(drawn)
         return found
 
     def take(self, architecture: Architecture) -> None:
-        """Leave one out of what is drawn from now on."""
+        """Exclude a member from later draws."""
         places = self._space.encode(architecture)
         self._spent.add(places)
         while places:

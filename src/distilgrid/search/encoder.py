@@ -1,4 +1,4 @@
-"""Every architecture as the sizes of its encoder, layer by layer."""
+"""Architectures as the sizes of their encoders, layer by layer."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,27 +10,16 @@ from distilgrid.search.space import Shape
 
 
 class Encoder(NamedTuple):
-    """What a model is built from.
+    """Sizes that a model is built from."""
 
-    Attributes:
-        hidden: width of the hidden states of each layer: (layers,).
-        feed_forward: feed-forward width of each layer: (layers,).
-        heads: attention heads of every layer.
-        activation: of the feed-forward layers.
-    """
-
-    hidden: tuple[int, ...]
-    feed_forward: tuple[int, ...]
-    heads: int
+    hidden: tuple[int, ...]  # width of the hidden states of each layer: (layers,)
+    feed_forward: tuple[int, ...]  # feed-forward width of each layer: (layers,)
+    heads: int  # attention heads of every layer
     activation: Activation
 
 
 def encoder_of(architecture: Architecture) -> Encoder:
-    """An architecture's sizes.
-
-    Raises:
-        UserError: when the heads do not divide a width.
-    """
+    """Sizes of an architecture. Raises UserError when the heads do not divide a width."""
     if isinstance(architecture, LayeredShape):
         hidden, feed_forward = architecture.hidden, architecture.feed_forward
     else:
@@ -46,10 +35,9 @@ def encoder_of(architecture: Architecture) -> Encoder:
 
 
 def shape_of(config: Mapping[str, Any]) -> Shape:
-    """The shape of a trained model, by its `config.json`: that of a teacher, to compare with.
+    """Shape of a trained model such as a teacher, read from its `config.json`.
 
-    Raises:
-        UserError: when it is no BERT-like encoder of equal layers.
+    Raises UserError unless the model is a BERT-like encoder of equal layers.
     """
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size", "hidden_act")
     missing = [name for name in names if name not in config]

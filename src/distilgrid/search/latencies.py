@@ -1,4 +1,4 @@
-"""Where a search takes the latency of its candidates from: measured on this machine, or predicted."""
+"""Latencies of candidates: measured on this machine, or predicted."""
 
 import logging
 from collections.abc import Sequence
@@ -22,29 +22,22 @@ REFERENCE_RUNS = 3
 
 
 class LatencySource(Protocol):
-    """Tells latencies, the same ones whenever it is asked again."""
+    """Latencies of architectures, the same ones on each request."""
 
     @property
     def conditions(self) -> Conditions:
-        """What they are latencies of."""
-        ...
+        """Conditions that the latencies hold for."""
 
     def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
-        """Of each architecture the latency in ms."""
-        ...
+        """Latency in ms of each architecture."""
 
 
 class MeasuredLatency:
-    """Measures architectures it has not met, and remembers all.
+    """Measures each architecture once.
 
-    They are measured in groups of 8 that take turns with one architecture that is the same in all, the yardstick, and
-    are scaled by what the machine did to that: by its latency when all began, against its latency now. What is measured
-    is kept, so that a search that was killed, or runs as several jobs, gets the very same numbers each time.
-
-    Args:
-        bench: builds and times architectures.
-        yardstick: of the search: the same one in every run.
-        folder: of what is kept, shared by searches and jobs; None keeps nothing.
+    Groups of 8 take turns with the yardstick, an architecture that is the same in every run. The ratio of the
+    yardstick's first latency to its latency now corrects them for the state of the machine. `folder` stores the
+    measurements, so a killed search, or one that runs as several jobs, gets the same numbers; None stores nothing.
     """
 
     def __init__(self, bench: LatencyBench, *, yardstick: Architecture, folder: Path | None) -> None:
@@ -55,15 +48,11 @@ class MeasuredLatency:
 
     @property
     def conditions(self) -> Conditions:
-        """What is measured."""
+        """Conditions of the measurements."""
         return self._bench.conditions
 
     def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
-        """See `LatencySource`.
-
-        Raises:
-            UserError: when an architecture cannot be built or run.
-        """
+        """Latency in ms of each architecture. Raises UserError when an architecture cannot be built or run."""
         unknown = [each for each in dict.fromkeys(architectures) if not self._known(each)]
         for start in range(0, len(unknown), AT_ONCE):
             self._measure(unknown[start : start + AT_ONCE])
@@ -71,7 +60,7 @@ class MeasuredLatency:
 
     def _known(self, architecture: Architecture) -> bool:
         if architecture not in self._found:
-            stored = self._find(self._key(architecture))
+            stored: float | None = self._journal.find(self._key(architecture))
             if stored is not None:
                 self._found[architecture] = stored
         return architecture in self._found
@@ -81,43 +70,36 @@ class MeasuredLatency:
         now, *latencies = self._bench.medians([self._yardstick, *group])
         log.info("measured %d architectures; the yardstick took %.2f times the usual", len(group), now / usual)
         for architecture, latency in zip(group, latencies, strict=True):
-            self._found[architecture] = self._keep(self._key(architecture), latency * usual / now)
+            self._found[architecture] = float(self._journal.keep(self._key(architecture), latency * usual / now))
 
     def _reference(self) -> float:
-        """The yardstick's usual latency in ms: that of the first time it was measured."""
+        """The yardstick's usual latency in ms: the first that was measured."""
         if self._usual is None:
             key = self._bench.key(reference=self._yardstick.as_dict())
-            stored = self._find(key)
-            if stored is None:
-                stored = self._keep(key, float(np.median(self._bench.medians([self._yardstick] * REFERENCE_RUNS))))
+            stored: float | None = self._journal.find(key)
+            if stored is None:  # another job may keep its own meanwhile: the first one stands
+                medians = self._bench.medians([self._yardstick] * REFERENCE_RUNS)
+                stored = float(self._journal.keep(key, float(np.median(medians))))
             self._usual = stored
         return self._usual
-
-    def _find(self, key: str) -> float | None:
-        found: float | None = self._journal.find(key)
-        return found
-
-    def _keep(self, key: str, latency_ms: float) -> float:
-        """Keep a latency; returns the one that stands, which another job may have kept before."""
-        return float(self._journal.keep(key, latency_ms))
 
     def _key(self, architecture: Architecture) -> str:
         return self._bench.key(architecture=architecture.as_dict(), yardstick=self._yardstick.as_dict())
 
 
 class PredictedLatency:
-    """Asks a predictor: for a search whose every candidate cannot be measured."""
+    """Predicts latencies, for searches that cannot measure every candidate."""
 
     def __init__(self, predictor: LatencyPredictor) -> None:
         self._predictor = predictor
 
     @property
     def conditions(self) -> Conditions:
-        """What the predictor was fitted to."""
+        """Conditions that the predictor was fitted to."""
         return self._predictor.conditions
 
     def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
-        """See `LatencySource`."""
+        """Predicted latency in ms of each architecture."""
         return [float(latency) for latency in self._predictor.predict(architectures)] if architectures else []
 
 
@@ -131,20 +113,10 @@ def open_source(
     processor: Processor = "cpu",
     vocabulary: int = VOCABULARY,
 ) -> LatencySource:
-    """Where latencies under some conditions come from.
+    """Latencies under some conditions: of the predictor in a folder, or measured where there is none.
 
-    Args:
-        conditions: what they are latencies of.
-        protocol: how measurements are made.
-        predictor: folder of a predictor; None measures.
-        yardstick: measured beside all others.
-        folder: of what was measured; None keeps nothing.
-        processor: what computes.
-        vocabulary: tokens of the models' embeddings.
-
-    Raises:
-        UserError: for a runtime that cannot be measured so, or a predictor that is missing, damaged or of other
-            conditions.
+    Raises UserError for a runtime that cannot be measured so, or a predictor that is missing, damaged or of other
+    conditions.
     """
     if predictor is None:
         bench = LatencyBench(conditions, protocol, vocabulary=vocabulary, processor=processor)
@@ -156,23 +128,14 @@ def open_source(
 
 
 def fastest(architectures: Sequence[Architecture], source: LatencySource) -> tuple[Architecture, float]:
-    """The architecture with the lowest latency and that latency in ms; of equal ones the first."""
+    """Fastest architecture and its latency in ms; ties keep the first."""
     latencies = source.latencies(architectures)
     place = min(range(len(latencies)), key=latencies.__getitem__)
     return architectures[place], latencies[place]
 
 
 def refuse_impossible_limit(limit_ms: float, architectures: Sequence[Architecture], source: LatencySource) -> None:
-    """Refuse a latency limit that no architecture keeps to.
-
-    Args:
-        limit_ms: the most that one may take.
-        architectures: those of the space, or the smallest of it.
-        source: tells their latencies.
-
-    Raises:
-        UserError: naming the fastest one and its latency.
-    """
+    """Refuse a latency limit that no architecture keeps to. Raises UserError naming the fastest one."""
     found, latency = fastest(architectures, source)
     if latency > limit_ms:
         raise UserError(

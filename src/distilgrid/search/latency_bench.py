@@ -1,4 +1,4 @@
-"""Times architectures with random weights on a runtime, several of them in turns, as the latency protocol says."""
+"""Measurements of architectures with random weights on a runtime, in turns, by the latency protocol."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,23 +21,15 @@ from distilgrid.search.architecture import Architecture
 from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
 from distilgrid.search.conditions import VERSION, Conditions
 
-AT_ONCE = 8
-"""Architectures that take turns with each other and with the yardstick."""
+AT_ONCE = 8  # architectures that take turns with each other and with the yardstick
 CALIBRATION_ROWS = 16
 SEED = 0
 
 
 class LatencyBench:
-    """Builds, exports and times architectures.
+    """Builds, exports and times architectures, whose embeddings have `vocabulary` tokens.
 
-    Args:
-        conditions: what is measured.
-        protocol: how often, how precisely.
-        vocabulary: tokens of the models' embeddings.
-        processor: what computes.
-
-    Raises:
-        UserError: for an unknown runtime, or one that has no graph to leave as it is where that is asked for.
+    Raises UserError for an unknown runtime, or for `fused: false` on a runtime that rewrites no graph.
     """
 
     def __init__(
@@ -57,21 +49,17 @@ class LatencyBench:
         self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
 
     def key(self, **what: Any) -> str:
-        """A key of some measurement under these conditions, here and now, by which it is kept."""
+        """Key of a measurement under these conditions, on this machine and with the installed packages."""
         protocol = self._protocol.model_dump(exclude={"runtimes", "lengths", "batch_sizes"})
         facts = {"conditions": self.conditions.as_dict(), "protocol": protocol, "vocabulary": self._vocabulary}
-        return recipe_key({**what, **facts, **self._circumstances()})
-
-    def _circumstances(self) -> dict[str, Any]:
-        """What else decides a latency: how we convert and measure, the processor, the runtime's version."""
         packages = find_runtime(self.conditions.runtime).packages or ("torch",)
-        return {"version": VERSION, "cpu": cpu_name(), "packages": versions_of(packages)}
+        machine = {"version": VERSION, "cpu": cpu_name(), "packages": versions_of(packages)}
+        return recipe_key({**what, **facts, **machine})
 
     def medians(self, architectures: Sequence[Architecture]) -> list[float]:
-        """Latencies in ms, of each the median, measured in turns on cores of their own.
+        """Median latency in ms of each architecture, measured in turns on reserved cores.
 
-        Raises:
-            UserError: when the runtime cannot run one in this way.
+        Raises UserError when the runtime cannot run one of them.
         """
         with alone(), pinned(self.conditions.threads, self._protocol.cores), tempfile.TemporaryDirectory() as scratch:
             works = []
@@ -83,11 +71,7 @@ class LatencyBench:
             return [float(np.median(series.samples)) for series in found]
 
     def _call(self, architecture: Architecture, folder: Path) -> Run:
-        """A call of the architecture that has run once.
-
-        Raises:
-            UserError: when it cannot be converted, loaded or run.
-        """
+        """A call of the architecture that has run once. Raises UserError when the model cannot be converted or run."""
         runtime, model = self.conditions.runtime, build_shape(architecture, vocabulary=self._vocabulary)
         try:
             with refusing():

@@ -1,8 +1,9 @@
-"""Latency of shapes that were not measured, from shapes that were."""
+"""Predictor of latencies, fitted to measured shapes."""
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,31 +13,25 @@ from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.parquet import read_parquet
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.conditions import Conditions
-from distilgrid.search.latency_features import features
+from distilgrid.search.encoder import encoder_of
 from distilgrid.search.space import read_architecture
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+ACTIVATIONS = ("relu", "silu", "gelu")
 SETTINGS, TABLE = "predictor.json", "measurements.parquet"
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How well measured latencies are predicted.
+    """Errors of predicted latencies."""
 
-    Attributes:
-        rows: how many were compared.
-        median_error: relative.
-        p90_error: relative, of nine in ten the largest.
-        kendall_tau: rank correlation.
-    """
-
-    rows: int
-    median_error: float
-    p90_error: float
-    kendall_tau: float
+    rows: int  # shapes that were compared
+    median_error: float  # relative
+    p90_error: float  # relative, exceeded by one in ten
+    kendall_tau: float  # rank correlation
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -47,23 +42,19 @@ class LatencyPredictor:
     """A Gaussian process on standardised logarithms, from shape to the logarithm of latency.
 
     Latency is near a product of powers of the sizes, with steps where a size fits the vector width and where weights
-    outgrow a cache: the linear kernel carries the powers, the Matern kernel (one length scale for each feature) what is
-    smooth beyond them, the white one the noise of measuring. With some dozens of measurements this predicted better
-    than boosted trees, which know no powers, and than ridge regression, which knows nothing else.
+    outgrow a cache. The linear kernel carries the powers, the Matern kernel (one length scale for each feature) smooth
+    deviations, the white kernel the noise of measuring. With some dozens of measurements this predicted better than
+    boosted trees, which know no powers, and than ridge regression, which knows only powers.
 
-    Stored as its training data, and fitted again when loaded: the fit takes no random numbers, and no code is loaded.
-
-    Args:
-        conditions: what was measured.
-        shapes: the measured shapes.
-        latencies: of each the median in ms: (N,).
+    A stored predictor is its training data, fitted again when loaded: the fit takes no random numbers, and no code is
+    loaded. `latencies` are medians in ms (N,).
     """
 
     def __init__(self, conditions: Conditions, shapes: Sequence[Architecture], latencies: Sequence[float]) -> None:
         self.conditions, self.shapes = conditions, tuple(shapes)
         self.latencies = np.asarray(latencies, dtype=float)
         known = self._features(shapes)
-        with warnings.catch_warnings():  # a feature that does not matter has its length scale at the upper bound
+        with warnings.catch_warnings():  # the length scale of an irrelevant feature ends at the upper bound
             warnings.simplefilter("ignore")
             self._model = _regressor(known.shape[1]).fit(known, np.log(self.latencies))
 
@@ -72,16 +63,16 @@ class LatencyPredictor:
         return np.exp(self._model.predict(self._features(shapes)))
 
     def spread(self, shapes: Sequence[Architecture]) -> np.ndarray:
-        """The standard deviation of each prediction, as a share of it: (N,)."""
+        """Standard deviation of each prediction, as a share of it: (N,)."""
         _, deviation = self._model.predict(self._features(shapes), return_std=True)
         return np.asarray(deviation)
 
     def quality(self, shapes: Sequence[Architecture], latencies: Sequence[float]) -> Quality:
-        """How well it predicts measurements that it was not fitted to."""
+        """Errors on measurements that were held out."""
         return compare(self.predict(shapes), np.asarray(latencies, dtype=float))
 
     def table(self) -> "pd.DataFrame":
-        """Its training data: the choices of each shape and `latency_ms`."""
+        """Training data: the choices of each shape and `latency_ms`."""
         import pandas as pd
 
         return pd.DataFrame([shape.as_dict() for shape in self.shapes]).assign(latency_ms=self.latencies)
@@ -93,11 +84,7 @@ class LatencyPredictor:
 
     @classmethod
     def load(cls, folder: Path) -> "LatencyPredictor":
-        """A stored predictor, fitted again.
-
-        Raises:
-            UserError: when a file is missing or damaged.
-        """
+        """Load a predictor and fit it again. Raises UserError when a file is missing or damaged."""
         conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
         table = read_parquet(folder / TABLE)
         choices = table.drop(columns="latency_ms").to_dict("records")
@@ -126,3 +113,36 @@ def _regressor(width: int) -> "Pipeline":
     smooth = ConstantKernel(0.1) * Matern(length_scale=np.full(width, 3.0), length_scale_bounds=(0.1, 1e3), nu=2.5)
     kernel = ConstantKernel(1.0) * DotProduct() + smooth + WhiteKernel(1e-3, noise_level_bounds=(1e-6, 1e-1))
     return make_pipeline(StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True))
+
+
+def multiply_adds(shape: Architecture, *, length: int, batch: int = 1) -> dict[str, int]:
+    """Multiply-adds of one run by part: projections (of attention and between widths), attention, feed-forward."""
+    tokens, (hidden, feed_forward, _, _) = length * batch, encoder_of(shape)
+    resized = sum(before * after for before, after in pairwise(hidden) if before != after)
+    return {
+        "projections": tokens * (4 * sum(width**2 for width in hidden) + resized),
+        "attention": tokens * 2 * length * sum(hidden),
+        "feed_forward": tokens * 2 * sum(width * inner for width, inner in zip(hidden, feed_forward, strict=True)),
+    }
+
+
+def features(shapes: Sequence[Architecture], *, length: int, batch: int = 1) -> "pd.DataFrame":
+    """One row for each shape: logarithms of sizes and arithmetic, and the activation as a number.
+
+    Widths are means over layers; all other values are sums.
+    """
+    import pandas as pd
+
+    rows = []
+    for shape in shapes:
+        work = multiply_adds(shape, length=length, batch=batch)
+        hidden, feed_forward, heads, activation = encoder_of(shape)
+        layers, width = len(hidden), sum(hidden) / len(hidden)
+        sizes = {"layers": layers, "hidden": width, "heads": heads, "feed_forward": sum(feed_forward) / layers}
+        sizes |= {"parameters": shape.parameters}
+        elements = {"head_width": width / heads, "scores": layers * heads * length**2 * batch}
+        elements |= {"activated": sum(feed_forward) * length * batch}
+        whole = {"all": sum(work.values())}
+        logs = {name: float(np.log(value)) for name, value in {**sizes, **work, **elements, **whole}.items()}
+        rows.append({**logs, "activation": ACTIVATIONS.index(activation)})
+    return pd.DataFrame(rows)

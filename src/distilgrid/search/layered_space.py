@@ -1,7 +1,7 @@
-"""A search space whose layers have sizes of their own, as in compiler-aware search (Niu et al. 2020, CANAO).
+"""A search space with separate sizes for each layer, as in compiler-aware search (Niu et al. 2020, CANAO).
 
-First the number of transformer blocks is decided, then what all layers share, then the sizes of one layer after the
-other. Light: no torch here.
+The number of transformer blocks is decided first, then the values that all layers share, then the sizes layer by layer.
+Light: no torch here.
 """
 
 import random
@@ -19,26 +19,19 @@ from distilgrid.search.drawing import Untried, draw_places
 SHARED = ("blocks", "heads", "activation")
 SIZES = ("hidden", "feed_forward")
 Fewest = list[dict[int | None, int]]
-"""By the number of layers that follow and the width before them (None: there is none), their fewest parameters."""
+"""Fewest parameters of the layers that follow, by their number and by the width before them (None: no width)."""
 
 
 @dataclass(frozen=True, order=True)
 class LayeredShape:
-    """A BERT encoder whose layers have widths of their own.
+    """A BERT encoder with separate widths for each layer.
 
-    Where a layer's width differs from the one before, a linear projection stands between them. The embeddings have
-    the width of the first layer.
-
-    Attributes:
-        hidden: width of each layer: (L).
-        feed_forward: feed-forward width of each layer: (L).
-        heads: attention heads of every layer; they must divide each width.
-        activation: of the feed-forward layers.
+    A linear projection stands between two layers of different widths. The embeddings have the width of the first layer.
     """
 
-    hidden: tuple[int, ...]
-    feed_forward: tuple[int, ...]
-    heads: int
+    hidden: tuple[int, ...]  # width of each layer: (L)
+    feed_forward: tuple[int, ...]  # feed-forward width of each layer: (L)
+    heads: int  # attention heads of every layer; they must divide each width
     activation: Activation = "gelu"
 
     def __post_init__(self) -> None:
@@ -52,17 +45,17 @@ class LayeredShape:
 
     @property
     def name(self) -> str:
-        """How tables and files call it, hidden and feed-forward width by layer: `2B-384.1536-192.768-12A-gelu`."""
+        """Name by hidden and feed-forward width of each layer: `2B-384.1536-192.768-12A-gelu`."""
         sizes = "-".join(f"{hidden}.{ff}" for hidden, ff in zip(self.hidden, self.feed_forward, strict=True))
         return f"{self.layers}B-{sizes}-{self.heads}A-{self.activation}"
 
     @property
     def parameters(self) -> int:
-        """Parameters of its layers and of the projections between them, embeddings and head apart."""
+        """Parameters of the layers and projections, without embeddings and head."""
         return parameters_of(self.hidden, self.feed_forward)
 
     def as_dict(self) -> dict[str, Any]:
-        """Its choices by name, as plain values."""
+        """Choices by name, as plain values."""
         sizes = {"hidden": list(self.hidden), "feed_forward": list(self.feed_forward)}
         return {"kind": "layered", **asdict(self), **sizes}
 
@@ -75,12 +68,12 @@ def parameters_of(hidden: tuple[int, ...], feed_forward: tuple[int, ...]) -> int
 
 
 def projection_parameters(before: int | None, hidden: int) -> int:
-    """Parameters between two widths: a linear layer where they differ, nothing before the first layer."""
+    """Parameters between two widths: of a linear layer where they differ, none before the first layer."""
     return 0 if before in (None, hidden) else (before or 0) * hidden + hidden
 
 
 def fewest_parameters(hidden: Sequence[int], feed_forward: Sequence[int], *, layers: int) -> Fewest:
-    """The smallest stacks of up to `layers` layers whose widths are from lists."""
+    """Smallest stacks of up to `layers` layers with widths from lists."""
     own = {width: encoder_layer_parameters(width, min(feed_forward)) for width in hidden}
     befores = (None, *hidden)
     table: Fewest = [dict.fromkeys(befores, 0)]
@@ -94,11 +87,11 @@ def fewest_parameters(hidden: Sequence[int], feed_forward: Sequence[int], *, lay
 class LayeredSpace(Settings):
     """All encoders with one number of blocks, one number of heads, and for each layer one width of each kind.
 
-    It may hold more than could ever be listed: it is drawn from and limited without listing it.
+    The space may hold too many architectures to list them: draws and limits work without a list.
     """
 
     kind: Literal["layered"] = "layered"
-    """What kind of space this is."""
+    """Kind of the space."""
     blocks: list[Size] = Field(min_length=1)
     """Numbers of transformer blocks."""
     hidden: list[Size] = Field(min_length=1)
@@ -124,24 +117,24 @@ class LayeredSpace(Settings):
 
     @cached_property
     def size(self) -> int:
-        """How many architectures it holds without its limit on parameters."""
+        """Number of architectures without the limit on parameters."""
         layers = (len(_widths(fewest)) * len(self.feed_forward) for fewest in self._fewest.values())
         return len(self.activation) * sum(ways**blocks for ways in layers for blocks in self.blocks)
 
     @property
     def counted(self) -> bool:
-        """Whether `size` is exact; a limit on parameters leaves out an unknown number."""
+        """Whether `size` is exact: a limit on parameters excludes an unknown number."""
         return self.max_parameters is None
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
-        """Every decision of its deepest architectures: blocks, heads, activation, then the sizes layer by layer."""
+        """Decisions of the deepest architectures: blocks, heads, activation, then the sizes layer by layer."""
         sized = ((f"{name}-{layer}", name) for layer in range(1, max(self.blocks) + 1) for name in SIZES)
         names = [*((name, name) for name in SHARED), *sized]
         return tuple(_choice(name, getattr(self, values)) for name, values in names)
 
     def next_choice(self, places: tuple[int, ...]) -> Choice | None:
-        """The decision that follows these; None when the architecture is complete."""
+        """Decision after `places`; None when the architecture is complete."""
         if places and len(places) == len(SHARED) + len(SIZES) * self.blocks[places[0]]:
             return None
         choice = self.choices[len(places)]
@@ -149,41 +142,33 @@ class LayeredSpace(Settings):
         return replace(choice, allowed=tuple(allowed))
 
     def encode(self, architecture: LayeredShape) -> tuple[int, ...]:
-        """The place of each choice in its list.
-
-        Raises:
-            ValueError: for an architecture with a value that is not in its list.
-        """
+        """Place of each choice in its list. Raises ValueError for a value outside its list."""
         sizes = zip(architecture.hidden, architecture.feed_forward, strict=True)
-        values = [
-            architecture.layers,
-            architecture.heads,
-            architecture.activation,
-            *(w for both in sizes for w in both),
-        ]
+        shared = (architecture.layers, architecture.heads, architecture.activation)
+        values = [*shared, *(width for both in sizes for width in both)]
         if architecture.layers not in self.blocks:
             raise ValueError(f"{architecture.layers} blocks are not in the list {self.blocks}")
         return tuple(choice.values.index(value) for choice, value in zip(self.choices, values, strict=False))
 
     def decode(self, places: tuple[int, ...]) -> LayeredShape:
-        """The architecture of these places."""
+        """Architecture of the places."""
         blocks, heads, activation, *sizes = self._values(places)
         if len(sizes) != len(SIZES) * blocks:
             raise ValueError(f"{blocks} blocks have {len(SIZES) * blocks} sizes, found {len(sizes)}")
         return LayeredShape(tuple(sizes[::2]), tuple(sizes[1::2]), heads, activation)
 
     def draw(self, random: random.Random) -> LayeredShape:
-        """One, drawn decision by decision, each uniformly among what is allowed."""
+        """Random architecture: each decision is uniform among its allowed values."""
         return self.decode(draw_places(self, random))
 
     def sample(self, count: int, *, seed: int) -> list[LayeredShape]:
-        """Different ones, drawn decision by decision; all of them, shuffled, where there are no more."""
+        """Up to `count` different random architectures, drawn decision by decision."""
         untried = Untried(self, random.Random(f"space/{seed}"))
         drawn = (untried.draw() for _ in range(count))
         return [shape for shape in drawn if isinstance(shape, LayeredShape)]
 
     def neighbours(self, architecture: LayeredShape) -> Iterator[LayeredShape]:
-        """Those that differ in one choice. A change of depth drops the last layers, or repeats the last one."""
+        """Architectures that differ in one choice. A change of depth drops the last layers, or repeats the last one."""
         places, fixed = self.encode(architecture), len(SHARED)
         for at, choice in enumerate(self.choices[: len(places)]):
             for place in choice.allowed:
@@ -203,7 +188,7 @@ class LayeredSpace(Settings):
 
     @cached_property
     def _fewest(self) -> dict[int, Fewest]:
-        """By number of heads, the layers whose widths it divides; numbers that divide none are left out."""
+        """Fewest parameters by number of heads, for the widths that it divides; others are left out."""
         widths = {heads: [hidden for hidden in self.hidden if hidden % heads == 0] for heads in self.heads}
         return {
             heads: fewest_parameters(fitting, self.feed_forward, layers=max(self.blocks))
@@ -215,7 +200,7 @@ class LayeredSpace(Settings):
         return [choice.values[place] for choice, place in zip(self.choices, places, strict=False)]
 
     def _can_follow(self, places: tuple[int, ...], value: Any) -> bool:
-        """Whether a value after these places leaves a way to a member of the space."""
+        """Whether a value after `places` leads to a member of the space."""
         decided = self._values(places)
         if not decided:
             return any(self._fits(heads, 0, None, value) for heads in self._fewest)
@@ -236,7 +221,7 @@ class LayeredSpace(Settings):
         return hidden[-1] in _widths(self._fewest[heads]) and self._fits(heads, used, hidden[-1], blocks - len(hidden))
 
     def _fits(self, heads: int, used: int, before: int | None, layers: int) -> bool:
-        """Whether this many layers can follow a layer of width `before` when `used` parameters are spent."""
+        """Whether `layers` more layers fit after a layer of width `before` and `used` parameters."""
         return self.max_parameters is None or used + self._fewest[heads][layers][before] <= self.max_parameters
 
 

@@ -1,50 +1,76 @@
-"""The search itself: episodes of candidates, each estimated and timed once, and rewards told to the controller."""
+"""The search loop: episodes of candidates, each estimated and timed once, whose rewards the controller learns."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
+from distilgrid.core.fingerprint import canonical_json
 from distilgrid.core.progress import progress
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.controllers.base import Controller
-from distilgrid.search.observation import Observation
-from distilgrid.search.trial import Trial
+from distilgrid.search.controllers.base import Controller, Observation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of a candidate.
+    """Measured quality and latency of a candidate."""
 
-    Attributes:
-        score: the task's main metric on dev.
-        loss: distillation loss.
-        latency_ms: of one run.
-        seconds: what the estimate cost.
-    """
-
-    score: float
-    loss: float
+    score: float  # the task's main metric on dev
+    loss: float  # distillation loss
     latency_ms: float
-    seconds: float
+    seconds: float  # cost of the estimate
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One architecture that a search has tried, with the results."""
+
+    number: int  # counted from 0 over the whole search
+    episode: int  # counted from 0
+    architecture: Architecture
+    score: float  # the task's main metric on dev
+    loss: float  # distillation loss of the last epoch
+    latency_ms: float
+    quality: float  # score or loss as one number, higher is better
+    reward: float  # value that the controller learns
+    seconds: float  # cost of the estimate; 0 where it is known from an earlier trial
+    repeated: bool  # whether this search has tried the architecture before
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, with the architecture's name, parameters and choices as JSON."""
+        facts = asdict(self) | {"name": self.architecture.name, "parameters": self.architecture.parameters}
+        return facts | {"architecture": canonical_json(self.architecture.as_dict())}
+
+
+def as_table(trials: Sequence[Trial]) -> "pd.DataFrame":
+    """One row for each trial, with `best_reward`, the highest reward until then."""
+    import pandas as pd
+
+    table = pd.DataFrame([trial.as_dict() for trial in trials])
+    return table.assign(best_reward=table["reward"].cummax())
+
+
+def best_trials(trials: Sequence[Trial], *, count: int) -> list[Trial]:
+    """Trials of the highest rewards, each architecture once; ties keep the earlier one."""
+    first: dict[Architecture, Trial] = {}
+    for trial in trials:
+        first.setdefault(trial.architecture, trial)
+    return sorted(first.values(), key=lambda trial: (-trial.reward, trial.number))[:count]
 
 
 Examine = Callable[[Sequence[Architecture]], Sequence[Finding]]
-"""Finds out about architectures, in their order; asked once for each."""
+"""Findings of architectures, in their order; called once for each architecture."""
 Judge = Callable[[Finding], tuple[float, float]]
-"""The reward of a finding, and its quality without regard to latency: higher is better in both."""
+"""Reward of a finding, and its quality without latency: higher is better in both."""
 
 
 def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: int, candidates: int) -> list[Trial]:
-    """All trials, in their order.
+    """Run a search and return all trials in their order.
 
-    The controller is asked for one episode's candidates at a time and then told of all of them. Nothing is kept here:
-    a killed search begins again, and `examine` knows what it found out before, so that the trials are the same.
-
-    Args:
-        controller: proposes.
-        examine: finds out about an episode's candidates.
-        judge: rewards a finding.
-        episodes: how many.
-        candidates: of each episode.
+    The controller proposes the candidates of an episode and then learns from all of them. Nothing is stored here: a
+    killed search begins again, and `examine` remembers its findings, so the trials are the same.
     """
     trials: list[Trial] = []
     known: dict[Architecture, Finding] = {}

@@ -1,55 +1,97 @@
-"""The reward of a candidate: its quality and its latency as one number. Light: no torch here."""
+"""Rewards of candidates: quality and latency as one number. Light: no torch here."""
 
 import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
 
 from distilgrid.core.errors import UserError
-from distilgrid.search.reward_settings import LatencyPower, LimitReward, LossReward, ScoreReward
+from distilgrid.core.schema import Settings
+
+
+class LatencyPower(Settings):
+    """Rewards with the factor (lat(S) / (beta * lat(T)))^alpha, S a candidate and T the teacher (KD-NAS)."""
+
+    alpha: float = Field(default=-0.06, le=0)
+    """Exponent of the latency ratio; lower values punish slow candidates more. 0 leaves latency out."""
+    beta: float = Field(default=0.6, gt=0)
+    """Target latency as a share of the teacher's: a candidate that meets it has the factor 1."""
+    outside: Literal["refuse", "clamp"] = "refuse"
+    """Reaction to a product without meaning (a loss of 1 or more, a score below 0, or not a number): `refuse` stops
+    the search, `clamp` gives the quality 0."""
+
+
+class LossReward(LatencyPower):
+    """KD-NAS, second version (Trivedi et al. 2023): (1 - loss) * (lat(S) / (beta * lat(T)))^alpha."""
+
+    kind: Literal["loss-latency"] = "loss-latency"
+    """The quality is 1 - the distillation loss of a candidate's last epoch."""
+
+
+class ScoreReward(LatencyPower):
+    """KD-NAS, first version (Trivedi et al. 2023): score * (lat(S) / (beta * lat(T)))^alpha."""
+
+    kind: Literal["score-latency"] = "score-latency"
+    """The quality is a candidate's score on `dev`."""
+
+
+class LimitReward(Settings):
+    """Compiler-aware search: score - gamma * max(0, lat - limit) / limit.
+
+    The paper (Niu et al. 2020) penalises latencies above the limit without a formula: this form is ours.
+    """
+
+    kind: Literal["score-limit"] = "score-limit"
+    """The quality is a candidate's score on `dev`; latency counts only beyond the limit."""
+    limit_ms: float | None = Field(default=None, gt=0)
+    """The latency limit in ms; give this or `limit_share`."""
+    limit_share: float | None = Field(default=None, gt=0)
+    """The latency limit as a share of the teacher's latency; give this or `limit_ms`."""
+    gamma: float = Field(default=1.0, gt=0)
+    """Score that a candidate loses at twice the limit, in proportion to the excess."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "LimitReward":
+        if (self.limit_ms is None) == (self.limit_share is None):
+            raise ValueError("give either limit_ms or limit_share")
+        return self
+
+
+Reward = Annotated[LossReward | ScoreReward | LimitReward, Field(discriminator="kind")]
 
 
 def latency_power(latency_ms: float, *, teacher_ms: float, alpha: float, beta: float) -> float:
-    """The latency factor of KD-NAS (Trivedi et al. 2023): (lat(S) / (beta * lat(T)))^alpha.
-
-    Raises:
-        ValueError: when a latency is not above 0.
-    """
+    """Latency factor of KD-NAS: (lat(S) / (beta * lat(T)))^alpha. Raises ValueError for a latency of 0 or less."""
     _require_latency(latency_ms)
     _require_latency(teacher_ms)
     return float((latency_ms / (beta * teacher_ms)) ** alpha)
 
 
 def limit_ms(settings: LimitReward, *, teacher_ms: float) -> float:
-    """The latency limit in ms, as set or as a share of the teacher's latency."""
+    """Latency limit in ms, as set or as a share of the teacher's latency."""
     return settings.limit_ms if settings.limit_ms is not None else (settings.limit_share or 0) * teacher_ms
 
 
 def quality(settings: LossReward | ScoreReward | LimitReward, *, score: float, loss: float) -> float:
-    """The part of a reward that knows no latency, higher is better: the score, or 1 - loss.
+    """Part of a reward without latency, higher is better: the score, or 1 - loss.
 
-    Raises:
-        UserError: when the reward's product has no meaning for it, unless the settings clamp it.
+    Raises UserError when the reward's product has no meaning for it, unless the settings clamp it.
     """
     if isinstance(settings, LossReward):
         return _checked(settings, 1 - loss, valid=loss < 1, needs=f"a loss below 1, found {loss:g}")
     if isinstance(settings, ScoreReward):
         return _checked(settings, score, valid=score >= 0, needs=f"a score of 0 or more, found {score:g}")
     if math.isnan(score):
-        raise UserError("search.reward: the score of a candidate is no number; check the estimator's training settings")
+        raise UserError("search.reward: a candidate's score is not a number; check the estimator's training settings")
     return score
 
 
 def reward(
     settings: LossReward | ScoreReward | LimitReward, *, quality: float, latency_ms: float, teacher_ms: float
 ) -> float:
-    """What a search makes large.
+    """Value that a search maximises, from a candidate's quality and latency, and the teacher's latency.
 
-    Args:
-        settings: the form and its constants.
-        quality: as `quality` gives it.
-        latency_ms: of the candidate.
-        teacher_ms: latency of the teacher under the same conditions.
-
-    Raises:
-        ValueError: when a latency is not above 0.
+    Both latencies hold under the same conditions. Raises ValueError for a latency of 0 or less.
     """
     if isinstance(settings, LatencyPower):
         factor = latency_power(latency_ms, teacher_ms=teacher_ms, alpha=settings.alpha, beta=settings.beta)

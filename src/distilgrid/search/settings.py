@@ -1,4 +1,4 @@
-"""What a user decides of an architecture search. Light: no torch here."""
+"""Settings of an architecture search. Light: no torch here."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +10,7 @@ from distilgrid.core.schema import Settings
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.search.controllers.settings import ControllerSettings
 from distilgrid.search.estimators.settings import EstimatorSettings
-from distilgrid.search.reward_settings import Reward
+from distilgrid.search.rewards import Reward
 
 if TYPE_CHECKING:
     from distilgrid.search.conditions import Conditions
@@ -19,28 +19,23 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class CandidateLatency(Settings):
-    """Where the latencies of candidates come from; `benchmark` has the protocol, and its first batch size and last
-    length are what counts."""
+    """Latencies of candidates. `benchmark` has the protocol; its first batch size and last length count."""
 
     source: Literal["measured", "predicted"] = "measured"
-    """`measured` times each candidate, once; `predicted` times some random shapes before, and fits a predictor."""
+    """`measured` times each candidate once; `predicted` fits a predictor to random shapes that are timed before."""
     runtime: Runtime = "onnxruntime-fp32"
-    """What executes the candidates."""
+    """Runtime that executes the candidates."""
     device: DeviceName = "local-cpu"
-    """A local one of the folder `devices`; its first number of threads counts."""
+    """A local device of the folder `devices`; its first number of threads counts."""
     fused: bool = True
-    """Whether the runtime may rewrite the graph; false searches as if there were no compiler."""
+    """Whether the runtime may rewrite the graph; false searches without a compiler."""
     architectures: int = Field(default=120, ge=8)
     """Shapes that a predictor is fitted to."""
     held_out: int = Field(default=40, ge=2)
-    """Further shapes that judge it."""
+    """Further shapes that judge the predictor."""
 
     def conditions(self, benchmark: Benchmark) -> "Conditions":
-        """What is measured.
-
-        Raises:
-            UserError: when the device is not this machine.
-        """
+        """Conditions of the measurements. Raises UserError when the device is not this machine."""
         from distilgrid.devices.files import load_device
         from distilgrid.search.conditions import Conditions
 
@@ -57,13 +52,13 @@ class Search(Settings):
     space: str
     """File of the search space: grids/spaces/minilm.yaml."""
     controller: ControllerSettings
-    """What proposes candidates."""
+    """Controller that proposes candidates."""
     estimator: EstimatorSettings
-    """What tells how good a candidate may become, at a fraction of the cost of distilling it."""
+    """Estimator of a candidate's quality, at a fraction of the cost of distilling it."""
     reward: Reward
-    """How score, or loss, and latency make one number."""
+    """Reward, which makes one number of score or loss, and latency."""
     latency: CandidateLatency = Field(default_factory=CandidateLatency)
-    """The candidates' latency."""
+    """Latencies of candidates."""
     episodes: int = Field(default=15, ge=1)
     """Rounds of proposals; the controller learns after each."""
     candidates: int = Field(default=20, ge=1)
@@ -73,9 +68,9 @@ class Search(Settings):
     max_latency: float | None = Field(default=None, gt=0)
     """Only architectures within this many ms are kept; null keeps the best by reward alone."""
     max_latency_share: float | None = Field(default=None, gt=0)
-    """The same as a share of the teacher's latency: 0.5 keeps what is as fast as half of its layers."""
+    """The same as a share of the teacher's latency: 0.5 keeps architectures that take half of its time."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
-    """Seeds of the controller; each is a search of its own."""
+    """Seeds of the controller; each makes a separate search."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Search":
@@ -86,6 +81,6 @@ class Search(Settings):
         return self
 
     def limit_ms(self, *, teacher_ms: float) -> float | None:
-        """The latency that what is kept may have at most, if there is a limit."""
+        """Highest latency of kept architectures, if there is a limit."""
         share = self.max_latency_share
         return self.max_latency if share is None else share * teacher_ms

@@ -1,8 +1,7 @@
-"""A search space as data: which shapes a student may have, how many there are, how to draw one and its neighbours.
+"""Homogeneous search spaces, and files of search spaces. Light: no torch here.
 
 The five choices are those of KD-NAS (Trivedi et al. 2023): layers, hidden size, heads, feed-forward size, activation.
-`distilgrid.search.layered_space` has the space whose layers differ from each other; files of both are read here.
-Light: no torch here.
+`distilgrid.search.layered_space` has the space whose layers differ from each other.
 """
 
 import random
@@ -26,42 +25,34 @@ from distilgrid.search.layered_space import LayeredShape, LayeredSpace
 
 @dataclass(frozen=True, order=True)
 class Shape:
-    """One homogeneous BERT encoder.
+    """One homogeneous BERT encoder."""
 
-    Attributes:
-        layers: transformer layers.
-        hidden: width of the hidden states.
-        heads: attention heads of each layer.
-        feed_forward: width of the feed-forward layers.
-        activation: of the feed-forward layers.
-    """
-
-    layers: int
-    hidden: int
-    heads: int
-    feed_forward: int
+    layers: int  # transformer layers
+    hidden: int  # width of the hidden states
+    heads: int  # attention heads of each layer
+    feed_forward: int  # width of the feed-forward layers
     activation: Activation = "gelu"
 
     @property
     def name(self) -> str:
-        """How tables and files call it: `4L-312H-12A-1200F-gelu`."""
+        """Name such as `4L-312H-12A-1200F-gelu`."""
         return f"{self.layers}L-{self.hidden}H-{self.heads}A-{self.feed_forward}F-{self.activation}"
 
     @property
     def parameters(self) -> int:
-        """Parameters of its layers, embeddings and head apart: weights, biases and layer norms."""
+        """Parameters of the layers, without embeddings and head: weights, biases and layer norms."""
         return self.layers * encoder_layer_parameters(self.hidden, self.feed_forward)
 
     def as_dict(self) -> dict[str, Any]:
-        """Its choices by name."""
+        """Choices by name."""
         return asdict(self)
 
 
 class Space(Settings):
-    """All shapes with one value of each list, as far as the constraints allow."""
+    """All shapes with one value of each list that keep to the constraints."""
 
     kind: Literal["homogeneous"] = Field(default="homogeneous", exclude=True)
-    """What kind of space this is. Never written: recipes know spaces by their lists."""
+    """Kind of the space. Recipes leave it out: they know spaces by their lists."""
     layers: list[Size] = Field(min_length=1)
     """Numbers of transformer layers."""
     hidden: list[Size] = Field(min_length=1)
@@ -90,27 +81,27 @@ class Space(Settings):
 
     @property
     def size(self) -> int:
-        """How many shapes it holds."""
+        """Number of shapes."""
         return len(self.shapes)
 
     @property
     def counted(self) -> bool:
-        """Whether `size` is exact: it is."""
+        """True: `size` is exact."""
         return True
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
-        """The decisions in their order, everything allowed."""
+        """Decisions in their order, with every value allowed."""
         return tuple(Choice(name, tuple(values), tuple(range(len(values)))) for name, values in self._lists.items())
 
     def next_choice(self, places: tuple[int, ...]) -> Choice | None:
-        """The decision that follows these, with what is allowed after them; None when the shape is complete."""
+        """Decision after `places`, with its allowed values; None when the shape is complete."""
         if len(places) == len(self.choices):
             return None
         return replace(self.choices[len(places)], allowed=self._allowed.get(places, ()))
 
     def draw(self, random: random.Random) -> Shape:
-        """One, drawn decision by decision, each uniformly among what is allowed."""
+        """Random shape: each decision is uniform among its allowed values."""
         return self.decode(draw_places(self, random))
 
     def allows(self, shape: Shape) -> bool:
@@ -119,7 +110,7 @@ class Space(Settings):
         return fits and shape.hidden % shape.heads == 0
 
     def sample(self, count: int, *, seed: int) -> list[Shape]:
-        """Different shapes drawn at random; all of them, shuffled, where there are no more."""
+        """Up to `count` different random shapes."""
         return random.Random(f"space/{seed}").sample(self.shapes, min(count, len(self.shapes)))
 
     def neighbours(self, shape: Shape) -> Iterator[Shape]:
@@ -131,15 +122,11 @@ class Space(Settings):
                     yield other
 
     def encode(self, shape: Shape) -> tuple[int, ...]:
-        """The place of each choice in its list.
-
-        Raises:
-            ValueError: for a shape outside the space.
-        """
+        """Place of each choice in its list. Raises ValueError for a shape outside the space."""
         return tuple(values.index(value) for values, value in zip(self._lists.values(), astuple(shape), strict=True))
 
     def decode(self, places: tuple[int, ...]) -> Shape:
-        """The shape of these places."""
+        """Shape of the places."""
         return Shape(*(values[place] for values, place in zip(self._lists.values(), places, strict=True)))
 
     @property
@@ -148,7 +135,7 @@ class Space(Settings):
 
     @cached_property
     def _allowed(self) -> dict[tuple[int, ...], tuple[int, ...]]:
-        """By the places of the first decisions, the places of the next that lead to a shape, in order."""
+        """Places that lead to a shape, by the places of the decisions before."""
         following: dict[tuple[int, ...], set[int]] = {}
         for places in map(self.encode, self.shapes):
             for decided, place in enumerate(places):
@@ -157,7 +144,7 @@ class Space(Settings):
 
 
 def _kind(values: Any) -> str:
-    """Which space a mapping or an instance is."""
+    """Kind of the space that a mapping or an instance describes."""
     kind = values.get("kind", "homogeneous") if isinstance(values, Mapping) else getattr(values, "kind", "")
     return str(kind)
 
@@ -165,15 +152,14 @@ def _kind(values: Any) -> str:
 AnySpace = Annotated[
     Annotated[Space, Tag("homogeneous")] | Annotated[LayeredSpace, Tag("layered")], Discriminator(_kind)
 ]
-"""A space within other settings; without a `kind` it is a homogeneous one."""
+"""A space within other settings; the default kind is `homogeneous`."""
 KINDS: dict[str, type[Space] | type[LayeredSpace]] = {"homogeneous": Space, "layered": LayeredSpace}
 
 
 def load_space(path: Path | str) -> Space | LayeredSpace:
-    """A search space from a YAML file; its key `kind` says which, `homogeneous` (the default) or `layered`.
+    """Read a search space from a YAML file, whose `kind` is `homogeneous` (the default) or `layered`.
 
-    Raises:
-        UserError: one line naming the file and the key.
+    Raises UserError naming the file and the key.
     """
     values = read_yaml(path)
     kind = _kind(values)
@@ -186,10 +172,9 @@ def load_space(path: Path | str) -> Space | LayeredSpace:
 
 
 def read_architecture(values: Mapping[str, Any]) -> Shape | LayeredShape:
-    """The architecture whose `as_dict` gave these values, also after JSON or parquet.
+    """Architecture whose `as_dict` gave these values, also after JSON or parquet.
 
-    Raises:
-        ValueError: when a choice is missing, unknown or no number.
+    Raises ValueError when a choice is missing, unknown or not a number.
     """
     plain = dict(values)
     cls = LayeredShape if plain.pop("kind", None) == "layered" else Shape

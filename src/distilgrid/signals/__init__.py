@@ -1,1 +1,1 @@
-"""Outputs that teachers leave behind for their students."""
+"""Outputs of teachers that students learn from."""

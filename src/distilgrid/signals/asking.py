@@ -1,4 +1,4 @@
-"""What a job asks a teacher: about which rows, and where the teacher lies."""
+"""Questions to a teacher: its rows and its folder."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,26 +16,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asking:
-    """One teacher and the rows that it is asked about.
-
-    Attributes:
-        training_set: the rows.
-        max_length: of the teacher's inputs, in tokens.
-        folder: the trained teacher; None where only recordings are read.
-    """
+    """One teacher and the rows that it answers."""
 
     training_set: TrainingSet
-    max_length: int
-    folder: Path | None = None
+    max_length: int  # longest input of the teacher, in tokens
+    folder: Path | None = None  # the teacher; None where only recordings are read
 
     @property
     def data_keys(self) -> list[str]:
-        """Of the prepared data and of the augmented rows."""
+        """Keys of the prepared data and of the augmented rows."""
         augmented = self.training_set.augmented
         return [self.training_set.dataset.key, *([augmented.key] if augmented else [])]
 
     def model(self) -> "PreTrainedModel":
-        """The teacher, read once."""
+        """The teacher's model, read once."""
         return self._model
 
     def samples(self) -> Samples:
@@ -43,11 +37,7 @@ class Asking:
         return self._samples
 
     def encodings(self) -> Encodings:
-        """The rows as tokens.
-
-        Raises:
-            UserError: when the rows are images.
-        """
+        """The rows as tokens. Raises UserError when the rows are images."""
         if not isinstance(self._samples, Encodings):
             dataset = self.training_set.dataset
             made = dataset.task_kind.words.rows
@@ -55,7 +45,7 @@ class Asking:
         return self._samples
 
     def tokenizer(self) -> "PreTrainedTokenizerBase | None":
-        """The teacher's; None for images."""
+        """The teacher's tokeniser; None for images."""
         return load_tokenizer(self._found) if self.training_set.dataset.task_kind.tokenised else None
 
     @property

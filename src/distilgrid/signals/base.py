@@ -1,10 +1,11 @@
-"""What a teacher leaves behind for its students: the Signal protocol, and what a plan tells a signal. No torch here."""
+"""The protocol of signals, and what a plan tells a signal. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
 from distilgrid.training.settings import Training
 
@@ -16,63 +17,41 @@ if TYPE_CHECKING:
 
 
 class Learning(Protocol):
-    """What signals see of a method."""
+    """The part of a method that signals see."""
 
     def taught(self, training: Training) -> Training:
         """The training settings of the epochs that learn from a teacher."""
-        ...
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student is taught, and by whom.
+    """What a student learns, and from whom."""
 
-    Attributes:
-        cell: the student's task, teacher, method, student, augmentation, fraction and seed.
-        method: how.
-        training: the student's settings.
-        data: prepared rows.
-        augmented: rows made of them.
-        instructors: the models that it learns from: the teachers, or the last assistant of a chain.
-    """
-
-    cell: Mapping[str, Any]
-    method: Learning
-    training: Training
-    data: Artefact
-    augmented: Artefact | None
-    instructors: tuple[Artefact, ...]
+    cell: Mapping[str, Any]  # the student's task, teacher, method, student, augmentation, fraction and seed
+    method: Learning  # the student's method
+    training: Training  # the student's settings
+    data: Artefact  # prepared rows
+    augmented: Artefact | None  # rows made of the prepared rows
+    instructors: tuple[Artefact, ...]  # models that teach: the teachers, or the last assistant of a chain
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What decides a recording besides the signal; planner and stage put it alike.
+    """What decides a recording in addition to the signal; planner and stage agree on it."""
 
-    Attributes:
-        inputs: keys of data, teacher and augmented rows, by the command's option.
-        fraction: of the training rows.
-        max_length: of the teacher's inputs, in tokens.
-    """
-
-    inputs: Mapping[str, Any]
-    fraction: float
-    max_length: int
+    inputs: Mapping[str, Any]  # keys of data, teacher and augmented rows, by the command's option
+    fraction: float  # share of the training rows
+    max_length: int  # longest input of the teacher, in tokens
 
 
 class Grid(Protocol):
-    """What signals see of a plan."""
+    """The part of a plan that signals see."""
 
     def share(self, lesson: Lesson, instructor: Artefact) -> float:
-        """The share of the training rows that serves all students of the grid."""
-        ...
+        """Share of the training rows that serves all students of the grid."""
 
     def asking(self, lesson: Lesson, name: str) -> Mapping[str, Training]:
-        """The grid's methods that want a signal of that name for the lesson's student.
-
-        Returns:
-            The training settings of their taught epochs, by method.
-        """
-        ...
+        """Training settings of taught epochs, by method: of those that want a signal of that name for the student."""
 
     def record(
         self,
@@ -88,63 +67,69 @@ class Grid(Protocol):
         """A recording, planned once for all students that share it.
 
         Args:
-            signal: what is recorded.
-            lesson: that needs it.
-            instructor: who is asked.
-            place: the end of its path.
-            fraction: of the training rows.
-            augmented: rows that are recorded instead of the data's own, or with them.
-            options: of the command, besides task, teacher, kind and fraction.
+            signal: the outputs to record.
+            lesson: the lesson that needs them.
+            instructor: the model that is asked.
+            place: the end of the recording's path.
+            fraction: share of the training rows.
+            augmented: rows that are recorded instead of the prepared ones, or with them.
+            options: options of the command, in addition to task, teacher, kind and fraction.
         """
-        ...
 
 
 class Signal(Protocol):
-    """Outputs of a teacher that a method's losses need. A frozen dataclass, so that equal signals are one."""
+    """Outputs of a teacher that a method's losses need. Signals are frozen dataclasses, so equal ones are one."""
 
     @property
     def name(self) -> str:
-        """The `--kind` of `record`."""
-        ...
+        """Value of `record --kind`."""
 
     @property
     def option(self) -> str:
-        """The option of `distill` that takes its recordings."""
-        ...
+        """Option of `distill` that takes the recordings."""
 
     def seen(self, *, viewed: bool, taught: Training) -> "Signal":
-        """The signal as a task and training settings have it: rows of images become views of them.
+        """The signal of a task: where models may see views of rows (`viewed`), rows become views.
 
-        Args:
-            viewed: whether models may see views of the rows.
-            taught: settings of the epochs that learn from the teacher.
+        `taught` holds the settings of the epochs that learn from the teacher.
         """
-        ...
 
     def plan(self, lesson: Lesson, grid: Grid) -> list[Artefact]:
-        """The recordings that a lesson needs, those of the first instructor first."""
-        ...
+        """Recordings that a lesson needs, those of the first instructor first."""
 
     def recipe(self, asked: Asked) -> dict[str, Any]:
-        """What decides a recording's content, but for the stage and its version."""
-        ...
+        """Plain values that decide a recording's content, without stage and version."""
 
     def record(self, asking: "Asking") -> "tuple[dict[str, Tensor], dict[str, Any]]":
-        """A teacher's outputs, and what the manifest says about them.
-
-        Raises:
-            UserError: when the rows do not suit.
-        """
-        ...
+        """Outputs of a teacher, and their manifest. Raises UserError when the rows do not suit."""
 
     def open(self, folders: Sequence[Path], asking: "Asking") -> "TeacherOutputs":
-        """The recorded outputs of one teacher, as a student's rows need them.
+        """Recorded outputs of one teacher, aligned to a student's rows.
 
-        Raises:
-            UserError: when a recording is damaged, or was made from other rows.
+        Raises UserError when a recording is damaged, or was made from other rows.
         """
-        ...
 
     def live(self, asking: "Asking") -> "TeacherOutputs":
-        """The same outputs of a teacher that runs within the student's job."""
-        ...
+        """The same outputs from a teacher that runs within the student's job."""
+
+
+class LazySignal:
+    """A signal whose module `outputs` has `record`, `opened` and `live`, loaded on use and called with the signal."""
+
+    outputs: ClassVar[str]
+    option: ClassVar[str] = "teacher-outputs"
+
+    def record(self, asking: "Asking") -> "tuple[dict[str, Tensor], dict[str, Any]]":
+        """Outputs of a teacher, and their manifest."""
+        recorded: tuple[dict[str, Tensor], dict[str, Any]] = load(f"{self.outputs}:record")(self, asking)
+        return recorded
+
+    def open(self, folders: Sequence[Path], asking: "Asking") -> "TeacherOutputs":
+        """Recorded outputs of one teacher."""
+        opened: TeacherOutputs = load(f"{self.outputs}:opened")(self, folders, asking)
+        return opened
+
+    def live(self, asking: "Asking") -> "TeacherOutputs":
+        """Outputs from a teacher that runs within the student's job."""
+        running: TeacherOutputs = load(f"{self.outputs}:live")(self, asking)
+        return running

@@ -1,29 +1,20 @@
-"""Finding a signal by its name, as the command `record` does."""
+"""Signals by name, for the command `record`."""
 
 from collections.abc import Iterable
+from typing import get_args
 
 from distilgrid.core.errors import UserError
 from distilgrid.signals.base import Signal
-from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.signals.rows.plan import RowName, RowSignal
 
-ROWS: dict[str, Signal] = {
-    "logits": RowSignal("logits"),
-    "cls-states": RowSignal("cls-states"),
-    "hidden-states": RowSignal("hidden-states"),
-}
-"""Signals that no method has to describe."""
+ROWS: dict[str, Signal] = {name: RowSignal(name) for name in get_args(RowName)}
+"""Signals that have no settings."""
 
 
 def find_signal(kind: str, wanted: Iterable[Signal], *, method: str) -> Signal:
-    """The signal of a kind.
+    """The signal called `kind`: one without settings, or one of those that a method wants.
 
-    Args:
-        kind: its name.
-        wanted: the signals that a method asks for, as its task and training settings have them.
-        method: that method's name.
-
-    Raises:
-        UserError: when neither is of that kind.
+    Raises UserError when the method wants none of that kind.
     """
     found = {**ROWS, **{signal.name: signal for signal in wanted}}
     if kind not in found:

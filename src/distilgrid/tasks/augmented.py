@@ -14,36 +14,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AugmentedRows:
-    """Rows that an augmentation made.
+    """Rows that an augmentation made."""
 
-    Attributes:
-        folder: where its files lie.
-        key: its recipe key.
-        data_key: of the prepared data that the rows were made of.
-        soft: whether a teacher labelled them: then there is a column `probabilities`.
-    """
-
-    folder: Path
-    key: str
-    data_key: str
-    soft: bool
+    folder: Path  # folder of the files
+    key: str  # recipe key
+    soft: bool  # whether a teacher labelled the rows, in a column `probabilities`
 
     def split(self, name: str) -> "pd.DataFrame":
-        """`train`: `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids), `copy`."""
+        """Columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and `copy`."""
         import pandas as pd
 
         return pd.read_parquet(self.folder / f"{name}.parquet")
 
 
 def open_augmented(folder: Path | str, *, dataset: Dataset) -> AugmentedRows:
-    """Augmented rows, their files verified.
-
-    Raises:
-        UserError: when they are missing, damaged, or made of other data.
-    """
+    """Open augmented rows and verify their files. Raises UserError for missing or damaged files, or other data."""
     run = verified(folder, stage="augment")
     recipe = run["recipe"]
     made_of = recipe["inputs"]["data"]
     if made_of != dataset.key:
         raise UserError(f"{folder}: made of data {made_of}, not of {dataset.key}; augment again")
-    return AugmentedRows(Path(folder), run["key"], made_of, recipe["settings"]["labels"] == "teacher")
+    return AugmentedRows(Path(folder), run["key"], recipe["settings"]["labels"] == "teacher")

@@ -1,8 +1,8 @@
-"""Rows as models read them, and the batches made of them."""
+"""Rows as models read them, and their batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Inputs = dict[str, Tensor]
 Batch = list[int]
+Tokenizer: TypeAlias = "PreTrainedTokenizerBase | None"
+"""None for images."""
 BUCKET_BATCHES = 32
 
 
@@ -22,41 +24,41 @@ class Samples(Protocol):
     @property
     def lengths(self) -> np.ndarray:
         """(N,) tokens of each row; 1 for an image."""
-        ...
 
     def __len__(self) -> int: ...
 
     def batch(self, rows: Sequence[int]) -> Inputs:
-        """The model inputs of some rows."""
-        ...
+        """Model inputs of some rows."""
 
     def take(self, rows: Sequence[int]) -> "Samples":
         """Some rows, in the given order."""
-        ...
 
 
 @dataclass(frozen=True)
 class Encodings:
-    """Tokenised rows of one split through one tokeniser, end to end.
+    """Tokenised rows of one split, end to end."""
 
-    Attributes:
-        tokens: (T,) ids of all rows, special tokens included, unpadded; may be mapped from a file.
-        segments: (T,) segment ids, or None where the model has no segments.
-        offsets: (N + 1,) where each row starts, and where the last one ends.
-        pad_id: id that fills rows up to a batch's longest.
-    """
-
-    tokens: np.ndarray
-    segments: np.ndarray | None
-    offsets: np.ndarray
-    pad_id: int
+    tokens: np.ndarray  # (T,) ids of all rows, special tokens included, unpadded; may be mapped from a file
+    segments: np.ndarray | None  # (T,) segment ids, or None for a model without segments
+    offsets: np.ndarray  # (N + 1,) start of each row, and the end of the last one
+    pad_id: int  # id that fills rows up to the longest of a batch
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]], segments: Sequence[Sequence[int]] | None, *, pad_id: int) -> "Encodings":
-        """From one list of ids per row."""
+        """Join one list of ids per row."""
         offsets = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
         joined = None if segments is None else np.concatenate(segments).astype(np.uint8)
         return cls(np.concatenate(rows).astype(np.int32), joined, offsets, pad_id)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Encodings]") -> "Encodings":
+        """Concatenate rows of one tokeniser."""
+        starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+        offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
+        tokens = np.concatenate([part.tokens for part in parts])
+        segments = [part.segments for part in parts if part.segments is not None]
+        joined = np.concatenate(segments) if segments else None
+        return cls(tokens, joined, np.concatenate([*offsets, starts[-1:]]), parts[0].pad_id)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -68,7 +70,7 @@ class Encodings:
 
     def take(self, rows: Sequence[int]) -> "Encodings":
         """Some rows, in the given order."""
-        index = np.asarray(rows, dtype=np.int64)  # none at all are no numbers otherwise
+        index = np.asarray(rows, dtype=np.int64)  # an empty list would become floats
         starts, lengths = self.offsets[index], self.lengths[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
@@ -76,16 +78,13 @@ class Encodings:
         return Encodings(self.tokens[places], segments, offsets, self.pad_id)
 
     def batch(self, rows: Sequence[int], *, length: int | None = None) -> Inputs:
-        """The model inputs of some rows, padded to the longest of them or to `length`: each (B, L), int64."""
+        """Model inputs of some rows, padded to the longest of them or to `length`: each (B, L), int64."""
         index = np.asarray(rows)
         starts, lengths = self.offsets[index], self.offsets[index + 1] - self.offsets[index]
         columns = np.arange(length or lengths.max())
         inside = columns < lengths[:, None]  # (B, L)
         places = np.where(inside, starts[:, None] + columns, 0)
-        inputs = {
-            "input_ids": np.where(inside, self.tokens[places], self.pad_id),
-            "attention_mask": inside,
-        }
+        inputs = {"input_ids": np.where(inside, self.tokens[places], self.pad_id), "attention_mask": inside}
         if self.segments is not None:
             inputs["token_type_ids"] = np.where(inside, self.segments[places], 0)
         return {name: torch.from_numpy(values.astype(np.int64)) for name, values in inputs.items()}
@@ -93,7 +92,7 @@ class Encodings:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as a model reads them, with their labels: (N, ...) as the task kind makes them."""
+    """Rows as a model reads them, with labels (N, ...) as the task kind makes them."""
 
     encodings: Samples
     labels: Tensor
@@ -117,15 +116,11 @@ def epoch_batches(
     tokens: int | None = None,
     bucketed: bool = True,
 ) -> list[Batch]:
-    """One epoch of row numbers in shuffled batches, each row once.
+    """Row numbers of one epoch in shuffled batches, each row once.
 
-    Args:
-        lengths: (N,) tokens of each row.
-        batch_size: rows of a batch; the most of them, with a token budget.
-        generator: of the shuffling.
-        tokens: the most tokens of a batch, padding included; None sets no bound.
-        bucketed: rows are shuffled, then sorted by length within buckets of 32 batches, and the batches are shuffled:
-            little padding, and a composition that stays random. Otherwise rows are only shuffled.
+    Bucketed rows are shuffled, sorted by length within buckets of 32 batches, and their batches are shuffled: little
+    padding, and random compositions. Other rows are only shuffled. `lengths` (N,) are tokens; a batch holds up to
+    `batch_size` rows and, padding included, up to `tokens` tokens.
     """
     order = torch.randperm(len(lengths), generator=generator).numpy()
     if not bucketed:
@@ -139,12 +134,7 @@ def epoch_batches(
 
 
 def evaluation_batches(lengths: np.ndarray, *, batch_size: int = 64, tokens: int = 1024) -> list[Batch]:
-    """All row numbers in batches, longest rows first, so that memory peaks at the start.
-
-    Args:
-        lengths: (N,) tokens of each row.
-        batch_size, tokens: the most rows and the most tokens, padding included, of a batch.
-    """
+    """All row numbers, longest rows first so that memory peaks at the start; both bounds hold, padding included."""
     return _cut(np.argsort(-lengths, kind="stable"), lengths, batch_size, tokens)
 
 

@@ -23,35 +23,22 @@ COMMON = ("task", "kind", "labels", "metrics", "validation", "notes", "splits")
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared data set.
+    """A prepared data set."""
 
-    Attributes:
-        folder: where its files lie.
-        key: its recipe key.
-        task: the task's name.
-        kind: of the task.
-        labels: label names in order; empty for a kind without a set.
-        metrics: metric names; the first is the main one.
-        validation: names of the splits that scores are reported on; the first gives the main score.
-        notes: what tables must say about the rows.
-        splits: rows and label counts by split.
-        details: what the kind says of its rows.
-    """
-
-    folder: Path
-    key: str
-    task: str
-    kind: str
-    labels: tuple[str, ...]
-    metrics: tuple[str, ...]
-    validation: tuple[str, ...]
-    notes: tuple[str, ...]
-    splits: dict[str, Any]
-    details: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path  # folder of the files
+    key: str  # recipe key
+    task: str  # name of the task
+    kind: str  # name of its kind
+    labels: tuple[str, ...]  # label names in order; empty for a kind without a set
+    metrics: tuple[str, ...]  # metric names; the first is the main one
+    validation: tuple[str, ...]  # splits that scores are reported on; the first gives the main score
+    notes: tuple[str, ...]  # remarks on the rows that tables must show
+    splits: dict[str, Any]  # rows and label counts by split
+    details: Mapping[str, Any] = field(default_factory=dict)  # facts that the kind adds
 
     @property
     def task_kind(self) -> TaskKind:
-        """What its rows are, and everything that depends on that."""
+        """The kind, which owns everything that depends on what a row is."""
         return find_kind(self.kind)
 
     @property
@@ -65,46 +52,26 @@ class Dataset:
         return bool(self.details.get("pair"))
 
     def split(self, name: str) -> "pd.DataFrame":
-        """The rows of a split: `label`, `example_id`, and of texts `text_a` and `text_b` (pairs only).
-
-        Raises:
-            UserError: for an unknown split.
-        """
+        """The rows of a split, in the columns that the kind reads. Raises UserError for an unknown split."""
         import pandas as pd
 
         return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)
 
     def file(self, name: str) -> Path:
-        """The file of a split.
-
-        Raises:
-            UserError: for an unknown split.
-        """
+        """The file of a split. Raises UserError for an unknown split."""
         if name not in self.splits:
             raise UserError(f"{self.folder}: no split '{name}'; {did_you_mean(name, self.splits)}")
         return self.folder / f"{name}.parquet"
 
 
 def open_dataset(folder: Path | str) -> Dataset:
-    """A prepared data set, its files verified.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
+    """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
     run = verified(folder, stage="prepare")
     stored = read_json(Path(folder) / "dataset.json")
-    return Dataset(
-        folder=Path(folder),
-        key=run["key"],
-        task=stored["task"],
-        kind=stored["kind"],
-        labels=tuple(stored["labels"]),
-        metrics=tuple(stored["metrics"]),
-        validation=tuple(stored["validation"]),
-        notes=tuple(stored["notes"]),
-        splits=stored["splits"],
-        details={name: value for name, value in stored.items() if name not in COMMON},
-    )
+    listed = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
+    details = {name: value for name, value in stored.items() if name not in COMMON}
+    folder, splits = Path(folder), stored["splits"]
+    return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, details=details, **listed)
 
 
 def texts(frame: "pd.DataFrame") -> tuple[list[str], list[str] | None]:

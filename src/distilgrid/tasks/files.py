@@ -1,4 +1,4 @@
-"""A user's own rows: CSV and parquet files. Light: reads rows on use."""
+"""Rows from a user's CSV and parquet files. Light: reads rows on use."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,20 +13,12 @@ if TYPE_CHECKING:
 
 
 def revision(spec: TaskSpec, folders: Folders) -> str:
-    """The content of the files.
-
-    Raises:
-        UserError: when one is missing.
-    """
+    """Fingerprint of the files. Raises UserError when one is missing."""
     return files_revision(_files(spec))
 
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
-    """The rows, in splits where a column names them.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
+    """Read the rows, split by the column that names splits. Raises UserError for a missing or unreadable file."""
     reader = _read_csv if spec.scheme == "csv" else read_parquet
     frames = {split: reader(path) for split, path in _files(spec).items()}
     return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])

@@ -11,22 +11,14 @@ REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
 
 def revision(spec: TaskSpec, folders: Folders) -> str:
-    """The pinned revision, or the content of local files: their names say which splits are subsets.
-
-    Raises:
-        UserError: when a file is missing.
-    """
+    """The pinned revision, or a fingerprint of local files. Raises UserError when a file is missing."""
     if folders.glue is None:
         return f"hub:{REPOSITORY}@{REVISION}"
     return files_revision({path.name: path for path in _files(spec, folders.glue).values()})
 
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
-    """The splits of a task.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
+    """Read the splits of a task. Raises UserError when a file is missing or unreadable."""
     files = _files(spec, folders.glue) if folders.glue else _download(spec)
     notes = [f"{split}: a subset of the official split" for split, p in files.items() if "_subset" in p.name]
     return Raw({split: read_parquet(path) for split, path in files.items()}, notes)

@@ -1,7 +1,7 @@
-"""The protocol of a task kind: what rows are, and everything that depends on that. Light: no torch, no pandas.
+"""The protocol of a task kind, which owns everything that depends on what a row is. Light: no torch, no pandas.
 
-A kind declares itself in `declare.py`; the parts that need torch or pandas are loaded on use, by the strings of
-`TaskKind.parts`.
+A kind declares itself in `declare.py`. `TaskKind.parts` names the parts that need torch or pandas; they are loaded on
+use.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,26 +17,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A scheme that rows come from.
+class SourceScheme:
+    """A scheme of sources."""
 
-    Attributes:
-        module: has `revision(spec, folders)` and `load(spec, folders)`.
-        known: what may follow the colon; empty for anything.
-    """
-
-    module: str
-    known: tuple[str, ...] = ()
+    module: str  # name of a module with `revision(spec, folders)` and `load(spec, folders)`
+    known: tuple[str, ...] = ()  # permitted texts after the colon; empty permits all
 
 
 @dataclass(frozen=True)
-class Words:
-    """Nouns for reports and messages.
-
-    Attributes:
-        row, rows: what one row is, and several.
-        label: what a row is labelled with.
-    """
+class Nouns:
+    """Nouns for reports and messages: one row, several rows, and the label of a row."""
 
     row: str
     rows: str
@@ -45,31 +35,18 @@ class Words:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskKind:
-    """One kind of task. A kind whose light parts differ is a subclass.
+    """A kind of task. Subclass it to change its light parts."""
 
-    Attributes:
-        name: the value of `kind` in parameter files.
-        modality: what models read.
-        metrics: the scores that a task of this kind may report, by name.
-        tempered: whether a softmax temperature changes anything.
-        words: nouns for reports.
-        sources: where rows may come from, by the scheme before the colon.
-        fields: of a task's spec, those that this kind reads and others may not.
-        parts: "module:name" of each part that is loaded on use.
-        viewed: whether models are trained on random views of the rows.
-        pipeline: the task of the pipeline of `transformers` that serves it; None without one.
-    """
-
-    name: str
-    modality: Literal["text", "image"]
-    metrics: Mapping[str, Metric]
-    tempered: bool
-    words: Words
-    sources: Mapping[str, Source]
-    fields: frozenset[str]
-    parts: Mapping[str, str] = field(repr=False)
-    viewed: bool = False
-    pipeline: str | None = None
+    name: str  # value of `kind` in parameter files
+    modality: Literal["text", "image"]  # input of the models
+    metrics: Mapping[str, Metric]  # scores that a task of this kind may report, by name
+    tempered: bool  # whether a softmax temperature changes anything
+    words: Nouns  # nouns for reports
+    sources: Mapping[str, SourceScheme]  # permitted sources, by the scheme before the colon
+    fields: frozenset[str]  # optional fields of a task's spec that this kind reads
+    parts: Mapping[str, str] = field(repr=False)  # "module:name" of each part that is loaded on use
+    viewed: bool = False  # whether models train on random views of the rows
+    pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
 
     @property
     def tokenised(self) -> bool:
@@ -77,11 +54,7 @@ class TaskKind:
         return self.modality == "text"
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """Refuse the spec of a task.
-
-        Raises:
-            ValueError: saying what to write.
-        """
+        """Check the spec of a task. Raises ValueError with a remedy."""
         if self.tokenised and not spec.text:
             raise ValueError("text must name the text column, or the two columns of a sentence pair")
 
@@ -94,25 +67,32 @@ class TaskKind:
         return labels[int(label)]
 
     def rows(self) -> RowReader:
-        """How rows are read and checked."""
+        """Reader and checks of rows."""
         return cast(RowReader, load(self.parts["rows"]))
 
     def batch(self) -> Batching:
-        """How rows become tensors."""
+        """Conversion of rows to tensors."""
         return cast(Batching, load(self.parts["batch"]))
 
     def head(self) -> Head:
-        """What a model's outputs are."""
+        """Meaning of a model's outputs."""
         return cast(Head, load(self.parts["head"]))
 
     def losses(self) -> Losses:
-        """What training minimises."""
+        """Training losses."""
         return cast(Losses, load(self.parts["losses"]))
 
     def predict(self) -> Predictions:
-        """How outputs become labels."""
+        """Conversion of outputs to labels."""
         return cast(Predictions, load(self.parts["predict"]))
 
     def parity(self) -> Parity:
-        """How exports are judged."""
+        """Judgement of exports."""
         return cast(Parity, load(self.parts["parity"]))
+
+
+def own_parts(package: str) -> dict[str, str]:
+    """The `parts` of a kind whose package has the modules `rows`, `batch` and `outputs`."""
+    names = ("HEAD", "head"), ("LOSSES", "losses"), ("PREDICTIONS", "predict"), ("PARITY", "parity")
+    outputs = {part: f"{package}.outputs:{name}" for name, part in names}
+    return {"rows": f"{package}.rows:ROWS", "batch": f"{package}.batch:BATCHING", **outputs}

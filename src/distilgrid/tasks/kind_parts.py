@@ -1,4 +1,4 @@
-"""The parts of a task kind that need torch or pandas, as protocols; `TaskKind.parts` names what provides them."""
+"""Protocols of a kind's parts that need torch or pandas. `TaskKind.parts` names their implementations."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,147 +8,106 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig
 
-    from distilgrid.tasks.batching import Samples
+    from distilgrid.tasks.batching import Samples, Tokenizer
     from distilgrid.tasks.dataset import Dataset
     from distilgrid.tasks.spec import TaskSpec
-    from distilgrid.tasks.tokens import Source
+    from distilgrid.tasks.tokens import RowsOnDisk
 
 Form = Literal["kl", "mse"]
 
 
 class RowReader(Protocol):
-    """From a source's rows to checked rows in files.
+    """Reads, checks and stores a source's rows."""
 
-    Attributes:
-        columns: what a job reads of a split's file; None for all columns.
-        placeholder: the label of a row that a teacher labels later.
-    """
-
-    columns: list[str] | None
-    placeholder: int | float
+    columns: list[str] | None  # columns of a split's file that jobs read; None reads all
+    placeholder: int | float  # label of a row until a teacher labels it
 
     def label_set(self, spec: "TaskSpec", train: "pd.DataFrame", origin: str) -> list[str]:
-        """The labels in order; none for a kind without a set.
-
-        Raises:
-            UserError: when the training rows hold none that fit.
-        """
-        ...
+        """The labels in order; empty for a kind without a set. Raises UserError when no training label fits."""
 
     def check(
         self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec", labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
-        """The rows of all splits with the columns `label` and `example_id`, and what models read.
-
-        Raises:
-            UserError: naming the origin and the row.
-        """
-        ...
+        """Check all splits and return them with the columns `label`, `example_id` and the models' inputs. Raises
+        UserError naming the origin and the row."""
 
     def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec") -> dict[str, Any]:
-        """What `dataset.json` says beside what it says of every kind."""
-        ...
+        """Facts for `dataset.json` in addition to those of every kind."""
 
     def write(self, frame: "pd.DataFrame", path: Path) -> None:
         """Write a split's file."""
-        ...
 
     def strata(self, frame: "pd.DataFrame") -> "np.ndarray | None":
         """(N,) groups whose shares a subset keeps; None for one group."""
-        ...
 
     def example(self, dataset: "Dataset", split: str, count: int) -> "pd.DataFrame | np.ndarray":
         """The first rows of a split as a served model takes them."""
-        ...
 
 
 class Batching(Protocol):
-    """From rows in files to what models read and learn."""
+    """Turns stored rows into model inputs and targets."""
 
     def labels(self, frame: "pd.DataFrame") -> "Tensor":
-        """(N, ...) of rows."""
-        ...
+        """(N, ...) targets of rows."""
 
     def softened(self, labels: "Tensor", added: "pd.DataFrame", *, outputs: int) -> "Tensor":
-        """The labels of rows, then those that a teacher gave to added ones."""
-        ...
+        """Targets of rows, followed by a teacher's targets of added rows."""
 
     def relabelled(self, frame: "pd.DataFrame", outputs: "Tensor") -> "pd.DataFrame":
-        """Rows with the labels that a teacher's outputs stand for."""
-        ...
+        """Rows with labels from a teacher's outputs."""
 
-    def samples(
-        self, source: "Source", split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
-    ) -> "Samples":
-        """The rows of a whole split as a model reads them."""
-        ...
+    def samples(self, source: "RowsOnDisk", split: str, *, tokenizer: "Tokenizer", max_length: int) -> "Samples":
+        """A whole split as a model reads it."""
 
     def joined(self, parts: "Sequence[Samples]") -> "Samples":
-        """The rows of several, one after the other."""
-        ...
+        """Concatenate the rows of several parts."""
 
-    def given(
-        self, rows: Any, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int, pair: bool
-    ) -> "Samples":
-        """Rows that a served model is given, as `RowReader.example` shows them."""
-        ...
+    def given(self, rows: Any, *, tokenizer: "Tokenizer", max_length: int, pair: bool) -> "Samples":
+        """Rows for a served model, in the form of `RowReader.example`."""
 
 
 class Head(Protocol):
-    """The part of a model that makes its outputs."""
+    """The meaning of a model's outputs."""
 
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
-        """Write into a model's configuration what its outputs stand for, so that the saved model explains them."""
-        ...
+        """Write the meaning of the outputs into a model's configuration, so that the saved model explains itself."""
 
 
 class Losses(Protocol):
-    """What a model is trained to minimise."""
+    """Losses that training minimises."""
 
     def hard(self, logits: "Tensor", labels: "Tensor") -> "Tensor":
-        """The loss between a batch's outputs and its labels: (B,) as `batch` makes them, or mixed ones."""
-        ...
+        """Loss of a batch's outputs against its labels (B,), or against mixed labels."""
 
     def soft(self, student: "Tensor", teacher: "Tensor", *, form: Form = "kl", temperature: float = 1.0) -> "Tensor":
-        """The loss between a student's and a teacher's outputs: `kl` at a temperature, or the mean squared error."""
-        ...
+        """Loss of a student's outputs against a teacher's: `kl` at a temperature, or the mean squared error."""
 
     def mixable(self, labels: "Tensor", *, outputs: int) -> "Tensor":
         """The labels as numbers that can be interpolated; `outputs` is the width of a model's outputs."""
-        ...
 
 
 class Predictions(Protocol):
-    """From a model's outputs to predicted labels."""
+    """Turns a model's outputs into labels."""
 
     def allocate(self, rows: int, config: "PretrainedConfig") -> "np.ndarray":
-        """Room for the outputs on some rows: (N, ...), fp32."""
-        ...
+        """fp32 memory for the outputs (N, ...) on some rows."""
 
     def decode(self, outputs: "np.ndarray") -> "np.ndarray":
-        """(N,) predicted labels, as metrics take them."""
-        ...
+        """(N,) predicted labels, in the form that metrics take."""
 
     def answers(self, outputs: "np.ndarray", labels: Sequence[str]) -> "pd.DataFrame":
-        """One row for each of the outputs, as a served model answers."""
-        ...
+        """Answers of a served model, one row per output."""
 
 
 class Parity(Protocol):
-    """Whether an export of lower precision still answers alike.
-
-    Attributes:
-        field: of `parity.json`.
-    """
+    """Agreement of a lower-precision export with torch; `field` is its name in `parity.json`."""
 
     field: str
 
     def agreement(self, expected: "np.ndarray", found: "np.ndarray") -> float:
-        """How much the predicted labels of torch and of an export agree: 1 at most."""
-        ...
+        """Agreement of the predicted labels of torch and an export, up to 1."""
 
     def complaint(self, agreement: float, least: float) -> str:
-        """Why too little agreement rejects an export."""
-        ...
+        """Reason to reject an export."""

@@ -17,16 +17,12 @@ KINDS = {
 
 @functools.cache
 def known_kinds() -> dict[str, TaskKind]:
-    """Every kind by its name: ours, then those of installed packages."""
+    """All kinds by name: the built-in ones, then those of installed packages."""
     return {name: load(target) for name, target in with_added(GROUP, KINDS).items()}
 
 
 def find_kind(name: str) -> TaskKind:
-    """The kind of a name.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
+    """Look up a kind. Raises UserError with a suggestion for an unknown name."""
     known = known_kinds()
     if name not in known:
         raise UserError(f"unknown kind '{name}'; {did_you_mean(name, known)}")
@@ -34,11 +30,7 @@ def find_kind(name: str) -> TaskKind:
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of a name, whatever kind has it.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
+    """Look up a metric of any kind. Raises UserError with a suggestion for an unknown name."""
     known = {metric.name: metric for kind in reversed(known_kinds().values()) for metric in kind.metrics.values()}
     if name not in known:
         raise UserError(f"unknown metric '{name}'; {did_you_mean(name, known)}")

@@ -1,4 +1,4 @@
-"""The scores of a model's outputs on some rows."""
+"""Scores of a model's outputs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,13 +10,6 @@ if TYPE_CHECKING:
 
 
 def score(kind: TaskKind, metrics: Sequence[str], *, labels: "np.ndarray", outputs: "np.ndarray") -> dict[str, float]:
-    """Each metric's value.
-
-    Args:
-        kind: of the task.
-        metrics: their names.
-        labels: (N,) as rows have them.
-        outputs: (N, ...) of a model.
-    """
+    """Score outputs (N, ...) against labels (N,) with the named metrics of a kind."""
     predicted = kind.predict().decode(outputs)
     return {name: kind.metrics[name].value(labels, predicted) for name in metrics}

@@ -18,11 +18,7 @@ NOTHING = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2
 
 
 def text_rows(frame: "pd.DataFrame", spec: TaskSpec, origin: str, *, labels: np.ndarray) -> "pd.DataFrame":
-    """The rows of one split as `text_a`, `text_b` (pairs only), `label`, `example_id`.
-
-    Raises:
-        UserError: as `check_texts`.
-    """
+    """Check one split and return `text_a`, `text_b` (pairs only), `label` and `example_id`, as `check_texts`."""
     import pandas as pd
 
     values = check_texts(frame, spec, origin)
@@ -31,10 +27,9 @@ def text_rows(frame: "pd.DataFrame", spec: TaskSpec, origin: str, *, labels: np.
 
 
 def check_texts(frame: "pd.DataFrame", spec: TaskSpec, origin: str) -> dict[str, list[str]]:
-    """The texts of some rows as `text_a`, `text_b` (pairs only).
+    """Return the texts of some rows as `text_a` and `text_b` (pairs only).
 
-    Raises:
-        UserError: for a missing column, no rows or, in a user's file, a missing text, naming the row.
+    Raises UserError for a missing column, an empty split or, in a user's file, a missing text.
     """
     check_columns(frame, spec.text, origin)
     if spec.own_file:  # published corpora do hold a few empty texts
@@ -44,11 +39,7 @@ def check_texts(frame: "pd.DataFrame", spec: TaskSpec, origin: str) -> dict[str,
 
 
 def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> None:
-    """Refuse a frame without rows or without one of the columns.
-
-    Raises:
-        UserError: naming the origin and the nearest column.
-    """
+    """Raises UserError with the nearest column for a missing column, and for a frame without rows."""
     for column in columns:
         if column not in frame.columns:
             raise UserError(f"{origin}: no column '{column}'; {did_you_mean(column, [str(c) for c in frame.columns])}")
@@ -57,11 +48,7 @@ def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> Non
 
 
 def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
-    """A column's values as texts; numbers are written out.
-
-    Raises:
-        UserError: for bytes, lists and the like, whose Python notation nobody means, naming the first such row.
-    """
+    """Return a column's values as texts, numbers written out. Raises UserError for bytes, lists and the like."""
     values: Sequence[object] = column.tolist()
     odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
     if odd is not None:
@@ -71,19 +58,15 @@ def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
 
 
 def blank(column: "pd.Series[str]") -> np.ndarray:
-    """Where a value is missing or shows nothing: white space, control characters, marks without width: (N,) boolean."""
+    """(N,) boolean: missing values, white space, control characters and zero-width marks."""
     empty = [NOTHING.fullmatch(str(value)) is not None for value in column]
     return column.isna().to_numpy(dtype=bool) | np.array(empty, dtype=bool)
 
 
 def check_filled(column: "pd.Series[str]", origin: str) -> None:
-    """Refuse missing values and white space.
-
-    Raises:
-        UserError: naming the first such row.
-    """
+    """Raises UserError with the first row that is missing or white space."""
     rows = np.flatnonzero(blank(column))
     if len(rows):
         raise UserError(
-            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} such row(s)); fill or remove"
+            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} row(s)); fill or remove"
         )

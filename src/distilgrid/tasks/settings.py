@@ -1,4 +1,4 @@
-"""What a user can set about the rows of all tasks."""
+"""Settings of the rows of all tasks."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from distilgrid.core.schema import Settings
 
 
 class Data(Settings):
-    """Where rows come from and how many of them are used."""
+    """Sources of rows, and how many of them to use."""
 
     glue_dir: str | None = None
     """A folder of GLUE parquet files; null reads DISTILGRID_GLUE_DIR, else the hub at a pinned revision."""

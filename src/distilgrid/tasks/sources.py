@@ -1,4 +1,4 @@
-"""From a task spec to raw rows: the kind names a module with `revision` and `load` for each scheme."""
+"""Raw rows of a task spec. The kind names a module with `revision` and `load` for each scheme."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Folders:
-    """Local folders of published data sets; None stands for the hub."""
+    """Local folders of published data sets; None means the hub."""
 
     glue: Path | None = None
     cifar: Path | None = None
@@ -29,9 +29,9 @@ HUB = Folders()
 
 @dataclass(frozen=True)
 class Raw:
-    """Rows as a source brings them: one frame per split, notes that tables must carry, and files to name in messages.
+    """Rows of a source: one frame per split, notes for tables, and file names for messages.
 
-    Images are in the spec's image column: encoded bytes, a struct with the field `bytes`, or uint8 arrays (H, W, C).
+    The image column holds encoded bytes, a struct with the field `bytes`, or uint8 arrays (H, W, C).
     """
 
     splits: "dict[str, pd.DataFrame]"
@@ -40,21 +40,13 @@ class Raw:
 
 
 def source_revision(spec: TaskSpec, folders: Folders) -> str:
-    """A text that changes whenever the rows behind a spec change. Light: reads no rows.
-
-    Raises:
-        UserError: when a file or library is missing.
-    """
+    """Fingerprint of the rows behind a spec, without reading them. Raises UserError for a missing file or library."""
     revision: str = _module(spec).revision(spec, folders)
     return revision
 
 
 def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
-    """The rows of a task, straight from its source.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
+    """Read the rows of a task from its source. Raises UserError for a missing or unreadable file."""
     raw: Raw = _module(spec).load(spec, folders)
     return raw
 
@@ -64,11 +56,7 @@ def _module(spec: TaskSpec) -> ModuleType:
 
 
 def files_revision(named: Mapping[str, Path]) -> str:
-    """A text that changes with the content of files, each under a name that holds on every machine.
-
-    Raises:
-        UserError: when one may not be read.
-    """
+    """Fingerprint of files, each under a name that holds on every machine. Raises UserError for an unreadable file."""
     digests = []
     for name, path in named.items():
         with readable_os_errors(path):
@@ -77,22 +65,12 @@ def files_revision(named: Mapping[str, Path]) -> str:
 
 
 def parquet_names(split: str) -> list[str]:
-    """What the file of a published split may be called, in a folder of its data set."""
+    """Possible file names of a published split in a folder of its data set."""
     return [f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet"]
 
 
 def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
-    """A file of a data set on the hub, fetched unless it is in the local cache.
-
-    Args:
-        repository: of the data set.
-        name: the file's path in it.
-        revision: a commit.
-        key: the setting of `data` that serves without a network, for messages.
-
-    Raises:
-        UserError: when it cannot be fetched.
-    """
+    """Download a file of a data set, or find it cached. `data.<key>` works offline. Raises UserError on failure."""
     from huggingface_hub import hf_hub_download
 
     try:
@@ -104,29 +82,21 @@ def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":
-    """All rows of a parquet file.
-
-    Raises:
-        UserError: when it cannot be read.
-    """
+    """Read all rows of a parquet file. Raises UserError when it is unreadable."""
     import pandas as pd
 
     return reading(path, lambda: pd.read_parquet(path))
 
 
 def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
-    """The rows that `read` finds in a file.
-
-    Raises:
-        UserError: when it cannot be read, naming the file.
-    """
+    """Run `read` on a file. Raises UserError naming the file when it is unreadable."""
     import pandas as pd
 
     try:
         frame = read()
         for name in frame.columns:
             if isinstance(frame[name].dtype, pd.StringDtype):
-                frame[name].tolist()  # what is no UTF-8 fails here, not wherever it is first looked at
+                frame[name].tolist()  # invalid UTF-8 fails here, not at its first use
         return frame
     except UnicodeDecodeError:
         raise UserError(f"{path}: {_not_utf8(path)}; save it as UTF-8") from None
@@ -135,13 +105,13 @@ def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
 
 
 def _not_utf8(path: Path) -> str:
-    """What of a file is no UTF-8; of a CSV file, where."""
+    """Describe the first byte that is not UTF-8, with the line of a CSV file."""
     if path.suffix == ".parquet":
-        return "a text is no UTF-8"
+        return "a text is not UTF-8"
     with open(path, "rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 line.decode()
             except UnicodeDecodeError as error:
-                return f"line {number}: the byte 0x{line[error.start]:02x} is no UTF-8"
-    return "holds bytes that are no UTF-8"
+                return f"line {number}: the byte 0x{line[error.start]:02x} is not UTF-8"
+    return "holds bytes that are not UTF-8"

@@ -1,4 +1,4 @@
-"""What a task is: columns, labels, metric, splits and source, as versioned data. Light: no pandas here."""
+"""Specs of tasks as versioned data: columns, labels, metrics, splits and source. Light: no pandas."""
 
 import functools
 import re
@@ -16,7 +16,7 @@ from distilgrid.tasks.kind_table import find_kind, known_kinds
 
 FILE_SCHEMES = ("csv", "parquet")
 DESCRIPTIVE = frozenset({"licence", "homepage"})
-"""Fields that decide nothing about the rows."""
+"""Fields without influence on the rows."""
 
 
 class TaskSpec(Settings):
@@ -57,13 +57,13 @@ class TaskSpec(Settings):
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of rows held out, seeded and stratified, when a file brings neither split column nor validation file."""
     licence: str | None = None
-    """Under which terms the data comes: an SPDX identifier, or a few words. Shown in cards; changes no result."""
+    """Licence of the data: an SPDX identifier, or a few words. Cards show it; results do not depend on it."""
     homepage: str | None = None
-    """Where its publishers say so."""
+    """Page of the publishers that states the licence."""
 
     @property
     def task_kind(self) -> TaskKind:
-        """What its rows are, and everything that depends on that."""
+        """The kind, which owns everything that depends on what a row is."""
         return find_kind(self.kind)
 
     @property
@@ -73,7 +73,7 @@ class TaskSpec(Settings):
 
     @property
     def own_file(self) -> bool:
-        """Whether the rows come from a user's file, not from published data."""
+        """Whether the rows come from a user's file instead of published data."""
         return self.scheme in FILE_SCHEMES
 
     @property
@@ -84,7 +84,7 @@ class TaskSpec(Settings):
     @model_validator(mode="before")
     @classmethod
     def _in_todays_words(cls, values: Any) -> Any:
-        """Say what to write in place of what earlier versions read."""
+        """Name the present spelling of settings from earlier versions."""
         if isinstance(values, Mapping) and "regression" in values:
             wanted = "write kind: number" if values["regression"] else "leave it out"
             raise ValueError(f"regression: {str(values['regression']).lower()} has gone; {wanted}")
@@ -145,14 +145,14 @@ class TaskSpec(Settings):
 
 
 def foreign_fields(kind: TaskKind) -> list[str]:
-    """The fields of a spec that other kinds read and this one does not."""
+    """Fields of a spec that only other kinds read."""
     owned = {"options"}.union(*(each.fields for each in known_kinds().values()))
     return sorted(owned - kind.fields)
 
 
 @functools.cache
 def builtin_tasks() -> dict[str, TaskSpec]:
-    """The specs shipped with the package, by name."""
+    """Specs of the package by name."""
     found: dict[str, TaskSpec] = {}
     for entry in sorted(resources.files("distilgrid.tasks").joinpath("specs").iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".yaml"):
@@ -161,11 +161,7 @@ def builtin_tasks() -> dict[str, TaskSpec]:
 
 
 def find_task(name: str, own: Mapping[str, TaskSpec]) -> TaskSpec:
-    """The spec of a task; the user's own definitions win over built-in ones.
-
-    Raises:
-        UserError: for an unknown name, with a suggestion.
-    """
+    """Look up a task; the user's specs win over built-in ones. Raises UserError with a suggestion."""
     known = {**builtin_tasks(), **own}
     if name not in known:
         raise UserError(f"grid.tasks: unknown task '{name}'; {did_you_mean(name, known)}")

@@ -1,4 +1,4 @@
-"""Train, dev and validation rows: held out, or capped, by a seeded and stratified choice."""
+"""Train, dev and validation rows, held out or capped by a seeded and stratified choice."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data) -> "dict[str, pd.DataFrame]":
-    """Train, dev and validation rows, where a source brings fewer: held out of train, seeded and stratified.
+    """Complete the splits of a source by holding rows out of train, seeded and stratified.
 
     `dev` selects checkpoints and `validation` reports, so no row serves both.
     """
@@ -25,9 +25,7 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
         splits[spec.validation[0]], splits["train"] = _held_out(splits["train"], spec, data, wanted, "validation")
     absent = [name for name in spec.validation if name not in splits]
     if absent:
-        raise UserError(
-            f"{spec.source}: brings no rows for the validation split '{absent[0]}'; add them or drop its name"
-        )
+        raise UserError(f"{spec.source}: brings no rows for the split '{absent[0]}'; add them or drop its name")
     if "dev" not in splits:
         wanted = min(round(data.dev_fraction * len(splits["train"])), data.max_dev_rows or len(splits["train"]))
         splits["dev"], splits["train"] = _held_out(splits["train"], spec, data, wanted, "dev")
@@ -41,7 +39,7 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
 
 
 def limit_rows(frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, purpose: str) -> "pd.DataFrame":
-    """At most about `count` rows of a split, in their order: a seeded, stratified subset."""
+    """A seeded, stratified subset of about `count` rows in their original order."""
     if count >= len(frame):
         return frame
     return frame[_sample(frame, count, seed, kind, purpose)].reset_index(drop=True)
@@ -52,9 +50,7 @@ def _held_out(
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     mask = _sample(frame, max(1, count), data.seed, spec.task_kind, purpose, held_out=True)
     if not mask.any():
-        raise UserError(
-            f"{spec.source}: {len(frame)} training row(s) are too few to hold out a '{purpose}' split; add rows"
-        )
+        raise UserError(f"{spec.source}: {len(frame)} training row(s) are too few to hold out '{purpose}'; add rows")
     return frame[mask].reset_index(drop=True), frame[~mask].reset_index(drop=True)
 
 

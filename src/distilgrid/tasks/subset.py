@@ -1,4 +1,4 @@
-"""Seeded, stratified subsets of rows, decided by content: the same rows whatever their order, and nested in size."""
+"""Seeded, stratified subsets of rows, decided by content: independent of row order, and nested in size."""
 
 import hashlib
 
@@ -8,19 +8,12 @@ import numpy as np
 def stratified_sample(
     ids: np.ndarray, labels: np.ndarray | None, *, count: int, seed: int, purpose: str, held_out: bool = False
 ) -> np.ndarray:
-    """A boolean mask (N,) of about `count` rows that keeps the shares of the labels.
+    """A boolean mask (N,) of about `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
 
-    Rows are ranked by a hash of (seed, purpose, example id), so rows with equal texts are always on the same side. They
-    take turns by their place within their label over the label's size: any first k turns keep the shares (the method
-    of Sainte-Lague), and a smaller sample is part of a larger one.
-
-    Args:
-        ids: (N,) example ids.
-        labels: (N,) label numbers, or None for one stratum.
-        count: rows wanted.
-        seed: seed of the choice.
-        purpose: names the choice, so that `dev` and a training subset are independent of each other.
-        held_out: the rows leave the training rows, so every label leaves one behind; otherwise every label gives one.
+    Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side, and purposes are independent.
+    They take turns by their place within their label over the label's size: any first k turns keep the shares
+    (Sainte-Lague), and a smaller sample is part of a larger one. With `held_out`, every label keeps a row behind;
+    otherwise every label gives one.
     """
     ranks = np.array([_rank(seed, purpose, int(i)) for i in ids], dtype=np.uint64)
     strata = np.zeros(len(ids), dtype=np.int64) if labels is None else labels
@@ -37,7 +30,7 @@ def stratified_sample(
 
 
 def _places(strata: np.ndarray, ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's place within its stratum by rank, and its stratum's size: both (N,)."""
+    """Place of each row within its stratum by rank, and the size of the stratum: both (N,)."""
     places, sizes = np.empty(len(strata), dtype=np.int64), np.empty(len(strata), dtype=np.int64)
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)

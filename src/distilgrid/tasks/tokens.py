@@ -1,12 +1,11 @@
-"""Tokenised splits kept beside prepared data: tokenised once, then mapped into the memory of every job."""
+"""Tokenised splits, cached next to prepared data: made once, then mapped into the memory of every job."""
 
 import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,43 +13,28 @@ from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256, recipe_key
 from distilgrid.core.machine import package_versions
+from distilgrid.tasks.augmented import AugmentedRows
 from distilgrid.tasks.batching import Encodings, encode
-from distilgrid.tasks.dataset import texts
+from distilgrid.tasks.dataset import Dataset, texts
 
 if TYPE_CHECKING:
-    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
 FORMAT = 2
 PARTS = ("tokens", "segments", "offsets")
 log = logging.getLogger(__name__)
+RowsOnDisk = Dataset | AugmentedRows
 
 
-class Source(Protocol):
-    """Rows on disk: prepared data, or augmented rows."""
+def tokenised(source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
+    """Tokenise a whole split, or read it from its cache.
 
-    @property
-    def folder(self) -> Path:
-        """Where they lie."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Their recipe key."""
-        ...
-
-    def split(self, name: str) -> "pd.DataFrame":
-        """The rows of a split."""
-        ...
-
-
-def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
-    """A whole split through a tokeniser, from its cache if that is whole, else made and kept.
-
-    The cache is keyed by the data's recipe, the tokeniser's content and the length; its files are checked against their
-    hashes. Where the folder cannot be written, nothing is kept.
+    The cache key holds the data's recipe, the tokeniser's content and the length; hashes verify its files. A read-only
+    folder caches nothing.
     """
-    _set_truncation(tokenizer, max_length)
+    # As the first use would: a saved tokeniser must not depend on the state of a cache.
+    tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    tokenizer.backend_tokenizer.no_padding()
     identity = {
         "format": FORMAT,
         "data": source.key,
@@ -70,27 +54,8 @@ def tokenised(source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase
     return found
 
 
-def joined(parts: Sequence[Encodings]) -> Encodings:
-    """The rows of several, one after the other; all through one tokeniser."""
-    starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
-    offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
-    segments = [part.segments for part in parts if part.segments is not None]
-    return Encodings(
-        np.concatenate([part.tokens for part in parts]),
-        np.concatenate(segments) if segments else None,
-        np.concatenate([*offsets, starts[-1:]]),
-        parts[0].pad_id,
-    )
-
-
-def _set_truncation(tokenizer: "PreTrainedTokenizerBase", max_length: int) -> None:
-    """As its first use would: what a tokeniser is saved as must not depend on whether a cache spared that use."""
-    tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
-    tokenizer.backend_tokenizer.no_padding()
-
-
 def _load(folder: Path, pad: int) -> Encodings | None:
-    """What was kept; None, with a warning if there is something that is not whole."""
+    """Read a cache; None, with a warning for a damaged one."""
     if not folder.exists():
         return None
     try:

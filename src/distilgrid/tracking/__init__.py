@@ -1,4 +1,4 @@
-"""A copy of finished cells in MLflow; files stay the truth."""
+"""Tracking: a copy of finished cells in MLflow. The files stay the truth."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,27 +10,20 @@ from distilgrid.tracking.searches import search_records
 
 
 def default_uri(results: Path) -> str:
-    """The store that `distilgrid track` writes unless told otherwise: one sqlite file in the results folder."""
+    """The default store of `distilgrid track`: a sqlite file in the results folder."""
     return f"sqlite:///{Path(results).resolve() / 'mlflow.db'}"
 
 
 def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
-    """Bring the MLflow runs of a grid's finished cells up to date; a second call changes nothing.
+    """Bring the MLflow runs of a grid's finished cells up to date. A second call changes nothing.
 
-    Each teacher and student whose artefact is complete becomes one run, nested under one run for the grid; so does each
-    search of architectures, with its trials below it. Safe to
-    repeat after a crash, and to start many times at once, even on a store that is not there yet.
-
-    Args:
-        plan: the grid.
-        results: the results folder.
-        uri: an MLflow tracking URI: `sqlite:///<path>`, the address of a tracking server, or `postgresql://...`.
-
-    Returns:
-        `grid`, and how many cells, searches and trials have `runs`, of which `created`, `updated` and `unchanged`.
+    Each finished teacher, student and architecture search becomes a run below the run of the grid; trials are runs
+    below their search. The call can be repeated after a crash, and started many times at once, even without a store.
+    The URI is `sqlite:///<path>`, the address of a tracking server, or `postgresql://...`. The result has the name of
+    the `grid`, and the numbers of `runs` and of those `created`, `updated` and `unchanged`.
 
     Raises:
-        StoreDownError: when a server does not answer; the next call brings everything.
+        StoreDownError: when a server does not answer. The next call brings everything.
         UserError: when MLflow is not installed or refuses the store, or a cell's files are damaged.
     """
     cells, searches = list(cell_records(plan, Path(results))), list(search_records(plan, Path(results)))

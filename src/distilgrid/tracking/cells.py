@@ -1,8 +1,7 @@
-"""The records of a grid: one for each finished cell, made from its artefact's files, and one for the grid itself."""
+"""Records of a grid: one for each finished model, and one for the grid."""
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,14 @@ from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.measured import Measured
-from distilgrid.tracking.naming import axes, recipe_name, role_of, text
-from distilgrid.tracking.record import GRID, Point, Record, UsedData
+from distilgrid.tracking.naming import axes, cell_tags, text
+from distilgrid.tracking.record import GRID, Point, Record, UsedData, span
 
-FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # what `auto`, defaults and fractions came to
+FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # outcomes of `auto`, defaults and fractions
 
 
 def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
-    """The records of all teachers and students that are finished.
+    """The records of all finished teachers and students.
 
     Raises:
         UserError: when a file of a finished artefact is damaged.
@@ -32,7 +31,7 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
 
 
 def grid_record(plan: Plan, cells: Iterable[Record]) -> Record:
-    """The run above the cells: for each task the teacher's and the best recipe's score, means over the seeds so far."""
+    """The run above the cells, with the mean scores of the teacher and of the best recipe for each task."""
     cells = list(cells)
     metrics = {"cells": float(len(cells)), "cells_planned": float(len(plan.teachers) + len(plan.students))}
     tags = {"grid": plan.params.grid.name, "folder": GRID, "role": GRID}
@@ -47,7 +46,7 @@ def grid_record(plan: Plan, cells: Iterable[Record]) -> Record:
 
 
 def _means(cells: Iterable[Record]) -> dict[str, float]:
-    """The mean score over seeds of each recipe."""
+    """The mean score of each recipe over seeds."""
     scores: dict[str, list[float]] = {}
     for cell in cells:
         scores.setdefault(cell.tags["recipe"], []).append(cell.metrics["score"])
@@ -57,33 +56,27 @@ def _means(cells: Iterable[Record]) -> dict[str, float]:
 def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, datasets: tuple[UsedData, ...]) -> Record:
     run, metrics = read_json(folder / RUN), read_json(folder / "metrics.json")
     of = axes(model)
-    recipe = recipe_name(plan, of)
-    started = round(datetime.fromisoformat(run["started"]).timestamp() * 1000)
+    started, ended = span(run)
     found, sources = measured.of(model, metrics["score"])
-    tags = {
-        "grid": plan.params.grid.name,
-        "cell": model.key,
-        "role": role_of(model),
-        "recipe": recipe,
+    tags = cell_tags(plan, model) | {
         "score_name": metrics["score_name"],
-        "folder": model.folder,
         "mlflow.source.name": f"distilgrid {model.stage}",
     }
     return Record(
         place=model.folder,
-        name=f"{of['task']} / {recipe} / seed {of['seed']}",
+        name=f"{of['task']} / {tags['recipe']} / seed {of['seed']}",
         started=started,
-        ended=started + round(run["seconds"] * 1000),
+        ended=ended,
         params=_params(model, metrics) | of,
         metrics=_metrics(metrics) | found,
-        tags=of | tags | sources,
+        tags=tags | sources,
         curves=_curves(folder / "history.parquet", started=started, metrics=metrics),
         datasets=datasets,
     )
 
 
 def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
-    """The recipe, flattened, and what it came to."""
+    """The flattened recipe, and its outcomes."""
     recipe = {name: value for name, value in model.recipe.items() if name not in ("stage", "version", "inputs")}
     recipe["data"] = model.recipe["inputs"]["data"]  # the keys of other inputs follow from the rest
     facts = {f"model.{fact}": metrics[fact] for fact in FACTS}
@@ -92,7 +85,7 @@ def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names."""
+    """Nested settings by dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
@@ -100,7 +93,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Scores, size and cost: the same names for every method, and `score` whatever the task's main metric is."""
+    """Scores, size and costs. Names are the same for every method, and the main metric is always `score`."""
     values = {
         name: metrics[name] for name in ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib")
     }
@@ -116,7 +109,7 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Point]:
-    """Losses on `train` and scores on `dev` by step; time stamps are spread evenly over the training time.
+    """Losses on `train` and scores on `dev` by step. Time stamps spread evenly over the training time.
 
     Raises:
         UserError: when the file is damaged.
@@ -138,5 +131,5 @@ def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Poi
 
 
 def _curve_name(row: Mapping[str, Any]) -> str:
-    """MLflow has one value for a name, so a watched split's curve must not be called as the model's score on it."""
+    """The name of a curve. MLflow has one value for a name, and the score on a watched split already has that one."""
     return f"{'watched' if row['split'] == 'validation' else row['split']}/{row['name']}"

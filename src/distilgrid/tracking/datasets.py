@@ -1,4 +1,4 @@
-"""The data that a cell used, as MLflow's datasets: a split each, told apart by the digest of its file."""
+"""Data of cells as MLflow datasets: one for each split, identified by the digest of its file."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 TRAIN, AUGMENTED = "train", "augmented"
 TYPES = {"double": "double", "float": "float", "int64": "long", "int32": "integer", "string": "string"}
-"""MLflow's names of the types of columns; all others are bytes."""
+"""MLflow's names of column types. All others are bytes."""
 
 
 class DataSets:
-    """The prepared data of a grid, as far as it is there: it may have been removed once all was trained."""
+    """The prepared data of a grid. Data that was removed after training is left out."""
 
     def __init__(self, plan: Plan, results: Path) -> None:
         self._plan, self._results = plan, results
         self._read = cache(self._splits)  # many cells share one data set
 
     def of(self, model: Artefact) -> tuple[UsedData, ...]:
-        """What a teacher or student was trained, selected and scored on."""
+        """The data that a teacher or student was trained, selected and scored on."""
         share = axes(model)["fraction"]
         used = list(self._read(self._plan.data[model.labels["task"]].folder, share))
         for rows in listed(model.inputs.get(AUGMENTED, [])):
@@ -81,7 +81,7 @@ def _columns(path: Path) -> dict[str, str]:
 
 
 def as_inputs(datasets: Iterable[UsedData]) -> "list[DatasetInput]":
-    """Data as MLflow takes it."""
+    """Data as MLflow's entities."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 

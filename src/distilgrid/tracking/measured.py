@@ -1,4 +1,4 @@
-"""What the finished exports and benchmarks of a plan say about a cell, and how it compares with its teacher."""
+"""Measurements of cells by finished exports and benchmarks, compared with their teachers."""
 
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from distilgrid.runtimes.base import IMAGE_LENGTH
 from distilgrid.tracking.naming import role_of
 
 INT8 = "onnxruntime-int8"
-Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags that name the folders they come from
+Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags with their source folders
 
 
-def _name(candidate: dict[str, Any], measured: dict[str, Any]) -> str:
-    """How metrics call a runtime and an input shape; images have no length, and one thread is not named."""
-    name = candidate["runtime"] + ("" if candidate["optimised"] else "-unfused")
+def _name(entry: dict[str, Any], measured: dict[str, Any]) -> str:
+    """A runtime and an input shape in names of metrics, without the length of images and a single thread."""
+    name = entry["runtime"] + ("" if entry["optimised"] else "-unfused")
     if measured["kind"] == "shape":
         length = measured["length"]
         name += f"-b{measured['batch_size']}" + (f"-len{length}" if length != IMAGE_LENGTH else "")
@@ -26,7 +26,7 @@ def _name(candidate: dict[str, Any], measured: dict[str, Any]) -> str:
 
 
 class Measured:
-    """Exports, benchmarks and teachers of a plan, by the models they belong to."""
+    """Exports, benchmarks and teachers of a plan by their models."""
 
     def __init__(self, plan: Plan, results: Path) -> None:
         self.results = results
@@ -48,7 +48,7 @@ class Measured:
         }
 
     def of(self, model: Artefact, score: float) -> Found:
-        """Everything known about a model besides its own files."""
+        """Metrics and tags of a model from other artefacts."""
         metrics, tags = self._speed(model)
         for export in self.exports.get(model.folder, []):
             tags[f"export.{export.labels['runtime']}"] = export.folder
@@ -57,17 +57,17 @@ class Measured:
                 metrics |= {"score_int8": parity["score"], "size_mb_int8": round(parity["size_bytes"] / 1e6, 2)}
         whole = self.teacher_scores.get((*_pair(model), 1.0), 0)
         reference = self.teacher_scores.get((*_pair(model), model.labels["fraction"]), whole)
-        if reference > 0:  # a share of nothing, or of a negative correlation, means nothing
+        if reference > 0:  # a share of zero or of a negative correlation is meaningless
             metrics["score_vs_teacher"] = round(score / reference, 4)
         return metrics, tags
 
     def _speed(self, model: Artefact) -> Found:
-        """Median latencies; a student shares those of its architecture, of which the benchmark measured one cell."""
+        """Median latencies. All students of an architecture share the latencies of the measured one."""
         if _pair(model) not in self.benchmarks:
             return {}, {}
-        folder, candidates = self.benchmarks[_pair(model)]
-        teacher = _latencies(candidates, role="teacher", name=_pair(model)[1])
-        own = _latencies(candidates, role=role_of(model), name=str(model.labels["student"]))
+        folder, entries = self.benchmarks[_pair(model)]
+        teacher = _latencies(entries, role="teacher", name=_pair(model)[1])
+        own = _latencies(entries, role=role_of(model), name=str(model.labels["student"]))
         metrics = {f"latency_ms/{shape}": round(p50, 3) for shape, p50 in own.items()}
         shared = [shape for shape in own if shape in teacher]
         metrics |= {f"speedup/{shape}": round(teacher[shape] / own[shape], 2) for shape in shared}
@@ -79,11 +79,11 @@ def _pair(artefact: Artefact) -> tuple[str, str]:
     return str(artefact.labels["task"]), teacher_names(str(artefact.labels["teacher"]))[0]
 
 
-def _latencies(candidates: list[dict[str, Any]], *, role: str, name: str) -> dict[str, float]:
-    """The median latency in milliseconds of one model, by runtime and shape."""
+def _latencies(entries: list[dict[str, Any]], *, role: str, name: str) -> dict[str, float]:
+    """The median latency of a model in milliseconds, by runtime and shape."""
     return {
-        _name(candidate, shape): shape["p50_ms"]
-        for candidate in candidates
-        if (candidate["role"], candidate["name"]) == (role, name) and not candidate["skipped"]
-        for shape in candidate["shapes"]
+        _name(entry, shape): shape["p50_ms"]
+        for entry in entries
+        if (entry["role"], entry["name"]) == (role, name) and not entry["skipped"]
+        for shape in entry["shapes"]
     }

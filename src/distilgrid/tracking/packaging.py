@@ -1,7 +1,7 @@
-"""A trained cell as a folder in MLflow's format: weights in safetensors, a signature and an example, no pickle.
+"""Packaging of trained cells in MLflow's format: weights in safetensors, a signature and an example, no pickle.
 
-Classifiers of texts that `transformers` has get its flavour, and need no DistilGrid where they are loaded. Others run
-through DistilGrid, from code: architectures of our own, images, and regressions, which `transformers` would squash.
+Text classifiers of `transformers` get its flavour, and load without DistilGrid. Other models run DistilGrid's code:
+architectures of our own, images, and regressions, whose outputs `transformers` would squash.
 """
 
 import shutil
@@ -18,7 +18,6 @@ from distilgrid.tasks.dataset import Dataset
 from distilgrid.tracking.serving import CELL, CODE, FACTS
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow.models import Model, ModelSignature
 
 EXAMPLES = 2
@@ -28,13 +27,7 @@ LIBRARIES = ("torch", "transformers", "safetensors")
 
 @dataclass(frozen=True)
 class Cell:
-    """A trained model to be packaged.
-
-    Attributes:
-        folder: the artefact's.
-        dataset: its data.
-        max_length: its longest input in tokens.
-    """
+    """A trained model with its data and its longest input in tokens."""
 
     folder: Path
     dataset: Dataset
@@ -47,40 +40,25 @@ class Cell:
 
 
 def open_cell(folder: Path, dataset: Dataset) -> Cell:
-    """A cell whose files are whole.
+    """Open a cell.
 
     Raises:
-        UserError: when they are not.
+        UserError: when a file is missing or damaged.
     """
     return Cell(folder, dataset, int(trained_model(folder)["recipe"]["training"]["max_length"]))
 
 
 def package(cell: Cell, out: Path, about: "Model") -> None:
-    """Write an MLflow model.
-
-    Args:
-        cell: what to package.
-        out: a folder that does not exist.
-        about: carries the ids that the model has in the store.
-
-    Raises:
-        UserError: when the cell's files are damaged.
-    """
+    """Write an MLflow model to a new folder. `about` holds the model's ids in the store."""
+    import numpy as np
     from mlflow.models import infer_signature
 
     dataset, kind = cell.dataset, cell.dataset.task_kind
     example = kind.rows().example(dataset, dataset.validation[0], EXAMPLES)
-    signature = infer_signature(example, _answer(dataset))
+    nothing = np.zeros((1, dataset.outputs), dtype=np.float32)
+    signature = infer_signature(example, kind.predict().answers(nothing, dataset.labels))
     write = _write_plain if cell.plain else _write_own
     write(cell, out, mlflow_model=about, signature=signature, input_example=example)
-
-
-def _answer(dataset: Dataset) -> "pd.DataFrame":
-    """What predictions look like."""
-    import numpy as np
-
-    nothing = np.zeros((1, dataset.outputs), dtype=np.float32)
-    return dataset.task_kind.predict().answers(nothing, dataset.labels)
 
 
 def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
@@ -89,7 +67,7 @@ def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given:
     from transformers import pipeline
 
     model, tokenizer = load_model(cell.folder), load_tokenizer(cell.folder)
-    # MLflow asks the hub about a model of this name; it is no name that the hub could have, so nothing is sent.
+    # MLflow asks the hub about a model of this name. The hub cannot have such a name, so nothing is sent.
     model.name_or_path = f"cells/{cell.folder.parent.name}/{cell.folder.name}"
     flavour.save_model(
         pipeline(cell.dataset.task_kind.pipeline, model=model, tokenizer=tokenizer, device="cpu"),
@@ -100,7 +78,7 @@ def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given:
         pip_requirements=list(_pinned(LIBRARIES)),
         **given,
     )
-    for path in out.glob("LICENSE*"):  # says that the hub knows no licence, which is no news
+    for path in out.glob("LICENSE*"):  # says only that the hub knows no licence
         path.unlink()
 
 
@@ -127,7 +105,7 @@ def _write_own(cell: Cell, out: Path, *, signature: "ModelSignature", **given: A
 
 
 def _forget_this_machine(about: "Model", out: Path) -> None:
-    """Leave out where files came from, and the version of a pickler that was not used."""
+    """Remove paths of this machine, and the version of an unused pickler."""
     from mlflow import pyfunc
 
     facts = about.flavors[pyfunc.FLAVOR_NAME]

@@ -1,18 +1,25 @@
-"""One MLflow run as it shall be: plain values, made without MLflow."""
+"""Records: the wanted content of MLflow runs as plain values. Light: no MLflow."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from distilgrid.core.fingerprint import recipe_key
 
-GRID = "grid"  # the place and the role of the run that stands for a whole grid
+GRID = "grid"  # place and role of the run of a whole grid
+
+
+def span(run: Mapping[str, Any]) -> tuple[int, int]:
+    """The start and the end of a `run.json`, in milliseconds since 1970."""
+    started = round(datetime.fromisoformat(run["started"]).timestamp() * 1000)
+    return started, started + round(run["seconds"] * 1000)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One value of a curve; `time` in milliseconds since 1970, as MLflow wants it."""
+    """One value of a curve, with its time in milliseconds since 1970."""
 
     name: str
     value: float
@@ -22,58 +29,35 @@ class Point:
 
 @dataclass(frozen=True)
 class UsedData:
-    """A split of prepared data, or augmented rows, that a run used.
+    """A split of prepared data, or augmented rows, that a run used."""
 
-    Attributes:
-        name: the task's, or the task's and the augmentation's.
-        digest: of its file, 12 hex digits.
-        context: `train`, `dev` or a validation split.
-        source: where its file lies under the results folder, and what it was made from.
-        columns: of its file, by MLflow's name of their type.
-        profile: facts such as its number of rows.
-        share: of the rows that were used.
-    """
-
-    name: str
-    digest: str
-    context: str
-    source: Mapping[str, str]
-    columns: Mapping[str, str]
-    profile: Mapping[str, Any]
-    share: str = "1"
+    name: str  # the task, with the augmentation if any
+    digest: str  # 12 hex digits of the file's digest
+    context: str  # `train`, `dev` or a validation split
+    source: Mapping[str, str]  # the file's place under the results folder, and its origin
+    columns: Mapping[str, str]  # MLflow's types of the file's columns, by name
+    profile: Mapping[str, Any]  # facts such as the number of rows
+    share: str = "1"  # the share of the rows that the run used
 
 
 @dataclass(frozen=True)
 class Record:
-    """One MLflow run.
+    """One MLflow run."""
 
-    Attributes:
-        place: the artefact's folder under the results folder; it ends in the cell's key. A run is found again by it.
-        name: of the run.
-        started: milliseconds since 1970.
-        ended: milliseconds since 1970.
-        params: what was asked for, as text.
-        metrics: scores, size, speed; grows as exports and benchmarks appear.
-        tags: the axes of the grid, and where the files are.
-        curves: what happened during training.
-        above: the place of the run that it belongs to.
-        datasets: what it was trained, selected and scored on.
-    """
-
-    place: str
-    name: str
-    started: int
-    ended: int
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    curves: list[Point] = field(default_factory=list)
-    above: str = GRID
-    datasets: tuple[UsedData, ...] = ()
+    place: str  # the artefact's folder under the results folder, which identifies the run
+    name: str  # the run's name
+    started: int  # milliseconds since 1970
+    ended: int  # milliseconds since 1970
+    params: dict[str, str] = field(default_factory=dict)  # settings as text
+    metrics: dict[str, float] = field(default_factory=dict)  # scores, size and speed. Exports and benchmarks add more.
+    tags: dict[str, str] = field(default_factory=dict)  # the axes of the grid, and the folders of the files
+    curves: list[Point] = field(default_factory=list)  # values during training
+    above: str = GRID  # the place of the parent run
+    datasets: tuple[UsedData, ...] = ()  # the data of training, selection and scoring
 
     @cached_property
     def fingerprint(self) -> str:
-        """A fingerprint of everything; its parts are nested as in stores that earlier versions wrote."""
+        """A hash of the record. Its parts are nested as in stores of earlier versions."""
         curves = [(point.name, point.value, point.step, point.time) for point in self.curves]
         trained = recipe_key({"name": self.name, "params": self.params, "curves": curves})
         times = [self.started, self.ended]

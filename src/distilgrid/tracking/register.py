@@ -1,4 +1,4 @@
-"""A cell in MLflow's model registry: once, however often it is asked for, with tags that lead back to its files."""
+"""Registration of cells in MLflow's model registry, once each, with tags that lead to their files."""
 
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tracking.cells import cell_records, grid_record
-from distilgrid.tracking.naming import axes, recipe_name, role_of
+from distilgrid.tracking.naming import cell_tags
 from distilgrid.tracking.searches import search_records
 from distilgrid.tracking.store import Store, open_store
 from distilgrid.tracking.upsert import existing_runs, experiment_name, upsert
@@ -22,19 +22,12 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CONTENT = "distilgrid.content"
-"""The tag that tells one training of a cell from another."""
+"""The tag that identifies one training of a cell."""
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A version in the registry.
-
-    Attributes:
-        name: the model's.
-        version: its number.
-        new: whether it was made just now.
-        cell: the folder of the cell under the results folder.
-    """
+    """A version of a model in the registry, with the folder of its cell. `new` tells whether this call made it."""
 
     name: str
     version: str
@@ -43,32 +36,21 @@ class Registered:
 
     @property
     def uri(self) -> str:
-        """What `mlflow.pyfunc.load_model` takes."""
+        """The argument of `mlflow.pyfunc.load_model`."""
         return f"models:/{self.name}/{self.version}"
 
 
-def default_name(cell: Artefact) -> str:
-    """What the models of a task are called together: their versions compare."""
-    return f"distilgrid-{cell.labels['task']}"
-
-
 def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str | None = None) -> Registered:
-    """Register a finished cell; its grid is tracked first, so that the version has a run to belong to.
+    """Register a finished cell, after tracking its grid: a version belongs to a run.
 
-    A version that holds the same training of the cell is found again, and no second one is made.
-
-    Args:
-        plan: the grid.
-        results: the results folder.
-        cell: a teacher or student of it.
-        uri: as for `track`.
-        name: of the registered model; `distilgrid-<task>` unless given.
+    A version with the same training of the cell is found again instead of made twice. By default, the model's name is
+    `distilgrid-<task>`, so that the versions of a task compare.
 
     Raises:
         StoreDownError: when a server does not answer.
         UserError: when the store or the name is refused, or a file of the cell or its data is missing or damaged.
     """
-    name = name or default_name(cell)
+    name = name or f"distilgrid-{cell.labels['task']}"
     if not name.strip() or {*name} & {*"/:'"}:
         raise UserError(
             f"--name: '{name}' is no name for MLflow: it must not be empty, nor hold a slash, colon or quote"
@@ -77,28 +59,17 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
     cells = [record for record in records if "cell" in record.tags]
     with open_store(uri, results=results) as store:
         upsert(store, plan, grid=grid_record(plan, cells), records=records)
-        tags = _tags(plan, results, cell)
+        metrics = read_json(results / cell.folder / "metrics.json")
+        score = {"score": f"{metrics['score']:.6g}", "score_name": metrics["score_name"]}
+        content = content_digest(read_json(results / cell.folder / RUN)["files"])
+        tags = cell_tags(plan, cell) | score | {CONTENT: content}
         found = _version(store, name, tags)
         version = found or _new_version(store, plan, results, cell, name=name, tags=tags)
     return Registered(name, str(version.version), found is None, cell.folder)
 
 
-def _tags(plan: Plan, results: Path, cell: Artefact) -> dict[str, str]:
-    of, metrics = axes(cell), read_json(results / cell.folder / "metrics.json")
-    return of | {
-        "grid": plan.params.grid.name,
-        "folder": cell.folder,
-        "cell": cell.key,
-        "role": role_of(cell),
-        "recipe": recipe_name(plan, of),
-        "score": f"{metrics['score']:.6g}",
-        "score_name": metrics["score_name"],
-        CONTENT: content_digest(read_json(results / cell.folder / RUN)["files"]),
-    }
-
-
 def _version(store: Store, name: str, tags: dict[str, str]) -> "ModelVersion | None":
-    """The version that holds this training of this cell, if there is one."""
+    """The version with this training of the cell, or None."""
     wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{tags[CONTENT]}'"
     return next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
 
@@ -106,17 +77,17 @@ def _version(store: Store, name: str, tags: dict[str, str]) -> "ModelVersion | N
 def _new_version(
     store: Store, plan: Plan, results: Path, cell: Artefact, *, name: str, tags: dict[str, str]
 ) -> "ModelVersion":
-    """Log the cell as a model of its run, then give it a number: last, so that a crash leaves no broken version."""
+    """Log the cell as a model of its run. The version comes last, so that a crash leaves no broken one."""
     client, run = store.client, _run(store, plan, cell)
     model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
     _ensure_name(client, name, cell)
-    # Not models:/<id>: MLflow would look for it in the store of its global state.
+    # MLflow would look for models:/<id> in the store of its global state.
     given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id}
     return client.create_model_version(name, model.artifact_location, **given)
 
 
 def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "LoggedModel | None":
-    """The model that is there already, registered under another name perhaps; what was cut short is removed."""
+    """The existing model of the cell, perhaps under another name. Incomplete models are removed."""
     found = client.search_logged_models([run.info.experiment_id], filter_string=f"tags.cell = '{tags['cell']}'")
     whole = [model for model in found if model.status == "READY"]
     for model in found:
@@ -128,7 +99,7 @@ def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "Logged
 def _log(
     client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Artefact, tags: dict[str, str]
 ) -> "LoggedModel":
-    """Make a model of the cell's run."""
+    """Log a new model of the cell's run."""
     from mlflow.models import Model
 
     from distilgrid.tracking.packaging import open_cell, package

@@ -1,8 +1,7 @@
-"""The records of searches of architectures: one for each search, and below it one for each of its trials."""
+"""Records of architecture searches: one for each search, and below it one for each trial."""
 
 import math
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,14 @@ from distilgrid.core.artefacts import RUN, is_complete, read_json
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.tracking.naming import text
-from distilgrid.tracking.record import Point, Record
+from distilgrid.tracking.record import Point, Record, span
 
 SEARCH, TRIAL = "search", "trial"
 MEASURED = ("reward", "quality", "score", "loss", "latency_ms", "seconds", "parameters")
 
 
 def search_records(plan: Plan, results: Path) -> Iterator[Record]:
-    """The records of all searches that are finished, each before those of its trials.
+    """The records of all finished searches, each before those of its trials.
 
     Raises:
         UserError: when a file of a finished search is damaged.
@@ -34,8 +33,7 @@ def _records(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
     run, facts = read_json(folder / RUN), read_json(folder / "search.json")
     table = read_parquet(folder / "trials.parquet")
     trials: list[dict[str, Any]] = [{str(name): row[name] for name in row} for row in table.to_dict("records")]
-    started = round(datetime.fromisoformat(run["started"]).timestamp() * 1000)
-    ended = started + round(run["seconds"] * 1000)
+    started, ended = span(run)
     of = {axis: text(value) for axis, value in search.labels.items()}
     name = f"{of['task']} / search {of['search']} / seed {of['seed']}"
     tags = of | {"grid": plan.params.grid.name, "role": SEARCH, "folder": search.folder}

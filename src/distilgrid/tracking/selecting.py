@@ -1,4 +1,4 @@
-"""Which finished cell of a grid is meant: a folder, or the best recipe of a task."""
+"""Selection of a finished cell by its folder, or as the best of a task."""
 
 import statistics
 from collections.abc import Mapping
@@ -14,14 +14,16 @@ from distilgrid.tracking.naming import axes, recipe_name
 
 
 def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
-    """The cell that lies in a folder.
+    """The finished cell in a folder.
 
     Raises:
-        UserError: when it is none of the grid's teachers and students.
+        UserError: when the folder holds no finished teacher or student of the grid.
     """
     for model in [*plan.teachers, *plan.students]:
         if (results / model.folder).resolve() == folder.resolve():
-            return _finished(model, results)
+            if is_complete(results / model.folder):
+                return model
+            raise UserError(f"{results / model.folder}: not finished; run its grid first")
     raise UserError(
         f"--cell: {folder} is no teacher or student of the grid '{plan.params.grid.name}'; name its grid with --grid, "
         "or take a folder that `distilgrid plan` lists"
@@ -29,16 +31,12 @@ def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
 
 
 def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[str, Any]) -> Artefact:
-    """A cell of the recipe with the best mean score over the seeds that are finished: the first of these seeds.
+    """The first finished seed of the recipe with the best mean score over finished seeds.
 
-    Args:
-        plan: the grid.
-        results: the results folder.
-        task: whose student; None where the grid has only one.
-        wanted: values that it must have on other axes, as far as they are not None: `method`, `student`, `seed`.
+    `wanted` has values of `method`, `student` and `seed`, where None takes any. A grid with one task needs no `task`.
 
     Raises:
-        UserError: when the grid has several tasks and none is named, a value is unknown, or nothing is finished.
+        UserError: when the task is not clear, a value is unknown, or no cell is finished.
     """
     asked = {"task": _task(plan, task), **{axis: value for axis, value in wanted.items() if value is not None}}
     fitting = plan.students
@@ -64,9 +62,3 @@ def _task(plan: Plan, task: str | None) -> str:
     if task is None and len(tasks) > 1:
         raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
     return task or tasks[0]
-
-
-def _finished(model: Artefact, results: Path) -> Artefact:
-    if not is_complete(results / model.folder):
-        raise UserError(f"{results / model.folder}: not finished; run its grid first")
-    return model

@@ -1,4 +1,4 @@
-"""What MLflow runs for a registered model that `transformers` alone cannot serve."""
+"""The MLflow model of cells that `transformers` alone cannot serve."""
 
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,15 @@ from mlflow.pyfunc import PythonModel
 
 from distilgrid.core.artefacts import read_json
 
-CELL, FACTS = "cell", "serving.json"  # the folder's name among a model's files, and the file of what it must know
+CELL, FACTS = "cell", "serving.json"  # among a model's files: the folder of the cell, and its facts
 CODE = Path(__file__).with_name("serving_code.py")
 
 
 class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
-    """Reads rows and answers as the task kind says."""
+    """Predicts as the task kind does."""
 
     def load_context(self, context: Any) -> None:
-        """Load the weights, and the tokeniser of a model of texts.
-
-        Raises:
-            UserError: when a file is missing or damaged.
-        """
+        """Load the weights, and the tokeniser of a model of texts."""
         from distilgrid.models.io import load_model, load_tokenizer
         from distilgrid.tasks.kind_table import find_kind
 
@@ -31,15 +27,9 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
         self._tokenizer = load_tokenizer(folder) if self._kind.tokenised else None
 
     def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Classify.
+        """Predict a frame with `text` and perhaps `text_pair`, or images (N, H, W, C) uint8.
 
-        Args:
-            context: not used.
-            model_input: a frame with `text`, and `text_pair` for pairs; of images (N, H, W, C) uint8.
-            params: not used.
-
-        Returns:
-            `label` and `score`, its probability, of each row; `value` where labels are numbers.
+        The result has a `label` and its probability, the `score`, for each row, or a `value` where labels are numbers.
         """
         from distilgrid.training.evaluation import predict
 

@@ -1,4 +1,4 @@
-"""The code that MLflow keeps beside a registered model instead of a pickled object; run only when one is loaded."""
+"""Code that MLflow stores with a registered model instead of a pickled object, and runs to load it."""
 
 from mlflow.models import set_model
 

@@ -1,4 +1,4 @@
-"""Opening an MLflow store: quietly, without telemetry, in seconds where it does not answer, one writer at a time."""
+"""Opening of MLflow stores without telemetry or logs, with short timeouts, for one writer at a time."""
 
 import contextlib
 import logging
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 QUIET = dict.fromkeys(("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"), "true")
 CONNECT_SECONDS = 10
-# MLflow's defaults try for minutes. An absent server is to be reported in seconds, one that hangs in a minute.
+# MLflow's defaults try for minutes. These report an absent server in seconds, and one that hangs in a minute.
 HTTP = {f"MLFLOW_HTTP_REQUEST_{k}": v for k, v in {"MAX_RETRIES": "2", "BACKOFF_FACTOR": "1", "TIMEOUT": "20"}.items()}
 PATIENCE = HTTP | {"PGCONNECT_TIMEOUT": str(CONNECT_SECONDS)}
 
 
 class StoreDownError(UserError):
-    """The store does not answer now; nothing is lost, as the next call brings everything."""
+    """The store does not answer. Nothing is lost, because the next call brings everything."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """An open store: MLflow's client, and where it may keep files; None leaves that to the server."""
+    """An open store: MLflow's client, and the folder of its files. None leaves files to the server."""
 
     client: "MlflowClient"
     artefacts: Path | None
@@ -38,11 +38,9 @@ class Store:
 
 @contextlib.contextmanager
 def open_store(uri: str, *, results: Path) -> Iterator[Store]:
-    """A store to write; a sqlite file or the tables of a database are made if need be, and other writers wait.
+    """Open a store for writing. A missing sqlite file or table is made, and other writers wait.
 
-    Args:
-        uri: an MLflow tracking URI.
-        results: holds the lock of a server or database, and the files of a database's models.
+    The results folder holds the lock of a server or database, and the files of a database's models.
 
     Raises:
         StoreDownError: when a server or database does not answer.
@@ -74,11 +72,11 @@ def open_store(uri: str, *, results: Path) -> Iterator[Store]:
 
 @contextlib.contextmanager
 def _one_writer(database: Path | None, results: Path) -> Iterator[None]:
-    """Hold the lock next to a sqlite file, or in the results folder; the kernel frees it however the process ends."""
+    """Hold the lock next to a sqlite file, or in the results folder. The kernel frees it when the process ends."""
     from filelock import FileLock
 
     if not database and not os.access(results, os.W_OK):
-        yield  # nobody who can only read the results shares a lock with others
+        yield  # a user who can only read the results cannot lock
         return
     path = database.with_name(f"{database.name}.lock") if database else results / "mlflow.lock"
     lock = FileLock(path)
@@ -92,7 +90,7 @@ def _one_writer(database: Path | None, results: Path) -> Iterator[None]:
 
 
 def _initialise(database: Path, client_class: type["MlflowClient"]) -> None:
-    """Make the tables in a file that appears whole: a kill half-way leaves no broken store behind."""
+    """Make a sqlite file with tables. It appears whole, so that a kill leaves no broken store."""
     if not database.exists():
         unfinished = database.with_name(f".{database.name}.new")
         unfinished.unlink(missing_ok=True)
@@ -108,7 +106,7 @@ def _connect(uri: str) -> None:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file behind a sqlite URI; None for every other store."""
+    """The file of a sqlite URI, or None."""
     if not uri.startswith("sqlite:"):
         return None
     from sqlalchemy.engine import make_url
@@ -118,12 +116,12 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def shown(uri: str) -> str:
-    """A URI as messages show it: without the password."""
+    """A URI without its password, for messages."""
     return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1:***@", uri)
 
 
 def _import_client() -> type["MlflowClient"]:
-    """MLflow's client class, imported without telemetry, logs, or a line on stdout for every run."""
+    """MLflow's client class, without telemetry, logs, and lines on stdout."""
     os.environ |= PATIENCE | os.environ | QUIET
     try:
         from mlflow import MlflowClient
@@ -135,7 +133,7 @@ def _import_client() -> type["MlflowClient"]:
 
 
 def _explained(error: Exception, uri: str) -> UserError:
-    """What went wrong, in one line; it never advises to remove a store, which may be whole."""
+    """The error in one line. It never advises to remove a store, which may be whole."""
     said = str(error).strip()
     reason, database = shown(said.splitlines()[0] if said else type(error).__name__), sqlite_file(uri)
     if not database and not _answers(uri, error):
@@ -148,7 +146,7 @@ def _explained(error: Exception, uri: str) -> UserError:
 
 
 def _answers(uri: str, error: BaseException | None) -> bool:
-    """Whether a server refused a request; one that is down does not take it."""
+    """Whether the server is up and refused the request."""
     place = urlsplit(uri)
     if place.scheme.startswith("postgresql"):
         try:
@@ -156,7 +154,7 @@ def _answers(uri: str, error: BaseException | None) -> bool:
         except OSError:
             return False
     while error is not None:
-        # All errors of requests are OSErrors; those about a bad address are ValueErrors as well.
+        # All errors of requests are OSErrors. Those about a bad address are also ValueErrors.
         if isinstance(error, OSError) and not isinstance(error, ValueError):
             return False
         error = error.__cause__ or error.__context__

@@ -1,8 +1,8 @@
-"""Write records into MLflow: an unchanged run stays, a changed one is written again, then the old one is deleted.
+"""Writing of records into MLflow. A changed run is written anew before the old one is deleted.
 
-Each run carries the fingerprint of its record as a tag, which is written last: a run without one was cut short.
-The run above the cells is the exception: it is updated in place, so that it stays the same run while a grid grows.
-MLflow has no unique runs, so writers take turns: see `open_store`.
+The tag with the fingerprint of a record is written last, so a run without it is incomplete. The run above the cells
+is updated in place: it stays the same run while a grid grows. MLflow cannot keep runs unique, so `open_store` lets
+writers take turns.
 """
 
 import time
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OURS, FINGERPRINT = "distilgrid.", "distilgrid.fingerprint"
 IN_PLAN, PARENT, NOTE = "in_plan", "mlflow.parentRunId", "mlflow.note.content"
 NOT_THE_USERS = (OURS, "mlflow.", "export.", "benchmark")
-"""How the tags begin that `track` or MLflow writes in addition to a record's present ones."""
+"""Prefixes of tags that `track` or MLflow wrote."""
 ABOUT = {
     "mlflow.experimentKind": "custom_model_development",
     NOTE: "One run per finished cell. To compare methods: Model training, top left; then group by the tag `recipe`.",
@@ -32,16 +32,9 @@ BATCH = 850  # metrics at a time: MLflow takes 1,000 values, of which up to 100 
 
 
 def upsert(store: Store, plan: Plan, *, grid: Record, records: Sequence[Record]) -> Counter[str]:
-    """Make the grid's experiment hold exactly one run per record and one above them.
+    """Make the grid's experiment hold one run for each record, below the run of the grid. Parents come first.
 
-    Args:
-        store: open.
-        plan: the grid.
-        grid: the record of the grid's run.
-        records: those of its finished cells, and of its searches, each before what it is above.
-
-    Returns:
-        How many records are `created`, `updated` and `unchanged`.
+    The result has the numbers of records that are `created`, `updated` and `unchanged`.
     """
     writer = _Writer(store.client, _experiment(store, plan))
     ids, outcomes = {grid.place: writer.put(grid, {})[0]}, Counter[str]()
@@ -57,14 +50,14 @@ def upsert(store: Store, plan: Plan, *, grid: Record, records: Sequence[Record])
 
 
 class _Writer:
-    """The runs of an experiment, and how they change."""
+    """Writes the runs of an experiment."""
 
     def __init__(self, client: "MlflowClient", experiment: str) -> None:
         self.client, self.experiment = client, experiment
         self.existing = existing_runs(client, experiment)
 
     def put(self, record: Record, links: Mapping[str, str]) -> tuple[str, str]:
-        """Bring one record's run up to date; returns its id and what was done."""
+        """Bring the run of a record up to date, and return its id and the outcome."""
         runs = self.existing.get(record.place, [])
         kept = next((run for run in runs if run.data.tags.get(FINGERPRINT) == record.fingerprint), None)
         if not kept and record.place == GRID and runs:
@@ -91,14 +84,14 @@ class _Writer:
         for start in range(BATCH, len(metrics), BATCH):
             client.log_batch(run_id, metrics=metrics[start : start + BATCH])
         params = [Param(name, value) for name, value in record.params.items()]
-        # MLflow writes the tags of a batch last, so the fingerprint vouches for all that stands before it.
+        # MLflow writes the tags of a batch last, so the fingerprint vouches for the rest.
         client.log_batch(run_id, metrics[:BATCH], params, [RunTag(FINGERPRINT, record.fingerprint)])
         return run_id
 
     def _update(self, run: "Run", record: Record) -> None:
         """Change metrics, tags and the end of a run.
 
-        MLflow shows the latest value, so a changed one is stamped now, or later where the clock was set back.
+        MLflow shows the latest value, so a changed one is stamped now, or later if the clock was set back.
         """
         from mlflow.entities import Metric, RunTag
 
@@ -120,13 +113,13 @@ class _Writer:
 
 
 def _users_tags(runs: "Iterable[Run]") -> dict[str, str]:
-    """The description and the tags that a user gave to runs which are written again."""
+    """The description and the tags that a user gave to runs."""
     tags = (tag for run in runs for tag in run.data.tags.items())
     return {name: value for name, value in tags if name == NOTE or not name.startswith(NOT_THE_USERS)}
 
 
 def _experiment(store: Store, plan: Plan) -> str:
-    """The id of the grid's experiment, made or brought back if need be."""
+    """The id of the grid's experiment, which is made or restored if needed."""
     name, client = experiment_name(plan), store.client
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -137,12 +130,12 @@ def _experiment(store: Store, plan: Plan) -> str:
 
 
 def experiment_name(plan: Plan) -> str:
-    """What a grid's experiment is called."""
+    """The name of a grid's experiment."""
     return f"distilgrid-{plan.params.grid.name}"
 
 
 def existing_runs(client: "MlflowClient", experiment: str) -> dict[str, list["Run"]]:
-    """The experiment's runs by the cell's folder, in the same order for every reader; runs of others are left out."""
+    """Our runs of an experiment by the cell's folder, in the same order for every reader."""
     runs: dict[str, list[Run]] = {}
     token: str | None = ""
     while token is not None:

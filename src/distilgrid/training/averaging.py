@@ -1,4 +1,4 @@
-"""An average of the weights along the way, which often scores better than the last weights.
+"""Averages of the weights along the way, which often score better than the last weights.
 
 Polyak and Juditsky 1992; as an exponential moving average, Tarvainen and Valpola 2017 (Mean Teacher).
 """
@@ -16,13 +16,12 @@ PART = 2**20
 class WeightAverage:
     """The exponential moving average of flat weights.
 
-    Early in training its decay is (1 + n) / (10 + n) after n updates, where that is less: the first weights are soon
-    forgotten.
+    After n updates the decay is at most (1 + n) / (10 + n), so the first weights are soon forgotten.
 
     Args:
-        flat: the weights in training; the average begins with their values.
-        decay: of each update.
-        unseen: what weight decay has left so far of embeddings that occur in no row, as a factor.
+        flat: weights in training; the average starts from their values.
+        decay: decay of an update.
+        unseen: factor that weight decay has left so far of embeddings that occur in no row.
 
     Attributes:
         values: (P,) fp32.
@@ -34,19 +33,19 @@ class WeightAverage:
         self.values, self.unseen = flat.values.clone(), unseen
 
     def update(self, step: int, *, unseen: float) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         self.values.lerp_(self.flat.values, share)
         self.unseen += share * (unseen - self.unseen)
 
     def load(self, values: Tensor, unseen: float) -> None:
-        """Go on from a saved average."""
+        """Restore a saved average."""
         self.values.copy_(values)
         self.unseen = unseen
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within the body, the model has the averaged weights."""
+        """Give the model the averaged weights within the body."""
         self._swap()
         try:
             yield
@@ -54,7 +53,7 @@ class WeightAverage:
             self._swap()
 
     def _swap(self) -> None:
-        """Exchange the trained weights and their average, part by part: a copy of all of them would cost memory."""
+        """Exchange the trained weights and their average in parts, which saves the memory of a copy."""
         for trained, average in zip(self.flat.values.split(PART), self.values.split(PART), strict=True):
             kept = trained.clone()
             trained.copy_(average)

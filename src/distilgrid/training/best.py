@@ -1,4 +1,4 @@
-"""The best weights of a phase so far, by the score on `dev`."""
+"""The best weights of a phase, by the score on `dev`."""
 
 from typing import Any
 
@@ -10,13 +10,12 @@ from distilgrid.training.engine import Engine
 
 
 class Best:
-    """Keeps copies of an engine's weights and buffers.
+    """Keeps copies of an engine's best weights and buffers.
 
     Attributes:
-        metric: the one that decides.
-        step, scores: of the best weights; 0 and empty without any.
-        decay: what weight decay had then left of embeddings that occur in no row.
-        given_up: whether as many scores in a row as `patience` says were no better.
+        metric: deciding metric.
+        step, scores: step and scores of the best weights; 0 and empty at first.
+        decay: factor that weight decay had left by then of embeddings that occur in no row.
     """
 
     def __init__(self, engine: Engine, metric: Metric) -> None:
@@ -27,32 +26,22 @@ class Best:
         self.forget(patience=engine.settings.patience)
 
     def forget(self, *, patience: int | None) -> None:
-        """Begin anew; the next weights are the best. The memory of the copies is kept."""
+        """Start anew: the next weights are the best. The memory of the copies stays."""
         self.patience = patience
         self.step, self.scores, self.worse = 0, dict[str, float](), 0
 
     @property
     def given_up(self) -> bool:
-        """See the class."""
+        """Whether `patience` scores in a row were no better."""
         return self.patience is not None and self.worse >= self.patience
 
     def offer(
-        self,
-        step: int,
-        scores: dict[str, float],
-        *,
-        decay: float,
-        always: bool = False,
-        patient: bool = True,
+        self, step: int, scores: dict[str, float], *, decay: float, always: bool = False, patient: bool = True
     ) -> None:
-        """The current weights, to be kept if they are better by the main metric, or in any case.
+        """Keep the current weights if they are better by the deciding metric, or `always`.
 
-        Args:
-            step: after which they are scored.
-            scores: on `dev`.
-            decay: what weight decay has left of embeddings that occur in no row.
-            always: keep them whatever they score.
-            patient: whether a score that is no better counts for `given_up`.
+        The scores on `dev` are those after `step`. Only with `patient` does a score that is no better count towards
+        `given_up`.
         """
         name = self.metric.name
         if self.scores and not always and not self.metric.better(scores[name], self.scores[name]):
@@ -73,20 +62,20 @@ class Best:
             buffer.copy_(self.buffers[name])
 
     def record(self, name: str) -> dict[str, Any]:
-        """What `metrics.json` says about a phase."""
+        """Facts about a phase for `metrics.json`."""
         return {"name": name, "best_step": self.step, "dev": self.scores}
 
     def tensors(self) -> dict[str, Tensor]:
-        """For a saved state."""
+        """Tensors for a saved state."""
         weights = {} if self.weights is None else {"best_weights": self.weights}
         return weights | {f"best_buffers.{name}": buffer for name, buffer in self.buffers.items()}
 
     def values(self) -> list[Any]:
-        """For a saved state, beside the tensors."""
+        """Other values for a saved state."""
         return [self.step, self.scores, self.worse, self.decay]
 
     def load(self, tensors: dict[str, Tensor], values: list[Any]) -> None:
-        """Take up a saved state."""
+        """Restore a saved state."""
         self.weights = tensors.get("best_weights")
         self.buffers = {n.partition(".")[2]: t for n, t in tensors.items() if n.startswith("best_buffers.")}
         self.step, self.scores, self.worse, self.decay = values

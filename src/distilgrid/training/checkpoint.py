@@ -1,7 +1,7 @@
-"""The state of an unfinished training run, saved so that it goes on to the same bits.
+"""Saved states of unfinished training runs, from which a run continues to the same bits.
 
-One safetensors file, named after its step and its own SHA-256: a file that was cut short or changed is noticed by its
-name, and a save that fails leaves the previous state alone. Random numbers need no state: each step derives its own.
+A state is one safetensors file, named after its step and its SHA-256. The name exposes a truncated or changed file, and
+a failed save keeps the previous state. Random numbers need no state: each step derives its own.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Interrupted(SystemExit):
-    """The run was asked to stop and has saved its state; the exit code asks to be started again."""
+    """The run saved its state on request; the exit code asks to be started again."""
 
     def __init__(self) -> None:
         super().__init__(os.EX_TEMPFAIL)
@@ -36,7 +36,7 @@ class Interrupted(SystemExit):
 
 @dataclass(frozen=True)
 class Saved:
-    """A state: tensors of one precision each, and values that JSON can hold."""
+    """A state: tensors, and values that JSON can hold."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -47,10 +47,10 @@ class Checkpoints:
     """Saves and finds the state of one artefact's training.
 
     Args:
-        folder: the artefact's; the state lies in its `.state`, outside the declared files. None keeps no state.
-        key: the artefact's recipe key; a state of another recipe, or of other package versions, is set aside.
+        folder: folder of the artefact; its `.state` holds the states, outside the declared files. None keeps no state.
+        key: recipe key; a state of another recipe or of other package versions is set aside.
         seconds: time between two saves.
-        stop: says whether the process was asked to stop, which saves at once and ends the run.
+        stop: tells whether the process was asked to stop, which saves at once and ends the run.
     """
 
     def __init__(self, folder: Path | None, *, key: str, seconds: float, stop: Callable[[], bool]) -> None:
@@ -60,29 +60,25 @@ class Checkpoints:
         self.last = time.monotonic()
 
     def due(self, step: int, *, last: bool) -> bool:
-        """Whether to save after this step; not after the last one, whose results follow at once."""
+        """Whether to save after this step. The last step saves nothing, since its results follow at once."""
         if self.folder is None or last:
             return False
         return self.stop() or time.monotonic() - self.last >= self.seconds
 
     def save(self, saved: Saved) -> None:
-        """Write a state; a failure is logged and leaves the previous one.
-
-        Raises:
-            Interrupted: after saving, when the process was asked to stop.
-        """
+        """Write a state; a failure is logged and keeps the previous one. Raises Interrupted on a stop request."""
         assert self.folder is not None
         try:
             self._write(self.folder, saved)
-        except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own
-            log.warning("step %d: the training state could not be saved (%s); training goes on", saved.step, error)
+        except (OSError, SafetensorError) as error:  # safetensors raises its error for a full disk
+            log.warning("step %d: the training state could not be saved (%s); training continues", saved.step, error)
         self.last = time.monotonic()
         if self.stop():
             log.warning("asked to stop: ends after step %d; start again to go on from the saved state", saved.step)
             raise Interrupted
 
     def load(self) -> Saved | None:
-        """The newest state that is whole and belongs to this artefact; others are set aside with a warning."""
+        """The newest whole state of this artefact; other states are set aside with a warning."""
         for path in reversed(self._states()):
             found = self._read(path)
             if found is not None:
@@ -130,7 +126,7 @@ class Checkpoints:
 
 
 def _digest(path: Path) -> str:
-    """Of the bytes there are now: states follow each other too fast for a digest remembered by size and time stamp."""
+    """Hash the present bytes: states follow each other too fast for a cache by size and time stamp."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGITS]
 

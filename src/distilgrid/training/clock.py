@@ -1,4 +1,4 @@
-"""Where the time of a training run goes."""
+"""Time of a training run by section."""
 
 import contextlib
 import time
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 class Clock:
     """Seconds by section: `with clock("forward"): ...`.
 
-    On a GPU a section's time is that of queueing its work; waiting shows where a result is first read.
+    On a GPU, a section counts the time to queue its work; waiting counts where a result is first read.
     """
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Clock:
         self.started = time.perf_counter()
 
     def elapsed(self) -> float:
-        """Seconds since the clock was made."""
+        """Seconds since the clock started."""
         return time.perf_counter() - self.started
 
     @contextlib.contextmanager

@@ -1,6 +1,6 @@
-"""Weights that a method trains beside the student's: they join the model while it trains, and leave it afterwards.
+"""Auxiliary weights of a method, which join the student's model for training and leave it afterwards.
 
-As a part of the model they have the same optimiser, checkpoints, best weights and processes as all its weights.
+As a part of the model they share its optimiser, checkpoints, best weights and processes.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,7 @@ NAME = "companion"
 def joined_companion(
     model: "PreTrainedModel", phases: Sequence[Phase], teacher: TeacherOutputs | None, *, seed: int
 ) -> nn.Module | None:
-    """The weights of the first phase that has any, joined to the model; None without.
-
-    Raises:
-        UserError: when the student cannot learn from this teacher.
-    """
+    """Attach the auxiliary module of the first phase that has one. Raises UserError for an unsuitable teacher."""
     sizes = Sizes(model.config.num_hidden_layers, model.config.hidden_size)
     theirs = None if teacher is None else teacher.sizes
     for phase in phases:
@@ -37,6 +33,6 @@ def joined_companion(
     return None
 
 
-def part(model: "PreTrainedModel") -> None:
-    """Leave the model to itself."""
+def remove_companion(model: "PreTrainedModel") -> None:
+    """Detach the auxiliary module."""
     delattr(model, NAME)

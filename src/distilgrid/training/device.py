@@ -1,4 +1,4 @@
-"""The device that a training job computes on."""
+"""The device of a training job."""
 
 import contextlib
 import os
@@ -11,15 +11,9 @@ from distilgrid.training.placement import Placement
 
 
 def choose_device(setting: str) -> torch.device:
-    """The device behind a setting; `auto` takes a GPU where there is one.
-
-    Raises:
-        UserError: when a GPU is asked for and there is none.
-    """
+    """Resolve the device setting; `auto` takes a GPU if there is one. Raises UserError without a requested GPU."""
     if setting == "cuda" and not torch.cuda.is_available():
-        raise UserError(
-            "resources.device is cuda, but torch sees no GPU here; set it to auto, or see `distilgrid doctor`"
-        )
+        raise UserError("resources.device is cuda, but torch sees no GPU; set it to auto, or see `distilgrid doctor`")
     return torch.device("cuda" if setting != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -34,7 +28,7 @@ def prepare_device(placement: Placement, *, deterministic: bool) -> None:
 
 @contextlib.contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
-    """Within the body, products and convolutions on a GPU keep all bits of fp32. The CPU always does."""
+    """Compute fp32 products and convolutions with all bits within the body. CPUs always do."""
     own = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
     switches = own if device.type == "cuda" else ()
     before = [switch.fp32_precision for switch in switches]

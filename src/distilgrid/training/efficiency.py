@@ -1,4 +1,4 @@
-"""How well a training run used its machine, for `metrics.json`."""
+"""Use of the machine by a training run, for `metrics.json`."""
 
 import resource
 import sys
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 def efficiency(model: "PreTrainedModel", outcome: "Outcome", placement: Placement, *, batch: int) -> dict[str, Any]:
-    """Seconds, tokens per second, share of the machine's matrix-product rate, time by section, peak memory.
+    """Seconds, tokens per second, share of the machine's peak, time by section, peak memory.
 
-    Tokens are those of the rows, without padding; an image counts as one. The share of the peak counts the time of
-    steps, not of evaluation.
+    Tokens exclude padding; an image counts as one. The share of the peak counts the time of steps, without evaluation.
     """
     world = placement.world.size
     steps = sum(outcome.time_split.get(name, 0.0) for name in ("data", "forward", "backward", "optimiser"))
@@ -48,12 +47,12 @@ def efficiency(model: "PreTrainedModel", outcome: "Outcome", placement: Placemen
 
 
 def _matrix_weights(model: "PreTrainedModel") -> int:
-    """Weights that every token meets in a matrix product: all matrices but the embedding tables."""
+    """Number of weights in matrix products of every token: all matrices but the embedding tables."""
     return sum(p.numel() for name, p in model.named_parameters() if p.dim() > 1 and "embeddings" not in name)
 
 
 def _peak_memory(placement: Placement) -> int:
-    """Bytes: of the GPU, or resident in this process."""
+    """Bytes on the GPU, or resident in this process."""
     if placement.device.type == "cuda":
         return torch.cuda.max_memory_allocated(placement.device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

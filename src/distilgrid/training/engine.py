@@ -1,4 +1,4 @@
-"""A model set up for training: the forward and backward pass of a batch, and the update of its weights."""
+"""The engine of training: forward and backward pass of a batch, and update of the weights."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -26,24 +26,18 @@ from distilgrid.training.streams import Stream
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-PART_TOKENS = 1024  # a matrix product is no faster with more, and the memory of activations grows
+PART_TOKENS = 1024  # more make matrix products no faster, and activations larger
 
 
 class Engine:
-    """Trains a model in place, one step at a time; `release` gives the model back as it came, with new weights.
+    """Trains a model in place, one step at a time; `release` removes all set-up.
 
-    Args:
-        model: in fp32, its word embeddings already cut to the words that occur.
-        streams: what it learns from.
-        settings: of training, in its first phase.
-        placement: device, precision, and the processes that share a batch.
-        seed: of dropout.
-        steps: all updates of the first phase, for its schedule.
-        layered: whether any phase trains layers at different rates.
+    The word embeddings of the fp32 model are cut to the words that occur. `settings` and `steps` are those of the first
+    phase; `layered` tells whether any phase trains layers at different rates.
 
     Attributes:
-        flat: the trained weights.
-        buffers: what else the model keeps and saves, by name: batch norm's statistics.
+        flat: trained weights.
+        buffers: other saved tensors of the model by name, such as batch norm's statistics.
     """
 
     def __init__(
@@ -81,18 +75,17 @@ class Engine:
         self.tokens = 0
 
     def start_phase(self, settings: Training, *, steps: int) -> None:
-        """Begin a phase of some updates, with an optimiser that knows nothing yet."""
+        """Start a phase of `steps` updates with a new optimiser."""
         self.settings, self.parts = settings, settings.accumulation
         self.optimiser = Optimiser(self.flat, settings, steps=steps)
 
     def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:
-        """One update from a batch of each stream; returns the means of the loss terms.
-
-        Raises:
-            UserError: when the loss is not finite.
-        """
+        """Update once from a batch of each stream; return mean loss terms. Raises UserError if one is not finite."""
         self.masks.start_step(number)
-        self._seed(derive_seed(self.seed, f"step {number}"))
+        seed = derive_seed(self.seed, f"step {number}")
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes milliseconds
+        if self.placement.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         totals = self._accumulate(batches)
         with self.clock("optimiser"):
             self.placement.world.sum(self.flat.grads)
@@ -105,7 +98,7 @@ class Engine:
 
     @contextlib.contextmanager
     def in_fp32(self) -> Iterator[Placement]:
-        """Within the body, the model computes in fp32 throughout, with the placement that it is given."""
+        """Compute in fp32 within the body, with the placement that it gets."""
         fused = None if self.original is None else unfuse(self.model, self.original)
         try:
             with exact_products(self.placement.device):
@@ -113,12 +106,6 @@ class Engine:
         finally:
             if fused is not None:
                 unfuse(self.model, fused)
-
-    def _seed(self, seed: int) -> None:
-        """Seed the generators of modules that draw their own numbers; `torch.manual_seed` takes milliseconds."""
-        torch.default_generator.manual_seed(seed)
-        if self.placement.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
     def release(self) -> None:
         """Undo all set-up; the model keeps its weights."""
@@ -144,7 +131,7 @@ class Engine:
                 torch.cuda.empty_cache()
 
     def _parts(self, mine: Sequence[Sequence[int]], whole: Sequence[int]) -> dict[str, float]:
-        """The terms of these samples, and their gradients; each part counts by its share of the whole batch."""
+        """Terms and gradients of these samples; each part counts by its share of the whole batch."""
         if not any(mine):
             self.flat.grads.zero_()
         totals: dict[str, float] = {}
@@ -157,7 +144,7 @@ class Engine:
         return totals
 
     def _split(self, stream: Stream, samples: Sequence[int]) -> list[np.ndarray]:
-        """Samples that go through the model together: equal parts, and on a CPU about as large as fit its caches."""
+        """Cut samples into equal parts for the model, on a CPU about as large as fit its caches."""
         count = self.parts
         if self.placement.device.type == "cpu":
             tokens = len(samples) * int(stream.lengths(samples).max())
@@ -182,7 +169,7 @@ class Engine:
 
 
 def _weight(stream: Stream, samples: Sequence[int] | np.ndarray) -> int:
-    """What some samples count: their losses are means over rows, or over tokens."""
+    """Weight of some samples: losses are means over rows, or over tokens."""
     return int(stream.lengths(list(samples)).sum()) if stream.needs_tokens else len(samples)
 
 

@@ -1,4 +1,4 @@
-"""Predictions and the scores made of them."""
+"""Predictions and scores of models."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,14 +22,7 @@ PLAIN = Placement()
 def predict(
     model: "PreTrainedModel", encodings: Samples, *, kind: TaskKind, placement: Placement = PLAIN
 ) -> np.ndarray:
-    """Outputs on every row, in row order: (N, ...). The model is left in the mode it came in.
-
-    Args:
-        model: on its device.
-        encodings: rows.
-        kind: of the task.
-        placement: whose precision to compute in; fp32 unless given.
-    """
+    """Outputs (N, ...) on every row, in row order, at the placement's precision. The model keeps its mode."""
     training = model.training
     model.eval()
     made = kind.predict().allocate(len(encodings), model.config)
@@ -50,5 +43,5 @@ def evaluate(
     kind: TaskKind,
     placement: Placement = PLAIN,
 ) -> dict[str, float]:
-    """The scores of a model on one split."""
+    """Scores of a model on one split."""
     return score(kind, metrics, labels=labels, outputs=predict(model, encodings, kind=kind, placement=placement))

@@ -1,4 +1,4 @@
-"""How a training job runs. Nothing here decides a result beyond the rounding of the device. Light: no torch."""
+"""Execution settings of a training job, which change results only by the device's rounding. Light: no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,18 +7,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Execution:
-    """How a training job runs.
+    """Execution settings of a training job."""
 
-    Attributes:
-        device: `auto` takes a GPU where there is one.
-        processes: that share each batch (data-parallel); each takes a GPU, or its part of the threads.
-        checkpoint_seconds: time between two saves of the training state.
-        deterministic: whether a GPU may only use algorithms that give the same bits each time.
-        profile: file for a trace of some steps, for https://ui.perfetto.dev; None traces nothing.
-    """
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    processes: int = 1
-    checkpoint_seconds: float = 60.0
-    deterministic: bool = True
-    profile: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # `auto` takes a GPU if there is one
+    processes: int = 1  # data-parallel processes, each with a GPU or a part of the threads
+    checkpoint_seconds: float = 60.0  # time between two saves of the training state
+    deterministic: bool = True  # whether a GPU may only use algorithms that repeat the same bits
+    profile: Path | None = None  # file for a trace of some steps, for https://ui.perfetto.dev; None traces nothing

@@ -1,4 +1,4 @@
-"""One model's forward pass, as the Outputs that losses see."""
+"""Forward passes of models, as the Outputs that losses see."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,16 +16,9 @@ if TYPE_CHECKING:
 
 
 def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: bool = False) -> Outputs:
-    """A model's outputs in fp32, on its device.
+    """A model's outputs in fp32, on its device. Raises UserError for states of layers that differ in width.
 
-    Args:
-        model: the model.
-        inputs: of a batch.
-        states: also the first token's state after each layer.
-        tokens: also all tokens' states.
-
-    Raises:
-        UserError: for states of layers that differ in width.
+    `states` adds the first token's state after each layer, `tokens` all tokens' states.
     """
     if "pixel_values" in inputs:
         return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
@@ -44,17 +37,13 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: b
 
 
 def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """States (B, L, H) of each layer, without padding: (T, layers, H)."""
+    """States (B, L, H) of each layer without padding: (T, layers, H)."""
     inside = mask.flatten().nonzero()[:, 0].to(layers[0].device)
     return _stacked([layer.flatten(0, 1)[inside] for layer in layers])
 
 
 def _stacked(layers: Sequence[Tensor]) -> Tensor:
-    """States of all layers, (N, H) each, as one tensor: (N, layers, H), fp32.
-
-    Raises:
-        UserError: when layers have different widths.
-    """
+    """States of all layers, (N, H) each, as (N, layers, H), fp32. Raises UserError for layers of different widths."""
     widths = [layer.shape[-1] for layer in layers]
     if len(set(widths)) > 1:
         raise UserError(
@@ -65,5 +54,5 @@ def _stacked(layers: Sequence[Tensor]) -> Tensor:
 
 
 def _additive(mask: Tensor) -> Tensor:
-    """(B, L) of 1 and 0 to what is added to attention scores: (B, 1, 1, L) of 0 and the lowest bf16 number."""
+    """Turn a mask (B, L) of 1 and 0 into addends of scores (B, 1, 1, L): 0 and the lowest bf16 number."""
     return ((1 - mask) * torch.finfo(torch.bfloat16).min)[:, None, None, :]

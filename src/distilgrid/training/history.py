@@ -1,4 +1,4 @@
-"""What happened during a training run: losses and scores by step, in long form."""
+"""History of a training run: losses and scores by step, in long form."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,16 +22,16 @@ class History:
         self.records += [(step, epoch, split, name, value) for name, value in values.items()]
 
     def series(self, split: str, name: str) -> list[float]:
-        """The values of one name, in order."""
+        """Values of one name, in order."""
         return [r[4] for r in self.records if r[2] == split and r[3] == name]
 
     def last_step(self, split: str, *, within: tuple[int, int]) -> int | None:
-        """The last step with a record, after the first of these steps and up to the second; None without any."""
+        """The last recorded step after `within[0]` and up to `within[1]`; None without any."""
         steps = [r[0] for r in self.records if r[2] == split and within[0] < r[0] <= within[1]]
         return max(steps, default=None)
 
     def means(self, split: str, *, within: tuple[int, int]) -> dict[str, float]:
-        """The mean of each name over these steps, each record counting for the steps since the one before it."""
+        """Mean of each name over steps; a record counts for the steps since the previous one."""
         found: dict[str, list[tuple[float, int]]] = {}
         steps = sorted({r[0] for r in self.records if r[2] == split and within[0] < r[0] <= within[1]})
         counts = {step: step - before for before, step in pairwise([within[0], *steps])}

@@ -1,4 +1,4 @@
-"""The one training loop: teachers, baselines and every distillation method go through it."""
+"""The training loop of teachers, baselines and all distillation methods."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.averaging import WeightAverage
 from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
-from distilgrid.training.companion import joined_companion, part
+from distilgrid.training.companion import joined_companion, remove_companion
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
 from distilgrid.training.engine import Engine
 from distilgrid.training.evaluation import evaluate, predict
@@ -35,23 +35,23 @@ LOSS_RECORDS = 50
 
 
 class Trainer:
-    """One training run: `run` trains a model in place and leaves it with the weights that scored best on `dev`.
+    """One training run. `run` trains a model in place and leaves it with the weights that scored best on `dev`.
 
     Args:
-        model: in fp32; changed in place.
-        phases: the losses, and the epochs, batch size and optimiser, of each part of the run.
+        model: fp32 model, changed in place.
+        phases: losses, epochs, batch size and optimiser of each part of the run.
         rows: training rows.
         dev: rows that select the checkpoint; never the rows that scores are reported on.
-        kind: of the task.
-        metrics: the first one decides which checkpoint is best; ties keep the earlier one.
+        kind: kind of the task.
+        metrics: metric names; the first selects the checkpoint, and ties keep the earlier one.
         placement: device, precision of the forward pass (weights and losses stay in fp32), processes.
         seed: seed of shuffling and dropout.
         teacher: outputs on the training rows, or on views of them, for methods that need them.
-        main: opens the stream of the training rows; another one for images, which look different in each epoch.
-        extras: streams of other samples that each step learns from too.
-        probe: training rows on which the finished model's loss is measured, without dropout.
+        main: opens the stream of the training rows; images, which change with each epoch, have a separate one.
+        extras: streams of additional samples for each step.
+        probe: training rows for the finished model's loss without dropout.
         watched: rows that `watch_validation` scores along the way; they select nothing.
-        checkpoints: where the state of an unfinished run is kept; nowhere unless given.
+        checkpoints: storage of the state of an unfinished run; none by default.
     """
 
     def __init__(
@@ -105,13 +105,9 @@ class Trainer:
         self.average = self._new_average()
 
     def run(self, *, trace: Path | None = None) -> Outcome:
-        """All steps, or as many as patience allows, from the last saved state if there is one.
+        """Train all steps that patience allows, from the last saved state if there is one.
 
-        Args:
-            trace: file for a trace of some steps.
-
-        Raises:
-            UserError: when the loss is not finite.
+        `trace` is a file for a trace of some steps. Raises UserError for a loss that is not finite.
         """
         self.model.train()
         done = self.outcome.resumed_at = self._resume()
@@ -127,7 +123,7 @@ class Trainer:
         return self._finish()
 
     def _ahead(self, done: int) -> Iterator[tuple[int, list[Batch]]]:
-        """The steps that are left, by number; a phase is started as it is reached, and left when patience ends it."""
+        """The remaining steps by number. A phase starts when it is reached and ends early when patience does."""
         for stretch in self.stretches:
             if done >= stretch.end:
                 continue
@@ -140,7 +136,7 @@ class Trainer:
                 yield step + 1, stretch.batches(step + 1)
 
     def _start(self, stretch: Stretch) -> None:
-        """Begin a phase with the best weights of the one before."""
+        """Start a phase with the best weights of the previous one."""
         self.best.restore()
         self.decay = self.best.decay
         self.outcome.phases.append(self.best.record(self.stretch.phase.name))
@@ -201,20 +197,14 @@ class Trainer:
         tensors |= {f"buffers.{name}": buffer for name, buffer in self.engine.buffers.items()}
         if self.average is not None:
             tensors["average"] = self.average.values
-        values = {
-            "decay": [self.decay, self.average.unseen if self.average else None],
-            "best": self.best.values(),
-            "terms": self.terms,
-            "outcome": self.outcome.values()
-            | {
-                "seconds": self.outcome.seconds + self.engine.clock.elapsed(),
-                "tokens": self.outcome.tokens + self.engine.tokens,
-            },
-        }
+        seconds = self.outcome.seconds + self.engine.clock.elapsed()
+        totals = {"seconds": seconds, "tokens": self.outcome.tokens + self.engine.tokens}
+        values = {"best": self.best.values(), "terms": self.terms, "outcome": self.outcome.values() | totals}
+        values["decay"] = [self.decay, self.average.unseen if self.average else None]
         return Saved(step=step, tensors=tensors, values=values)
 
     def _resume(self) -> int:
-        """Take up a saved state; returns the steps that it has behind it."""
+        """Restore a saved state and return its step."""
         saved = self.checkpoints.load()
         if saved is None:
             return 0
@@ -235,7 +225,7 @@ class Trainer:
         return saved.step
 
     def _last_losses(self) -> dict[str, float]:
-        """The mean of each loss term over the last epoch of the last phase that has it."""
+        """Mean of each loss term over the last epoch of the last phase that has it."""
         losses: dict[str, float] = {}
         for stretch in self.stretches:
             done = self.outcome.history.last_step("train", within=(stretch.start, stretch.end))
@@ -254,7 +244,7 @@ class Trainer:
         self.outcome.last_losses = self._last_losses()
         self.engine.release()
         if self.companion is not None:
-            part(self.model)
+            remove_companion(self.model)
         self.vocabulary.restore(decay=self.best.decay)
         self.model.eval()
         self.outcome.tokens += self.engine.tokens

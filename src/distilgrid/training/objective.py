@@ -1,4 +1,4 @@
-"""The Objective protocol: what a distillation method is to the training loop."""
+"""The Objective protocol: the training loop's view of a distillation method."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,66 +8,47 @@ from torch import Tensor, device, nn
 
 @dataclass(frozen=True)
 class Outputs:
-    """What losses see of a model.
+    """Outputs of a model that losses see."""
 
-    Attributes:
-        logits: (B, C), fp32.
-        cls_states: the first token's hidden state after each layer, (B, layers, H), fp32; None unless asked for.
-        token_states: all tokens' hidden states after each layer, (T, layers, H), row after row without the padding;
-            fp32, or fp16 as recorded; None unless asked for.
-        others: outputs of a cell's other teachers, where it has several.
-    """
-
-    logits: Tensor
+    logits: Tensor  # (B, C), fp32
+    # (B, layers, H), fp32: first token's hidden state after each layer; None unless requested
     cls_states: Tensor | None = None
+    # (T, layers, H), fp32 or recorded fp16: all tokens' states row by row without padding; None unless requested
     token_states: Tensor | None = None
-    others: "tuple[Outputs, ...]" = ()
+    others: "tuple[Outputs, ...]" = ()  # outputs of a cell's other teachers
 
     def to(self, device: device) -> "Outputs":
-        """The same outputs on a device."""
+        """Copy the outputs to a device."""
         cls, tokens = (None if part is None else part.to(device) for part in (self.cls_states, self.token_states))
         return Outputs(self.logits.to(device), cls, tokens, tuple(other.to(device) for other in self.others))
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many layers a model has, and the width of its hidden states."""
+    """Number of a model's layers, and width of its hidden states."""
 
     layers: int
     hidden: int
 
 
 class Objective(Protocol):
-    """The losses of a batch. Losses never see model classes.
+    """The losses of a batch. Losses never see model classes."""
 
-    Attributes:
-        needs_states: whether `cls_states` of the student are wanted.
-        needs_tokens: whether `token_states` are; the losses are then means over tokens, otherwise over rows.
-    """
-
-    needs_states: bool = False
+    needs_states: bool = False  # whether the losses need the student's `cls_states`
+    # whether they need `token_states`; the losses are then means over tokens, otherwise over rows
     needs_tokens: bool = False
 
     def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module | None:
-        """Weights that are trained with the student and are no part of it: a module from its Outputs to those that
-        `losses` gets. None for a method without any.
+        """Auxiliary module, trained with the student, that maps its Outputs to those that `losses` gets; None without.
 
-        Args:
-            student: the student's sizes.
-            teacher: those of the teacher's states, where they are known.
-            seed: of the weights.
-
-        Raises:
-            UserError: when the student cannot learn from this teacher.
+        The teacher's sizes are those of its states, if known. Raises UserError when the student cannot learn from this
+        teacher.
         """
         return None
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
-        """Named terms, already weighted; the loop minimises their sum.
+        """Named and weighted terms; the loop minimises their sum.
 
-        Args:
-            labels: (B,) as the task kind makes them.
-            student: the student's outputs.
-            teacher: the teacher's outputs on the same rows, or None for a method without a teacher.
+        `labels` are as the task kind makes them; `teacher` holds outputs on the same rows, None for a method without a
+        teacher.
         """
-        ...

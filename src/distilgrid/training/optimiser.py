@@ -15,13 +15,7 @@ CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
 def parameter_groups(model: nn.Module, *, layers: int, layered: bool) -> list[Group]:
-    """A model's trained parameters by what an optimiser may do differently with them.
-
-    Args:
-        model: the model.
-        layers: how many it has.
-        layered: whether layers learn at different rates.
-    """
+    """Group a model's trained parameters by optimiser settings; `layered` separates the layers."""
     members: dict[tuple[int, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -32,7 +26,7 @@ def parameter_groups(model: nn.Module, *, layers: int, layered: bool) -> list[Gr
 
 
 def learning_rate_factor(settings: Training, *, steps: int) -> Callable[[int], float]:
-    """The factor on the peak learning rate of each update, counted from 0."""
+    """Factor on the peak learning rate of each update, counted from 0."""
     warmup = round(settings.warmup_fraction * steps)
 
     def factor(step: int) -> float:
@@ -48,7 +42,7 @@ def learning_rate_factor(settings: Training, *, steps: int) -> Callable[[int], f
 
 
 class Optimiser:
-    """Clipping, the optimiser proper and the learning-rate schedule over flat parameters.
+    """Gradient clipping, optimiser and learning-rate schedule over flat parameters.
 
     With `layer_decay` d, a layer k steps below the head learns at d**k times the rate, the embeddings slowest (Howard
     and Ruder 2018; Sun et al. 2019).
@@ -70,19 +64,19 @@ class Optimiser:
         self.updates = 0
 
     def rate(self) -> float:
-        """The learning rate of the next update, without a layer's own factor."""
+        """Learning rate of the next update, before a layer's factor."""
         return self.settings.learning_rate * self.factor(self.updates)
 
     def share(self, group: Group) -> float:
-        """A group's factor on the learning rate."""
+        """Factor of a group on the learning rate."""
         return self.settings.layer_decay**group.below
 
     def unseen_decay(self) -> float:
-        """What AdamW's next update leaves, as a factor, of embeddings that occur in no row: they are only decayed."""
+        """Factor that AdamW's next update leaves of embeddings that occur in no row."""
         return 1 - self.rate() * self.share(self.flat.groups[-1]) * self.settings.weight_decay
 
     def step(self) -> None:
-        """Update the weights with the collected gradients, scaled down to `max_grad_norm`."""
+        """Update the weights with the collected gradients, clipped to `max_grad_norm`."""
         for options, group in zip(self.inner.param_groups, self.flat.groups, strict=True):
             options["lr"] = self.rate() * self.share(group)
         if self.settings.max_grad_norm is not None:
@@ -94,7 +88,7 @@ class Optimiser:
         self.flat.refresh()
 
     def state(self) -> dict[str, Tensor]:
-        """The moments of each group: `exp_avg.0`, `exp_avg_sq.0`, `exp_avg.1`, ...; nothing is copied."""
+        """Moments of each group without copying: `exp_avg.0`, `exp_avg_sq.0`, `exp_avg.1`, ..."""
         return {
             f"{name}.{number}": self.inner.state[part][name]
             for number, part in enumerate(self.parts)
@@ -102,7 +96,7 @@ class Optimiser:
         }
 
     def load_state(self, state: dict[str, Tensor], *, updates: int) -> None:
-        """Continue after `updates` updates with the moments of `state`, which become the optimiser's own."""
+        """Continue after `updates` updates with the moments of `state`, without copying them."""
         for number, part in enumerate(self.parts):
             moments = {name: state[f"{name}.{number}"].to(part.device) for name in self._moments()}
             step = {"step": torch.tensor(float(updates), device=part.device)}

@@ -1,6 +1,6 @@
-"""Data-parallel training: the processes of one job, started by the first of them.
+"""Data-parallel training by several processes of one job, which the first process starts.
 
-The others run the same command with a rank in their environment; they train on their share of each batch, sum gradients
+The others run the same command with a rank in their environment. They train on their share of each batch, sum gradients
 with the first one, and write nothing.
 """
 
@@ -33,11 +33,7 @@ Others = list["subprocess.Popen[bytes]"]
 
 @contextlib.contextmanager
 def joined_world(processes: int, *, cuda: bool) -> Iterator[World]:
-    """This job's processes, connected: starts the others if this is the first.
-
-    Raises:
-        UserError: when another process of the job failed.
-    """
+    """Connect this job's processes; the first one starts the others. Raises UserError when another process fails."""
     if RANK in os.environ:
         _ready(Path(os.environ[MEETING]), int(os.environ[RANK])).touch()
         with _connected(int(os.environ[RANK]), int(os.environ[SIZE]), Path(os.environ[MEETING]), cuda) as world:
@@ -82,14 +78,14 @@ def _ready(meeting: Path, rank: int) -> Path:
 
 
 def _gather(others: Others, meeting: Path) -> None:
-    """Wait until all have started: connecting would wait for half an hour for one that has not."""
+    """Wait until all have started, because connecting to an absent process takes half an hour."""
     while not all(_ready(meeting, rank).exists() for rank, _ in enumerate(others, start=1)):
         _check(others, seconds=POLL_SECONDS)
 
 
 @contextlib.contextmanager
 def _leading(others: Others) -> Iterator[None]:
-    """When the body fails or is to stop: say so if another process failed, else end them before they complain."""
+    """On failure or a stop request, report another process's failure, or end the others before they complain."""
     try:
         yield
     except BaseException as error:
@@ -100,7 +96,7 @@ def _leading(others: Others) -> Iterator[None]:
 
 
 def _check(others: Others, *, seconds: float) -> None:
-    """Say so if a process fails within some seconds."""
+    """Raise UserError if a process fails within some seconds."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         codes = [other.poll() for other in others]

@@ -1,5 +1,6 @@
-"""How fast this machine multiplies matrices: measured once, and kept."""
+"""Peak rate of matrix products on this machine, measured once and cached."""
 
+import contextlib
 import json
 import os
 import time
@@ -34,17 +35,15 @@ def peak_flops(placement: Placement) -> float:
         return float(json.loads(cache.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         measured = _measure(device, dtype)
-    try:
+    with contextlib.suppress(OSError):  # measured again next time
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps(measured), encoding="utf-8")
-    except OSError:
-        pass  # measured again next time
     return measured
 
 
 def training_flops(*, matrix_weights: int, layers: int, width: int, tokens: int, mean_length: float) -> float:
-    """Operations of forward and backward pass over some tokens (Kaplan et al. 2020): 6 per weight and token, plus
-    attention's products, which grow with the length."""
+    """Operations of forward and backward pass (Kaplan et al. 2020): 6 per weight and token, plus attention's products,
+    which grow with the length."""
     return tokens * (6.0 * matrix_weights + 12.0 * layers * width * mean_length)
 
 

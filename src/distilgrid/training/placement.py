@@ -1,4 +1,4 @@
-"""Where and how a training run computes: device, precision, and the processes that share each batch."""
+"""Placement of a training run: device, precision, and the processes that share each batch."""
 
 import contextlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train one model together; rank 0 of 1 when there is only one."""
+    """The processes that train one model together; rank 0 of 1 for a single one."""
 
     rank: int = 0
     size: int = 1
@@ -26,12 +26,12 @@ class World:
         return batch[self.rank :: self.size]
 
     def sum(self, tensor: Tensor) -> None:
-        """Add up a tensor over all processes, in place."""
+        """Sum a tensor over all processes, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
 
     def sum_values(self, values: dict[str, float]) -> dict[str, float]:
-        """Add up named numbers over all processes; a process without rows has none."""
+        """Sum named numbers over all processes; a process without rows has none."""
         if self.size == 1:
             return values
         gathered: list[dict[str, float]] = [{} for _ in range(self.size)]
@@ -49,14 +49,14 @@ class Placement:
     world: World = field(default_factory=World)
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """The context of the forward pass: weights, losses and softmax stay in fp32."""
+        """Context of the forward pass: weights, losses and softmax stay in fp32."""
         if self.precision == "bf16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
 
 
 def choose_precision(setting: str, device: torch.device) -> Precision:
-    """The precision behind a setting; `auto` takes bf16 where the device multiplies it in hardware."""
+    """Resolve the precision setting; `auto` takes bf16 where the device multiplies it in hardware."""
     if setting == "tf32":
         return "tf32" if device.type == "cuda" else "fp32"
     if setting == "auto":

@@ -1,4 +1,4 @@
-"""Train one model on prepared data and write its artefact's files: shared by the stages `finetune` and `distill`."""
+"""Training of one model on prepared data, and its artefact's files, for the stages `finetune` and `distill`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
-from distilgrid.tasks.batching import Rows
+from distilgrid.tasks.batching import Rows, Tokenizer
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tasks.metrics import score
 from distilgrid.training.checkpoint import Checkpoints
@@ -28,67 +28,48 @@ from distilgrid.training.parallel import joined_world
 from distilgrid.training.placement import Placement, choose_precision
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
-from distilgrid.training.streams import Extra, OpenMain, RowStream, Teaching
+from distilgrid.training.streams import Extra, OpenMain, OpensTeaching, RowStream
 from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 PROBE_ROWS = 1000
 
 
 @dataclass(frozen=True)
-class Job:
-    """One model to train.
+class TrainingJob:
+    """One model to train."""
 
-    Attributes:
-        training_set: the rows to train on, and the prepared data that they come from.
-        tokenizer: the model's own; None for images.
-        model: initialised; changed in place.
-        phases: the method's losses and training settings.
-        seed: of shuffling and dropout.
-        init: where the weights came from, for tables.
-        execution: how the job runs.
-        main: opens the stream of the training rows.
-        teaching: opens what the method learns from teachers and from other samples.
-        facts: what else `metrics.json` says.
-    """
-
-    training_set: TrainingSet
-    tokenizer: "PreTrainedTokenizerBase | None"
-    model: "PreTrainedModel"
-    phases: Sequence[Phase]
-    seed: int
-    init: str
-    execution: Execution = field(default_factory=Execution)
-    main: OpenMain = RowStream
-    teaching: Teaching | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    training_set: TrainingSet  # rows to train on, and the prepared data behind them
+    tokenizer: Tokenizer  # tokeniser of the model; None for images
+    model: "PreTrainedModel"  # initialised model, changed in place
+    phases: Sequence[Phase]  # losses and training settings of the method
+    seed: int  # seed of shuffling and dropout
+    init: str  # origin of the weights, for tables
+    execution: Execution = field(default_factory=Execution)  # execution settings
+    main: OpenMain = RowStream  # opens the stream of the training rows
+    teaching: OpensTeaching | None = None  # opens teachers and additional samples
+    facts: Mapping[str, Any] = field(default_factory=dict)  # further facts for `metrics.json`
 
     @property
     def dataset(self) -> Dataset:
-        """Prepared data."""
+        """The prepared data."""
         return self.training_set.dataset
 
     @property
     def settings(self) -> Training:
-        """Training settings of the first phase; what is not about optimisation is the same in all."""
+        """Training settings of the first phase; those apart from optimisation hold for all phases."""
         return self.phases[0].settings
 
 
-def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
-    """Train, select on dev, score on the validation splits, write the files; returns `metrics.json`.
+def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
+    """Train, select on dev, score on the validation splits and write the files to `folder`; return `metrics.json`.
 
-    Args:
-        job: what to train.
-        folder: where to write the files.
-        out: the artefact's own folder, which keeps the state of an unfinished run.
-        key: the artefact's recipe key.
-
-    Raises:
-        Interrupted: when the process was asked to stop; the state is saved.
+    `out`, the artefact's folder, keeps the state of an unfinished run under the recipe key. Raises Interrupted when the
+    process was asked to stop; the state is saved.
     """
     execution = job.execution
     _check_whole_batches(job)
@@ -118,7 +99,7 @@ def run_job(job: Job, folder: Path, *, out: Path, key: str) -> dict[str, Any]:
 
 
 def _train(
-    job: Job,
+    job: TrainingJob,
     teacher: TeacherOutputs | None,
     extras: Sequence[Extra],
     placement: Placement,
@@ -144,8 +125,8 @@ def _train(
     ).run(trace=job.execution.profile)
 
 
-def _check_whole_batches(job: Job) -> None:
-    """Batch norm's statistics are those of a whole batch, so a model that has them cannot take one in parts."""
+def _check_whole_batches(job: TrainingJob) -> None:
+    """Refuse batches in parts for batch norm, whose statistics are those of a whole batch."""
     if not any(isinstance(module, BatchNorm) for module in job.model.modules()):
         return
     if job.execution.processes > 1:
@@ -154,20 +135,20 @@ def _check_whole_batches(job: Job) -> None:
         raise UserError("training.accumulation: a model with batch norm takes whole batches; set it to 1")
 
 
-def _probe(job: Job) -> list[int]:
-    """Some prepared training rows, as many as the main validation split has at most: the same for every method."""
+def _probe(job: TrainingJob) -> list[int]:
+    """Some prepared training rows, up to the size of the main validation split: the same for every method."""
     rows, limit = len(job.training_set.chosen), min(PROBE_ROWS, job.dataset.splits[job.dataset.validation[0]]["rows"])
     chooser = np.random.default_rng(derive_seed(0, "probe"))
     return sorted(chooser.choice(rows, size=min(rows, limit), replace=False).tolist())
 
 
-def _rows(job: Job, split: str) -> Rows:
-    """The rows of a whole split as the model reads them."""
+def _rows(job: TrainingJob, split: str) -> Rows:
+    """Rows of a whole split as the model reads them."""
     samples = read_split(job.dataset, split, tokenizer=job.tokenizer, max_length=job.settings.max_length)
     return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
 
-def _predictions(job: Job) -> "pd.DataFrame":
+def _predictions(job: TrainingJob) -> "pd.DataFrame":
     """Outputs on every row of every validation split."""
     import pandas as pd
 
@@ -181,7 +162,7 @@ def _predictions(job: Job) -> "pd.DataFrame":
 
 
 def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> dict[str, float]:
-    """The loss on unseen rows less that on training rows, which MixKD's theory is about; both on hard labels."""
+    """Loss on unseen rows minus loss on training rows, both on hard labels: the subject of MixKD's theory."""
     if outcome.probe_loss is None:
         return {}
     labels = label_tensor(predicted, dataset)
@@ -191,17 +172,12 @@ def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> di
     return losses | {"generalisation_gap": loss - outcome.probe_loss}
 
 
-def _metrics(job: Job, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
+def _metrics(job: TrainingJob, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
     dataset, config = job.dataset, job.model.config
-    validation = {
-        split: score(
-            dataset.task_kind,
-            dataset.metrics,
-            labels=part["label"].to_numpy(),
-            outputs=np.stack(part["logits"].to_list()),
-        )
-        for split, part in predicted.groupby("split", sort=False)
-    }
+    validation = {}
+    for split, part in predicted.groupby("split", sort=False):
+        labels, outputs = part["label"].to_numpy(), np.stack(part["logits"].to_list())
+        validation[split] = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=outputs)
     return {
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
         "score_name": dataset.metrics[0],

@@ -1,4 +1,4 @@
-"""What changes over a training run: its phases, and the losses at each moment of them."""
+"""Schedule of a training run: its phases, and their losses at each moment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,34 +10,27 @@ from distilgrid.training.settings import Training
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run with an optimiser, a learning-rate schedule and a best checkpoint of its own.
+    """A part of a run with a separate optimiser, learning-rate schedule and best checkpoint.
 
-    It begins with the best weights of the phase before it.
-
-    Attributes:
-        settings: its epochs, batches and optimiser.
-        objective: the losses at a moment, given in epochs since the phase began: 1.5 is halfway through the second.
-        name: for tables; empty where a run has one phase.
-        values: what the history says about a moment beside the losses.
-        taught: whether the losses look at a teacher, if there is one.
-        selects: whether the weights that scored best on `dev` are kept; the last ones otherwise, for losses that leave
-            the head untrained.
-        patient_from: the moment from which `patience` counts evaluations: earlier ones are of losses that still change.
+    It starts from the best weights of the previous phase.
     """
 
-    settings: Training
+    settings: Training  # epochs, batches and optimiser
+    # losses at a moment in epochs since the phase began: 1.5 is halfway through the second
     objective: Callable[[float], Objective]
-    name: str = ""
+    name: str = ""  # name in tables; empty in a run of one phase
+    # values for the history at a moment, in addition to the losses
     values: Callable[[float], dict[str, float]] = lambda moment: {}
-    taught: bool = True
+    taught: bool = True  # whether the losses read a teacher's outputs, if there is a teacher
+    # whether to keep the weights that scored best on `dev`; otherwise the last ones, for losses without the head
     selects: bool = True
-    patient_from: float = 0.0
+    patient_from: float = 0.0  # moment from which `patience` counts evaluations; earlier losses still change
 
 
 def plain(
     objective: Objective, settings: Training, *, name: str = "", taught: bool = True, selects: bool = True
 ) -> list[Phase]:
-    """One phase whose losses never change."""
+    """One phase with constant losses."""
     return [Phase(settings, partial(_always, objective), name, taught=taught, selects=selects)]
 
 

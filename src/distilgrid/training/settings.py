@@ -1,4 +1,4 @@
-"""What a user can set for the training loop. Light: no torch here."""
+"""Settings of the training loop. Light: no torch."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -19,9 +19,9 @@ class Training(Settings):
     epochs: int = Field(default=3, ge=1)
     """Passes over the training rows."""
     batch_size: int = Field(default=32, ge=1)
-    """Rows per optimiser step; the most of them, where `batch_tokens` is set."""
+    """Rows per optimiser step; an upper bound with `batch_tokens`."""
     batch_tokens: int | None = Field(default=None, ge=8)
-    """Most tokens of a batch, padding included: long rows then come in smaller batches; null sets no bound."""
+    """Upper bound on the tokens of a batch, padding included; long rows come in smaller batches. Null sets none."""
     batching: Literal["bucketed", "random"] = "bucketed"
     """`bucketed` puts rows of similar length together, within random buckets of 32 batches; `random` pads far more."""
     accumulation: int = Field(default=1, ge=1)
@@ -29,12 +29,11 @@ class Training(Settings):
     optimiser: Literal["adamw", "sgd"] = "adamw"
     """`adamw`, as transformers are trained, or `sgd` with momentum, as convolutional networks are."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Of SGD."""
+    """Momentum of SGD."""
     learning_rate: float = Field(default=5e-5, gt=0)
     """Peak learning rate."""
     schedule: Literal["linear", "steps", "constant"] = "linear"
-    """After the warm-up the rate falls linearly to zero, to a tenth after each of 50 % and 75 % of the steps, or never.
-    """
+    """Rate after the warm-up: linear to zero, a tenth after each of 50 % and 75 % of the steps, or constant."""
     warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
     """Share of all steps during which the learning rate rises linearly from zero."""
     weight_decay: float = Field(default=0.01, ge=0)
@@ -44,29 +43,30 @@ class Training(Settings):
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor on the learning rate for each layer further from the head; 1 trains all layers alike."""
     average_decay: float | None = Field(default=None, gt=0, lt=1)
-    """Score and keep an exponential moving average of the weights, with this decay a step (0.999); null: no average."""
+    """Decay per step of an exponential moving average of the weights, which is scored and kept; null keeps none."""
     max_grad_norm: float | None = Field(default=1.0, gt=0)
     """Gradients are scaled down to this global norm; null leaves them."""
     max_length: int = Field(default=128, ge=4, le=512)
     """Longest input in tokens, special tokens included; longer texts are truncated."""
     views: Views = Field(default_factory=Views)
-    """What a model sees of a training image in each epoch."""
+    """Random views of training images in each epoch."""
     evaluations_per_epoch: int = Field(default=1, ge=1)
     """How often per epoch the model is scored on `dev`; the best checkpoint by the task's main metric is kept."""
     watch_validation: bool = False
-    """Also score the main validation split each time, and report the best of these scores in the last phase, which some
-    public code takes for its result, as `optimistic_score`. Nothing is ever selected by it."""
+    """Also score the main validation split each time. `optimistic_score` reports the best of these scores in the last
+    phase, which some public code takes for its result. It selects nothing."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after this many evaluations without a better dev score; null never stops early. Evaluations do not count
-    while what is learned still changes: before T is 1 in Annealing-KD; in Continuation-KD before the labels count, and
-    with `psi: linear` at all. A method's stage that stops goes over to the next one."""
+    """Stop after this many evaluations without a better dev score; null never stops early. Evaluations count once the
+    losses stop changing: from T = 1 in Annealing-KD, from the use of labels in Continuation-KD, and never with
+    `psi: linear`. A stage that stops early passes on to the next one."""
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """Of matrix products; weights, losses, softmax stay in fp32. `auto` takes bf16 where the machine accelerates it."""
+    """Precision of matrix products; weights, losses and softmax stay in fp32. `auto` takes bf16 on machines that
+    accelerate it."""
     engine: Literal["auto", "plain"] = "auto"
     """`auto` trains BERT-like encoders on CPUs through layers with a written-out backward pass; `plain` never does."""
 
     def under(self, *overrides: Mapping[str, Any]) -> "Training":
-        """These settings with others on top, the last ones uppermost; `views` merges key by key, as files do."""
+        """These settings with overrides on top, the last ones uppermost; `views` merges key by key, as in files."""
         values: Mapping[str, Any] = self.model_dump()
         for own in overrides:
             values = deep_merge(values, own)
@@ -74,11 +74,7 @@ class Training(Settings):
 
 
 def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Check a partial training section against the full one.
-
-    Raises:
-        ValueError: naming the key, for an unknown key or a value out of range.
-    """
+    """Check a partial training section. Raises ValueError naming an unknown key or a value out of range."""
     for name in overrides:
         if name not in Training.model_fields:
             raise ValueError(f"'{name}' is not a training setting; {did_you_mean(name, Training.model_fields)}")
@@ -91,11 +87,7 @@ def check_training_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
-    """The same for one stage of a method.
-
-    Raises:
-        ValueError: also for a setting of the whole run.
-    """
+    """Check the overrides of one stage of a method. Raises ValueError for settings of the whole run too."""
     fixed = next((name for name in overrides if name in WHOLE_RUN), None)
     if fixed is not None:
         raise ValueError(f"'{fixed}' is of the whole run, not of a stage; set it in the method's `training`")
@@ -103,9 +95,7 @@ def check_stage_overrides(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 TrainingOverrides = Annotated[
-    dict[str, Any],
-    AfterValidator(check_training_overrides),
-    WithJsonSchema(self_contained_schema(Training)),
+    dict[str, Any], AfterValidator(check_training_overrides), WithJsonSchema(self_contained_schema(Training))
 ]
 """Training settings of a teacher, a method or a student, over the `training` section's."""
 

@@ -1,4 +1,4 @@
-"""The steps of a run: the batches of all phases, and when the model is scored."""
+"""Steps of a run: the batches of all phases, and the steps at which the model is scored."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from distilgrid.training.settings import Training
 
 
 class Stretch:
-    """A phase's steps; a step is one batch of each stream. Only one epoch's batches are held at a time.
+    """Steps of a phase, each one batch of every stream. Only one epoch's batches are held at a time.
 
     Args:
-        phase: the phase.
-        start: how many steps of other phases come before.
-        first_epoch: how many epochs of them are planned: what is drawn in an epoch follows from its planned number.
-        make: the steps of an epoch, counted over all phases.
-        counts: how many steps each of its epochs has.
+        phase: phase of the steps.
+        start: number of steps in earlier phases.
+        first_epoch: planned epochs of earlier phases; random draws follow from an epoch's planned number.
+        make: steps of an epoch, counted over all phases.
+        counts: number of steps in each epoch.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class Stretch:
         return int(self.ends[-1])
 
     def batches(self, step: int) -> list[Batch]:
-        """Those of a step, counted from 1 over all phases."""
+        """Batches of a step, counted from 1 over all phases."""
         epoch, place = self._place(step)
         if self._held is None or self._held[0] != epoch:
             self._held = (epoch, self.make(self.first_epoch + epoch))
         return self._held[1][place]
 
     def moment(self, step: int) -> float:
-        """When a step begins, in epochs since the phase began: whole numbers are first steps of epochs."""
+        """Start of a step in epochs since the phase began; whole numbers are the first steps of epochs."""
         epoch, place = self._place(step)
         return epoch + place / self._count(epoch)
 
@@ -54,11 +54,11 @@ class Stretch:
         return step - 1 - self._place(step)[1]
 
     def epoch(self, step: int) -> float:
-        """How much of the phase is done after a step, in epochs."""
+        """Finished epochs of the phase after a step."""
         return (step - self.start) / len(self) * len(self.ends)
 
     def _place(self, step: int) -> tuple[int, int]:
-        """A step's epoch within the phase, and its number within the epoch."""
+        """Epoch of a step within the phase, and its number within the epoch."""
         number = step - self.start - 1
         epoch = int(np.searchsorted(self.ends, number, side="right"))
         return epoch, number - (int(self.ends[epoch]) - self._count(epoch))
@@ -75,14 +75,10 @@ def plan_steps(
     added: Sequence[list[list[Batch]]] = (),
     per_epoch: bool = False,
 ) -> list[Stretch]:
-    """The steps of all phases.
+    """Plan the steps of successive phases.
 
-    Args:
-        phases: one after the other.
-        lengths: (N,) tokens of each training row.
-        seed: of the shuffling.
-        added: the batches of other streams by epoch, which join those of the rows.
-        per_epoch: samples are numbered by epoch and row: e * N + row, with e counted over all phases.
+    `lengths` (N,) are the tokens of training rows; `added` holds the batches of other streams by epoch. With
+    `per_epoch`, samples are numbered e * N + row, with e counted over all phases.
     """
     stretches: list[Stretch] = []
     steps = epochs = 0
@@ -105,7 +101,7 @@ def _epoch(
     added: Sequence[list[list[Batch]]],
     per_epoch: bool,
 ) -> list[list[Batch]]:
-    """An epoch's steps, from the seed and its number alone."""
+    """Steps of an epoch, derived from the seed and its number."""
     batches = epoch_batches(
         lengths,
         batch_size=settings.batch_size,

@@ -1,4 +1,4 @@
-"""What a training step learns from: streams of samples, each with its inputs and its losses."""
+"""Streams of samples that a training step learns from, each with inputs and losses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,78 +16,66 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """Samples of one kind."""
+    """Samples of one sort."""
 
     @property
     def teacher(self) -> TeacherOutputs | None:
-        """Its outputs on the samples, for losses that need them."""
-        ...
+        """Teacher outputs on the samples, for losses that need them."""
 
     @property
     def needs_states(self) -> bool:
-        """Whether the losses want the student's [CLS] states."""
-        ...
+        """Whether the losses need the student's [CLS] states."""
 
     @property
     def needs_tokens(self) -> bool:
-        """Whether they want all tokens' states, and are means over tokens."""
-        ...
+        """Whether the losses need all tokens' states and are means over tokens."""
 
     @property
     def companion(self) -> nn.Module | None:
-        """What the student's outputs go through before the losses see them."""
-        ...
+        """Auxiliary module between the student's outputs and the losses."""
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of each sample."""
-        ...
 
     def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
         """Inputs for `forward`."""
-        ...
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
-        """The loss terms of the student's outputs on the samples."""
-        ...
+        """Loss terms of the student's outputs on the samples."""
 
 
 class MainStream(Stream, Protocol):
-    """The training rows, in a form of them; the Trainer sets the losses of each moment."""
+    """The training rows in some form; the Trainer sets the losses of each moment."""
 
     objective: Objective
     teacher: TeacherOutputs | None  # which the Trainer takes away where losses need none
 
     @property
     def per_epoch(self) -> bool:
-        """Whether samples are numbered by epoch and row, e * N + row, because a row changes with each epoch."""
-        ...
+        """Whether samples are numbered by epoch and row, e * N + row, because rows change with each epoch."""
 
 
 class OpenMain(Protocol):
-    """Makes the stream of the training rows."""
+    """Opens the stream of the training rows."""
 
     def __call__(
         self, rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None
     ) -> MainStream:
-        """The stream; the rows are as the model reads them."""
-        ...
+        """Open the stream; the rows are as the model reads them."""
 
 
 class Extra(Protocol):
-    """Samples that a step learns from in addition to the training rows."""
+    """Samples of a step in addition to the training rows."""
 
     @property
     def teacher(self) -> TeacherOutputs | None:
-        """Its outputs on the samples, for losses that need them."""
-        ...
+        """Teacher outputs on the samples, for losses that need them."""
 
     def batches(self, seed: int) -> list[list[Batch]]:
-        """The batches of each epoch, one for each batch of training rows."""
-        ...
+        """Batches of each epoch, one for each batch of training rows."""
 
     def stream(self, rows: Rows) -> Stream:
-        """The stream, from the rows as the model reads them."""
-        ...
+        """Open the stream, from the rows as the model reads them."""
 
 
 @dataclass
@@ -103,12 +91,12 @@ class RowStream:
 
     @property
     def needs_states(self) -> bool:
-        """As the objective says."""
+        """Whether the objective needs them."""
         return self.objective.needs_states
 
     @property
     def needs_tokens(self) -> bool:
-        """As the objective says."""
+        """Whether the objective needs them."""
         return self.objective.needs_tokens
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
@@ -117,23 +105,21 @@ class RowStream:
         return lengths
 
     def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
-        """The rows' tokens."""
+        """Tokens of the rows."""
         return self.rows.encodings.batch(samples)
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
-        """The objective's terms."""
+        """Terms of the objective."""
         device = student.logits.device
         teacher = self.teacher.outputs(samples).to(device) if self.teacher is not None else None
         return self.objective.losses(self.rows.labels[list(samples)].to(device), student, teacher)
 
 
-class Teaching(Protocol):
-    """What a run learns from in addition to labels, opened when a job needs it."""
+class OpensTeaching(Protocol):
+    """Teachers and additional samples of a run, opened when a job needs them."""
 
     def outputs(self) -> TeacherOutputs | None:
-        """The teacher's outputs on the training rows, for losses that need them."""
-        ...
+        """Teacher outputs on the training rows, for losses that need them."""
 
     def extras(self) -> Sequence[Extra]:
-        """Streams of other samples."""
-        ...
+        """Streams of additional samples."""

@@ -1,4 +1,4 @@
-"""A trace of some training steps, for a look at where their time goes."""
+"""Traces of some training steps, which show where their time goes."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ SKIPPED, TRACED = 5, 5  # steps; the first ones still fill caches
 
 @contextlib.contextmanager
 def tracing(path: Path | None) -> Iterator[Callable[[], None]]:
-    """Yields what to call after each step; writes a trace that https://ui.perfetto.dev shows. None traces nothing."""
+    """Yield a function to call after each step; write a trace for https://ui.perfetto.dev. None traces nothing."""
     if path is None:
         yield lambda: None
         return

@@ -1,4 +1,4 @@
-"""The rows that a job trains on: a share of the prepared ones, and augmented ones made of these."""
+"""Training rows of a job: a share of the prepared rows, and augmented rows made of them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distilgrid.tasks.augmented import AugmentedRows
-from distilgrid.tasks.batching import Encodings, Rows, Samples
+from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
 from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images, ViewedImages
@@ -22,28 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Training rows: the chosen ones, then the augmented ones.
+    """Training rows: the chosen ones, then the augmented ones."""
 
-    Attributes:
-        dataset: prepared data.
-        fraction: share of its training rows, the same seeded, stratified subset for every method.
-        subset_seed: of that subset; independent of the training seeds.
-        augmented: rows made of training rows, those whose original was not chosen are left out; or rows of no origin.
-    """
-
-    dataset: Dataset
-    fraction: float = 1.0
-    subset_seed: int = 0
+    dataset: Dataset  # prepared data
+    fraction: float = 1.0  # share of its training rows: one seeded, stratified subset for all methods
+    subset_seed: int = 0  # seed of that subset, independent of the training seeds
+    # rows made of training rows, or of none; those with an origin outside the chosen rows are left out
     augmented: AugmentedRows | None = None
 
     @cached_property
     def chosen(self) -> "pd.DataFrame":
-        """The prepared rows; the column `row` holds each one's number in the whole split."""
+        """The prepared rows, with their numbers in the whole split as the column `row`."""
         return chosen_rows(self.dataset, fraction=self.fraction, subset_seed=self.subset_seed)
 
     @cached_property
     def added(self) -> "pd.DataFrame | None":
-        """The augmented rows, likewise; None without any."""
+        """The augmented rows, with the column `row`; None without any."""
         if self.augmented is None:
             return None
         frame = self.augmented.split("train")
@@ -53,7 +47,7 @@ class TrainingSet:
 
     @property
     def example_ids(self) -> np.ndarray:
-        """(N,)."""
+        """Example ids (N,)."""
         return np.concatenate([frame["example_id"].to_numpy() for frame in self._frames()])
 
     @property
@@ -61,7 +55,7 @@ class TrainingSet:
         """(N,) characters of each row."""
         return np.concatenate([_characters(frame) for frame in self._frames()])
 
-    def samples(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Samples:
+    def samples(self, tokenizer: Tokenizer, *, max_length: int) -> Samples:
         """All rows as a model reads them."""
         parts: list[Samples] = []
         batch, sources = self.dataset.task_kind.batch(), (self.dataset, self.augmented)
@@ -72,13 +66,13 @@ class TrainingSet:
         return parts[0] if len(parts) == 1 else batch.joined(parts)
 
     def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
-        """All rows of texts through a tokeniser; whole splits are tokenised once and kept."""
+        """All rows of texts as tokens; whole splits are tokenised once and cached."""
         samples = self.samples(tokenizer, max_length=max_length)
         assert isinstance(samples, Encodings), "only texts have tokens"
         return samples
 
     def views(self, settings: Views) -> ViewedImages | None:
-        """The rows as they are seen in each epoch; None for a kind that always looks the same."""
+        """Views of the rows in each epoch; None for a kind without views."""
         if not self.dataset.task_kind.viewed:
             return None
         images = self.samples(None, max_length=0)
@@ -86,13 +80,13 @@ class TrainingSet:
         return ViewedImages(images, settings, self.example_ids)
 
     def labels(self) -> Tensor:
-        """(N, ...) as the task kind makes them, those that a teacher gave to augmented rows included."""
+        """Targets (N, ...) as the task kind makes them, with a teacher's labels of augmented rows."""
         batch = self.dataset.task_kind.batch()
         if self.added is None or self.augmented is None or not self.augmented.soft:
             return torch.cat([batch.labels(frame) for frame in self._frames()])
         return batch.softened(batch.labels(self.chosen), self.added, outputs=self.dataset.outputs)
 
-    def rows(self, tokenizer: "PreTrainedTokenizerBase | None", *, max_length: int) -> Rows:
+    def rows(self, tokenizer: Tokenizer, *, max_length: int) -> Rows:
         """All rows with their labels."""
         return Rows(self.samples(tokenizer, max_length=max_length), self.labels())
 
@@ -103,15 +97,13 @@ class TrainingSet:
         return [self.chosen] if self.added is None else [self.chosen, self.added]
 
 
-def read_split(
-    dataset: Dataset, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
-) -> Samples:
-    """The rows of a whole split as a model reads them."""
+def read_split(dataset: Dataset, split: str, *, tokenizer: Tokenizer, max_length: int) -> Samples:
+    """Rows of a whole split as a model reads them."""
     return dataset.task_kind.batch().samples(dataset, split, tokenizer=tokenizer, max_length=max_length)
 
 
 def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.DataFrame":
-    """The share of the training rows that every method of a grid gets, with the column `row`: numbers in the split."""
+    """The share of the training rows for every method of a grid, with numbers in the split as the column `row`."""
     frame = dataset.split("train")
     frame = frame.assign(row=np.arange(len(frame)))
     if fraction >= 1:
@@ -121,7 +113,7 @@ def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.D
 
 
 def label_tensor(frame: "pd.DataFrame", dataset: Dataset) -> Tensor:
-    """The labels of rows, as the task kind makes them."""
+    """Targets of rows as the task kind makes them."""
     return dataset.task_kind.batch().labels(frame)
 
 

@@ -1,26 +1,21 @@
-"""Decoupled knowledge distillation: what a user sets. Light: no torch here, because plans read it."""
+"""Settings of decoupled knowledge distillation. Light: no torch here, because plans read it."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.base import BaseMethod, TaughtMethod
-from distilgrid.signals.base import Signal
-from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kind import TaskKind
+from distilgrid.methods.base import TaughtMethod
 from distilgrid.training.settings import Training
-
-if TYPE_CHECKING:
-    from distilgrid.training.schedule import Phase
 
 
 class DKD(TaughtMethod):
     """Decoupled knowledge distillation (Zhao et al. 2022): KD's loss in two parts with a weight each."""
 
     version: ClassVar[int] = 1
-    kinds: ClassVar[frozenset[str] | None] = frozenset({"label", "image"})
-    """Numbers have no classes to tell apart."""
+    phased: ClassVar[str] = "distilgrid_dkd.losses:dkd_phases"
+    preset: ClassVar[str] = "dkd"
+    needs: ClassVar[frozenset[str]] = frozenset({"tempered"})  # numbers have no classes to tell apart
 
     objective: Literal["dkd"] = "dkd"
     """CE + alpha * T^2 * TCKD + beta * T^2 * NCKD."""
@@ -33,22 +28,7 @@ class DKD(TaughtMethod):
     warmup: int = Field(default=0, ge=0)
     """Epochs in which the weight of both parts grows from 0 to 1. The authors' code takes 20 on CIFAR-100."""
 
-    @classmethod
-    def presets(cls) -> dict[str, BaseMethod]:
-        """`dkd`, with the paper's weights, which a grid can name without defining it."""
-        return {"dkd": cls()}
-
-    def signals(self) -> tuple[Signal, ...]:
-        """The teacher's logits on the training rows."""
-        return (RowSignal("logits"),)
-
     def check(self, training: Training) -> None:
         """Refuse a warm-up that never ends."""
         if self.warmup > training.epochs:
             raise UserError(f"dkd: warmup {self.warmup} is longer than {training.epochs} epoch(s); lower it")
-
-    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """One phase, whose losses change in the warm-up."""
-        from distilgrid_dkd.losses import dkd_phases
-
-        return dkd_phases(self, training)

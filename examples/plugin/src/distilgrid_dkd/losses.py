@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.schedule import Phase
 from distilgrid.training.settings import Training
@@ -46,11 +47,7 @@ class DKDObjective(Objective):
 def decoupled(student: Tensor, teacher: Tensor, labels: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
     """TCKD and NCKD, both means over rows.
 
-    Args:
-        student: logits (B, C).
-        teacher: logits (B, C).
-        labels: (B,) label numbers, or (B, C) probabilities, whose largest names the target.
-        temperature: T.
+    Logits are (B, C); labels are (B,) numbers, or (B, C) probabilities, whose largest names the target.
     """
     classes = labels if labels.dim() == 1 else labels.argmax(dim=1)
     is_target = F.one_hot(classes, student.shape[1]).bool()
@@ -71,12 +68,9 @@ def _parts(logits: Tensor, is_target: Tensor) -> tuple[Tensor, Tensor]:
     return binary.log_softmax(dim=1), others.log_softmax(dim=1)
 
 
-def dkd_phases(settings: DKD, training: Training) -> list[Phase]:
-    """One phase.
-
-    Raises:
-        UserError: for a warm-up that never ends.
-    """
+def dkd_phases(settings: DKD, training: Training, *, kind: TaskKind) -> list[Phase]:
+    """One phase, whose losses change in the warm-up. Raises UserError for a warm-up that never ends."""
+    assert kind.tempered, "DKD tells classes apart"
     settings.check(training)
 
     def objective(moment: float) -> DKDObjective:

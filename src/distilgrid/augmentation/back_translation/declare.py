@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from distilgrid.augmentation.base import Rewriting
 
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Za-z]+)*$")]
 
 
 class BackTranslation(Rewriting):
@@ -30,7 +30,7 @@ class BackTranslation(Rewriting):
     beams: int = Field(default=4, ge=1)
     """Width of the beam search; unused by sampling."""
     top_k: int = Field(default=10, ge=1)
-    """Sampling draws from this many likeliest tokens."""
+    """Number of likeliest tokens that sampling draws from."""
     temperature: float = Field(default=1.0, gt=0)
     """Softmax temperature of the sampling; smaller stays closer to the likeliest translation."""
     batch_size: int = Field(default=32, ge=1)
@@ -48,5 +48,5 @@ class BackTranslation(Rewriting):
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The two translation models."""
+        """Both translation models."""
         return (self.forward, self.backward)

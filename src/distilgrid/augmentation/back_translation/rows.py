@@ -4,8 +4,8 @@ Sennrich, Haddow, Birch: Improving Neural Machine Translation Models with Monoli
 et al.: QANet, 2018, and the `+BT` rows of MixKD (Liang et al. 2021). The default decoding, sampling among the 10
 likeliest tokens, is that of the public script of Glitter (Kamalloo et al. 2022); beam search changes texts less.
 
-Models translate one pair of languages, which nothing checks, or are multilingual Marian models told by a token
-`>>xx<<`.
+A model translates one pair of languages, which is not checked, or is a multilingual Marian model that a token `>>xx<<`
+tells its target.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class BackTranslationAugmenter:
         self.computed = 0  # batches translated, rather than found in the journal
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
-        """As in the Augmenter; where either translation is empty, the text stays."""
+        """One new text for each text; where a translation is empty, the text stays."""
         if self.settings.decoding == "beam":
             seeds = [0] * len(texts)  # nothing is drawn: equal texts are translated once
         pairs = list(zip(texts, seeds, strict=True))
@@ -73,7 +73,7 @@ class BackTranslationAugmenter:
         return found
 
     def _key(self, name: str, translator: Translator, texts: list[str], seeds: list[int]) -> str:
-        """A hash of all that the translations of a batch depend on."""
+        """Hash of everything that decides the translations of a batch."""
         decoding = {field: getattr(self.settings, field) for field in DECODING}
         batch = {"direction": name, "model": translator.revision, "texts": texts, "seeds": seeds}
         said = canonical_json({**batch, "decoding": decoding, "versions": package_versions()})

@@ -1,4 +1,4 @@
-"""One translation model: loading it, and translating a batch of texts."""
+"""A translation model, and its translations of a batch of texts."""
 
 import re
 from collections.abc import Sequence
@@ -22,13 +22,7 @@ TARGET = re.compile(r">>(.+)<<")
 class Translator:
     """A sequence-to-sequence model with its tokeniser; the weights are read when the first batch needs them.
 
-    Args:
-        source: of the model.
-        settings: how to decode.
-        device: where to compute.
-
-    Raises:
-        UserError: when the model is missing, damaged, or does not turn sequences into sequences.
+    Raises UserError when the model is missing, damaged, or of another type.
     """
 
     def __init__(self, source: str, settings: BackTranslation, *, device: torch.device) -> None:
@@ -40,14 +34,9 @@ class Translator:
         self._model: PreTrainedModel | None = None
 
     def prefix(self, target: str | None, *, key: str) -> str:
-        """The token that tells a multilingual Marian model what to write: `>>xx<< `; nothing for other models.
+        """Token `>>xx<< ` that tells a multilingual Marian model its target language; empty for other models.
 
-        Args:
-            target: language to write, as the model's token names it.
-            key: setting that says so.
-
-        Raises:
-            UserError: when the model needs a language and has none, or another one.
+        Raises UserError when the setting `key` gives such a model no target, or one that it does not know.
         """
         choices = {found[1] for token in self.tokenizer.get_vocab() if (found := TARGET.fullmatch(token))}
         if not choices:
@@ -61,11 +50,11 @@ class Translator:
         return f">>{target}<< "
 
     def translate(self, texts: Sequence[str], *, seed: int) -> list[str]:
-        """Translations of the texts of one batch; sampling draws from a stream of its own, begun with `seed`.
+        """Translations of the texts of one batch; sampling has a separate random stream that starts from `seed`.
 
         Texts longer than `max_length` or than the model's positions are cut by the tokeniser.
         """
-        with torch.random.fork_rng(["cuda"] if self.device.type == "cuda" else []):  # reading weights draws some too
+        with torch.random.fork_rng(["cuda"] if self.device.type == "cuda" else []):  # reading weights draws numbers too
             model = self._loaded()
             length = self._length(model)
             inputs = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True, max_length=length)
@@ -86,11 +75,11 @@ class Translator:
         return min(self.settings.max_length, int(positions), int(self.tokenizer.model_max_length))
 
     def _decoding(self, model: "PreTrainedModel", length: int) -> "GenerationConfig":
-        """The model's own special tokens and forbidden words, with the decoding of the settings."""
+        """Special tokens and forbidden words of the model, with the decoding of the settings."""
         from transformers import GenerationConfig
 
         own = {name: value for name, value in model.generation_config.to_dict().items() if name in KEPT}
-        limits = {"max_new_tokens": length - 1}  # the start token has a position of its own
+        limits = {"max_new_tokens": length - 1}  # the start token takes a position
         if self.settings.decoding == "beam":
             return GenerationConfig(**own, **limits, do_sample=False, num_beams=self.settings.beams)
         top_k, temperature = self.settings.top_k, self.settings.temperature

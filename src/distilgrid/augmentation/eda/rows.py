@@ -1,14 +1,14 @@
-"""EDA, easy data augmentation.
+"""Easy data augmentation (EDA).
 
 Wei, Zou: EDA: Easy Data Augmentation Techniques for Boosting Performance on Text Classification Tasks, 2019. Of a text
 of l words, with n = max(1, int(alpha l)):
 
-- synonym replacement: n distinct words that are no stop words are replaced, wherever they stand, by a synonym of each;
-- random insertion: n times, a synonym of a random word that is no stop word goes to a random place;
+- synonym replacement: a synonym replaces each of n distinct content words (not stop words), wherever they stand;
+- random insertion: n times, a synonym of a random content word goes to a random place;
 - random swap: n times, two random words change places;
 - random deletion: each word goes with probability alpha; at least one stays.
 
-Where the paper leaves a choice, or is changed:
+Choices, and differences from the paper:
 - the public code makes int(N / 4) + 1 texts by each operation for N copies, shuffles them and keeps N. Here each copy
   draws its operation among those in use: the same chances for each copy, and no copy depends on another;
 - synonyms are the nearest words in a model's input-embedding space, because WordNet needs a download;
@@ -21,9 +21,7 @@ import numpy as np
 
 from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.eda.declare import EDA
-from distilgrid.augmentation.encoder import encoder_folder, load_encoder
 from distilgrid.augmentation.neighbours import Neighbours
-from distilgrid.augmentation.vocabulary import Vocabulary
 from distilgrid.augmentation.words import Words, in_case_of, is_content
 from distilgrid.core.progress import progress
 
@@ -43,7 +41,7 @@ def replace_synonyms(words: Words, alpha: float, chance: np.random.Generator, sy
 
 
 def insert_synonyms(words: Words, alpha: float, chance: np.random.Generator, synonyms: Synonyms) -> None:
-    """Put in n synonyms of content words of the original text."""
+    """Insert n synonyms of content words of the original text."""
     origins = [found for word in words.words if is_content(word) and (found := synonyms(word))]
     for _ in range(_count(words, alpha) if origins else 0):
         found = origins[int(chance.integers(len(origins)))]
@@ -51,14 +49,14 @@ def insert_synonyms(words: Words, alpha: float, chance: np.random.Generator, syn
 
 
 def swap_words(words: Words, alpha: float, chance: np.random.Generator, _: Synonyms) -> None:
-    """Let two random words change places, n times."""
+    """Swap two random words, n times."""
     for _swap in range(_count(words, alpha) if len(words.words) > 1 else 0):
         one, other = chance.choice(len(words.words), size=2, replace=False)
         words.words[one], words.words[other] = words.words[other], words.words[one]
 
 
 def delete_words(words: Words, alpha: float, chance: np.random.Generator, _: Synonyms) -> None:
-    """Take each word out with probability alpha; one random word stays in any case."""
+    """Delete each word with probability alpha, but keep one word at least."""
     if len(words.words) < 2:
         return
     gone = chance.random(len(words.words)) < alpha
@@ -85,15 +83,10 @@ class EDAAugmenter:
         self.used = [(OPERATIONS[name], alpha) for name, alpha in alphas.items() if alpha]
         self.neighbours: Neighbours | None = None
         if settings.needs_synonyms:
-            folder = encoder_folder(settings.source, surroundings, kind=settings.kind)
-            encoder = load_encoder(folder, masked_lm=False)
-            vocabulary = Vocabulary(encoder.tokenizer, size=len(encoder.embeddings))
-            self.neighbours = Neighbours(
-                vocabulary, encoder.embeddings, count=settings.candidates, min_similarity=settings.min_similarity
-            )
+            self.neighbours, _ = Neighbours.read(settings, surroundings)
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
-        """As in the Augmenter."""
+        """One new text for each text."""
         if self.neighbours is not None:
             distinct = {word for text in set(texts) for word in Words.of(text).words if is_content(word)}
             self.neighbours.prepare(distinct)

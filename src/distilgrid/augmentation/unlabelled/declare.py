@@ -23,15 +23,15 @@ class Unlabelled(Added):
     """Tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>` with the task's own text
     columns. Labels are not read."""
     max_rows: int | None = Field(default=None, ge=1)
-    """At most this many rows, a seeded choice; null takes all."""
+    """At most this number of rows, a seeded choice; null takes all."""
     labels: Literal["teacher"] = "teacher"
     """The teacher's probabilities, or its number for a regression."""
 
     @property
     def nothing_new(self) -> str:
-        """All texts are known."""
+        """Message for texts that are all known."""
         return f"holds all rows of {', '.join(self.texts)} already; name other texts"
 
     def lent_texts(self, *, key: str, task: TaskSpec, own: Mapping[str, TaskSpec], folders: Folders) -> Pool:
-        """The pool of the named tasks and files."""
+        """Pool of the named tasks and files."""
         return Pool(key, task, self.texts, own, folders)

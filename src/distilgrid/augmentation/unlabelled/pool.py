@@ -1,4 +1,4 @@
-"""Texts without their labels: of other tasks' training rows, and of files. Light: no numpy unless rows are read."""
+"""Texts without labels, of other tasks' training rows and of files. Light: loads numpy when rows are read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,35 +17,25 @@ FILES = tuple(f"{scheme}:" for scheme in FILE_SCHEMES)
 
 @dataclass(frozen=True)
 class Pool:
-    """Where a task finds texts beside its own rows.
+    """Texts that a task takes from other data sets."""
 
-    Attributes:
-        key: the setting that names them, for messages.
-        task: the task that they are for; its kind and its text columns say what fits.
-        names: tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>`.
-        own: the user's own tasks, by name.
-        folders: local folders of published data.
-    """
-
-    key: str
-    task: TaskSpec
-    names: Sequence[str]
-    own: Mapping[str, TaskSpec]
-    folders: Folders
+    key: str  # setting that names them, for messages
+    task: TaskSpec  # task that receives the texts; its text columns say what fits
+    names: Sequence[str]  # tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>`
+    own: Mapping[str, TaskSpec]  # tasks of the user, by name
+    folders: Folders  # local folders of published data
 
     def revisions(self) -> list[dict[str, Any]]:
-        """For each name what its texts follow from: not the path of a user's file. Light: reads no rows.
+        """Plain values that decide the texts of each name, without the path of a user's file. Reads no rows.
 
-        Raises:
-            UserError: for an unknown task, one that does not fit, and a missing file.
+        Raises UserError for an unknown task, one that does not fit, and a missing file.
         """
         return [self._revision(self.spec(name)) for name in self.names]
 
     def read(self) -> "pd.DataFrame":
-        """`text_a`, `text_b` (pairs only) and `example_id`; rows that are alike come once.
+        """Columns `text_a`, `text_b` (pairs only) and `example_id`; equal rows come once.
 
-        Raises:
-            UserError: as `revisions`, and for a missing column, no rows or an empty text.
+        Raises UserError as `revisions`, and for a missing column, no rows or an empty text.
         """
         import numpy as np
         import pandas as pd
@@ -69,11 +59,7 @@ class Pool:
         return pd.DataFrame(check_texts(splits["train"], spec, name))
 
     def spec(self, name: str) -> TaskSpec:
-        """What one of the names stands for.
-
-        Raises:
-            UserError: for an unknown task, and one that does not fit.
-        """
+        """Task that a name stands for. Raises UserError for an unknown task, and one that does not fit."""
         if name.startswith(FILES):
             return TaskSpec(source=name, text=self.task.text)
         known = {**builtin_tasks(), **self.own}

@@ -11,37 +11,25 @@ import numpy as np
 
 from distilgrid.augmentation.augmenter import Augmented, RowContext
 from distilgrid.augmentation.unlabelled.declare import Unlabelled
-from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
+from distilgrid.tasks.dataset import TEXT_COLUMNS
 from distilgrid.tasks.subset import stratified_sample
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 log = logging.getLogger("distilgrid")
 
 
 def unlabelled_rows(settings: Unlabelled, context: RowContext) -> Augmented:
-    """The `RowSource` of unlabelled texts."""
-    assert context.lent is not None, "unlabelled texts are lent"
-    return new_rows(context.dataset, context.lent.read(), settings)
+    """`RowSource` of unlabelled texts, which have no `parents` and a placeholder as their `label`.
 
-
-def new_rows(dataset: Dataset, pool: "pd.DataFrame", settings: Unlabelled) -> Augmented:
-    """The rows that other texts add to a training split.
-
-    What stands in the data set is left out: in its training rows for being nothing new, in `dev` and the validation
-    splits because scores are taken there.
-
-    Args:
-        dataset: prepared data.
-        pool: `text_a`, `text_b` (pairs only), `example_id`, each row once.
-        settings: how many are taken.
-
-    Returns:
-        The rows in the pool's order, with no `parents` and a `label` of 0.
+    Rows of the data set are left out: training rows because they are not new, rows of `dev` and of the validation
+    splits because they are scored.
     """
     import pandas as pd
 
+    assert context.lent is not None, "unlabelled texts are lent"
+    dataset, pool = context.dataset, context.lent.read()
     known = np.concatenate([dataset.split(name)["example_id"].to_numpy() for name in dataset.splits])
     new = pool[~pool["example_id"].isin(known)].reset_index(drop=True)
     left_out = len(pool) - len(new)

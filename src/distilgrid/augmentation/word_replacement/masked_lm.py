@@ -11,20 +11,16 @@ from distilgrid.augmentation.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TOKENS = 2048  # of one forward pass: its logits take this many times the vocabulary
+TOKENS = 2048  # of one forward pass, whose logits are tokens x vocabulary
 
 
 class MaskedLM:
-    """Guesses which words fit in the place of a word.
+    """Guesses of words that fit in the place of a word.
 
     The model reads the text with the word masked, followed by the whole text as a second segment, so that guesses stay
     near the word's meaning; every word is masked alone. That is the authors' code; the paper's Algorithm 1 shows the
-    words replaced so far instead. Forward passes hold one text each, so a text's candidates depend on no other.
-
-    Args:
-        model: with its head, on the device to compute on.
-        vocabulary: of its tokeniser, which must know offsets.
-        count: candidates of each word.
+    words replaced so far instead. A forward pass holds one text, so a text's candidates depend on no other text. The
+    tokeniser must know offsets.
     """
 
     def __init__(self, model: "PreTrainedModel", vocabulary: Vocabulary, *, count: int) -> None:
@@ -73,13 +69,13 @@ class MaskedLM:
 
 
 def _single_piece(offsets: Sequence[tuple[int, int]], places: Sequence[int], start: int, end: int) -> int | None:
-    """The place of the only piece that overlaps characters [start, end); None where several do, or none."""
+    """Place of the only piece that overlaps characters [start, end); None where none or several do."""
     found = [place for place in places if offsets[place][0] < end and offsets[place][1] > start]
     return found[0] if len(found) == 1 and offsets[found[0]][1] >= end else None
 
 
 def _positions(model: "PreTrainedModel", vocabulary: Vocabulary) -> int:
-    """The most tokens that the model reads; RoBERTa's embeddings of positions start after the padding's id."""
+    """Longest input of the model in tokens; RoBERTa's positions start after the padding's id."""
     known = int(getattr(model.config, "max_position_embeddings", 512))
     if "roberta" in model.config.model_type:
         known -= int(model.config.pad_token_id or 0) + 1

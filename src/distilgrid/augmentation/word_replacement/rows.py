@@ -9,7 +9,7 @@ Where this differs from the paper and the authors' code:
   teacher has none) all candidates come from it;
 - the K candidates are whole words other than the word itself; the code takes the K likeliest pieces, then drops
   continuations, and may draw the word itself;
-- what is not replaced keeps its case, spaces and punctuation; the code joins lower-cased tokens by spaces.
+- text that is not replaced keeps its case, spaces and punctuation; the code joins lower-cased tokens by spaces.
 """
 
 from collections import defaultdict
@@ -18,9 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distilgrid.augmentation.augmenter import Surroundings
-from distilgrid.augmentation.encoder import encoder_folder, load_encoder
 from distilgrid.augmentation.neighbours import Neighbours
-from distilgrid.augmentation.vocabulary import Vocabulary
 from distilgrid.augmentation.word_replacement.declare import WordReplacement
 from distilgrid.augmentation.word_replacement.masked_lm import MaskedLM
 from distilgrid.augmentation.words import Words, in_case_of, is_content
@@ -35,19 +33,14 @@ class WordReplacementAugmenter:
 
     def __init__(self, settings: WordReplacement, surroundings: Surroundings) -> None:
         self.settings = settings
-        folder = encoder_folder(settings.source, surroundings, kind=settings.kind)
-        encoder = load_encoder(folder, masked_lm=settings.masked_lm == "auto")
-        vocabulary = Vocabulary(encoder.tokenizer, size=len(encoder.embeddings))
-        self.neighbours = Neighbours(
-            vocabulary, encoder.embeddings, count=settings.candidates, min_similarity=settings.min_similarity
-        )
+        self.neighbours, encoder = Neighbours.read(settings, surroundings, masked_lm=settings.masked_lm == "auto")
         self.masked_lm: MaskedLM | None = None
         if encoder.masked_lm is not None and encoder.tokenizer.is_fast:
             model = encoder.masked_lm.to(choose_device(surroundings.device))
-            self.masked_lm = MaskedLM(model, vocabulary, count=settings.candidates)
+            self.masked_lm = MaskedLM(model, self.neighbours.vocabulary, count=settings.candidates)
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
-        """As in the Augmenter; copies of one text share its candidates."""
+        """One new text for each text; copies of a text share its candidates."""
         rewritten = list(texts)
         copies: dict[str, list[int]] = defaultdict(list)
         for index, text in enumerate(texts):
@@ -67,7 +60,7 @@ class WordReplacementAugmenter:
         return [place for place, word in enumerate(words.words) if is_content(word, stop_words=kept)]
 
     def _draw(self, words: Words, seed: int) -> Drawn:
-        """The places to replace, each with a number in [0, 1) that picks its candidate."""
+        """Places to replace, each with a number in [0, 1) that picks its candidate."""
         places = self._replaceable(words)
         chances = np.random.default_rng(seed).random((len(places), 2))
         return [
@@ -84,7 +77,7 @@ class WordReplacementAugmenter:
         self.neighbours.prepare(needed)
 
     def _candidates(self, text: str, words: Words) -> dict[int, tuple[str, ...]]:
-        """The masked LM's candidates for the replaceable words of a text; places without any are left out."""
+        """Candidates of the masked LM for the replaceable words of a text; places without candidates are left out."""
         if self.masked_lm is None:
             return {}
         places = self._replaceable(words)

@@ -1,8 +1,7 @@
 """An Android phone through `adb`, the command of Android's platform tools.
 
-Checked against the documented behaviour of adb: `adb shell` hands one string to the phone's shell and returns its exit
-code (Android 7 and newer), `adb devices` lists serial and state, `logcat -t TIME` prints what came since. Not verified
-on a real phone.
+Follows the documentation of adb: `adb shell` hands one string to the phone's shell and returns its exit code (Android 7
+and newer), `adb devices` lists serial and state, `logcat -t TIME` prints later lines. Not tried on a real phone.
 """
 
 import os
@@ -31,8 +30,8 @@ ADVICE = {
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a program on the phone did: its exit code, and all that it wrote."""
+class AdbOutcome:
+    """Exit code and output of a program on the phone."""
 
     code: int
     output: str
@@ -40,34 +39,22 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Phone:
-    """A connected phone."""
+    """A connected phone; methods raise UserError when a command fails."""
 
     serial: str
 
-    def command(self, *words: str) -> list[str]:
-        """The command line of one adb call."""
-        return ["adb", "-s", self.serial, *words]
-
-    def shell(self, words: Sequence[str]) -> Outcome:
-        """Run a program on the phone; arguments arrive as they are."""
-        return call(self.command("shell", shlex.join(words)))
+    def shell(self, words: Sequence[str]) -> AdbOutcome:
+        """Run a program on the phone with these arguments; also returns when it fails."""
+        return call(["adb", "-s", self.serial, "shell", shlex.join(words)])
 
     def push(self, source: Path, target: str) -> None:
-        """Copy a file to the phone.
-
-        Raises:
-            UserError: when that fails.
-        """
-        done = call(self.command("push", str(source), target))
+        """Copy a file to the phone."""
+        done = call(["adb", "-s", self.serial, "push", str(source), target])
         if done.code:
             raise UserError(f"adb push {source}: {last_words(done.output)}")
 
     def checked(self, words: Sequence[str]) -> str:
-        """What a program on the phone wrote.
-
-        Raises:
-            UserError: when it failed.
-        """
+        """Run a program on the phone; return its output."""
         done = self.shell(words)
         if done.code:
             raise UserError(f"on the phone: {shlex.join(words)}: {last_words(done.output)}")
@@ -78,11 +65,11 @@ class Phone:
         return self.checked(["date", "+%m-%d %H:%M:%S.000"]).strip()
 
     def log_since(self, time: str) -> str:
-        """What ExecuTorch wrote to the phone's log since then; builds for Android write there, not to the terminal."""
+        """Lines of ExecuTorch in the phone's log since a time: its builds for Android write there."""
         return self.checked(["logcat", "-t", time, "-v", "raw", "-s", "ExecuTorch:I"])
 
     def describe(self) -> Description:
-        """The phone, without anything that tells it from others of its kind."""
+        """Describe the phone, without a name of this single one."""
         properties = dict(PROPERTY.findall(self.checked(["getprop"])))
         return description(
             properties,
@@ -91,12 +78,8 @@ class Phone:
         )
 
 
-def call(command: Sequence[str]) -> Outcome:
-    """Run a command on this machine to its end; the only function here that does.
-
-    Raises:
-        UserError: when there is no such program, or it does not end.
-    """
+def call(command: Sequence[str]) -> AdbOutcome:
+    """Run a command on this machine; UserError if the program is missing or does not end."""
     if shutil.which(command[0]) is None:
         raise UserError(f"{command[0]}: not found; install Android's platform tools and put them on the PATH")
     try:
@@ -112,15 +95,11 @@ def call(command: Sequence[str]) -> Outcome:
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"{shlex.join(command)[:200]}: still running after {SECONDS} s; stopped waiting") from None
-    return Outcome(done.returncode, done.stdout)
+    return AdbOutcome(done.returncode, done.stdout)
 
 
 def find_phone(serial: str | None) -> Phone:
-    """The phone with a serial number, or by ANDROID_SERIAL, or the only one that is connected.
-
-    Raises:
-        UserError: when there is none, several, or one that may not be used.
-    """
+    """The phone with a serial number, or that of ANDROID_SERIAL, or the only connected one; UserError without one."""
     done = call(["adb", "devices"])
     if done.code:
         raise UserError(f"adb devices: {last_words(done.output)}")
@@ -144,7 +123,7 @@ def find_phone(serial: str | None) -> Phone:
 
 
 def connected(listed: str) -> dict[str, str]:
-    """State by serial number, from what `adb devices` prints; the daemon's own messages come before its first line."""
+    """State by serial number, from the output of `adb devices`; messages of the daemon precede its first line."""
     _, _, rows = listed.partition("List of devices attached")
     found = {}
     for row in rows.splitlines():
@@ -155,7 +134,7 @@ def connected(listed: str) -> dict[str, str]:
 
 
 def description(properties: dict[str, str], *, cpuinfo: str, meminfo: str) -> Description:
-    """A phone in the words of the import format, from its properties, /proc/cpuinfo and /proc/meminfo."""
+    """A phone in the import format, from its properties, /proc/cpuinfo and /proc/meminfo."""
     maker, model = (properties.get(f"ro.product.{name}", "") for name in ("manufacturer", "model"))
     chip = [properties.get(f"ro.soc.{name}", "") for name in ("manufacturer", "model")]
     flags = interesting_flags(cpuinfo)
@@ -175,7 +154,7 @@ def description(properties: dict[str, str], *, cpuinfo: str, meminfo: str) -> De
 
 
 def _emulated(properties: dict[str, str]) -> bool:
-    """Whether it is a computer that plays a phone: each of these alone tells it, and newer versions set fewer."""
+    """Whether a computer emulates the phone. Each property alone tells it, as newer versions set fewer."""
     qemu = any(properties.get(f"ro.{name}") == "1" for name in ("boot.qemu", "kernel.qemu"))
     made_for = properties.get("ro.build.characteristics", "").split(",")
     return qemu or "emulator" in made_for or properties.get("ro.hardware", "") in EMULATED

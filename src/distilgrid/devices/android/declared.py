@@ -1,7 +1,7 @@
-"""What an exported file for phones declares of its inputs, read here with the runtime's own package.
+"""Inputs that an exported file for phones declares, read with the runtime's package.
 
-Benchmark programs fill inputs with ones or with random numbers, which as token ids or masks mean nothing. They are
-given files with the inputs of our own benchmark instead, so order, shape and type must be those of the exported file.
+Benchmark programs fill inputs with ones or random numbers, which mean nothing as token ids or masks. They get files
+with the inputs of our benchmark instead, in the order, shape and type of the exported file.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ FREE = -1
 
 
 @dataclass(frozen=True)
-class Input:
+class DeclaredInput:
     """One input of a file: its dimensions, and NumPy's name of its type."""
 
     shape: tuple[int, ...]
@@ -34,29 +34,25 @@ class Input:
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to call a file.
+    """One way to call a file: name of the signature or method, and inputs in the order of the call.
 
-    Attributes:
-        name: of the signature or method.
-        inputs: in the order of the call.
-        bounds: whether sizes are upper bounds, so that smaller inputs may or may not fit.
+    With `bounds`, sizes are upper bounds: smaller inputs may or may not fit.
     """
 
     name: str
-    inputs: tuple[Input, ...]
+    inputs: tuple[DeclaredInput, ...]
     bounds: bool = False
 
 
 @dataclass(frozen=True)
 class Feed:
-    """What a benchmark program reads.
+    """Inputs for a benchmark program.
 
     Attributes:
-        signature: how the file is called.
-        several: whether there are other signatures, so that it must be named.
-        shapes: of each input, in order; texts that were padded to a length of the file have that length.
+        several: whether the file has other signatures, so that the program needs the name.
+        shapes: of each input, in order, padding included.
         contents: bytes of each input, in order, padded with zeros to the size that the file declares.
-        smaller: whether the program must be told sizes below the file's bounds.
+        smaller: whether sizes are below the file's bounds, so that the program needs them.
     """
 
     signature: Signature
@@ -67,11 +63,7 @@ class Feed:
 
 
 def declared(engine: str, path: Path) -> list[Signature]:
-    """All ways to call an exported file.
-
-    Raises:
-        UserError: when the runtime's package is not installed here.
-    """
+    """All ways to call an exported file; UserError without the runtime's package."""
     package = PACKAGES[engine]
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{path}: reading its inputs needs {package}: pip install 'distilgrid[{engine}]'")
@@ -87,7 +79,7 @@ def _litert(path: Path) -> list[Signature]:
         details = interpreter.get_signature_runner(name).get_input_details()
         # `benchmark_model` takes inputs by the order of their tensors, a signature lists them by name.
         ordered = sorted(details.values(), key=lambda detail: int(detail["index"]))
-        inputs = (Input(tuple(map(int, d["shape_signature"])), d["dtype"].__name__) for d in ordered)
+        inputs = (DeclaredInput(tuple(map(int, d["shape_signature"])), d["dtype"].__name__) for d in ordered)
         found.append(Signature(name, tuple(inputs)))
     return found
 
@@ -100,19 +92,16 @@ def _executorch(path: Path) -> list[Signature]:
     for name in sorted(program.method_names):
         meta = program.metadata(name)
         tensors = [meta.input_tensor_meta(number) for number in range(meta.num_inputs())]
-        inputs = (Input(tuple(t.sizes()), EXECUTORCH_TYPES.get(t.dtype(), str(t.dtype()))) for t in tensors)
+        types = [EXECUTORCH_TYPES.get(tensor.dtype(), str(tensor.dtype())) for tensor in tensors]
+        inputs = (DeclaredInput(tuple(t.sizes()), dtype) for t, dtype in zip(tensors, types, strict=True))
         found.append(Signature(name, tuple(inputs), bounds=True))
     return found
 
 
 def feed(signatures: Sequence[Signature], inputs: "Sequence[np.ndarray]") -> Feed:
-    """The bytes that call a file with the given inputs, by the signature that fits them best.
+    """The bytes that call a file with inputs in its order, by the signature that fits them best.
 
     Texts may be shorter than a signature's: a file with fixed lengths pads them to the next one, as its runtime does.
-
-    Args:
-        signatures: all ways to call the file.
-        inputs: in the order of the file.
 
     Raises:
         UnsupportedError: when the file takes no inputs of these shapes.
@@ -120,7 +109,7 @@ def feed(signatures: Sequence[Signature], inputs: "Sequence[np.ndarray]") -> Fee
     fitting = [signature for signature in signatures if _fits(signature, inputs)]
     if not fitting:
         raise UnsupportedError(f"not converted for inputs of shape {'x'.join(map(str, inputs[0].shape))}")
-    chosen = min(fitting, key=lambda signature: sum(_room(given.shape) for given in signature.inputs))
+    chosen = min(fitting, key=_room)
     pairs = list(zip(chosen.inputs, inputs, strict=True))
     shapes = tuple(values.shape if chosen.bounds else _padded_shape(given, values) for given, values in pairs)
     contents = tuple(_content(given, values, shape) for (given, values), shape in zip(pairs, shapes, strict=True))
@@ -143,16 +132,16 @@ def _takes(given: Sequence[int], wanted: Sequence[int], *, bounds: bool) -> bool
     return all(g in (FREE, w) or (w < g and (bounds or (text and axis == 1))) for axis, (g, w) in sizes)
 
 
-def _room(shape: Sequence[int]) -> float:
-    """How many numbers a shape may hold: the fewest where nothing is padded."""
-    return math.prod(math.inf if size == FREE else size for size in shape)
+def _room(signature: Signature) -> float:
+    """Capacity of the inputs, in numbers; the smallest needs the least padding."""
+    return sum(math.prod(math.inf if size == FREE else size for size in each.shape) for each in signature.inputs)
 
 
-def _padded_shape(given: Input, values: "np.ndarray") -> tuple[int, ...]:
+def _padded_shape(given: DeclaredInput, values: "np.ndarray") -> tuple[int, ...]:
     return tuple(own if size == FREE else size for size, own in zip(given.shape, values.shape, strict=True))
 
 
-def _content(given: Input, values: "np.ndarray", shape: tuple[int, ...]) -> bytes:
+def _content(given: DeclaredInput, values: "np.ndarray", shape: tuple[int, ...]) -> bytes:
     """The values at the front of each row of `shape`, then zeros up to an upper bound."""
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Measuring exports on an Android phone: files there, run, results back, files away again."""
+"""Measurement of exports on an Android phone: copy files there, run, read results, delete the files."""
 
 import contextlib
 import logging
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.devices.android.adb import Outcome, Phone, find_phone
+from distilgrid.devices.android.adb import Phone, find_phone
 from distilgrid.devices.android.declared import Feed, Signature, declared, feed
 from distilgrid.devices.android.programs import (
     UNKNOWN_FLAG,
@@ -29,7 +29,7 @@ from distilgrid.runtimes.base import UnsupportedError
 if TYPE_CHECKING:
     import numpy as np
 
-    from distilgrid.benchmark.candidates import Export, Model
+    from distilgrid.benchmark.candidates import ExportFolder, Model
     from distilgrid.benchmark.settings import Benchmark
 
 FILES = {"litert": "model.tflite", "executorch": "model.pte"}
@@ -39,13 +39,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Where one export lies on the phone, with the program that runs it.
+    """A folder on the phone with one export and its program.
 
     Attributes:
-        phone: which one.
-        engine: what runs it.
-        folder: on the phone.
-        signatures: how the exported file can be called.
+        signatures: the ways to call the exported file.
         names: of its inputs, in order.
         affinity: the mask of the cores to use.
     """
@@ -59,7 +56,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Work:
+class PhoneRun:
     """One run of a benchmark program."""
 
     inputs: "Sequence[np.ndarray]"
@@ -71,20 +68,19 @@ class Work:
 
 
 def measure_on_phone(
-    device: AdbDevice, *, protocol: "Benchmark", exports: "Sequence[tuple[Model, Export]]"
+    device: AdbDevice, *, protocol: "Benchmark", exports: "Sequence[tuple[Model, ExportFolder]]"
 ) -> Imported:
-    """Measure accepted exports on a phone, one after the other, at the batch sizes and lengths of the protocol.
+    """Measure accepted exports for LiteRT and ExecuTorch on a phone, at the batch sizes and lengths of the protocol.
 
-    Unlike on this machine, candidates do not take turns: each run of a benchmark program loads a model anew.
+    Candidates do not take turns as on this machine: each run of a benchmark program loads a model again.
 
     Args:
-        device: the phone and the programs.
-        protocol: shapes, warm-up and `repetitions`; threads are the device's.
-        exports: exports with the models that they were made from; others than for LiteRT and ExecuTorch, and rejected
-            ones, are left out.
+        device: the phone, the programs and the threads.
+        protocol: shapes, warm-up and `repetitions`.
+        exports: exports with their trained models; unsuited and rejected ones are left out.
 
     Raises:
-        UserError: when no phone is connected, a program or package is missing, or no export suits a phone.
+        UserError: without a phone, a program, a package or a suited export.
     """
     suited = [(model, export) for model, export in exports if _engine(export) and export.parity["accepted"]]
     if not suited:
@@ -102,7 +98,7 @@ def measure_on_phone(
     return Imported.today(device=phone.describe(), tool=tool, measurements=measurements)
 
 
-def _engine(export: "Export") -> Engine | None:
+def _engine(export: "ExportFolder") -> Engine | None:
     first = export.parity["runtime"].partition("-")[0]
     return cast(Engine, first) if first in get_args(Engine) else None
 
@@ -119,11 +115,7 @@ def _program(device: AdbDevice, engine: Engine) -> Path:
 
 @contextlib.contextmanager
 def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, folder: Path) -> Iterator[Place]:
-    """Put a program and an exported model on the phone, in a new folder that is deleted afterwards.
-
-    Raises:
-        UserError: when the runtime's package is not installed here, or copying fails.
-    """
+    """Put a program and an exported model into a new folder on the phone; delete the folder afterwards."""
     signatures, names = declared(engine, folder / FILES[engine]), read_json(folder / FACTS_FILE)["inputs"]
     target = f"{device.folder}/{uuid.uuid4().hex[:12]}"
     phone.checked(["mkdir", "-p", target])
@@ -138,13 +130,13 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
                 phone.shell(words)
 
 
-def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmark", threads: int) -> Measurement:
+def _measure(place: Place, model: "Model", export: "ExportFolder", protocol: "Benchmark", threads: int) -> Measurement:
     shapes: list[Times] = []
     skipped: list[Skipped] = []
     for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):
         log.info("%s on the phone: batch %d, length %d, threads %d", place.engine, batch_size, length, threads)
         inputs = model.inputs(batch_size, length)
-        work = Work(
+        work = PhoneRun(
             [inputs[name] for name in place.names], batch_size, length, threads, protocol.warmup, protocol.repetitions
         )
         try:
@@ -155,11 +147,11 @@ def _measure(place: Place, model: "Model", export: "Export", protocol: "Benchmar
     return Measurement.of(model=model.run["key"], runtime=runtime, threads=threads, shapes=shapes, skipped=skipped)
 
 
-def run(place: Place, work: Work) -> Times:
-    """One run of the benchmark program on the phone.
+def run(place: Place, work: PhoneRun) -> Times:
+    """Run the benchmark program on the phone once.
 
     Raises:
-        UnsupportedError: when the file takes no such inputs, or the program fails with them.
+        UnsupportedError: when the file refuses such inputs, or the program fails with them.
         UserError: when the phone is gone.
     """
     wanted = feed(place.signatures, work.inputs)
@@ -193,10 +185,10 @@ def _push_inputs(place: Place, wanted: Feed) -> list[str]:
 
 
 def _output(place: Place, command: Sequence[str]) -> str:
-    """What the program wrote, to the terminal or, as ExecuTorch's builds for Android do, to the phone's log."""
+    """Output of the program: on the terminal, or in the phone's log for ExecuTorch's builds for Android."""
     logged = place.engine == "executorch"
     since = place.phone.clock() if logged else ""
-    done: Outcome = place.phone.shell(command)
+    done = place.phone.shell(command)
     output = done.output
     if logged and "Iteration " not in output:
         output += place.phone.log_since(since)

@@ -1,15 +1,15 @@
-"""Command lines of the benchmark programs for phones, and what their output says. Pure functions.
+"""Command lines and output of the benchmark programs for phones. Pure functions.
 
-Checked against sources, by reading them:
+Written after reading these sources:
 
 - LiteRT `benchmark_model`: `tflite/tools/benchmark` of google-ai-edge/LiteRT, f674577 (August 2026), v2.1.0 to v2.2.0;
   the line of statistics against `xla/tsl/util/stats_calculator.h`. The program of the same name in `litert/tools` lacks
-  `--input_layer_shape` and `--input_layer_value_files`, so it does not serve here.
+  `--input_layer_shape` and `--input_layer_value_files`, so it cannot be used.
 - ExecuTorch `executor_runner`: pytorch/executorch v1.3.0 to v1.4.1 and cff6f4d (August 2026). Before 1.3 it prints no
-  times of single runs. `--input_shapes`, for inputs smaller than the file's bounds, came later, with pull request 22411
+  times of single runs. `--input_shapes`, for inputs smaller than the file's bounds, came with pull request 22411
   (September 2026).
 
-Not verified: neither program has been run on a phone with these command lines.
+Nobody has run these command lines on a phone.
 """
 
 import re
@@ -27,16 +27,9 @@ UNKNOWN_FLAG = "unknown command line flag 'input_shapes'"
 def litert_command(
     *, program: str, model: str, feed: Feed, files: Sequence[str], threads: int, warmup: int, repetitions: int
 ) -> list[str]:
-    """`benchmark_model` on given inputs: exactly as many runs as asked for, on XNNPACK.
+    """`benchmark_model` on the inputs of `feed` and XNNPACK, for an exact number of untimed and timed runs.
 
-    Args:
-        program: path of the program on the phone, as all paths here.
-        model: path of `model.tflite`.
-        feed: what the inputs are.
-        files: paths of the inputs' contents, in order.
-        threads: of one call.
-        warmup: untimed runs.
-        repetitions: timed runs.
+    All paths are on the phone; `files` hold the contents of the inputs, in order.
     """
     names = [f"input_{number}" for number in range(len(files))]  # only their order counts
     shapes = [",".join(map(str, shape)) for shape in feed.shapes]
@@ -49,7 +42,7 @@ def litert_command(
         f"--input_layer_value_files={','.join(f'{n}:{f}' for n, f in zip(names, files, strict=True))}",
         f"--num_threads={threads}",
         f"--warmup_runs={warmup}",
-        "--warmup_min_secs=0",  # runs are counted, not timed out; the defaults add runs for half a second and one
+        "--warmup_min_secs=0",  # the defaults add runs for half a second and one
         f"--num_runs={repetitions}",
         "--min_secs=0",
         "--use_xnnpack=true",
@@ -59,7 +52,7 @@ def litert_command(
 def executorch_command(
     *, program: str, model: str, feed: Feed, files: Sequence[str], threads: int, warmup: int, repetitions: int
 ) -> list[str]:
-    """`executor_runner` on given inputs. It has no warm-up, so that many runs are added. Arguments: as above."""
+    """`executor_runner` on given inputs. It has no warm-up, so the warm-up adds runs. Arguments: as above."""
     shapes = ",".join("x".join(map(str, shape)) for shape in feed.shapes)
     return [
         program,
@@ -74,13 +67,7 @@ def executorch_command(
 
 
 def litert_times(output: str, *, batch_size: int, length: int) -> Times:
-    """Percentiles from `benchmark_model`'s last line of statistics, which is of the timed runs, in microseconds.
-
-    It tells p5, the median and p95, and no single runs.
-
-    Raises:
-        UnsupportedError: when there is no such line.
-    """
+    """Median and p95 from `benchmark_model`'s last line of statistics (timed runs, microseconds), which must exist."""
     lines = [line for line in output.splitlines() if "count=" in line and "median=" in line]
     if not lines:
         raise UnsupportedError(f"benchmark_model told no latency: {last_words(output)}")
@@ -92,14 +79,10 @@ def litert_times(output: str, *, batch_size: int, length: int) -> Times:
 
 
 def executorch_times(output: str, *, batch_size: int, length: int, warmup: int, repetitions: int) -> Times:
-    """Single runs from `executor_runner`'s log, without the warm-up.
-
-    Raises:
-        UnsupportedError: when the log lacks runs.
-    """
+    """Single runs from `executor_runner`'s log, without the warm-up; UnsupportedError when runs are missing."""
     numbered = [(int(number), float(ms)) for number, ms in ITERATION.findall(output)]
     begun = max((place for place, (number, _) in enumerate(numbered) if number == 1), default=0)
-    times = [ms for _, ms in numbered[begun:]]  # a phone's log may also hold the run before
+    times = [ms for _, ms in numbered[begun:]]  # a phone's log may also hold the previous run
     if UNKNOWN_FLAG in output:
         raise UnsupportedError("inputs smaller than the file's bounds need an executor_runner that has --input_shapes")
     if len(times) != warmup + repetitions:
@@ -111,6 +94,6 @@ def executorch_times(output: str, *, batch_size: int, length: int, warmup: int, 
 
 
 def last_words(output: str) -> str:
-    """The last line that a program wrote, shortened."""
+    """The last line of a program's output, shortened."""
     lines = output.strip().splitlines()
     return lines[-1].strip()[:300] if lines else "it wrote nothing"

@@ -5,13 +5,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from distilgrid.benchmark.settings import Threads
 from distilgrid.core.schema import Settings
-from distilgrid.devices.threads import Threads
 
 Engine = Literal["litert", "executorch"]
-"""The runtimes that have a benchmark program for phones: the first part of their names."""
+"""First part of the names of runtimes with a benchmark program for phones."""
 PHONE_ROOT = "/data/local/tmp"
-"""The one place on an Android phone where adb may put programs and run them, and where we may delete."""
+"""The only place on an Android phone where adb may put and run programs, and where we delete."""
 
 
 class Binaries(Settings):

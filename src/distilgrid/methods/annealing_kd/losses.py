@@ -6,8 +6,8 @@ Jafari, Rezagholizadeh, Sharma, Ghodsi: Annealing Knowledge Distillation, EACL 2
     stage II   L    = CE(y, z_s(x)),  or the mean squared error of numbers
 
 Stage II begins with stage I's best weights on `dev`; optimiser and learning rate start anew. The squared norm is a mean
-over rows and classes, as in the public code. With `distance: kl` stage I has KL(softmax(Phi z_t) || softmax(z_s)) in
-its place, which the paper found to be worse. README.md says where the public code is not followed.
+over rows and classes, as in the public code. With `distance: kl` stage I has KL(softmax(Phi z_t) || softmax(z_s))
+instead, which the paper found to be worse. README.md lists differences from the public code.
 """
 
 import logging
@@ -44,11 +44,7 @@ class AnnealedObjective(Objective):
 
 
 def annealing_phases(settings: AnnealingKD, training: Training, *, kind: TaskKind) -> list[Phase]:
-    """Stage I and stage II.
-
-    Raises:
-        UserError: when stage I has fewer epochs than temperatures.
-    """
+    """Stage I and stage II. Raises UserError when stage I has fewer epochs than temperatures."""
     first, second = settings.staged(training)
     epochs, tau_max = first.epochs, settings.tau_max
     if epochs % tau_max:

@@ -1,4 +1,4 @@
-"""Annealed training: the dev score by epoch, above the temperature that the student is taught at."""
+"""Report section on annealed training: dev scores by epoch, above the temperature."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 REFERENCES = ("finetune", "kd")
-"""Objectives that annealed methods are set against: the first method of the grid with each."""
+"""Objectives to compare with: the first method of the grid with each."""
 QUANTITIES = {"temperature": "T", "phi": "\u03c6"}
 KEY_COLUMNS = 3
-
-
-def annealing_plots(findings: Findings, task: str) -> list[Plot]:
-    """A plot for each student that was taught at several temperatures, one after the other."""
-    names = dict.fromkeys(line.name for line in findings.of(task) if _recorded(line))
-    return [_plot(findings, task, name) for name in names]
 
 
 def _plot(findings: Findings, task: str, name: str) -> Plot:
@@ -57,7 +51,7 @@ def _caption(findings: Findings, annealed: list[Line], *, stages: bool) -> str:
 
 
 def _recorded(line: Line) -> str:
-    """What of the schedule a line's history holds: `temperature`, else `phi`; nothing for other methods."""
+    """Quantity in a line's history: `temperature`, else `phi`; empty for other methods."""
     history = line.models[0].history
     names = set(history["name"][history["split"] == "train"])
     return next((quantity for quantity in QUANTITIES if quantity in names), "")
@@ -77,7 +71,7 @@ def _dev_band(axes: "Axes", line: Line, metric: str, colours: dict[str, str], *,
 
 
 def dev_scores(line: Line, metric: str) -> dict[float, list[float]]:
-    """The dev scores of all seeds by epoch, up to the first end: patience may stop a seed early."""
+    """Dev scores of all seeds by epoch, up to the first end: patience may stop a seed early."""
     import pandas as pd
 
     curves = []
@@ -90,20 +84,20 @@ def dev_scores(line: Line, metric: str) -> dict[float, list[float]]:
 
 
 def _schedule(line: Line) -> "pd.Series[float]":
-    """The recorded temperatures by epoch, of the first seed: they are the same for all."""
+    """Recorded temperatures by epoch, of the first seed: all seeds have the same."""
     history = line.models[0].history
     kept = history[(history["split"] == "train") & (history["name"] == _recorded(line))]
     return kept.set_index("epoch")["value"]
 
 
 def _draw_schedule(axes: "Axes", line: Line, **style: Any) -> None:
-    """A record holds since the one before it."""
+    """Draw a schedule: a record holds from the record before it."""
     values = _schedule(line)
     axes.step([0.0, *values.index], [values.iloc[0], *values], where="pre", lw=1.8, **style)
 
 
 def _mark_stages(annealed: list[Line], *panels: "Axes") -> bool:
-    """Lines where runs go on without a temperature; whether there are any."""
+    """Mark where runs continue without a temperature; return whether there are such places."""
     ends = set()
     for line in annealed:
         end = float(_schedule(line).index[-1])
@@ -134,14 +128,16 @@ class AnnealingSection(Section):
     """Dev scores above the schedules of annealed methods."""
 
     title = "Annealed training"
+    before = "distilgrid.reporting.sections.selection:SECTION"
 
     def applies(self, findings: Findings, task: str) -> bool:
-        """For tasks with a student that recorded a schedule."""
+        """Whether a student of the task recorded a schedule."""
         return any(_recorded(line) for line in findings.of(task))
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
-        """A plot for each student."""
-        return annealing_plots(findings, task)
+        """A plot for each student with a schedule."""
+        names = dict.fromkeys(line.name for line in findings.of(task) if _recorded(line))
+        return [_plot(findings, task, name) for name in names]
 
 
 SECTION = AnnealingSection()

@@ -1,24 +1,20 @@
-"""Continuation-KD: what a user sets."""
+"""Settings of Continuation-KD. Light: no torch here."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from distilgrid.core.errors import UserError
-from distilgrid.core.loading import load
 from distilgrid.methods.annealing import check_annealing
-from distilgrid.methods.base import BaseMethod, TaughtMethod
-from distilgrid.signals.base import Signal
-from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kind import TaskKind
+from distilgrid.methods.base import TaughtMethod
 from distilgrid.training.settings import Training
-
-if TYPE_CHECKING:
-    from distilgrid.training.schedule import Phase
 
 
 class ContinuationKD(TaughtMethod):
     """Continuation-KD (Jafari et al. 2022): annealed logits with a margin, while the hard labels take over."""
+
+    phased: ClassVar[str] = "distilgrid.methods.continuation_kd.losses:continuation_phases"
+    preset: ClassVar[str] = "continuation-kd"
 
     objective: Literal["continuation_kd"] = "continuation_kd"
     """psi * CE + (1 - psi) * max(0, MSE(student, phi * teacher) - margin * phi)."""
@@ -37,20 +33,10 @@ class ContinuationKD(TaughtMethod):
             raise ValueError("psi: step leaves no epoch for the hard labels; set annealing below 1")
         return self
 
-    @classmethod
-    def presets(cls) -> dict[str, BaseMethod]:
-        """`continuation-kd`."""
-        return {"continuation-kd": cls()}
-
-    def signals(self) -> tuple[Signal, ...]:
-        """Logits."""
-        return (RowSignal("logits"),)
-
     def falling_epochs(self, training: Training) -> int:
-        """In how many epochs T falls.
+        """Epochs over which T falls.
 
-        Raises:
-            UserError: when these are fewer than the temperatures, or leave none for the labels of `psi: step`.
+        Raises UserError when these are fewer than the temperatures, or leave none for the labels of `psi: step`.
         """
         falling = max(1, round(self.annealing * training.epochs))
         check_annealing(falling, self.tau_max, where="continuation_kd")
@@ -66,9 +52,6 @@ class ContinuationKD(TaughtMethod):
         """Refuse fewer epochs than temperatures, or none for the labels."""
         self.falling_epochs(training)
 
-    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """One, whose losses change with every step."""
-        phases: list[Phase] = load("distilgrid.methods.continuation_kd.losses:continuation_phases")(
-            self, training, kind=kind
-        )
-        return phases
+    def sections(self) -> tuple[str, ...]:
+        """The dev scores above the schedule."""
+        return ("distilgrid.methods.annealing_kd.report:SECTION",)

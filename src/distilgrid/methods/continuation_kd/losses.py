@@ -44,8 +44,7 @@ class ContinuedObjective(Objective):
 def continuation_phases(settings: ContinuationKD, training: Training, *, kind: TaskKind) -> list[Phase]:
     """One phase, whose losses change with every step.
 
-    Raises:
-        UserError: when there are fewer epochs of annealing than temperatures, or none for the labels.
+    Raises UserError when there are fewer epochs of annealing than temperatures, or none for the labels.
     """
     falling = settings.falling_epochs(training)
 

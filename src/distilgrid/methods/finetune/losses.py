@@ -1,4 +1,4 @@
-"""Plain fine-tuning: the hard labels only. Teachers are trained with it, and it is the baseline of every table."""
+"""Plain fine-tuning on hard labels, which trains teachers and is the baseline of every table."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from distilgrid.training.objective import Objective, Outputs
 
 
 class FinetuneObjective(Objective):
-    """The task kind's loss of labels: CE(y, student), or the mean squared error of numbers."""
+    """Loss of the task kind on labels: CE(y, student), or the mean squared error of numbers."""
 
     def __init__(self, settings: Finetune, *, kind: TaskKind) -> None:
         self.loss = kind.losses()

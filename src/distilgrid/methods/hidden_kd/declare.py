@@ -1,26 +1,22 @@
-"""Hidden-state distillation: what a user sets."""
+"""Settings of hidden-state distillation. Light: no torch here."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from distilgrid.core.loading import load
 from distilgrid.methods.base import TEXTS, over_default
 from distilgrid.methods.kd.declare import SoftLabels
-from distilgrid.signals.base import Signal
-from distilgrid.signals.rows.plan import RowSignal
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.settings import StageOverrides, Training
-
-if TYPE_CHECKING:
-    from distilgrid.training.schedule import Phase
+from distilgrid.signals.rows.plan import RowName
+from distilgrid.training.settings import StageOverrides
 
 
 class HiddenKD(SoftLabels):
     """Hidden-state distillation (Trivedi et al. 2023, KD-NAS): the teacher's states first, then kd's losses."""
 
-    kinds: ClassVar[frozenset[str] | None] = TEXTS
+    phased: ClassVar[str] = "distilgrid.methods.hidden_kd.losses:hidden_phases"
+    modalities: ClassVar[frozenset[str] | None] = TEXTS
+    row_outputs: ClassVar[RowName] = "hidden-states"
     without_preset: ClassVar[tuple[str, str]] = ("its phases are to be chosen", "{objective: hidden_kd}")
 
     objective: Literal["hidden_kd"] = "hidden_kd"
@@ -39,14 +35,5 @@ class HiddenKD(SoftLabels):
 
     @property
     def stages(self) -> tuple[Mapping[str, Any], ...]:
-        """One, or both."""
+        """Overrides of `hidden` and, unless it is left out, of `task`."""
         return (self.hidden,) if self.task is None else (self.hidden, self.task)
-
-    def signals(self) -> tuple[Signal, ...]:
-        """Logits and all tokens' states in one."""
-        return (RowSignal("hidden-states"),)
-
-    def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
-        """The phase on hidden states and, unless it is left out, that on logits and labels."""
-        phases: list[Phase] = load("distilgrid.methods.hidden_kd.losses:hidden_phases")(self, training, kind=kind)
-        return phases

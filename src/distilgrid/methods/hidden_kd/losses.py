@@ -8,7 +8,7 @@ Knowledge Transfer in Language Models, 2023 (KD-NAS, arXiv 2303.09639v2), multi-
 
 h and t are the layers' outputs, [;] puts two vectors end to end, W is (2 H_T, H_S). Padding does not count. The
 projection is trained with the student and then dropped. As in TinyBERT (Jiao et al. 2020), a phase on logits and labels
-may follow. README.md says what is known of the paper and what is chosen here.
+may follow. README.md lists what the paper leaves open.
 """
 
 import torch
@@ -25,7 +25,7 @@ from distilgrid.training.settings import Training
 
 
 def imitated_layers(mapping: str, *, student: int, teacher: int) -> list[tuple[int, ...]]:
-    """For each student layer, the teacher layers it imitates; both are counted from 0.
+    """Teacher layers that each student layer imitates, counted from 0.
 
     >>> imitated_layers("uniform+last", student=4, teacher=12)
     [(0, 8), (3, 9), (6, 10), (9, 11)]
@@ -35,14 +35,14 @@ def imitated_layers(mapping: str, *, student: int, teacher: int) -> list[tuple[i
 
 
 class Projection(nn.Module):
-    """Linear maps from the student's states to the teacher's; `maps` holds one for all layers, or one for each."""
+    """Linear maps from the student's states to the teacher's: one for all layers, or one for each."""
 
     def __init__(self, maps: int, *, inner: int, outer: int) -> None:
         super().__init__()
         self.maps = nn.ModuleList(nn.Linear(inner, outer) for _ in range(maps))
 
     def forward(self, outputs: Outputs) -> Outputs:
-        """The same outputs, with projected token states (T, layers, outer) where there are any."""
+        """Outputs with projected token states (T, layers, outer), if there are any."""
         states = outputs.token_states
         if states is None:
             return outputs
@@ -55,7 +55,7 @@ class Projection(nn.Module):
 
 
 class HiddenObjective(Objective):
-    """L_HS."""
+    """The objective L_HS of phase `hidden`."""
 
     needs_tokens = True
 
@@ -63,10 +63,9 @@ class HiddenObjective(Objective):
         self.settings = settings
 
     def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module:
-        """The projection.
+        """Projection of the student's states.
 
-        Raises:
-            UserError: when the student is deeper than the teacher, or there are no states to imitate.
+        Raises UserError when the student is deeper than the teacher, or there are no states to imitate.
         """
         if teacher is None:
             raise UserError("hidden_kd: the teacher leaves no hidden states of tokens; it learns from texts only")
@@ -80,11 +79,7 @@ class HiddenObjective(Objective):
             return Projection(maps, inner=student.hidden, outer=width)
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
-        """The single term `hidden`.
-
-        Raises:
-            UserError: when student and teacher read different tokens.
-        """
+        """The single term `hidden`. Raises UserError when student and teacher read different tokens."""
         assert teacher is not None and student.token_states is not None and teacher.token_states is not None
         own, theirs = student.token_states, teacher.token_states
         if len(own) != len(theirs):

@@ -1,25 +1,20 @@
-"""Knowledge distillation on logits: what a user sets."""
+"""Settings of knowledge distillation on logits. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from distilgrid.core.loading import load
 from distilgrid.core.schema import Settings
 from distilgrid.methods.base import BaseMethod, Before, TaughtMethod
-from distilgrid.signals.base import Signal
-from distilgrid.signals.rows.plan import RowSignal
 from distilgrid.tasks.kind import TaskKind
-
-if TYPE_CHECKING:
-    pass
 
 
 class KDTuning(Settings):
-    """Values of KD's weight and temperature, all pairs of which are trained once and judged on `dev`."""
+    """Values of KD's weight and temperature. Every pair is trained once and judged on `dev`."""
 
     alpha: list[Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1)
     """Weights of the teacher term to try."""
@@ -48,29 +43,21 @@ class SoftLabels(TaughtMethod):
     loss: Literal["kl", "mse"] = "kl"
     """`kl`: temperature-scaled KL divergence; `mse`: mean squared error between logits, as always for numbers."""
 
-    def signals(self) -> tuple[Signal, ...]:
-        """Logits."""
-        return (RowSignal("logits"),)
-
 
 class KD(SoftLabels):
     """Knowledge distillation on logits (Hinton et al. 2015)."""
 
     version: ClassVar[int] = 2
+    preset: ClassVar[str] = "kd"
 
     objective: Literal["kd"] = "kd"
     """(1 - alpha) * CE + alpha * T^2 * KL, or the mean squared error between logits."""
     tuning: KDTuning | None = None
-    """Choose alpha and temperature among these values by the score on `dev`; null takes those above. Where the
-    temperature changes nothing, the first one alone is tried."""
-
-    @classmethod
-    def presets(cls) -> dict[str, BaseMethod]:
-        """`kd`."""
-        return {"kd": cls()}
+    """Values among which the score on `dev` chooses; null takes alpha and temperature as set above. Where the
+    temperature changes nothing, only the first one is tried."""
 
     def tried(self, name: str, *, tempered: bool) -> "dict[str, KD]":
-        """The methods that tuning tries, by the names that their cells get; none without tuning."""
+        """Methods that tuning tries, by the names of their cells; none without tuning."""
         if self.tuning is None:
             return {}
         temperatures = self.tuning.temperature[: None if tempered and self.loss == "kl" else 1]
@@ -82,19 +69,22 @@ class KD(SoftLabels):
         }
 
     def before(self, cell: Mapping[str, Any], *, tempered: bool) -> Before:
-        """The cells that try values."""
+        """Cells that try values."""
         seed = self.tuning.seed if self.tuning else 0
         return Before(tried=self.tried(cell["method"], tempered=tempered), tried_seed=seed)
 
     def settle(self, folders: Sequence[Path], *, kind: TaskKind) -> tuple[BaseMethod, dict[str, Any]]:
         """The method with the values of the best cell."""
-        settled: tuple[BaseMethod, dict[str, Any]] = load("distilgrid.methods.kd.tuning:tuned")(
-            self, folders, kind=kind
-        )
+        settle = load("distilgrid.methods.kd.tuning:tuned")
+        settled: tuple[BaseMethod, dict[str, Any]] = settle(self, folders, kind=kind)
         return settled
+
+    def sections(self) -> tuple[str, ...]:
+        """The table of tuned values."""
+        return ("distilgrid.methods.kd.report:SECTION",)
 
 
 def _shortest(value: float) -> str:
-    """A number in six digits, or in as many as tell it from all others."""
+    """A number in six digits, or in as many as identify it."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)

@@ -6,8 +6,8 @@ Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015:
 
 The MSE form replaces the second term by alpha * mean((z_s - z_t)^2)
 (Ba, Caruana: Do Deep Nets Really Need to be Deep?, 2014).
-Of numbers both terms are mean squared errors: of the labels, and of the teacher's output.
-Teacher-assistant distillation (Mirzadeh et al. 2020) has the same losses: its teachers differ, link by link.
+For numbers, both terms are mean squared errors: of the labels, and of the teacher's output.
+Teacher-assistant distillation (Mirzadeh et al. 2020) has the same losses, with another teacher in each link.
 """
 
 from torch import Tensor

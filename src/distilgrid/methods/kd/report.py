@@ -1,4 +1,4 @@
-"""Which values a method's tuning tried, their scores on dev, and which it took."""
+"""Report section on tuning: the tried values, their dev scores and the choice."""
 
 from typing import Any
 
@@ -10,11 +10,6 @@ from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
 
 TUNING = "tuning"
-
-
-def tuning_tables(findings: Findings, task: str) -> list[Table]:
-    """A table for each model whose method was tuned: rows are weights of the teacher term, columns temperatures."""
-    return [_table(findings, task, line) for line in findings.of(task) if TUNING in line.facts]
 
 
 def _table(findings: Findings, task: str, line: Line) -> Table:
@@ -48,13 +43,14 @@ def _value(
 
 
 class TuningSection(Section):
-    """The values of alpha and temperature that were tried."""
+    """Tried values of alpha and temperature."""
 
-    title = "Search of alpha and temperature"
+    title = "Tuning of alpha and temperature"
+    before = "distilgrid.search.report.section:SECTION"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """A table for each tuned model."""
-        return tuning_tables(findings, task)
+        """A table for each tuned model: rows are weights of the teacher term, columns temperatures."""
+        return [_table(findings, task, line) for line in findings.of(task) if TUNING in line.facts]
 
 
 SECTION = TuningSection()

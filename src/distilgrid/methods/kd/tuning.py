@@ -1,4 +1,4 @@
-"""Choosing alpha and temperature among cells that tried them, by the score on `dev`."""
+"""The choice of alpha and temperature among tried cells, by the score on `dev`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +13,10 @@ TUNED = ("alpha", "temperature")
 
 
 def tuned(method: KD, folders: Sequence[Path], *, kind: TaskKind) -> tuple[KD, dict[str, Any]]:
-    """The method with the values of the best cell, and what `metrics.json` says about the choice.
+    """The method with the values of the best cell, and the record of the choice for `metrics.json`.
 
-    Ties keep the earlier cell. A method without tuning is returned as it is.
-
-    Args:
-        method: as the student's cell has it.
-        folders: of the cells that tried the values.
-        kind: of the task.
-
-    Raises:
-        UserError: when tuning has no cells, or one that did not try any of its pairs.
+    Ties keep the earlier cell. A method without tuning stays the same. Raises UserError when there are no cells, or a
+    cell tried none of the pairs.
     """
     if method.tuning is None:
         return method, {}

@@ -1,4 +1,4 @@
-"""MixKD: what a user sets."""
+"""Settings of MixKD. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -23,8 +23,8 @@ class MixKD(TaughtMethod):
     """MixKD (Liang et al. 2021): the student also learns from linear interpolations of pairs of training rows."""
 
     losses: ClassVar[str] = "distilgrid.methods.mixkd.losses:MixKDObjective"
-
-    kinds: ClassVar[frozenset[str] | None] = TEXTS
+    modalities: ClassVar[frozenset[str] | None] = TEXTS
+    needs: ClassVar[frozenset[str]] = frozenset({"row_labels"})
 
     objective: Literal["mixkd"] = "mixkd"
     """CE + alpha_kd * L_KD + alpha_sm * L_SM + alpha_tmkd * L_TMKD."""
@@ -43,19 +43,16 @@ class MixKD(TaughtMethod):
 
     @classmethod
     def presets(cls) -> dict[str, BaseMethod]:
-        """`tmkd` has the teacher on mixed samples only, `sm-tmkd` the student's own mixup too.
-
-        `tmkd` with back-translation is the paper's TMKD+BT.
-        """
+        """`tmkd` and `sm-tmkd`; `tmkd` with back-translation is the paper's TMKD+BT."""
         return {"tmkd": cls(alpha_sm=0.0), "sm-tmkd": cls()}
 
     @property
     def mixing(self) -> Mixup | None:
-        """As set, if any term is on mixed samples."""
+        """Mixing as set, if any term is on mixed samples."""
         return self.mixup if self.alpha_sm > 0 or self.alpha_tmkd > 0 else None
 
     def signals(self) -> tuple[Signal, ...]:
-        """What the terms with a weight need."""
+        """Teacher outputs that the terms with a weight need."""
         wanted: dict[Signal, float] = {RowSignal("logits"): self.alpha_kd, MixedSignal(self.mixup): self.alpha_tmkd}
         return tuple(signal for signal, weight in wanted.items() if weight > 0)
 
@@ -66,7 +63,7 @@ class MixKD(TaughtMethod):
     def extras(
         self, rows: "TrainingSet", training: Training, outputs: "Mapping[str, TeacherOutputs]"
     ) -> "Sequence[Extra]":
-        """The mixed samples, if any term is on them."""
+        """The stream of mixed samples, if any term is on them."""
         if self.mixing is None:
             return ()
         from distilgrid.signals.mixed.mixing import make_schedule

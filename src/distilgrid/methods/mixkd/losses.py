@@ -10,8 +10,8 @@ ICLR 2021:
     L_SM   = CE(y', student(x'))          L_TMKD = d(teacher(x'), student(x'))
 
 E are word embeddings: teacher and student each mix through their own table. d is the mean squared error between logits,
-or T^2 * KL. Of numbers all terms are mean squared errors. The choices that the paper leaves open are settings;
-README.md lists them.
+or T^2 * KL. For numbers, all terms are mean squared errors. README.md lists the settings for choices that the paper
+leaves open.
 """
 
 from torch import Tensor
@@ -22,7 +22,7 @@ from distilgrid.training.objective import Objective, Outputs
 
 
 class MixKDObjective(Objective):
-    """The terms on training rows, and those on mixed samples."""
+    """Terms on training rows and on mixed samples."""
 
     def __init__(self, settings: MixKD, *, kind: TaskKind) -> None:
         self.settings = settings
@@ -36,13 +36,7 @@ class MixKDObjective(Objective):
         return terms
 
     def mixed_losses(self, targets: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
-        """`mixed_hard` and `mixed_soft`, as far as L_SM and L_TMKD have weights.
-
-        Args:
-            targets: the mixed labels: (M, C) probabilities, or (M,) numbers.
-            student: its outputs on the mixed samples.
-            teacher: the teacher's on the same samples; None if L_TMKD has no weight.
-        """
+        """`mixed_hard` and `mixed_soft`, if L_SM and L_TMKD have weights."""
         settings, terms = self.settings, {}
         if settings.alpha_sm > 0:
             hard = self.loss.hard(student.logits, targets)
@@ -52,7 +46,7 @@ class MixKDObjective(Objective):
         return terms
 
     def distance(self, student: Outputs, teacher: Outputs | None) -> Tensor:
-        """d(teacher, student)."""
+        """Distance d of student and teacher."""
         assert teacher is not None
         form, temperature = self.settings.distance, self.settings.temperature
         return self.loss.soft(student.logits, teacher.logits, form=form, temperature=temperature)

@@ -1,4 +1,4 @@
-"""The generalisation gap: loss on unseen rows less loss on training rows, which MixKD's theory says mixing lowers."""
+"""Report section on the generalisation gap, which MixKD's theory says mixing lowers."""
 
 import statistics
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ TRAINING, VALIDATION, GAP = "train_loss", "validation_loss", "generalisation_gap
 
 
 def gap_table(findings: Findings, task: str) -> Table | None:
-    """Losses and gap of each model; None when no artefact has them, as those of older versions."""
+    """Losses and gap of each model; None when no student has them."""
     lines = [line for line in findings.of(task) if _values(line, GAP)]
     if not any(not line.is_teacher for line in lines):
         return None
@@ -25,8 +25,7 @@ def gap_table(findings: Findings, task: str) -> Table | None:
         Column("validation loss", split): _lowest(lines, VALIDATION),
         Column("gap"): _lowest(lines, GAP),
     }
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    return Table(f"{task}: generalisation gap", _caption(split), list(columns), rows, name_groups(lines))
+    return Table.of(f"{task}: generalisation gap", _caption(split), columns, groups=name_groups(lines))
 
 
 def _caption(split: str) -> str:
@@ -39,7 +38,7 @@ def _caption(split: str) -> str:
 
 
 def _lowest(lines: Sequence[Line], name: str) -> list[Value]:
-    """A number of each line, the lowest of the students' marked."""
+    """A number of each line, with the students' lowest marked."""
     means = [-statistics.fmean(_values(line, name)) for line in lines]
     return display.mark(lines, [_mean(line, name) for line in lines], means)
 
@@ -52,18 +51,18 @@ def _mean(line: Line, name: str) -> Value:
 
 
 def _values(line: Line, name: str) -> list[float]:
-    """The number of each seed that has all three."""
+    """A number of each seed that has all three."""
     wanted = {TRAINING, VALIDATION, GAP}
     return [model.metrics[name] for model in line.models if wanted <= model.metrics.keys()]
 
 
 class GapSection(Section):
-    """Losses on seen and unseen rows."""
+    """Losses on training rows and on unseen rows."""
 
     title = "Generalisation gap"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """One table, where models recorded both losses."""
+        """One table, if models recorded both losses."""
         found = gap_table(findings, task)
         return [found] if found else []
 

@@ -1,14 +1,13 @@
-"""Patient knowledge distillation: what a user sets."""
+"""Settings of patient knowledge distillation. Light: no torch here."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from distilgrid.methods.base import TEXTS, BaseMethod, TaughtMethod
+from distilgrid.methods.base import TEXTS, TaughtMethod
 from distilgrid.models.source import is_new
-from distilgrid.signals.base import Signal
-from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.signals.rows.plan import RowName
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student
@@ -17,10 +16,12 @@ if TYPE_CHECKING:
 class PKD(TaughtMethod):
     """Patient knowledge distillation (Sun et al. 2019): KD plus the teacher's intermediate [CLS] states."""
 
-    losses: ClassVar[str] = "distilgrid.methods.pkd.losses:PKDObjective"
-
     version: ClassVar[int] = 2
-    kinds: ClassVar[frozenset[str] | None] = TEXTS
+    losses: ClassVar[str] = "distilgrid.methods.pkd.losses:PKDObjective"
+    preset: ClassVar[str] = "pkd"
+    modalities: ClassVar[frozenset[str] | None] = TEXTS
+    needs: ClassVar[frozenset[str]] = frozenset({"row_labels"})
+    row_outputs: ClassVar[RowName] = "cls-states"
 
     objective: Literal["pkd"] = "pkd"
     """(1 - alpha) * CE + alpha * T^2 * KL + beta * patience loss on normalised [CLS] states."""
@@ -33,17 +34,8 @@ class PKD(TaughtMethod):
     layers: Literal["skip", "last"] = "skip"
     """Which teacher layers the student's intermediate layers imitate: every k-th (`skip`) or the last ones (`last`)."""
 
-    @classmethod
-    def presets(cls) -> dict[str, BaseMethod]:
-        """`pkd`."""
-        return {"pkd": cls()}
-
-    def signals(self) -> tuple[Signal, ...]:
-        """Logits and [CLS] states in one."""
-        return (RowSignal("cls-states"),)
-
     def suits(self, students: "Sequence[Student]") -> bool:
-        """Students whose states are as wide as the teacher's: those that start from it and set no width."""
+        """Whether all students start from the teacher and set no width: their states are as wide as the teacher's."""
         shapes = [student.architecture for student in students if student.architecture]
         sources = [student.source for student in students if student.source and not is_new(student.source)]
         return not (any(shape.sets_width for shape in shapes) or sources or any(student.found for student in students))

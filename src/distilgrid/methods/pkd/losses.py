@@ -5,8 +5,8 @@ Sun, Cheng, Gan, Liu: Patient Knowledge Distillation for BERT Model Compression,
     L = (1 - alpha) * CE + alpha * T^2 * KL + beta * L_PT
     L_PT = mean over rows, mapped layers and hidden units of (h_s / |h_s| - h_t / |h_t|)^2
 
-h are the hidden states of the first token. A student of k layers imitates with its layers 1 .. k-1 (the last one is
-left to the soft labels) either every (L/k)-th teacher layer (`skip`) or the k-1 layers before the last (`last`).
+h are the hidden states of the first token. The layers 1 .. k-1 of a student of k layers (the soft labels teach the last
+one) imitate either every (L/k)-th teacher layer (`skip`) or the k-1 layers before the last (`last`).
 The paper writes L_PT as a sum; the mean is that of the authors' public code, for which beta = 500 was chosen.
 """
 
@@ -23,7 +23,7 @@ from distilgrid.training.objective import Objective, Outputs
 
 
 def mapped_layers(*, student: int, teacher: int, layers: str) -> list[int]:
-    """For each of the student's layers 1 .. k-1, the teacher layer it imitates; layers are counted from 1.
+    """Teacher layers that the student's layers 1 .. k-1 imitate, counted from 1.
 
     >>> mapped_layers(student=6, teacher=12, layers="skip")
     [2, 4, 6, 8, 10]
@@ -36,7 +36,7 @@ def mapped_layers(*, student: int, teacher: int, layers: str) -> list[int]:
 
 
 class PKDObjective(Objective):
-    """KD's two terms plus beta * patience."""
+    """KD's two terms and beta * patience."""
 
     needs_states = True
 
@@ -51,17 +51,14 @@ class PKDObjective(Objective):
         return {**self.kd.losses(labels, student, teacher), "patience": self.settings.beta * patience}
 
     def patience(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """L_PT from the [CLS] states of all layers: the student's (B, k, H) and the teacher's (B, L, H).
+        """L_PT of the [CLS] states of all layers: (B, k, H) of the student and (B, L, H) of the teacher.
 
-        Raises:
-            UserError: when widths differ or the student is deeper than the teacher.
+        Raises UserError when widths differ or the student is deeper than the teacher.
         """
         if student.shape[-1] != teacher.shape[-1] or student.shape[1] > teacher.shape[1]:
-            raise UserError(
-                f"pkd: a student of {student.shape[1]} layers and width {student.shape[-1]} "
-                "cannot imitate a teacher of "
-                f"{teacher.shape[1]} layers and width {teacher.shape[-1]}; take equal widths and a shallower student"
-            )
+            own, theirs = (f"{states.shape[1]} layers and width {states.shape[-1]}" for states in (student, teacher))
+            advice = "take equal widths and a shallower student"
+            raise UserError(f"pkd: a student of {own} cannot imitate a teacher of {theirs}; {advice}")
         if student.shape[1] == 1:
             return student.sum() * 0.0  # one layer: nothing lies before the last one
         layers = mapped_layers(student=student.shape[1], teacher=teacher.shape[1], layers=self.settings.layers)

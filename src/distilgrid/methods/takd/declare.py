@@ -1,4 +1,4 @@
-"""Teacher-assistant distillation: what a user sets. The losses are kd's."""
+"""Settings of teacher-assistant distillation, whose losses are kd's. Light: no torch here."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -13,10 +13,7 @@ class TAKD(SoftLabels):
     """Teacher-assistant distillation (Mirzadeh et al. 2020): KD along a chain of ever smaller models."""
 
     unrecorded: ClassVar[frozenset[str]] = SoftLabels.unrecorded | {"assistants", "assistant_seed"}
-    without_preset: ClassVar[tuple[str, str]] = (
-        "its assistants must be named",
-        "{objective: takd, assistants: [...]}",
-    )
+    without_preset: ClassVar[tuple[str, str]] = ("its assistants must be named", "{objective: takd, assistants: [...]}")
 
     objective: Literal["takd"] = "takd"
     """KD's losses; each model learns from the one before it, the first assistant from the teacher."""
@@ -34,5 +31,5 @@ class TAKD(SoftLabels):
         return assistants
 
     def before(self, cell: Mapping[str, Any], *, tempered: bool) -> Before:
-        """The chain."""
+        """Assistants of the chain."""
         return Before(assistants=tuple(self.assistants), assistant_seed=self.assistant_seed)

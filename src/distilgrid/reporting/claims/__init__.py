@@ -1,1 +1,1 @@
-"""A paper's claims, judged by the cells that exist."""
+"""A paper's claims, judged by a grid's cells."""

@@ -1,4 +1,4 @@
-"""From a claim to the cells that decide it: which lines stand on its sides, and what is missing when none do."""
+"""Contrasts: the lines on the sides of a claim, or what a grid lacks for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,9 @@ from distilgrid.reporting.searches import SearchLine
 
 @dataclass(frozen=True)
 class Contrast:
-    """A claim's effect on one task as a weighted sum of lines.
+    """A claim's effect on one task, as a weighted sum of the lines' means over seeds.
 
-    Attributes:
-        task: the task.
-        weights: of each line, applied to its mean over seeds.
-        pairs: how many matched comparisons the effect is the mean of.
+    The effect is the mean of `pairs` matched comparisons.
     """
 
     task: str
@@ -26,21 +23,16 @@ class Contrast:
 
 
 def contrast(claim: Claim, task: str, lines: Sequence[Line], *, teacher: Callable[[Line], Line]) -> Contrast | None:
-    """The claim's comparison among a task's students; None when it has no cells for all sides.
+    """The claim's comparison among a task's lines, or None when a side has no cells.
 
-    Axes that the claim does not give are matched: each comparison has the same values of them on all sides, and the
-    effect is the mean over the values for which all sides have cells.
-
-    Args:
-        claim: about cells.
-        task: the task.
-        lines: of the task.
-        teacher: the teacher of a student's line, for a side that is the teacher.
+    Axes that the claim does not give are matched: each comparison has the same values of them on all sides. The
+    effect is the mean over the values for which all sides have cells. `teacher` finds the teacher of a student's line.
     """
     sides = claim.sides()
     cells = [axes for _, axes in sides if axes["method"] != TEACHER]
     free = [axis for axis in AXES[1:] if axis not in cells[0]]
-    students = [{tuple(line.labels[a] for a in free): line for line in _matching(axes, lines)} for axes in cells]
+    own = [line for line in lines if not line.is_teacher]
+    students = [{tuple(s.labels[a] for a in free): s for s in own if _has(s.labels, axes)} for axes in cells]
     matched = [values for values in students[0] if all(values in side for side in students)]
     if not matched:
         return None
@@ -50,13 +42,13 @@ def contrast(claim: Claim, task: str, lines: Sequence[Line], *, teacher: Callabl
     for weight, axes in sides:
         side = taught if axes["method"] == TEACHER else next(remaining)
         for values in matched:
-            # Differences of differences may share a side, which then cancels: one weight for each line.
+            # A side that two differences share cancels, so each line has one weight.
             weights[side[values]] = weights.get(side[values], 0.0) + weight / len(matched)
     return Contrast(task, {line: weight for line, weight in weights.items() if weight}, len(matched))
 
 
 def search_contrast(claim: Claim, task: str, lines: Sequence[SearchLine]) -> Contrast | None:
-    """The claim's comparison among a task's searches; None when it lacks one of them."""
+    """The claim's comparison among a task's searches, or None when one is missing."""
     sides = [(weight, [line for line in lines if _has(line.labels, axes)]) for weight, axes in claim.sides()]
     if not all(found for _, found in sides):
         return None
@@ -69,7 +61,7 @@ def search_contrast(claim: Claim, task: str, lines: Sequence[SearchLine]) -> Con
 
 
 def missing(claim: Claim, lines: Sequence[Line | SearchLine]) -> list[str]:
-    """What a task's students, or its searches, lack for a claim without a contrast, in words."""
+    """What a task's students or searches lack for a claim, in words."""
     own = [line for line in lines if not line.is_teacher]
     sides = [axes for _, axes in claim.sides() if axes.get("method") != TEACHER]
     empty = [axes for axes in sides if not any(_has(line.labels, axes) for line in own)]
@@ -82,10 +74,6 @@ def missing(claim: Claim, lines: Sequence[Line | SearchLine]) -> list[str]:
         if all(line.labels[axis] != value for line in own)
     ]
     return list(dict.fromkeys(absent or [" with ".join(_named(*item) for item in axes.items()) for axes in empty]))
-
-
-def _matching(axes: Axes, lines: Sequence[Line]) -> list[Line]:
-    return [line for line in lines if not line.is_teacher and _has(line.labels, axes)]
 
 
 def _has(labels: Mapping[str, Any], axes: Axes) -> bool:

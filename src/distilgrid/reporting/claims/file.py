@@ -1,4 +1,4 @@
-"""Reading `grids/<name>.claims.yaml` and its published numbers. Light: this loads neither torch nor pandas."""
+"""Reading `grids/<name>.claims.yaml` and its published numbers. Light: loads neither torch nor pandas."""
 
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,10 @@ PUBLISHED = "published"
 
 
 def load_claims(path: Path | str, *, params: Params | None = None) -> ClaimsFile:
-    """A claims file, with the rows of the CSV file that its `published` names.
-
-    Args:
-        path: the file.
-        params: where methods and tasks are defined; without it, their names are not checked.
+    """Read a claims file, and the CSV file that its `published` names. Without `params`, names are not checked.
 
     Raises:
-        UserError: one line naming the file and the key, or the line and column of the CSV file.
+        UserError: naming the file and the key, or the line and column of the CSV file.
     """
     values = read_yaml(path)
     numbers = _published(Path(path), values.pop(PUBLISHED)) if PUBLISHED in values else None
@@ -42,7 +38,6 @@ def load_claims(path: Path | str, *, params: Params | None = None) -> ClaimsFile
 
 
 def _published(path: Path, name: Any) -> Path:
-    """The file that `published` names."""
     if not isinstance(name, str) or not name or Path(name).name != name:
         raise UserError(
             f"{path}: {PUBLISHED}: must name a CSV file in the same folder, such as "
@@ -52,9 +47,9 @@ def _published(path: Path, name: Any) -> Path:
 
 
 def _check_names(file: ClaimsFile, params: Params, *, origin: str) -> None:
-    """Refuse methods and tasks that nothing defines; a grid need not run what is defined.
+    """Refuse methods and tasks that nothing defines. A grid need not run them.
 
-    Students and teachers are not checked: a small grid and a large one may share a claims file.
+    Students and teachers are not checked, because a small grid and a large one may share a claims file.
     """
     methods = [*params.methods, *file.methods]
     for number, claim in enumerate(file.claims):

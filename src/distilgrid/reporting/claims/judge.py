@@ -1,4 +1,4 @@
-"""A paper's claims judged by the cells of a grid: effect, interval and verdict for each task and for their mean."""
+"""Verdicts on a paper's claims: effect and interval for each task, and for their mean."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,52 +27,30 @@ from distilgrid.reporting.statistics.significance import holm
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
-"""Effects below this are errors of floating-point sums, not effects."""
+"""Effects below this are rounding errors."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A claim's outcome on one task, or over several.
+    """A claim's outcome on one task, or the mean over several. A value is None when it is not known."""
 
-    Attributes:
-        tasks: the task, or those that it is the mean of.
-        verdict: what the interval says.
-        effect: better less worse (less the second difference), as in `metrics.json`: a share, not points.
-        low: the interval's lower bound; None without an interval.
-        high: its upper bound.
-        covers: what the interval covers: seeds and rows, seeds, rows, measuring, or nothing.
-        seeds: how many seeds there were, at least, of each model.
-        pairs: how many matched comparisons the effect is the mean of.
-        seeds_needed: the number of seeds with which this effect would be clear; None when it is, or when none is known.
-        rows_too_few: whether no number of seeds would make this effect clear on these rows.
-        p: of no effect, two-sided; None where none is known.
-        adjusted: the same, corrected for all results of the file's claims.
-    """
-
-    tasks: tuple[str, ...]
-    verdict: Verdict
-    effect: float
-    low: float | None
-    high: float | None
-    covers: str
-    seeds: int
-    pairs: int
-    seeds_needed: int | None
-    rows_too_few: bool
-    p: float | None = None
-    adjusted: float | None = None
+    tasks: tuple[str, ...]  # the tasks
+    verdict: Verdict  # follows from the interval
+    effect: float  # better less worse (less the second difference), as in `metrics.json`: a share, not points
+    low: float | None  # lower bound of the interval
+    high: float | None  # upper bound of the interval
+    covers: str  # variation within the interval: seeds and rows, seeds, rows, measuring, or nothing
+    seeds: int  # the smallest number of seeds of a model
+    pairs: int  # number of matched comparisons in the effect
+    seeds_needed: int | None  # number of seeds that would make an unclear effect clear
+    rows_too_few: bool  # whether no number of seeds would make the effect clear on these rows
+    p: float | None = None  # two-sided p-value of no effect
+    adjusted: float | None = None  # p corrected for all results of the file's claims
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """A claim with its results, the one over all tasks first, and what the grid lacks for it.
-
-    Attributes:
-        claim: as the file has it.
-        results: over all tasks, then for each.
-        missing: what the grid lacks.
-        measure: how the claim's effects are shown and compared.
-    """
+    """A claim with its results, the one over all tasks first, and what the grid lacks for it."""
 
     claim: Claim
     results: tuple[Result, ...]
@@ -86,44 +64,29 @@ class Judgement:
 
 
 def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
-    """Every claim of a file, judged by the cells of a grid.
-
-    Raises:
-        UserError: when models of a task were scored on different rows.
-    """
-    found = [_contrasts(findings, claim) for claim in file.claims]
-    scored = [c for claim, (cs, _) in zip(file.claims, found, strict=True) if claim.metric == MAIN for c in cs]
-    resamples = _resample(findings, scored)
-    judged = [
-        _judgement(findings, claim, contrasts, absent, resamples)
-        for claim, (contrasts, absent) in zip(file.claims, found, strict=True)
-    ]
+    """Judge every claim of a file by the cells of a grid."""
+    found = [(claim, *_contrasts(findings, claim)) for claim in file.claims]
+    resamples = _resample(findings, [c for claim, contrasts, _ in found if claim.metric == MAIN for c in contrasts])
+    judged = []
+    for claim, contrasts, absent in found:
+        measure = measure_of(findings, claim, [each.task for each in contrasts])
+        results = tuple(_results(findings, claim, contrasts, resamples, measure))
+        judged.append(Judgement(claim, results, tuple(absent), measure))
     return _corrected(judged)
 
 
-def _judgement(
-    findings: Findings, claim: Claim, contrasts: Sequence[Contrast], absent: Sequence[str], resamples: Resamples
-) -> Judgement:
-    measure = measure_of(findings, claim, [found.task for found in contrasts])
-    return Judgement(claim, tuple(_results(findings, claim, contrasts, resamples, measure)), tuple(absent), measure)
-
-
 def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
-    """With p-values that hold for all results together (Holm 1979)."""
-    places = [(claim, place) for claim, each in enumerate(judged) for place in range(len(each.results))]
-    known = {place: p for place in places if (p := judged[place[0]].results[place[1]].p) is not None}
+    """The judgements with p-values that are corrected for all results together (Holm 1979)."""
+    known = {(n, m): r.p for n, each in enumerate(judged) for m, r in enumerate(each.results) if r.p is not None}
     adjusted = holm(known)
     return [
-        replace(
-            each,
-            results=tuple(replace(r, adjusted=adjusted.get((claim, place))) for place, r in enumerate(each.results)),
-        )
-        for claim, each in enumerate(judged)
+        replace(each, results=tuple(replace(r, adjusted=adjusted.get((n, m))) for m, r in enumerate(each.results)))
+        for n, each in enumerate(judged)
     ]
 
 
 def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
-    """The claim's comparison on each task that has one, and what the others lack."""
+    """The claim's comparison on each task that has one, and what the other tasks lack."""
     contrasts, lacking = [], {}
     for task in claim.tasks or [task for task in findings.tasks if task not in claim.without]:
         found = _contrast(findings, claim, task)
@@ -137,7 +100,7 @@ def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[s
 
 
 def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[str]:
-    """The claim's comparison on a task, or what the task lacks for it."""
+    """The claim's comparison on a task, or what the task lacks."""
     if task not in findings.tasks:
         return [f"task {task}"]
     lines = findings.of(task)
@@ -153,7 +116,7 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
 
 
 def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[str]:
-    """What tasks lack, each thing once; with the tasks that lack it, where others have it."""
+    """What tasks lack, each thing once, with the names of these tasks if others have it."""
     tasks: dict[str, list[str]] = {}
     for task, things in lacking.items():
         for thing in things:
@@ -165,7 +128,7 @@ def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[s
 
 
 def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
-    """The main score of each model on each resample of its task's rows, by folder: (S,); each is computed once."""
+    """The main score of each model on each resample of its task's rows, by folder: (S,)."""
     involved: dict[str, dict[str, TrainedModel]] = {}
     for found in contrasts:
         lines = [line for line in found.weights if isinstance(line, Line)]
@@ -222,7 +185,7 @@ def _result(
 
 
 def _judge(claim: Claim, measure: Measure, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
-    """The verdict, and how far the effect lies beyond the threshold on its side: beyond `minimum`, or below zero."""
+    """The verdict, and the distance of the effect beyond the threshold on its side: `minimum` or zero."""
     sign = 1 if measure.direction == "higher" else -1
     minimum = claim.minimum / measure.scale
     gain = sign * effect

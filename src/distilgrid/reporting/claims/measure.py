@@ -11,17 +11,11 @@ from distilgrid.reporting.scoring import HUNDRED
 
 @dataclass(frozen=True)
 class Measure:
-    """How effects of a claim are shown and compared.
+    """The notation of a claim's effects."""
 
-    Attributes:
-        direction: on which side of `worse` the claim puts `better`.
-        scale: the factor between an effect and the number in the claim's unit.
-        unit: of that number; nothing for points, which need no name.
-    """
-
-    direction: Direction
-    scale: float
-    unit: str = ""
+    direction: Direction  # the side of `worse` on which the claim puts `better`
+    scale: float  # factor from an effect to the number in the claim's unit
+    unit: str = ""  # the unit's name; empty for points
 
     def effect(self, value: float) -> str:
         """An effect in the claim's unit, with its sign."""
@@ -33,9 +27,9 @@ class Measure:
 
 
 def measure_of(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Measure:
-    """The measure of a claim on tasks. Those of its main metric come from the metric, unless the claim says otherwise.
+    """The measure of a claim on tasks. The main metric gives the scale, and the direction unless the claim does.
 
-    Tasks whose metrics have other scales or directions have no common mean; the first task decides.
+    The first task decides, because tasks whose metrics differ in scale or direction have no common mean.
     """
     direction, scale = claim.direction or "higher", HUNDRED
     if claim.metric == MAIN and tasks:

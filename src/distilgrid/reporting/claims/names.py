@@ -1,4 +1,4 @@
-"""Names in a paper's files that the package or a grid's parameters must define. Light: neither torch nor pandas."""
+"""Checks of names in a paper's files. Light: loads neither torch nor pandas."""
 
 from collections.abc import Collection
 
@@ -8,21 +8,13 @@ from distilgrid.tasks.spec import find_task
 
 
 def check_method(name: str, known: Collection[str], place: str) -> None:
-    """Refuse a method that nothing defines.
-
-    Raises:
-        UserError: one line that begins with the place.
-    """
+    """Refuse a method that nothing defines. The message begins with the place."""
     if name not in known:
         raise UserError(f"{place}: unknown method '{name}'; {did_you_mean(name, known)}")
 
 
 def check_task(name: str, params: Params, place: str) -> None:
-    """Refuse a task that neither the parameters nor the package define.
-
-    Raises:
-        UserError: one line that begins with the place.
-    """
+    """Refuse a task that neither the parameters nor the package define. The message begins with the place."""
     try:
         find_task(name, params.tasks)
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The tables of a paper's page: grids side by side."""
+"""Tables of a paper's page, with its grids side by side."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,13 +15,13 @@ MISSING = "not in this grid"
 
 
 def paper_tables(paper: PaperReports) -> list[Table]:
-    """Claims, published numbers, comparisons and costs; those that have nothing to show are left out."""
+    """The tables of claims, published numbers, comparisons and costs that have rows."""
     tables = [verdicts(paper), published(paper), comparisons(paper), costs(paper)]
     return [table for table in tables if table.rows]
 
 
 def verdicts(paper: PaperReports) -> Table:
-    """A row for each claim, with each grid's verdict and effect."""
+    """A row for each claim, with the verdict and effect of each grid."""
     judged = [{claim["id"]: claim for claim in each.claims["claims"]} for each in paper.reports]
     rows = []
     for claim in _first(claims.values() for claims in judged):
@@ -38,7 +38,7 @@ def verdicts(paper: PaperReports) -> Table:
 
 
 def published(paper: PaperReports) -> Table:
-    """A row for each published number, with ours of each grid."""
+    """A row for each published number, with our number of each grid."""
     listed = [{_number_key(row): row for row in each.claims["published"]} for each in paper.reports]
     rows = []
     for row in _first(found.values() for found in listed):
@@ -55,16 +55,15 @@ def published(paper: PaperReports) -> Table:
 
 
 def comparisons(paper: PaperReports) -> Table:
-    """Every comparison with a baseline: its interval, its p-value and the same corrected for all of its grid."""
+    """A row for each comparison with a baseline: interval, p-value and corrected p-value."""
     rows: list[list[Value]] = []
     groups: set[int] = set()
     for each in paper.reports:
         compared = each.table[each.table["difference"].notna()]
         groups |= {len(rows)} if len(compared) else set()
         rows += [_comparison(each.grid, row) for row in compared.to_dict("records")]
-    titles = ("grid", "task", "model")
-    columns = [*(Column(title, number=False) for title in titles), Column("score"), Column("difference", "to")]
-    columns += [Column("interval"), Column("p"), Column("p, Holm")]
+    columns = [*(Column(title, number=False) for title in ("grid", "task", "model")), Column("score")]
+    columns += [Column("difference", "to"), *map(Column, ("interval", "p", "p, Holm"))]
     caption = (
         "Paired bootstrap over validation rows of the mean over seeds; p-values from the same resamples, then "
         "corrected for all comparisons of the grid (Holm 1979)."
@@ -73,7 +72,7 @@ def comparisons(paper: PaperReports) -> Table:
 
 
 def costs(paper: PaperReports) -> Table:
-    """What each grid cost."""
+    """The costs of each grid."""
     rows = []
     for each in paper.reports:
         total = each.compute["stages"][-1]
@@ -88,7 +87,7 @@ def costs(paper: PaperReports) -> Table:
 
 
 def _first(groups: Iterable[Iterable[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
-    """All items once, in the order in which grids name them."""
+    """Each item once, in the order of the grids."""
     found: dict[str, Mapping[str, Any]] = {}
     for group in groups:
         for item in group:
@@ -133,7 +132,7 @@ def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
 
 
 def _name(row: Mapping[Any, Any]) -> str:
-    """The student, and what else differs from the default."""
+    """The student, with the axes that differ from their defaults."""
     parts = [row["student"], *([row["augmentation"]] if row["augmentation"] != "none" else [])]
     parts += [wording.percent(row["fraction"])] if row["fraction"] != 1 else []
     return ", ".join(map(str, parts))

@@ -1,4 +1,4 @@
-"""What the finished grids of a paper say together, read from the newest report of each. Light: no torch."""
+"""Papers, with the newest report of each grid that reproduces them. Light: no torch."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,16 +17,7 @@ READ = ("report.html", "table.csv", "claims.json", "compute.json")
 
 @dataclass(frozen=True)
 class Reported:
-    """A grid's report.
-
-    Attributes:
-        grid: its name.
-        folder: where the report lies.
-        started: when it was made.
-        claims: its `claims.json`.
-        compute: its `compute.json`.
-        table: its `table.csv`.
-    """
+    """A grid's report: its folder, its time, and its `claims.json`, `compute.json` and `table.csv`."""
 
     grid: str
     folder: Path
@@ -47,12 +38,12 @@ class PaperReports:
 
     @property
     def slug(self) -> str:
-        """The title as the name of a file."""
+        """The title as a file name."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60].rstrip("-")
 
 
 def papers(results: Path) -> list[PaperReports]:
-    """The papers that reports under a results folder name, the newest report of each grid.
+    """The papers of the reports in a results folder.
 
     Raises:
         UserError: without a report of a paper, or when one is damaged.
@@ -70,7 +61,9 @@ def papers(results: Path) -> list[PaperReports]:
 
 
 def _newest(results: Path) -> Iterator[Reported]:
-    """The last report of each grid that has a paper; those of older versions, which tell less, are left out."""
+    """The last report of each grid that has a paper. Reports of older versions lack files and are left out."""
+    import pandas as pd
+
     last: dict[str, tuple[str, Path]] = {}
     for path in sorted(results.glob(f"reports/*/{RUN}")):
         run = read_json(path)
@@ -81,11 +74,5 @@ def _newest(results: Path) -> Iterator[Reported]:
         verified(folder, stage="report", only=READ)
         claims = read_json(folder / "claims.json")
         if claims["paper"]:
-            yield _reported(grid, folder, started, claims)
-
-
-def _reported(grid: str, folder: Path, started: str, claims: Mapping[str, Any]) -> Reported:
-    import pandas as pd
-
-    table = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values=[""])
-    return Reported(grid, folder, started, claims, read_json(folder / "compute.json"), table)
+            table = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values=[""])
+            yield Reported(grid, folder, started, claims, read_json(folder / "compute.json"), table)

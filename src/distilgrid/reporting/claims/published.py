@@ -1,4 +1,4 @@
-"""Reading a paper's published numbers: `grids/<name>.expected.csv`, one in a row. Light: the csv module, not pandas."""
+"""Reading a paper's published numbers from `grids/<name>.expected.csv`. Light: the csv module, not pandas."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -17,17 +17,14 @@ REQUIRED = tuple(name for name, field in Published.model_fields.items() if field
 
 
 def read_published(path: Path, *, params: Params | None = None, methods: Iterable[str] = ()) -> list[Published]:
-    """The numbers of a file, in its order.
+    """Read the numbers of a CSV file in UTF-8, in its order.
 
-    Args:
-        path: a CSV file in UTF-8: a header that names columns of `Published`, then a row for each number. An empty cell
-            is null; columns that may be null may be left out.
-        params: where methods and tasks are defined; without it, their names are not checked. Students and teachers are
-            not checked: a small grid and a large one may share the file.
-        methods: further methods that may be named.
+    The header names columns of `Published` and may leave out optional ones. Each further row is a number. An empty
+    field is null. Without `params`, names of methods (and further `methods`) and tasks are not checked. Students and
+    teachers are never checked, because a small grid and a large one may share the file.
 
     Raises:
-        UserError: one line naming the file, the line in it and the column.
+        UserError: naming the file, its line and the column.
     """
     (_, header), *records = _records(path) or [(1, [])]
     _check_header(header, f"{path}: line 1")
@@ -47,7 +44,7 @@ def read_published(path: Path, *, params: Params | None = None, methods: Iterabl
 
 
 def _records(path: Path) -> list[tuple[int, list[str]]]:
-    """The cells of each record, with the line that it begins on."""
+    """The fields of each record, with the line that it begins on."""
     records: list[tuple[int, list[str]]] = []
     line = 1
     try:
@@ -84,7 +81,7 @@ def _row(header: Sequence[str], cells: Sequence[str], place: str) -> Published:
     except ValidationError as error:
         problem = error.errors()[0]
     message = problem["msg"].removeprefix("Value error, ")
-    if not problem["loc"]:  # what is said of the row as a whole names its columns itself
+    if not problem["loc"]:  # messages about the row as a whole name their columns
         raise UserError(f"{place}: {message}")
     found = problem["input"]
     said = "empty; fill it in" if found is None else f"{message} (found {found!r})"

@@ -1,4 +1,4 @@
-"""Published numbers and ours, with the differences between the two set-ups."""
+"""Published numbers with ours, and the differences between the two set-ups."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ TITLES = ("task", "model", "published", "source", "certainty", "ours")
 
 
 def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
-    """The published numbers of the grid's tasks with ours, where the grid has them; None without any."""
+    """The published numbers of the grid's tasks, with ours where the grid has them; None without any."""
     listed = _listed(findings, file)
     if not listed:
         return None
@@ -27,7 +27,7 @@ def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
 
 
 def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]:
-    """The same as plain values: published numbers as printed, ours as the table shows them, or null."""
+    """The table as plain values: published numbers as printed, ours as the table shows them, or null."""
     kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
     paired = [(published, _ours(findings, published)) for published in _listed(findings, file)]
     return [
@@ -53,12 +53,12 @@ def _row(findings: Findings, published: Published) -> list[Value]:
 
 
 def number_value(value: float | None, metric: str, split: str) -> Value:
-    """A published number, as printed, with what it is of."""
+    """A published number as printed, with its metric and split."""
     return Value("unknown" if value is None else f"{value:g}", f"{title(metric)}, {split}")
 
 
 def _ours(findings: Findings, published: Published) -> Value:
-    """Our mean score, on all of the original rows; several side by side where not all of its axes are named."""
+    """Our mean score on all original rows. Several scores stand side by side where an axis is not named."""
     split = published.our_split or findings.main(published.task)[1]
     found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
     if not found:
@@ -71,10 +71,8 @@ def _ours(findings: Findings, published: Published) -> Value:
 def _lines(findings: Findings, published: Published) -> list[Line]:
     if published.method is None:
         return []
-    wanted = {axis: getattr(published, axis) for axis in ("teacher", "method", "student")} | DEFAULTS
-    wanted = {axis: value for axis, value in wanted.items() if value is not None}
-    lines = findings.of(published.task)
-    return [line for line in lines if all(line.labels[axis] == value for axis, value in wanted.items())]
+    wanted = published.model_dump(include={"teacher", "method", "student"}, exclude_none=True) | DEFAULTS
+    return [line for line in findings.of(published.task) if wanted.items() <= line.labels.items()]
 
 
 def _values(line: Line, split: str, published: Published) -> list[float]:
@@ -89,19 +87,16 @@ def _note(line: Line, values: list[float], split: str, scoring: Scoring) -> str:
 
 
 def _caption(findings: Findings, listed: list[Published]) -> str:
-    """Where both kinds of numbers come from: they are not scores of the same rows unless the splits say so."""
+    """The origins of both kinds of numbers, which may be scores on different rows."""
     params = findings.collected.plan.params
+    names = params.grid.teacher_names
     splits = ", ".join(dict.fromkeys(row.split for row in listed))
     caps = {"of": params.data.max_validation_rows, "trained on": params.data.max_train_rows}
     capped = "".join(f", {what} at most {cap:,} rows" for what, cap in caps.items() if cap is not None)
     held = f"{wording.percent(params.data.dev_fraction)} of the training rows may be held out to select checkpoints"
     return (
         f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
-        f"{wording.TIMES}100 on the splits in small print{capped}, from {_teachers(findings)}; {held}. "
+        f"{wording.TIMES}100 on the splits in small print{capped}, "
+        f"from the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}; {held}. "
         "Certainty: how well the number is known."
     )
-
-
-def _teachers(findings: Findings) -> str:
-    names = findings.collected.plan.params.grid.teacher_names
-    return f"the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}"

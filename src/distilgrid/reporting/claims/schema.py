@@ -1,4 +1,4 @@
-"""What a claims file may say: a paper, its claims as comparisons of cells, its published numbers."""
+"""Settings of a claims file: a paper, its claims as comparisons of cells, its published numbers."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,20 +15,20 @@ Axes = Mapping[str, Any]
 MAIN = "main"
 POINTS = "points"
 LATENCY = "latency."
-"""Begins a metric that is the median latency, in ms, in a runtime: latency.onnxruntime-fp32."""
+"""Prefix of a metric that is the median latency in ms in a runtime: latency.onnxruntime-fp32."""
 OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")
-"""What a claim about searches may compare."""
+"""The metrics of a claim about searches."""
 
 
 class Paper(Settings):
-    """The paper that the claims are taken from."""
+    """The paper that makes the claims."""
 
     title: str = Field(min_length=1)
     """Its title."""
     year: int = Field(ge=1900, le=2100)
-    """When it appeared."""
+    """The year of publication."""
     url: str = Field(min_length=1)
-    """Where it can be read."""
+    """The address where it can be read."""
 
 
 class Side(Settings):
@@ -37,11 +37,11 @@ class Side(Settings):
     method: Name | None = None
     """A name defined under `methods`, or `teacher` for the teacher of the other side's students."""
     search: Name | None = None
-    """In a claim about searches themselves, a name defined under `searches`; no axis but `teacher` goes with it."""
+    """For a claim about searches, a name defined under `searches`. Only `teacher` may go with it."""
     student: Name | None = None
     """A student of the grid."""
     augmentation: Name | None = None
-    """Augmented training data; `none` for the original rows."""
+    """An augmentation of the grid; `none` for the original rows."""
     fraction: float | None = Field(default=None, gt=0, le=1)
     """Share of the training rows."""
     teacher: Name | None = None
@@ -56,7 +56,7 @@ class Side(Settings):
         return self
 
     def given(self) -> dict[str, Any]:
-        """The axes that are given, by name."""
+        """The given axes by name."""
         return self.model_dump(exclude_none=True)
 
 
@@ -69,7 +69,7 @@ class Pair(Settings):
     """The side that it is compared with."""
 
     def axes(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The axes of both sides; one that only one of them gives holds for the other too."""
+        """The axes of both sides. An axis that one side gives holds for the other side, too."""
         better, worse = self.better.given(), self.worse.given()
         shared = [
             {axis: value for axis, value in side.items() if side.get("method") != TEACHER or axis == TEACHER}
@@ -79,7 +79,7 @@ class Pair(Settings):
 
     @property
     def of_searches(self) -> bool:
-        """Whether it compares searches."""
+        """Whether the sides are searches."""
         return self.better.search is not None
 
 
@@ -91,28 +91,28 @@ class Claim(Pair):
     claim: str = Field(min_length=1)
     """The claim as a sentence, in your own words."""
     source: str = Field(min_length=1)
-    """Where the paper makes it: abstract, table 1, ..."""
+    """The place in the paper: abstract, table 1, ..."""
     certainty: Certainty
-    """How well it is known that the paper makes it."""
+    """How certain it is that the paper makes the claim."""
     than: Pair | None = None
-    """A second difference; the claim is then that the first one exceeds it."""
+    """A second difference. The claim is then that the first one exceeds it."""
     tasks: list[Name] | None = None
-    """Tasks that it is about; `all` takes those of the grid."""
+    """The tasks of the claim; `all` takes those of the grid."""
     without: list[Name] = Field(default_factory=list)
-    """Tasks of the grid that it says nothing about, where it is about all others."""
+    """Tasks of the grid that a claim about all tasks leaves out."""
     metric: Name = MAIN
-    """`main`; a number in `metrics.json`, such as generalisation_gap or parameters; or latency.<runtime>, in ms. Of
-    searches best_reward, best_quality, best_latency_ms or minutes, which their estimates take."""
+    """`main`; a number in `metrics.json`, such as generalisation_gap or parameters; or latency.<runtime>, in ms. For
+    searches: best_reward, best_quality, best_latency_ms, or minutes for the time of their estimates."""
     times: float = Field(default=1.0, gt=0)
-    """Factor on `worse`: 0.97 claims to have more than 97 % of it."""
+    """Factor on `worse`: with 0.97, the claim is to exceed 97 % of it."""
     unit: str = Field(default=POINTS, min_length=1)
-    """`points` are differences of scores, shown as tables show these; other units are shown as they are."""
+    """`points` for differences of scores, shown as in tables; effects in other units are shown unscaled."""
     direction: Direction | None = None
-    """On which side of `worse` the claim puts `better`; by default where the metric is better."""
+    """The side of `worse` on which the claim puts `better`; by default the better side of the metric."""
     aggregate: Literal["each", "mean"] = "each"
-    """`each` judges every task and their mean, `mean` the mean alone."""
+    """`each` judges every task and their mean, `mean` only the mean."""
     minimum: float = Field(default=0.0, ge=0)
-    """The smallest effect that counts, in the unit."""
+    """The smallest effect that counts, in the claim's unit."""
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -154,7 +154,7 @@ class Claim(Pair):
         return self
 
     def sides(self) -> list[tuple[float, Axes]]:
-        """The sides, with the weight of each in the effect; all but a teacher's give the same axes."""
+        """The sides with their weights in the effect. All sides but a teacher's give the same axes."""
         better, worse = self.axes()
         if self.than is None:
             return [(1, better), (-self.times, worse)]
@@ -167,27 +167,27 @@ class Published(Settings):
     """A published number."""
 
     model: str = Field(min_length=1)
-    """The model as the source names it."""
+    """The model, as the source names it."""
     method: Name | None = None
     """Our method to compare with; `teacher` for the teacher."""
     student: Name | None = None
-    """Our student to compare with; without one, all of them."""
+    """Our student to compare with; all of them if not given."""
     teacher: Name | None = None
-    """Our teacher, or the teacher of our students, to compare with; without one, all of them."""
+    """Our teacher, or the teacher of our students, to compare with; all of them if not given."""
     task: Name
     """The task."""
     metric: Name
     """The metric: accuracy, f1, ..."""
     split: str = Field(min_length=1)
-    """What it was scored on: GLUE test server, dev, ..."""
+    """The scored rows: GLUE test server, dev, ..."""
     our_split: Name | None = None
-    """Our validation split to compare with; the one of the main score by default."""
+    """Our validation split to compare with; by default that of the main score."""
     value: float | None = Field(allow_inf_nan=False)
-    """The number as printed; empty when it is not known."""
+    """The number as printed; empty when unknown."""
     source: str = Field(min_length=1)
-    """Where it was read."""
+    """The place where the number was read."""
     certainty: Certainty
-    """How well it is known; `unknown` goes with an empty value."""
+    """How certain the number is; `unknown` goes with an empty value."""
 
     @model_validator(mode="after")
     def _known_or_not(self) -> "Published":
@@ -202,11 +202,11 @@ class ClaimsFile(Settings):
     paper: Paper
     """The paper."""
     methods: dict[Name, str] = Field(default_factory=dict)
-    """Methods that grids of the paper define for themselves, with what each of them is: a grid may lack them."""
+    """Methods that only some grids of the paper define, each with a description."""
     claims: list[Claim] = Field(default_factory=list)
     """Its claims."""
     published: list[Published] = Field(default_factory=list)
-    """Its numbers, and those of its relatives."""
+    """Its numbers, and those of related papers."""
 
     @field_validator("claims")
     @classmethod

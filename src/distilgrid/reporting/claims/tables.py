@@ -1,4 +1,4 @@
-"""Claims with their verdicts, and published numbers with ours, as tables and as plain values."""
+"""Claims with verdicts, and published numbers with ours, as tables and as plain values."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,45 +17,36 @@ MANY_SEEDS = 1000
 
 
 def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> Table:
-    """Each claim with its source, and its effect and verdict over all tasks and for each.
-
-    Args:
-        findings: of the grid.
-        file: the paper's claims.
-        judged: the claims as `evaluate` judged them.
-    """
+    """Each claim with its source, and its effect and verdict over all tasks and for each task."""
     rows: list[list[Value]] = []
     groups: set[int] = set()
+    confidence = findings.collected.plan.params.report.confidence
     for judgement in judged:
         groups.add(len(rows))
-        rows += _claim_rows(judgement, findings.collected.plan.params.report.confidence)
-    confidence = wording.level(findings.collected.plan.params.report.confidence)
+        rows += _claim_rows(judgement, confidence)
     columns = [Column(title, number=False) for title in ("claim", "source", "certainty", "task")]
-    columns += [Column("effect", f"{confidence} CI"), Column("verdict", number=False)]
+    columns += [Column("effect", f"{wording.level(confidence)} CI"), Column("verdict", number=False)]
     return Table(f"Claims of {file.paper.title} ({file.paper.year})", _caption(findings, file), columns, rows, groups)
 
 
 def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> list[Table]:
-    """The tables that a claims file adds to a report: its claims and its published numbers."""
+    """The tables that a claims file adds to a report."""
     published = published_table(findings, file)
     claimed = [claims_table(findings, file, judged=judged)] if file.claims else []
     return claimed + ([published] if published else [])
 
 
 def paper_claims_table(table: Table) -> Table:
-    """A table of claims or published numbers without the small print of its texts, for which paper has no room."""
+    """A table of claims or published numbers for paper, without the small print of texts."""
     kept = [column.number for column in table.columns]
     rows = [[value if k else replace(value, note="") for k, value in zip(kept, row, strict=True)] for row in table.rows]
     return replace(table, rows=rows)
 
 
 def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence[Judgement] = ()) -> dict[str, Any]:
-    """The paper, its claims with effects in each claim's unit, and its published numbers with ours, as plain values.
+    """The paper, its claims with effects in their units, and its published numbers with ours, as plain values.
 
-    Args:
-        findings: of the grid.
-        file: the paper's claims; None gives the same entries, empty.
-        judged: the claims as `evaluate` judged them.
+    Without a file, the entries are empty.
     """
     return {
         "paper": file.paper.model_dump() if file else None,
@@ -83,7 +74,7 @@ def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Value]]:
     claim = judgement.claim
     rows = [
         [
-            Value(_tasks(result), _metric(claim)),
+            Value(result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks", _metric(claim)),
             _effect(judgement.measure, result),
             Value(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
         ]
@@ -96,18 +87,14 @@ def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Value]]:
     return [[*head, *row] for head, row in zip(heads, rows, strict=True)]
 
 
-def _tasks(result: Result) -> str:
-    return result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks"
-
-
 def _metric(claim: Claim) -> str:
-    """What a reader could not guess: a number other than the score, and that less of it is claimed."""
+    """The metric if it is not the score, and the direction if less is claimed."""
     parts = [] if claim.metric == MAIN else [claim.metric]
     return ", ".join(parts + (["less is claimed"] if claim.direction == "lower" else []))
 
 
 def _star(result: Result, confidence: float) -> str:
-    """Behind a clear verdict that stays so among all results of the claims."""
+    """A star for a verdict that stays clear among all results of the claims."""
     return wording.SURE if _tone(result) and result.adjusted is not None and result.adjusted <= 1 - confidence else ""
 
 
@@ -123,7 +110,7 @@ def _effect(measure: Measure, result: Result) -> Value:
 
 
 def reason(claim: Claim, result: Result) -> str:
-    """What a reader should know of a verdict: what is missing for a clearer one, or what its interval leaves out."""
+    """A remark on a verdict: what a clearer one needs, or what its interval leaves out."""
     if result.low is None:
         return "measured too briefly" if claim.metric.startswith(LATENCY) else "one seed: no interval is known"
     if result.covers == "rows":

@@ -1,4 +1,4 @@
-"""The numbers that a claim compares: of each seed, on resampled rows, or measured once for an architecture."""
+"""Numbers that a claim compares: for each seed, on resampled rows, or measured once for an architecture."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ Weights = Mapping[Line | SearchLine, float]
 
 
 def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
-    """A claim's metric for each seed of a line, for a latency once; None when the line lacks it."""
+    """A claim's metric for each seed of a line, or once for a latency; None when the line lacks it."""
     if isinstance(line, SearchLine):
         return line.values(metric)
     if metric.startswith(LATENCY):
@@ -27,9 +27,9 @@ def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
 
 
 def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[SeedBlock]:
-    """One block when all lines have the same seeds, so that seeds are paired; otherwise one for each line.
+    """One block of paired seeds when all lines have the same seeds, else one block for each line.
 
-    A teacher is one run, which intervals do not cover. Compared with students, it counts as the same for each seed.
+    A teacher is one run, and intervals do not cover its seed. Compared with students, it counts as equal for each seed.
     """
     seeds = {line: tuple(sorted(model.seed for model in line.models)) for line in weights}
     several = [found for line, found in seeds.items() if not line.is_teacher]
@@ -47,9 +47,9 @@ def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[S
 
 
 def measured(weights: Weights, runtime: str) -> EffectEstimate:
-    """An effect on latencies in ms; they are measured once for an architecture, whatever its seeds.
+    """An effect on latencies in ms, which are measured once for an architecture.
 
-    Its bounds let all of its medians lie at the worse end of their intervals at once.
+    Its bounds assume that all medians lie at the worse ends of their intervals.
     """
     speeds = {line: line.speeds[runtime] for line in weights if isinstance(line, Line)}
     effect = sum(weights[line] * speed.latency_ms for line, speed in speeds.items())

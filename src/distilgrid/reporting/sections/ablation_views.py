@@ -1,4 +1,4 @@
-"""Ablations of a grid on a page: score against the value of a setting, as a plot and as a table."""
+"""Ablations on a page: score against the value of a setting, as a plot and as a table."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 KEY_COLUMNS = 2
 WIDE = 10
-"""Values that span this factor stand on a log axis."""
+"""The factor between values from which their axis is logarithmic."""
 
 Curves = dict[str, dict[float, Line]]  # lines by name, then by value
 
 
 def task_ablations(findings: Findings, task: str) -> list[Ablation]:
-    """The grid's ablations that a task has cells of: not every method suits every task."""
+    """The grid's ablations whose methods all have cells of a task."""
     methods = {line.labels["method"] for line in findings.of(task)}
     found = find_ablations(findings.collected.plan.params)
     return [ablation for ablation in found if methods.issuperset(ablation.methods.values())]
@@ -50,7 +50,7 @@ def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
 
 
 def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
-    """The same numbers: a row for each value, a column for each student."""
+    """The numbers of the plot: a row for each value, a column for each student."""
     curves = _curves(findings, task, ablation)
     columns = {Column(ablation.setting): [Value(f"{value:g}", method) for value, method in ablation.methods.items()]}
     for name, found in curves.items():
@@ -62,12 +62,11 @@ def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
         f"{findings.scoring(task).title} on split {split}, mean {wording.PLUS_MINUS} "
         "standard deviation over seeds; under each value its method."
     )
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    return Table(f"{task}: {ablation.setting}", caption, list(columns), rows)
+    return Table.of(f"{task}: {ablation.setting}", caption, columns)
 
 
 def _curves(findings: Findings, task: str, ablation: Ablation) -> Curves:
-    """The lines of the ablation's methods by name and value; the grid has all combinations."""
+    """The lines of the ablation's methods by name and value. The grid has all combinations."""
     values = {method: value for value, method in ablation.methods.items()}
     curves: Curves = {}
     for line in findings.of(task):
@@ -77,7 +76,7 @@ def _curves(findings: Findings, task: str, ablation: Ablation) -> Curves:
 
 
 def _value_axis(axes: "Axes", values: list[float]) -> None:
-    """Ticks at the values themselves."""
+    """Put the ticks at the values."""
     if min(values) > 0 and max(values) >= WIDE * min(values):
         axes.set_xscale("log")
         axes.minorticks_off()
@@ -85,7 +84,7 @@ def _value_axis(axes: "Axes", values: list[float]) -> None:
 
 
 class AblationSection(Section):
-    """One ablation under its own heading."""
+    """One ablation, below its own heading."""
 
     def __init__(self, ablation: Ablation) -> None:
         self.ablation = ablation
@@ -96,7 +95,7 @@ class AblationSection(Section):
         return [ablation_table(findings, task, self.ablation)]
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
-        """The same scores as lines."""
+        """Scores by value, as lines."""
         return [ablation_plot(findings, task, self.ablation)]
 
 
@@ -104,7 +103,7 @@ class AblationSections(Section):
     """A section for each ablation of a task."""
 
     def split(self, findings: Findings, task: str) -> Sequence[Section]:
-        """One for each setting with several values."""
+        """One section for each setting with several values."""
         return [AblationSection(ablation) for ablation in task_ablations(findings, task)]
 
 

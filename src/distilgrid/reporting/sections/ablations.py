@@ -1,4 +1,4 @@
-"""Ablations within a grid: methods that differ in one number and in nothing else, found in their settings."""
+"""Ablations within a grid: methods whose settings differ in a single number."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,18 +8,12 @@ from typing import Any
 from distilgrid.plan.params import Params, effective_training
 
 FEWEST = 3
-"""Two values are a comparison, which the main table shows."""
+"""The fewest values of an ablation. The main table shows comparisons of two."""
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """One setting at several values.
-
-    Attributes:
-        objective: what the methods share.
-        setting: its name, dotted where it is nested: `mixup.beta`.
-        methods: each value's method, smallest value first.
-    """
+    """One setting (dotted, as in `mixup.beta`) at several values, with the method of each, smallest value first."""
 
     objective: str
     setting: str
@@ -27,10 +21,10 @@ class Ablation:
 
 
 def find_ablations(params: Params) -> list[Ablation]:
-    """All ablations of a grid's methods, by the order in which these are listed.
+    """All ablations of a grid's methods, in the order of the methods.
 
-    A method may be part of several: the centre of a star belongs to each of its arms. Training settings count as the
-    method is trained with them. Where the teacher runs does not count: it changes no result.
+    A method may be part of several: the centre of a star belongs to each of its arms. Training settings count as
+    merged for the method. The place where the teacher runs does not count because it changes no result.
     """
     flat = {name: _settings(params, name) for name in params.grid.methods}
     found: list[Ablation] = []
@@ -40,17 +34,13 @@ def find_ablations(params: Params) -> list[Ablation]:
             value = values.get(setting)
             if isinstance(value, int | float) and not isinstance(value, bool):
                 groups.setdefault(_rest(values, setting), {}).setdefault(value, name)
-        found += [_ablation(flat, setting, methods) for methods in groups.values() if len(methods) >= FEWEST]
+        for methods in (methods for methods in groups.values() if len(methods) >= FEWEST):
+            objective = flat[next(iter(methods.values()))]["objective"]
+            found.append(Ablation(objective, setting, dict(sorted(methods.items()))))
     return found
 
 
-def _ablation(flat: Mapping[str, Mapping[str, Any]], setting: str, methods: dict[float, str]) -> Ablation:
-    objective = flat[next(iter(methods.values()))]["objective"]
-    return Ablation(objective, setting, dict(sorted(methods.items())))
-
-
 def _settings(params: Params, name: str) -> dict[str, Any]:
-    """A method's settings under dotted names."""
     method = params.methods[name]
     training = effective_training(params, method.training).model_dump()
     return dict(_flat(method.model_dump(exclude={"teacher", "training"}) | {"training": training}))
@@ -65,5 +55,5 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _rest(values: Mapping[str, Any], setting: str) -> str:
-    """All settings but one, the objective among them; equal text means equal settings."""
+    """All settings but one as text: equal text means equal settings."""
     return json.dumps({key: value for key, value in values.items() if key != setting}, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Lines with bands: a mean over seeds at each of several places, and how far the seeds lie apart."""
+"""Lines with bands: the mean over seeds at each place, and the spread of the seeds."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ DASHES = ("-", (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (7, 2)))
 
 
 def band(scores: Sequence[float]) -> tuple[float, float]:
-    """The standard deviation to both sides of the mean; the lowest and the highest where there are too few for one."""
+    """One standard deviation to each side of the mean, or with few seeds the lowest and the highest score."""
     if len(scores) < MANY_SEEDS:
         return min(scores), max(scores)
     mean, deviation = statistics.fmean(scores), statistics.stdev(scores)
@@ -24,7 +24,7 @@ def band(scores: Sequence[float]) -> tuple[float, float]:
 
 
 def band_words(findings: Findings) -> str:
-    """What the bands of this grid are."""
+    """The meaning of a grid's bands, in words."""
     seeds = len(findings.collected.plan.params.grid.seeds)
     if seeds == 1:
         return "One seed only, so there are no bands."
@@ -43,7 +43,7 @@ def draw_band(
     style: int = 0,
     markers: bool = True,
 ) -> None:
-    """The scores of all seeds by their place on the x axis, times `scale`; `style` numbers dashes and markers."""
+    """Draw the scores of all seeds by their place on the x axis. `style` is the number of the dashes and markers."""
     places = sorted(scores)
     bands = [band(scores[place]) for place in places]
     if any(high > low for low, high in bands):
@@ -56,24 +56,22 @@ def draw_band(
 
 
 def draw_teacher(axes: "Axes", lines: Mapping[float, Line]) -> None:
-    """A teacher's score, dashed: across the plot for one that saw all rows, else by its place on the x axis."""
-    style: dict[str, Any] = {"color": INK, "lw": 1.1, "ls": (0, (4, 3)), "label": f"teacher {_teacher(lines)}"}
-    heights = {place: line.scoring.scale * line.score for place, line in lines.items()}
+    """Draw a teacher's score dashed: across the plot for a single line, else by its place on the x axis."""
+    places = sorted(lines)
+    heights = [lines[place].scoring.scale * lines[place].score for place in places]
+    label = f"teacher {lines[places[0]].labels['teacher']}"
+    style: dict[str, Any] = {"color": INK, "lw": 1.1, "ls": (0, (4, 3)), "label": label}
     if len(lines) == 1:
-        axes.axhline(next(iter(heights.values())), **style)
+        axes.axhline(heights[0], **style)
     else:
-        axes.plot(sorted(lines), [heights[place] for place in sorted(lines)], **style)
-
-
-def _teacher(lines: Mapping[float, Line]) -> str:
-    return str(next(iter(lines.values())).labels["teacher"])
+        axes.plot(places, heights, **style)
 
 
 def height(entries: int, columns: int) -> float:
-    """Of a plot in inches, with room for a legend under it."""
+    """The height of a plot in inches, with room for the legend."""
     return 3.1 + 0.2 * -(-entries // columns)
 
 
 def score_axis(findings: Findings, task: str) -> str:
-    """What the y axis shows."""
+    """The label of the y axis."""
     return findings.scoring(task).axis

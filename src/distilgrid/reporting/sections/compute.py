@@ -1,4 +1,4 @@
-"""What a grid cost: time, processor time, memory and energy of all that its report is made from."""
+"""Costs of a grid: time, processor time, memory and energy of the artefacts behind its report."""
 
 import json
 from collections import Counter
@@ -21,33 +21,21 @@ CAPTION = (
 
 @dataclass(frozen=True)
 class Spent:
-    """What the artefacts of a stage, or all of them, cost.
+    """Costs of the artefacts of a stage, or of all. A value is None when no artefact recorded it."""
 
-    Attributes:
-        name: the stage, or `all`.
-        artefacts: how many there are.
-        known: how many of them recorded more than their time; older ones did not.
-        seconds: the sum of their times.
-        cpu_seconds: the sum of the known processor times.
-        used: processor time by time and threads, between 0 and 1; None where nothing is known.
-        peak_memory_mib: the largest of them; None where nothing is known.
-        energy_j: the sum of what is known; None where there is no counter.
-        metered: how many of them know their energy.
-    """
-
-    name: str
-    artefacts: int
-    known: int
-    seconds: float
-    cpu_seconds: float
-    used: float | None
-    peak_memory_mib: float | None
-    energy_j: float | None
-    metered: int
+    name: str  # the stage, or `all`
+    artefacts: int  # number of artefacts
+    known: int  # number of artefacts that recorded more than their time
+    seconds: float  # sum of the times
+    cpu_seconds: float  # sum of the known processor times
+    used: float | None  # processor time divided by time and threads, between 0 and 1
+    peak_memory_mib: float | None  # the largest peak
+    energy_j: float | None  # sum of the known energies
+    metered: int  # number of artefacts that recorded their energy
 
 
 def spending(runs: Sequence[Run]) -> list[Spent]:
-    """What each stage cost, in the order of their first artefacts, and all of them together."""
+    """The costs of each stage, in the order of their first artefacts, and of all stages together."""
     stages: dict[str, list[Run]] = {}
     for run in runs:
         stages.setdefault(run["stage"], []).append(run)
@@ -55,21 +43,20 @@ def spending(runs: Sequence[Run]) -> list[Spent]:
 
 
 def compute_table(runs: Sequence[Run]) -> Table:
-    """The costs of each stage and of all."""
-    spent = spending(runs)
-    rows = [_row(stage) for stage in spent]
+    """The costs of each stage and of all stages."""
+    rows = [_row(stage) for stage in spending(runs)]
     columns = [Column("stage", number=False), *map(Column, TITLES)]
     return Table("Compute", CAPTION, columns, rows, {len(rows) - 1})
 
 
 def compute_json(runs: Sequence[Run]) -> dict[str, Any]:
-    """The same as plain values, with the machines and versions of packages and how many artefacts each made."""
+    """The costs as plain values, with the number of artefacts of each machine and each set of package versions."""
     environment = [{"text": text, "artefacts": count} for text, count in environment_texts(runs)]
     return {"stages": [asdict(stage) for stage in spending(runs)], "environment": environment}
 
 
 def environment_texts(runs: Sequence[Run]) -> list[tuple[str, int]]:
-    """The different machines, then the different versions of packages, and how many artefacts each made."""
+    """The distinct machines, then the distinct sets of package versions, each with its number of artefacts."""
     counted = [Counter(_described(run[name]) for run in runs) for name in ("machine", "versions")]
     return [item for counts in counted for item in counts.items()]
 

@@ -1,4 +1,4 @@
-"""Limited-data curves: score against the number of training rows, for grids with several shares of them."""
+"""Limited-data curves: score against the number of training rows."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ Variant = tuple[str, str]  # method and augmentation
 
 
 def data_plots(findings: Findings, task: str) -> list[Plot]:
-    """A plot for each student, of each teacher; none for a grid with a single share."""
+    """A plot for each teacher and student, or none for a grid with a single fraction."""
     if len(findings.collected.plan.params.grid.fractions) < 2:
         return []
     students = [line.labels for line in findings.of(task) if not line.is_teacher]
@@ -28,7 +28,7 @@ def data_plots(findings: Findings, task: str) -> list[Plot]:
 
 
 def row_counts(findings: Findings, task: str) -> dict[float, int]:
-    """How many original training rows each share comes to."""
+    """The number of original training rows of each fraction."""
     whole = findings.collected.datasets[task]["splits"]["train"]["rows"]
     counts = {fraction: round(fraction * whole) for fraction in findings.collected.plan.params.grid.fractions}
     for line in findings.of(task):
@@ -52,14 +52,14 @@ def _plot(findings: Findings, task: str, teacher: str, student: str, *, several:
         axes.grid()
         figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
         image = svg(figure, name=f"rows-{task}-{teacher}-{student}", title=f"{task}, {title}: score by training rows")
-    saw = "the same rows as its students" if _sees_students_rows(findings, first) else "all rows"
-    split = findings.main(task)[1]
+    rows, split = findings.collected.plan.params.teachers[first].rows, findings.main(task)[1]
+    saw = "the same rows as its students" if rows == "students" else "all rows"
     text = f"Score on {split} against the number of original training rows (log scale), student {title}. "
     return Plot(image, f"{text}{band_words(findings)} Dashed: the teacher, which saw {saw}.")
 
 
 def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
-    """A line for each method and augmentation: colour is the method, dashes and marker the augmentation."""
+    """Draw a line for each method (colour) and augmentation (dashes and marker)."""
     params = findings.collected.plan.params
     colours = method_colours(params.grid.methods, params.report.baseline)
     curves: dict[Variant, dict[float, Line]] = {}
@@ -74,15 +74,11 @@ def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
 
 
 def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:
-    """A tick for each share, and none between. Shares are the places: of few rows, two may come to the same number."""
+    """Put a tick at each fraction. Fractions are the places, as two may round to the same number of rows."""
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xticks(list(counts), [f"{rows:,}\n{100 * share:g} %" for share, rows in counts.items()])
     axes.set_xlabel("training rows, and their share")
-
-
-def _sees_students_rows(findings: Findings, teacher: str) -> bool:
-    return findings.collected.plan.params.teachers[teacher].rows == "students"
 
 
 class LimitedDataSection(Section):
@@ -91,11 +87,11 @@ class LimitedDataSection(Section):
     title = "With fewer training rows"
 
     def applies(self, findings: Findings, task: str) -> bool:
-        """For grids with several shares of the rows."""
+        """Whether the grid has several fractions."""
         return len(findings.collected.plan.params.grid.fractions) > 1
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
-        """A plot for each student, of each teacher."""
+        """A plot for each teacher and student."""
         return data_plots(findings, task)
 
 

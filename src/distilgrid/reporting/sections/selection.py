@@ -1,8 +1,10 @@
-"""How checkpoints were selected: dev scores of each phase, and what selecting on the scored rows would have shown."""
+"""Selection of checkpoints: dev scores of each phase, and optimistic scores of selection on the scored rows."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from distilgrid.reporting import display, wording
+from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.scoring import Scoring
@@ -16,35 +18,38 @@ OPTIMISTIC = "optimistic_score"
 def selection_table(findings: Findings, task: str) -> Table | None:
     """Main scores, optimistic scores and dev scores after each phase; None without the last two.
 
-    No value is marked as the best: an optimistic score selects nothing here either.
+    No value is marked as best, so that an optimistic score selects nothing here either.
     """
     lines, (metric, split) = findings.of(task), findings.main(task)
     scoring = findings.scoring(task)
+
+    def means(values: list[float]) -> Value:
+        return display.mean(values, scoring) if values else display.EMPTY
+
     watched = any(_optimistic(line) for line in lines)
-    phases = dict.fromkeys(name for line in lines for name in _earlier(line))
+    phases = dict.fromkeys(phase["name"] for line in lines for phase in _earlier(line.models[0]))
     if not watched and not phases:
         return None
     columns = {
         MODEL: [display.model(line) for line in lines],
-        Column(scoring.title, f"on {split}, checkpoint selected on dev"): _means(
-            [line.scores for line in lines], scoring
-        ),
+        Column(scoring.title, f"on {split}, checkpoint selected on dev"): [means(line.scores) for line in lines],
     }
     if watched:
         title = f"best on {split} over all evaluations"
-        columns[Column(title, "optimistic, selected nothing")] = _means([_optimistic(line) for line in lines], scoring)
+        columns[Column(title, "optimistic, selected nothing")] = [means(_optimistic(line)) for line in lines]
     for name in phases:
-        columns[Column(f"dev after {name}", "its best checkpoint")] = _means(
-            [_after(line, name, metric) for line in lines], scoring
-        )
-    columns[Column("dev", "of the selected checkpoint")] = _means([_dev(line, metric) for line in lines], scoring)
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        columns[Column(f"dev after {name}", "its best checkpoint")] = [
+            means([phase["dev"][metric] for model in line.models for phase in _earlier(model) if phase["name"] == name])
+            for line in lines
+        ]
+    dev = [means([model.metrics["dev"][metric] for model in line.models]) for line in lines]
+    columns[Column("dev", "of the selected checkpoint")] = dev
     caption = _caption(scoring, split, watched=watched, phases=list(phases))
-    return Table(f"{task}: selection of checkpoints", caption, list(columns), rows, name_groups(lines))
+    return Table.of(f"{task}: selection of checkpoints", caption, columns, groups=name_groups(lines))
 
 
 def optimistic_mean(line: Line) -> float | None:
-    """The mean optimistic score over the seeds that have one."""
+    """The mean optimistic score over the seeds that have one, or None."""
     values = _optimistic(line)
     return sum(values) / len(values) if values else None
 
@@ -61,35 +66,23 @@ def _caption(scoring: Scoring, split: str, *, watched: bool, phases: Sequence[st
     return " ".join(parts)
 
 
-def _means(values: Sequence[list[float]], scoring: Scoring) -> list[Value]:
-    return [display.mean(scores, scoring) if scores else display.EMPTY for scores in values]
-
-
 def _optimistic(line: Line) -> list[float]:
     return [model.metrics[OPTIMISTIC] for model in line.models if OPTIMISTIC in model.metrics]
 
 
-def _earlier(line: Line) -> list[str]:
+def _earlier(model: TrainedModel) -> list[dict[str, Any]]:
     """The phases before the last one, whose dev score is the model's."""
-    return [phase["name"] for phase in line.facts.get("phases", [])[:-1]]
-
-
-def _after(line: Line, name: str, metric: str) -> list[float]:
-    phases = [phase for model in line.models for phase in model.metrics.get("phases", [])[:-1]]
-    return [phase["dev"][metric] for phase in phases if phase["name"] == name]
-
-
-def _dev(line: Line, metric: str) -> list[float]:
-    return [model.metrics["dev"][metric] for model in line.models]
+    phases: list[dict[str, Any]] = model.metrics.get("phases", [])
+    return phases[:-1]
 
 
 class SelectionSection(Section):
-    """How checkpoints were selected."""
+    """The selection of checkpoints."""
 
     title = "Selection of checkpoints"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """One table, where models recorded how they were selected."""
+        """One table, where models recorded their selection."""
         found = selection_table(findings, task)
         return [found] if found else []
 

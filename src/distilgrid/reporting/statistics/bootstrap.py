@@ -10,38 +10,24 @@ from collections.abc import Iterator
 import numpy as np
 
 from distilgrid.tasks.kind_table import find_metric
-from distilgrid.tasks.metric import Metric
 
 BLOCK = 4_000_000
-"""Weights held at a time: 32 MB of them."""
+"""The number of weights in memory at a time: 32 MB."""
 
 
 def resampled_scores(metric: str, *, labels: np.ndarray, predicted: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """A metric of each model on each resample of the rows: (S, M).
+    """A metric of each model on each of S resamples of the rows: (S, M).
 
-    Args:
-        metric: its name.
-        labels: (N,) as rows have them.
-        predicted: (N, M) predicted labels: one column for each model.
-        samples: S, the number of resamples.
-        seed: of the resamples; equal seeds and N draw equal rows.
+    Labels are (N,), and predictions (N, M): a column for each model. Equal seeds and N draw equal rows.
     """
-    scorer, statistics = find_metric(metric), _statistics(metric, labels, predicted)
-    return np.concatenate([_scored(scorer, weights, statistics) for weights in _weights(len(labels), samples, seed)])
+    weights = _weights(len(labels), samples, seed)
+    return np.concatenate([weighted_scores(metric, block, labels, predicted) for block in weights])
 
 
 def weighted_scores(metric: str, weights: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """A metric under row weights (S, N), labels (N,) and predictions (N, M): (S, M). Undefined values count as 0."""
-    return _scored(find_metric(metric), weights, _statistics(metric, labels, predicted))
-
-
-def _statistics(metric: str, labels: np.ndarray, predicted: np.ndarray) -> list[np.ndarray]:
-    """(N, k) of each model."""
-    return [find_metric(metric).per_row(labels, column) for column in predicted.T]
-
-
-def _scored(metric: Metric, weights: np.ndarray, statistics: list[np.ndarray]) -> np.ndarray:
-    return np.stack([metric.resampled(weights, rows) for rows in statistics], axis=1)
+    scorer = find_metric(metric)
+    return np.stack([scorer.resampled(weights, scorer.per_row(labels, column)) for column in predicted.T], axis=1)
 
 
 def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:

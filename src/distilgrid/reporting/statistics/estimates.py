@@ -27,7 +27,7 @@ from distilgrid.reporting.statistics.significance import two_sided
 
 @dataclass(frozen=True, eq=False)
 class SeedBlock:
-    """Seeds of one contrast: their values (n,), and the values on each row resample (S, n), or None without rows."""
+    """Seeds of one contrast: the values (n,), and the values on each resample of rows (S, n), or None without rows."""
 
     values: np.ndarray
     resampled: np.ndarray | None = None
@@ -35,7 +35,7 @@ class SeedBlock:
 
 @dataclass(frozen=True)
 class SeedPart:
-    """Variance over seeds, of a single seed: `spread` is S^2, `row_noise` E, from n `seeds`."""
+    """Variance of a single seed: `spread` is S^2 and `row_noise` is E, from n `seeds`."""
 
     spread: float
     row_noise: float
@@ -44,7 +44,7 @@ class SeedPart:
 
 @dataclass(frozen=True)
 class RowPart:
-    """Variance over rows that no number of seeds takes away: C, from N `rows`."""
+    """Variance over rows that more seeds do not reduce: C, from N `rows`."""
 
     variance: float
     rows: int
@@ -52,25 +52,18 @@ class RowPart:
 
 @dataclass(frozen=True, eq=False)
 class EffectEstimate:
-    """An effect with its error.
+    """An effect with its error."""
 
-    Attributes:
-        effect: the mean over seeds.
-        seeds: the parts that stem from seeds; None with a single seed.
-        rows: the parts that stem from rows; empty for numbers that are not means over rows.
-        resampled: (S,) the effect on each row resample, or None without rows.
-        error: of what is measured and has neither seeds nor rows: how far the effect may be off; None for all else.
-    """
-
-    effect: float
-    seeds: tuple[SeedPart, ...] | None
-    rows: tuple[RowPart, ...]
-    resampled: np.ndarray | None
+    effect: float  # the mean over seeds
+    seeds: tuple[SeedPart, ...] | None  # variance over seeds; None with a single seed
+    rows: tuple[RowPart, ...]  # variance over rows; empty for numbers that are not means over rows
+    resampled: np.ndarray | None  # (S,) the effect on each resample of rows, or None without rows
+    # the largest error of a measured effect, which has neither seeds nor rows; None for other effects
     error: float | None = None
 
     @property
     def covers(self) -> str:
-        """What the interval covers."""
+        """The variation that the interval covers."""
         if self.error is not None:
             return "measuring"
         if self.seeds is None:
@@ -79,7 +72,7 @@ class EffectEstimate:
 
 
 def estimate(blocks: Sequence[SeedBlock], *, rows: int) -> EffectEstimate:
-    """The sum of blocks with independent seeds: one block when seeds are paired, one for each side when not."""
+    """The sum of blocks with independent seeds. Paired seeds form one block, unpaired ones a block for each side."""
     effect = float(sum(block.values.mean() for block in blocks))
     resampled = None
     if blocks[0].resampled is not None:
@@ -103,7 +96,7 @@ def _seed_part(block: SeedBlock) -> SeedPart:
 
 
 def mean_of(estimates: Sequence[EffectEstimate]) -> EffectEstimate:
-    """The mean over tasks, equally weighted; their seeds and rows are independent."""
+    """The unweighted mean over tasks, whose seeds and rows are independent."""
     share = 1 / len(estimates)
     errors = [found.error for found in estimates if found.error is not None]
     known = [found.seeds for found in estimates if found.seeds is not None]
@@ -119,7 +112,7 @@ def mean_of(estimates: Sequence[EffectEstimate]) -> EffectEstimate:
 
 
 def bounds(found: EffectEstimate, confidence: float) -> tuple[float, float] | None:
-    """The interval; with a single seed the percentile interval over rows, and None without rows."""
+    """The interval. A single seed has the percentile interval over rows, or None without rows."""
     if found.error is not None:
         return found.effect - found.error, found.effect + found.error
     if found.seeds is None:
@@ -129,9 +122,9 @@ def bounds(found: EffectEstimate, confidence: float) -> tuple[float, float] | No
 
 
 def p_value(found: EffectEstimate) -> float | None:
-    """Two-sided, of no effect: Student's t as for the interval; with a single seed from the resamples of rows.
+    """The two-sided p-value of no effect, from Student's t, or with a single seed from the resamples of rows.
 
-    None where there are neither seeds nor rows, as for what is measured once.
+    It is None for an effect without seeds and rows, which is measured once.
     """
     if found.error is not None or (found.seeds is None and found.resampled is None):
         return None
@@ -146,18 +139,18 @@ def p_value(found: EffectEstimate) -> float | None:
 
 
 def rows_too_few(found: EffectEstimate, distance: float, confidence: float) -> bool:
-    """Whether an effect at this distance from its threshold stays unclear with any number of seeds."""
+    """Whether an effect at a distance from its threshold stays unclear with any number of seeds."""
     return found.seeds is not None and distance > 0 and _margin((), found.rows, confidence) >= distance
 
 
 def seeds_needed(found: EffectEstimate, distance: float, confidence: float) -> int | None:
-    """The smallest number of seeds, on the same rows, whose interval would be narrower than a distance on each side.
+    """The smallest number of seeds, on the same rows, whose interval is narrower than a distance on each side.
 
-    None when the variance over seeds is not known or no number is enough.
+    None when the variance over seeds is unknown, or when no number is enough.
     """
     if found.seeds is None or distance <= 0 or rows_too_few(found, distance, confidence):
         return None
-    low, high = 1, 2  # one seed is never enough: its variance is not known
+    low, high = 1, 2  # one seed is never enough, as its variance is unknown
     while _margin(found.seeds, found.rows, confidence, high) >= distance:
         low, high = high, 2 * high
     while high - low > 1:
@@ -168,7 +161,7 @@ def seeds_needed(found: EffectEstimate, distance: float, confidence: float) -> i
 
 
 def _margin(seeds: Sequence[SeedPart], rows: Sequence[RowPart], confidence: float, count: int | None = None) -> float:
-    """Half the width of the interval, with `count` seeds in place of those that there were."""
+    """Half the width of the interval, if there were `count` seeds."""
     from scipy.special import stdtrit
 
     variance, freedom = _variance(seeds, rows, count)

@@ -1,4 +1,4 @@
-"""How sure a difference is, and how sure it still is among many (Holm 1979)."""
+"""P-values of differences, alone and among many (Holm 1979)."""
 
 from collections.abc import Hashable, Mapping
 from typing import TypeVar
@@ -11,18 +11,16 @@ Name = TypeVar("Name", bound=Hashable)
 def two_sided(differences: np.ndarray) -> float:
     """The two-sided p-value of resampled differences (S,): twice the share beyond zero.
 
-    Efron & Tibshirani 1993, ch. 15. The observed difference counts as one resample, so that no p-value is zero: the
-    smallest is 2 / (S + 1).
+    Efron & Tibshirani 1993, ch. 15. The observed difference counts as one resample, so the smallest p is 2 / (S + 1).
     """
     beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(1.0, 2 * (1 + beyond) / (len(differences) + 1))
 
 
 def holm(values: Mapping[Name, float]) -> dict[Name, float]:
-    """P-values of a family of comparisons, corrected so that one false alarm among all of them is as rare as asked.
+    """P-values of a family of comparisons, corrected by Holm's step-down procedure.
 
-    Holm's step-down procedure: the k-th smallest of m is multiplied by m - k + 1, and none is smaller than the one
-    before it.
+    The k-th smallest of m is multiplied by m - k + 1, and no corrected value is smaller than the one before it.
     """
     adjusted: dict[Name, float] = {}
     largest = 0.0

@@ -1,1 +1,1 @@
-"""Controllers: what proposes architectures and learns from their rewards."""
+"""Controllers, which propose architectures and learn from their rewards."""

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from random import Random
 
 from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.settings import Evolution
 from distilgrid.search.drawing import Untried
-from distilgrid.search.observation import Observation
 
-CHILDREN = 30
-"""Children that are tried until one is new."""
+CHILDREN = 30  # children that are drawn until one is new
 
 
 class EvolutionController:
     """The best of a few of the population has a child that differs in one choice; the oldest makes room for it.
 
     The population begins with random architectures. The paper trains an architecture again when it comes up again;
-    here a reward is known once and for all, so children that were tried before are drawn again.
+    here rewards are known, so a child that was tried before is drawn again.
     """
 
     def __init__(self, space: SearchSpace, settings: Evolution, *, seed: int) -> None:
@@ -28,24 +27,24 @@ class EvolutionController:
         self._asked: set[Architecture] = set()
 
     def ask(self, count: int) -> list[Architecture]:
-        """Random architectures until the population is full, children from then on."""
+        """Random architectures until the population is full, then children."""
         found: list[Architecture] = []
         for _ in range(count):
             founders = self._settings.population - len(self._population) - len(found)
             candidate = self._child() if founders <= 0 else None
             candidate = candidate or self._untried.draw()
-            if candidate is None:  # all of the space was tried
+            if candidate is None:  # the space is exhausted
                 break
             self._asked.add(candidate)
             found.append(candidate)
         return found
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """The youngest of the population; the oldest leave it."""
+        """Add the youngest to the population; the oldest leave it."""
         self._population.extend(observations)
 
     def _child(self) -> Architecture | None:
-        """One that nobody tried; None where no drawn parent has any."""
+        """An untried child; None where no drawn parent has one."""
         for _ in range(CHILDREN if self._population else 0):
             size = min(self._settings.tournament, len(self._population))
             parent = max(self._random.sample(self._population, size), key=lambda seen: seen.reward)

@@ -1,23 +1,23 @@
 """KD-NAS (Trivedi et al. 2023, "Neural Architecture Search for Effective Teacher-Student Knowledge Transfer in
-Language Models"): candidates are random or the best predicted ones, and what is predicted is learned from them."""
+Language Models"): candidates are random or the best predicted ones, and their rewards train the predictor."""
 
 from collections.abc import Sequence
 from random import Random
 from statistics import fmean, pstdev
 
 from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.kd_nas_predictor import Predictor
 from distilgrid.search.controllers.settings import KDNAS
 from distilgrid.search.drawing import Untried
-from distilgrid.search.observation import Observation
 
 
 class KDNASController:
     """Proposes epsilon * N random architectures and the N - epsilon * N best predicted of a random pool.
 
-    Epsilon falls with each episode. Where epsilon * N is no whole number, chance rounds it, so that it holds on
-    average. At the end of an episode the predictor is trained on the episode's candidates, the global best and the
-    previous episode's best, all behind the two bests that the episode was predicted with.
+    Epsilon falls with each episode. Chance rounds epsilon * N to a whole number, so that it holds on average. At the
+    end of an episode the predictor learns the episode's candidates, the global best and the previous episode's best.
+    All of them come behind the two bests of the episode's predictions.
     """
 
     def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
@@ -30,12 +30,12 @@ class KDNASController:
 
     @property
     def epsilon(self) -> float:
-        """The share of random candidates in the next episode."""
+        """Share of random candidates in the next episode."""
         falling = self._settings.epsilon - self._episode * self._settings.epsilon_step
         return max(self._settings.epsilon_floor, falling)
 
     def ask(self, count: int) -> list[Architecture]:
-        """Candidates of an episode: random ones, then the best predicted from the best down."""
+        """Candidates of an episode: random ones, then the best predicted in falling order."""
         untried = self._untried()
         drawn = untried.several(int(self.epsilon * count + self._random.random()))
         pool = untried.several(max(self._settings.pool, count) if len(drawn) < count else 0)
@@ -44,7 +44,7 @@ class KDNASController:
         return drawn + [pool[at] for at in order[: count - len(drawn)]]
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Train the predictor on the episode's rewards, and go on to the next episode."""
+        """Train the predictor on the episode's rewards and begin the next episode."""
         if not observations:
             return
         bests = [seen for seen in (self._global_best(), self._previous) if seen is not None]
@@ -58,13 +58,13 @@ class KDNASController:
         self._episode += 1
 
     def _scale(self, rewards: Sequence[float]) -> tuple[float, float]:
-        """What targets are centred and divided by."""
+        """Centre and scale of targets."""
         if self._settings.targets == "rewards":
             return 0.0, 1.0
         return fmean(rewards), pstdev(rewards) or 1.0
 
     def _untried(self) -> Untried:
-        """What an episode draws from."""
+        """Architectures that an episode draws from."""
         untried = Untried(self._space, self._random)
         for architecture in () if self._settings.repeats else self._known:
             untried.take(architecture)
@@ -74,6 +74,6 @@ class KDNASController:
         return max(self._known.values(), key=lambda seen: seen.reward, default=None)
 
     def _bests(self) -> tuple[Architecture | None, Architecture | None]:
-        """What predictions are made behind: the previous episode's best and the global best."""
+        """The previous episode's best and the global best, which precede a candidate in the predictor's input."""
         previous, best = (seen.architecture if seen else None for seen in (self._previous, self._global_best()))
         return previous, best

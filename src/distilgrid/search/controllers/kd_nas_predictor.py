@@ -12,17 +12,14 @@ from distilgrid.search.architecture import Architecture, Choice, SearchSpace
 from distilgrid.search.controllers.settings import KDNAS
 
 NOTHING = 0
-"""Code of a decision that an architecture does not have, and of all decisions where there is no architecture yet."""
+"""Code of a missing decision, and of all decisions of a missing architecture."""
 
 
 class RewardPredictor(nn.Module):
     """An LSTM over three architectures: the previous episode's best, the global best and a candidate.
 
-    An architecture is the embeddings of its choices side by side; the LSTM's last state is mapped to the reward.
-
-    Args:
-        choices: the decisions of the longest architectures; shorter ones are padded.
-        settings: widths of embeddings and LSTM.
+    An architecture is the concatenation of its choices' embeddings; a linear layer maps the LSTM's last state to the
+    reward. `choices` are the decisions of the longest architectures; shorter ones are padded.
     """
 
     def __init__(self, choices: Sequence[Choice], settings: KDNAS) -> None:
@@ -34,7 +31,7 @@ class RewardPredictor(nn.Module):
         self.reward = nn.Linear(settings.hidden, 1)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Rewards of candidates from the codes of each with its two bests: (N, 3, K) int64 to (N)."""
+        """Rewards (N) from the codes (N, 3, K) of each candidate and its two bests."""
         embedded = [embedding(codes[..., at]) for at, embedding in enumerate(self.embeddings)]
         states, _ = self.lstm(torch.cat(embedded, dim=-1))  # (N, 3, H)
         predicted: Tensor = self.reward(states[:, -1]).squeeze(-1)
@@ -42,13 +39,7 @@ class RewardPredictor(nn.Module):
 
 
 class Predictor:
-    """The reward predictor with its optimiser, in terms of architectures.
-
-    Args:
-        space: of the architectures.
-        settings: the controller's.
-        seed: of weights and order of batches.
-    """
+    """The reward predictor with its optimiser, for architectures; `seed` decides weights and order of batches."""
 
     def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
         self._space, self._settings = space, settings
@@ -59,13 +50,13 @@ class Predictor:
         self._optimiser = torch.optim.RMSprop(self.model.parameters(), lr=settings.learning_rate)
 
     def inputs(self, bests: Sequence[Architecture | None], candidates: Sequence[Architecture]) -> Tensor:
-        """Codes of candidates behind the previous and the global best, None where there is none: (N, 3, K)."""
+        """Codes (N, 3, K) of candidates behind the previous and the global best, which may be missing."""
         known = [self._codes(best) for best in bests]
         return torch.tensor([[*known, self._codes(candidate)] for candidate in candidates])
 
     @torch.no_grad()
     def predict(self, bests: Sequence[Architecture | None], candidates: Sequence[Architecture]) -> list[float]:
-        """Rewards of candidates."""
+        """Predicted rewards of candidates."""
         rewards: list[float] = self.model(self.inputs(bests, candidates)).tolist()
         return rewards
 

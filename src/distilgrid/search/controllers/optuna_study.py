@@ -1,4 +1,4 @@
-"""A library's search: Optuna (Akiba et al. 2019), by Parzen estimators (TPE) or by NSGA-II."""
+"""Search by Optuna (Akiba et al. 2019), with Parzen estimators (TPE) or NSGA-II."""
 
 import logging
 import warnings
@@ -11,20 +11,19 @@ from optuna.trial import Trial, TrialState
 
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture, Choice, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.settings import Optuna
 from distilgrid.search.drawing import Untried, walk
-from distilgrid.search.observation import Observation
 
-TRIALS = 20
-"""Trials of Optuna for each candidate until one is new."""
+TRIALS = 20  # trials of Optuna for each candidate until one is new
 
 
 class OptunaController:
     """Optuna's ask and tell in memory, each decision a parameter.
 
-    Numbers are parameters by rank, always over the whole list, so that all trials share one space that Optuna can model
-    and cross; what is not allowed becomes the nearest that is. Optuna hears of repeated architectures what is known of
-    them, and where it has no new one to propose, a random one takes the place.
+    Numbers are parameters by rank over the whole list, so that all trials share one space that Optuna can model and
+    cross; a value that is not allowed becomes the nearest allowed one. Optuna is told the known values of repeated
+    architectures. Where it proposes nothing new, a random architecture takes the place.
     """
 
     def __init__(self, space: SearchSpace, settings: Optuna, *, seed: int) -> None:
@@ -36,7 +35,7 @@ class OptunaController:
             self._study = _study(settings, derive_seed(seed, "optuna") % 2**32)
 
     def ask(self, count: int) -> list[Architecture]:
-        """Candidates that were not told of yet."""
+        """New candidates."""
         self._drop()
         with _quiet():
             for _ in range(count * TRIALS):
@@ -48,7 +47,7 @@ class OptunaController:
         return list(self._open)
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """The reward, to NSGA-II quality and latency."""
+        """Tell Optuna the rewards; NSGA-II gets quality and latency."""
         with _quiet():
             for seen in observations:
                 values = (seen.quality, seen.latency_ms) if self._settings.sampler == "nsga2" else (seen.reward,)
@@ -58,7 +57,7 @@ class OptunaController:
                     self._study.tell(trial, values)
 
     def _propose(self) -> None:
-        """One trial: a new candidate, or a repetition that is told at once."""
+        """Run one trial: a new candidate, or a repetition that is told at once."""
         trial = self._study.ask()
         architecture = self._space.decode(walk(self._space, lambda choice: _suggest(trial, choice)))
         if architecture in self._known:
@@ -70,7 +69,7 @@ class OptunaController:
             self._untried.take(architecture)
 
     def _drop(self) -> None:
-        """End trials that nobody told of."""
+        """End trials without a result."""
         with _quiet():
             for trial in self._open.values():
                 self._study.tell(trial, state=TrialState.FAIL)
@@ -102,7 +101,7 @@ def _ranks(choice: Choice) -> list[int]:
 
 
 def _suggest(trial: Trial, choice: Choice) -> int:
-    """The place that Optuna wants, or the nearest allowed one."""
+    """Place that Optuna suggests, or the nearest allowed one."""
     if not _ordered(choice):
         wanted = choice.values.index(trial.suggest_categorical(choice.name, choice.values))
         return wanted if wanted in choice.allowed else choice.allowed[0]
@@ -113,7 +112,7 @@ def _suggest(trial: Trial, choice: Choice) -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Neither Optuna's log lines nor its warnings of experimental parts."""
+    """Hide Optuna's log lines and its warnings of experimental parts."""
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.ERROR)

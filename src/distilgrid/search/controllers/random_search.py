@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from random import Random
 
 from distilgrid.search.architecture import Architecture, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.settings import RandomSearch
 from distilgrid.search.drawing import Untried
-from distilgrid.search.observation import Observation
 
 
 class RandomController:
@@ -17,8 +17,8 @@ class RandomController:
         self._untried = Untried(space, Random(f"random-search/{seed}"))
 
     def ask(self, count: int) -> list[Architecture]:
-        """Candidates that were not asked for before."""
+        """New candidates."""
         return self._untried.several(count)
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Learns nothing."""
+        """Ignore the results."""

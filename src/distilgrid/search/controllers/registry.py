@@ -1,15 +1,15 @@
-"""The table of controllers: where the code of each is, and its declared version. Light: no torch here.
+"""The table of controllers: targets and versions. Light: no torch here.
 
-To add a controller: write `controllers/<name>.py` with a class that is built from a space, its settings and a seed, its
-settings in `settings.py`, and a row here.
+A controller is a file here with a class that takes a space, settings and a seed, settings in `settings.py`, and a row
+below.
 """
 
-import importlib
 import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.loading import load
 from distilgrid.search.architecture import SearchSpace
 from distilgrid.search.controllers.base import Controller
 
@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ControllerEntry:
-    """One row of the table.
+    """A row of the table."""
 
-    Attributes:
-        target: "module:class".
-        version: bumped when its proposals may change.
-        package: a module that it needs beyond the core, brought by the extra `search`.
-    """
-
-    target: str
-    version: int
-    package: str = ""
+    target: str  # "module:class"
+    version: int  # raised when proposals may change
+    package: str = ""  # package that the extra `search` brings
 
 
 CONTROLLERS = {
@@ -42,14 +36,12 @@ CONTROLLERS = {
 
 
 def build_controller(settings: "ControllerSettings", space: SearchSpace, *, seed: int) -> Controller:
-    """The controller of some settings, imported on first use because some need torch.
+    """Build the controller of some settings, imported on use because some need torch.
 
-    Raises:
-        UserError: when a package is not installed, or the settings do not fit the space.
+    Raises UserError when a package is not installed, or the settings do not fit the space.
     """
     entry = CONTROLLERS[settings.kind]
     if entry.package and importlib.util.find_spec(entry.package) is None:
         raise UserError(f"controller '{settings.kind}' needs {entry.package}: pip install 'distilgrid[search]'")
-    module, _, name = entry.target.partition(":")
-    controller: Controller = getattr(importlib.import_module(module), name)(space, settings, seed=seed)
+    controller: Controller = load(entry.target)(space, settings, seed=seed)
     return controller

@@ -9,16 +9,16 @@ import torch
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture, Choice, SearchSpace
+from distilgrid.search.controllers.base import Observation
 from distilgrid.search.controllers.reinforce_policy import Policy, policy_loss
 from distilgrid.search.controllers.settings import Reinforce
-from distilgrid.search.observation import Observation
 
 
 class ReinforceController:
     """Two phases of REINFORCE with a moving average of rewards as the baseline.
 
     Phase 1 draws the first decision, the number of blocks, and holds the others at reference values. Then the number
-    with the best mean reward is held, and phase 2 draws the others, with a baseline of its own. Episodes of phase 1
+    with the best mean reward is held, and phase 2 draws the others, with a new baseline. Episodes of phase 1
     have no more candidates than the space has numbers of blocks.
     """
 
@@ -37,7 +37,7 @@ class ReinforceController:
         self.depth: int | None = None
 
     def ask(self, count: int) -> list[Architecture]:
-        """What the policy draws, until `count` differ or `draws * count` were drawn."""
+        """Draw from the policy until `count` architectures differ, or `draws * count` are drawn."""
         self._drawn, found = [], dict[tuple[int, ...], Architecture]()
         while len(found) < count and len(self._drawn) < count * self._settings.draws:
             places = self.policy.sample(self._space, hold=self._hold, generator=self._generator)
@@ -46,7 +46,7 @@ class ReinforceController:
         return list(found.values())
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """One step along the policy gradient of what was drawn; what was not drawn teaches nothing."""
+        """Take one step along the policy gradient of the drawn architectures; others teach nothing."""
         rewards = {self._space.encode(seen.architecture): seen.reward for seen in observations}
         drawn = [places for places in self._drawn if places in rewards]
         if not drawn:
@@ -68,7 +68,7 @@ class ReinforceController:
             [reward - baseline for reward in rewards],
             entropy_weight=self._settings.entropy_weight,
         )
-        if loss.requires_grad:  # not where everything is held
+        if loss.requires_grad:  # false where everything is held
             self._optimiser.zero_grad()
             loss.backward()
             self._optimiser.step()
@@ -76,15 +76,14 @@ class ReinforceController:
         self._baseline = decay * baseline + (1 - decay) * mean
 
     def _hold(self, choice: Choice, number: int) -> int | None:
-        """Phase 1 holds all but the first decision, phase 2 the first."""
+        """Place at which a phase holds a decision: phase 1 holds all but the first, phase 2 the first."""
         if self._episode >= self._settings.depth_episodes:
             return self.depth if number == 0 else None
         return None if number == 0 else _reference(choice, self._settings.reference.get(choice.quantity))
 
 
 def _reference(choice: Choice, wanted: int | str | None) -> int:
-    """The place of a value; of the largest where it is not given or not allowed here, of the first where values are
-    no numbers."""
+    """Place of a value; where it is missing or not allowed, of the largest number, or of the first value of others."""
     for place in choice.allowed:
         if choice.values[place] == wanted:
             return place

@@ -9,34 +9,24 @@ from torch import Tensor, nn
 from distilgrid.search.architecture import Choice, SearchSpace
 
 Hold = Callable[[Choice, int], int | None]
-"""The place that a decision is held at, from the decision and its number (from 0); None where the policy decides."""
+"""Place at which a decision is held, by the decision and its number (from 0); None where the policy decides."""
 Pick = Callable[[int, Tensor], int]
-"""The place of a decision, from its number and its log-probabilities: (V)."""
+"""Place of a decision, by its number and its log-probabilities (V)."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """One architecture as the policy sees it.
-
-    Attributes:
-        places: of each decision.
-        log_probability: log pi(a) = sum over decisions of log pi(a_t | a_<t), held ones apart: a scalar.
-        entropy: sum over the same decisions of the entropies in nats: a scalar.
-    """
+    """One architecture as the policy sees it."""
 
     places: tuple[int, ...]
-    log_probability: Tensor
-    entropy: Tensor
+    log_probability: Tensor  # log pi(a) = sum over decisions of log pi(a_t | a_<t), without held ones: a scalar
+    entropy: Tensor  # sum over the same decisions of the entropies in nats: a scalar
 
 
 class Policy(nn.Module):
-    """An LSTM that makes one decision after the other; each reads the one before, and gives what is not allowed the
-    probability 0.
+    """An LSTM that makes one decision after the other. Values that are not allowed have the probability 0.
 
-    Args:
-        choices: the decisions of the longest architectures; each has an embedding and a head of its own.
-        embedding: width of the inputs.
-        hidden: width of the LSTM.
+    `choices` are the decisions of the longest architectures; each has its embedding and its head.
     """
 
     def __init__(self, choices: Sequence[Choice], *, embedding: int, hidden: int) -> None:
@@ -48,7 +38,7 @@ class Policy(nn.Module):
 
     @torch.no_grad()
     def sample(self, space: SearchSpace, *, hold: Hold, generator: torch.Generator) -> tuple[int, ...]:
-        """The places of one architecture, drawn from the policy."""
+        """Places of an architecture, drawn from the policy."""
 
         def pick(number: int, log_probabilities: Tensor) -> int:
             return int(torch.multinomial(log_probabilities.exp(), 1, generator=generator))
@@ -56,7 +46,7 @@ class Policy(nn.Module):
         return self._decide(space, pick, hold).places
 
     def score(self, space: SearchSpace, places: tuple[int, ...], *, hold: Hold) -> Decisions:
-        """How likely the policy makes these decisions, with gradients."""
+        """Log-probability of decisions, with gradients."""
         return self._decide(space, lambda number, _: places[number], hold)
 
     def _decide(self, space: SearchSpace, pick: Pick, hold: Hold) -> Decisions:
@@ -78,7 +68,7 @@ class Policy(nn.Module):
         return Decisions(places, torch.stack(taken).sum(), torch.stack(entropies).sum())
 
     def _log_probabilities(self, number: int, choice: Choice, state: Tensor) -> Tensor:
-        """Of all values, minus infinity for those that are not allowed: (V)."""
+        """Log-probabilities (V), minus infinity for values that are not allowed."""
         barred = torch.ones(len(choice.values), dtype=torch.bool)
         barred[list(choice.allowed)] = False
         logits: Tensor = self.heads[number](state)
@@ -86,9 +76,9 @@ class Policy(nn.Module):
 
 
 def policy_loss(decisions: Sequence[Decisions], advantages: Sequence[float], *, entropy_weight: float = 0.0) -> Tensor:
-    """What is minimised: -(1/N) sum over draws of advantage * log pi(a) + entropy_weight * H.
+    """Loss of the policy: -(1/N) sum over draws of advantage * log pi(a) + entropy_weight * H.
 
-    Its gradient is REINFORCE's (Williams 1992), with the advantage R - b of each draw held.
+    The gradient is that of REINFORCE (Williams 1992), with the advantage R - b of each draw as a constant.
     """
     terms = [
         advantage * drawn.log_probability + entropy_weight * drawn.entropy

@@ -1,1 +1,1 @@
-"""Estimators: how good a candidate is, without distilling it in full."""
+"""Estimators of a candidate's quality, without distilling it in full."""

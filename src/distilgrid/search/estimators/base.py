@@ -1,4 +1,4 @@
-"""What a search is told about a candidate's quality, and who tells it. Light: no torch here."""
+"""The protocol of estimators. Light: no torch here."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,26 +8,15 @@ from distilgrid.search.architecture import Architecture
 
 @dataclass(frozen=True)
 class Estimate:
-    """How good a candidate is.
+    """Estimated quality of a candidate."""
 
-    Attributes:
-        score: the task's main metric on `dev`, less than zero where lower is better: more is better.
-        loss: distance from the teacher, as the estimator measures it; lower is better.
-        seconds: what the estimate took.
-    """
-
-    score: float
-    loss: float
-    seconds: float
+    score: float  # main metric on `dev`, negated where lower is better
+    loss: float  # distance from the teacher, lower is better
+    seconds: float  # cost of the estimate
 
 
 class Estimator(Protocol):
-    """Estimates candidates, the same ones always alike but for the seconds."""
+    """Estimates candidates; only the seconds differ when a candidate is estimated again."""
 
     def estimate(self, architecture: Architecture) -> Estimate:
-        """The quality of one architecture.
-
-        Raises:
-            UserError: when it cannot be built or trained.
-        """
-        ...
+        """Quality of one architecture. Raises UserError when it cannot be built or trained."""

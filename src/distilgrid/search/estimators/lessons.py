@@ -1,4 +1,4 @@
-"""What candidates learn from and are judged by: rows tokenised once, and the teacher's outputs on them."""
+"""Data of candidates: rows, tokenised once, and the teacher's outputs on them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,25 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lessons:
-    """The same for all candidates of a search.
+    """Rows and teacher outputs that all candidates of a search share, opened on use.
 
-    Attributes:
-        sources: prepared data, and recorded teacher outputs or the teacher itself.
-        origin: the pretrained model's folder, whose tokeniser candidates share.
-        method: what they learn.
-        training: their settings.
-        share: of the training rows.
-        subset_seed: of that share.
-
-    Raises:
-        UserError: when used: for images, or inputs that are missing, damaged or of other rows.
+    Opening raises UserError for images, and for inputs that are missing, damaged or of other rows.
     """
 
-    sources: Sources
-    origin: Path
+    sources: Sources  # prepared data, and recorded teacher outputs or the teacher
+    origin: Path  # folder of the pretrained model, whose tokeniser candidates share
     method: BaseMethod
     training: Training
-    share: float
+    share: float  # share of the training rows
     subset_seed: int = 0
 
     @cached_property
@@ -53,18 +44,18 @@ class Lessons:
 
     @cached_property
     def rows(self) -> Rows:
-        """The share of the training rows."""
+        """Share of the training rows."""
         return self._training_set.rows(self._tokenizer, max_length=self.training.max_length)
 
     @cached_property
     def dev(self) -> Rows:
-        """The rows that candidates are scored on."""
+        """Rows that candidates are scored on."""
         samples = read_split(self.dataset, "dev", tokenizer=self._tokenizer, max_length=self.training.max_length)
         return Rows(samples, label_tensor(self.dataset.split("dev"), self.dataset))
 
     @cached_property
     def teacher(self) -> TeacherOutputs:
-        """Its outputs on the rows."""
+        """Teacher outputs on the rows."""
         teacher = Teaching(self.method, self.training, self._training_set, self.sources).outputs()
         assert teacher is not None, "methods of estimators have a teacher"
         return teacher

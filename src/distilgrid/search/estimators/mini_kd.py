@@ -1,4 +1,4 @@
-"""Mini-KD: a candidate's quality by distilling it for a few epochs on a share of the rows (KD-NAS, papers 1 and 2)."""
+"""Mini-KD: distils each candidate for a few epochs on a share of the rows (KD-NAS, both versions)."""
 
 import gc
 import time
@@ -13,33 +13,26 @@ from distilgrid.search.estimators.settings import MiniKDSettings
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 
-TAUGHT = ("hidden", "soft")  # the terms that compare student and teacher
+TAUGHT = ("hidden", "soft")  # terms that compare student and teacher
 
 
 @dataclass(frozen=True)
 class MiniKD:
-    """Distils each candidate through the training loop, in this process.
+    """Distils each candidate through the training loop, in this process."""
 
-    Attributes:
-        settings: the method and what candidates inherit.
-        lessons: rows and teacher outputs of `settings.method`; with `init: finetuned` candidates inherit the weights of
-            `lessons.sources.teacher`.
-        seed: of all candidates' weights, shuffling and dropout.
-        placement: device and precision.
-    """
-
-    settings: MiniKDSettings
+    settings: MiniKDSettings  # method and inheritance of candidates
+    # rows and teacher outputs of `settings.method`; with `init: finetuned` candidates inherit the weights of
+    # `lessons.sources.teacher`
     lessons: Lessons
-    seed: int
-    placement: Placement = field(default_factory=Placement)
+    seed: int  # seed of all candidates' weights, shuffling and dropout
+    placement: Placement = field(default_factory=Placement)  # device and precision
 
     def estimate(self, architecture: Architecture) -> Estimate:
-        """The best score on `dev`, and the teacher's term of the losses, weighted as in training, in the last epoch.
+        """Best score on `dev`, and the teacher's term of the losses, weighted as in training, in the last epoch.
 
         With `hidden_kd` and `task: null` the head stays untrained: the loss tells the quality, the score does not.
 
-        Raises:
-            UserError: when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
+        Raises UserError when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
         """
         start, lessons = time.perf_counter(), self.lessons
         kind = lessons.dataset.task_kind

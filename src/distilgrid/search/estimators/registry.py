@@ -1,9 +1,9 @@
-"""The table of estimators, with their declared versions, and how a stage opens one. Light: no torch here."""
+"""The table of estimators: versions, recipes, and how a stage opens one. Light: no torch here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.search.estimators.base import Estimator
@@ -16,37 +16,28 @@ if TYPE_CHECKING:
     from distilgrid.search.space import Space
     from distilgrid.training.placement import Placement
 
-VERSIONS = {"mini_kd": 1, "supernet": 1}
-"""Bumped when an estimate may change."""
+VERSIONS = {"mini_kd": 1, "supernet": 1}  # raised when an estimate may change
+UNUSED = {"training", "epochs", "learning_rate", "batch_size"}  # fields that an estimator's training settings repeat
 SEED = 0
-"""Of candidates' weights, rows and dropout: the same for all candidates, so that they are compared alike."""
+"""Seed of weights, rows and dropout: the same for all candidates, so that comparisons are fair."""
 
 
 @dataclass(frozen=True)
 class EstimatorSources:
-    """What an estimator is made from.
-
-    Attributes:
-        data: prepared data.
-        origin: the pretrained model's folder.
-        teacher_outputs: recorded on the training rows.
-        teacher: the fine-tuned teacher whose weights are inherited; None inherits the pretrained model's.
-        supernet: trained before.
-        subset_seed: of the rows that candidates learn from.
-        device: where candidates are trained.
-    """
+    """Artefacts and settings that an estimator is made from."""
 
     data: Path
-    origin: Path
-    teacher_outputs: Sequence[Path] = ()
+    origin: Path  # folder of the pretrained model
+    teacher_outputs: Sequence[Path] = ()  # recordings on the training rows
+    # fine-tuned teacher whose weights candidates inherit; None inherits those of the pretrained model
     teacher: Path | None = None
     supernet: Path | None = None
-    subset_seed: int = 0
+    subset_seed: int = 0  # seed of the choice of training rows
     device: str = "auto"
 
 
 def open_lessons(settings: EstimatorSettings, training: Training, sources: EstimatorSources) -> "Lessons":
-    """What candidates learn from and are judged by."""
+    """Rows and teacher outputs of candidates."""
     from distilgrid.methods.teaching import Sources
     from distilgrid.search.estimators.lessons import Lessons
 
@@ -67,16 +58,9 @@ def open_lessons(settings: EstimatorSettings, training: Training, sources: Estim
 def open_estimator(
     settings: EstimatorSettings, *, space: "Space | LayeredSpace", training: Training, sources: EstimatorSources
 ) -> Estimator:
-    """The estimator of some settings.
+    """Open the estimator of some settings, which override `training`.
 
-    Args:
-        settings: the estimator's.
-        space: that candidates come from.
-        training: the common training settings, which the estimator's own go over.
-        sources: what it is made from.
-
-    Raises:
-        UserError: when an input is missing, or the space does not suit it.
+    Raises UserError when an input is missing, or the space does not suit the estimator.
     """
     lessons = open_lessons(settings, training, sources)
     placement = placed(lessons.training, sources.device)
@@ -95,7 +79,7 @@ def open_estimator(
 
 
 def placed(training: Training, device: str) -> "Placement":
-    """Where and in which precision candidates are trained."""
+    """Device and precision of candidates' training."""
     from distilgrid.training.device import choose_device
     from distilgrid.training.placement import Placement, choose_precision
 
@@ -104,11 +88,22 @@ def placed(training: Training, device: str) -> "Placement":
 
 
 def homogeneous(space: "Space | LayeredSpace") -> "Space":
-    """A space whose architectures have layers that are all alike, as slices of a supernet have.
+    """A space whose architectures have equal layers, as slices of a supernet have.
 
-    Raises:
-        UserError: for another one.
+    Raises UserError for another space.
     """
     if isinstance(space, LayeredSpace):
         raise UserError("a supernet's slices have layers that are all alike; take a homogeneous space, or mini_kd")
     return space
+
+
+def estimate_recipe(
+    *, settings: EstimatorSettings, training: Training, origin: str, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Plain values that decide an estimate, apart from the architecture; `origin` is the revision of its model."""
+    estimator = {
+        **settings.model_dump(exclude=UNUSED),
+        "training": settings.trained(training).model_dump(),
+        "version": VERSIONS[settings.kind],
+    }
+    return {"estimator": estimator, "origin": origin, "inputs": dict(inputs)}

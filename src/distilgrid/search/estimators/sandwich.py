@@ -4,8 +4,8 @@ Yu and Huang: Universally Slimmable Networks, 2019; Yu et al.: BigNAS, 2020. In 
 
     L = L_KD(z_largest; teacher, labels) + sum over the smallest and n drawn sub-networks of d(z_largest, z_sub)
 
-with d = T^2 KL(softmax(z_largest / T) || softmax(z_sub / T)), or the mean squared error of numbers; z_largest is
-a constant there. The gradients of all sub-networks add up. Only the largest has dropout, as in BigNAS.
+with d = T^2 KL(softmax(z_largest / T) || softmax(z_sub / T)), or the mean squared error of numbers, where z_largest is
+a constant. The gradients of all sub-networks add up. Only the largest has dropout, as in BigNAS.
 """
 
 import torch
@@ -36,18 +36,18 @@ class Sandwich:
     """One training run of a supernet: `run` trains it in place, from the last saved state if there is one.
 
     Args:
-        supernet: its weights in fp32.
-        kind: of the task.
+        supernet: weights in fp32.
+        kind: task kind.
         rows: training rows.
-        teacher: the fine-tuned teacher's logits on them.
-        settings: of the supernet.
-        training: of its optimiser.
-        seed: of shuffling, dropout and the drawn sub-networks.
+        teacher: logits of the fine-tuned teacher on the rows.
+        settings: settings of the supernet.
+        training: settings of the optimiser.
+        seed: seed of shuffling, dropout and drawn sub-networks.
         placement: device and precision.
-        checkpoints: where the state of an unfinished run is kept; nowhere unless given.
+        checkpoints: store of the state of an unfinished run.
 
     Attributes:
-        losses: of each step: the largest's, and the sum of the others'.
+        losses: for each step, the loss of the largest sub-network and the sum of the others' losses.
     """
 
     def __init__(
@@ -78,11 +78,10 @@ class Sandwich:
         self.losses: list[list[float]] = []
 
     def run(self) -> None:
-        """All steps that are left.
+        """Run the remaining steps.
 
-        Raises:
-            UserError: when the loss is not finite.
-            Interrupted: when the process was asked to stop; the state is saved.
+        Raises UserError when the loss is not finite. Raises Interrupted when the process was asked to stop; the state
+        is saved.
         """
         done = self._resume()
         steps = range(done + 1, len(self.stretch) + 1)
@@ -98,12 +97,12 @@ class Sandwich:
         self.vocabulary.restore(decay=self.decay)
 
     def others(self, step: int) -> list[Shape]:
-        """The sub-networks of a step beside the largest: the smallest, and those drawn."""
+        """Sub-networks of a step in addition to the largest: the smallest, and the drawn ones."""
         drawn = self.supernet.space.sample(self.settings.drawn, seed=derive_seed(self.seed, f"shapes {step}"))
         return [self.supernet.smallest, *drawn]
 
     def collect(self, step: int) -> list[float]:
-        """Add up the gradients of one step's sub-networks; returns the largest's loss and the sum of the others'."""
+        """Add up the gradients of a step's sub-networks; return the loss of the largest and the sum of the others'."""
         batch = self.stretch.batches(step)[0]
         device = self.placement.device
         inputs = {name: values.to(device) for name, values in self.rows.encodings.batch(batch).items()}
@@ -119,7 +118,7 @@ class Sandwich:
         return losses
 
     def distance(self, logits: Tensor, largest: Tensor) -> Tensor:
-        """d of a sub-network's logits from the largest's: both (B, C)."""
+        """Distance d between logits (B, C) of a sub-network and of the largest."""
         return self.kind.losses().soft(logits, largest, temperature=self.settings.temperature)
 
     def _logits(self, shape: Shape, inputs: Inputs, *, training: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a user can set for the estimators. Light: no torch here."""
+"""Settings of estimators. Light: no torch here."""
 
 from typing import Annotated, Any, Literal
 
@@ -11,12 +11,12 @@ from distilgrid.training.settings import Training, TrainingOverrides
 
 
 class ProxySettings(Settings):
-    """The rows on which candidates learn."""
+    """Settings of the rows and the training of candidates."""
 
     share: float = Field(default=0.3, gt=0, le=1)
     """Share of the training rows: a seeded, stratified choice, drawn once for all candidates."""
     epochs: int = Field(default=5, ge=1)
-    """Passes over these rows; a phase of `hidden_kd` that sets its own keeps them."""
+    """Passes over these rows; a phase of `hidden_kd` that sets epochs keeps its own."""
     learning_rate: float = Field(default=5e-5, gt=0)
     """Peak learning rate of AdamW."""
     batch_size: int = Field(default=32, ge=1)
@@ -25,12 +25,8 @@ class ProxySettings(Settings):
     """Other training settings, over those of the `training` section."""
 
     def trained(self, training: Training) -> Training:
-        """The training settings: these over some common ones."""
-        own: dict[str, Any] = {
-            "epochs": self.epochs,
-            "learning_rate": self.learning_rate,
-            "batch_size": self.batch_size,
-        }
+        """Training settings: these over common ones."""
+        own: dict[str, Any] = self.model_dump(include={"epochs", "learning_rate", "batch_size"})
         return training.under(own, self.training)
 
 
@@ -41,14 +37,14 @@ class MiniKDSettings(ProxySettings):
     """
 
     kind: Literal["mini_kd"] = "mini_kd"
-    """Each candidate is trained."""
+    """Trains each candidate."""
     method: Annotated[KD | HiddenKD, Field(discriminator="objective")] = Field(default_factory=KD)
     """`kd` as in the paper's first version, judged by its score, or `hidden_kd` with `task: null` as in its second,
     judged by the loss of its last epoch."""
     inherit: Literal["none", "leading", "importance"] = "importance"
-    """What candidates inherit of the origin's weights."""
+    """Rows and columns of weights that candidates inherit."""
     init: Literal["pretrained", "finetuned"] = "pretrained"
-    """Whose weights they inherit: the pretrained model's, or the fine-tuned teacher's with its head, from which far
+    """Model that candidates inherit from: the pretrained one, or the fine-tuned teacher with its head, from which far
     fewer steps tell candidates apart."""
 
     @model_validator(mode="after")
@@ -62,21 +58,21 @@ class SupernetSettings(ProxySettings):
     """A weight-sharing supernet trained by the sandwich rule with in-place distillation (Yu et al. 2020, BigNAS)."""
 
     kind: Literal["supernet"] = "supernet"
-    """One model is trained, and candidates are slices of it."""
+    """Trains one model, whose slices are the candidates."""
     share: float = Field(default=1.0, gt=0, le=1)
     """Share of the training rows that the supernet learns from."""
     method: KD = Field(default_factory=KD)
     """How the largest sub-network learns from the teacher's logits and the labels."""
     drawn: int = Field(default=2, ge=0)
-    """Sub-networks drawn at random in each step, beside the largest and the smallest."""
+    """Random sub-networks of each step, in addition to the largest and the smallest."""
     temperature: float = Field(default=1.0, gt=0)
-    """Softmax temperature at which the others learn from the largest; numbers have the mean squared error."""
+    """Softmax temperature at which other sub-networks learn from the largest; numbers have the mean squared error."""
     layers: Literal["first", "spread"] = "first"
-    """Which layers a shallower sub-network has: the first ones, or the last of each of so many equal parts."""
+    """Layers of a shallower sub-network: the first ones, or the last layer of each of several equal parts."""
     tuning_steps: int = Field(default=0, ge=0)
-    """Steps of the largest's method by which a sub-network is fine-tuned before it is scored; 0 scores it as it is."""
+    """Steps that fine-tune a sub-network with the largest's method before it is scored; 0 leaves this out."""
     probe_rows: int = Field(default=512, ge=1)
-    """Training rows, at most, on which the distance from the teacher's logits is measured."""
+    """Largest number of training rows for the distance from the teacher's logits."""
 
 
 EstimatorSettings = Annotated[MiniKDSettings | SupernetSettings, Field(discriminator="kind")]

@@ -1,8 +1,8 @@
 """Sub-networks of a BERT as slices of its weights: first or spread layers, leading heads and units.
 
-Head j of a sub-network takes the leading units of the whole's head j. Where its heads are wider than the whole's, they
-are filled up with the heads that are left over, in order. The whole is ordered by importance, so slices keep what
-matters most (models/importance.py says by which measure).
+Head j of a sub-network takes the leading units of head j of the whole. Wider heads are filled up with units of the
+remaining heads, in order. The whole is ordered by importance (models/importance.py), so slices keep the most important
+units.
 """
 
 import re
@@ -16,12 +16,12 @@ from distilgrid.models.importance import Order
 from distilgrid.models.inheritance import AXES
 
 Chosen = Callable[[str, str], Tensor | int | None]
-"""By what an axis counts and the weight's name: the entries to take, so many leading ones, or None for all."""
+"""Entries to take, by kind of axis and name of weight: their places, a number of leading ones, or None for all."""
 NUMBER = re.compile(r"\.layer\.(\d+)\.")
 
 
 class Whole(NamedTuple):
-    """Sizes of a model that is sliced, or of a slice of it."""
+    """Sizes of a model that is sliced, or of a slice."""
 
     hidden: int
     heads: int
@@ -29,7 +29,7 @@ class Whole(NamedTuple):
 
 
 def ordered(weights: Mapping[str, Tensor], order: Order) -> dict[str, Tensor]:
-    """The same model with its heads and units in an order: it computes the same function."""
+    """Weights with heads and units in another order; the model computes the same function."""
 
     def places(kind: str, name: str) -> Tensor | int | None:
         if kind in ("all", "hidden"):
@@ -44,13 +44,9 @@ def ordered(weights: Mapping[str, Tensor], order: Order) -> dict[str, Tensor]:
 
 
 def sliced(weights: Mapping[str, Tensor], layers: list[int], size: Whole, *, whole: Whole) -> dict[str, Tensor]:
-    """The weights of a sub-network, by its own names, as contiguous tensors that gradients pass through.
+    """Weights of a sub-network, under its names, as contiguous tensors that gradients pass through.
 
-    Args:
-        weights: of the whole model.
-        layers: numbers of its layers that the sub-network has.
-        size: the sub-network's.
-        whole: the whole model's; no size of the sub-network is larger.
+    `layers` are numbers of layers of the whole model; no value of `size` exceeds that of `whole`.
     """
     heads = head_places(size, whole)
 
@@ -72,7 +68,7 @@ def sliced(weights: Mapping[str, Tensor], layers: list[int], size: Whole, *, who
 
 
 def head_places(size: Whole, whole: Whole) -> Tensor:
-    """(hidden of the sub-network,) the rows of the whole's query, key and value matrices that it has."""
+    """Rows (H) of the whole's query, key and value matrices that a sub-network of width H has."""
     width, own = whole.hidden // whole.heads, size.hidden // size.heads
     rows = torch.arange(whole.hidden).view(whole.heads, width)
     first, spare = rows[: size.heads, :own], rows[size.heads :].flatten()
@@ -87,7 +83,7 @@ def _number(name: str) -> int:
 
 
 def _taken(name: str, weight: Tensor, places: Chosen) -> Tensor:
-    """A weight's entries at the places of each of its axes."""
+    """Entries of a weight at the places of each axis."""
     kinds = next(kinds for pattern, kinds in AXES if re.search(pattern, name))
     for axis, kind in zip(range(weight.dim()), kinds, strict=False):
         chosen = places(kind, name)

@@ -1,7 +1,7 @@
 """A weight-sharing supernet: one BERT of a space's largest sizes, whose slices are the space's architectures.
 
 Cai, Gan, Wang, Zhang, Han: Once-for-All, 2020; Yu et al.: BigNAS, 2020; for BERT: Hou et al.: DynaBERT, 2020, which
-orders heads and units by importance first. Here the order comes from the weights alone.
+orders heads and units by importance first. Here the order follows from the weights alone.
 """
 
 import copy
@@ -28,12 +28,9 @@ log = logging.getLogger(__name__)
 
 
 class Supernet:
-    """Runs and cuts out sub-networks.
+    """A model of the largest sizes of a space, which runs and exports sub-networks.
 
-    Args:
-        model: of the largest sizes of the space, as `make_supernet` builds it.
-        space: the architectures.
-        layers: which layers a shallower sub-network has.
+    `layers` says which layers a shallower sub-network has.
     """
 
     def __init__(self, model: "PreTrainedModel", space: Space, *, layers: Literal["first", "spread"]) -> None:
@@ -44,29 +41,23 @@ class Supernet:
 
     @cached_property
     def largest(self) -> Shape:
-        """The shape with most parameters."""
+        """Shape with most parameters."""
         return max(self.space.shapes, key=lambda shape: (shape.parameters, shape))
 
     @cached_property
     def smallest(self) -> Shape:
-        """The shape with fewest."""
+        """Shape with fewest parameters."""
         return min(self.space.shapes, key=lambda shape: (shape.parameters, shape))
 
     def forward(self, shape: Shape, inputs: Inputs, *, training: bool = False) -> Tensor:
-        """A sub-network's logits, (B, C); gradients go into the supernet's weights.
-
-        Args:
-            shape: of the sub-network.
-            inputs: of a batch, on the supernet's device.
-            training: with dropout.
-        """
+        """Logits (B, C) of a sub-network, with dropout in training; gradients go into the supernet's weights."""
         skeleton = self._skeleton(shape).train(training)
         tensors = {**self._weights(shape), **dict(self.model.named_buffers())}
         logits: Tensor = functional_call(skeleton, tensors, (), dict(inputs)).logits
         return logits
 
     def subnetwork(self, shape: Shape) -> "PreTrainedModel":
-        """A model of its own with a sub-network's weights, on the CPU, in evaluation mode."""
+        """Separate model with the weights of a sub-network, on the CPU, in evaluation mode."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             model = type(self.model)(self._config(shape))
             model.load_state_dict({name: weight.cpu() for name, weight in self._weights(shape).items()})
@@ -95,18 +86,10 @@ class Supernet:
 def make_supernet(
     origin: "PreTrainedModel", space: Space, *, seed: int, layers: Literal["first", "spread"] = "first"
 ) -> Supernet:
-    """A supernet with the weights of a pretrained or fine-tuned model, its heads and units by falling importance.
+    """Build a supernet from the weights of a pretrained or fine-tuned BERT, ordered by falling importance.
 
-    Its width is the next multiple of the space's largest number of heads. What the origin has not is drawn at random.
-
-    Args:
-        origin: a BERT; stays as it is.
-        space: the architectures.
-        seed: of the weights that are drawn.
-        layers: which layers a shallower sub-network has.
-
-    Raises:
-        UserError: when the origin has not BERT's layout.
+    The width is the next multiple of the space's largest number of heads. Weights that the origin lacks are random.
+    Raises UserError unless the origin has BERT's layout.
     """
     config = copy.deepcopy(origin.config)
     if config.model_type not in BERT_LAYOUT:

@@ -1,4 +1,4 @@
-"""A candidate's quality as a slice of a trained supernet."""
+"""Training of supernets, and quality of candidates as their slices."""
 
 import time
 from dataclasses import dataclass, field
@@ -39,13 +39,12 @@ def train_supernet(
     placement: Placement,
     checkpoints: Checkpoints = NOWHERE,
 ) -> Supernet:
-    """A supernet trained on a task, from the fine-tuned teacher's weights where they are given, else the origin's.
+    """Train a supernet on a task, from the weights of the fine-tuned teacher if there is one, else of the origin.
 
-    Raises:
-        UserError: when an input is missing or damaged, or the loss is not finite.
-        Interrupted: when the process was asked to stop; the state is saved.
+    Raises UserError when an input is missing or damaged, or the loss is not finite. Raises Interrupted when the process
+    was asked to stop; the state is saved.
     """
-    torch.manual_seed(derive_seed(seed, "init"))  # of a head that the origin lacks
+    torch.manual_seed(derive_seed(seed, "init"))  # for a head that the origin lacks
     origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs)
     supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
     Sandwich(
@@ -63,10 +62,9 @@ def train_supernet(
 
 
 def open_supernet(folder: Path, space: Space, *, layers: Literal["first", "spread"]) -> Supernet:
-    """A supernet that the stage `supernet` trained.
+    """Open a supernet that the stage `supernet` trained.
 
-    Raises:
-        UserError: when a file is missing or damaged, or it was trained for another space.
+    Raises UserError when a file is missing or damaged, or it was trained for another space.
     """
     verified(folder, stage="supernet")
     if read_json(folder / "supernet.json")["space"] != space.model_dump():
@@ -75,10 +73,9 @@ def open_supernet(folder: Path, space: Space, *, layers: Literal["first", "sprea
 
 
 def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel":
-    """An architecture of a trained supernet's space as a model of its own, in fp32 and evaluation mode.
+    """Slice of a trained supernet as a separate model, in fp32 and evaluation mode.
 
-    Raises:
-        UserError: when a file is missing or damaged, or the space does not hold the architecture.
+    Raises UserError when a file is missing or damaged, or the space does not hold the architecture.
     """
     verified(folder, stage="supernet")
     facts = read_json(folder / "supernet.json")
@@ -90,24 +87,16 @@ def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel
 
 @dataclass(frozen=True)
 class SupernetEstimator:
-    """Scores slices of a supernet.
-
-    Attributes:
-        supernet: trained.
-        settings: of the supernet.
-        lessons: rows and teacher outputs of `settings.method`.
-        seed: of the rows that are drawn, and of fine-tuning.
-        placement: device and precision of fine-tuning.
-    """
+    """Scores slices of a supernet."""
 
     supernet: Supernet
     settings: SupernetSettings
-    lessons: Lessons
-    seed: int
-    placement: Placement = field(default_factory=Placement)
+    lessons: Lessons  # rows and teacher outputs of `settings.method`
+    seed: int  # seed of drawn rows and of fine-tuning
+    placement: Placement = field(default_factory=Placement)  # device and precision of fine-tuning
 
     def estimate(self, architecture: Architecture) -> Estimate:
-        """The slice's score on `dev`, and the soft loss to the teacher's logits on some training rows."""
+        """Score of the slice on `dev`, and soft loss to the teacher's logits on some training rows."""
         assert isinstance(architecture, Shape), "a supernet's slices have layers that are all alike"
         start, lessons = time.perf_counter(), self.lessons
         model = self.supernet.subnetwork(architecture)
@@ -120,7 +109,7 @@ class SupernetEstimator:
         return Estimate(merit, self._distance(model), time.perf_counter() - start)
 
     def _tune(self, model: "PreTrainedModel") -> None:
-        """Some steps of the largest's method, on rows that are the same for all slices."""
+        """Fine-tune with the largest's method, on rows that are the same for all slices."""
         lessons, count = self.lessons, self.settings.tuning_steps * self.lessons.training.batch_size
         rows = self._some(count, "tuning")
         training = lessons.training.model_copy(update={"epochs": 1})
@@ -144,7 +133,7 @@ class SupernetEstimator:
         return float(kind.losses().soft(logits, wanted, temperature=self.settings.method.temperature))
 
     def _some(self, count: int, purpose: str) -> list[int]:
-        """Different training rows, at most so many, in their order."""
+        """Up to `count` different training rows, in their order."""
         total = len(self.lessons.rows.labels)
         chooser = np.random.default_rng(derive_seed(self.seed, purpose))
         return sorted(chooser.choice(total, size=min(count, total), replace=False).tolist())

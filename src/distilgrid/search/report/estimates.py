@@ -1,4 +1,4 @@
-"""How well the estimates of searches foretell what architectures are worth once they are distilled in full."""
+"""Agreement between the estimates of searches and full distillation."""
 
 import math
 import statistics
@@ -13,33 +13,23 @@ from distilgrid.reporting.searches import cost_minutes, searched
 from distilgrid.reporting.table import Column, Table, Value
 
 SECONDS = 60.0
-FEWEST = 5
-"""Architectures below which a rank correlation says nothing."""
+FEWEST = 5  # architectures below which a rank correlation says nothing
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """A search's estimates against full distillation.
+    """A search's estimates against full distillation."""
 
-    Attributes:
-        architectures: how many were both estimated and distilled.
-        tau: Kendall's, between estimated quality and the score on dev; None where all of either are alike.
-        tau_loss: the same between the estimate's loss, less of which is better, and that score.
-        estimate_seconds: mean cost of an estimate.
-        distilled_seconds: mean cost of distilling one in full, over seeds.
-        share: what a whole search costs, preparation included, of distilling all that it tried in full.
-    """
-
-    architectures: int
-    tau: float | None
-    tau_loss: float | None
-    estimate_seconds: float
-    distilled_seconds: float
-    share: float
+    architectures: int  # architectures that were both estimated and distilled
+    tau: float | None  # Kendall's tau of estimated quality and dev score; None where all of either are equal
+    tau_loss: float | None  # the same for the estimated loss, lower is better
+    estimate_seconds: float  # mean cost of an estimate
+    distilled_seconds: float  # mean cost of distilling one in full, over seeds
+    share: float  # cost of a whole search with preparation, relative to distilling all its candidates
 
 
 def estimates_table(findings: Findings, task: str) -> Table | None:
-    """A line for each search and method whose students share enough architectures with it; None without any."""
+    """A line for each search and method that share enough architectures; None without any."""
     rows = []
     for name, runs in searched(findings, task).items():
         for method in findings.collected.plan.params.grid.methods:
@@ -67,7 +57,7 @@ def estimates_table(findings: Findings, task: str) -> Table | None:
 
 
 def distilled(findings: Findings, task: str, method: str, *, teacher: str) -> dict[str, Line]:
-    """The students of a method whose shapes searches found, by the name of their architecture."""
+    """Students of a method with shapes that searches found, by the name of their architecture."""
     students = findings.collected.plan.params.students
     found: dict[str, Line] = {}
     wanted = {"task": task, "method": method, "teacher": teacher}
@@ -82,7 +72,7 @@ def distilled(findings: Findings, task: str, method: str, *, teacher: str) -> di
 
 
 def agreement(runs: Sequence[Searched], lines: Mapping[str, Line]) -> Agreement | None:
-    """How the estimates of a search order architectures that were distilled; None for too few."""
+    """Agreement of a search's estimates with full distillation; None for too few architectures."""
     trials = {row["name"]: row for run in runs for row in run.frame.to_dict("records") if not row["repeated"]}
     shared = [name for name in trials if name in lines]
     if len(shared) < FEWEST:

@@ -1,4 +1,4 @@
-"""Plots of architecture searches: rewards over trials, all trials against latency, and the shapes that were found."""
+"""Plots of architecture searches: rewards over trials, trials against latency, and the best shapes."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ KEY_COLUMNS = 3
 
 
 def searches_plots(findings: Findings, task: str) -> list[Plot]:
-    """The plots of a task's searches; none without any."""
+    """Plots of a task's searches."""
     found = searched(findings, task)
     if not found:
         return []
@@ -30,14 +30,14 @@ def searches_plots(findings: Findings, task: str) -> list[Plot]:
 
 
 def pareto_rows(frame: "pd.DataFrame", quality: str) -> "pd.DataFrame":
-    """The trials that no other beats in both latency and quality, from fast to slow."""
+    """Trials that no other beats in both latency and quality, from fast to slow."""
     ordered = frame.sort_values(["latency_ms", quality], ascending=[True, False])
     best = ordered[quality].cummax()
     return ordered[(ordered[quality] == best) & ~best.duplicated()]
 
 
 def _rewards(task: str, found: Mapping[str, list[Searched]]) -> Plot:
-    """The best reward so far, by the number of trials."""
+    """Best reward by the number of trials."""
     with drawing(6.0, 3.4 + 0.2 * -(-len(found) // KEY_COLUMNS)) as (figure, (axes,)):
         for number, (name, runs) in enumerate(found.items()):
             _curve(axes, [run.frame["best_reward"].to_numpy() for run in runs], name=name, style=number)
@@ -86,7 +86,7 @@ def _front(task: str, found: Mapping[str, list[Searched]]) -> Plot:
 
 
 def _shapes(task: str, found: Mapping[str, list[Searched]]) -> Plot:
-    """The best architecture of each search's first seed, a bar for each layer."""
+    """Best architecture of each search's first seed, a bar for each layer."""
     best = {name: runs[0].best[0] for name, runs in found.items()}
     with drawing(min(8.0, 1.6 * len(best) + 1.0), 3.2, panels=len(best)) as (figure, panels):
         widest = max(max(layer) for one in best.values() for layer in layer_widths(one["architecture"]))

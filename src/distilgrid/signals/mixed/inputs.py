@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def mixed_inputs(model: "PreTrainedModel", encodings: Encodings, mixtures: Mixtures, *, token_types: str) -> Inputs:
     """Inputs of mixed samples through a model's own embedding table, for `forward`.
 
-    Both rows are padded to the longer one. A position is attended to if a row that takes part in it (its weight is not
-    zero) has a token there. Positions and layer norm are the model's own, as for any input.
+    Both rows are padded to the longer one. A position counts if a row with a weight above zero has a token there.
+    Positions and layer norm are those of the model, as for any input.
 
     Args:
-        model: whose word embeddings are mixed, and its token-type embeddings.
-        encodings: the rows through the model's own tokeniser.
-        mixtures: (M,) samples.
+        model: the model whose word and token-type embeddings are mixed.
+        encodings: rows, tokenised for the model.
+        mixtures: samples.
         token_types: `mix`, or `keep` those of the first row.
 
     Returns:
@@ -47,14 +47,7 @@ def mixed_inputs(model: "PreTrainedModel", encodings: Encodings, mixtures: Mixtu
 
 
 def mixed_targets(labels: Tensor, mixtures: Mixtures, *, losses: Losses, outputs: int) -> Tensor:
-    """The mixed labels: (M, C) probabilities, or (M,) numbers.
-
-    Args:
-        labels: (N, ...) as the task kind makes them.
-        mixtures: (M,) samples.
-        losses: say what of labels can be mixed.
-        outputs: C.
-    """
+    """Mixed labels: (M, C) probabilities, or (M,) numbers; `labels` are (N, ...) as the task kind makes them."""
     labels = losses.mixable(labels, outputs=outputs)
     weight = torch.from_numpy(mixtures.weight)
     first, second = labels[mixtures.first], labels[mixtures.second]
@@ -62,14 +55,14 @@ def mixed_targets(labels: Tensor, mixtures: Mixtures, *, losses: Losses, outputs
 
 
 def _mixed(table: torch.nn.Module, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """(M, L, H) of two (M, L) ids."""
+    """Mixed embeddings (M, L, H) of two ids (M, L)."""
     place = next(table.parameters()).device
     mixed: Tensor = torch.lerp(table(second.to(place)), table(first.to(place)), weight[:, :, None].to(place))
     return mixed
 
 
 def _mixed_types(model: "PreTrainedModel", first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """What the mixed token types add to inputs of type 0, which the model itself adds: (M, L, H)."""
+    """Mixed token-type embeddings (M, L, H), relative to type 0, which the model adds itself."""
     table = getattr(getattr(model.base_model, "embeddings", None), "token_type_embeddings", None)
     if table is None:
         kind = model.config.model_type

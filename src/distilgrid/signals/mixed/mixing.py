@@ -1,8 +1,8 @@
-"""Which pairs of rows are mixed, and how much of each: drawn before training, and known without any student.
+"""Schedules of mixed samples, drawn before training without any student.
 
 The schedule follows from the rows, their number in a batch, the epochs and the mixup seed alone. All students, sizes,
 weights of losses and training seeds of a grid therefore see the same mixed samples, and the teacher's outputs on them
-are recorded once. The paper draws a row's partner from its minibatch, which is a random one: here it is any other row.
+are recorded once. The paper draws a row's partner from its random minibatch: here the partner is any other row.
 """
 
 import hashlib
@@ -37,34 +37,29 @@ class Mixtures:
         return len(self.first)
 
     def take(self, samples: Batch) -> "Mixtures":
-        """Some of them, by number."""
+        """Samples of some numbers."""
         return Mixtures(self.first[samples], self.second[samples], self.weight[samples])
 
     def lengths(self, rows: np.ndarray) -> np.ndarray:
-        """(M,) of each sample, that of its longer row, from the lengths of all rows (N,)."""
+        """Length of the longer row of each sample (M,), from the lengths of all rows (N,)."""
         longer: np.ndarray = np.maximum(rows[self.first], rows[self.second])
         return longer
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """The mixed samples of a run.
+    """The mixed samples of a run."""
 
-    Attributes:
-        mixtures: of all epochs.
-        epochs: the batches of each epoch, by number; as many as an epoch has batches of training rows.
-    """
-
-    mixtures: Mixtures
-    epochs: list[list[Batch]]
+    mixtures: Mixtures  # samples of all epochs
+    epochs: list[list[Batch]]  # batches of each epoch, one for each batch of training rows
 
     @property
     def batches(self) -> list[Batch]:
-        """Those of all epochs."""
+        """Batches of all epochs."""
         return [batch for epoch in self.epochs for batch in epoch]
 
     def digest(self, example_ids: np.ndarray) -> str:
-        """Names pairs, weights and batches; `example_ids` (N,) are those of the rows."""
+        """Hash of pairs, weights and batches; `example_ids` (N,) are those of the rows."""
         mixtures, sizes = self.mixtures, np.array([len(batch) for batch in self.batches])
         order = np.concatenate(self.batches)
         parts = (example_ids[mixtures.first], example_ids[mixtures.second], mixtures.weight, sizes, order)
@@ -72,16 +67,11 @@ class Schedule:
 
 
 def make_schedule(lengths: np.ndarray, settings: Mixup, training: Training) -> Schedule:
-    """The mixed samples of a run.
+    """Draw the mixed samples of a run.
 
-    Args:
-        lengths: (N,) of each row, in characters: batches must not depend on a model's tokeniser.
-        settings: of mixing.
-        training: its epochs, its batch size (a batch of mixed samples has `settings.ratio` times as many) and whether
-            samples of similar length come together.
-
-    Raises:
-        UserError: with a token budget, a single row, or fewer mixed samples than batches.
+    `lengths` (N,) of rows are in characters: batches must not depend on a model's tokeniser. A batch of mixed samples
+    has `settings.ratio` times the size of a batch of rows. Raises UserError with a token budget, a single row, or fewer
+    mixed samples than batches.
     """
     check_batches(training)
     rows, bucketed = len(lengths), training.batching == "bucketed"
@@ -109,7 +99,7 @@ def make_schedule(lengths: np.ndarray, settings: Mixup, training: Training) -> S
 def _pairs(
     generator: np.random.Generator, lengths: np.ndarray, settings: Mixup, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each row comes first as often as each other row, and as often second; never with itself."""
+    """Pairs in which each row comes first, and second, equally often, but never with itself."""
     rows = len(lengths)
     first, second = [], []
     for start in range(0, count, rows):
@@ -120,7 +110,7 @@ def _pairs(
 
 
 def _partners(generator: np.random.Generator, lengths: np.ndarray, settings: Mixup) -> np.ndarray:
-    """The partner of each row, (N,): a random cycle through all rows, or through groups of similar length."""
+    """Partner of each row (N,): a random cycle through all rows, or through groups of similar length."""
     rows = len(lengths)
     groups = [np.arange(rows)]
     if settings.partners == "similar":

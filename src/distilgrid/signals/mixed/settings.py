@@ -1,4 +1,4 @@
-"""What a user can set about mixing samples. Light: no torch here."""
+"""Settings of mixed samples. Light: no torch here."""
 
 from typing import Literal
 
@@ -10,14 +10,14 @@ from distilgrid.training.settings import Training
 
 
 class Mixup(Settings):
-    """Which rows are mixed, and how much of each: lambda * x_i + (1 - lambda) * x_j with lambda ~ Beta(a, a)."""
+    """Mixing of rows: lambda * x_i + (1 - lambda) * x_j with lambda ~ Beta(a, a)."""
 
     beta: float = Field(default=0.4, gt=0)
-    """The parameter a of Beta(a, a): near 0 a sample is almost one of its rows, at 1 every mixture is as likely."""
+    """Parameter a of Beta(a, a): near 0 a sample is almost one of its rows, at 1 all mixtures are as likely."""
     ratio: float = Field(default=1.0, gt=0)
     """Mixed samples per training row, in each epoch."""
     draw: Literal["sample", "batch"] = "sample"
-    """A lambda of its own for each sample, or one for all mixed samples of a batch."""
+    """A separate lambda for each sample, or one for all mixed samples of a batch."""
     partners: Literal["any", "similar"] = "any"
     """`any`: the partner is any other row, as in the paper; `similar`: one of about its length, which costs less."""
     token_types: Literal["mix", "keep"] = "mix"
@@ -27,10 +27,6 @@ class Mixup(Settings):
 
 
 def check_batches(training: Training) -> None:
-    """Refuse training settings under which batches of rows and of mixed samples could not be paired.
-
-    Raises:
-        UserError: with a token budget, under which the number of batches depends on the order of the rows.
-    """
+    """Refuse a token budget, under which the number of batches depends on the order of the rows."""
     if training.batch_tokens is not None:
         raise UserError("training.batch_tokens: mixkd wants batches of one size; set batch_tokens: null for it")

@@ -21,28 +21,17 @@ if TYPE_CHECKING:
 
 
 class MixedLosses(Protocol):
-    """The losses of a batch of mixed samples.
+    """The losses of a batch of mixed samples."""
 
-    Attributes:
-        loss: the task kind's losses.
-    """
-
-    loss: Losses
+    loss: Losses  # the task kind's losses
 
     def mixed_losses(self, targets: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
-        """Named terms, already weighted.
-
-        Args:
-            targets: the mixed labels: (M, C) probabilities, or (M,) numbers.
-            student: its outputs on the mixed samples.
-            teacher: the teacher's on the same samples; None where no term needs them.
-        """
-        ...
+        """Weighted terms by name; `targets` are mixed labels: (M, C) probabilities, or (M,) numbers."""
 
 
 @dataclass
 class Mixing:
-    """What a run learns from mixed samples: which, with what losses, from which teacher."""
+    """Mixed samples of a run, with their losses and their teacher."""
 
     schedule: Schedule
     objective: MixedLosses
@@ -50,7 +39,7 @@ class Mixing:
     token_types: str = "mix"
 
     def batches(self, seed: int) -> list[list[Batch]]:
-        """Those of each epoch, in an order of the training seed's own."""
+        """Batches of each epoch, in an order that the training seed decides."""
         orders = [
             np.random.default_rng(derive_seed(seed, f"mixed epoch {number}")).permutation(len(epoch))
             for number, epoch in enumerate(self.schedule.epochs)
@@ -58,7 +47,7 @@ class Mixing:
         return [[epoch[i] for i in order] for order, epoch in zip(orders, self.schedule.epochs, strict=True)]
 
     def stream(self, rows: Rows) -> Stream:
-        """The stream."""
+        """Stream of the mixed samples."""
         return MixedStream(rows, self)
 
 
@@ -74,7 +63,7 @@ class MixedStream:
 
     @property
     def teacher(self) -> TeacherOutputs | None:
-        """Its outputs on the mixed samples."""
+        """Teacher outputs on the mixed samples."""
         return self.mixing.teacher
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
@@ -87,7 +76,7 @@ class MixedStream:
         return mixed_inputs(model, self.rows.encodings, self._mixtures(samples), token_types=self.mixing.token_types)
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
-        """L_SM and L_TMKD."""
+        """Terms L_SM and L_TMKD."""
         outputs, device = student.logits.shape[1], student.logits.device
         losses, mixtures = self.mixing.objective.loss, self._mixtures(samples)
         targets = mixed_targets(self.rows.labels, mixtures, losses=losses, outputs=outputs).to(device)

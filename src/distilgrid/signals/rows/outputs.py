@@ -1,9 +1,9 @@
-"""A teacher's outputs on training rows: asked, recorded, opened, or from a teacher that runs live."""
+"""Outputs of a teacher on training rows: recorded, opened, or computed live."""
 
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor
 from distilgrid.core.errors import UserError
 from distilgrid.core.progress import progress
 from distilgrid.signals.asking import Asking
-from distilgrid.signals.recorded import FILE, LABEL, checked, positions_of
+from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
+from distilgrid.signals.rows.plan import RowName, RowSignal
 from distilgrid.tasks.batching import Samples, evaluation_batches
 from distilgrid.tasks.tokens import tokenised
 from distilgrid.training.forward import forward
@@ -23,16 +24,13 @@ from distilgrid.training.token_states import TokenStates
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-KINDS = ("logits", "cls-states", "hidden-states")
 
+def record(signal: RowSignal, asking: Asking) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Logits (fp32) and states (fp16) on the chosen rows, or on all augmented rows where there are any.
 
-def record_rows(kind: str, asking: Asking) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Outputs on the chosen rows, or on all augmented ones instead, where there are any.
-
-    Raises:
-        UserError: for hidden states of images.
+    Raises UserError for hidden states of images.
     """
-    training_set = asking.training_set
+    kind, training_set = signal.name, asking.training_set
     dataset, augmented = training_set.dataset, training_set.augmented
     if kind == "hidden-states" and not dataset.task_kind.tokenised:
         made = dataset.task_kind.words.rows
@@ -53,20 +51,27 @@ def record_rows(kind: str, asking: Asking) -> tuple[dict[str, Tensor], dict[str,
     return tensors, {"kind": kind, "data_key": (augmented or dataset).key}
 
 
+def opened(signal: RowSignal, folders: Sequence[Path], asking: Asking) -> StoredTeacher:
+    """Recorded outputs, addressed by row."""
+    ids, keys = asking.training_set.example_ids, asking.data_keys
+    return open_recorded(folders, wanted=signal.name, example_ids=ids, data_keys=keys)
+
+
+def live(signal: RowSignal, asking: Asking) -> "LiveTeacher":
+    """A teacher that computes all rows at once, when the first are asked for."""
+    return LiveTeacher(asking.model(), asking.samples(), wanted=signal.name)
+
+
 def open_recorded(
-    folders: Sequence[Path],
-    *,
-    wanted: str,
-    example_ids: np.ndarray,
-    data_keys: Collection[str],
+    folders: Sequence[Path], *, wanted: str, example_ids: np.ndarray, data_keys: Collection[str]
 ) -> StoredTeacher:
     """Recorded outputs on training rows, addressed by their example ids.
 
     Args:
-        folders: teacher-outputs artefacts: of the prepared rows, and of augmented ones.
-        wanted: `logits`, or these with `cls-states` or `hidden-states`.
+        folders: recordings of the prepared rows, and of augmented ones.
+        wanted: name of the signal.
         example_ids: (N,) ids of the training rows, in the student's order.
-        data_keys: recipe keys of the data and the augmented rows that the student trains on.
+        data_keys: keys of the prepared and the augmented rows.
 
     Raises:
         UserError: when a recording is damaged, was made from other data, or rows or states are missing.
@@ -85,7 +90,7 @@ def _tensors(folder: Path, data_keys: Collection[str], wanted: str) -> dict[str,
     from safetensors.torch import load_file
 
     kind = checked(folder, data_keys)["kind"]
-    if kind not in KINDS or (wanted != "logits" and kind != wanted):
+    if kind not in get_args(RowName) or (wanted != "logits" and kind != wanted):
         raise UserError(f"{folder}: holds {kind} only, but this method needs {wanted}; record --kind {wanted}")
     tensors: dict[str, Tensor] = load_file(folder / FILE)
     return tensors
@@ -96,19 +101,18 @@ def _joined(parts: Sequence[dict[str, Tensor]], name: str) -> Tensor:
     return tensors[0] if len(tensors) == 1 else torch.cat(tensors)  # states are large: no copy without need
 
 
-class LiveTeacher:
-    """A teacher that reads the training rows through its own tokeniser, all of them when the first are asked for.
-
-    The rows are the same in each epoch, so that asking once gives what asking each time would.
-    """
+class LiveTeacher(RunningTeacher):
+    """A teacher that reads all training rows at once, through its own tokeniser: rows are the same in each epoch."""
 
     def __init__(self, model: "PreTrainedModel", encodings: Samples, *, wanted: str) -> None:
-        self.model, self.encodings = model.eval().requires_grad_(False), encodings
+        super().__init__(model)
+        self.encodings = encodings
         self.states, self.tokens = wanted == "cls-states", wanted == "hidden-states"
 
     @cached_property
     def stored(self) -> StoredTeacher:
-        """The outputs."""
+        """Outputs on all rows, computed on first use."""
+        self.forwards = len(self.encodings)
         outputs = teacher_outputs(self.model, self.encodings, states=self.states, tokens=self.tokens)
         kept = outputs.token_states
         tokens = None if kept is None else TokenStates.packed(kept, torch.from_numpy(self.encodings.lengths))
@@ -116,31 +120,20 @@ class LiveTeacher:
 
     @property
     def sizes(self) -> Sizes | None:
-        """Of the token states, before any is computed."""
+        """Sizes of the token states, before any is computed."""
         config = self.model.config
         return Sizes(config.num_hidden_layers, config.hidden_size) if self.tokens else None
 
-    @property
-    def forwards(self) -> int:
-        """Rows that went through."""
-        return len(self.encodings) if "stored" in self.__dict__ else 0
-
-    def move(self, device: torch.device) -> None:
-        """Compute on a device."""
-        self.model.to(device)
-
     def outputs(self, samples: Sequence[int]) -> Outputs:
-        """The outputs, computed if they are the first."""
+        """Outputs of some rows."""
         return self.stored.outputs(samples)
 
 
 @torch.no_grad()
 def teacher_outputs(model: "PreTrainedModel", encodings: Samples, *, states: bool, tokens: bool = False) -> Outputs:
-    """A teacher's outputs on all rows, computed in fp32 in the batches of an evaluation.
+    """Outputs of a teacher on all rows, computed in fp32 in the batches of an evaluation and kept on the CPU.
 
-    Returns:
-        On the CPU: logits (N, C), fp32, and on request [CLS] states (N, layers, H) and token states (T, layers, H),
-        both fp16.
+    Logits (N, C) are fp32; [CLS] states (N, layers, H) and token states (T, layers, H) are fp16.
     """
     config = model.config
     logits = torch.empty(len(encodings), config.num_labels)

@@ -1,4 +1,4 @@
-"""Training images as a stream: what a model sees of them in each epoch."""
+"""Training images as a stream of views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,25 +22,20 @@ if TYPE_CHECKING:
 def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
     """The stream of the training rows: views of images, or texts as they are."""
     seen = training_set.views(views)
-    return RowStream if seen is None else ViewedRows(seen)
+    if seen is None:
+        return RowStream
 
-
-@dataclass
-class ViewedRows:
-    """Opens a ViewStream."""
-
-    views: ViewedImages
-
-    def __call__(
-        self, rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None
+    def opened(
+        rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None
     ) -> "ViewStream":
-        """The stream."""
-        return ViewStream(rows.labels, self.views, objective, teacher, companion)
+        return ViewStream(rows.labels, seen, objective, teacher, companion)
+
+    return opened
 
 
 @dataclass
 class ViewStream:
-    """The training images, as they are seen in each epoch. Samples are numbered as in `ViewedImages`."""
+    """Views of the training images in each epoch. Samples are numbered as in `ViewedImages`."""
 
     per_epoch: ClassVar[bool] = True
 
@@ -53,15 +48,15 @@ class ViewStream:
     needs_tokens: bool = False
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
-        """None: a batch is never cut for its size, because batch norm's statistics are those of all of it."""
+        """Zeros: a batch is never cut for its size, because batch norm needs the statistics of the whole batch."""
         return np.zeros(len(samples), dtype=np.int64)
 
     def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
-        """Views."""
+        """Views of the samples."""
         return self.views.batch(samples)
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
-        """The objective's terms."""
+        """Terms of the objective."""
         device, rows = student.logits.device, self.views.rows(samples)
         asked = samples if self.views.views.drawn else rows.tolist()
         teacher = self.teacher.outputs(asked).to(device) if self.teacher is not None else None

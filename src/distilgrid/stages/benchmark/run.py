@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distilgrid.benchmark.candidates import Candidate, Export, Model, list_candidates, open_export, open_model
+from distilgrid.benchmark.candidates import Candidate, ExportFolder, Model, list_candidates, open_export, open_model
 from distilgrid.benchmark.entries import Entry, measure_shapes, open_entries
-from distilgrid.benchmark.gpu import gpu_name
+from distilgrid.benchmark.footprint import gpu_name
 from distilgrid.benchmark.labels import shape_words
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
@@ -84,7 +84,7 @@ def _elsewhere(
     device: AdbDevice | ImportDevice,
     name: str,
     models: Sequence[Model],
-    exports: Sequence[Export],
+    exports: Sequence[ExportFolder],
 ) -> dict[str, Any]:
     """What a phone measures now, or another device measured before."""
     if isinstance(device, ImportDevice):

@@ -15,8 +15,7 @@ from distilgrid.stages.distill.declare import DistillSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.training.run import Job as TrainingJob
-from distilgrid.training.run import run_job
+from distilgrid.training.run import TrainingJob, run_job
 from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from distilgrid.signals.views.stream import main_stream
 from distilgrid.stages.finetune.declare import FinetuneSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.training.run import Job as TrainingJob
-from distilgrid.training.run import run_job
+from distilgrid.training.run import TrainingJob, run_job
 from distilgrid.training.training_set import TrainingSet
 
 

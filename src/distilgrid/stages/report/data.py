@@ -1,5 +1,6 @@
-"""The machine-readable files of a report: `table.csv`, `metrics.json`, `curves.csv`; full precision."""
+"""Machine-readable files of a report, in full precision: `table.csv`, `metrics.json`, `curves.csv`."""
 
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.reporting.findings import Findings
@@ -10,11 +11,13 @@ from distilgrid.runtimes.registry import find_runtime
 if TYPE_CHECKING:
     import pandas as pd
 
+FACTS = ("init", "layers", "hidden_size", "parameters", "size_bytes", "precision", "train_rows")
+COSTS = ("train_seconds", "tokens_per_second", "peak_memory_mib")
 CURVE_COLUMNS = ("task", "student", "method", "seed", "step", "epoch", "metric", "value")
 
 
 def table(findings: Findings) -> "pd.DataFrame":
-    """One row per line; columns that a row has no value for are empty."""
+    """One row for each line. Missing values are empty."""
     import pandas as pd
 
     return pd.DataFrame([_row(findings, line) for line in findings.lines])
@@ -33,9 +36,8 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         "score_std": spread(line.scores),
         "share_of_teacher": line.score / teacher if teacher > 0 and line.scoring.higher_is_better else None,
         **_difference(findings, line),
-        **{name: line.facts[name] for name in ("init", "layers", "hidden_size", "parameters", "size_bytes")},
-        **{name: line.facts[name] for name in ("precision", "train_rows")},
-        **{name: _mean(line, name) for name in ("train_seconds", "tokens_per_second", "peak_memory_mib")},
+        **{name: line.facts[name] for name in FACTS},
+        **{name: fmean(model.metrics[name] for model in line.models) for name in COSTS},
         **_measured(findings, line),
     }
     optimistic = optimistic_mean(line)
@@ -43,31 +45,29 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         row["optimistic_score"] = optimistic
     for name, values in line.facts["validation"].items():
         for other in values:
-            row[f"{name}/{other}"] = sum(line.values(name, other)) / len(line.models)
-            row[f"{name}/{other}_std"] = spread(line.values(name, other))
+            found = line.values(name, other)
+            row |= {f"{name}/{other}": sum(found) / len(found), f"{name}/{other}_std": spread(found)}
     return row
-
-
-def _mean(line: Line, name: str) -> float:
-    return float(sum(model.metrics[name] for model in line.models) / len(line.models))
 
 
 def _difference(findings: Findings, line: Line) -> dict[str, Any]:
     difference = findings.differences.get(line.key)
+    if difference is None:
+        return dict.fromkeys(("baseline", "difference", "ci_low", "ci_high", "confidence", "p", "p_holm"))
     settings = findings.collected.plan.params.report
     return {
-        "baseline": settings.baseline if difference else None,
-        "difference": difference.value if difference else None,
-        "ci_low": difference.low if difference else None,
-        "ci_high": difference.high if difference else None,
-        "confidence": settings.confidence if difference else None,
-        "p": difference.p if difference else None,
-        "p_holm": difference.adjusted if difference else None,
+        "baseline": settings.baseline,
+        "difference": difference.value,
+        "ci_low": difference.low,
+        "ci_high": difference.high,
+        "confidence": settings.confidence,
+        "p": difference.p,
+        "p_holm": difference.adjusted,
     }
 
 
 def _measured(findings: Findings, line: Line) -> dict[str, Any]:
-    """Latency, speed-up, score and size for each runtime."""
+    """Latency, speed-up, score and size in each runtime."""
     protocol = findings.collected.plan.params.benchmark
     batch, length = shape(findings.collected, line.labels["task"])
     row: dict[str, Any] = {"device": protocol.devices[0], "batch_size": batch, "length": length}
@@ -85,7 +85,7 @@ def _measured(findings: Findings, line: Line) -> dict[str, Any]:
 
 
 def metrics(findings: Findings) -> dict[str, Any]:
-    """Numbers nested by task, student and method, the teacher among them; values that are not known are left out."""
+    """Numbers nested by task, model and method. Unknown values are left out."""
     nested: dict[str, Any] = {}
     for line in findings.lines:
         students = nested.setdefault(line.labels["task"], {})
@@ -105,15 +105,14 @@ def _numbers(findings: Findings, line: Line) -> dict[str, Any]:
 
 
 def curves(findings: Findings) -> "pd.DataFrame":
-    """The main metric on dev during training, in long form: the columns of CURVE_COLUMNS."""
+    """The main metric on dev during training, in long form with the columns of CURVE_COLUMNS."""
     import pandas as pd
 
     parts = []
     for line in findings.lines:
         metric = findings.main(line.labels["task"])[0]
+        names = {"task": line.labels["task"], "student": line.name, "method": line.labels["method"]}
         for model in line.models:
-            history = model.history
-            kept = history[(history["split"] == "dev") & (history["name"] == metric)]
-            names = {"task": line.labels["task"], "student": line.name, "method": line.labels["method"]}
+            kept = model.history[(model.history["split"] == "dev") & (model.history["name"] == metric)]
             parts.append(kept.assign(**names, seed=model.seed).rename(columns={"name": "metric"}))
     return pd.concat(parts, ignore_index=True)[list(CURVE_COLUMNS)]

@@ -1,4 +1,4 @@
-"""The stage `report`: the tables, the plots and the page of a finished grid."""
+"""Stage `report`: tables, plots and the page of a finished grid."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """Settings of a report.
-
-    Attributes:
-        params: the grid's.
-        claims: of a paper, to be judged.
-    """
+    """Settings of a report: the grid's parameters, and the claims of a paper, if any."""
 
     params: "Params"
     claims: "ClaimsFile | None"
@@ -44,7 +39,7 @@ def settings(params: "Params", options: Mapping[str, Any]) -> ReportSettings:
 
 
 def recipe(chosen: ReportSettings, keys: Keys) -> Recipe:
-    """The axes, how results are compared, the claims, and all results."""
+    """The axes, the settings of the comparisons, the claims, and all results."""
     params, claims = chosen.params, chosen.claims
     return {
         "grid": params.grid.model_dump(),
@@ -73,7 +68,7 @@ def plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 
 def wanted(planner: "Planner") -> Iterable[Artefact]:
-    """One for the grid."""
+    """One report for the grid."""
     yield planner.ask("report")
 
 

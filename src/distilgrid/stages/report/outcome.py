@@ -1,4 +1,4 @@
-"""The outcome of each task in a sentence or two, and in three figures."""
+"""Summaries of tasks, in a sentence or two and three figures."""
 
 from dataclasses import dataclass
 
@@ -9,36 +9,23 @@ from distilgrid.reporting.lines import Line
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """What a reader should know of a task first.
+    """The summary of a task."""
 
-    Attributes:
-        task: its name.
-        headline: how much of the teacher's score the best student keeps, at what speed.
-        comparison: whether any method differs clearly from the baseline.
-        figures: (number, what it is), at most three.
-    """
-
-    task: str
-    headline: str
-    comparison: str
-    figures: list[tuple[str, str]]
+    task: str  # the task's name
+    headline: str  # the share of the teacher's score that the best student keeps, and its speed
+    comparison: str  # whether a method differs clearly from the baseline
+    figures: list[tuple[str, str]]  # pairs of a number and its meaning, at most three
 
 
 def outcomes(findings: Findings) -> list[TaskSummary]:
-    """One outcome per task."""
+    """One summary for each task."""
     return [_outcome(findings, task) for task in findings.tasks]
 
 
 def _outcome(findings: Findings, task: str) -> TaskSummary:
-    best = max(
-        (line for line in findings.of(task) if not line.is_teacher), key=lambda line: line.scoring.merit(line.score)
-    )
-    return TaskSummary(
-        task=task,
-        headline=_headline(findings, best),
-        comparison=_comparison(findings, task, best),
-        figures=_figures(findings, best),
-    )
+    students = [line for line in findings.of(task) if not line.is_teacher]
+    best = max(students, key=lambda line: line.scoring.merit(line.score))
+    return TaskSummary(task, _headline(findings, best), _comparison(findings, task, best), _figures(findings, best))
 
 
 def _headline(findings: Findings, best: Line) -> str:
@@ -46,7 +33,7 @@ def _headline(findings: Findings, best: Line) -> str:
     metric = scoring.title
     scores = f"{scoring.score(best.score)} of {scoring.score(teacher.score)}"
     kept = f"scores {scores} ({metric}, student of teacher)"
-    # A share of nothing, of a negative correlation, or of what should be small means nothing.
+    # A share is meaningless for a score of zero, a negative correlation, or a metric that should be small.
     if teacher.score > 0 and scoring.higher_is_better:
         share = best.score / teacher.score
         kept = f"{'keeps' if share < 1 else 'reaches'} {wording.percent(share)} of the teacher's {metric} ({scores})"
@@ -54,7 +41,7 @@ def _headline(findings: Findings, best: Line) -> str:
 
 
 def _speed(best: Line) -> str:
-    """The speed-up in the runtime in which the student is fastest."""
+    """The speed-up in the student's fastest runtime."""
     runtime = _fastest(best)
     if runtime is None:
         return ""
@@ -110,7 +97,7 @@ def _points(line: Line, difference: Difference, confidence: str) -> str:
 
 
 def _counts(findings: Findings, compared: dict[Line, Difference], better: list[Line]) -> str:
-    """How many comparisons there were: one clear gain among many means less."""
+    """The number of comparisons: one clear gain among many means less."""
     if len(compared) == 1:
         return ""
     sure = sum(findings.is_sure(line) for line in better)

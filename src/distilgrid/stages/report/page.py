@@ -1,4 +1,4 @@
-"""The page: everything inline, so that it opens offline and can be mailed as one file."""
+"""The page of a report. Everything is inline, so that it opens offline and can be mailed as one file."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,16 +21,16 @@ from distilgrid.stages.report.provenance import provenances
 
 
 def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
-    """The whole page as HTML, with the tables of a paper's claims where there are any."""
-    others = [other_table(findings, task) for task in findings.tasks]
-    return rendered(
+    """Render a report as HTML, with the tables of a paper's claims."""
+    plan = findings.collected.plan
+    return _rendered(
         "report.html",
-        title=findings.collected.plan.params.grid.name,
+        title=plan.params.grid.name,
         subtitle=_subtitle(findings),
         outcomes=outcomes(findings),
         tasks=[_task(findings, task) for task in findings.tasks],
         claims=claims,
-        others=[table for table in others if table is not None],
+        others=[table for task in findings.tasks if (table := other_table(findings, task))],
         data=data_table(findings),
         parity=parity_table(findings),
         rejected=rejected_table(findings),
@@ -40,23 +40,21 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
         settings=_settings(findings),
         compute=[compute_table(findings.collected.runs)],
         environment=environment_texts(findings.collected.runs),
-        confidence=wording.level(findings.collected.plan.params.report.confidence),
-        report=findings.collected.plan.params.report,
-        key=findings.collected.plan.report.key,
-        one_seed=len(findings.collected.plan.params.grid.seeds) == 1,
+        confidence=wording.level(plan.params.report.confidence),
+        report=plan.params.report,
+        key=plan.report.key,
+        one_seed=len(plan.params.grid.seeds) == 1,
     )
 
 
 def render_paper(paper: PaperReports) -> str:
-    """The page of a paper as HTML. Its links lead to the reports of its grids."""
+    """Render the page of a paper as HTML. Its links lead to the reports of its grids."""
     subtitle = f"{paper.year} {wording.DOT} {paper.url} {wording.DOT} {wording.plural(len(paper.reports), 'grid')}"
-    return rendered(
-        "paper.html", title=paper.title, subtitle=subtitle, tables=paper_tables(paper), reports=paper.reports
-    )
+    shown = {"tables": paper_tables(paper), "reports": paper.reports}
+    return _rendered("paper.html", title=paper.title, subtitle=subtitle, **shown)
 
 
-def rendered(template: str, **values: Any) -> str:
-    """A page of this package's templates, its style sheet inline."""
+def _rendered(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -82,7 +80,7 @@ def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Shown]
 
 
 def _subtitle(findings: Findings) -> str:
-    """The size of the grid, when it was made, how long its training took."""
+    """The size of the grid, its training time and its date."""
     plan = findings.collected.plan
     grid = plan.params.grid
     counts = {"task": len(grid.tasks), "teacher": len(grid.teacher_labels), "method": len(grid.methods)}
@@ -97,7 +95,7 @@ def _subtitle(findings: Findings) -> str:
 
 
 def _cells(findings: Findings) -> Table:
-    """Where every trained model lies, and what it cost."""
+    """Every trained model with its folder and costs."""
     rows: list[list[Value]] = []
     anchors: dict[int, str] = {}
     for line in findings.lines:
@@ -105,12 +103,8 @@ def _cells(findings: Findings) -> Table:
             anchors[len(rows)] = line.anchor
             texts = [line.labels["task"], line.name, line.labels["method"], str(model.seed)]
             texts += [line.scoring.score(model.metrics["score"]), f"{model.metrics['train_seconds']:.0f}"]
-            texts += [
-                *_efficiency(model.metrics),
-                model.metrics["precision"],
-                model.artefact.key,
-                model.artefact.folder,
-            ]
+            texts += [*_efficiency(model.metrics), model.metrics["precision"]]
+            texts += [model.artefact.key, model.artefact.folder]
             rows.append([Value(text) for text in texts])
     numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
@@ -118,13 +112,13 @@ def _cells(findings: Findings) -> Table:
 
 
 def _inputs(findings: Findings) -> str:
-    """What training speed is counted in."""
+    """The unit of training speed."""
     kinds = {"images" if findings.collected.reads_images(task) else "tokens" for task in findings.tasks}
     return f"{' or '.join(sorted(kinds, reverse=True))}/s"
 
 
 def _efficiency(metrics: Mapping[str, Any]) -> list[str]:
-    """Tokens or images per second, share of the machine's matrix-product rate, peak memory, where the time went."""
+    """Tokens or images per second, share of the machine's matrix-product rate, peak memory, split of the time."""
     fraction, split = metrics["peak_fraction"], metrics["time_split"]
     whole = sum(split.values()) or 1.0
     parts = sorted(split.items(), key=lambda part: -part[1])
@@ -137,7 +131,7 @@ def _efficiency(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _settings(findings: Findings) -> str:
-    """The parameters that decide results, as YAML: what the grid names, and no folder of this machine."""
+    """The parameters that decide results, as YAML: those that the grid names, without folders of this machine."""
     import yaml
 
     values = findings.collected.plan.params.model_dump(
@@ -145,18 +139,14 @@ def _settings(findings: Findings) -> str:
     )
     for axis in ("tasks", "teachers", "students", "methods", "augmentations"):
         named = findings.collected.plan.params.grid.teacher_names if axis == "teachers" else values["grid"][axis]
-        named = [*named, *(_assistants(findings) if axis == "students" else ())]
+        if axis == "students":  # assistants are students that the grid does not list
+            named = [*named, *(str(helper.labels["student"]) for helper in findings.collected.plan.helpers)]
         values[axis] = {name: _portable(values[axis][name]) for name in named if name in values[axis]}
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
-def _assistants(findings: Findings) -> list[str]:
-    """Students that were trained on the way to the grid's own students."""
-    return [str(helper.labels["student"]) for helper in findings.collected.plan.helpers]
-
-
 def _portable(definition: dict[str, Any]) -> dict[str, Any]:
-    """A definition with local files by their name only: recipes know them by content, and a page may be passed on."""
+    """A definition with only the names of local files. Recipes hash their contents, and a page may be passed on."""
     shown = dict(definition)
     for key in ("source", "validation_source", "forward", "backward"):
         scheme, _, locator = (shown.get(key) or "").partition(":")

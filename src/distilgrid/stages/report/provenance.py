@@ -12,14 +12,7 @@ from distilgrid.reporting.lines import Line
 
 @dataclass(frozen=True)
 class Origin:
-    """One artefact.
-
-    Attributes:
-        what: the numbers that come from it.
-        run: its `run.json`, under the results folder.
-        log: what was said while it was made, where the workflow made it.
-        command: that makes it again.
-    """
+    """An artefact behind a number: what it gave, its `run.json`, the workflow's log, and the command to repeat it."""
 
     what: str
     run: str
@@ -29,13 +22,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Provenance:
-    """All artefacts behind a line of the tables.
-
-    Attributes:
-        anchor: where a page shows it.
-        title: of the line.
-        origins: its models, exports and latencies.
-    """
+    """The models, exports and latencies behind a line of the tables, with its anchor on the page and its title."""
 
     anchor: str
     title: str
@@ -43,12 +30,12 @@ class Provenance:
 
 
 def provenances(findings: Findings) -> list[Provenance]:
-    """One for each line, in the order of the lines."""
-    return [Provenance(line.anchor, _title(line), list(_origins(findings, line))) for line in findings.lines]
-
-
-def _title(line: Line) -> str:
-    return f" {wording.DOT} ".join((line.labels["task"], line.labels["method"], line.name))
+    """The provenance of each line, in order."""
+    found = []
+    for line in findings.lines:
+        title = f" {wording.DOT} ".join((line.labels["task"], line.labels["method"], line.name))
+        found.append(Provenance(line.anchor, title, list(_origins(findings, line))))
+    return found
 
 
 def _origins(findings: Findings, line: Line) -> Iterator[Origin]:

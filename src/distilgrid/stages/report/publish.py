@@ -1,23 +1,22 @@
-"""Copies of a finished report under a fixed name, where DVC and readers look for it."""
+"""Copies of finished reports under fixed names, for DVC and readers."""
 
 import os
 from pathlib import Path
 
 from distilgrid.core.artefacts import is_complete, readable_os_errors, verified
 from distilgrid.core.errors import UserError
-from distilgrid.plan.expand import Plan
+from distilgrid.core.loading import load
+from distilgrid.plan.expand import TABLE, Plan
 from distilgrid.reporting.claims.papers import papers
 
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
-# Not every grid has them, but DVC wants its outputs.
-OPTIONAL = ("augmented", "candidates", "exports", "features", "latencies", "searches", "supernets", "teacher-outputs")
 
 
 def publish(*, plan: Plan, results: Path) -> Path:
-    """Copy the report of a plan to `results/latest`; returns the path of the page there.
+    """Copy the report of a plan to `results/latest`, and return the path of the page.
 
-    Files appear atomically, and equal ones are not touched. Folders of artefacts that the grid has none of are made, so
-    that DVC finds all outputs of `dvc.yaml`.
+    Files appear atomically, and equal ones are not touched. Folders of stages that the grid does not need are made,
+    too, so that DVC finds all outputs of `dvc.yaml`.
 
     Raises:
         UserError: when the report is not made yet, is damaged, or the folder cannot be written.
@@ -27,7 +26,7 @@ def publish(*, plan: Plan, results: Path) -> Path:
         raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
     verified(source, stage="report", only=PUBLISHED)
     with readable_os_errors(target):
-        for folder in (target, *(results / name for name in OPTIONAL)):
+        for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
             folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
             _write(target / name, _moved(name, (source / name).read_bytes()))
@@ -35,7 +34,7 @@ def publish(*, plan: Plan, results: Path) -> Path:
 
 
 def publish_papers(results: Path) -> list[Path]:
-    """Write a page for each paper that finished grids reproduce, `papers/<title>.html`; returns their paths.
+    """Write a page for each paper that finished grids reproduce, `papers/<title>.html`, and return the paths.
 
     Raises:
         UserError: when no report is one of a paper, one is damaged, or the folder cannot be written.
@@ -53,7 +52,7 @@ def publish_papers(results: Path) -> list[Path]:
 
 
 def _moved(name: str, content: bytes) -> bytes:
-    """A file for its place in `latest`, which is one folder nearer to what its links lead to than `reports/<grid>`."""
+    """The file for `latest`, which is one folder nearer to the targets of its links than `reports/<grid>`."""
     return content.replace(b'href="../../', b'href="../') if name == "report.html" else content
 
 

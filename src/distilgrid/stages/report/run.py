@@ -1,4 +1,4 @@
-"""Stage `report`: the tables, the plots and the page of a finished grid."""
+"""Running the stage `report`."""
 
 from pathlib import Path
 
@@ -19,13 +19,10 @@ from distilgrid.stages.report.declare import ReportSettings
 
 
 def report(settings: ReportSettings, job: Job) -> None:
-    """Write `report.html`, `table.md`, `table.csv`, `table.tex`, `metrics.json`, `claims.json`,
-    `compute.json` and `curves.csv`.
-
-    A paper's claims add their tables to the page, `table.md` and `table.tex`.
+    """Write the files of a report. A paper's claims add tables to the page, `table.md` and `table.tex`.
 
     Raises:
-        UserError: when an artefact of the plan is missing or damaged, or matplotlib is missing.
+        UserError: when an artefact of the plan is missing or damaged, or a package is missing.
     """
     _check_packages()
     from distilgrid.stages.report.page import render
@@ -47,7 +44,7 @@ def report(settings: ReportSettings, job: Job) -> None:
 
 
 def _claims(findings: Findings, file: ClaimsFile | None, folder: Path) -> list[Table]:
-    """The tables of the claims; writes `claims.json`, whose entries are empty without any."""
+    """Write `claims.json`, whose entries are empty without claims, and return the tables of the claims."""
     judged = evaluate(findings, file) if file else []
     write_json(folder / "claims.json", claims_json(findings, file, judged=judged))
     return claims_tables(findings, file, judged=judged) if file else []

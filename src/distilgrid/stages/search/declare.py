@@ -59,7 +59,7 @@ def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     """The controller, the estimator, the latency protocol, the space and the seed."""
     from distilgrid.models.source import model_revision
     from distilgrid.search.controllers.registry import CONTROLLERS
-    from distilgrid.search.recipes import estimate_recipe
+    from distilgrid.search.estimators.registry import estimate_recipe
 
     own, origin = chosen.search, model_revision(chosen.origin)
     kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"}

@@ -10,9 +10,9 @@ from distilgrid.search import rewards
 from distilgrid.search.architecture import SearchSpace
 from distilgrid.search.best import BEST
 from distilgrid.search.latencies import refuse_impossible_limit
+from distilgrid.search.loop import Trial, as_table, best_trials
 from distilgrid.search.loop import search as search_loop
-from distilgrid.search.reward_settings import LimitReward
-from distilgrid.search.trial import Trial, as_table, best_trials
+from distilgrid.search.rewards import LimitReward
 from distilgrid.stages.job import Given, Job
 from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.search.searching import Searching

@@ -15,10 +15,9 @@ from distilgrid.search.controllers.base import Controller
 from distilgrid.search.controllers.registry import build_controller
 from distilgrid.search.encoder import shape_of
 from distilgrid.search.estimators.base import Estimator
-from distilgrid.search.estimators.registry import EstimatorSources, open_estimator
+from distilgrid.search.estimators.registry import EstimatorSources, estimate_recipe, open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
-from distilgrid.search.recipes import estimate_recipe
 from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace
 from distilgrid.stages.job import Job

@@ -44,7 +44,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSett
 
 def _recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:
     from distilgrid.models.source import model_revision
-    from distilgrid.search.recipes import estimate_recipe
+    from distilgrid.search.estimators.registry import estimate_recipe
 
     origin = model_revision(chosen.origin)
     estimate = estimate_recipe(settings=chosen.estimator, training=chosen.training, origin=origin, inputs=keys)

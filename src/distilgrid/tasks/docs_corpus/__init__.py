@@ -1,9 +1,9 @@
-"""The docs corpus: human-written English from the docstrings of libraries that are installed anyway. Works offline.
+"""The docs corpus: human-written English from docstrings of installed libraries. Works offline.
 
-`docs-topic`: which library does this sentence document? One sentence, one class per library.
-`docs-match`: does this summary line belong to this description? Wrong ones are of the same library.
+`docs-topic`: which library does this sentence document? Each library is a class.
+`docs-match`: does this summary line belong to this description? Wrong ones come from the same library.
 
-Names of the libraries are masked, no text occurs twice, and no source file is in two splits. Rows depend on nothing but
+Names of the libraries are masked, texts are unique, and each source file belongs to one split. Rows depend only on
 `VERSION` and the versions of the libraries, which `revision()` names.
 """
 
@@ -36,27 +36,19 @@ PACKAGES = {
 LIBRARIES = tuple(PACKAGES)
 """Distribution names; their order is that of the labels of `docs-topic`."""
 
-TOPIC_LABELS = LIBRARIES
-MATCH_LABELS = ("no-match", "match")
 COLUMNS = {"docs-topic": ["sentence", "label"], "docs-match": ["summary", "description", "label"]}
 
 
 def revision() -> str:
-    """What decides the rows: the corpus version and the versions of the libraries. Light: reads no source file.
-
-    Raises:
-        UserError: when a library is not installed.
-    """
+    """The versions of the corpus and its libraries, without reading files. Raises UserError for a missing library."""
     return f"docs-corpus-v{VERSION}:" + ",".join(f"{library}={_version(library)}" for library in PACKAGES)
 
 
 def build(task: str) -> "dict[str, pd.DataFrame]":
-    """The rows of `docs-topic` or `docs-match` as frames `train`, `dev` and `validation`, the label an integer.
+    """Build the frames `train`, `dev` and `validation` of `docs-topic` or `docs-match`, with integer labels.
 
-    Takes some ten seconds for the first task of a process, and a second for the other.
-
-    Raises:
-        UserError: for an unknown task, or when a library is not installed.
+    The first task of a process takes about ten seconds, the other one second. Raises UserError for an unknown task or a
+    missing library.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Docstrings of installed libraries, read from their source files with `ast`: nothing is imported or run."""
+"""Docstrings of installed libraries, parsed from source files with `ast`. No library is imported."""
 
 import ast
 import importlib.util
@@ -19,32 +19,22 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Docstring:
-    """One docstring: the module file that holds it (relative, `/`-separated) and its text, indentation removed."""
+    """A docstring without indentation, and the module file that holds it (relative, `/`-separated)."""
 
     module: str
     text: str
 
 
 def package_folder(package: str) -> Path:
-    """The folder of an installed top-level package, which is not imported.
-
-    Raises:
-        UserError: when there is no such package, or it is a single file.
-    """
+    """Find an installed package's folder without importing it. Raises UserError if there is none."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise UserError(
-            f"docs corpus: no package '{package}' is installed; install it (pip install 'distilgrid[corpus]')"
-        )
+        raise UserError(f"docs corpus: no package '{package}' is installed; pip install 'distilgrid[corpus]'")
     return Path(next(iter(found.submodule_search_locations)))
 
 
 def read_docstrings(folder: Path) -> Iterator[Docstring]:
-    """Every docstring below a package folder, in the order of paths and lines.
-
-    Raises:
-        UserError: when a file is not valid Python.
-    """
+    """All docstrings below a package folder, ordered by path and line. Raises UserError for invalid Python."""
     modules = {path.relative_to(folder.parent).as_posix(): path for path in _module_files(folder)}
     for module in sorted(modules):
         for text in _texts(_parse(modules[module])):
@@ -81,7 +71,7 @@ def _texts(tree: ast.Module) -> Iterator[str]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """All statements below a node, in the order of lines. Expressions, most of a tree, hold no docstrings."""
+    """All statements below a node, ordered by line. Expressions hold no docstrings."""
     for field in ("body", "handlers", "orelse", "finalbody"):
         for child in getattr(node, field, ()):
             yield child
@@ -89,7 +79,7 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _added_later(call: ast.Call) -> Iterator[str]:
-    """The text of an `add_newdoc(place, ..., text)` call: how NumPy and SciPy document compiled objects."""
+    """Text of an `add_newdoc(place, ..., text)` call, with which NumPy and SciPy document compiled objects."""
     if isinstance(call.func, ast.Name) and call.func.id == "add_newdoc" and call.args:
         last = call.args[-1]
         if isinstance(last, ast.Tuple) and last.elts:  # (method, text)

@@ -1,4 +1,4 @@
-"""From reStructuredText to plain English: blocks of prose, inline markup removed, library names masked."""
+"""Plain English from reStructuredText: paragraphs of prose without inline markup, library names masked."""
 
 import re
 from collections.abc import Iterator
@@ -30,18 +30,8 @@ _EMPHASIS = re.compile(r"(?<!\w)(\*\*?)(?=[^*\s])([^*]*[^*\s])\1(?!\w)")
 _DASH = re.compile(r"(?<=\S)(\s?)---?\1(?=\S)")
 _CODE = re.compile(r"[A-Za-z_][\w.]*|-?\d+(?:\.\d+)?")
 _TITLE = re.compile(r"[\w .,'/-]+")
-_PLAIN = str.maketrans(
-    {
-        "\u2018": "'",
-        "\u2019": "'",
-        "\u201c": '"',
-        "\u201d": '"',
-        "\u2010": "-",
-        "\u2013": "-",
-        "\u2014": " - ",
-        "\u00a0": " ",
-    }
-)
+_MARKS, _ASCII = "\u2018\u2019\u201c\u201d\u2010\u2013\u00a0", "''\"\"-- "
+_PLAIN = str.maketrans({**dict(zip(_MARKS, _ASCII, strict=True)), "\u2014": " - "})
 
 _NAMES = "numpy|pandas|scipy|sci-?kit|sklearn|matplotlib|mpl_toolkits|pyplot|pylab|networkx|sqlalchemy|sympy"
 _LIBRARY = re.compile(
@@ -51,9 +41,9 @@ _LIBRARY = re.compile(
 
 
 def prose_blocks(docstring: str) -> list[str]:
-    """The paragraphs of running text, one line each: no sections of parameters, code, lists, tables or directives.
+    """The paragraphs of running text, one line each, without parameters, code, lists, tables and directives.
 
-    A signature before the summary, as in docstrings of compiled functions, is passed over.
+    A signature before the summary, as in docstrings of compiled functions, is skipped.
     """
     blocks = [lines for lines in _blocks(docstring) if lines]
     while blocks and _SIGNATURE.match(blocks[0][0]):
@@ -62,7 +52,7 @@ def prose_blocks(docstring: str) -> list[str]:
 
 
 def plain_text(block: str) -> str:
-    """A paragraph without inline markup; what is not English becomes `UNREADABLE`."""
+    """A paragraph without inline markup; `UNREADABLE` replaces everything else."""
     text = _CITATIONS.sub(_citations, block.translate(_PLAIN))
     text = _LITERAL.sub(lambda found: _readable(found[1], _CODE), text)
     text = _ROLE.sub(_role, text)
@@ -71,12 +61,12 @@ def plain_text(block: str) -> str:
 
 
 def mask_libraries(text: str) -> str:
-    """The text with the names of libraries, their import aliases and paths below them replaced by `MASK`."""
+    """The text with `MASK` in place of library names, import aliases and paths below them."""
     return _LIBRARY.sub(lambda found: f"{found[1]} {MASK}" if found[1] else MASK, text)
 
 
 def _blocks(docstring: str) -> Iterator[list[str]]:
-    """Runs of lines without a blank line, those of skipped sections left out."""
+    """Runs of lines between blank lines, without those of skipped sections."""
     lines = [*docstring.split("\n"), "", ""]
     block: list[str] = []
     skipping = False
@@ -96,7 +86,7 @@ def _is_prose(lines: list[str]) -> bool:
 
 
 def _citations(found: re.Match[str]) -> str:
-    """Footnote marks go; where one is part of the sentence ("as shown in [1]_"), the sentence does."""
+    """Drop footnote marks; a sentence that needs its mark ("as shown in [1]_") becomes unreadable."""
     return UNREADABLE if _WANTS_OBJECT.fullmatch(found[1]) else found[1]
 
 

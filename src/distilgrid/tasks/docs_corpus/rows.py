@@ -1,13 +1,13 @@
-"""From sentences to the rows of the two tasks: splits by file, no text twice, fair negatives. Hashes decide."""
+"""Rows of the two tasks from sentences: splits by file, unique texts, fair negatives. Hashes decide every choice."""
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from distilgrid.tasks.docs_corpus.sentences import Entry, normalised
+from distilgrid.tasks.docs_corpus.sentences import DocEntry, normalised
 
-Corpus = Mapping[str, Sequence[Entry]]
+Corpus = Mapping[str, Sequence[DocEntry]]
 """The entries of each library, in the order of LIBRARIES; those of one library in the order of paths and lines."""
 Row = tuple[Any, ...]
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def split_of(module: str) -> str:
-    """The split of a module file: by a hash of its relative path, so that it never depends on other files."""
+    """The split of a module file. A hash of its relative path decides, so other files never matter."""
     position = rank(f"split/{module}") / 2**64
     return next((split for split, share in _SHARES if position < share), "train")
 
@@ -46,8 +46,8 @@ def topic_rows(corpus: Corpus) -> dict[str, list[Row]]:
 def match_rows(corpus: Corpus) -> dict[str, list[Row]]:
     """Rows (summary, description, label) of `docs-match`, shuffled.
 
-    Every summary and every description occurs once with each label, so neither alone tells anything. A wrong summary
-    is that of another docstring of the same library and split.
+    Every summary and every description occurs once with each label, so neither alone reveals it. A wrong summary comes
+    from another docstring of the same library and split.
     """
     found = [(library, (e.module, e.sentences[0], _description(e))) for library, e in _entries(corpus) if e.has_summary]
     pairs = [pair for pair in found if len(pair[1][2].split()) >= MIN_DESCRIPTION]
@@ -60,12 +60,12 @@ def match_rows(corpus: Corpus) -> dict[str, list[Row]]:
     return {split: _shuffled(found) for split, found in rows.items()}
 
 
-def _entries(corpus: Corpus) -> Iterator[tuple[str, Entry]]:
+def _entries(corpus: Corpus) -> Iterator[tuple[str, DocEntry]]:
     return ((library, entry) for library, entries in corpus.items() for entry in entries)
 
 
-def _description(entry: Entry) -> str:
-    """The sentences after the summary, as many whole ones as fit."""
+def _description(entry: DocEntry) -> str:
+    """As many whole sentences after the summary as fit."""
     chosen: list[str] = []
     for sentence in entry.sentences[1:]:
         if len(" ".join([*chosen, sentence]).split()) > MAX_DESCRIPTION:
@@ -75,7 +75,7 @@ def _description(entry: Entry) -> str:
 
 
 def _distinct(items: Iterable[tuple[str, T]], key: Callable[[T], Hashable]) -> list[tuple[str, T]]:
-    """The first item with each key; none where two libraries share the key."""
+    """The first item with each key, without keys that two libraries share."""
     items = list(items)
     owners = Counter(same for same, _ in {(key(item), library) for library, item in items})
     seen: set[Hashable] = set()
@@ -88,7 +88,7 @@ def _distinct(items: Iterable[tuple[str, T]], key: Callable[[T], Hashable]) -> l
 
 
 def _groups(items: Iterable[tuple[str, tuple[str, ...]]]) -> dict[tuple[str, str], list[Any]]:
-    """The items of each (library, split), shuffled; an item starts with its module."""
+    """The items of each (library, split), shuffled; the first field of an item is its module."""
     groups: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for library, item in items:
         groups[library, split_of(item[0])].append(item)

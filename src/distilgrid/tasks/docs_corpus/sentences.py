@@ -1,4 +1,4 @@
-"""Whole English sentences out of plain paragraphs."""
+"""Whole English sentences from plain paragraphs."""
 
 import re
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ _WORD = re.compile(r"[A-Za-z\u00c0-\u017e]+(?:['-][A-Za-z\u00c0-\u017e]+)*")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """What one docstring gives: its clean sentences in order, and whether the first of them is the summary line."""
+class DocEntry:
+    """The clean sentences of one docstring in order; `has_summary` tells whether the first one is the summary line."""
 
     module: str
     sentences: tuple[str, ...]
     has_summary: bool
 
 
-def read_entry(module: str, docstring: str) -> Entry:
+def read_entry(module: str, docstring: str) -> DocEntry:
     """The clean sentences of a docstring, library names masked."""
     found: list[str] = []
     has_summary = False
@@ -36,11 +36,11 @@ def read_entry(module: str, docstring: str) -> Entry:
             if is_clean(raw):
                 has_summary |= i == j == 0
                 found.append(mask_libraries(raw))
-    return Entry(module, tuple(found), has_summary)
+    return DocEntry(module, tuple(found), has_summary)
 
 
 def split_sentences(text: str) -> list[str]:
-    """A paragraph cut after full stops that end a sentence: not after `e.g.`, `Fig.` or an initial."""
+    """Cut a paragraph after full stops that end a sentence, unlike those of `e.g.`, `Fig.` or an initial."""
     sentences, start = [], 0
     for end in _END.finditer(text):
         last = text[start : end.start()].rpartition(" ")[2].lstrip("(\"'")
@@ -52,7 +52,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def is_clean(sentence: str) -> bool:
-    """Whether a sentence is whole, of a fair length, mostly English words, and free of code and markup."""
+    """Whether a sentence is whole, of moderate length, mostly English words, and free of code and markup."""
     words = sentence.split()
     if not MIN_WORDS <= len(words) <= MAX_WORDS or not _SENTENCE.fullmatch(sentence) or _RESIDUE.search(sentence):
         return False
@@ -63,5 +63,5 @@ def is_clean(sentence: str) -> bool:
 
 
 def normalised(text: str) -> str:
-    """Lower-case letters only, one blank between words: texts equal in this form count as one."""
+    """Lower-case letters and single blanks: texts that are equal in this form count as one."""
     return " ".join(re.findall(r"[a-z]+", text.lower()))

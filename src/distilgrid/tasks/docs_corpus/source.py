@@ -6,18 +6,10 @@ from distilgrid.tasks.spec import TaskSpec
 
 
 def revision(spec: TaskSpec, folders: Folders) -> str:
-    """The versions of the corpus and of the libraries.
-
-    Raises:
-        UserError: when a library is missing.
-    """
+    """Versions of the corpus and of the libraries. Raises UserError when a library is missing."""
     return docs_corpus.revision()
 
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
-    """The rows of a task.
-
-    Raises:
-        UserError: when a library is missing.
-    """
+    """Rows of a task. Raises UserError when a library is missing."""
     return Raw(docs_corpus.build(spec.locator), ["docs corpus: docstrings of installed libraries"])

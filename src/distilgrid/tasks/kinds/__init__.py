@@ -1,1 +1,1 @@
-"""Task kinds: everything that depends on what a row is, one folder for each kind."""
+"""Task kinds, one folder each."""

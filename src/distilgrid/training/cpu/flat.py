@@ -1,7 +1,7 @@
 """All trained weights in one tensor, and all their gradients in another.
 
-The optimiser, the gradient norm, the copy in low precision, an all-reduce and a checkpoint then each are one pass over
-memory instead of one call per weight. A model's own parameters become views, so its modules see no difference.
+The optimiser, the gradient norm, the low-precision copy, an all-reduce and a checkpoint are then one pass over memory
+each, instead of one call per weight. The model's parameters become views, so its modules see no difference.
 """
 
 from collections.abc import Sequence
@@ -13,42 +13,30 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Group:
-    """Weights that share an optimiser setting.
+    """Weights that share optimiser settings."""
 
-    Attributes:
-        parameters: in the order of their storage.
-        vectors: whether they are biases and norms.
-        below: how many layers below the head they are.
-    """
-
-    parameters: Sequence[nn.Parameter]
-    vectors: bool
-    below: int = 0
+    parameters: Sequence[nn.Parameter]  # weights in the order of their storage
+    vectors: bool  # whether they are biases and norms
+    below: int = 0  # number of layers between them and the head
 
 
 @dataclass(frozen=True)
-class Views:
-    """One weight, or neighbours in memory that act as one, such as query, key and value.
+class FlatViews:
+    """One weight, or neighbours in memory that act as one, such as query, key and value."""
 
-    Attributes:
-        master: fp32 values.
-        compute: the same values in the precision of the matrix products.
-        grad: fp32 gradient.
-    """
-
-    master: Tensor
-    compute: Tensor
-    grad: Tensor
+    master: Tensor  # fp32 values
+    compute: Tensor  # the values in the precision of matrix products
+    grad: Tensor  # fp32 gradient
 
 
 class FlatParameters:
-    """The parameters of some groups, moved into flat storage; `release` gives them tensors of their own again.
+    """Parameters in flat storage; `release` gives each a separate tensor again.
 
     Attributes:
         values: (P,) fp32.
         grads: (P,) fp32; every parameter's `.grad` is a view of it.
-        compute: (P,) in the precision of the matrix products; `values` itself for fp32.
-        fresh: whether `grads` counts as zero; set by `zero_grad`, and left to be cleared by `backward`'s caller.
+        compute: (P,) in the precision of matrix products; `values` itself for fp32.
+        fresh: whether `grads` counts as zero. `zero_grad` sets it; the caller of `backward` clears it.
     """
 
     def __init__(self, groups: Sequence[Group], *, compute: torch.dtype) -> None:
@@ -79,18 +67,18 @@ class FlatParameters:
             start = end
         return flat
 
-    def views(self, parameters: Sequence[nn.Parameter]) -> Views:
-        """Adjacent parameters stacked along their first dimension.
+    def views(self, parameters: Sequence[nn.Parameter]) -> FlatViews:
+        """Stack adjacent parameters along their first dimension.
 
-        The caller writes their gradient itself, overwriting where `fresh` and adding otherwise: `zero_grad` leaves it.
+        The caller writes their gradient, overwriting if `fresh` and adding otherwise; `zero_grad` skips it.
         """
         start, end = self._spans[id(parameters[0])][0], self._spans[id(parameters[-1])][1]
         shape = (sum(p.shape[0] for p in parameters), *parameters[0].shape[1:])
         self._self_written.append((start, end))
-        return Views(*(flat[start:end].view(shape) for flat in (self.values, self.compute, self.grads)))
+        return FlatViews(*(flat[start:end].view(shape) for flat in (self.values, self.compute, self.grads)))
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Reset the gradients."""
         start = 0
         for begin, end in sorted(self._self_written):
             self.grads[start:begin].zero_()
@@ -99,12 +87,12 @@ class FlatParameters:
         self.fresh = True
 
     def refresh(self) -> None:
-        """Bring `compute` up to date after the values changed."""
+        """Update `compute` after the values changed."""
         if self.compute is not self.values:
             self.compute.copy_(self.values)
 
     def release(self) -> None:
-        """Give each parameter its own storage again, without a gradient."""
+        """Give each parameter separate storage again, without a gradient."""
         for group in self.groups:
             for parameter in group.parameters:
                 parameter.grad = None

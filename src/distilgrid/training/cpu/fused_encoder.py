@@ -1,4 +1,4 @@
-"""The encoder stack of a model, replaced during training by layers whose backward pass is written out."""
+"""Encoder stacks with a written-out backward pass, which replace a model's encoder during training."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,10 @@ GELU = {"gelu": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh"}
 
 
 class FusedEncoder(nn.Module):
-    """Stands in for a model's encoder; `layer_states` keeps the states after each layer of the last call: (B, L, H).
+    """Replacement of a model's encoder; `layer_states` holds the states after each layer of the last call: (B, L, H).
 
-    Args:
-        layers: the written-out layers.
-        projections: what stands before each of them, for autograd.
-        spaces: the layers' memory.
-        dtype: of the states.
+    `projections` are the modules before each layer, for autograd; `spaces` is the layers' memory, `dtype` the states'
+    precision.
     """
 
     def __init__(
@@ -40,7 +37,7 @@ class FusedEncoder(nn.Module):
         self.layer_states: list[Tensor] = []
 
     def forward(self, hidden_states: Tensor | None = None, attention_mask: Tensor | None = None, **_: Any) -> Any:
-        """(B, L, H) through all layers; the mask is additive, (B, 1, 1, L), or None."""
+        """Pass (B, L, H) through all layers. The additive mask is (B, 1, 1, L) or None."""
         assert hidden_states is not None
         B, L, H = hidden_states.shape
         states = hidden_states.to(self.dtype).reshape(B * L, H)
@@ -55,7 +52,7 @@ class FusedEncoder(nn.Module):
 
 
 def fusible(model: "PreTrainedModel") -> bool:
-    """Whether this model's encoder is one that `fuse` can replace: post-norm, GELU, on a CPU, all weights trained."""
+    """Whether `fuse` can replace this model's encoder: post-norm, GELU, on a CPU, all weights trained."""
     config = model.config
     names = LAYOUTS.get(config.model_type)
     return (
@@ -67,7 +64,7 @@ def fusible(model: "PreTrainedModel") -> bool:
 
 
 def fuse(model: "PreTrainedModel", flat: FlatParameters, masks: DropoutMasks) -> nn.Module:
-    """Replace the encoder; returns the original, for `unfuse`."""
+    """Replace the encoder and return the original, for `unfuse`."""
     names = LAYOUTS[model.config.model_type]
     base = model.base_model
     original = base.get_submodule(names.stack)
@@ -81,7 +78,7 @@ def fuse(model: "PreTrainedModel", flat: FlatParameters, masks: DropoutMasks) ->
 
 
 def unfuse(model: "PreTrainedModel", original: nn.Module) -> nn.Module:
-    """Put the original encoder back; returns what was in its place."""
+    """Put the original encoder back and return its replacement."""
     name = LAYOUTS[model.config.model_type].stack
     replaced = model.base_model.get_submodule(name)
     setattr(model.base_model, name, original)

@@ -1,11 +1,11 @@
-"""A post-norm transformer layer (Vaswani et al. 2017, as in BERT) whose backward pass is written out.
+"""A post-norm transformer layer (Vaswani et al. 2017, as in BERT) with a written-out backward pass.
 
-The same mathematics as the module it stands for, with what autograd cannot know: query, key and value are one matrix
-product, activations stay in the precision of the products, weights are cast once per step, gradients of weights go
-straight to where the optimiser reads them. Softmax, layer-norm statistics and all weight gradients' sums are fp32.
+The mathematics is that of the replaced module, with what autograd cannot know: query, key and value are one matrix
+product, and activations stay in the precision of the products. Weights are cast once per step, and their gradients go
+straight to where the optimiser reads them. Softmax, layer-norm statistics and sums of weight gradients are fp32.
 
-States are (R, H): the B * L tokens of a batch, and rows beyond them that round R up. Those hold finite values that no
-token sees, and their gradients are zero.
+States are (R, H): the B * L tokens of a batch, and rows that round R up. No token sees those rows; their values are
+finite and their gradients zero.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distilgrid.training.cpu.flat import FlatParameters, Views
+from distilgrid.training.cpu.flat import FlatParameters, FlatViews
 from distilgrid.training.cpu.randomness import DropoutMasks
 from distilgrid.training.cpu.workspace import Workspace, Workspaces
 
@@ -25,8 +25,8 @@ aten = torch.ops.aten
 class Dense:
     """A linear map: weight (O, I) and bias (O,)."""
 
-    weight: Views
-    bias: Views
+    weight: FlatViews
+    bias: FlatViews
 
     def __call__(self, states: Tensor, space: Workspace) -> Tensor:
         """(N, I) to (N, O)."""
@@ -38,12 +38,12 @@ class Dense:
 class Norm:
     """A layer norm: weight and bias (H,)."""
 
-    weight: Views
-    bias: Views
+    weight: FlatViews
+    bias: FlatViews
     eps: float
 
     def __call__(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The normalised states, and the means and reciprocal deviations that the backward pass needs."""
+        """Normalised states, and the means and reciprocal deviations for the backward pass."""
         shape = [states.shape[-1]]
         normed: tuple[Tensor, Tensor, Tensor] = torch.native_layer_norm(
             states, shape, self.weight.master, self.bias.master, self.eps
@@ -53,33 +53,24 @@ class Norm:
 
 @dataclass(frozen=True)
 class FusedLayer:
-    """One layer's weights and settings; call it on (R, H) in the precision of the products.
+    """Weights and settings of one layer, called on (R, H) in the precision of the products."""
 
-    Attributes:
-        qkv, out, up, down: linear maps of attention and feed-forward network.
-        norm1, norm2: after each of the two.
-        heads: attention heads.
-        gelu: "none" for the exact form, "tanh" for the approximation.
-        hidden_dropout, attention_dropout: rates, in training.
-    """
-
-    qkv: Dense
+    qkv: Dense  # linear maps of attention and feed-forward network
     out: Dense
     up: Dense
     down: Dense
-    norm1: Norm
+    norm1: Norm  # norms after each of the two
     norm2: Norm
-    heads: int
-    gelu: str
-    hidden_dropout: float
+    heads: int  # attention heads
+    gelu: str  # "none" for the exact form, "tanh" for the approximation
+    hidden_dropout: float  # rates in training
     attention_dropout: float
     flat: FlatParameters
     masks: DropoutMasks
     spaces: Workspaces
 
     def __call__(self, states: Tensor, bias: Tensor | None, *, batch: int, length: int, training: bool) -> Tensor:
-        """(R, H) to (R, H), the first B * L rows tokens; the bias (B, 1, 1, L), in fp32, is added to attention scores;
-        None adds nothing."""
+        """Map (R, H), whose first B * L rows are tokens, to (R, H); the fp32 bias (B, 1, 1, L) is added to scores."""
         result: Tensor = _Function.apply(states, bias, self, (batch, length), training, torch.is_grad_enabled())
         return result
 
@@ -144,7 +135,7 @@ def _split_heads(qkv: Tensor, shape: tuple[int, int], heads: int, space: Workspa
 
 
 def _merge_heads(states: Tensor, shape: tuple[int, int], rows: int, space: Workspace) -> Tensor:
-    """(B * heads, L, d) to (R, H), zero beyond the tokens."""
+    """(B * heads, L, d) to (R, H), with zeros in the rows after the tokens."""
     (batch, length), width = shape, states.shape[2]
     heads, tokens = len(states) // batch, batch * length
     merged = space.take(rows, heads * width, dtype=states.dtype)
@@ -175,7 +166,7 @@ def _attention_backward(
     kept: Tensor | None,
     shape: tuple[int, int],
 ) -> Tensor:
-    """The gradient of (R, 3 * H) query, key and value, zero beyond the tokens."""
+    """The gradient of query, key and value (R, 3 * H), with zeros in the rows after the tokens."""
     heads, width, passing = layer.heads, q.shape[2], layer.spaces.passing
     (batch, length), tokens = shape, shape[0] * shape[1]
     d_out = passing.take(*q.shape, dtype=q.dtype)
@@ -214,7 +205,7 @@ def _products(left: Tensor, right: Tensor, space: Workspace) -> Tensor:
 
 
 def _product(left: Tensor, right: Tensor, space: Workspace) -> Tensor:
-    """Element by element."""
+    """Product of elements."""
     return torch.mul(left, right, out=space.take(*left.shape, dtype=left.dtype))
 
 
@@ -227,7 +218,7 @@ def _keep(layer: FusedLayer, like: Tensor, rate: float, training: bool, space: W
 def _residual(
     layer: FusedLayer, norm: Norm, residual: Tensor, update: Tensor, training: bool, space: Workspace
 ) -> tuple[Tensor, Tensor | None, Tensor, tuple[Tensor, Tensor]]:
-    """norm(residual + dropout(update)), and what the backward pass needs: mask, sum, the norm's statistics."""
+    """norm(residual + dropout(update)), and values for the backward pass: mask, sum, the norm's statistics."""
     kept = _keep(layer, update, layer.hidden_dropout, training, space)
     total = space.take(*update.shape, dtype=update.dtype)
     if kept is None:
@@ -255,14 +246,9 @@ def _norm_backward(layer: FusedLayer, norm: Norm, grad: Tensor, total: Tensor, m
 
 
 def _dense_backward(
-    layer: FusedLayer,
-    dense: Dense,
-    grad: Tensor,
-    inputs: Tensor,
-    plus: Tensor | None = None,
-    out: Tensor | None = None,
+    layer: FusedLayer, dense: Dense, grad: Tensor, inputs: Tensor, plus: Tensor | None = None, out: Tensor | None = None
 ) -> Tensor:
-    """Collect the gradients of weight and bias; returns that of the inputs, added to `plus`, in `out` if given."""
+    """Collect the gradients of weight and bias; return that of the inputs, plus `plus`, in `out` if given."""
     _collect(layer, dense.weight, grad.t() @ inputs)
     _collect(layer, dense.bias, grad.sum(0))
     out = layer.spaces.passing.take(*inputs.shape, dtype=grad.dtype) if out is None else out
@@ -271,7 +257,7 @@ def _dense_backward(
     return torch.addmm(plus, grad, dense.weight.compute, out=out)
 
 
-def _collect(layer: FusedLayer, views: Views, grad: Tensor) -> None:
+def _collect(layer: FusedLayer, views: FlatViews, grad: Tensor) -> None:
     if layer.flat.fresh:
         views.grad.copy_(grad)
     else:

@@ -1,7 +1,4 @@
-"""Random numbers of a training step, from the seed and the step's number alone.
-
-A step's numbers do not depend on the steps before it, so a resumed run needs no generator's state.
-"""
+"""Random numbers of a training step, derived from seed and step alone: a resumed run needs no generator state."""
 
 import numpy as np
 import torch
@@ -15,9 +12,9 @@ ONE = {torch.bfloat16: 0x3F80, torch.float16: 0x3C00}  # the bits of 1.0
 
 
 class DropoutMasks:
-    """Dropout masks drawn in bulk: 16 random bits an element instead of torch's one call per element.
+    """Dropout masks drawn in bulk, 16 random bits per element, in place of torch's call per element.
 
-    The rate is rounded to a multiple of 2**-16, and `scale` belongs to the rounded rate, so expectations are exact.
+    The rate is rounded to a multiple of 2**-16, and `scale` matches the rounded rate, so expectations are exact.
     """
 
     def __init__(self, seed: int) -> None:
@@ -25,13 +22,13 @@ class DropoutMasks:
         self.start_step(0)
 
     def start_step(self, step: int) -> None:
-        """Begin the stream of a step."""
+        """Start the stream of a step."""
         self.stream = np.random.Generator(np.random.SFC64(derive_seed(self.seed, f"step {step}")))
 
     def keep(
         self, shape: tuple[int, ...], *, rate: float, dtype: torch.dtype, space: Workspace | None = None
     ) -> Tensor:
-        """1 where an element stays and 0 where it is dropped, with probability `rate`; in memory of `space`."""
+        """Mask with 0 for a dropped element (probability `rate`) and 1 for others, in memory of `space`."""
         count = int(np.prod(shape))
         words = self.stream.integers(0, 2**64 - 1, size=-(-count // 4), dtype=np.uint64, endpoint=True)
         bits = torch.from_numpy(words.view(np.int16))[:count]
@@ -44,26 +41,26 @@ class DropoutMasks:
 
     @staticmethod
     def scale(rate: float) -> float:
-        """What kept elements are multiplied with."""
+        """Factor for kept elements."""
         return RESOLUTION / (RESOLUTION - _threshold(rate))
 
 
 class MaskedDropout(nn.Module):
-    """Dropout with masks from a shared `DropoutMasks`; same distribution as `nn.Dropout`."""
+    """Dropout with masks from a shared `DropoutMasks`, distributed as `nn.Dropout`."""
 
     def __init__(self, rate: float, masks: DropoutMasks) -> None:
         super().__init__()
         self.p, self.masks = rate, masks
 
     def forward(self, states: Tensor) -> Tensor:
-        """Zero a share of the elements and scale up the others, while training."""
+        """Zero a share of the elements and scale the others up, in training."""
         if not self.training or self.p == 0:
             return states
         return states * self.masks.keep(tuple(states.shape), rate=self.p, dtype=states.dtype) * self.masks.scale(self.p)
 
 
 def swap_dropout(model: nn.Module, masks: DropoutMasks) -> dict[str, nn.Dropout]:
-    """Replace every `nn.Dropout` by a `MaskedDropout`; returns the originals by name, for `restore_dropout`."""
+    """Replace every `nn.Dropout` and return the originals by name, for `restore_dropout`."""
     found = {name: module for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
     for name, module in found.items():
         model.set_submodule(name, MaskedDropout(module.p, masks).train(module.training))

@@ -1,8 +1,8 @@
-"""Training with only the word embeddings that occur: the same mathematics, less memory traffic.
+"""Training with only the word embeddings that occur: the same mathematics with less memory traffic.
 
-A word that no row holds has a zero gradient, so AdamW only decays its embedding: by the product of
-(1 - rate * decay) over all steps. That is applied once at the end. A task uses a part of a vocabulary of 30,000 words,
-yet the whole table's dense gradient, moments and copies would be moved at every step.
+A word outside the rows has a zero gradient, so AdamW only decays its embedding, by the product of (1 - rate * decay)
+over all steps. That product is applied once at the end. A task uses a part of 30,000 words, while a dense step would
+move the whole table's gradient, moments and copies.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class WholeVocabulary:
-    """A model that keeps all it has: one without words, or trained by another rule than AdamW's."""
+    """Null object for a model without words, or with another optimiser than AdamW."""
 
     def renumbered(self, samples: Samples) -> Samples:
-        """The rows as they are."""
+        """The rows unchanged."""
         return samples
 
     def restore(self, *, decay: float) -> None:
-        """Nothing was cut."""
+        """Do nothing."""
 
 
 class CompactVocabulary:
-    """A model whose word embeddings are cut to the tokens of some rows, until `restore` is called."""
+    """Cuts a model's word embeddings to the tokens of some rows until `restore`."""
 
     def __init__(self, model: "PreTrainedModel", used: Sequence[Encodings]) -> None:
         self.model = model
@@ -54,11 +54,7 @@ class CompactVocabulary:
         return replace(samples, tokens=self.numbers[samples.tokens])
 
     def restore(self, *, decay: float) -> None:
-        """Give the model its whole vocabulary back.
-
-        Args:
-            decay: what weight decay left of the rows that never occurred, as a factor.
-        """
+        """Restore the whole vocabulary; `decay` is the factor that weight decay left of absent words."""
         whole = torch.empty(self.full.num_embeddings, self.full.embedding_dim)
         whole[self._rows(used=True)] = self.compact.weight.detach()
         whole[self._rows(used=False)] = self.others.mul_(decay)
@@ -66,20 +62,20 @@ class CompactVocabulary:
         self.model.set_input_embeddings(self.full)
 
     def _rows(self, *, used: bool) -> Tensor:
-        """(V,) which words occur, or which do not."""
+        """(V,) words that occur, or that are absent."""
         return torch.from_numpy((self.numbers >= 0) == used)
 
 
 def cut_vocabulary(
     model: "PreTrainedModel", used: Sequence[Samples], *, optimisers: Collection[str]
 ) -> CompactVocabulary | WholeVocabulary:
-    """The model with the words of some rows alone, where that changes nothing under any of the phases' optimisers."""
+    """Cut the vocabulary to the words of some rows, if that changes nothing under the optimisers of all phases."""
     texts = [samples for samples in used if isinstance(samples, Encodings)]
     return CompactVocabulary(model, texts) if texts and set(optimisers) == {"adamw"} else WholeVocabulary()
 
 
 class RowEmbedding(nn.Embedding):
-    """An embedding whose backward pass adds to the rows of `weight.grad` that occur, without a dense table between."""
+    """An embedding whose backward pass adds to the used rows of `weight.grad`, without a dense gradient."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - its name in nn.Embedding
         """Token ids (B, L) to embeddings (B, L, H)."""

@@ -1,7 +1,7 @@
-"""Memory for the large activations of a batch, used again for every batch.
+"""Reused memory for the large activations of a batch.
 
-Batches come in many lengths. Tensors of ever new sizes, freed in another order than they were made, leave holes between
-them: the process grows to twice what it holds, and the kernel clears new pages all the time.
+Batches differ in length. Tensors of ever new sizes leave holes in memory: the process grows to twice what it holds, and
+the kernel clears new pages all the time.
 """
 
 import math
@@ -14,14 +14,14 @@ SPARE = 2  # room taken, relative to what is needed: pages that nobody touches c
 
 
 class Workspace:
-    """Hands out tensors from one block of memory; `reset` takes all of them back at once."""
+    """Hands out tensors from one block of memory; `reset` takes all of them back."""
 
     def __init__(self) -> None:
         self.storage = torch.UntypedStorage(0)
         self.used = self.wanted = 0
 
     def reset(self) -> None:
-        """Everything handed out may be overwritten from now on; makes room for what did not fit last time."""
+        """Permit overwriting all tensors, and make room for those that did not fit last time."""
         if self.wanted > self.storage.nbytes():
             self.storage = torch.UntypedStorage(0)  # the old block goes before the new one comes
             self.storage = torch.UntypedStorage(SPARE * self.wanted)
@@ -40,11 +40,11 @@ class Workspace:
 
 
 class Workspaces:
-    """What a stack of layers needs: memory that lasts until its backward pass is over, and memory for one layer."""
+    """Memory of a stack of layers: one space lasts until the backward pass is over, one serves a single layer."""
 
     def __init__(self) -> None:
         self.lasting, self.passing = Workspace(), Workspace()
 
     def keep(self, *, recording: bool) -> Workspace:
-        """For what a backward pass will read, if there will be one."""
+        """Space for values that a backward pass reads, if one follows."""
         return self.lasting if recording else self.passing

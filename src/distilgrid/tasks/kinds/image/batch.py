@@ -1,37 +1,32 @@
-"""Images with one label as tensors."""
+"""Tensors of labelled images."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from distilgrid.tasks.batching import Samples
+from distilgrid.tasks.batching import Samples, Tokenizer
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.kinds.label.batch import LabelledBatching
-from distilgrid.tasks.tokens import Source
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from distilgrid.tasks.tokens import RowsOnDisk
 
 
 class ImageBatching(LabelledBatching):
-    """Pixels in place of tokens."""
+    """Batching of pixels."""
 
-    def samples(
-        self, source: Source, split: str, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int
-    ) -> Images:
-        """The pixels of prepared data."""
+    def samples(self, source: RowsOnDisk, split: str, *, tokenizer: Tokenizer, max_length: int) -> Images:
+        """Pixels of prepared data."""
         assert isinstance(source, Dataset), "images are not augmented in files"
         return Images(read_pixels(source, split))
 
     def joined(self, parts: Sequence[Samples]) -> Images:
-        """The images of several."""
+        """Concatenate images."""
         return Images(np.concatenate([part.pixels for part in parts if isinstance(part, Images)]))
 
-    def given(self, rows: Any, *, tokenizer: "PreTrainedTokenizerBase | None", max_length: int, pair: bool) -> Images:
-        """From (N, H, W, C) uint8."""
+    def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Images:
+        """Wrap (N, H, W, C) uint8."""
         return Images(np.asarray(rows, dtype=np.uint8))
 
 

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from distilgrid.tasks.kind import Source, Words
-from distilgrid.tasks.kinds.label.declare import FILES, LabelKind
+from distilgrid.tasks.kind import Nouns, SourceScheme
+from distilgrid.tasks.kinds.label.declare import FILES, METRICS, LabelKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.tasks.kinds.label.metrics import METRICS
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
@@ -15,14 +14,10 @@ PUBLISHED = f"{HERE}.sources"
 
 
 class ImageKind(LabelKind):
-    """A kind whose models normalise pixels."""
+    """A kind with a set of labels whose models normalise pixels."""
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """As for labels, and the statistics of the channels.
-
-        Raises:
-            ValueError: saying what to write.
-        """
+        """Check labels and channel statistics. Raises ValueError with a remedy."""
         super().check_spec(spec)
         if (spec.mean is None) != (spec.std is None):
             raise ValueError("give both mean and std, or neither")
@@ -39,10 +34,10 @@ KIND = ImageKind(
     modality="image",
     metrics=METRICS,
     tempered=True,
-    words=Words(row="image", rows="images", label="label"),
+    words=Nouns(row="image", rows="images", label="label"),
     sources={
-        "digits": Source(PUBLISHED, known=("sklearn",)),
-        "cifar": Source(PUBLISHED, known=("cifar10", "cifar100")),
+        "digits": SourceScheme(PUBLISHED, known=("sklearn",)),
+        "cifar": SourceScheme(PUBLISHED, known=("cifar10", "cifar100")),
         "parquet": FILES,
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),

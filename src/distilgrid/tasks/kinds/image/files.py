@@ -1,4 +1,4 @@
-"""Images of prepared data: the shape that they share, and their pixels."""
+"""Stored images: their common shape and their pixels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,29 +19,17 @@ FIELD = "image"
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What all images of a data set share: size in pixels, channels (1 or 3), and what models scale them by.
+    """Size, channels and normalisation that all images of a data set share."""
 
-    Attributes:
-        height: rows of pixels.
-        width: columns of pixels.
-        channels: 1 for grey, 3 for red, green and blue.
-        mean: of each channel, in 0..1.
-        std: standard deviation of each channel, in 0..1.
-    """
-
-    height: int
+    height: int  # size in pixels
     width: int
-    channels: int
-    mean: tuple[float, ...]
+    channels: int  # 1 for grey, 3 for red, green and blue
+    mean: tuple[float, ...]  # statistics of each channel, in 0..1
     std: tuple[float, ...]
 
 
 def image_shape(dataset: Dataset) -> ImageShape:
-    """The shape of a data set's images.
-
-    Raises:
-        UserError: for data of another kind.
-    """
+    """The shape of a data set's images. Raises UserError for data of another kind."""
     found: Mapping[str, Any] | None = dataset.details.get(FIELD)
     if found is None:
         held = dataset.task_kind.words.rows
@@ -50,11 +38,7 @@ def image_shape(dataset: Dataset) -> ImageShape:
 
 
 def read_pixels(dataset: Dataset, split: str) -> np.ndarray:
-    """The pixels of a split in the order of its rows: (N, H, W, C) uint8, on the memory of the file as read.
-
-    Raises:
-        UserError: for an unknown split, and for data of another kind.
-    """
+    """The pixels of a split as (N, H, W, C) uint8 without a copy. Raises UserError for an unknown split or kind."""
     import pyarrow.parquet as pq
 
     shape = image_shape(dataset)
@@ -64,7 +48,7 @@ def read_pixels(dataset: Dataset, split: str) -> np.ndarray:
 
 
 def write_images(frame: "pd.DataFrame", path: Path) -> None:
-    """A split's file: `pixels` (H*W*C bytes each, row by row, then column, then channel), `label`, `example_id`."""
+    """Write `pixels` (H*W*C bytes each, by row, column, channel), `label` and `example_id`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

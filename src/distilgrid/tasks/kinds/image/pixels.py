@@ -1,4 +1,4 @@
-"""Encoded images to pixels: 8 bits each, all images of one size, all grey or all in colour."""
+"""Decoded images: 8 bits per channel, all of one size, all grey or all in colour."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -17,20 +17,18 @@ COLOUR = frozenset({"P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 
 
 def decode(columns: Mapping[str, Iterable[object]], *, size: int | None) -> dict[str, list[np.ndarray]]:
-    """The pixels of several columns of images, which are to look alike.
+    """Decode several columns of images to one shape.
 
-    An image is given as its file's bytes, as a mapping with the key `bytes`, or as its pixels: a uint8 array (H, W, C).
-    Transparency is dropped. Images are grey if all of them are, else in colour.
+    An image is a file's bytes, a mapping with the key `bytes`, or a uint8 array (H, W, C). Transparency is dropped. One
+    image in colour turns all into colour. Raises UserError for an unreadable image, more than 8 bits per channel, or
+    unequal sizes.
 
     Args:
-        columns: images by what messages call their column's place: a file.
-        size: side in pixels of the square to resize to (bicubic); None wants images of one size.
+        columns: images by the name of their file in messages.
+        size: side in pixels of the square to resize to (bicubic); None requires equal sizes.
 
     Returns:
         uint8 arrays (H, W, 1) or (H, W, 3), under the keys of `columns`.
-
-    Raises:
-        UserError: for an image that cannot be read, has more than 8 bits per channel or another size than the first.
     """
     decoded: dict[str, list[np.ndarray]] = {}
     first: tuple[int, ...] | None = None
@@ -90,7 +88,7 @@ def _converted(image: "Image", size: int | None) -> np.ndarray:
 
 
 def _alike(decoded: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
-    """Grey images among coloured ones get three equal channels."""
+    """Give grey images among coloured ones three equal channels."""
     found = {pixels.shape[2] for images in decoded.values() for pixels in images}
     if found != {1, 3}:
         return decoded

@@ -1,4 +1,4 @@
-"""From a source's raw images to checked rows: pixels, labels, ids, and the statistics of their channels."""
+"""Checked rows of images: pixels, labels, ids, and channel statistics."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -31,11 +31,10 @@ class ImageRows(LabelRows):
     def check(
         self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
-        """The rows of all splits as `pixels` (uint8 arrays (H, W, C) of one shape), `label`, `example_id`.
+        """Check all splits and return `pixels` (uint8 arrays (H, W, C) of one shape), `label` and `example_id`.
 
-        Raises:
-            UserError: for a missing column, an empty split, a label outside the set or without a training row, and an
-                image that cannot be read or has another size, naming the row.
+        Raises UserError for a missing column, an empty split, a label outside the set, a label without a training row,
+        or an image that is unreadable or of another size.
         """
         codes = {split: self._labels(frame, spec, labels, origins[split]) for split, frame in splits.items()}
         absent = sorted(set(range(len(labels))) - set(codes["train"].tolist()))
@@ -48,11 +47,21 @@ class ImageRows(LabelRows):
         return {split: _frame(pixels[origins[split]], codes[split]) for split in splits}
 
     def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
-        """The shape of all images, and what models scale them by."""
-        return {FIELD: describe_images(splits["train"], spec)}
+        """Shape and channel statistics: the task's own, or those of the training rows. Raises UserError if unusable."""
+        pixels = splits["train"]["pixels"]
+        height, width, channels = pixels.iloc[0].shape
+        if spec.mean is None or spec.std is None:
+            mean, std = channel_statistics(np.stack(pixels.tolist()))
+        else:
+            mean, std = tuple(spec.mean), tuple(spec.std)
+        if len(mean) != channels:
+            raise UserError(f"{spec.source}: mean and std are for {len(mean)} channels, its images have {channels}")
+        if not all(std):
+            raise UserError(f"{spec.source}: channel {std.index(0) + 1} never varies; set the task's mean and std")
+        return {FIELD: asdict(ImageShape(height, width, channels, mean, std))}
 
     def write(self, frame: "pd.DataFrame", path: Path) -> None:
-        """As a parquet file with pixels in bytes."""
+        """Write a parquet file with pixels as bytes."""
         write_images(frame, path)
 
     def example(self, dataset: "Dataset", split: str, count: int) -> np.ndarray:
@@ -65,32 +74,8 @@ class ImageRows(LabelRows):
         return self.codes(frame, spec, labels, origin)
 
 
-def describe_images(train: "pd.DataFrame", spec: TaskSpec) -> dict[str, Any]:
-    """Size, channels, and their mean and standard deviation: the task's own, else those of the training rows.
-
-    Raises:
-        UserError: when the task's own are for another number of channels, or a channel is constant.
-    """
-    height, width, channels = train["pixels"].iloc[0].shape
-    if spec.mean is None or spec.std is None:
-        mean, std = channel_statistics(np.stack(train["pixels"].tolist()))
-    else:
-        mean, std = tuple(spec.mean), tuple(spec.std)
-    if len(mean) != channels:
-        raise UserError(
-            f"{spec.source}: the task's mean and std are for {len(mean)} channels, its images have {channels}"
-        )
-    if not all(std):
-        raise UserError(f"{spec.source}: channel {std.index(0) + 1} never varies; set the task's mean and std")
-    return asdict(ImageShape(height, width, channels, mean, std))
-
-
 def channel_statistics(pixels: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel in 0..1, from exact counts: the same on every machine.
-
-    Args:
-        pixels: (N, H, W, C) uint8.
-    """
+    """Mean and standard deviation of each channel of (N, H, W, C), in 0..1. Exact counts make them equal everywhere."""
     counts = np.zeros((pixels.shape[3], 256), dtype=np.int64)
     for start in range(0, len(pixels), CHUNK):
         for channel, found in enumerate(counts):

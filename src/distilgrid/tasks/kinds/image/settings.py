@@ -1,4 +1,4 @@
-"""What a user can set about how images are seen in training. Light: no torch here."""
+"""Settings of the views of images in training. Light: no torch."""
 
 from pydantic import Field
 
@@ -6,10 +6,10 @@ from distilgrid.core.schema import Settings
 
 
 class Views(Settings):
-    """Random views of images: shifted by up to some pixels, over a black border, and mirrored.
+    """Random views of images: shifted over a black border, and mirrored.
 
-    They follow from the image's row, the epoch and their own seed alone. All students of a grid therefore see the same
-    views, and a teacher's outputs on them are recorded once.
+    The image's row, the epoch and a separate seed decide a view. All students of a grid see the same views, so a
+    teacher's outputs on them are recorded once.
     """
 
     shift: int = Field(default=0, ge=0, le=16)
@@ -21,5 +21,5 @@ class Views(Settings):
 
     @property
     def drawn(self) -> bool:
-        """Whether an image looks different in each epoch."""
+        """Whether images look different in each epoch."""
         return self.shift > 0 or self.flip

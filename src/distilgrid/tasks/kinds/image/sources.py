@@ -1,4 +1,4 @@
-"""Published images: scikit-learn's digits, and CIFAR from local files or the hub. Light: numpy is loaded on use."""
+"""Published images: scikit-learn's digits, and CIFAR from local files or the hub. Light: imports numpy on use."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -20,25 +20,16 @@ JPEG = b"\xff\xd8\xff"
 
 @dataclass(frozen=True)
 class Cifar:
-    """Where CIFAR-10 or CIFAR-100 is published, and how its files are called.
+    """Publications of CIFAR-10 or CIFAR-100, and the names of their files."""
 
-    Attributes:
-        repository: on the hub, with parquet files in `folder` at `revision`.
-        batches: the folder that the official archive of binary files holds.
-        archive: that archive.
-        pickled: the folder and a file of the archive for Python, which holds pickles.
-        binary: names of the binary files of each split.
-        labels: what the bytes before the pixels of a binary record are.
-    """
-
-    repository: str
+    repository: str  # repository on the hub, with parquet files in `folder` at `revision`
     revision: str
     folder: str
-    batches: str
-    archive: str
-    pickled: tuple[str, str]
-    binary: dict[str, tuple[str, ...]]
-    labels: tuple[str, ...]
+    batches: str  # folder inside the official archive of binary files
+    archive: str  # name of that archive
+    pickled: tuple[str, str]  # folder and one file of the Python archive, which holds pickles
+    binary: dict[str, tuple[str, ...]]  # names of the binary files of each split
+    labels: tuple[str, ...]  # meaning of the bytes before the pixels of a binary record
 
 
 CIFAR = {
@@ -66,11 +57,7 @@ CIFAR = {
 
 
 def revision(spec: TaskSpec, folders: Folders) -> str:
-    """A text that changes whenever the images behind a spec change.
-
-    Raises:
-        UserError: when a file or library is missing.
-    """
+    """Fingerprint of the images behind a spec. Raises UserError when a file or library is missing."""
     if spec.scheme == "digits":
         path = _digits_file()
         return files_revision({path.name: path})
@@ -82,11 +69,7 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
-    """The images of a task and their labels, in the spec's columns.
-
-    Raises:
-        UserError: when a file is missing or unreadable.
-    """
+    """Read images and labels into the spec's columns. Raises UserError for a missing or unreadable file."""
     if spec.scheme == "digits":
         return Raw({"train": _digits(spec)}, ["digits: 1,797 images of scikit-learn; they have no official test split"])
     files = _local_files(spec, folders.cifar) if folders.cifar else _download(spec)
@@ -120,7 +103,7 @@ def _digits(spec: TaskSpec) -> "pd.DataFrame":
 
 
 def _splits(spec: TaskSpec) -> list[str]:
-    """The official splits that a task uses: others that it names are held out of train."""
+    """The official splits that a task uses; other ones are held out of train."""
     return ["train", *(name for name in spec.validation if name == "test")]
 
 
@@ -140,7 +123,7 @@ def _local_files(spec: TaskSpec, folder: Path) -> dict[str, list[Path]]:
 
 
 def _pickles(folder: Path, name: str, published: Cifar) -> str | None:
-    """What to say of a folder that holds the archive for Python alone."""
+    """Message for a folder that holds only the Python archive."""
     inner, file = published.pickled
     found = next((place for place in (folder / inner, folder, folder / name) if (place / file).is_file()), None)
     if found is None:
@@ -150,12 +133,12 @@ def _pickles(folder: Path, name: str, published: Cifar) -> str | None:
 
 
 def _named_files(names: Sequence[str | Path]) -> str:
-    """One file's name, or the first and the last of several."""
+    """The name of one file, or the first and last of several."""
     return str(names[0]) if len(names) == 1 else f"{names[0]} to {Path(names[-1]).name}"
 
 
 def _files(place: Path, split: str, published: Cifar) -> list[Path]:
-    """The files of a split in a folder: one parquet file, or all its binary ones; none if they are not there."""
+    """The files of a split in a folder: one parquet file, or all binary ones; empty if they are absent."""
     whole = [place / name for name in parquet_names(split) if (place / name).is_file()]
     binary = [place / name for name in published.binary[split]]
     return whole[:1] or (binary if all(path.is_file() for path in binary) else [])
@@ -171,7 +154,7 @@ def _download(spec: TaskSpec) -> dict[str, list[Path]]:
 
 
 def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":
-    """Records of one or two label bytes and 3,072 pixel bytes: 32 rows of 32 columns, red, then green, then blue."""
+    """Read records of label bytes and 3,072 pixel bytes: 32 rows of 32 columns, red, then green, then blue."""
     import numpy as np
     import pandas as pd
 
@@ -180,7 +163,7 @@ def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":
     for path in paths:
         content = np.fromfile(path, dtype=np.uint8)
         if not len(content) or len(content) % size:
-            raise UserError(f"{path}: {len(content):,} bytes are no whole records of {size:,} bytes; fetch it again")
+            raise UserError(f"{path}: {len(content):,} bytes do not divide into records of {size:,} bytes; fetch anew")
         parts.append(content.reshape(-1, size))
     records = np.concatenate(parts)
     planes = records[:, labels:].reshape(-1, CHANNELS, SIDE, SIDE)
@@ -190,7 +173,7 @@ def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":
 
 
 def _named(rows: "pd.DataFrame", spec: TaskSpec) -> "pd.DataFrame":
-    """The rows with the spec's column names instead of those that publishers chose."""
+    """Rename the publishers' columns to the spec's."""
     for wanted, usual in ((spec.image, ("image", "img")), (spec.label, ("label", "fine_label"))):
         found = [name for name in usual if name in rows.columns]
         if wanted not in rows.columns and found:

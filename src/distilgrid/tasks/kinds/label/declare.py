@@ -3,17 +3,29 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UNPRINTABLE
-from distilgrid.tasks.kind import Source, TaskKind, Words
-from distilgrid.tasks.kinds.label.metrics import METRICS
+from distilgrid.core.loading import late
+from distilgrid.tasks.kind import Nouns, SourceScheme, TaskKind, own_parts
+from distilgrid.tasks.metric import Metric
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
 
 HERE = "distilgrid.tasks.kinds.label"
-FILES = Source("distilgrid.tasks.files")
+FORMULAS = f"{HERE}.formulas"
+METRICS = {
+    "accuracy": Metric(name="accuracy", per_row=late(f"{FORMULAS}:hits"), combine=late(f"{FORMULAS}:accuracy")),
+    "f1": Metric(name="f1", per_row=late(f"{FORMULAS}:positives"), combine=late(f"{FORMULAS}:f1")),
+    "matthews": Metric(
+        name="matthews",
+        per_row=late(f"{FORMULAS}:confusion"),
+        combine=late(f"{FORMULAS}:matthews"),
+        direct=late(f"{FORMULAS}:direct_matthews"),
+    ),
+}
+FILES = SourceScheme("distilgrid.tasks.files")
 TEXT_SOURCES = {
-    "glue": Source("distilgrid.tasks.glue"),
-    "docs": Source("distilgrid.tasks.docs_corpus.source"),
+    "glue": SourceScheme("distilgrid.tasks.glue"),
+    "docs": SourceScheme("distilgrid.tasks.docs_corpus.source"),
     "csv": FILES,
     "parquet": FILES,
 }
@@ -23,11 +35,7 @@ class LabelKind(TaskKind):
     """A kind with a set of labels."""
 
     def check_spec(self, spec: "TaskSpec") -> None:
-        """As for every kind, and the set of labels.
-
-        Raises:
-            ValueError: saying what to write.
-        """
+        """Check the set of labels. Raises ValueError with a remedy."""
         super().check_spec(spec)
         if spec.labels is None:
             return
@@ -44,16 +52,9 @@ KIND = LabelKind(
     modality="text",
     metrics=METRICS,
     tempered=True,
-    words=Words(row="text", rows="texts", label="label"),
+    words=Nouns(row="text", rows="texts", label="label"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "labels"}),
     pipeline="text-classification",
-    parts={
-        "rows": f"{HERE}.rows:ROWS",
-        "batch": f"{HERE}.batch:BATCHING",
-        "head": f"{HERE}.head:HEAD",
-        "losses": f"{HERE}.losses:LOSSES",
-        "predict": f"{HERE}.predict:PREDICTIONS",
-        "parity": f"{HERE}.parity:PARITY",
-    },
+    parts=own_parts(HERE),
 )

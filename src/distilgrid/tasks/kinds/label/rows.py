@@ -1,14 +1,15 @@
 """Rows of texts with one label."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distilgrid.core.errors import UNPRINTABLE, UserError
 from distilgrid.tasks.kind_parts import RowReader
-from distilgrid.tasks.kinds.label.labels import label_codes, label_set
-from distilgrid.tasks.rows import check_columns, check_filled, text_rows
+from distilgrid.tasks.rows import as_texts, blank, check_columns, check_filled, text_rows
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -26,17 +27,26 @@ class LabelRows(RowReader):
     placeholder: int | float = 0
 
     def label_set(self, spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
-        """Those of the spec, else those of the training rows."""
-        return label_set(spec, train, origin)
+        """The spec's labels, or those of the training rows, numbers before words. Raises UserError when none fit."""
+        check_columns(train, [spec.label], origin)
+        if spec.labels is not None:
+            return spec.labels
+        as_texts(train[spec.label], origin)
+        found = sorted({str(value) for value in train[spec.label][~blank(train[spec.label])]}, key=_natural)
+        place = f"{origin}: column '{spec.label}'"
+        odd = next((label for label in found if UNPRINTABLE.search(label)), None)
+        if odd is not None:  # `a` and `a` with a control character behind it look alike in tables
+            raise UserError(f"{place}: label '{odd}' holds a control character; rename it")
+        if len(found) < 2:
+            raise UserError(f"{place} holds {len(found)} label(s); a task needs at least two")
+        if "f1" in spec.metrics and len(found) != 2:
+            raise UserError(f"{place} holds {len(found)} labels; the metric f1 is for two")
+        return found
 
     def check(
         self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
-        """The rows as `text_a`, `text_b` (pairs only), `label`, `example_id`.
-
-        Raises:
-            UserError: for a missing column, an empty split, a missing text or a label that does not fit.
-        """
+        """Check all splits and return `text_a`, `text_b` (pairs only), `label` and `example_id`, or raise UserError."""
         return {split: self._checked(frame, spec, labels, origins[split]) for split, frame in splits.items()}
 
     def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
@@ -44,7 +54,7 @@ class LabelRows(RowReader):
         return {"pair": len(spec.text) > 1}
 
     def write(self, frame: "pd.DataFrame", path: Path) -> None:
-        """As a parquet file."""
+        """Write a parquet file."""
         frame.to_parquet(path, index=False, compression="zstd")
 
     def strata(self, frame: "pd.DataFrame") -> np.ndarray | None:
@@ -52,23 +62,45 @@ class LabelRows(RowReader):
         return frame["label"].to_numpy()
 
     def example(self, dataset: "Dataset", split: str, count: int) -> "pd.DataFrame | np.ndarray":
-        """`text`, and `text_pair` for pairs."""
+        """Columns `text`, and `text_pair` for pairs."""
         rows = dataset.split(split).head(count)
         names = [name for name in SERVED if name in rows.columns]
         return rows[names].rename(columns=SERVED).astype(object)
 
     def codes(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-        """(N,) label numbers.
+        """Label numbers (N,). Integers stay where labels are words, as in GLUE; other values are looked up by name.
 
-        Raises:
-            UserError: for a label outside the set, naming its row.
+        Raises UserError with the first row whose label is outside the set.
         """
-        return label_codes(frame, spec, labels, origin)
+        column = frame[spec.label]
+        if column.dtype.kind in "iu" and all(_natural(label)[0] for label in labels):
+            codes = column.to_numpy(dtype=np.int64)
+            bad = np.flatnonzero((codes < 0) | (codes >= len(labels)))
+        else:
+            known = {label: i for i, label in enumerate(labels)}
+            codes = np.array([known.get(str(value), -1) for value in column], dtype=np.int64)
+            bad = np.flatnonzero(codes < 0)
+        if len(bad):
+            shown = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
+            raise UserError(
+                f"{origin}: row {bad[0] + 1}: label '{column.iloc[bad[0]]}' is outside the set ({shown}); "
+                "correct it or set the task's labels"
+            )
+        return codes
 
     def _checked(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> "pd.DataFrame":
         check_columns(frame, [*spec.text, spec.label], origin)
         check_filled(frame[spec.label], origin)
         return text_rows(frame, spec, origin, labels=self.codes(frame, spec, labels, origin))
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    """A sort key: numbers by value, then words."""
+    try:
+        number = float(label)
+    except ValueError:
+        number = math.nan
+    return (0, number, label) if math.isfinite(number) else (1, 0.0, label)
 
 
 ROWS = LabelRows()

@@ -1,4 +1,4 @@
-"""Texts with a number as tensors."""
+"""Tensors of texts with a number."""
 
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class NumberBatching(TextBatching):
-    """Numbers in place of labels."""
+    """Batching of numbers as labels."""
 
     def labels(self, frame: "pd.DataFrame") -> Tensor:
-        """(N,) float32."""
+        """Numbers (N,), float32."""
         return torch.from_numpy(frame["label"].to_numpy().copy()).float()
 
     def softened(self, labels: Tensor, added: "pd.DataFrame", *, outputs: int) -> Tensor:
-        """(N,) float32: a teacher's number is a label like any other."""
+        """Numbers (N,), a teacher's included."""
         return torch.cat([labels, self.labels(added)])
 
     def relabelled(self, frame: "pd.DataFrame", outputs: Tensor) -> "pd.DataFrame":
-        """With the teacher's numbers."""
+        """Replace labels by the teacher's numbers."""
         return frame.assign(label=outputs[:, 0].double().numpy())
 
 

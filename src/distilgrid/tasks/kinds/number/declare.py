@@ -2,22 +2,39 @@
 
 from collections.abc import Sequence
 
-from distilgrid.tasks.kind import TaskKind, Words
+from distilgrid.core.loading import late
+from distilgrid.tasks.kind import Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
-from distilgrid.tasks.kinds.number.metrics import METRICS
+from distilgrid.tasks.metric import Metric
 
 HERE = "distilgrid.tasks.kinds.number"
+FORMULAS = f"{HERE}.formulas"
+METRICS = {
+    "pearson": Metric(
+        name="pearson",
+        per_row=late(f"{FORMULAS}:moments"),
+        combine=late(f"{FORMULAS}:pearson"),
+        direct=late(f"{FORMULAS}:direct_pearson"),
+    ),
+    "spearman": Metric(
+        name="spearman",
+        per_row=late(f"{FORMULAS}:pairs"),
+        combine=late(f"{FORMULAS}:spearman"),
+        summed=False,
+        weigh=late(f"{FORMULAS}:weighted_spearman"),
+    ),
+}
 
 
 class NumberKind(TaskKind):
     """A kind without a set of labels."""
 
     def outputs(self, labels: Sequence[str]) -> int:
-        """One: the number."""
+        """One output."""
         return 1
 
     def named(self, label: float, labels: Sequence[str]) -> float:
-        """The number itself."""
+        """The number."""
         return float(label)
 
 
@@ -26,15 +43,8 @@ KIND = NumberKind(
     modality="text",
     metrics=METRICS,
     tempered=False,
-    words=Words(row="text", rows="texts", label="number"),
+    words=Nouns(row="text", rows="texts", label="number"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
-    parts={
-        "rows": f"{HERE}.rows:ROWS",
-        "batch": f"{HERE}.batch:BATCHING",
-        "head": f"{HERE}.head:HEAD",
-        "losses": f"{HERE}.losses:LOSSES",
-        "predict": f"{HERE}.predict:PREDICTIONS",
-        "parity": f"{HERE}.parity:PARITY",
-    },
+    parts=own_parts(HERE),
 )

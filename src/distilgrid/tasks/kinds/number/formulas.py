@@ -1,6 +1,6 @@
-"""Pearson's and Spearman's correlations. A constant has none, and counts as 0: a model that predicts one knows nothing.
+"""Pearson's and Spearman's correlations. A constant has none and scores 0: a model that predicts one knows nothing.
 
-Spearman's needs the ranks of a whole resample, so its statistics are the rows themselves.
+Spearman's correlation needs the ranks of a whole resample, so its statistics are the rows.
 """
 
 import numpy as np
@@ -15,14 +15,14 @@ def moments(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def pearson(sums: np.ndarray) -> np.ndarray:
-    """The correlation."""
+    """Pearson's correlation from summed moments."""
     x, y, xy, xx, yy = np.moveaxis(sums[..., 1:] / sums[..., :1], -1, 0)
     variances = (xx - x**2) * (yy - y**2)
     return ratio(xy - x * y, np.sqrt(np.maximum(variances, 0.0)))
 
 
 def direct_pearson(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """The same from the rows."""
+    """Pearson's correlation from the rows."""
     from scipy import stats
 
     return 0.0 if _constant(labels, predicted) else float(stats.pearsonr(labels, predicted).statistic)
@@ -34,7 +34,7 @@ def pairs(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def spearman(rows: np.ndarray) -> np.ndarray:
-    """The correlation of ranks, of labels and predictions (N, 2)."""
+    """Rank correlation of labels and predictions (N, 2)."""
     from scipy import stats
 
     labels, predicted = rows.T
@@ -42,14 +42,14 @@ def spearman(rows: np.ndarray) -> np.ndarray:
 
 
 def weighted_spearman(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The correlation of ranks in each resample (S,), from weights (S, N) and rows (N, 2)."""
+    """Rank correlation of each resample (S,), from weights (S, N) and rows (N, 2)."""
     x, y = _ranks(weights, rows[:, 0]), _ranks(weights, rows[:, 1])
     spreads = (weights * x**2).sum(axis=1) * (weights * y**2).sum(axis=1)
     return ratio((weights * x * y).sum(axis=1), np.sqrt(spreads))
 
 
 def _ranks(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Each value's rank within each resample, ties at their mean, less the mean of all ranks: (S, N)."""
+    """Rank of each value within each resample, ties at their mean, minus the mean of all ranks: (S, N)."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     first = np.concatenate([[True], ordered[1:] != ordered[:-1]])  # (N,) where a group of ties begins

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class NumberRows(LabelRows):
-    """Numbers in place of labels."""
+    """Texts, or pairs of texts, with a number."""
 
     placeholder: int | float = 0.0
 
     def label_set(self, spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
-        """None."""
+        """An empty set."""
         return []
 
     def strata(self, frame: "pd.DataFrame") -> np.ndarray | None:
@@ -26,22 +26,16 @@ class NumberRows(LabelRows):
         return None
 
     def codes(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
-        """(N,) numbers.
+        """Numbers (N,). Raises UserError with the first row that has none, or an infinite one."""
+        import pandas as pd
 
-        Raises:
-            UserError: for a label that is no finite number, naming its row.
-        """
-        return _numbers(frame[spec.label], origin)
-
-
-def _numbers(column: "pd.Series[float]", origin: str) -> np.ndarray:
-    import pandas as pd
-
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(numbers))
-    if len(bad):
-        raise UserError(f"{origin}: row {bad[0] + 1}: label '{column.iloc[bad[0]]}' in '{column.name}' is not a number")
-    return numbers
+        column = frame[spec.label]
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(numbers))
+        if len(bad):
+            row, value = bad[0] + 1, column.iloc[bad[0]]
+            raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number")
+        return numbers
 
 
 ROWS = NumberRows()

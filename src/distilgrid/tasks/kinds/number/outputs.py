@@ -1,0 +1,74 @@
+"""A regression's single output (N, 1): what it means, its losses, predictions and agreement."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from distilgrid.tasks.kind_parts import Form, Head, Losses, Parity, Predictions
+from distilgrid.tasks.kinds.number.formulas import direct_pearson
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import PretrainedConfig
+
+
+class NumberHead(Head):
+    """One real number."""
+
+    def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
+        """Mark the output as a number."""
+        config.problem_type = "regression"
+
+
+class NumberLosses(Losses):
+    """Mean squared errors of the output (B, 1)."""
+
+    def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The error from the numbers (B,)."""
+        return F.mse_loss(logits[:, 0], labels)
+
+    def soft(self, student: Tensor, teacher: Tensor, *, form: Form = "kl", temperature: float = 1.0) -> Tensor:
+        """The error from the teacher's output, in either form and at any temperature."""
+        return F.mse_loss(student, teacher)
+
+    def mixable(self, labels: Tensor, *, outputs: int) -> Tensor:
+        """The numbers themselves."""
+        return labels
+
+
+class NumberPredictions(Predictions):
+    """The output itself."""
+
+    def allocate(self, rows: int, config: "PretrainedConfig") -> np.ndarray:
+        """Memory for outputs (N, 1)."""
+        return np.empty((rows, 1), dtype=np.float32)
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Numbers (N,)."""
+        return outputs[:, 0]
+
+    def answers(self, outputs: np.ndarray, labels: Sequence[str]) -> "pd.DataFrame":
+        """One column, `value`."""
+        import pandas as pd
+
+        return pd.DataFrame({"value": outputs[:, 0].astype(np.float64)})
+
+
+class NumberParity(Parity):
+    """Pearson's correlation between the numbers of an export and torch's."""
+
+    field = "correlation"
+
+    def agreement(self, expected: np.ndarray, found: np.ndarray) -> float:
+        """The correlation."""
+        return direct_pearson(expected, found)
+
+    def complaint(self, agreement: float, least: float) -> str:
+        """The correlation found and the one wanted."""
+        return f"correlates with torch's numbers by {agreement:.3f} only, the least is {least:g}"
+
+
+HEAD, LOSSES, PREDICTIONS, PARITY = NumberHead(), NumberLosses(), NumberPredictions(), NumberParity()
