@@ -55,7 +55,7 @@ def test_cells_are_all_combinations(tiny_values: Values) -> None:
     assert len(found.students) == 3 * 2 * 2 * 3
     assert len({student.folder for student in found.students}) == 36
     assert len(found.data) == len(found.teachers) == len(found.benchmarks) == 1
-    assert [a.labels["kind"] for a in found.teacher_outputs] == ["logits", "cls-states"]
+    assert [a.labels["kind"] for a in found.of("record")] == ["logits", "cls-states"]
     # The teacher and the first seed of 12 students, for two runtimes that need an export.
     assert len(found.exports) == (1 + 3 * 2 * 2) * 2
     assert len(found.artefacts) == 36 + 1 + 1 + 2 + 26 + 1 + 1
@@ -73,7 +73,7 @@ def test_each_teacher_and_task_has_cells_of_its_own(tiny_values: Values) -> None
     found = plan(tiny_values)
     assert len(found.students) == 2 * 2 * 6
     assert len(found.benchmarks) == len(found.teachers) == 4
-    assert len({artefact.folder for artefact in found.teacher_outputs}) == 2 * 4
+    assert len({artefact.folder for artefact in found.of("record")}) == 2 * 4
     for student in found.students:
         for source in listed(student.inputs.get("teacher-outputs", [])):
             assert (source.labels["task"], source.labels["teacher"]) == (

@@ -73,7 +73,7 @@ def test_all_seeds_share_one_chain(values: Values) -> None:
     found = plan(values, seeds=[0, 1, 2])
     assert [helper.labels["student"] for helper in found.helpers] == ["three", "half"]
     assert {helper.labels["seed"] for helper in found.helpers} == {0}
-    assert len(found.teacher_outputs) == 3
+    assert len(found.of("record")) == 3
     assert len({source(student, "teacher-outputs").folder for student in found.students}) == 1
 
 
@@ -120,7 +120,7 @@ def test_tuning_tries_all_pairs_once_for_all_seeds(tiny_values: Values) -> None:
     assert names[:2] == ["kd.alpha-0.3.t-1", "kd.alpha-0.3.t-2.5"]
     tried = find_method(found.params, "kd.alpha-0.9.t-4")
     assert (tried.alpha, tried.temperature, tried.tuning) == (0.9, 4, None)  # type: ignore[union-attr]
-    assert len(found.teacher_outputs) == 1
+    assert len(found.of("record")) == 1
 
 
 def test_more_temperatures_than_epochs_are_refused_before_anything_runs(tiny_values: Values) -> None:
@@ -188,7 +188,7 @@ def test_part_of_a_nested_setting_leaves_the_rest(tiny_values: Values) -> None:
 
 def test_all_methods_share_the_views_of_the_longest() -> None:
     found = plan(IMAGES)
-    (recording,) = found.teacher_outputs
+    (recording,) = found.of("record")
     assert recording.recipe["epochs"] == 4, "stage I of annealing-kd has four, kd three"
     assert recording.options["method"] == "annealing-kd"
     taught = [s for s in found.students if s.labels["method"] != "finetune"]
@@ -257,7 +257,7 @@ def test_a_student_may_train_otherwise() -> None:
     assert one(found, method="kd").recipe["training"]["epochs"] == 9
     assert one(found, method="kd").recipe["training"]["batch_size"] == 4
     assert "training" not in one(found, method="kd").recipe["student"]
-    (recording,) = found.teacher_outputs
+    (recording,) = found.of("record")
     assert recording.recipe["epochs"] == 9
     assert recording.options["student"] == "resnet-8"
 

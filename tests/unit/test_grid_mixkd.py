@@ -28,7 +28,7 @@ def inputs(student: Artefact) -> dict[str, list[Artefact]]:
 
 
 def mixed(found: Plan) -> list[Artefact]:
-    return [artefact for artefact in found.teacher_outputs if artefact.labels["kind"] == "mixed-logits"]
+    return [artefact for artefact in found.of("record") if artefact.labels["kind"] == "mixed-logits"]
 
 
 def test_all_students_alphas_and_seeds_share_one_recording(values: Values) -> None:
@@ -64,23 +64,23 @@ def test_shares_of_the_rows_have_mixed_samples_of_their_own(values: Values) -> N
 
 def test_the_teacher_is_recorded_on_the_largest_share_only(values: Values) -> None:
     found = plan(values, methods=["kd"], fractions=[0.1, 0.5])
-    (recording,) = found.teacher_outputs
+    (recording,) = found.of("record")
     assert recording.recipe["fraction"] == 0.5
     assert recording.options["fraction"] == "0.5"
     values["teachers"]["tiny"]["rows"] = "students"
     found = plan(values, methods=["kd"], fractions=[0.1, 0.5])
-    assert [recording.recipe["fraction"] for recording in found.teacher_outputs] == [0.1, 0.5]
+    assert [recording.recipe["fraction"] for recording in found.of("record")] == [0.1, 0.5]
 
 
 def test_a_live_teacher_is_read_instead(values: Values) -> None:
     found = plan(deep_merge(values, {"methods": {"tmkd": {"teacher": "live"}}}), methods=["tmkd"])
-    assert found.teacher_outputs == []
+    assert found.of("record") == []
     assert all(inputs(student)["teacher-dir"] == found.teachers for student in found.students)
 
 
 def test_without_teacher_terms_nothing_is_recorded(values: Values) -> None:
     found = plan(deep_merge(values, {"methods": {"tmkd": {"alpha_sm": 1, "alpha_tmkd": 0}}}), methods=["tmkd"])
-    assert found.teacher_outputs == []
+    assert found.of("record") == []
     assert all(set(inputs(student)) == {"data"} for student in found.students)
 
 

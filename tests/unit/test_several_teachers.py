@@ -73,9 +73,9 @@ def test_each_teacher_is_trained_and_recorded_once(tiny_values: dict[str, Any]) 
     alone = {("tiny", method) for method in ("finetune", "kd")}
     assert cells == alone | {("tiny+other", method) for method in ("finetune", "averaged")}, "kd learns from one"
     assert [t.labels["teacher"] for t in found.teachers] == ["tiny", "other"]
-    assert [r.labels["teacher"] for r in found.teacher_outputs] == ["tiny", "other"]
+    assert [r.labels["teacher"] for r in found.of("record")] == ["tiny", "other"]
     student = next(s for s in found.students if s.labels["method"] == "averaged")
-    assert listed(student.inputs["teacher-outputs"]) == found.teacher_outputs
+    assert listed(student.inputs["teacher-outputs"]) == found.of("record")
     assert "/tiny+other/averaged/" in student.location
     assert student.options["teacher"] == "tiny+other"
     (measured,) = [b for b in found.benchmarks if b.labels["teacher"] == "other"]
