@@ -197,11 +197,11 @@ def test_all_methods_share_the_views_of_the_longest() -> None:
 
 def test_other_views_are_another_recording() -> None:
     other = deep_merge(IMAGES, {"methods": {"kd": {"objective": "kd", "training": {"views": {"flip": True}}}}})
-    assert sorted(a.recipe["epochs"] for a in plan(other).teacher_outputs) == [3, 4]
+    assert sorted(a.recipe["epochs"] for a in plan(other).of("record")) == [3, 4]
 
 
 def test_images_that_never_change_are_recorded_as_texts_are() -> None:
-    (recording,) = plan(deep_merge(IMAGES, {"training": {"views": {"shift": 0}}})).teacher_outputs
+    (recording,) = plan(deep_merge(IMAGES, {"training": {"views": {"shift": 0}}})).of("record")
     assert recording.recipe["kind"] == "logits"
 
 
