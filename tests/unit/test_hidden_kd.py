@@ -102,5 +102,5 @@ def test_a_plan_records_hidden_states_once(tiny_values: dict[str, Any]) -> None:
     tiny_values["methods"]["hidden"] = {"objective": "hidden_kd", "hidden": {"epochs": 2}}
     tiny_values["grid"]["methods"] = ["kd", "hidden"]
     found = expand(parse_params(tiny_values, origin="test"))
-    assert {a.labels["kind"] for a in found.teacher_outputs} == {"logits", "cls-states", "hidden-states"}
-    assert len(found.teacher_outputs) == 3
+    assert {a.labels["kind"] for a in found.of("record")} == {"logits", "cls-states", "hidden-states"}
+    assert len(found.of("record")) == 3
