@@ -52,7 +52,7 @@ def test_scores_that_the_form_has_no_meaning_for(score: float) -> None:
 
 
 def test_a_score_that_is_no_number_is_refused_under_a_limit() -> None:
-    with pytest.raises(UserError, match="no number"):
+    with pytest.raises(UserError, match="not a number"):
         quality(LimitReward(limit_ms=1), score=math.nan, loss=0.1)
 
 
