@@ -265,11 +265,11 @@ def packaged(dataset: Dataset, model: Any, tokenizer: Any, folder: Path) -> Any:
     from mlflow import pyfunc
     from mlflow.models import Model
 
-    from distilgrid.tracking.packaging import Cell, package
+    from distilgrid.tracking.packaging import PackagedCell, package
 
     (folder / "cell").mkdir()
     save_model(model, tokenizer, folder / "cell")
-    package(Cell(folder / "cell", dataset, LONGEST), folder / "model", Model())
+    package(PackagedCell(folder / "cell", dataset, LONGEST), folder / "model", Model())
     return pyfunc.load_model(str(folder / "model"))
 
 

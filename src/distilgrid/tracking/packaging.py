@@ -26,7 +26,7 @@ LIBRARIES = ("torch", "transformers", "safetensors")
 
 
 @dataclass(frozen=True)
-class Cell:
+class PackagedCell:
     """A trained model with its data and its longest input in tokens."""
 
     folder: Path
@@ -39,16 +39,16 @@ class Cell:
         return library(self.folder) == "transformers" and self.dataset.task_kind.pipeline is not None
 
 
-def open_cell(folder: Path, dataset: Dataset) -> Cell:
+def open_cell(folder: Path, dataset: Dataset) -> PackagedCell:
     """Open a cell.
 
     Raises:
         UserError: when a file is missing or damaged.
     """
-    return Cell(folder, dataset, int(trained_model(folder)["recipe"]["training"]["max_length"]))
+    return PackagedCell(folder, dataset, int(trained_model(folder)["recipe"]["training"]["max_length"]))
 
 
-def package(cell: Cell, out: Path, about: "Model") -> None:
+def package(cell: PackagedCell, out: Path, about: "Model") -> None:
     """Write an MLflow model to a new folder. `about` holds the model's ids in the store."""
     import numpy as np
     from mlflow.models import infer_signature
@@ -61,7 +61,7 @@ def package(cell: Cell, out: Path, about: "Model") -> None:
     write(cell, out, mlflow_model=about, signature=signature, input_example=example)
 
 
-def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
+def _write_plain(cell: PackagedCell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
     from huggingface_hub import ModelCard
     from mlflow import transformers as flavour
     from transformers import pipeline
@@ -82,7 +82,7 @@ def _write_plain(cell: Cell, out: Path, *, signature: "ModelSignature", **given:
         path.unlink()
 
 
-def _write_own(cell: Cell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
+def _write_own(cell: PackagedCell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
     from mlflow import pyfunc
 
     staged = out.with_name(f"{out.name}-{CELL}")
