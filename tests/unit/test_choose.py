@@ -11,7 +11,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.deployment.choice import Limits, choose
 from distilgrid.deployment.command import choose_model, parse_latency
 from distilgrid.deployment.measured import Where
-from distilgrid.deployment.options import Offer, ShipOption, list_options
+from distilgrid.deployment.options import ModelOption, Offer, list_options
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 
@@ -25,11 +25,11 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     return find(collect(plan, results))
 
 
-def options(findings: Findings, **where: Any) -> tuple[ShipOption, ...]:
+def options(findings: Findings, **where: Any) -> tuple[ModelOption, ...]:
     return list_options(findings, "reviews", Where("local-cpu", **where)).options
 
 
-def with_teacher(options: tuple[ShipOption, ...], score: float) -> Offer:
+def with_teacher(options: tuple[ModelOption, ...], score: float) -> Offer:
     return Offer(tuple(replace(option, teacher=score) for option in options), ())
 
 

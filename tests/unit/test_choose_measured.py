@@ -13,7 +13,7 @@ from tests.unit.test_robust_results import CHOICE, Results
 from distilgrid.core.errors import UserError
 from distilgrid.deployment.choice import Limits, choose
 from distilgrid.deployment.measured import Where
-from distilgrid.deployment.options import Offer, ShipOption, list_options
+from distilgrid.deployment.options import ModelOption, Offer, list_options
 from distilgrid.reporting.collect import FinishedArtefact, collect
 from distilgrid.reporting.findings import Findings, find
 
@@ -186,7 +186,7 @@ def test_torch_in_another_precision_has_the_change_that_its_parity_recorded(find
 
     known = with_bf16(findings)
     known = replace(known, lines=[line if line.is_teacher else judged(line) for line in known.lines])
-    plain: dict[Any, ShipOption] = {o.line.key: o for o in offer(known).options if o.runtime == "torch-eager-fp32"}
+    plain: dict[Any, ModelOption] = {o.line.key: o for o in offer(known).options if o.runtime == "torch-eager-fp32"}
     found = [o for o in offer(known).options if o.runtime == BF16]
     assert len(found) == 8
     for option in found:

@@ -16,7 +16,7 @@ from distilgrid.tasks.spec import find_task
 
 LICENCES = """# Licences of what this grid is made from
 
-As far as their own files and publishers say; check them before you ship.
+Told by their own files and publishers. Check them before you ship.
 
 """
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distilgrid.core.errors import UserError
-from distilgrid.deployment.options import Offer, ShipOption
+from distilgrid.deployment.options import ModelOption, Offer
 from distilgrid.reporting import wording
 
 ROUNDING = 1e-9
@@ -29,11 +29,11 @@ class Limits:
         if not (math.isfinite(self.loss) and self.loss >= 0):
             raise UserError(f"--max-loss: {100 * self.loss:g} is no limit; write points of score, 0 to 100: 1.0")
 
-    def fast(self, option: ShipOption) -> bool:
+    def fast(self, option: ModelOption) -> bool:
         """Whether a model keeps to the limit of latency."""
         return option.latency_ms <= self.latency_ms + ROUNDING
 
-    def good(self, option: ShipOption) -> bool:
+    def good(self, option: ModelOption) -> bool:
         """Whether a model keeps to the limit of loss."""
         return option.loss <= self.loss + ROUNDING
 
@@ -45,7 +45,7 @@ class Decision:
     The winner has the smallest file within both limits. Among equal files, the fastest wins.
     """
 
-    winner: ShipOption | None
+    winner: ModelOption | None
     reasons: tuple[str, ...]
 
 
@@ -68,13 +68,13 @@ def choose(offer: Offer, *, limits: Limits) -> Decision:
     return Decision(winner, (counted, *_described(winner), *_others(winner, both), *offer.left_out))
 
 
-def _teachers(options: Sequence[ShipOption]) -> str:
+def _teachers(options: Sequence[ModelOption]) -> str:
     if len({option.teacher for option in options}) > 1:
         return "their own teacher's score"
     return f"the teacher's {options[0].scoring.score(options[0].teacher)}"
 
 
-def _nearest(fast: Sequence[ShipOption], good: Sequence[ShipOption]) -> list[str]:
+def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[str]:
     """The options closest to both limits."""
     said = []
     if fast:
@@ -87,7 +87,7 @@ def _nearest(fast: Sequence[ShipOption], good: Sequence[ShipOption]) -> list[str
     return said
 
 
-def _described(winner: ShipOption) -> list[str]:
+def _described(winner: ModelOption) -> list[str]:
     scoring, noisy = winner.scoring, " (a noisy measurement)" if winner.noisy else ""
     return [
         f"it scores {scoring.score(winner.score)} ({scoring.points(winner.score - winner.teacher)}) in "
@@ -96,7 +96,7 @@ def _described(winner: ShipOption) -> list[str]:
     ]
 
 
-def _others(winner: ShipOption, both: Sequence[ShipOption]) -> list[str]:
+def _others(winner: ModelOption, both: Sequence[ModelOption]) -> list[str]:
     """Other models within the limits that are faster or better."""
     fastest = min(both, key=lambda option: option.latency_ms)
     best = min(both, key=lambda option: option.loss)

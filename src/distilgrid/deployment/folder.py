@@ -7,7 +7,7 @@ from pathlib import Path
 from distilgrid.core.artefacts import readable_os_errors, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.deployment.classifier import FACTS
-from distilgrid.deployment.options import ShipOption
+from distilgrid.deployment.options import ModelOption
 from distilgrid.deployment.readme import readme
 from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting.collect import Collected
@@ -16,7 +16,7 @@ OURS = {"run.json", "parity.json", "metrics.json", "history.parquet", "predictio
 """Files of an artefact that do not ship, or are written anew."""
 
 
-def write_folder(option: ShipOption, collected: Collected, *, results: Path, out: Path | None = None) -> Path:
+def write_folder(option: ModelOption, collected: Collected, *, results: Path, out: Path | None = None) -> Path:
     """Write the folder of a chosen model of texts, by default under `results/deployed/`, and return it.
 
     The folder appears whole. A failure leaves an earlier folder untouched.
@@ -39,7 +39,7 @@ def write_folder(option: ShipOption, collected: Collected, *, results: Path, out
     return folder
 
 
-def _fill(out: Path, option: ShipOption, collected: Collected, results: Path) -> None:
+def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -> None:
     task = option.line.labels["task"]
     out.mkdir()
     for file in sorted((results / option.folder).iterdir()):

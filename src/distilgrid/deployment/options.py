@@ -29,7 +29,7 @@ Wanted = tuple[str, int, int | None]
 
 
 @dataclass(frozen=True)
-class ShipOption:
+class ModelOption:
     """A model in a runtime."""
 
     line: Line  # the student with its method, over all seeds
@@ -63,7 +63,7 @@ class ShipOption:
 class Offer:
     """The options of a choice, with a sentence for each runtime and reason that rules models out."""
 
-    options: tuple[ShipOption, ...]
+    options: tuple[ModelOption, ...]
     left_out: tuple[str, ...]
 
 
@@ -92,7 +92,7 @@ def list_options(findings: Findings, task: str, where: Where) -> Offer:
     wanted = wanted_shape(shapes, task, where)
     lines = [line for line in findings.of(task) if not line.is_teacher]
     found = [each for line in lines for each in _of_line(findings, line, benchmarks, wanted, where)]
-    options = tuple(each for each in found if isinstance(each, ShipOption))
+    options = tuple(each for each in found if isinstance(each, ModelOption))
     offer = Offer(options, tuple(_sentences([each for each in found if isinstance(each, LeftOut)])))
     if not options:
         fitting = [s for s in shapes if find_shape([s], wanted, where.threads)]
@@ -116,7 +116,7 @@ def _entries(benchmark: Mapping[str, Any]) -> list[Entry]:
 
 def _of_line(
     findings: Findings, line: Line, benchmarks: Sequence[FinishedArtefact], wanted: Wanted, where: Where
-) -> Iterator[ShipOption | LeftOut]:
+) -> Iterator[ModelOption | LeftOut]:
     for benchmark in benchmarks:
         if benchmark.artefact.labels["teacher"] not in teacher_names(line.labels["teacher"]):
             continue
@@ -127,7 +127,7 @@ def _of_line(
 
 def _option(
     findings: Findings, line: Line, benchmark: FinishedArtefact, entry: Entry, wanted: Wanted, where: Where
-) -> ShipOption | LeftOut:
+) -> ModelOption | LeftOut:
     runtime = str(entry["runtime"])
     shape = find_shape(entry["shapes"], wanted, where.threads)
     if shape is None:
@@ -140,7 +140,7 @@ def _option(
     if isinstance(shipped, LeftOut):
         return shipped
     folder, model, size, change = shipped
-    return ShipOption(
+    return ModelOption(
         line=line,
         runtime=runtime,
         model=model,

@@ -1,6 +1,6 @@
 """The README of a deployed folder: the model, its figures, and five lines that call it."""
 
-from distilgrid.deployment.options import ShipOption
+from distilgrid.deployment.options import ModelOption
 from distilgrid.reporting import wording
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.runtimes.text_reader import FIELDS
@@ -29,7 +29,7 @@ README = """# {title}
 GPU = "It was measured on a GPU and needs one of NVIDIA's with CUDA."
 
 
-def readme(option: ShipOption, names: list[str], labels: list[str], *, pair: bool) -> str:
+def readme(option: ModelOption, names: list[str], labels: list[str], *, pair: bool) -> str:
     """The README in Markdown. `names` are the model's inputs in order. A regression has no labels."""
     example = '"A first text.", "A second text."' if pair else '"A text of yours."'
     onnx, gpu = option.runtime.startswith("onnxruntime"), option.conditions.processor == "cuda"
@@ -38,7 +38,7 @@ def readme(option: ShipOption, names: list[str], labels: list[str], *, pair: boo
     return README.format(title=option.name, facts=_facts(option), install=install, example=code)
 
 
-def _facts(option: ShipOption) -> str:
+def _facts(option: ModelOption) -> str:
     scoring = option.scoring
     axes, noisy = option.line.labels, ", a noisy measurement" if option.noisy else ""
     return (
@@ -63,7 +63,7 @@ def _install_onnx(*, gpu: bool) -> str:
     return f"Install: `pip install onnxruntime tokenizers`. {threads}"
 
 
-def _onnx(option: ShipOption, example: str, names: list[str], labels: list[str]) -> str:
+def _onnx(option: ModelOption, example: str, names: list[str], labels: list[str]) -> str:
     """Code that runs without DistilGrid."""
     return ONNX.format(
         modules="json, numpy, onnxruntime, tokenizers" if labels else "numpy, onnxruntime, tokenizers",
