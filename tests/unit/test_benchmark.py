@@ -92,7 +92,8 @@ def test_labels_of_texts_are_those_of_the_stored_predictions(chain: Chain) -> No
     texts = choose_texts(dataset, chain.teacher, count=100, longest=16)
     reader = TextReader(chain.teacher, names=model.input_names, longest=16)
     session = open_runtime("torch-eager-fp32").load(chain.teacher, RunOptions())
-    found = {call.row[0]: call() for call in label_calls(texts, reader, session)}
+    calls = label_calls(texts, reader, session)
+    found = {row[0]: call() for row, call in zip(texts.rows, calls, strict=True)}
     stored = pd.read_parquet(chain.teacher / "predictions.parquet")
     names = [dataset.labels[int(np.argmax(logits))] for logits in stored["logits"]]
     expected = dict(zip(dataset.split("validation")["text_a"], names, strict=True))
