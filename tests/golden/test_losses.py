@@ -5,17 +5,14 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.annealing_kd.declare import AnnealingKD
-from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
-from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.pkd.losses import PKDObjective, mapped_layers
-from distilgrid.methods.registry import METHODS
+from distilgrid.methods.registry import METHODS, method_classes
 from distilgrid.methods.takd.declare import TAKD
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
@@ -62,10 +59,10 @@ def terms(objective: object, *, states: bool = False, labels: np.ndarray = LABEL
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_registered_method_can_be_built(name: str) -> None:
-    takd = TAKD(assistants=["middle"])
-    known = [Finetune(), KD(), takd, PKD(), HiddenKD(), MixKD(), AnnealingKD(tau_max=2), ContinuationKD(tau_max=2)]
-    settings = next(method for method in known if method.objective == name)
-    phases = settings.phases(Training(epochs=2), kind=LABEL)
+    without_preset = {"takd": TAKD(assistants=["middle"]), "hidden_kd": HiddenKD()}
+    presets = [*method_classes()[name].presets().values()]
+    settings = presets[0] if presets else without_preset[name]
+    phases = settings.phases(Training(epochs=20), kind=LABEL)
     assert all(hasattr(phase.objective(0.0), "losses") for phase in phases)
 
 

@@ -125,6 +125,8 @@ class Engine:
             except torch.OutOfMemoryError:
                 if self.parts >= max(map(len, mine)):
                     raise
+                if any(stream.needs_batch for stream in self.streams):
+                    raise UserError("out of memory: the losses need whole batches; lower training.batch_size") from None
                 self.parts *= 2  # the same means over the batches, from smaller parts
                 self.flat.grads.zero_()
                 self.flat.fresh = True
@@ -145,6 +147,8 @@ class Engine:
 
     def _split(self, stream: Stream, samples: Sequence[int]) -> list[np.ndarray]:
         """Cut samples into equal parts for the model, on a CPU about as large as fit its caches."""
+        if stream.needs_batch:
+            return [np.asarray(samples)]
         count = self.parts
         if self.placement.device.type == "cpu":
             tokens = len(samples) * int(stream.lengths(samples).max())

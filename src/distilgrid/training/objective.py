@@ -37,6 +37,8 @@ class Objective(Protocol):
     needs_states: bool = False  # whether the losses need the student's `cls_states`
     # whether they need `token_states`; the losses are then means over tokens, otherwise over rows
     needs_tokens: bool = False
+    # whether the losses compare rows with each other; otherwise a batch may come in parts, whose means are averaged
+    needs_batch: bool = False
 
     def companion(self, student: Sizes, teacher: Sizes | None, *, seed: int) -> nn.Module | None:
         """Auxiliary module, trained with the student, that maps its Outputs to those that `losses` gets; None without.
@@ -47,7 +49,7 @@ class Objective(Protocol):
         return None
 
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
-        """Named and weighted terms; the loop minimises their sum.
+        """Named and weighted terms; the loop minimises their sum. A batch may hold a single row.
 
         `labels` are as the task kind makes them; `teacher` holds outputs on the same rows, None for a method without a
         teacher.

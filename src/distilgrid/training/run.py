@@ -126,13 +126,17 @@ def _train(
 
 
 def _check_whole_batches(job: TrainingJob) -> None:
-    """Refuse batches in parts for batch norm, whose statistics are those of a whole batch."""
-    if not any(isinstance(module, BatchNorm) for module in job.model.modules()):
+    """Refuse batches in parts for batch norm, whose statistics are those of a whole batch, and for losses over rows."""
+    if any(isinstance(module, BatchNorm) for module in job.model.modules()):
+        what = "a model with batch norm"
+    elif any(phase.objective(0.0).needs_batch for phase in job.phases):
+        what = "a method that compares rows"
+    else:
         return
     if job.execution.processes > 1:
-        raise UserError("resources.processes: a model with batch norm is trained by one process; set it to 1")
+        raise UserError(f"resources.processes: {what} is trained by one process; set it to 1")
     if any(phase.settings.accumulation > 1 for phase in job.phases):
-        raise UserError("training.accumulation: a model with batch norm takes whole batches; set it to 1")
+        raise UserError(f"training.accumulation: {what} takes whole batches; set it to 1")
 
 
 def _probe(job: TrainingJob) -> list[int]:

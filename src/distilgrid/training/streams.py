@@ -31,6 +31,10 @@ class Stream(Protocol):
         """Whether the losses need all tokens' states and are means over tokens."""
 
     @property
+    def needs_batch(self) -> bool:
+        """Whether the losses need all rows of a batch at once."""
+
+    @property
     def companion(self) -> nn.Module | None:
         """Auxiliary module between the student's outputs and the losses."""
 
@@ -98,6 +102,11 @@ class RowStream:
     def needs_tokens(self) -> bool:
         """Whether the objective needs them."""
         return self.objective.needs_tokens
+
+    @property
+    def needs_batch(self) -> bool:
+        """Whether the objective needs it."""
+        return self.objective.needs_batch
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of each row."""

@@ -60,6 +60,7 @@ class MixedStream:
     companion: nn.Module | None = None
     needs_states: bool = False
     needs_tokens: bool = False
+    needs_batch: bool = False
 
     @property
     def teacher(self) -> TeacherOutputs | None:

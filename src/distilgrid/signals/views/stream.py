@@ -46,6 +46,7 @@ class ViewStream:
     companion: nn.Module | None = None
     needs_states: bool = False
     needs_tokens: bool = False
+    needs_batch: bool = False
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Zeros: a batch is never cut for its size, because batch norm needs the statistics of the whole batch."""
