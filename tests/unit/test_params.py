@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from pydantic import BaseModel
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.schema import Settings, deep_merge
+from distilgrid.core.yaml import read_yaml
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.registry import presets
+from distilgrid.plan.names import signal_named
 from distilgrid.plan.params import Params, json_schema, load_params, parse_params, schema_text
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.training.settings import WHOLE_RUN, Training
@@ -309,3 +312,26 @@ def test_the_shipped_parameters_are_valid(overlay: Path | None) -> None:
         commands = [line for line in overlay.read_text().splitlines() if "--configfile" in line]
         shown = " ".join(str(path.relative_to(ROOT)) for path in files[1:])
         assert commands and all(f"--configfile {shown}" in line for line in commands)
+
+
+def test_a_setting_with_another_name_says_the_new_one() -> None:
+    values = deep_merge(read_yaml(ROOT / "params.yaml"), {"methods": {"kd": {"search": {"alpha": [0.5]}}}})
+    with pytest.raises(UserError, match=r"^test: methods\.kd\..*search has gone; write tuning"):
+        parse_params(values, origin="test")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "said"),
+    [
+        (
+            "zzz",
+            None,
+            "--kind: 'zzz' is none of logits, cls-states, hidden-states; for what a method wants, add --method",
+        ),
+        ("logits", "nope", "unknown method 'nope'"),
+    ],
+)
+def test_a_recording_of_an_unknown_kind_is_refused(kind: str, method: str | None, said: str) -> None:
+    params = load_params([ROOT / "params.yaml"])
+    with pytest.raises(UserError, match=re.escape(said)):
+        signal_named(params, kind, task="docs-topic", method=method, student=None)

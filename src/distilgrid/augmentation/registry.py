@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from distilgrid.augmentation.base import Added
-from distilgrid.core.loading import load, with_added
+from distilgrid.core.loading import load_class, with_added
 
 AUGMENTATIONS = with_added(
     "distilgrid.augmentations",
@@ -27,4 +27,5 @@ AUGMENTATIONS = with_added(
 if TYPE_CHECKING:
     Augmentation = Added
 else:
-    Augmentation = Annotated[reduce(or_, map(load, AUGMENTATIONS.values())), Field(discriminator="kind")]
+    _classes = [load_class(f"augmentation '{name}'", target, Added) for name, target in AUGMENTATIONS.items()]
+    Augmentation = Annotated[reduce(or_, _classes), Field(discriminator="kind")]

@@ -25,7 +25,7 @@ def where(
     from distilgrid.core.project import packaged
 
     path = packaged(name)
-    if not path.exists():
+    if not name or not path.exists() or not path.resolve().is_relative_to(packaged("").resolve()):
         raise UserError(f"{name}: no such file ships with the package; `ls $(distilgrid where grids)` lists its grids")
     typer.echo(path)
 

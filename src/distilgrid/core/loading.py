@@ -6,9 +6,11 @@ Such a table imports nothing before it is used.
 import importlib
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from distilgrid.core.errors import UserError
+
+T = TypeVar("T")
 
 
 def load(target: str) -> Any:
@@ -24,6 +26,32 @@ def late(target: str) -> Callable[..., Any]:
         return load(target)(*values, **named)
 
     return call
+
+
+def load_class(what: str, target: str, of: type[T]) -> type[T]:
+    """A class that a package may have added. Raises UserError unless it can be imported and is a subclass of `of`."""
+    found = _imported(what, target)
+    if not (isinstance(found, type) and issubclass(found, of)):
+        raise UserError(f"{what}: {target} must be a subclass of {of.__module__}.{of.__name__}")
+    return found
+
+
+def load_instance(what: str, target: str, of: type[T]) -> T:
+    """An object that a package may have added. Raises UserError unless it can be imported and is of class `of`."""
+    found = _imported(what, target)
+    if not isinstance(found, of):
+        raise UserError(f"{what}: {target} must be an instance of {of.__module__}.{of.__name__}")
+    return found
+
+
+def _imported(what: str, target: str) -> Any:
+    try:
+        return load(target)
+    except UserError:
+        raise
+    except Exception as error:  # a package may raise anything while it is imported
+        said = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{what}: cannot load {target} ({said}); repair or uninstall its package") from error
 
 
 def with_added(group: str, table: Mapping[str, str]) -> dict[str, str]:

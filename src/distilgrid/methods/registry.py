@@ -5,12 +5,12 @@ A method of this project is a folder here and a row below. Another package lists
 """
 
 import functools
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.loading import load, with_added
+from distilgrid.core.loading import load_class, with_added
 from distilgrid.methods.base import BaseMethod
 
 if TYPE_CHECKING:
@@ -52,14 +52,7 @@ def unknown_method(name: str, defined: "Collection[str]") -> str:
 
 def _loaded(objective: str, target: str) -> type[BaseMethod]:
     """Load the class of an entry; refuse it unless it is a method under its own name."""
-    try:
-        method: Any = load(target)
-    except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"method '{objective}': cannot load {target} ({error}); repair or uninstall its package"
-        ) from error
-    if not (isinstance(method, type) and issubclass(method, BaseMethod)):
-        raise UserError(f"method '{objective}': {target} must be a subclass of distilgrid.methods.base.BaseMethod")
+    method = load_class(f"method '{objective}'", target, BaseMethod)
     own = method.model_fields["objective"].default
     if own != objective:
         raise UserError(f"method '{objective}': its settings have objective {own!r}; give both the same name")

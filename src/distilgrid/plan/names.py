@@ -43,13 +43,18 @@ def origin_source(params: Params, student: GridStudent, teacher: str) -> str:
     return student.source or first_teacher(params, teacher).source
 
 
-def signal_named(params: Params, kind: str, *, task: str, method: str, student: str | None) -> Signal:
+def signal_named(params: Params, kind: str, *, task: str, method: str | None, student: str | None) -> Signal:
     """The signal of a kind: one that any method can take, or one that a method describes.
 
     Raises:
         UserError: for unknown names, or a method that wants no such outputs.
     """
+    if kind in ROWS and method is None and student is None:
+        return ROWS[kind]
+    if method is None:
+        raise UserError(f"--kind: '{kind}' is none of {', '.join(ROWS)}; for what a method wants, add --method")
     if kind in ROWS:
+        find_method(params, method)
         return ROWS[kind]
     chosen = find_method(params, method)
     own = named(params.students, student, kind="student").training if student else {}

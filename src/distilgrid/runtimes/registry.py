@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.loading import load, with_added
+from distilgrid.core.loading import load, load_instance, with_added
 from distilgrid.runtimes.base import Exporter, Processor, Runtime
 
 
@@ -113,7 +113,10 @@ OWN_RUNTIMES = {
 }
 
 _added = with_added("distilgrid.runtimes", dict.fromkeys(OWN_RUNTIMES, ""))
-RUNTIMES: dict[str, RuntimeEntry] = {**OWN_RUNTIMES, **{name: load(at) for name, at in _added.items() if at}}
+RUNTIMES: dict[str, RuntimeEntry] = {
+    name: load_instance(f"runtime '{name}'", target, RuntimeEntry) if target else OWN_RUNTIMES[name]
+    for name, target in _added.items()
+}
 
 
 def find_runtime(name: str) -> RuntimeEntry:

@@ -3,7 +3,7 @@
 import functools
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.loading import load, with_added
+from distilgrid.core.loading import load_instance, with_added
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.metric import Metric
 
@@ -18,7 +18,8 @@ KINDS = {
 @functools.cache
 def known_kinds() -> dict[str, TaskKind]:
     """All kinds by name: the built-in ones, then those of installed packages."""
-    return {name: load(target) for name, target in with_added(GROUP, KINDS).items()}
+    targets = with_added(GROUP, KINDS)
+    return {name: load_instance(f"kind '{name}'", target, TaskKind) for name, target in targets.items()}
 
 
 def find_kind(name: str) -> TaskKind:

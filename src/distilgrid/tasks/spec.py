@@ -94,10 +94,10 @@ class TaskSpec(Settings):
 
     @model_validator(mode="after")
     def _suits_kind(self) -> "TaskSpec":
-        try:
-            kind = find_kind(self.kind)
-        except UserError as error:
-            raise ValueError(str(error)) from None
+        known = known_kinds()
+        if self.kind not in known:
+            raise ValueError(f"unknown kind '{self.kind}'; {did_you_mean(self.kind, known)}")
+        kind = known[self.kind]
         self._check_source(kind)
         self._check_fields(kind)
         self._check_metrics(kind)

@@ -5,7 +5,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from distilgrid.core.loading import load
 from distilgrid.core.schema import Settings
@@ -55,6 +55,13 @@ class KD(SoftLabels):
     tuning: KDTuning | None = None
     """Values among which the score on `dev` chooses; null takes alpha and temperature as set above. Where the
     temperature changes nothing, only the first one is tried."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "search" in values:
+            raise ValueError("search has gone; write tuning: {alpha: [...], temperature: [...]}")
+        return values
 
     def tried(self, name: str, *, tempered: bool) -> "dict[str, KD]":
         """Methods that tuning tries, by the names of their cells; none without tuning."""

@@ -70,7 +70,7 @@ STAGE = Stage(
             "mixed-logits and view-logits.",
             default="logits",
         ),
-        Option("method", "For what a method wants: its name.", default="tmkd"),
+        Option("method", "For what a method wants: its name.", str, None),
         Option("student", "For the same: the student, if it has its own training settings.", str, None),
         FRACTION,
     ),
