@@ -320,6 +320,12 @@ def test_a_setting_with_another_name_says_the_new_one() -> None:
         parse_params(values, origin="test")
 
 
+def test_a_method_without_a_preset_says_what_to_write() -> None:
+    values = deep_merge(read_yaml(ROOT / "params.yaml"), {"grid": {"methods": ["hidden-kd"]}})
+    with pytest.raises(UserError, match=r"methods: {hidden-kd: {objective: hidden_kd}}"):
+        parse_params(values, origin="test")
+
+
 @pytest.mark.parametrize(
     ("kind", "method", "said"),
     [

@@ -43,7 +43,7 @@ def presets() -> dict[str, BaseMethod]:
 
 def unknown_method(name: str, defined: "Collection[str]") -> str:
     """Message about a method that nothing defines."""
-    method = method_classes().get(name)
+    method = method_classes().get(name.replace("-", "_"))  # objectives have underscores, names of methods hyphens
     if method is not None and not method.presets():
         why, written = method.without_preset
         return f"unknown method '{name}'; it has no preset, as {why}: methods: {{{name}: {written}}}"
