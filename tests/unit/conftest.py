@@ -24,6 +24,7 @@ OVERRIDES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command line within this process: its exit code, output and errors."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow sets for a test before
     for name in ("start_job", "start_torch_job"):
         monkeypatch.setattr(job, name, lambda **_: None)  # threads and signals of the test process stay as they are
 
