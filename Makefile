@@ -42,7 +42,7 @@ reproduce: install ## Run the default grid from data to report, or continue wher
 	@snakemake --cores $(CORES) -- all
 	@$(PY) -m distilgrid publish
 
-test: install ## Run the quick tests, in so many processes as TEST_PROCESSES says
+test: install ## Run the quick tests in TEST_PROCESSES processes
 	@$(PY) -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-unit: install ## Run the tests that train nothing

@@ -76,7 +76,7 @@ class LeftOut:
 
 
 def list_options(findings: Findings, task: str, where: Where) -> Offer:
-    """Every student in every runtime that was measured as wanted, on the benchmark of its own teacher.
+    """Every student in every runtime that was measured as wanted, on the benchmark of the teacher that it learned from.
 
     Raises:
         UserError: when no measurement fits.

@@ -145,7 +145,7 @@ class Skipped(Sent):
 
 
 class Measurement(Sent):
-    """One model on one runtime with so many threads."""
+    """One model on one runtime with a number of threads."""
 
     model: Annotated[str, Text(pattern=r"^([0-9a-f]{12}|[0-9a-f]{64})$")]
     """Which one: the trained model's key (the end of its folder's name; `recipe.inputs.model` in an export's

@@ -53,7 +53,7 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
     name = name or f"distilgrid-{cell.labels['task']}"
     if not name.strip() or {*name} & {*"/:'"}:
         raise UserError(
-            f"--name: '{name}' is no name for MLflow: it must not be empty, nor hold a slash, colon or quote"
+            f"--name: '{name}' cannot be a name in MLflow: it must not be empty, nor hold a slash, colon or quote"
         )
     records = [*cell_records(plan, results), *search_records(plan, results)]
     cells = [record for record in records if "cell" in record.tags]
