@@ -341,3 +341,8 @@ def test_a_recording_of_an_unknown_kind_is_refused(kind: str, method: str | None
     params = load_params([ROOT / "params.yaml"])
     with pytest.raises(UserError, match=re.escape(said)):
         signal_named(params, kind, task="docs-topic", method=method, student=None)
+
+
+def test_logits_are_recorded_whatever_student_is_named() -> None:
+    params = load_params([ROOT / "params.yaml"])
+    assert signal_named(params, "logits", task="docs-topic", method=None, student="minilm-l3").name == "logits"

@@ -49,14 +49,11 @@ def signal_named(params: Params, kind: str, *, task: str, method: str | None, st
     Raises:
         UserError: for unknown names, or a method that wants no such outputs.
     """
-    if kind in ROWS and method is None and student is None:
-        return ROWS[kind]
-    if method is None:
-        raise UserError(f"--kind: '{kind}' is none of {', '.join(ROWS)}; for what a method wants, add --method")
+    chosen = None if method is None else find_method(params, method)
     if kind in ROWS:
-        find_method(params, method)
         return ROWS[kind]
-    chosen = find_method(params, method)
+    if chosen is None or method is None:
+        raise UserError(f"--kind: '{kind}' is none of {', '.join(ROWS)}; for what a method wants, add --method")
     own = named(params.students, student, kind="student").training if student else {}
     taught = chosen.taught(effective_training(params, chosen.training, own))
     viewed = find_task(task, params.tasks).task_kind.viewed
