@@ -6,11 +6,9 @@ import numpy as np
 import torch
 from tests.unit.landscape import LAYERED, SPACE, observe
 
-from distilgrid.search.controllers.kd_nas import KDNASController
-from distilgrid.search.controllers.kd_nas_predictor import Predictor, RewardPredictor
+from distilgrid.search.architecture import LayeredShape, Shape
+from distilgrid.search.controllers.kd_nas import KDNASController, Predictor, RewardPredictor
 from distilgrid.search.controllers.settings import KDNAS
-from distilgrid.search.layered_space import LayeredShape
-from distilgrid.search.space import Shape
 
 
 class Recording(Predictor):

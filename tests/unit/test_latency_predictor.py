@@ -12,12 +12,11 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.search import latency_bench
-from distilgrid.search.architecture import Architecture
+from distilgrid.search.architecture import Architecture, LayeredShape, Shape
 from distilgrid.search.conditions import Conditions
-from distilgrid.search.encoder import encoder_of
 from distilgrid.search.latency_predictor import LatencyPredictor, features, multiply_adds
-from distilgrid.search.layered_space import LayeredShape, LayeredSpace
-from distilgrid.search.space import Shape, Space, load_space
+from distilgrid.search.layered_space import LayeredSpace
+from distilgrid.search.space import Space, load_space
 from distilgrid.stages.latency import run as stage_module
 
 pytestmark = pytest.mark.chain
@@ -29,7 +28,7 @@ QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retri
 
 def made_up(shape: Architecture) -> float:
     """Milliseconds on a machine with a rate that falls for narrow heads and small matrices, and a cost per layer."""
-    hidden, feed_forward, heads, activation = encoder_of(shape)
+    hidden, feed_forward, heads, activation = shape.encoder
     slow, total = 2.5 if activation == "gelu" else 1.0, 0.05
     for before, width, inner in zip((hidden[0], *hidden), hidden, feed_forward, strict=False):
         work = 128 * (4 * width**2 + 256 * width + 2 * width * inner + before * width * (before != width))

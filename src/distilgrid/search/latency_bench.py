@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,16 +14,43 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.machine import cpu_name, versions_of
-from distilgrid.runtimes.base import Processor, RunOptions, Sample, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
+from distilgrid.search.architecture import Architecture, LayeredShape, encoder_of
 from distilgrid.search.conditions import VERSION, Conditions
 
+if TYPE_CHECKING:
+    from transformers import BertForSequenceClassification
+
+VOCABULARY, POSITIONS = 30522, 512  # of BERT's English models; the layers' speed does not depend on them
 AT_ONCE = 8  # architectures that take turns with each other and with the yardstick
 CALIBRATION_ROWS = 16
 SEED = 0
+
+
+def build_shape(
+    shape: Architecture, *, outputs: int = 2, seed: int = 0, vocabulary: int = VOCABULARY
+) -> "BertForSequenceClassification":
+    """Random classifier of this shape, in evaluation mode and with the attention of students.
+
+    Raises UserError when the heads do not divide a width.
+    """
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from distilgrid.models.layered_bert import LayeredBert, LayeredBertConfig
+
+    hidden, feed_forward, heads, activation = encoder_of(shape)
+    sizes = {"num_hidden_layers": len(hidden), "hidden_size": hidden[-1], "intermediate_size": feed_forward[-1]}
+    outside = {"vocab_size": vocabulary, "max_position_embeddings": POSITIONS, "num_labels": outputs}
+    config = BertConfig(**sizes, **outside, num_attention_heads=heads, hidden_act=activation)
+    build = BertForSequenceClassification
+    if isinstance(shape, LayeredShape):
+        build, config = LayeredBert, LayeredBertConfig.of(config.to_dict(), hidden=hidden, feed_forward=feed_forward)
+    config._attn_implementation = "eager"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(config).eval()
 
 
 class LatencyBench:
@@ -32,20 +59,13 @@ class LatencyBench:
     Raises UserError for an unknown runtime, or for `fused: false` on a runtime that rewrites no graph.
     """
 
-    def __init__(
-        self,
-        conditions: Conditions,
-        protocol: Benchmark,
-        *,
-        vocabulary: int = VOCABULARY,
-        processor: Processor = "cpu",
-    ) -> None:
+    def __init__(self, conditions: Conditions, protocol: Benchmark, *, vocabulary: int = VOCABULARY) -> None:
         if not conditions.fused and not find_runtime(conditions.runtime).graph:
             raise UserError(
                 f"runtime '{conditions.runtime}' rewrites no graph that could be left as it is; set fused: true"
             )
         self.conditions, self._protocol, self._vocabulary = conditions, protocol, vocabulary
-        self._how = RunOptions(conditions.threads, processor, optimised=conditions.fused)
+        self._how = RunOptions(conditions.threads, "cpu", optimised=conditions.fused)
         self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
 
     def key(self, **what: Any) -> str:

@@ -11,10 +11,8 @@ import numpy as np
 
 from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.parquet import read_parquet
-from distilgrid.search.architecture import Architecture
+from distilgrid.search.architecture import Architecture, read_architecture
 from distilgrid.search.conditions import Conditions
-from distilgrid.search.encoder import encoder_of
-from distilgrid.search.space import read_architecture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,15 +50,19 @@ class LatencyPredictor:
 
     def __init__(self, conditions: Conditions, shapes: Sequence[Architecture], latencies: Sequence[float]) -> None:
         self.conditions, self.shapes = conditions, tuple(shapes)
-        self.latencies = np.asarray(latencies, dtype=float)
+        self.measured = np.asarray(latencies, dtype=float)
         known = self._features(shapes)
         with warnings.catch_warnings():  # the length scale of an irrelevant feature ends at the upper bound
             warnings.simplefilter("ignore")
-            self._model = _regressor(known.shape[1]).fit(known, np.log(self.latencies))
+            self._model = _regressor(known.shape[1]).fit(known, np.log(self.measured))
 
     def predict(self, shapes: Sequence[Architecture]) -> np.ndarray:
         """Latencies in ms: (N,)."""
         return np.exp(self._model.predict(self._features(shapes)))
+
+    def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
+        """Predicted latency in ms of each architecture, for searches that cannot measure every candidate."""
+        return self.predict(architectures).tolist() if architectures else []
 
     def spread(self, shapes: Sequence[Architecture]) -> np.ndarray:
         """Standard deviation of each prediction, as a share of it: (N,)."""
@@ -71,15 +73,12 @@ class LatencyPredictor:
         """Errors on measurements that were held out."""
         return compare(self.predict(shapes), np.asarray(latencies, dtype=float))
 
-    def table(self) -> "pd.DataFrame":
-        """Training data: the choices of each shape and `latency_ms`."""
+    def save(self, folder: Path, **facts: Any) -> None:
+        """Write `measurements.parquet`, with the choices and `latency_ms` of each shape, and `predictor.json`."""
         import pandas as pd
 
-        return pd.DataFrame([shape.as_dict() for shape in self.shapes]).assign(latency_ms=self.latencies)
-
-    def save(self, folder: Path, **facts: Any) -> None:
-        """Write `measurements.parquet`, and `predictor.json` with the conditions and further facts."""
-        self.table().to_parquet(folder / TABLE, index=False)
+        table = pd.DataFrame([shape.as_dict() for shape in self.shapes]).assign(latency_ms=self.measured)
+        table.to_parquet(folder / TABLE, index=False)
         write_json(folder / SETTINGS, {"conditions": self.conditions.as_dict(), **facts})
 
     @classmethod
@@ -117,7 +116,7 @@ def _regressor(width: int) -> "Pipeline":
 
 def multiply_adds(shape: Architecture, *, length: int, batch: int = 1) -> dict[str, int]:
     """Multiply-adds of one run by part: projections (of attention and between widths), attention, feed-forward."""
-    tokens, (hidden, feed_forward, _, _) = length * batch, encoder_of(shape)
+    tokens, (hidden, feed_forward, _, _) = length * batch, shape.encoder
     resized = sum(before * after for before, after in pairwise(hidden) if before != after)
     return {
         "projections": tokens * (4 * sum(width**2 for width in hidden) + resized),
@@ -136,7 +135,7 @@ def features(shapes: Sequence[Architecture], *, length: int, batch: int = 1) -> 
     rows = []
     for shape in shapes:
         work = multiply_adds(shape, length=length, batch=batch)
-        hidden, feed_forward, heads, activation = encoder_of(shape)
+        hidden, feed_forward, heads, activation = shape.encoder
         layers, width = len(hidden), sum(hidden) / len(hidden)
         sizes = {"layers": layers, "hidden": width, "heads": heads, "feed_forward": sum(feed_forward) / layers}
         sizes |= {"parameters": shape.parameters}

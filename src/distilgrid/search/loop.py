@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.fingerprint import canonical_json
 from distilgrid.core.progress import progress
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.controllers.base import Controller, Observation
+from distilgrid.search.controllers.registry import Controller, Observation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,17 +24,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Observation):
     """One architecture that a search has tried, with the results."""
 
     number: int  # counted from 0 over the whole search
     episode: int  # counted from 0
-    architecture: Architecture
     score: float  # the task's main metric on dev
     loss: float  # distillation loss of the last epoch
-    latency_ms: float
-    quality: float  # score or loss as one number, higher is better
-    reward: float  # value that the controller learns
     seconds: float  # cost of the estimate; 0 where it is known from an earlier trial
     repeated: bool  # whether this search has tried the architecture before
 
@@ -78,16 +74,13 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
         asked = controller.ask(candidates)
         unseen = [architecture for architecture in dict.fromkeys(asked) if architecture not in known]
         known |= zip(unseen, examine(unseen), strict=True)
-        told = []
         for architecture in asked:
-            repeated = architecture not in unseen
+            found, repeated = known[architecture], architecture not in unseen
             if not repeated:
                 unseen.remove(architecture)
-            finding = known[architecture]
-            reward, quality = judge(finding)
-            told.append(Observation(architecture, reward, quality, finding.latency_ms))
-            cost = 0.0 if repeated else finding.seconds
-            facts = (finding.score, finding.loss, finding.latency_ms, quality, reward, cost, repeated)
-            trials.append(Trial(len(trials), episode, architecture, *facts))
-        controller.tell(told)
+            reward, quality = judge(found)
+            told = architecture, reward, quality, found.latency_ms
+            cost = 0.0 if repeated else found.seconds
+            trials.append(Trial(*told, len(trials), episode, found.score, found.loss, cost, repeated))
+        controller.tell(trials[len(trials) - len(asked) :])
     return trials

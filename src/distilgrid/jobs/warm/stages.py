@@ -8,7 +8,7 @@ from distilgrid.jobs.process import workflow_is_gone
 WARM_STAGES: dict[str, str] = importlib.import_module("distilgrid.stages.table").warm_stages()
 """The module that does the work of each warm stage."""
 # Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
-OURS = ("distilgrid.cli.app", "distilgrid.plan.expand", "distilgrid.search.candidate", "distilgrid.search.encoder")
+OURS = ("distilgrid.cli.app", "distilgrid.plan.expand", "distilgrid.search.architecture")
 MODELS = ("auto.tokenization_auto", "bert.modeling_bert", "bert.tokenization_bert")
 LATE = (*OURS, "pandas", "scipy.stats", "sklearn.metrics", *(f"transformers.models.{name}" for name in MODELS))
 

@@ -15,62 +15,45 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.core.progress import progress
 from distilgrid.methods.kd.losses import KDObjective
+from distilgrid.search.architecture import Shape
+from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
-from distilgrid.search.space import Shape
 from distilgrid.tasks.batching import Inputs, Rows
-from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
 from distilgrid.training.objective import Outputs
 from distilgrid.training.optimiser import Optimiser, parameter_groups
-from distilgrid.training.placement import Placement
 from distilgrid.training.schedule import plain
-from distilgrid.training.settings import Training
 from distilgrid.training.steps import plan_steps
-from distilgrid.training.teacher import TeacherOutputs
 
 
 class Sandwich:
-    """One training run of a supernet: `run` trains it in place, from the last saved state if there is one.
+    """One training run of a supernet in fp32: `run` trains it in place, from the last saved state if there is one.
 
-    Args:
-        supernet: weights in fp32.
-        kind: task kind.
-        rows: training rows.
-        teacher: logits of the fine-tuned teacher on the rows.
-        settings: settings of the supernet.
-        training: settings of the optimiser.
-        seed: seed of shuffling, dropout and drawn sub-networks.
-        placement: device and precision.
-        checkpoints: store of the state of an unfinished run.
-
-    Attributes:
-        losses: for each step, the loss of the largest sub-network and the sum of the others' losses.
+    `seed` is that of shuffling, dropout and drawn sub-networks. `losses` has, for each step, the loss of the largest
+    sub-network and the sum of the others' losses.
     """
 
     def __init__(
         self,
         supernet: Supernet,
-        *,
-        kind: TaskKind,
-        rows: Rows,
-        teacher: TeacherOutputs,
         settings: SupernetSettings,
-        training: Training,
+        lessons: Lessons,
+        *,
         seed: int,
-        placement: Placement,
         checkpoints: Checkpoints = NOWHERE,
     ) -> None:
-        self.supernet, self.settings, self.seed, self.placement = supernet, settings, seed, placement
-        model = supernet.model
+        self.supernet, self.settings, self.seed, self.placement = supernet, settings, seed, lessons.placement
+        model, training, rows = supernet.model, lessons.training, lessons.rows
         self.vocabulary = cut_vocabulary(model, [rows.encodings], optimisers={training.optimiser})
-        self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), teacher
-        self.kind, self.objective = kind, KDObjective(settings.method, kind=kind)
+        self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), lessons.teacher
+        self.kind = lessons.dataset.task_kind
+        self.objective = KDObjective(settings.method, kind=self.kind)
         (self.stretch,) = plan_steps(plain(self.objective, training), rows.encodings.lengths, seed=seed)
-        model.to(placement.device)
-        teacher.move(placement.device)
+        model.to(self.placement.device)
+        self.teacher.move(self.placement.device)
         groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=False)
         self.flat = FlatParameters(groups, compute=torch.float32)
         self.optimiser = Optimiser(self.flat, training, steps=len(self.stretch))

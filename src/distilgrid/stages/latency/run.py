@@ -11,8 +11,7 @@ from distilgrid.core.journal import Journal
 from distilgrid.core.machine import describe_machine
 from distilgrid.core.progress import progress
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.build import VOCABULARY
-from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
+from distilgrid.search.latency_bench import AT_ONCE, VOCABULARY, LatencyBench
 from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.stages.job import Job
 from distilgrid.stages.latency.declare import LatencySettings

@@ -10,11 +10,9 @@ from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.journal import Journal
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.search import rewards
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.controllers.base import Controller
-from distilgrid.search.controllers.registry import build_controller
-from distilgrid.search.encoder import shape_of
-from distilgrid.search.estimators.base import Estimator
+from distilgrid.search.architecture import Architecture, shape_of
+from distilgrid.search.controllers.registry import Controller, build_controller
+from distilgrid.search.estimators.lessons import Estimator
 from distilgrid.search.estimators.registry import EstimatorSources, estimate_recipe, open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding

@@ -4,7 +4,8 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import load_tokenizer, save_model
 from distilgrid.models.source import model_folder
-from distilgrid.search.estimators.registry import SEED, EstimatorSources, homogeneous, open_lessons, placed
+from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.estimators.registry import EstimatorSources, homogeneous
 from distilgrid.stages.job import Job
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.training.checkpoint import Checkpoints
@@ -29,13 +30,10 @@ def supernet(settings: SupernetStageSettings, job: Job) -> None:
         subset_seed=settings.subset_seed,
         device=how.device,
     )
-    lessons = open_lessons(own, settings.training, sources)
-    placement = placed(lessons.training, how.device)
-    prepare_device(placement, deterministic=how.deterministic)
+    lessons = Lessons(own, settings.training, sources)
+    prepare_device(lessons.placement, deterministic=how.deterministic)
     with stopping_gently() as stop:
         checkpoints = Checkpoints(job.out, key=job.key, seconds=how.checkpoint_seconds, stop=stop)
-        trained = train_supernet(
-            own, lessons, homogeneous(settings.space), seed=SEED, placement=placement, checkpoints=checkpoints
-        )
+        trained = train_supernet(own, lessons, homogeneous(settings.space), checkpoints=checkpoints)
         save_model(trained.model, load_tokenizer(origin), job.folder)
         write_json(job.folder / "supernet.json", {"space": settings.space.model_dump(), "settings": own.model_dump()})
