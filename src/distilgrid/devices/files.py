@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import file_sha256
-from distilgrid.core.messages import first_problem
+from distilgrid.core.messages import validated_kind
 from distilgrid.core.project import packaged
 from distilgrid.devices.settings import KINDS, Device, ImportDevice
 
@@ -47,13 +45,4 @@ def device_recipe(device: Device) -> dict[str, Any]:
 
 def parse_device(values: Mapping[str, Any], *, origin: str) -> Device:
     """A validated device from plain values; UserError with the origin and the key for wrong ones."""
-    if "kind" not in values:
-        raise UserError(f"{origin}: says no kind; add one of: {', '.join(f'kind: {kind}' for kind in KINDS)}")
-    kind = str(values["kind"])
-    if kind not in KINDS:
-        raise UserError(f"{origin}: kind: unknown kind '{kind}'; {did_you_mean(kind, KINDS)}")
-    model = KINDS[kind]
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{origin}: {first_problem(error, model.model_json_schema())}") from None
+    return validated_kind(KINDS, values, origin=origin)

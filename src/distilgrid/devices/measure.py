@@ -30,7 +30,7 @@ from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime
 
-Checked = TypeVar("Checked", Benchmark, LocalDevice)
+Checked = TypeVar("Checked", Benchmark, LocalDevice, Description)
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,7 @@ class _ExportEntry:
 
     export: Exported
     session: Session | str
-    shapes: list[Times] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-
-    def skip(self, reason: object, *, batch_size: int, length: int) -> None:
-        self.skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
-
-    def measurement(self, threads: int) -> Measurement:
-        return Measurement.of(
-            model=self.export.model,
-            runtime=self.export.runtime,
-            threads=threads,
-            shapes=self.shapes,
-            skipped=self.skipped,
-        )
+    found: list[Times | Skipped] = field(default_factory=list)
 
 
 def open_exported(folder: Path) -> Exported:
@@ -100,10 +87,7 @@ def measure_exports(
     Raises:
         UserError: for a bad name, too few cores, two exports of the same model and runtime, or missing packages.
     """
-    try:
-        device = Description(name=name, phone=phone, processor=here.processor, **describe_machine())
-    except ValidationError as error:
-        raise UserError(f"--{first_problem(error, Description.model_json_schema())}") from None
+    device = _checked(Description, {"name": name, "phone": phone, "processor": here.processor, **describe_machine()})
     _check(exports, here)
     measurements: list[Measurement] = []
     with alone():
@@ -132,7 +116,10 @@ def _measure(exports: Sequence[Exported], protocol: Benchmark, how: RunOptions) 
     for batch_size, length in product(dict.fromkeys(protocol.batch_sizes), lengths):
         asked = [entry for entry in entries if length in entry.export.inputs.lengths(protocol.lengths)]
         _measure_shape(asked, protocol, batch_size=batch_size, length=length)
-    return [entry.measurement(how.threads) for entry in entries]
+    return [
+        Measurement.of(entry.found, model=entry.export.model, runtime=entry.export.runtime, threads=how.threads)
+        for entry in entries
+    ]
 
 
 def _loaded(export: Exported, how: RunOptions) -> Session | str:
@@ -153,7 +140,7 @@ def _measure_shape(entries: Sequence[_ExportEntry], protocol: Benchmark, *, batc
         try:
             call = _call(entry, **shape)
         except UnsupportedError as reason:
-            entry.skip(reason, **shape)
+            entry.found.append(Skipped.because(reason, **shape))
             continue
         ready.append(entry)
         works.append(repeated(call))
@@ -163,11 +150,11 @@ def _measure_shape(entries: Sequence[_ExportEntry], protocol: Benchmark, *, batc
             found = measure(works, protocol=protocol, label=label)
     except UnsupportedError as reason:
         for entry in ready:
-            entry.skip(f"one of the models that took turns {reason}", **shape)
+            entry.found.append(Skipped.because(f"one of the models that took turns {reason}", **shape))
         return
     for entry, series in zip(ready, found, strict=True):
         samples = [round(sample, 5) for sample in series.samples]
-        entry.shapes.append(Times(**shape, samples_ms=samples, turn=BURST))
+        entry.found.append(Times(**shape, samples_ms=samples, turn=BURST))
 
 
 def _call(entry: _ExportEntry, *, batch_size: int, length: int) -> Callable[[], object]:
@@ -200,7 +187,8 @@ def _checked(model: type[Checked], values: dict[str, Any]) -> Checked:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"--{first_problem(error, model.model_json_schema()).replace('_', '-', 1)}") from None
+        key, colon, problem = first_problem(error, model.model_json_schema()).partition(":")
+        raise UserError(f"--{key.replace('_', '-')}{colon}{problem}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -55,18 +55,6 @@ class Place:
     affinity: str | None
 
 
-@dataclass(frozen=True)
-class PhoneRun:
-    """One run of a benchmark program."""
-
-    inputs: "Sequence[np.ndarray]"
-    batch_size: int
-    length: int
-    threads: int
-    warmup: int
-    repetitions: int
-
-
 def measure_on_phone(
     device: AdbDevice, *, protocol: "Benchmark", exports: "Sequence[tuple[Model, ExportFolder]]"
 ) -> Imported:
@@ -131,46 +119,40 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
 
 
 def _measure(place: Place, model: "Model", export: "ExportFolder", protocol: "Benchmark", threads: int) -> Measurement:
-    shapes: list[Times] = []
-    skipped: list[Skipped] = []
+    found: list[Times | Skipped] = []
     for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):
         log.info("%s on the phone: batch %d, length %d, threads %d", place.engine, batch_size, length, threads)
-        inputs = model.inputs(batch_size, length)
-        work = PhoneRun(
-            [inputs[name] for name in place.names], batch_size, length, threads, protocol.warmup, protocol.repetitions
-        )
+        inputs, at = model.inputs(batch_size, length), {"batch_size": batch_size, "length": length}
         try:
-            shapes.append(run(place, work))
+            found.append(run(place, [inputs[name] for name in place.names], protocol, threads=threads, at=at))
         except UnsupportedError as reason:
-            skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
-    runtime = export.parity["runtime"]
-    return Measurement.of(model=model.run["key"], runtime=runtime, threads=threads, shapes=shapes, skipped=skipped)
+            found.append(Skipped.because(reason, **at))
+    return Measurement.of(found, model=model.run["key"], runtime=export.parity["runtime"], threads=threads)
 
 
-def run(place: Place, work: PhoneRun) -> Times:
-    """Run the benchmark program on the phone once.
+def run(
+    place: Place, inputs: "Sequence[np.ndarray]", protocol: "Benchmark", *, threads: int, at: dict[str, int]
+) -> Times:
+    """Run the benchmark program on the phone once, on inputs of the batch size and the length `at`.
 
     Raises:
         UnsupportedError: when the file refuses such inputs, or the program fails with them.
         UserError: when the phone is gone.
     """
-    wanted = feed(place.signatures, work.inputs)
-    files = _push_inputs(place, wanted)
+    wanted, counts = feed(place.signatures, inputs), {"warmup": protocol.warmup, "repetitions": protocol.repetitions}
     build = litert_command if place.engine == "litert" else executorch_command
     command = build(
         program=f"{place.folder}/program",
         model=f"{place.folder}/{FILES[place.engine]}",
         feed=wanted,
-        files=files,
-        threads=work.threads,
-        warmup=work.warmup,
-        repetitions=work.repetitions,
+        files=_push_inputs(place, wanted),
+        threads=threads,
+        **counts,
     )
     output = _output(place, [*(["taskset", place.affinity] if place.affinity else []), *command])
-    at = {"batch_size": work.batch_size, "length": work.length}
     if place.engine == "litert":
         return litert_times(output, **at)
-    return executorch_times(output, **at, warmup=work.warmup, repetitions=work.repetitions)
+    return executorch_times(output, **at, **counts)
 
 
 def _push_inputs(place: Place, wanted: Feed) -> list[str]:
@@ -187,11 +169,11 @@ def _push_inputs(place: Place, wanted: Feed) -> list[str]:
 def _output(place: Place, command: Sequence[str]) -> str:
     """Output of the program: on the terminal, or in the phone's log for ExecuTorch's builds for Android."""
     logged = place.engine == "executorch"
-    since = place.phone.clock() if logged else ""
+    since = place.phone.checked(["date", "+%m-%d %H:%M:%S.000"]).strip() if logged else ""
     done = place.phone.shell(command)
-    output = done.output
+    output = done.stdout
     if logged and "Iteration " not in output:
-        output += place.phone.log_since(since)
-    if done.code and UNKNOWN_FLAG not in output:
-        raise UnsupportedError(f"the benchmark program failed (exit code {done.code}): {last_words(output)}")
+        output += place.phone.checked(["logcat", "-t", since, "-v", "raw", "-s", "ExecuTorch:I"])
+    if done.returncode and UNKNOWN_FLAG not in output:
+        raise UnsupportedError(f"the benchmark program failed (exit code {done.returncode}): {last_words(output)}")
     return output

@@ -1,5 +1,6 @@
 """Search by Optuna (Akiba et al. 2019), with Parzen estimators (TPE) or NSGA-II."""
 
+import logging
 from collections.abc import Sequence
 from random import Random
 
@@ -73,12 +74,17 @@ class OptunaController:
 
 
 def _study(settings: Optuna, seed: int) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # else it announces every study
-    if settings.sampler == "nsga2":
+    sampler: optuna.samplers.BaseSampler
+    if both := settings.sampler == "nsga2":
         sampler = optuna.samplers.NSGAIISampler(population_size=settings.population, seed=seed)
-        return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    tpe = optuna.samplers.TPESampler(n_startup_trials=settings.startup, seed=seed)
-    return optuna.create_study(direction="maximize", sampler=tpe)
+    else:
+        sampler = optuna.samplers.TPESampler(n_startup_trials=settings.startup, seed=seed)
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # else it announces each study
+    study = optuna.create_study(directions=["maximize", "minimize"] if both else ["maximize"], sampler=sampler)
+    logger.setLevel(level)
+    return study
 
 
 def _ordered(choice: Choice) -> bool:
