@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,39 +61,21 @@ def open_exported(folder: Path) -> Exported:
     return Exported(folder, run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(folder))
 
 
-def measure_exports(
-    exports: Sequence[Exported],
-    protocol: Benchmark,
-    here: LocalDevice,
-    *,
-    name: str,
-    phone: bool = False,
-    keep: Callable[[Imported], None],
+def _measure_all(
+    exports: Sequence[Exported], protocol: Benchmark, here: LocalDevice, device: Description, out: Path
 ) -> None:
     """Measure exports side by side, at every batch size, length and number of threads.
 
     Exports that do not run are skipped with a reason. Threads go from many to few, because OpenVINO counts the cores of
-    a process only once.
-
-    Args:
-        exports: the exports.
-        protocol: shapes and repetitions; its runtimes, texts and devices have no effect.
-        here: threads and processor.
-        name: the name of this device.
-        phone: whether it is a phone or tablet.
-        keep: called after each number of threads, with all measurements so far.
-
-    Raises:
-        UserError: for a bad name, too few cores, two exports of the same model and runtime, or missing packages.
+    a process only once. The file has all measurements after each number of threads.
     """
-    device = _checked(Description, {"name": name, "phone": phone, "processor": here.processor, **describe_machine()})
-    _check(exports, here)
     measurements: list[Measurement] = []
     with alone():
         for threads in sorted(here.threads, reverse=True):
             with pinned(threads, protocol.cores, key="--cores"):
                 measurements += _measure(exports, protocol, RunOptions(threads, here.processor))
-            keep(Imported.today(device=device, tool=f"distilgrid {__version__}", measurements=measurements))
+            found = Imported.today(device=device, tool=f"distilgrid {__version__}", measurements=measurements)
+            write_import(out, found)
 
 
 def _check(exports: Sequence[Exported], here: LocalDevice) -> None:
@@ -192,15 +173,17 @@ def _checked(model: type[Checked], values: dict[str, Any]) -> Checked:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and write; UserError for wrong arguments."""
+    """Measure and write; UserError for wrong arguments, too few cores, equal exports or missing packages."""
     given = _arguments().parse_args(arguments)
     fields = ("batch_sizes", "lengths", "repetitions", "max_repetitions", "cores")
     protocol = _checked(Benchmark, {name: getattr(given, name) for name in fields})
     here = _checked(LocalDevice, {"threads": given.threads})
     exports = [open_exported(folder) for folder in given.exports]
     _check_writable(given.out)
-    keep = partial(write_import, given.out)
-    measure_exports(exports, protocol, here, name=given.name, phone=given.phone, keep=keep)
+    about = {"name": given.name, "phone": given.phone, "processor": here.processor, **describe_machine()}
+    device = _checked(Description, about)
+    _check(exports, here)
+    _measure_all(exports, protocol, here, device, given.out)
 
 
 def _check_writable(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,6 @@ class Quality:
     median_error: float  # relative
     p90_error: float  # relative, exceeded by one in ten
     kendall_tau: float  # rank correlation
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 class LatencyPredictor:
@@ -64,14 +60,14 @@ class LatencyPredictor:
         """Predicted latency in ms of each architecture, for searches that cannot measure every candidate."""
         return self.predict(architectures).tolist() if architectures else []
 
-    def spread(self, shapes: Sequence[Architecture]) -> np.ndarray:
-        """Standard deviation of each prediction, as a share of it: (N,)."""
-        _, deviation = self._model.predict(self._features(shapes), return_std=True)
-        return np.asarray(deviation)
-
     def quality(self, shapes: Sequence[Architecture], latencies: Sequence[float]) -> Quality:
-        """Errors on measurements that were held out."""
-        return compare(self.predict(shapes), np.asarray(latencies, dtype=float))
+        """Relative errors and rank correlation on measurements that were held out."""
+        from scipy.stats import kendalltau
+
+        predicted, measured = self.predict(shapes), np.asarray(latencies, dtype=float)
+        errors = np.abs(predicted - measured) / measured
+        tau = float(kendalltau(predicted, measured).statistic)
+        return Quality(len(errors), float(np.median(errors)), float(np.quantile(errors, 0.9)), tau)
 
     def save(self, folder: Path, **facts: Any) -> None:
         """Write `measurements.parquet`, with the choices and `latency_ms` of each shape, and `predictor.json`."""
@@ -92,15 +88,6 @@ class LatencyPredictor:
 
     def _features(self, shapes: Sequence[Architecture]) -> np.ndarray:
         return features(shapes, length=self.conditions.length, batch=self.conditions.batch).to_numpy()
-
-
-def compare(predicted: np.ndarray, measured: np.ndarray) -> Quality:
-    """Relative errors and rank correlation of predictions: (N,) each."""
-    from scipy.stats import kendalltau
-
-    errors = np.abs(predicted - measured) / measured
-    tau = float(kendalltau(predicted, measured).statistic)
-    return Quality(len(errors), float(np.median(errors)), float(np.quantile(errors, 0.9)), tau)
 
 
 def _regressor(width: int) -> "Pipeline":

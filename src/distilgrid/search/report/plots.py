@@ -1,32 +1,22 @@
 """Plots of architecture searches: rewards over trials, trials against latency, and the best shapes."""
 
-import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.figures import INK, PALETTE, drawing, svg
-from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot
-from distilgrid.reporting.searches import searched
 from distilgrid.reporting.sections.bands import DASHES, MANY_SEEDS, band
+from distilgrid.search.architecture import Encoder, read_architecture
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 KEY_COLUMNS = 3
-
-
-def searches_plots(findings: Findings, task: str) -> list[Plot]:
-    """Plots of a task's searches."""
-    found = searched(findings, task)
-    if not found:
-        return []
-    return [_rewards(task, found), _front(task, found), _shapes(task, found)]
 
 
 def pareto_rows(frame: "pd.DataFrame", quality: str) -> "pd.DataFrame":
@@ -36,7 +26,7 @@ def pareto_rows(frame: "pd.DataFrame", quality: str) -> "pd.DataFrame":
     return ordered[(ordered[quality] == best) & ~best.duplicated()]
 
 
-def _rewards(task: str, found: Mapping[str, list[Searched]]) -> Plot:
+def rewards_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     """Best reward by the number of trials."""
     with drawing(6.0, 3.4 + 0.2 * -(-len(found) // KEY_COLUMNS)) as (figure, (axes,)):
         for number, (name, runs) in enumerate(found.items()):
@@ -64,7 +54,7 @@ def _curve(axes: "Axes", rewards: Sequence[np.ndarray], *, name: str, style: int
     )
 
 
-def _front(task: str, found: Mapping[str, list[Searched]]) -> Plot:
+def front_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     """All trials by latency and quality."""
     import pandas as pd
 
@@ -85,13 +75,14 @@ def _front(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     return Plot(image, f"Every trial of every search: {quality}, as estimated, against latency; line: Pareto front.")
 
 
-def _shapes(task: str, found: Mapping[str, list[Searched]]) -> Plot:
+def shapes_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     """Best architecture of each search's first seed, a bar for each layer."""
     best = {name: runs[0].best[0] for name, runs in found.items()}
+    encoders = {name: read_architecture(one["architecture"]).encoder for name, one in best.items()}
     with drawing(min(8.0, 1.6 * len(best) + 1.0), 3.2, panels=len(best)) as (figure, panels):
-        widest = max(max(layer) for one in best.values() for layer in layer_widths(one["architecture"]))
+        widest = max(width for one in encoders.values() for width in (*one.hidden, *one.feed_forward))
         for axes, (name, one) in zip(panels, best.items(), strict=True):
-            _stack(axes, layer_widths(one["architecture"]), widest)
+            _stack(axes, encoders[name], widest)
             axes.set_title(f"{name}\n{wording.milliseconds(one['latency_ms'])} ms", fontsize=8)
         panels[0].set_ylabel("layer")
         image = svg(figure, name=f"shapes-{task}", title=f"{task}: architectures that were found")
@@ -101,17 +92,10 @@ def _shapes(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     return Plot(image, text + "light the feed-forward width.")
 
 
-def layer_widths(architecture: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Hidden and feed-forward width of each layer of an architecture given as plain values."""
-    if architecture.get("kind") == "layered":
-        return list(zip(architecture["hidden"], architecture["feed_forward"], strict=True))
-    return list(itertools.repeat((architecture["hidden"], architecture["feed_forward"]), architecture["layers"]))
-
-
-def _stack(axes: "Axes", layers: Sequence[tuple[int, int]], widest: int) -> None:
-    for number, (hidden, feed_forward) in enumerate(layers, start=1):
+def _stack(axes: "Axes", encoder: Encoder, widest: int) -> None:
+    for number, (hidden, feed_forward) in enumerate(zip(encoder.hidden, encoder.feed_forward, strict=True), start=1):
         for width, alpha, height in ((feed_forward, 0.3, 0.8), (hidden, 1.0, 0.4)):
             axes.barh(number, width, left=-width / 2, height=height, color=PALETTE[0], alpha=alpha, lw=0)
     axes.set_xlim(-widest / 2, widest / 2)
     axes.set_xticks([])
-    axes.set_yticks(range(1, max(len(layers), 1) + 1))
+    axes.set_yticks(range(1, len(encoder.hidden) + 1))
