@@ -101,15 +101,12 @@ def _weights(run: Mapping[str, Any]) -> list[str]:
 
 
 def _add(entry: "Entry", measurement: Measurement, max_drift: float) -> None:
-    for times in measurement.shapes:
-        shape = _shape(times.batch_size, times.length, measurement.threads)
-        entry.shapes.append({**shape, **_summary(times, max_drift)})
-    for skipped in measurement.skipped_shapes:
-        entry.skip(_shape(skipped.batch_size, skipped.length, measurement.threads), skipped.reason)
-
-
-def _shape(batch_size: int, length: int, threads: int) -> dict[str, Any]:
-    return {"kind": "shape", "threads": threads, "batch_size": batch_size, "length": length}
+    for found in (*measurement.shapes, *measurement.skipped_shapes):
+        at = {"kind": "shape", "threads": measurement.threads, "batch_size": found.batch_size, "length": found.length}
+        if isinstance(found, Times):
+            entry.shapes.append({**at, **_summary(found, max_drift)})
+        else:
+            entry.skip(at, found.reason)
 
 
 def _summary(times: Times, max_drift: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -12,15 +12,6 @@ from distilgrid.models.settings import StudentShape
 
 Activation = Literal["gelu", "relu", "silu"]
 Size = Annotated[int, Field(ge=1)]
-
-
-class Encoder(NamedTuple):
-    """Sizes that a model is built from."""
-
-    hidden: tuple[int, ...]  # width of the hidden states of each layer: (layers,)
-    feed_forward: tuple[int, ...]  # feed-forward width of each layer: (layers,)
-    heads: int  # attention heads of every layer
-    activation: Activation
 
 
 @dataclass(frozen=True, order=True)
@@ -34,8 +25,8 @@ class Architecture(ABC):
 
     @property
     @abstractmethod
-    def encoder(self) -> Encoder:
-        """Sizes, layer by layer."""
+    def encoder(self) -> "LayeredShape":
+        """The same sizes, layer by layer."""
 
     @property
     @abstractmethod
@@ -68,10 +59,10 @@ class Shape(Architecture):
         return f"{self.layers}L-{self.hidden}H-{self.heads}A-{self.feed_forward}F-{self.activation}"
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> "LayeredShape":
         """The same sizes for each layer."""
         widths = (self.hidden,) * self.layers, (self.feed_forward,) * self.layers
-        return Encoder(*widths, self.heads, self.activation)
+        return LayeredShape(*widths, self.heads, self.activation)
 
     @property
     def decisions(self) -> tuple[Any, ...]:
@@ -107,9 +98,9 @@ class LayeredShape(Architecture):
         return f"{self.layers}B-{sizes}-{self.heads}A-{self.activation}"
 
     @property
-    def encoder(self) -> Encoder:
-        """Its own values."""
-        return Encoder(self.hidden, self.feed_forward, self.heads, self.activation)
+    def encoder(self) -> "LayeredShape":
+        """Itself."""
+        return self
 
     @property
     def decisions(self) -> tuple[Any, ...]:
@@ -177,7 +168,7 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
     return Shape(*(config[name] for name in names))
 
 
-def encoder_of(architecture: Architecture) -> Encoder:
+def encoder_of(architecture: Architecture) -> LayeredShape:
     """Sizes that a model can be built from. Raises UserError when the heads do not divide a width."""
     encoder = architecture.encoder
     for width in encoder.hidden:
@@ -190,8 +181,9 @@ def encoder_of(architecture: Architecture) -> Encoder:
 
 def student_shape(architecture: Architecture) -> StudentShape:
     """An architecture as a grid writes it. Raises UserError when the heads do not divide a width."""
-    hidden, feed_forward, heads, activation = encoder_of(architecture)
+    encoder = encoder_of(architecture)
+    hidden, feed_forward = encoder.hidden, encoder.feed_forward
     sizes: dict[str, Any] = {"hidden_sizes": list(hidden), "intermediate_sizes": list(feed_forward)}
     if not isinstance(architecture, LayeredShape):
         sizes = {"num_hidden_layers": len(hidden), "hidden_size": hidden[0], "intermediate_size": feed_forward[0]}
-    return StudentShape(**sizes, num_attention_heads=heads, hidden_act=activation)
+    return StudentShape(**sizes, num_attention_heads=encoder.heads, hidden_act=encoder.activation)

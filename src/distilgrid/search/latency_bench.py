@@ -17,7 +17,7 @@ from distilgrid.core.machine import cpu_name, versions_of
 from distilgrid.runtimes.base import RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
-from distilgrid.search.architecture import Architecture, LayeredShape, encoder_of
+from distilgrid.search.architecture import Architecture, encoder_of
 from distilgrid.search.conditions import VERSION, Conditions
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ CALIBRATION_ROWS = 16
 SEED = 0
 
 
-def build_shape(
-    shape: Architecture, *, outputs: int = 2, seed: int = 0, vocabulary: int = VOCABULARY
-) -> "BertForSequenceClassification":
+def build_shape(shape: Architecture, *, vocabulary: int = VOCABULARY) -> "BertForSequenceClassification":
     """Random classifier of this shape, in evaluation mode and with the attention of students.
 
     Raises UserError when the heads do not divide a width.
@@ -40,16 +38,22 @@ def build_shape(
 
     from distilgrid.models.layered_bert import LayeredBert, LayeredBertConfig
 
-    hidden, feed_forward, heads, activation = encoder_of(shape)
-    sizes = {"num_hidden_layers": len(hidden), "hidden_size": hidden[-1], "intermediate_size": feed_forward[-1]}
-    outside = {"vocab_size": vocabulary, "max_position_embeddings": POSITIONS, "num_labels": outputs}
-    config = BertConfig(**sizes, **outside, num_attention_heads=heads, hidden_act=activation)
-    build = BertForSequenceClassification
-    if isinstance(shape, LayeredShape):
-        build, config = LayeredBert, LayeredBertConfig.of(config.to_dict(), hidden=hidden, feed_forward=feed_forward)
+    build, encoder = BertForSequenceClassification, encoder_of(shape)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        max_position_embeddings=POSITIONS,
+        num_hidden_layers=encoder.layers,
+        hidden_size=encoder.hidden[-1],
+        num_attention_heads=encoder.heads,
+        intermediate_size=encoder.feed_forward[-1],
+        hidden_act=encoder.activation,
+    )
+    if shape is encoder:
+        build = LayeredBert
+        config = LayeredBertConfig.of(config.to_dict(), hidden=encoder.hidden, feed_forward=encoder.feed_forward)
     config._attn_implementation = "eager"
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(SEED)
         return build(config).eval()
 
 

@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Measured quality and latency of a candidate."""
+class Estimate:
+    """Estimated quality of a candidate."""
 
-    score: float  # the task's main metric on dev
-    loss: float  # distillation loss
-    latency_ms: float
+    score: float  # main metric on `dev`, negated where lower is better
+    loss: float  # distance from the teacher, lower is better
     seconds: float  # cost of the estimate
+
+
+@dataclass(frozen=True)
+class Finding(Estimate):
+    """Quality and latency of a candidate."""
+
+    latency_ms: float
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.devices.android.adb import Phone, find_phone
 from distilgrid.devices.android.declared import Feed, Signature, declared, feed
-from distilgrid.devices.android.programs import (
-    UNKNOWN_FLAG,
-    executorch_command,
-    executorch_times,
-    last_words,
-    litert_command,
-    litert_times,
-)
-from distilgrid.devices.android.settings import AdbDevice, Engine
+from distilgrid.devices.android.programs import PROGRAMS, UNKNOWN_FLAG, last_words
+from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.imported import Imported, Measurement, Skipped, Times
 from distilgrid.runtimes.base import UnsupportedError
 
@@ -32,7 +25,6 @@ if TYPE_CHECKING:
     from distilgrid.benchmark.candidates import ExportFolder, Model
     from distilgrid.benchmark.settings import Benchmark
 
-FILES = {"litert": "model.tflite", "executorch": "model.pte"}
 FACTS_FILE = "model.json"  # of both runtimes
 log = logging.getLogger(__name__)
 
@@ -48,7 +40,7 @@ class Place:
     """
 
     phone: Phone
-    engine: Engine
+    engine: str
     folder: str
     signatures: Sequence[Signature]
     names: Sequence[str]
@@ -70,28 +62,27 @@ def measure_on_phone(
     Raises:
         UserError: without a phone, a program, a package or a suited export.
     """
-    suited = [(model, export) for model, export in exports if _engine(export) and export.parity["accepted"]]
+    suited = [(model, export) for model, export in exports if _engine(export) in PROGRAMS and export.parity["accepted"]]
     if not suited:
         raise UserError(
             "no accepted export is for a phone; add a runtime of LiteRT or ExecuTorch to benchmark.runtimes"
         )
-    programs = {engine: _program(device, engine) for engine in {_engine(export) for _, export in suited} if engine}
+    programs = {engine: _program(device, engine) for engine in {_engine(export) for _, export in suited}}
     phone = find_phone(device.serial)
     measurements: list[Measurement] = []
     for model, export in suited:
-        engine = cast(Engine, _engine(export))
+        engine = _engine(export)
         with placed(phone, device, engine=engine, program=programs[engine], folder=export.folder) as place:
             measurements += [_measure(place, model, export, protocol, threads) for threads in device.threads]
     tool = " and ".join(sorted(program.name for program in programs.values()))
     return Imported.today(device=phone.describe(), tool=tool, measurements=measurements)
 
 
-def _engine(export: "ExportFolder") -> Engine | None:
-    first = export.parity["runtime"].partition("-")[0]
-    return cast(Engine, first) if first in get_args(Engine) else None
+def _engine(export: "ExportFolder") -> str:
+    return str(export.parity["runtime"]).partition("-")[0]
 
 
-def _program(device: AdbDevice, engine: Engine) -> Path:
+def _program(device: AdbDevice, engine: str) -> Path:
     named = getattr(device.binaries, engine)
     if named is None:
         raise UserError(f"binaries.{engine}: missing, but an export is for it; name the program built for the phone")
@@ -102,14 +93,15 @@ def _program(device: AdbDevice, engine: Engine) -> Path:
 
 
 @contextlib.contextmanager
-def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, folder: Path) -> Iterator[Place]:
+def placed(phone: Phone, device: AdbDevice, *, engine: str, program: Path, folder: Path) -> Iterator[Place]:
     """Put a program and an exported model into a new folder on the phone; delete the folder afterwards."""
-    signatures, names = declared(engine, folder / FILES[engine]), read_json(folder / FACTS_FILE)["inputs"]
+    model = folder / PROGRAMS[engine].file
+    signatures, names = declared(engine, model), read_json(folder / FACTS_FILE)["inputs"]
     target = f"{device.folder}/{uuid.uuid4().hex[:12]}"
     phone.checked(["mkdir", "-p", target])
     try:
         phone.push(program, f"{target}/program")
-        phone.push(folder / FILES[engine], f"{target}/{FILES[engine]}")
+        phone.push(model, f"{target}/{model.name}")
         phone.checked(["chmod", "755", f"{target}/program"])
         yield Place(phone, engine, target, signatures, names, device.affinity)
     finally:
@@ -140,19 +132,17 @@ def run(
         UserError: when the phone is gone.
     """
     wanted, counts = feed(place.signatures, inputs), {"warmup": protocol.warmup, "repetitions": protocol.repetitions}
-    build = litert_command if place.engine == "litert" else executorch_command
-    command = build(
+    engine = PROGRAMS[place.engine]
+    command = engine.command(
         program=f"{place.folder}/program",
-        model=f"{place.folder}/{FILES[place.engine]}",
+        model=f"{place.folder}/{engine.file}",
         feed=wanted,
         files=_push_inputs(place, wanted),
         threads=threads,
         **counts,
     )
     output = _output(place, [*(["taskset", place.affinity] if place.affinity else []), *command])
-    if place.engine == "litert":
-        return litert_times(output, **at)
-    return executorch_times(output, **at, **counts)
+    return engine.times(output, **at, **counts)
 
 
 def _push_inputs(place: Place, wanted: Feed) -> list[str]:

@@ -13,7 +13,7 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import KDNAS
-from distilgrid.search.decisions import Choice, SearchSpace, Untried
+from distilgrid.search.decisions import SearchSpace, Untried
 
 NOTHING = 0
 """Code of a missing decision, and of all decisions of a missing architecture."""
@@ -23,16 +23,21 @@ class RewardPredictor(nn.Module):
     """An LSTM over three architectures: the previous episode's best, the global best and a candidate.
 
     An architecture is the concatenation of its choices' embeddings; a linear layer maps the LSTM's last state to the
-    reward. `choices` are the decisions of the longest architectures; shorter ones are padded.
+    reward. Shorter architectures are padded. `seed` decides weights and order of batches.
     """
 
-    def __init__(self, choices: Sequence[Choice], settings: KDNAS) -> None:
+    def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
         super().__init__()
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(len(choice.values) + 1, settings.embedding, padding_idx=NOTHING) for choice in choices
-        )
-        self.lstm = nn.LSTM(len(choices) * settings.embedding, settings.hidden, batch_first=True)
-        self.reward = nn.Linear(settings.hidden, 1)
+        self._space, self._settings = space, settings
+        self._order = Random(f"kd-nas/order/{seed}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "kd-nas/weights"))
+            self.embeddings = nn.ModuleList(
+                nn.Embedding(len(each.values) + 1, settings.embedding, padding_idx=NOTHING) for each in space.choices
+            )
+            self.lstm = nn.LSTM(len(space.choices) * settings.embedding, settings.hidden, batch_first=True)
+            self.reward = nn.Linear(settings.hidden, 1)
+        self._optimiser = torch.optim.RMSprop(self.parameters(), lr=settings.learning_rate)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Rewards (N) from the codes (N, 3, K) of each candidate and its two bests."""
@@ -40,18 +45,6 @@ class RewardPredictor(nn.Module):
         states, _ = self.lstm(torch.cat(embedded, dim=-1))  # (N, 3, H)
         predicted: Tensor = self.reward(states[:, -1]).squeeze(-1)
         return predicted
-
-
-class Predictor:
-    """The reward predictor with its optimiser, for architectures; `seed` decides weights and order of batches."""
-
-    def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
-        self._space, self._settings = space, settings
-        self._order = Random(f"kd-nas/order/{seed}")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "kd-nas/weights"))
-            self.model = RewardPredictor(space.choices, settings)
-        self._optimiser = torch.optim.RMSprop(self.model.parameters(), lr=settings.learning_rate)
 
     def inputs(self, bests: Sequence[Architecture | None], candidates: Sequence[Architecture]) -> Tensor:
         """Codes (N, 3, K) of candidates behind the previous and the global best, which may be missing."""
@@ -61,7 +54,7 @@ class Predictor:
     @torch.no_grad()
     def predict(self, bests: Sequence[Architecture | None], candidates: Sequence[Architecture]) -> list[float]:
         """Predicted rewards of candidates."""
-        rewards: list[float] = self.model(self.inputs(bests, candidates)).tolist()
+        rewards: list[float] = self(self.inputs(bests, candidates)).tolist()
         return rewards
 
     def fit(self, bests: Sequence[Architecture | None], rewards: Sequence[tuple[Architecture, float]]) -> None:
@@ -72,7 +65,7 @@ class Predictor:
             order = torch.tensor(self._order.sample(range(len(rewards)), len(rewards)))
             for rows in order.split(self._settings.batch_size):
                 self._optimiser.zero_grad()
-                F.mse_loss(self.model(codes[rows]), targets[rows]).backward()
+                F.mse_loss(self(codes[rows]), targets[rows]).backward()
                 self._optimiser.step()
 
     def _codes(self, architecture: Architecture | None) -> list[int]:
@@ -91,10 +84,11 @@ class KDNASController:
     def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
         self._space, self._settings = space, settings
         self._random = Random(f"kd-nas/{seed}")
-        self._predictor = Predictor(space, settings, seed=seed)
+        self._predictor = RewardPredictor(space, settings, seed=seed)
         self._episode = 0
         self._known: dict[Architecture, Observation] = {}
-        self._previous: Observation | None = None
+        self._previous: Observation | None = None  # best of the previous episode
+        self._best: Observation | None = None
 
     @property
     def epsilon(self) -> float:
@@ -104,7 +98,9 @@ class KDNASController:
 
     def ask(self, count: int) -> list[Architecture]:
         """Candidates of an episode: random ones, then the best predicted in falling order."""
-        untried = self._untried()
+        untried = Untried(self._space, self._random)
+        for architecture in () if self._settings.repeats else self._known:
+            untried.take(architecture)
         drawn = untried.several(int(self.epsilon * count + self._random.random()))
         pool = untried.several(max(self._settings.pool, count) if len(drawn) < count else 0)
         predicted = self._predictor.predict(self._bests(), pool) if pool else []
@@ -115,13 +111,13 @@ class KDNASController:
         """Train the predictor on the episode's rewards and begin the next episode."""
         if not observations:
             return
-        bests = [seen for seen in (self._global_best(), self._previous) if seen is not None]
+        bests = [seen for seen in (self._best, self._previous) if seen is not None]
         told = {seen.architecture: seen for seen in (*bests, *observations)}
-        known = self._known | told
-        rows = (known if self._settings.memory == "all" else told).values()
-        centre, scale = self._scale([seen.reward for seen in known.values()])
+        self._known |= told
+        rows = (self._known if self._settings.memory == "all" else told).values()
+        centre, scale = self._scale([seen.reward for seen in self._known.values()])
         self._predictor.fit(self._bests(), [(seen.architecture, (seen.reward - centre) / scale) for seen in rows])
-        self._known = known
+        self._best = max(self._known.values(), key=lambda seen: seen.reward)
         self._previous = max(observations, key=lambda seen: seen.reward)
         self._episode += 1
 
@@ -131,17 +127,6 @@ class KDNASController:
             return 0.0, 1.0
         return fmean(rewards), pstdev(rewards) or 1.0
 
-    def _untried(self) -> Untried:
-        """Architectures that an episode draws from."""
-        untried = Untried(self._space, self._random)
-        for architecture in () if self._settings.repeats else self._known:
-            untried.take(architecture)
-        return untried
-
-    def _global_best(self) -> Observation | None:
-        return max(self._known.values(), key=lambda seen: seen.reward, default=None)
-
-    def _bests(self) -> tuple[Architecture | None, Architecture | None]:
+    def _bests(self) -> tuple[Architecture | None, ...]:
         """The previous episode's best and the global best, which precede a candidate in the predictor's input."""
-        previous, best = (seen.architecture if seen else None for seen in (self._previous, self._global_best()))
-        return previous, best
+        return tuple(seen and seen.architecture for seen in (self._previous, self._best))

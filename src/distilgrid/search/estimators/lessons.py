@@ -11,6 +11,7 @@ from distilgrid.models.io import load_tokenizer
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.registry import EstimatorSources
 from distilgrid.search.estimators.settings import EstimatorSettings
+from distilgrid.search.loop import Estimate
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.device import choose_device
@@ -23,15 +24,6 @@ from distilgrid.training.training_set import TrainingSet, label_tensor, read_spl
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Estimated quality of a candidate."""
-
-    score: float  # main metric on `dev`, negated where lower is better
-    loss: float  # distance from the teacher, lower is better
-    seconds: float  # cost of the estimate
 
 
 class Estimator(Protocol):

@@ -10,9 +10,10 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.search.architecture import Architecture, student_shape
-from distilgrid.search.estimators.lessons import Estimate, Lessons
+from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.registry import SEED
 from distilgrid.search.estimators.settings import MiniKDSettings
+from distilgrid.search.loop import Estimate
 from distilgrid.search.space import AnySpace
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.models.io import load_model
 from distilgrid.search.architecture import Architecture, Shape
-from distilgrid.search.estimators.lessons import Estimate, Lessons
+from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.registry import SEED, homogeneous
 from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet, make_supernet
+from distilgrid.search.loop import Estimate
 from distilgrid.search.space import AnySpace, Space
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.evaluation import evaluate, predict

@@ -1,7 +1,7 @@
 """Plots of architecture searches: rewards over trials, trials against latency, and the best shapes."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.figures import INK, PALETTE, drawing, svg
 from distilgrid.reporting.plots import Plot
-from distilgrid.reporting.sections.bands import DASHES, MANY_SEEDS, band
-from distilgrid.search.architecture import Encoder, read_architecture
+from distilgrid.reporting.sections.bands import MANY_SEEDS, draw_band
+from distilgrid.search.architecture import LayeredShape, read_architecture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,11 @@ def rewards_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     """Best reward by the number of trials."""
     with drawing(6.0, 3.4 + 0.2 * -(-len(found) // KEY_COLUMNS)) as (figure, (axes,)):
         for number, (name, runs) in enumerate(found.items()):
-            _curve(axes, [run.frame["best_reward"].to_numpy() for run in runs], name=name, style=number)
+            shortest = min(len(run.frame) for run in runs)
+            curves = np.stack([run.frame["best_reward"][:shortest] for run in runs], axis=1)  # (trials, seeds)
+            scores = dict(enumerate(curves.tolist(), start=1))
+            look: dict[str, Any] = {"colour": PALETTE[number % len(PALETTE)], "style": number // len(PALETTE)}
+            draw_band(axes, scores, label=name, scale=1.0, markers=False, **look)
         axes.set_xlabel("trials")
         axes.set_ylabel("best reward so far")
         axes.grid()
@@ -39,19 +43,6 @@ def rewards_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     seeds = max(len(runs) for runs in found.values())
     bands = "one standard deviation to each side" if seeds >= MANY_SEEDS else "from the lowest seed to the highest"
     return Plot(image, f"The best reward so far against the number of trials: mean over seeds, bands {bands}.")
-
-
-def _curve(axes: "Axes", rewards: Sequence[np.ndarray], *, name: str, style: int) -> None:
-    shortest = min(map(len, rewards))
-    together = np.stack([values[:shortest] for values in rewards])  # (seeds, trials)
-    places = np.arange(1, shortest + 1)
-    colour = PALETTE[style % len(PALETTE)]
-    if len(rewards) > 1:
-        low, high = np.array([band(column.tolist()) for column in together.T]).T
-        axes.fill_between(places, low, high, color=colour, alpha=0.16, lw=0)
-    axes.plot(
-        places, together.mean(0), color=colour, lw=1.8, ls=DASHES[style // len(PALETTE) % len(DASHES)], label=name
-    )
 
 
 def front_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
@@ -92,7 +83,7 @@ def shapes_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
     return Plot(image, text + "light the feed-forward width.")
 
 
-def _stack(axes: "Axes", encoder: Encoder, widest: int) -> None:
+def _stack(axes: "Axes", encoder: LayeredShape, widest: int) -> None:
     for number, (hidden, feed_forward) in enumerate(zip(encoder.hidden, encoder.feed_forward, strict=True), start=1):
         for width, alpha, height in ((feed_forward, 0.3, 0.8), (hidden, 1.0, 0.4)):
             axes.barh(number, width, left=-width / 2, height=height, color=PALETTE[0], alpha=alpha, lw=0)

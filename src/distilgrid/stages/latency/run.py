@@ -49,7 +49,7 @@ def _judged(predictor: LatencyPredictor, shapes: Sequence[Architecture], latenci
     """The held-out shapes with what was measured and predicted, and how far these are apart."""
     rows = zip(shapes, latencies, predictor.predict(shapes).tolist(), strict=True)
     held_out = [{**s.as_dict(), "latency_ms": measured, "predicted_ms": found} for s, measured, found in rows]
-    return {"quality": vars(predictor.quality(shapes, latencies)), "held_out": held_out}
+    return {"quality": predictor.quality(shapes, latencies), "held_out": held_out}
 
 
 def _scaled(groups: Sequence[Sequence[float]]) -> tuple[list[float], dict[str, float]]:

@@ -89,9 +89,8 @@ class Searching:
         about = architecture.as_dict()
         facts = self._estimates.find(about)
         if facts is None:
-            found = self._estimator.estimate(architecture)
-            facts = self._estimates.keep(about, {"score": found.score, "loss": found.loss, "seconds": found.seconds})
-        return Finding(facts["score"], facts["loss"], latency_ms, facts["seconds"])
+            facts = self._estimates.keep(about, vars(self._estimator.estimate(architecture)))
+        return Finding(**facts, latency_ms=latency_ms)
 
     @cached_property
     def _estimates(self) -> Journal:
