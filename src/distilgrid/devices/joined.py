@@ -24,15 +24,10 @@ def as_benchmark(
     of other models are left out, with one line in the log. Those of exports that the parity gate rejected are left out,
     with the gate's reason in the candidate's entry.
 
-    Args:
-        found: the measurements.
-        device: the device's name in paths.
-        max_drift: bound of the protocol; samples that drift further, or of a less known median, are noisy.
-        models: trained models; they decide names, roles and parameters.
-        exports: their exports; a measurement may name its model by the files of one, and their sizes are known.
+    `device` is its name in paths. Samples that drift by more than `max_drift`, or of a less known median, are noisy.
+    `models` decide names, roles and parameters; a measurement may also name its model by the files of an export.
 
-    Raises:
-        UserError: when no measurement is of one of the models, or two are of the same.
+    Raises UserError when no measurement is of one of the models, or two are of the same.
     """
     from distilgrid.benchmark.candidates import Candidate
     from distilgrid.benchmark.entries import Entry

@@ -1,7 +1,7 @@
 """The search loop: episodes of candidates, each estimated and timed once, whose rewards the controller learns."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.fingerprint import canonical_json
@@ -30,14 +30,11 @@ class Finding(Estimate):
 
 
 @dataclass(frozen=True)
-class Trial(Observation):
-    """One architecture that a search has tried, with the results."""
+class Trial(Observation, Finding):
+    """One architecture that a search has tried, with the results; `seconds` is 0 where they were known before."""
 
     number: int  # counted from 0 over the whole search
     episode: int  # counted from 0
-    score: float  # the task's main metric on dev
-    loss: float  # distillation loss of the last epoch
-    seconds: float  # cost of the estimate; 0 where it is known from an earlier trial
     repeated: bool  # whether this search has tried the architecture before
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,8 +82,8 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
             if not repeated:
                 unseen.remove(architecture)
             reward, quality = judge(found)
-            told = architecture, reward, quality, found.latency_ms
-            cost = 0.0 if repeated else found.seconds
-            trials.append(Trial(*told, len(trials), episode, found.score, found.loss, cost, repeated))
+            learnt = {"architecture": architecture, "reward": reward, "quality": quality}
+            place = {"number": len(trials), "episode": episode, "repeated": repeated}
+            trials.append(Trial(**vars(replace(found, seconds=0.0) if repeated else found), **learnt, **place))
         controller.tell(trials[len(trials) - len(asked) :])
     return trials

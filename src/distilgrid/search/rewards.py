@@ -70,13 +70,20 @@ def quality(settings: Reward, *, score: float, loss: float) -> float:
 
     Raises UserError when the reward's product has no meaning for it, unless the settings clamp it.
     """
+    if isinstance(settings, LimitReward):
+        if math.isnan(score):
+            raise UserError(
+                "search.reward: a candidate's score is not a number; check the estimator's training settings"
+            )
+        return score
+    value, valid, needs = score, score >= 0, f"a score of 0 or more, found {score:g}"
     if isinstance(settings, LossReward):
-        return _checked(settings, 1 - loss, valid=loss < 1, needs=f"a loss below 1, found {loss:g}")
-    if isinstance(settings, ScoreReward):
-        return _checked(settings, score, valid=score >= 0, needs=f"a score of 0 or more, found {score:g}")
-    if math.isnan(score):
-        raise UserError("search.reward: a candidate's score is not a number; check the estimator's training settings")
-    return score
+        value, valid, needs = 1 - loss, loss < 1, f"a loss below 1, found {loss:g}"
+    if not valid and settings.outside == "refuse":
+        raise UserError(
+            f"search.reward: {settings.kind} needs {needs}; set `outside: clamp` to give such candidates the quality 0"
+        )
+    return value if valid else 0.0
 
 
 def reward(settings: Reward, *, quality: float, latency_ms: float, teacher_ms: float) -> float:
@@ -91,13 +98,3 @@ def reward(settings: Reward, *, quality: float, latency_ms: float, teacher_ms: f
         return quality * factor
     limit = limit_ms(settings, teacher_ms=teacher_ms)
     return quality - settings.gamma * max(0.0, latency_ms - limit) / limit
-
-
-def _checked(settings: LossReward | ScoreReward, value: float, *, valid: bool, needs: str) -> float:
-    if valid:
-        return value
-    if settings.outside == "clamp":
-        return 0.0
-    raise UserError(
-        f"search.reward: {settings.kind} needs {needs}; set `outside: clamp` to give such candidates the quality 0"
-    )

@@ -31,20 +31,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """A folder on the phone with one export and its program.
-
-    Attributes:
-        signatures: the ways to call the exported file.
-        names: of its inputs, in order.
-        affinity: the mask of the cores to use.
-    """
+    """A folder on the phone with one export and its program."""
 
     phone: Phone
     engine: str
     folder: str
-    signatures: Sequence[Signature]
-    names: Sequence[str]
-    affinity: str | None
+    signatures: Sequence[Signature]  # ways to call the exported file
+    names: Sequence[str]  # of its inputs, in order
+    affinity: str | None  # mask of the cores to use
 
 
 def measure_on_phone(

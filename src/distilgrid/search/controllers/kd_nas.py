@@ -115,17 +115,12 @@ class KDNASController:
         told = {seen.architecture: seen for seen in (*bests, *observations)}
         self._known |= told
         rows = (self._known if self._settings.memory == "all" else told).values()
-        centre, scale = self._scale([seen.reward for seen in self._known.values()])
+        rewards, raw = [seen.reward for seen in self._known.values()], self._settings.targets == "rewards"
+        centre, scale = (0.0, 1.0) if raw else (fmean(rewards), pstdev(rewards) or 1.0)
         self._predictor.fit(self._bests(), [(seen.architecture, (seen.reward - centre) / scale) for seen in rows])
         self._best = max(self._known.values(), key=lambda seen: seen.reward)
         self._previous = max(observations, key=lambda seen: seen.reward)
         self._episode += 1
-
-    def _scale(self, rewards: Sequence[float]) -> tuple[float, float]:
-        """Centre and scale of targets."""
-        if self._settings.targets == "rewards":
-            return 0.0, 1.0
-        return fmean(rewards), pstdev(rewards) or 1.0
 
     def _bests(self) -> tuple[Architecture | None, ...]:
         """The previous episode's best and the global best, which precede a candidate in the predictor's input."""

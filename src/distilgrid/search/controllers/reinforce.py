@@ -46,11 +46,9 @@ class Policy(nn.Module):
     @torch.no_grad()
     def sample(self, space: SearchSpace, *, hold: Hold, generator: torch.Generator) -> tuple[int, ...]:
         """Places of an architecture, drawn from the policy."""
-
-        def pick(number: int, log_probabilities: Tensor) -> int:
-            return int(torch.multinomial(log_probabilities.exp(), 1, generator=generator))
-
-        return self._decide(space, pick, hold).places
+        return self._decide(
+            space, lambda _, logs: int(torch.multinomial(logs.exp(), 1, generator=generator)), hold
+        ).places
 
     def score(self, space: SearchSpace, places: tuple[int, ...], *, hold: Hold) -> Decisions:
         """Log-probability of decisions, with gradients."""
@@ -69,7 +67,8 @@ class Policy(nn.Module):
                 log_probabilities = self._log_probabilities(number, choice, state[0])
                 place = pick(number, log_probabilities)
                 taken.append(log_probabilities[place])
-                entropies.append(_entropy(log_probabilities[list(choice.allowed)]))
+                possible = log_probabilities[list(choice.allowed)]
+                entropies.append(-(possible.exp() * possible).sum())
             places = (*places, place)
             read = self.embeddings[number](torch.tensor(place))
         return Decisions(places, torch.stack(taken).sum(), torch.stack(entropies).sum())
@@ -92,10 +91,6 @@ def policy_loss(decisions: Sequence[Decisions], advantages: Sequence[float], *, 
         for drawn, advantage in zip(decisions, advantages, strict=True)
     ]
     return -torch.stack(terms).mean()
-
-
-def _entropy(log_probabilities: Tensor) -> Tensor:
-    return -(log_probabilities.exp() * log_probabilities).sum()
 
 
 class ReinforceController:

@@ -74,7 +74,9 @@ class Sandwich:
             self.optimiser.step()
             self.flat.zero_grad()
             if self.checkpoints.due(step, last=step == len(self.stretch)):
-                self.checkpoints.save(self._state(step))
+                tensors = {"weights": self.flat.values, **self.optimiser.state()}
+                values = {"decay": self.decay, "losses": self.losses}
+                self.checkpoints.save(Saved(step=step, tensors=tensors, values=values))
         self.flat.release()
         self.supernet.model.to("cpu")
         self.vocabulary.restore(decay=self.decay)
@@ -95,23 +97,17 @@ class Sandwich:
         terms = self.objective.losses(labels, Outputs(logits), self.teacher.outputs(batch).to(device))
         losses = [_backward(torch.stack(list(terms.values())).sum()), 0.0]
         for shape in self.others(step):
-            losses[1] += _backward(self.distance(self._logits(shape, inputs, training=False), logits.detach()))
+            others = self._logits(shape, inputs, training=False)
+            distance = self.kind.losses().soft(others, logits.detach(), temperature=self.settings.temperature)
+            losses[1] += _backward(distance)
         if not all(map(torch.isfinite, torch.tensor(losses))):
             raise UserError(f"the supernet's loss is not finite in step {step}; lower its learning_rate")
         return losses
-
-    def distance(self, logits: Tensor, largest: Tensor) -> Tensor:
-        """Distance d between logits (B, C) of a sub-network and of the largest."""
-        return self.kind.losses().soft(logits, largest, temperature=self.settings.temperature)
 
     def _logits(self, shape: Shape, inputs: Inputs, *, training: bool) -> Tensor:
         with self.placement.autocast():
             logits = self.supernet.forward(shape, inputs, training=training)
         return logits.float()
-
-    def _state(self, step: int) -> Saved:
-        tensors = {"weights": self.flat.values, **self.optimiser.state()}
-        return Saved(step=step, tensors=tensors, values={"decay": self.decay, "losses": self.losses})
 
     def _resume(self) -> int:
         saved = self.checkpoints.load()

@@ -4,7 +4,6 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.collect import Searched
@@ -67,16 +66,13 @@ def _best_reward(runs: Sequence[Searched]) -> float:
 def _caption(found: dict[str, list[Searched]]) -> str:
     one = next(iter(found.values()))[0]
     teacher = wording.milliseconds(one.values["teacher"]["latency_ms"])
+    space = one.values["space"]
+    size = f"{'' if space['counted'] else 'up to '}{space['size']:,}"
     return (
-        f"Each search proposes as many candidates; one that it proposes again costs nothing. The space holds "
-        f"{_size(one.values['space'])} architectures, the teacher takes {teacher} ms. Rewards are comparable "
-        "between searches of the same reward only."
+        f"Each search proposes as many candidates; one that it proposes again costs nothing. The space holds {size} "
+        f"architectures, the teacher takes {teacher} ms. Rewards are comparable between searches of the same reward "
+        "only."
     )
-
-
-def _size(space: Mapping[str, Any]) -> str:
-    """Number of architectures of a space, or an upper bound."""
-    return f"{'' if space['counted'] else 'up to '}{space['size']:,}"
 
 
 @dataclass(frozen=True)
