@@ -12,10 +12,9 @@ from distilgrid.models.io import load_model
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.checkpoint import Checkpoints, Saved
-from distilgrid.training.device import choose_device, prepare_device
+from distilgrid.training.efficiency import SIZE, peak_flops
 from distilgrid.training.loop import Trainer
-from distilgrid.training.peak import SIZE, peak_flops
-from distilgrid.training.placement import Placement, choose_precision
+from distilgrid.training.placement import Placement, choose_device, choose_precision, prepare_device
 from distilgrid.training.settings import Training
 from sidebyside.gpu_peak import GPU_SIZE, gpu_peak_flops
 from sidebyside.sample import Sample

@@ -22,8 +22,7 @@ from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
-from distilgrid.training.teacher import StoredTeacher
-from distilgrid.training.token_states import TokenStates
+from distilgrid.training.teacher import StoredTeacher, TokenStates
 
 pytestmark = pytest.mark.chain
 

@@ -31,8 +31,8 @@ from distilgrid.signals.mixed.stream import Mixing
 from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
+from distilgrid.training.objective import plain
 from distilgrid.training.placement import Placement
-from distilgrid.training.schedule import plain
 from distilgrid.training.teacher import StoredTeacher
 
 pytestmark = pytest.mark.chain

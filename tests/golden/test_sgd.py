@@ -11,11 +11,11 @@ from torch import nn
 from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.models.io import load_model
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, learning_rate_factor, parameter_groups
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.weights import FlatParameters
 
 pytestmark = pytest.mark.chain
 

@@ -31,10 +31,9 @@ from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
-from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training
+from distilgrid.training.settings import Execution, Training
 from distilgrid.training.training_set import TrainingSet, label_tensor
 
 pytestmark = pytest.mark.chain

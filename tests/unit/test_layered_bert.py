@@ -26,10 +26,10 @@ from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.fused_encoder import FusedEncoder
 from distilgrid.training.engine import Engine
-from distilgrid.training.forward import forward
 from distilgrid.training.loop import Trainer
+from distilgrid.training.objective import Phase
 from distilgrid.training.placement import Placement, Precision
-from distilgrid.training.schedule import Phase
+from distilgrid.training.predictor import forward
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import RowStream
 from distilgrid.training.teacher import StoredTeacher

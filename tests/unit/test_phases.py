@@ -19,9 +19,9 @@ from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.metrics import score
 from distilgrid.training import loop
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
-from distilgrid.training.evaluation import predict
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement, Precision
+from distilgrid.training.predictor import predict
 from distilgrid.training.settings import Training
 
 pytestmark = pytest.mark.chain

@@ -18,15 +18,14 @@ from distilgrid.signals.rows.outputs import LiveTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import loop
-from distilgrid.training.cpu.flat import FlatParameters
-from distilgrid.training.evaluation import predict
-from distilgrid.training.forward import forward
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
+from distilgrid.training.predictor import forward, predict
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
+from distilgrid.training.weights import FlatParameters
 
 pytestmark = pytest.mark.chain
 

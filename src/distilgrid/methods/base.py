@@ -18,7 +18,7 @@ from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student
-    from distilgrid.training.schedule import Phase
+    from distilgrid.training.objective import Phase
     from distilgrid.training.streams import Extra
     from distilgrid.training.teacher import TeacherOutputs
     from distilgrid.training.training_set import TrainingSet
@@ -136,7 +136,7 @@ class BaseMethod(Settings):
 
         Raises UserError when the method does not suit the training settings.
         """
-        from distilgrid.training.schedule import plain
+        from distilgrid.training.objective import plain
 
         if self.phased:
             phases: list[Phase] = load(self.phased)(self, training, kind=kind)

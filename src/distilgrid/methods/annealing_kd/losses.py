@@ -21,8 +21,7 @@ from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.kind_parts import Form
-from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.schedule import Phase, plain
+from distilgrid.training.objective import Objective, Outputs, Phase, plain
 from distilgrid.training.settings import Training
 
 log = logging.getLogger(__name__)

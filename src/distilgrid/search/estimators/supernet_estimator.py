@@ -21,9 +21,9 @@ from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.space import Shape, Space
 from distilgrid.tasks.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
-from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
+from distilgrid.training.predictor import evaluate, predict
 from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from distilgrid.signals.asking import Asking
 from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.tasks.kinds.image.views import ViewedImages
-from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
+from distilgrid.training.predictor import forward
 from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from distilgrid.search.estimators.registry import SEED, EstimatorSources, homoge
 from distilgrid.stages.job import Job
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.training.checkpoint import Checkpoints
-from distilgrid.training.device import prepare_device
+from distilgrid.training.placement import prepare_device
 
 
 def supernet(settings: SupernetStageSettings, job: Job) -> None:
