@@ -8,7 +8,7 @@ import torch
 
 from distilgrid.jobs.process import start_torch_job
 from distilgrid.methods.finetune.declare import Finetune
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.checkpoint import Checkpoints, Saved
@@ -53,7 +53,7 @@ def start(work: Work) -> None:
 def load(work: Work) -> "PreTrainedModel":
     """The pretrained model, or one of BERT-base's shape."""
     if work.model == "minilm":
-        return load_model(work.folder, outputs=LABELS)
+        return load_model(work.folder, outputs=LABELS, auto=CLASSIFIER)
     from transformers import AutoModelForSequenceClassification, BertConfig
 
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(

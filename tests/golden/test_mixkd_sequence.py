@@ -24,7 +24,7 @@ from torch import Tensor
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.mixkd.losses import MixKDObjective
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.signals.mixed.mixing import Schedule, make_schedule
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.signals.mixed.stream import Mixing
@@ -104,7 +104,7 @@ def reference_losses(model: torch.nn.Module, rows: Rows, given: dict[str, object
 @pytest.fixture
 def given(tiny_model: object, rows: Rows) -> dict[str, object]:
     """The schedule, and the teacher's outputs sample by sample."""
-    teacher = load_model(str(tiny_model), outputs=2)
+    teacher = load_model(str(tiny_model), outputs=2, auto=CLASSIFIER)
     schedule = make_schedule(rows.encodings.lengths, METHOD.mixup, SETTINGS)
     pairs = schedule.mixtures
     with torch.no_grad():

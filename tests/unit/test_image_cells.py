@@ -17,8 +17,8 @@ from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.kd.declare import KD, KDTuning
 from distilgrid.methods.takd.declare import TAKD
 from distilgrid.methods.teaching import Sources
+from distilgrid.models.new import new_model
 from distilgrid.models.settings import Student
-from distilgrid.models.student import new_model
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.signals.views.stream import main_stream

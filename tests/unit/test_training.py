@@ -13,7 +13,7 @@ from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.pkd.declare import PKD
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.signals.rows.outputs import LiveTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
@@ -67,7 +67,7 @@ def run(
 @pytest.fixture
 def model(tiny_model: Path) -> torch.nn.Module:
     torch.manual_seed(0)
-    return load_model(tiny_model, outputs=2)
+    return load_model(tiny_model, outputs=2, auto=CLASSIFIER)
 
 
 SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3)
@@ -146,7 +146,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
     rows = make_rows()
     states = method.objective == "pkd"
     torch.manual_seed(1)
-    teacher_model = load_model(tiny_model, outputs=2)
+    teacher_model = load_model(tiny_model, outputs=2, auto=CLASSIFIER)
     with torch.no_grad():
         batches = (rows.encodings.batch([i]) for i in range(len(rows.labels)))
         outputs = [forward(teacher_model, batch, states=states) for batch in batches]
@@ -166,7 +166,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
 
 def test_a_live_teacher_is_frozen(tiny_model: Path) -> None:
     rows = make_rows(8)
-    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, wanted="logits")
+    teacher = LiveTeacher(load_model(tiny_model, outputs=2, auto=CLASSIFIER), rows.encodings, wanted="logits")
     assert not teacher.outputs([0, 1]).logits.requires_grad
     assert not any(p.requires_grad for p in teacher.model.parameters())
 

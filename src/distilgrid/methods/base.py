@@ -44,6 +44,7 @@ class BaseMethod(Settings):
 
     version: ClassVar[int] = 1  # raised when the method's results may change
     losses: ClassVar[str]  # "module:class" of the Objective, called with the settings and a task kind
+    predictor: ClassVar[str] = "distilgrid.training.predictor:predict"  # "module:function", a Predictor
     phased: ClassVar[str] = ""  # "module:function" of the phases, for methods that have more than one objective
     preset: ClassVar[str] = ""  # the name of the method with default settings, which grids take without defining it
     modalities: ClassVar[frozenset[str] | None] = None  # rows that the losses suit: `text`, `image`; None for all

@@ -13,7 +13,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.core.loading import load
 from distilgrid.tasks.batching import Batch
-from distilgrid.training.objective import Hook
+from distilgrid.training.objective import OpenHooks
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.outcome import Clock
 from distilgrid.training.placement import Placement, exact_products
@@ -60,6 +60,7 @@ class Engine:
 
     Attributes:
         flat: trained weights.
+        parameters: the same by name, whatever the acceleration replaces.
         buffers: other saved tensors of the model by name, such as batch norm's statistics.
     """
 
@@ -72,7 +73,7 @@ class Engine:
         placement: Placement,
         seed: int,
         steps: int,
-        hooks: Sequence[Hook] = (),
+        hooks: OpenHooks = lambda parameters: (),
         layered: bool = False,
     ) -> None:
         self.model, self.streams = model.to(placement.device), streams
@@ -90,15 +91,16 @@ class Engine:
             self.acceleration = load(ON_CPU)(model, precision=placement.precision, seed=self.seed)
         groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=layered)
         self.flat = FlatParameters(groups, compute=self.acceleration.compute)
+        self.parameters = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
         kept = model.state_dict(keep_vars=True)
         self.buffers = {name: tensor for name, tensor in kept.items() if not tensor.requires_grad}
         self.start_phase(settings, steps=steps, hooks=hooks)
         self.acceleration.attach(self.flat)
         self.tokens = 0
 
-    def start_phase(self, settings: Training, *, steps: int, hooks: Sequence[Hook] = ()) -> None:
+    def start_phase(self, settings: Training, *, steps: int, hooks: OpenHooks) -> None:
         """Start a phase of `steps` updates with a new optimiser and with hooks around each update."""
-        self.settings, self.parts, self.hooks = settings, settings.accumulation, tuple(hooks)
+        self.settings, self.parts, self.hooks = settings, settings.accumulation, tuple(hooks(self.parameters))
         self.optimiser = Optimiser(self.flat, settings, steps=steps)
 
     def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:

@@ -96,7 +96,7 @@ class Trainer:
             placement=placement,
             seed=seed,
             steps=len(self.stretch),
-            hooks=phases[0].hooks(model),
+            hooks=phases[0].hooks,
             layered=any(phase.settings.layer_decay < 1 for phase in phases),
         )
         self.checkpoints = checkpoints
@@ -151,7 +151,7 @@ class Trainer:
 
     def _start_engine(self) -> None:
         phase = self.stretch.phase
-        self.engine.start_phase(phase.settings, steps=len(self.stretch), hooks=phase.hooks(self.model))
+        self.engine.start_phase(phase.settings, steps=len(self.stretch), hooks=phase.hooks)
 
     def _advance(self, step: int, batches: Sequence[Batch]) -> None:
         phase, moment = self.stretch.phase, self.stretch.moment(step)

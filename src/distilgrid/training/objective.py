@@ -1,6 +1,6 @@
 """The training loop's view of a distillation method: its phases, and the Objective of each moment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -84,6 +84,9 @@ class Hook(Protocol):
         """Restore a saved state."""
 
 
+OpenHooks = Callable[[Mapping[str, nn.Parameter]], Sequence[Hook]]
+
+
 @dataclass(frozen=True)
 class Phase:
     """A part of a run with a separate optimiser, learning-rate schedule and best checkpoint.
@@ -101,7 +104,8 @@ class Phase:
     # whether to keep the weights that scored best on `dev`; otherwise the last ones, for losses without the head
     selects: bool = True
     patient_from: float = 0.0  # moment from which `patience` counts evaluations; earlier losses still change
-    hooks: "Callable[[PreTrainedModel], Sequence[Hook]]" = lambda model: ()  # made when the phase starts
+    # hooks around updates, made when the phase starts from the trained parameters by name
+    hooks: OpenHooks = lambda parameters: ()
 
 
 def plain(

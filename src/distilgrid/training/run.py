@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from distilgrid.core.artefacts import RANK, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.core.loading import load
 from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
 from distilgrid.tasks.batching import Rows, Tokenizer
@@ -49,7 +50,6 @@ class TrainingJob:
     seed: int  # seed of shuffling and dropout
     init: str  # origin of the weights, for tables
     execution: Execution = field(default_factory=Execution)  # execution settings
-    main: OpenMain = RowStream  # opens the stream of the training rows
     predictor: Predictor = predict  # how the model answers when it is scored
     teaching: OpensTeaching | None = None  # opens teachers and additional samples
     facts: Mapping[str, Any] = field(default_factory=dict)  # further facts for `metrics.json`
@@ -126,13 +126,20 @@ def _train(
         placement=placement,
         seed=job.seed,
         teacher=teacher,
-        main=job.main,
+        main=_main(job),
         extras=extras,
         probe=_probe(job),
         watched=watched,
         checkpoints=checkpoints,
         predictor=job.predictor,
     ).run(trace=job.execution.profile)
+
+
+def _main(job: TrainingJob) -> OpenMain:
+    """The stream of the training rows: as they are, or as the task kind changes them with each epoch."""
+    own = job.dataset.task_kind.stream
+    opened: OpenMain = load(own)(job.training_set, job.settings.views) if own else RowStream
+    return opened
 
 
 def _check_whole_batches(job: TrainingJob) -> None:

@@ -11,7 +11,7 @@ import torch
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.base import Estimate
 from distilgrid.search.estimators.lessons import Lessons
@@ -45,7 +45,7 @@ def train_supernet(
     was asked to stop; the state is saved.
     """
     torch.manual_seed(derive_seed(seed, "init"))  # for a head that the origin lacks
-    origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs)
+    origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs, auto=CLASSIFIER)
     supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
     Sandwich(
         supernet,

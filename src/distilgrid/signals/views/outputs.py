@@ -12,6 +12,7 @@ from distilgrid.core.progress import progress
 from distilgrid.signals.asking import Asking
 from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
 from distilgrid.signals.views.plan import ViewSignal
+from distilgrid.signals.views.stream import viewed_images
 from distilgrid.tasks.kinds.image.views import ViewedImages
 from distilgrid.training.objective import Outputs
 from distilgrid.training.predictor import forward
@@ -63,11 +64,11 @@ def opened(signal: ViewSignal, folders: Sequence[Path], asking: Asking) -> Store
 
 def live(signal: ViewSignal, asking: Asking) -> "LiveViewTeacher":
     """A teacher that computes each batch when it is asked for. Raises UserError when the task is not made of images."""
-    dataset, seen = asking.training_set.dataset, asking.training_set.views(signal.views)
-    if seen is None:
+    dataset = asking.training_set.dataset
+    if not dataset.task_kind.viewed:
         made = dataset.task_kind.words.rows
         raise UserError(f"--kind view-logits: task '{dataset.task}' is made of {made}; take logits")
-    return LiveViewTeacher(asking.model(), seen)
+    return LiveViewTeacher(asking.model(), viewed_images(asking.training_set, signal.views))
 
 
 class LiveViewTeacher(RunningTeacher):

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from distilgrid.tasks.batching import Inputs, Rows
 from distilgrid.tasks.kinds.image.settings import Views
-from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.tasks.kinds.image.views import Images, ViewedImages
 from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.streams import OpenMain, RowStream
+from distilgrid.training.streams import OpenMain
 from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet
 
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+def viewed_images(training_set: TrainingSet, views: Views) -> ViewedImages:
+    """Views of the rows in each epoch."""
+    images = training_set.samples(None, max_length=0)
+    assert isinstance(images, Images), "views are of images"
+    return ViewedImages(images, views, training_set.example_ids)
+
+
 def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
-    """The stream of the training rows: views of images, or texts as they are."""
-    seen = training_set.views(views)
-    if seen is None:
-        return RowStream
+    """The stream of views of the training images."""
+    seen = viewed_images(training_set, views)
 
     def opened(
         rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None
