@@ -15,7 +15,7 @@ from distilgrid.core.artefacts import RANK, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.core.loading import load
-from distilgrid.jobs.process import stopping_gently
+from distilgrid.core.stopping import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
 from distilgrid.tasks.batching import Rows, Tokenizer
 from distilgrid.tasks.dataset import Dataset
