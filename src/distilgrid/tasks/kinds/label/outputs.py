@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class LabelHead(Head):
     """One logit for each label."""
 
-    auto_model = "AutoModelForSequenceClassification"
-
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Name the labels."""
         config.problem_type = "single_label_classification"

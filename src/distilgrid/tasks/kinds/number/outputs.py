@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class NumberHead(Head):
     """One real number."""
 
-    auto_model = "AutoModelForSequenceClassification"
-
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Mark the output as a number."""
         config.problem_type = "regression"
