@@ -8,7 +8,7 @@ import torch
 from tests.unit.layered import inputs
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.io import load_model, load_tokenizer, save_model
+from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
 from distilgrid.models.layered_bert import LayeredBert
 from distilgrid.models.student import build_student
 from distilgrid.search.architecture import Architecture, LayeredShape, Shape
@@ -28,7 +28,7 @@ def candidate(
     architecture: Architecture, origin: Path, *, inherit: Inherit, teacher: Path | None = None, seed: int = 0
 ) -> "PreTrainedModel":
     student = candidate_student(architecture, inherit=inherit, finetuned=teacher is not None)
-    return build_student(student, origin=origin, teacher=teacher, outputs=3, seed=seed)
+    return build_student(student, origin=origin, teacher=teacher, outputs=3, auto=CLASSIFIER, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def teacher(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with another head and weights moved."""
     folder = tmp_path_factory.mktemp("teacher")
     torch.manual_seed(1)
-    model = load_model(tiny_model, outputs=3)
+    model = load_model(tiny_model, outputs=3, auto=CLASSIFIER)
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))

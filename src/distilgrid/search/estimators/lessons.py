@@ -14,10 +14,9 @@ from distilgrid.search.estimators.settings import EstimatorSettings
 from distilgrid.search.loop import Estimate
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.training.device import choose_device
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
-from distilgrid.training.placement import Placement, choose_precision
+from distilgrid.training.placement import Placement, choose_device, choose_precision
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split

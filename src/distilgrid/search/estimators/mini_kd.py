@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.models.io import CLASSIFIER
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.search.architecture import Architecture, student_shape
@@ -66,6 +67,7 @@ class MiniKD:
             origin=sources.origin,
             teacher=sources.teacher,
             outputs=self.lessons.dataset.outputs,
+            auto=CLASSIFIER,
             seed=derive_seed(self.seed, "init"),
         )
 

@@ -21,12 +21,11 @@ from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
 from distilgrid.tasks.batching import Inputs, Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
-from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
-from distilgrid.training.objective import Outputs
+from distilgrid.training.objective import Outputs, plain
 from distilgrid.training.optimiser import Optimiser, parameter_groups
-from distilgrid.training.schedule import plain
 from distilgrid.training.steps import plan_steps
+from distilgrid.training.weights import FlatParameters
 
 
 class Sandwich:

@@ -23,7 +23,7 @@ from torch.func import functional_call
 from distilgrid.core.errors import UserError
 from distilgrid.models.importance import Order, encoder_order
 from distilgrid.models.inheritance import AXES, BERT_LAYOUT, inherit_leading
-from distilgrid.models.student_shape import spread_layers
+from distilgrid.models.student import spread_layers
 from distilgrid.search.architecture import Shape, shape_of
 from distilgrid.search.space import Space
 from distilgrid.tasks.batching import Inputs

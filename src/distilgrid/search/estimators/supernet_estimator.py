@@ -11,7 +11,7 @@ import torch
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.search.architecture import Architecture, Shape
 from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.registry import SEED, homogeneous
@@ -21,7 +21,7 @@ from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.loop import Estimate
 from distilgrid.search.space import AnySpace, Space
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
-from distilgrid.training.evaluation import evaluate, predict
+from distilgrid.training.predictor import evaluate, predict
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,7 +36,9 @@ def train_supernet(
     was asked to stop; the state is saved.
     """
     torch.manual_seed(derive_seed(seed, "init"))  # for a head that the origin lacks
-    origin = load_model(lessons.sources.teacher or lessons.sources.origin, outputs=lessons.dataset.outputs)
+    origin = load_model(
+        lessons.sources.teacher or lessons.sources.origin, outputs=lessons.dataset.outputs, auto=CLASSIFIER
+    )
     supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
     Sandwich(supernet, settings, lessons, seed=derive_seed(seed, "training"), checkpoints=checkpoints).run()
     return supernet
