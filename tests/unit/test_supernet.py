@@ -104,10 +104,11 @@ def sandwich(supernet: Supernet, checkpoints: Checkpoints = NOWHERE, training: T
         dataset=SimpleNamespace(task_kind=LABEL),
         rows=make_rows(64, seed=0),
         teacher=recorded_teacher(),
+        settings=SETTINGS,
         training=training,
         placement=Placement(),
     )
-    return Sandwich(supernet, SETTINGS, lessons, seed=5, checkpoints=checkpoints)
+    return Sandwich(supernet, lessons, seed=5, checkpoints=checkpoints)
 
 
 def kl(target: Tensor, own: Tensor, heat: float) -> Tensor:

@@ -244,10 +244,3 @@ def write_import(path: Path, found: Imported) -> None:
     with readable_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(found.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
-
-
-def schema_text() -> str:
-    """The format as JSON Schema; a test keeps `imported_benchmark.schema.json` of the workflow equal to it."""
-    schema = Imported.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return json.dumps(schema, indent=2) + "\n"

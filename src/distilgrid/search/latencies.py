@@ -51,10 +51,8 @@ class MeasuredLatency:
         return [self._found[each] for each in architectures]
 
     def _known(self, architecture: Architecture) -> bool:
-        if architecture not in self._found:
-            stored: float | None = self._journal.find(self._key(architecture))
-            if stored is not None:
-                self._found[architecture] = stored
+        if architecture not in self._found and (stored := self._journal.find(self._key(architecture))) is not None:
+            self._found[architecture] = stored
         return architecture in self._found
 
     def _measure(self, group: Sequence[Architecture]) -> None:

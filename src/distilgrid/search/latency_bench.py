@@ -70,7 +70,7 @@ class LatencyBench:
             )
         self.conditions, self._protocol, self._vocabulary = conditions, protocol, vocabulary
         self._how = RunOptions(conditions.threads, "cpu", optimised=conditions.fused)
-        self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
+        self._inputs = self._random_inputs(conditions.batch)
 
     def key(self, **what: Any) -> str:
         """Key of a measurement under these conditions, on this machine and with the installed packages."""
@@ -110,15 +110,14 @@ class LatencyBench:
             raise UserError(f"runtime '{runtime}' cannot run {architecture.name}: {reason}") from reason
 
     def _sample(self) -> Sample:
-        length = self.conditions.length
-        rows = [_tensors(_random_inputs(self._vocabulary, 1, length, seed)) for seed in range(CALIBRATION_ROWS)]
-        return Sample(_tensors(_random_inputs(self._vocabulary, 2, length)), rows, min(length, POSITIONS))
+        rows = [_tensors(self._random_inputs(1, seed)) for seed in range(CALIBRATION_ROWS)]
+        return Sample(_tensors(self._random_inputs(2)), rows, min(self.conditions.length, POSITIONS))
 
-
-def _random_inputs(vocabulary: int, batch: int, length: int, seed: int = SEED) -> dict[str, np.ndarray]:
-    """Random tokens under a full mask: (B, L) int64 each."""
-    ids = np.random.default_rng([SEED, seed]).integers(1, vocabulary, size=(batch, length), dtype=np.int64)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    def _random_inputs(self, batch: int, seed: int = SEED) -> dict[str, np.ndarray]:
+        """Random tokens under a full mask: (B, L) int64 each."""
+        size = batch, self.conditions.length
+        ids = np.random.default_rng([SEED, seed]).integers(1, self._vocabulary, size=size, dtype=np.int64)
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:

@@ -67,7 +67,7 @@ class LayeredSpace(SearchSpace):
     @property
     def size(self) -> int:
         """Number of architectures without the limit on parameters."""
-        layers = (len(_widths(fewest)) * len(self.feed_forward) for fewest in self._fewest.values())
+        layers = ((len(fewest[0]) - 1) * len(self.feed_forward) for fewest in self._fewest.values())
         return len(self.activation) * sum(ways**blocks for ways in layers for blocks in self.blocks)
 
     @property
@@ -132,12 +132,8 @@ class LayeredSpace(SearchSpace):
         else:
             hidden, feed_forward = (*hidden, value), (*feed_forward, min(self.feed_forward))
         used = parameters_of(hidden, feed_forward)
-        return hidden[-1] in _widths(self._fewest[heads]) and self._fits(heads, used, hidden[-1], blocks - len(hidden))
+        return hidden[-1] in self._fewest[heads][0] and self._fits(heads, used, hidden[-1], blocks - len(hidden))
 
     def _fits(self, heads: int, used: int, before: int | None, layers: int) -> bool:
         """Whether `layers` more layers fit after a layer of width `before` and `used` parameters."""
         return self.max_parameters is None or used + self._fewest[heads][layers][before] <= self.max_parameters
-
-
-def _widths(fewest: Fewest) -> set[int]:
-    return {width for width in fewest[0] if width is not None}

@@ -53,9 +53,7 @@ def as_table(trials: Sequence[Trial]) -> "pd.DataFrame":
 
 def best_trials(trials: Sequence[Trial], *, count: int) -> list[Trial]:
     """Trials of the highest rewards, each architecture once; ties keep the earlier one."""
-    first: dict[Architecture, Trial] = {}
-    for trial in trials:
-        first.setdefault(trial.architecture, trial)
+    first = {trial.architecture: trial for trial in reversed(trials)}
     return sorted(first.values(), key=lambda trial: (-trial.reward, trial.number))[:count]
 
 

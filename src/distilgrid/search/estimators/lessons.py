@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from distilgrid.core.errors import UserError
 from distilgrid.methods.teaching import Sources, Teaching
 from distilgrid.models.io import load_tokenizer
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.estimators.registry import EstimatorSources
-from distilgrid.search.estimators.settings import EstimatorSettings
+from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
 from distilgrid.search.loop import Estimate
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset, open_dataset
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+AnySettings = TypeVar("AnySettings", bound=MiniKDSettings | SupernetSettings)
+
+
 class Estimator(Protocol):
     """Estimates candidates; only the seconds differ when a candidate is estimated again."""
 
@@ -33,15 +36,18 @@ class Estimator(Protocol):
 
 
 @dataclass(frozen=True)
-class Lessons:
+class Lessons(Generic[AnySettings]):
     """Rows and teacher outputs that all candidates of a search share, opened on use.
 
     Opening raises UserError for images, and for inputs that are missing, damaged or of other rows.
     """
 
-    settings: EstimatorSettings
+    settings: AnySettings
     common: Training  # training settings of the grid, which those of the estimator override
-    sources: EstimatorSources
+    sources: Sources  # data, recorded outputs, the fine-tuned teacher that candidates may inherit, a supernet
+    origin: Path  # folder of the pretrained model, whose tokeniser candidates share
+    device: str = "auto"
+    subset_seed: int = 0  # seed of the choice of training rows
 
     @cached_property
     def training(self) -> Training:
@@ -51,7 +57,7 @@ class Lessons:
     @cached_property
     def placement(self) -> Placement:
         """Device and precision of candidates' training."""
-        device = choose_device(self.sources.device)
+        device = choose_device(self.device)
         return Placement(device, choose_precision(self.training.precision, device))
 
     @cached_property
@@ -77,12 +83,7 @@ class Lessons:
     @cached_property
     def teacher(self) -> TeacherOutputs:
         """Teacher outputs on the rows."""
-        sources = Sources(
-            self.sources.data,
-            teachers=tuple(each for each in (self.sources.teacher,) if each),
-            teacher_outputs=tuple(self.sources.teacher_outputs),
-        )
-        teacher = Teaching(self.settings.method, self.training, self._training_set, sources).outputs()
+        teacher = Teaching(self.settings.method, self.training, self._training_set, self.sources).outputs()
         assert teacher is not None, "methods of estimators have a teacher"
         return teacher
 
@@ -113,8 +114,8 @@ class Lessons:
 
     @cached_property
     def _tokenizer(self) -> "PreTrainedTokenizerBase":
-        return load_tokenizer(self.sources.origin)
+        return load_tokenizer(self.origin)
 
     @cached_property
     def _training_set(self) -> TrainingSet:
-        return TrainingSet(self.dataset, self.settings.share, self.sources.subset_seed)
+        return TrainingSet(self.dataset, self.settings.share, self.subset_seed)

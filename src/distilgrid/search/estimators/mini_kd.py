@@ -40,9 +40,7 @@ def candidate_student(
 class MiniKD:
     """Distils each candidate through the training loop, in this process."""
 
-    settings: MiniKDSettings
-    # rows and teacher outputs of `settings.method`; candidates that inherit the teacher's weights need the teacher too
-    lessons: Lessons
+    lessons: Lessons[MiniKDSettings]
     seed: int = SEED  # seed of all candidates' weights, shuffling and dropout
 
     def estimate(self, architecture: Architecture) -> Estimate:
@@ -61,19 +59,19 @@ class MiniKD:
         return Estimate(self.lessons.merit(outcome.best_dev), loss, time.perf_counter() - start)
 
     def _candidate(self, architecture: Architecture) -> "PreTrainedModel":
-        settings, sources = self.settings, self.lessons.sources
+        lessons, settings = self.lessons, self.lessons.settings
         return build_student(
             candidate_student(architecture, inherit=settings.inherit, finetuned=settings.inherits_teacher),
-            origin=sources.origin,
-            teacher=sources.teacher,
-            outputs=self.lessons.dataset.outputs,
+            origin=lessons.origin,
+            teacher=lessons.sources.teacher,
+            outputs=lessons.dataset.outputs,
             auto=CLASSIFIER,
             seed=derive_seed(self.seed, "init"),
         )
 
 
-def open_mini_kd(settings: MiniKDSettings, lessons: Lessons, _: AnySpace) -> MiniKD:
+def open_mini_kd(lessons: Lessons[MiniKDSettings], _: AnySpace) -> MiniKD:
     """The estimator of any space. Raises UserError without the teacher whose weights candidates inherit."""
-    if settings.inherits_teacher and lessons.sources.teacher is None:
+    if lessons.settings.inherits_teacher and lessons.sources.teacher is None:
         raise UserError("the estimator's candidates inherit the teacher's weights: give --teacher-dir")
-    return MiniKD(settings, lessons)
+    return MiniKD(lessons)

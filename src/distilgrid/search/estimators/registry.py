@@ -1,8 +1,6 @@
 """The table of estimators: targets, versions and recipes. Light: no torch here."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
@@ -12,7 +10,7 @@ from distilgrid.search.space import AnySpace, Space
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
-    from distilgrid.search.estimators.lessons import Estimator
+    from distilgrid.search.estimators.lessons import Estimator, Lessons
 
 ESTIMATORS = {
     "mini_kd": "distilgrid.search.estimators.mini_kd:open_mini_kd",
@@ -24,29 +22,12 @@ SEED = 0
 """Seed of weights, rows and dropout: the same for all candidates, so that comparisons are fair."""
 
 
-@dataclass(frozen=True)
-class EstimatorSources:
-    """Artefacts and settings that an estimator is made from."""
-
-    data: Path
-    origin: Path  # folder of the pretrained model, whose tokeniser candidates share
-    teacher_outputs: Sequence[Path] = ()  # recordings on the training rows
-    # fine-tuned teacher whose weights candidates inherit; None inherits those of the pretrained model
-    teacher: Path | None = None
-    supernet: Path | None = None
-    subset_seed: int = 0  # seed of the choice of training rows
-    device: str = "auto"
-
-
-def open_estimator(
-    settings: EstimatorSettings, *, space: AnySpace, training: Training, sources: EstimatorSources
-) -> "Estimator":
-    """Open the estimator of some settings, which override `training`, imported on use because it needs torch.
+def open_estimator(lessons: "Lessons[Any]", space: AnySpace) -> "Estimator":
+    """Open the estimator of the lessons' settings, imported on use because it needs torch.
 
     Raises UserError when an input is missing, or the space does not suit the estimator.
     """
-    lessons = load("distilgrid.search.estimators.lessons:Lessons")(settings, training, sources)
-    estimator: Estimator = load(ESTIMATORS[settings.kind])(settings, lessons, space)
+    estimator: Estimator = load(ESTIMATORS[lessons.settings.kind])(lessons, space)
     return estimator
 
 

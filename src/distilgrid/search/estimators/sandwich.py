@@ -36,20 +36,15 @@ class Sandwich:
     """
 
     def __init__(
-        self,
-        supernet: Supernet,
-        settings: SupernetSettings,
-        lessons: Lessons,
-        *,
-        seed: int,
-        checkpoints: Checkpoints = NOWHERE,
+        self, supernet: Supernet, lessons: Lessons[SupernetSettings], *, seed: int, checkpoints: Checkpoints = NOWHERE
     ) -> None:
-        self.supernet, self.settings, self.seed, self.placement = supernet, settings, seed, lessons.placement
+        self.supernet, self.settings, self.seed = supernet, lessons.settings, seed
+        self.placement = lessons.placement
         model, training, rows = supernet.model, lessons.training, lessons.rows
         self.vocabulary = cut_vocabulary(model, [rows.encodings], optimisers={training.optimiser})
         self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), lessons.teacher
         self.kind = lessons.dataset.task_kind
-        self.objective = KDObjective(settings.method, kind=self.kind)
+        self.objective = KDObjective(self.settings.method, kind=self.kind)
         (self.stretch,) = plan_steps(plain(self.objective, training), rows.encodings.lengths, seed=seed)
         model.to(self.placement.device)
         self.teacher.move(self.placement.device)

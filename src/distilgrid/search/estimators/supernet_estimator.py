@@ -27,24 +27,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def train_supernet(
-    settings: SupernetSettings, lessons: Lessons, space: Space, *, seed: int = SEED, checkpoints: Checkpoints = NOWHERE
-) -> Supernet:
+def train_supernet(lessons: Lessons[SupernetSettings], space: Space, *, checkpoints: Checkpoints = NOWHERE) -> Supernet:
     """Train a supernet on a task, from the weights of the fine-tuned teacher if there is one, else of the origin.
 
     Raises UserError when an input is missing or damaged, or the loss is not finite. Raises Interrupted when the process
     was asked to stop; the state is saved.
     """
-    torch.manual_seed(derive_seed(seed, "init"))  # for a head that the origin lacks
-    origin = load_model(
-        lessons.sources.teacher or lessons.sources.origin, outputs=lessons.dataset.outputs, auto=CLASSIFIER
-    )
-    supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
-    Sandwich(supernet, settings, lessons, seed=derive_seed(seed, "training"), checkpoints=checkpoints).run()
+    torch.manual_seed(derive_seed(SEED, "init"))  # for a head that the origin lacks
+    origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs, auto=CLASSIFIER)
+    supernet = make_supernet(origin, space, seed=derive_seed(SEED, "init"), layers=lessons.settings.layers)
+    Sandwich(supernet, lessons, seed=derive_seed(SEED, "training"), checkpoints=checkpoints).run()
     return supernet
 
 
-def open_slices(settings: SupernetSettings, lessons: Lessons, space: AnySpace) -> "SupernetEstimator":
+def open_slices(lessons: Lessons[SupernetSettings], space: AnySpace) -> "SupernetEstimator":
     """The estimator of a trained supernet's slices.
 
     Raises UserError when a file is missing or damaged, or it was trained for another space.
@@ -55,7 +51,7 @@ def open_slices(settings: SupernetSettings, lessons: Lessons, space: AnySpace) -
     verified(folder, stage="supernet")
     if read_json(folder / "supernet.json")["space"] != space.model_dump():
         raise UserError(f"{folder}: trained for another space; train one for this one")
-    return SupernetEstimator(Supernet(load_model(folder), space, layers=settings.layers), settings, lessons)
+    return SupernetEstimator(Supernet(load_model(folder), space, layers=lessons.settings.layers), lessons)
 
 
 def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel":
@@ -76,8 +72,7 @@ class SupernetEstimator:
     """Scores slices of a supernet."""
 
     supernet: Supernet
-    settings: SupernetSettings
-    lessons: Lessons  # rows and teacher outputs of `settings.method`
+    lessons: Lessons[SupernetSettings]
     seed: int = SEED  # seed of drawn rows and of fine-tuning
 
     def estimate(self, architecture: Architecture) -> Estimate:
@@ -85,19 +80,19 @@ class SupernetEstimator:
         assert isinstance(architecture, Shape), "a supernet's slices have layers that are all alike"
         start, lessons = time.perf_counter(), self.lessons
         model = self.supernet.subnetwork(architecture)
-        if self.settings.tuning_steps:
-            rows = self._some(self.settings.tuning_steps * lessons.training.batch_size, "tuning")
+        if lessons.settings.tuning_steps:
+            rows = self._some(lessons.settings.tuning_steps * lessons.training.batch_size, "tuning")
             lessons.distil(model, seed=derive_seed(self.seed, "tuning"), some=rows)
         dev, metrics, kind = lessons.dev, lessons.dataset.metrics, lessons.dataset.task_kind
         scores = evaluate(model, dev.encodings, dev.labels.numpy(), metrics, kind=kind)
         return Estimate(lessons.merit(scores), self._distance(model), time.perf_counter() - start)
 
     def _distance(self, model: "PreTrainedModel") -> float:
-        rows = self._some(self.settings.probe_rows, "probe")
-        kind = self.lessons.dataset.task_kind
-        logits = torch.from_numpy(predict(model, self.lessons.rows.encodings.take(rows), kind=kind))
-        wanted = self.lessons.teacher.outputs(rows).logits.cpu()
-        return float(kind.losses().soft(logits, wanted, temperature=self.settings.method.temperature))
+        lessons = self.lessons
+        kind, rows = lessons.dataset.task_kind, self._some(lessons.settings.probe_rows, "probe")
+        logits = torch.from_numpy(predict(model, lessons.rows.encodings.take(rows), kind=kind))
+        wanted = lessons.teacher.outputs(rows).logits.cpu()
+        return float(kind.losses().soft(logits, wanted, temperature=lessons.settings.method.temperature))
 
     def _some(self, count: int, purpose: str) -> list[int]:
         """Up to `count` different training rows, in their order."""

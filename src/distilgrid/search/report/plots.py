@@ -13,17 +13,9 @@ from distilgrid.reporting.sections.bands import MANY_SEEDS, draw_band
 from distilgrid.search.architecture import LayeredShape, read_architecture
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 KEY_COLUMNS = 3
-
-
-def pareto_rows(frame: "pd.DataFrame", quality: str) -> "pd.DataFrame":
-    """Trials that no other beats in both latency and quality, from fast to slow."""
-    ordered = frame.sort_values(["latency_ms", quality], ascending=[True, False])
-    best = ordered[quality].cummax()
-    return ordered[(ordered[quality] == best) & ~best.duplicated()]
 
 
 def rewards_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
@@ -55,7 +47,9 @@ def front_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
         for number, (name, frame) in enumerate(frames.items()):
             colour = PALETTE[number % len(PALETTE)]
             axes.scatter(frame["latency_ms"], frame["quality"], s=14, color=colour, alpha=0.55, lw=0, label=name)
-        front = pareto_rows(pd.concat(frames.values()), "quality")
+        ordered = pd.concat(frames.values()).sort_values(["latency_ms", "quality"], ascending=[True, False])
+        best = ordered["quality"].cummax()
+        front = ordered[(ordered["quality"] == best) & ~best.duplicated()]  # no trial beats these in both
         axes.plot(front["latency_ms"], front["quality"], color=INK, alpha=0.55, lw=1, zorder=1)
         axes.set_xscale("log")
         axes.set_xlabel("latency of the candidate in ms")

@@ -8,12 +8,13 @@ from pathlib import Path
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.journal import Journal
+from distilgrid.methods.teaching import Sources
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.search import rewards
 from distilgrid.search.architecture import Architecture, shape_of
 from distilgrid.search.controllers.registry import Controller, build_controller
-from distilgrid.search.estimators.lessons import Estimator
-from distilgrid.search.estimators.registry import EstimatorSources, estimate_recipe, open_estimator
+from distilgrid.search.estimators.lessons import Estimator, Lessons
+from distilgrid.search.estimators.registry import estimate_recipe, open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
 from distilgrid.search.settings import Search
@@ -103,13 +104,18 @@ class Searching:
     @cached_property
     def _estimator(self) -> Estimator:
         job, chosen = self.job, self.chosen
-        sources = EstimatorSources(
+        sources = Sources(
             job.given("data").folder,
-            model_folder(chosen.origin),
-            job.folders("teacher-outputs"),
-            job.folder_of("teacher-dir"),
+            teachers=job.folders("teacher-dir"),
+            teacher_outputs=job.folders("teacher-outputs"),
             supernet=job.folder_of("supernet"),
+        )
+        lessons = Lessons(
+            self.settings.estimator,
+            chosen.training,
+            sources,
+            model_folder(chosen.origin),
             subset_seed=chosen.subset_seed,
             device=job.execution.device,
         )
-        return open_estimator(self.settings.estimator, space=self.space, training=chosen.training, sources=sources)
+        return open_estimator(lessons, self.space)
