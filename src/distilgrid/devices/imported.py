@@ -167,7 +167,12 @@ class Measurement(Sent):
         """A measurement of one of our exports; the runtime's name contains the precision."""
         shapes = [row for row in found if isinstance(row, Times)]
         skipped = [row for row in found if isinstance(row, Skipped)]
-        facts = {"model": model, "runtime": runtime, "precision": precision_of(runtime), "threads": threads}
+        facts: dict[str, Any] = {
+            "model": model,
+            "runtime": runtime,
+            "precision": precision_of(runtime),
+            "threads": threads,
+        }
         return cls(**facts, shapes=shapes, skipped_shapes=skipped)
 
     @property

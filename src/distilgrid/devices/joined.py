@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Times
+from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Skipped, Times
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.candidates import ExportFolder, Model
@@ -96,7 +96,8 @@ def _weights(run: Mapping[str, Any]) -> list[str]:
 
 
 def _add(entry: "Entry", measurement: Measurement, max_drift: float) -> None:
-    for found in (*measurement.shapes, *measurement.skipped_shapes):
+    rows: list[Times | Skipped] = [*measurement.shapes, *measurement.skipped_shapes]
+    for found in rows:
         at = {"kind": "shape", "threads": measurement.threads, "batch_size": found.batch_size, "length": found.length}
         if isinstance(found, Times):
             entry.shapes.append({**at, **_summary(found, max_drift)})

@@ -1,7 +1,7 @@
 """The search loop: episodes of candidates, each estimated and timed once, whose rewards the controller learns."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.fingerprint import canonical_json
@@ -80,8 +80,8 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
             if not repeated:
                 unseen.remove(architecture)
             reward, quality = judge(found)
-            learnt = {"architecture": architecture, "reward": reward, "quality": quality}
-            place = {"number": len(trials), "episode": episode, "repeated": repeated}
-            trials.append(Trial(**vars(replace(found, seconds=0.0) if repeated else found), **learnt, **place))
+            facts: dict[str, Any] = vars(found) | {"reward": reward, "quality": quality, "repeated": repeated}
+            facts["seconds"] = 0.0 if repeated else found.seconds
+            trials.append(Trial(architecture=architecture, number=len(trials), episode=episode, **facts))
         controller.tell(trials[len(trials) - len(asked) :])
     return trials

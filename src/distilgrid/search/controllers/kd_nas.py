@@ -124,4 +124,4 @@ class KDNASController:
 
     def _bests(self) -> tuple[Architecture | None, ...]:
         """The previous episode's best and the global best, which precede a candidate in the predictor's input."""
-        return tuple(seen and seen.architecture for seen in (self._previous, self._best))
+        return tuple(seen.architecture if seen else None for seen in (self._previous, self._best))

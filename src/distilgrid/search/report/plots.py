@@ -24,7 +24,7 @@ def rewards_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
         for number, (name, runs) in enumerate(found.items()):
             shortest = min(len(run.frame) for run in runs)
             curves = np.stack([run.frame["best_reward"][:shortest] for run in runs], axis=1)  # (trials, seeds)
-            scores = dict(enumerate(curves.tolist(), start=1))
+            scores: dict[float, Any] = dict(enumerate(curves.tolist(), start=1))
             look: dict[str, Any] = {"colour": PALETTE[number % len(PALETTE)], "style": number // len(PALETTE)}
             draw_band(axes, scores, label=name, scale=1.0, markers=False, **look)
         axes.set_xlabel("trials")
