@@ -167,13 +167,8 @@ class Measurement(Sent):
         """A measurement of one of our exports; the runtime's name contains the precision."""
         shapes = [row for row in found if isinstance(row, Times)]
         skipped = [row for row in found if isinstance(row, Skipped)]
-        facts: dict[str, Any] = {
-            "model": model,
-            "runtime": runtime,
-            "precision": precision_of(runtime),
-            "threads": threads,
-        }
-        return cls(**facts, shapes=shapes, skipped_shapes=skipped)
+        about: dict[str, Any] = {"model": model, "runtime": runtime, "threads": threads}
+        return cls(**about, precision=precision_of(runtime), shapes=shapes, skipped_shapes=skipped)
 
     @property
     def runtime_name(self) -> str:
