@@ -78,10 +78,6 @@ class SearchSpace(Settings):
         """Architecture of the places."""
         return self._made(self._decided(places))
 
-    def draw(self, random: Random) -> Architecture:
-        """Random architecture: each decision is uniform among its allowed values."""
-        return self.decode(walk(self, lambda _, choice: random.choice(choice.allowed)))
-
     def sample(self, count: int, *, seed: int) -> Sequence[Architecture]:
         """Up to `count` different random architectures, drawn decision by decision."""
         return Untried(self, Random(f"space/{seed}")).several(count)

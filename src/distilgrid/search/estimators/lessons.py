@@ -24,7 +24,6 @@ from distilgrid.training.training_set import TrainingSet, label_tensor, read_spl
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-
 AnySettings = TypeVar("AnySettings", bound=MiniKDSettings | SupernetSettings)
 
 
