@@ -17,7 +17,7 @@ from distilgrid.tasks.batching import Batch, Inputs
 from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images, ViewedImages
 from distilgrid.training.objective import Outputs
-from distilgrid.training.streams import OpenMain, RowStream
+from distilgrid.training.streams import OpenMain, RowStream, answers
 from distilgrid.training.teacher import StoredTeacher
 from distilgrid.training.training_set import TrainingSet
 
@@ -95,7 +95,8 @@ class ViewStream(RowStream):
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
         """Terms of the objective."""
-        device, rows = student.logits.device, self.views.rows(samples)
-        asked = samples if self.views.views.drawn else rows.tolist()
-        teacher = self.teacher.outputs(asked).to(device) if self.teacher is not None else None
-        return self.objective.losses(self.rows.labels[rows].to(device), student, teacher)
+        rows = self.views.rows(samples)
+        labels, asked = self.rows.labels[rows].to(student.logits.device), samples
+        if not self.views.views.drawn:
+            asked = rows.tolist()
+        return self.objective.losses(labels, student, answers(self.teacher, asked, student))
