@@ -7,11 +7,9 @@ import pandas as pd
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from distilgrid.tasks.kind import Nouns, TaskKind
-from distilgrid.tasks.kind_parts import Form, Head, Losses, Predictions
+from distilgrid.tasks.kind import Form, Head, Losses, Metric, Nouns, Predictions, TaskKind
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.tasks.metric import Metric
 
 HERE = "tests.unit.odd_kind"
 

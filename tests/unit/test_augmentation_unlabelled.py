@@ -22,9 +22,8 @@ from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
 from distilgrid.plan.names import text_pool
 from distilgrid.plan.params import parse_params
-from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import encode
-from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.dataset import open_augmented, open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB
 from distilgrid.tasks.spec import TaskSpec

@@ -15,8 +15,17 @@ from distilgrid.core.errors import UserError
 from distilgrid.tasks import docs_corpus
 from distilgrid.tasks.docs_corpus import rows
 from distilgrid.tasks.docs_corpus.installed import read_docstrings
-from distilgrid.tasks.docs_corpus.markup import MASK, mask_libraries, plain_text, prose_blocks
-from distilgrid.tasks.docs_corpus.sentences import DocEntry, is_clean, normalised, read_entry, split_sentences
+from distilgrid.tasks.docs_corpus.sentences import (
+    MASK,
+    DocEntry,
+    is_clean,
+    mask_libraries,
+    normalised,
+    plain_text,
+    prose_blocks,
+    read_entry,
+    split_sentences,
+)
 
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "brown", "black", "white", "grey"]
 SHAPES = ["circle", "square", "line", "sphere", "cube", "ring", "cone", "star"]

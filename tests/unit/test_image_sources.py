@@ -19,7 +19,7 @@ from distilgrid.plan.params import data_folders, parse_params
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kinds.image.files import ImageShape, image_shape, read_pixels
+from distilgrid.tasks.kinds.image.rows import ImageShape, image_shape, read_pixels
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.sources import HUB, Folders, source_revision
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
@@ -276,4 +276,4 @@ def test_texts_hold_no_images(tmp_path: Path) -> None:
     prepare(task="x", spec=spec, data=Data(), out=tmp_path / "out")
     dataset = open_dataset(tmp_path / "out")
     assert (dataset.kind, dataset.details) == ("label", {"pair": False})
-    assert "images are wanted here" in refused(lambda: read_pixels(dataset, "train"))
+    assert "images are wanted here" in refused(lambda: dataset.task_kind.batch().shape(dataset))

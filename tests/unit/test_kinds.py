@@ -27,9 +27,7 @@ from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.models.io import load_tokenizer
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import GROUP, KINDS, find_kind, find_metric, known_kinds
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import GROUP, KINDS, TaskKind, find_kind, find_metric, known_kinds, score
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

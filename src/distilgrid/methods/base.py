@@ -12,8 +12,7 @@ from distilgrid.core.schema import Settings
 from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.signals.rows.plan import RowName, RowSignal
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.tasks.kind import TaskKind, find_kind
 from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:

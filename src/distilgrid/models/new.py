@@ -13,7 +13,7 @@ from distilgrid.models.resnet import WIDTHS, ResNet, ResNetConfig
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distilgrid.tasks.kinds.image.files import ImageShape
+    from distilgrid.tasks.kinds.image.rows import ImageShape
 
 
 IMAGE_MODELS: dict[str, type[ImageModel]] = {m.config_class.model_type: m for m in (ResNet, PlainCnn)}

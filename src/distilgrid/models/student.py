@@ -58,9 +58,9 @@ def build_student(
 def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
     """Make a model of a `new:` source in fp32 from the seed. Raises UserError for a task without images."""
     from distilgrid.models.new import create_model
-    from distilgrid.tasks.kinds.image.files import image_shape
 
-    return create_model(source, outputs=dataset.outputs, image=image_shape(dataset), seed=seed)
+    shape = dataset.task_kind.batch().shape(dataset)
+    return create_model(source, outputs=dataset.outputs, image=shape, seed=seed)
 
 
 def check_kinds(source: str, dataset: Dataset) -> None:

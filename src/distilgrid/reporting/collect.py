@@ -8,8 +8,7 @@ from distilgrid.core.artefacts import RUN, read_json, verified
 from distilgrid.core.parquet import read_parquet
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.tasks.kind import TaskKind, find_kind
 
 if TYPE_CHECKING:
     import pandas as pd

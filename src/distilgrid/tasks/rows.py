@@ -8,16 +8,17 @@ import numpy as np
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
-from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from distilgrid.tasks.spec import TaskSpec
 
 NO_TEXT = (bytes, bytearray, list, tuple, dict, np.ndarray)
 NOTHING = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*")
 
 
-def text_rows(frame: "pd.DataFrame", spec: TaskSpec, origin: str, *, labels: np.ndarray) -> "pd.DataFrame":
+def text_rows(frame: "pd.DataFrame", spec: "TaskSpec", origin: str, *, labels: np.ndarray) -> "pd.DataFrame":
     """Check one split and return `text_a`, `text_b` (pairs only), `label` and `example_id`, as `check_texts`."""
     import pandas as pd
 
@@ -26,7 +27,7 @@ def text_rows(frame: "pd.DataFrame", spec: TaskSpec, origin: str, *, labels: np.
     return pd.DataFrame({**values, "label": labels, "example_id": ids})
 
 
-def check_texts(frame: "pd.DataFrame", spec: TaskSpec, origin: str) -> dict[str, list[str]]:
+def check_texts(frame: "pd.DataFrame", spec: "TaskSpec", origin: str) -> dict[str, list[str]]:
     """Return the texts of some rows as `text_a` and `text_b` (pairs only).
 
     Raises UserError for a missing column, an empty split or, in a user's file, a missing text.

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distilgrid.tasks.metric import Metric
+from distilgrid.tasks.kind import Metric
 from distilgrid.training.engine import Engine
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from distilgrid.tasks.batching import Samples, evaluation_batches
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import TaskKind, score
 from distilgrid.training.forward import forward
 from distilgrid.training.placement import Placement
 

@@ -16,7 +16,7 @@ from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
 from distilgrid.tasks.batching import Rows, Tokenizer
 from distilgrid.tasks.dataset import Dataset
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import score
 from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.device import choose_device, prepare_device
 from distilgrid.training.efficiency import efficiency

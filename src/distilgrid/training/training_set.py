@@ -8,12 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.tasks.augmented import AugmentedRows
-from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer
-from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
-from distilgrid.tasks.kinds.image.settings import Views
-from distilgrid.tasks.kinds.image.views import Images, ViewedImages
-from distilgrid.tasks.splits import limit_rows
+from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer, ViewedSamples
+from distilgrid.tasks.dataset import TEXT_COLUMNS, AugmentedRows, Dataset, limit_rows
+from distilgrid.tasks.settings import Views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,13 +68,12 @@ class TrainingSet:
         assert isinstance(samples, Encodings), "only texts have tokens"
         return samples
 
-    def views(self, settings: Views) -> ViewedImages | None:
+    def views(self, settings: Views) -> ViewedSamples | None:
         """Views of the rows in each epoch; None for a kind without views."""
-        if not self.dataset.task_kind.viewed:
+        kind = self.dataset.task_kind
+        if not kind.viewed:
             return None
-        images = self.samples(None, max_length=0)
-        assert isinstance(images, Images), "views are of images"
-        return ViewedImages(images, settings, self.example_ids)
+        return kind.batch().viewed(self.samples(None, max_length=0), settings, self.example_ids)
 
     def labels(self) -> Tensor:
         """Targets (N, ...) as the task kind makes them, with a teacher's labels of augmented rows."""

@@ -19,8 +19,7 @@ from distilgrid.methods.annealing import sharp_from, sharpness, temperature
 from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_parts import Form
+from distilgrid.tasks.kind import Form, TaskKind
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.schedule import Phase, plain
 from distilgrid.training.settings import Training

@@ -8,7 +8,7 @@ from torch import Tensor
 from distilgrid.core.errors import UserError
 from distilgrid.signals.mixed.mixing import Mixtures
 from distilgrid.tasks.batching import Encodings, Inputs
-from distilgrid.tasks.kind_parts import Losses
+from distilgrid.tasks.kind import Losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -11,7 +11,7 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
 from distilgrid.signals.mixed.mixing import Mixtures, Schedule
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, Rows
-from distilgrid.tasks.kind_parts import Losses
+from distilgrid.tasks.kind import Losses
 from distilgrid.training.objective import Outputs
 from distilgrid.training.streams import Stream
 from distilgrid.training.teacher import TeacherOutputs

@@ -14,8 +14,7 @@ from distilgrid.core.progress import progress
 from distilgrid.signals.asking import Asking
 from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
 from distilgrid.signals.rows.plan import RowName, RowSignal
-from distilgrid.tasks.batching import Samples, evaluation_batches
-from distilgrid.tasks.tokens import tokenised
+from distilgrid.tasks.batching import Samples, evaluation_batches, tokenised
 from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.teacher import StoredTeacher

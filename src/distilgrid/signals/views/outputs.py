@@ -12,7 +12,7 @@ from distilgrid.core.progress import progress
 from distilgrid.signals.asking import Asking
 from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
 from distilgrid.signals.views.plan import ViewSignal
-from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.tasks.batching import ViewedSamples
 from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
 from distilgrid.training.teacher import StoredTeacher
@@ -29,7 +29,7 @@ def record(signal: ViewSignal, asking: Asking) -> tuple[dict[str, Tensor], dict[
     Raises UserError when the task is not made of images.
     """
     rows, teacher = asking.training_set, live(signal, asking)
-    count, epochs = len(teacher.views.images), signal.epochs
+    count, epochs = len(teacher.views), signal.epochs
     flat = torch.empty(epochs * count, teacher.model.config.num_labels)
     starts = [epoch * count + row for epoch in range(epochs) for row in range(0, count, VIEW_BATCH)]
     for start in progress(starts, total=len(starts), label=LABEL):
@@ -73,7 +73,7 @@ def live(signal: ViewSignal, asking: Asking) -> "LiveViewTeacher":
 class LiveViewTeacher(RunningTeacher):
     """A teacher that sees the views of its student."""
 
-    def __init__(self, model: "PreTrainedModel", views: ViewedImages) -> None:
+    def __init__(self, model: "PreTrainedModel", views: ViewedSamples) -> None:
         super().__init__(model)
         self.views = views
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from distilgrid.core.planned import Artefact
 from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal, SignalPlanner
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.settings import Views
 from distilgrid.training.settings import Training
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from distilgrid.tasks.batching import Inputs, Rows
-from distilgrid.tasks.kinds.image.settings import Views
-from distilgrid.tasks.kinds.image.views import ViewedImages
+from distilgrid.tasks.batching import Inputs, Rows, ViewedSamples
+from distilgrid.tasks.settings import Views
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.streams import OpenMain, RowStream
 from distilgrid.training.teacher import TeacherOutputs
@@ -35,12 +34,12 @@ def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
 
 @dataclass
 class ViewStream:
-    """Views of the training images in each epoch. Samples are numbered as in `ViewedImages`."""
+    """Views of the training images in each epoch. Samples are numbered as in `ViewedSamples`."""
 
     per_epoch: ClassVar[bool] = True
 
     labels: Tensor
-    views: ViewedImages
+    views: ViewedSamples
     objective: Objective
     teacher: TeacherOutputs | None
     companion: nn.Module | None = None

@@ -13,8 +13,7 @@ from distilgrid.search.best import found_architecture, shaped
 from distilgrid.signals.views.stream import main_stream
 from distilgrid.stages.distill.declare import DistillSettings
 from distilgrid.stages.job import Job
-from distilgrid.tasks.augmented import open_augmented
-from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.dataset import Dataset, open_augmented, open_dataset
 from distilgrid.training.run import TrainingJob, run_job
 from distilgrid.training.training_set import TrainingSet
 

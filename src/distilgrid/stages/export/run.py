@@ -25,8 +25,7 @@ from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Inputs, Samples
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kind_parts import Parity
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import Parity, score
 from distilgrid.training.training_set import read_split
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from distilgrid.tasks.docs_corpus.markup import mask_libraries, plain_text, prose_blocks
+from distilgrid.tasks.docs_corpus.sentences import mask_libraries, plain_text, prose_blocks
 
 MIN_WORDS, MAX_WORDS = 5, 40
 _MIN_ENGLISH = 0.75  # share of words that are letters only

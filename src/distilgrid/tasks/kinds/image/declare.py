@@ -41,6 +41,7 @@ KIND = ImageKind(
         "parquet": FILES,
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
+    tokenised=False,
     viewed=True,
-    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.batch:BATCHING"},
+    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.views:BATCHING"},
 )

@@ -6,14 +6,18 @@ Pixels stay uint8; the models normalise them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.tasks.batching import Inputs
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.batching import Inputs, RowsOnDisk, Samples, Tokenizer, ViewedSamples
+from distilgrid.tasks.dataset import Dataset
+from distilgrid.tasks.kinds.image.rows import ImageShape, image_shape, read_pixels
+from distilgrid.tasks.kinds.label.tensors import LabelledBatching
+from distilgrid.tasks.settings import Views
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ class Images:
         return Images(self.pixels[np.asarray(rows, dtype=np.int64)])
 
 
-class ViewedImages:
-    """A view of each image for each epoch. Sample e * N + i is image i in epoch e.
+class ViewedImages(ViewedSamples):
+    """A view of each image for each epoch.
 
     Args:
         images: N images.
@@ -51,6 +55,9 @@ class ViewedImages:
     def __init__(self, images: Images, views: Views, ids: np.ndarray) -> None:
         self.images, self.views, self.ids = images, views, ids
         self._drawn: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def rows(self, samples: Sequence[int]) -> np.ndarray:
         """(B,) image numbers of samples."""
@@ -121,3 +128,32 @@ def augmented(
 def _channels_last(images: np.ndarray) -> Tensor:
     """View (B, H, W, C) as (B, C, H, W) on the same memory."""
     return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+class ImageBatching(LabelledBatching):
+    """Batching of pixels."""
+
+    def samples(self, source: RowsOnDisk, split: str, *, tokenizer: Tokenizer, max_length: int) -> Images:
+        """Pixels of prepared data."""
+        assert isinstance(source, Dataset), "images are not augmented in files"
+        return Images(read_pixels(source, split))
+
+    def joined(self, parts: Sequence[Samples]) -> Images:
+        """Concatenate images."""
+        return Images(np.concatenate([part.pixels for part in parts if isinstance(part, Images)]))
+
+    def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Images:
+        """Wrap (N, H, W, C) uint8."""
+        return Images(np.asarray(rows, dtype=np.uint8))
+
+    def viewed(self, samples: Samples, views: Views, ids: np.ndarray) -> ViewedImages:
+        """Shifted and mirrored images."""
+        assert isinstance(samples, Images)
+        return ViewedImages(samples, views, ids)
+
+    def shape(self, dataset: Dataset) -> ImageShape:
+        """Size, channels and normalisation."""
+        return image_shape(dataset)
+
+
+BATCHING = ImageBatching()

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UNPRINTABLE
 from distilgrid.core.loading import late
-from distilgrid.tasks.kind import Nouns, SourceScheme, TaskKind, own_parts
-from distilgrid.tasks.metric import Metric
+from distilgrid.tasks.kind import Metric, Nouns, SourceScheme, TaskKind, own_parts
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.core.errors import UNPRINTABLE, UserError
-from distilgrid.tasks.kind_parts import RowReader
+from distilgrid.tasks.kind import RowReader
 from distilgrid.tasks.rows import as_texts, blank, check_columns, check_filled, text_rows
-from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from distilgrid.tasks.dataset import Dataset
+    from distilgrid.tasks.spec import TaskSpec
 
 SERVED = {"text_a": "text", "text_b": "text_pair"}
 
@@ -26,7 +26,7 @@ class LabelRows(RowReader):
     columns: list[str] | None = None
     placeholder: int | float = 0
 
-    def label_set(self, spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
+    def label_set(self, spec: "TaskSpec", train: "pd.DataFrame", origin: str) -> list[str]:
         """The spec's labels, or those of the training rows, numbers before words. Raises UserError when none fit."""
         check_columns(train, [spec.label], origin)
         if spec.labels is not None:
@@ -44,12 +44,12 @@ class LabelRows(RowReader):
         return found
 
     def check(
-        self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
+        self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec", labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
         """Check all splits and return `text_a`, `text_b` (pairs only), `label` and `example_id`, or raise UserError."""
         return {split: self._checked(frame, spec, labels, origins[split]) for split, frame in splits.items()}
 
-    def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
+    def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec") -> dict[str, Any]:
         """Whether rows are pairs of texts."""
         return {"pair": len(spec.text) > 1}
 
@@ -67,7 +67,7 @@ class LabelRows(RowReader):
         names = [name for name in SERVED if name in rows.columns]
         return rows[names].rename(columns=SERVED).astype(object)
 
-    def codes(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
+    def codes(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
         """Label numbers (N,). Integers stay where labels are words, as in GLUE; other values are looked up by name.
 
         Raises UserError with the first row whose label is outside the set.
@@ -88,7 +88,7 @@ class LabelRows(RowReader):
             )
         return codes
 
-    def _checked(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> "pd.DataFrame":
+    def _checked(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> "pd.DataFrame":
         check_columns(frame, [*spec.text, spec.label], origin)
         check_filled(frame[spec.label], origin)
         return text_rows(frame, spec, origin, labels=self.codes(frame, spec, labels, origin))

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from distilgrid.core.loading import late
-from distilgrid.tasks.kind import Nouns, TaskKind, own_parts
+from distilgrid.tasks.kind import Metric, Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
-from distilgrid.tasks.metric import Metric
 
 HERE = "distilgrid.tasks.kinds.number"
 FORMULAS = f"{HERE}.formulas"
