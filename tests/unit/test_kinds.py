@@ -114,7 +114,7 @@ def test_outputs_become_scores_and_answers(name: str, prepared: Callable[[str], 
     dataset = prepared(name)
     kind, labels = dataset.task_kind, dataset.split("dev")["label"].to_numpy()
     config = BertConfig(num_labels=dataset.outputs)
-    kind.head().describe(config, dataset.labels)
+    kind.predict().describe(config, dataset.labels)
     outputs = kind.predict().allocate(len(labels), config)
     outputs[:] = np.random.default_rng(0).normal(size=outputs.shape)
     predicted = kind.predict().decode(outputs)
@@ -122,7 +122,7 @@ def test_outputs_become_scores_and_answers(name: str, prepared: Callable[[str], 
     assert set(score(kind, dataset.metrics, labels=labels, outputs=outputs)) == set(dataset.metrics)
     assert len(kind.predict().answers(outputs, dataset.labels)) == len(labels)
     assert kind.named(labels[0], dataset.labels) == (dataset.labels[labels[0]] if dataset.labels else labels[0])
-    judge = kind.parity()
+    judge = kind.predict()
     assert judge.agreement(predicted, predicted) == pytest.approx(1)
     assert "0.9" in judge.complaint(0.5, 0.9) or "90" in judge.complaint(0.5, 0.9)
 

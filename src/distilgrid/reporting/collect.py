@@ -82,8 +82,8 @@ class Collected:
         return find_kind(self.datasets[task]["kind"])
 
     def reads_images(self, task: str) -> bool:
-        """Whether a task's inputs are images."""
-        return self.task_kind(task).modality == "image"
+        """Whether a task's rows have no tokens, as images."""
+        return not self.task_kind(task).tokenised
 
     @property
     def main_benchmarks(self) -> list[FinishedArtefact]:

@@ -139,13 +139,6 @@ class Batching(Protocol):
         raise UserError(f"{dataset.folder}: holds the {held} of '{dataset.task}', but images are wanted here")
 
 
-class Head(Protocol):
-    """The meaning of a model's outputs."""
-
-    def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
-        """Write the meaning of the outputs into a model's configuration, so that the saved model explains itself."""
-
-
 class Losses(Protocol):
     """Losses that training minimises."""
 
@@ -160,7 +153,12 @@ class Losses(Protocol):
 
 
 class Predictions(Protocol):
-    """Turns a model's outputs into labels."""
+    """The meaning of a model's outputs."""
+
+    field: str  # name in `parity.json` of the agreement of an export with torch
+
+    def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
+        """Write the meaning of the outputs into a model's configuration, so that the saved model explains itself."""
 
     def allocate(self, rows: int, config: "PretrainedConfig") -> "np.ndarray":
         """fp32 memory for the outputs (N, ...) on some rows."""
@@ -171,14 +169,8 @@ class Predictions(Protocol):
     def answers(self, outputs: "np.ndarray", labels: Sequence[str]) -> "pd.DataFrame":
         """Answers of a served model, one row per output."""
 
-
-class Parity(Protocol):
-    """Agreement of a lower-precision export with torch; `field` is its name in `parity.json`."""
-
-    field: str
-
     def agreement(self, expected: "np.ndarray", found: "np.ndarray") -> float:
-        """Agreement of the predicted labels of torch and an export, up to 1."""
+        """Agreement of the predicted labels of torch and a lower-precision export, up to 1."""
 
     def complaint(self, agreement: float, least: float) -> str:
         """Reason to reject an export."""
@@ -194,11 +186,10 @@ class SourceScheme:
 
 @dataclass(frozen=True)
 class Nouns:
-    """Nouns for reports and messages: one row, several rows, and the label of a row."""
+    """Nouns for reports and messages: one row, and several."""
 
     row: str
     rows: str
-    label: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,27 +229,19 @@ class TaskKind:
         """Conversion of rows to tensors."""
         return cast(Batching, load(self.parts["batch"]))
 
-    def head(self) -> Head:
-        """Meaning of a model's outputs."""
-        return cast(Head, load(self.parts["head"]))
-
     def losses(self) -> Losses:
         """Training losses."""
         return cast(Losses, load(self.parts["losses"]))
 
     def predict(self) -> Predictions:
-        """Conversion of outputs to labels."""
+        """Meaning of a model's outputs."""
         return cast(Predictions, load(self.parts["predict"]))
-
-    def parity(self) -> Parity:
-        """Judgement of exports."""
-        return cast(Parity, load(self.parts["parity"]))
 
 
 def own_parts(package: str) -> dict[str, str]:
     """The `parts` of a kind whose package has the modules `rows` and `tensors`."""
-    outputs = dict.fromkeys(("head", "losses", "predict", "parity"), f"{package}.tensors:OUTPUTS")
-    return {"rows": f"{package}.rows:ROWS", "batch": f"{package}.tensors:BATCHING", **outputs}
+    tensors = {part: f"{package}.tensors:{part.upper()}" for part in ("batch", "losses", "predict")}
+    return {"rows": f"{package}.rows:ROWS", **tensors}
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
+from distilgrid.tasks.dataset import TEXT_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
 NO_TEXT = (bytes, bytearray, list, tuple, dict, np.ndarray)
 NOTHING = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*")
-
-
-def text_rows(frame: "pd.DataFrame", spec: "TaskSpec", origin: str, *, labels: np.ndarray) -> "pd.DataFrame":
-    """Check one split and return `text_a`, `text_b` (pairs only), `label` and `example_id`, as `check_texts`."""
-    import pandas as pd
-
-    values = check_texts(frame, spec, origin)
-    ids = np.array(example_ids(list(values.values())), dtype=np.int64)
-    return pd.DataFrame({**values, "label": labels, "example_id": ids})
 
 
 def check_texts(frame: "pd.DataFrame", spec: "TaskSpec", origin: str) -> dict[str, list[str]]:

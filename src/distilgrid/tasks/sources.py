@@ -64,15 +64,22 @@ def files_revision(named: Mapping[str, Path]) -> str:
     return "files:" + ",".join(digests)
 
 
-def parquet_names(split: str) -> list[str]:
-    """Possible file names of a published split in a folder of its data set."""
-    return [f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet"]
+def split_file(folder: Path, split: str) -> Path | None:
+    """The parquet file of a published split in a folder of its data set; None if it is absent."""
+    names = (f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
-    """Download a file of a data set, or find it cached. `data.<key>` works offline. Raises UserError on failure."""
+def subset_notes(files: Mapping[str, Path]) -> list[str]:
+    """What tables must say about splits that are not whole."""
+    return [f"{split}: a subset of the official split" for split, path in files.items() if "_subset" in path.name]
+
+
+def hub_file(repository: str, folder: str, split: str, revision: str, *, key: str) -> Path:
+    """Download the file of a split, or find it cached. `data.<key>` works offline. Raises UserError on failure."""
     from huggingface_hub import hf_hub_download
 
+    name = f"{folder}/{split}-00000-of-00001.parquet"
     try:
         return Path(hf_hub_download(repository, name, repo_type="dataset", revision=revision))
     except Exception as error:  # the hub client raises many types; the user needs one line

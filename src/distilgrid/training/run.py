@@ -105,7 +105,7 @@ def _train(
     placement: Placement,
     checkpoints: Checkpoints,
 ) -> Outcome:
-    job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
+    job.dataset.task_kind.predict().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,

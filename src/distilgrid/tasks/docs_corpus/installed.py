@@ -6,7 +6,6 @@ import inspect
 import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
@@ -17,14 +16,6 @@ CARRIED_ALONG = frozenset({"_lib", "extern", "externals", "_vendor"})
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True)
-class Docstring:
-    """A docstring without indentation, and the module file that holds it (relative, `/`-separated)."""
-
-    module: str
-    text: str
-
-
 def package_folder(package: str) -> Path:
     """Find an installed package's folder without importing it. Raises UserError if there is none."""
     found = importlib.util.find_spec(package)
@@ -33,12 +24,15 @@ def package_folder(package: str) -> Path:
     return Path(next(iter(found.submodule_search_locations)))
 
 
-def read_docstrings(folder: Path) -> Iterator[Docstring]:
-    """All docstrings below a package folder, ordered by path and line. Raises UserError for invalid Python."""
+def read_docstrings(folder: Path) -> Iterator[tuple[str, str]]:
+    """All docstrings below a package folder, ordered by path and line: module file (relative, `/`-separated) and text.
+
+    Raises UserError for invalid Python.
+    """
     modules = {path.relative_to(folder.parent).as_posix(): path for path in _module_files(folder)}
     for module in sorted(modules):
         for text in _texts(_parse(modules[module])):
-            yield Docstring(module, text)
+            yield module, text
 
 
 def _module_files(folder: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from distilgrid.tasks.docs_corpus.sentences import DocEntry, normalised
 
 Corpus = Mapping[str, Sequence[DocEntry]]
-"""The entries of each library, in the order of LIBRARIES; those of one library in the order of paths and lines."""
+"""The entries of each library, in the order of PACKAGES; those of one library in the order of paths and lines."""
 Row = tuple[Any, ...]
 
 SPLITS = ("train", "dev", "validation")

@@ -34,7 +34,7 @@ KIND = ImageKind(
     modality="image",
     metrics=METRICS,
     tempered=True,
-    words=Nouns(row="image", rows="images", label="label"),
+    words=Nouns(row="image", rows="images"),
     sources={
         "digits": SourceScheme(PUBLISHED, known=("sklearn",)),
         "cifar": SourceScheme(PUBLISHED, known=("cifar10", "cifar100")),
@@ -43,5 +43,5 @@ KIND = ImageKind(
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
     tokenised=False,
     viewed=True,
-    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.views:BATCHING"},
+    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.views:BATCH"},
 )

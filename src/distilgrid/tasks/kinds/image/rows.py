@@ -11,7 +11,6 @@ import numpy as np
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.dataset import Dataset, content_id
 from distilgrid.tasks.kinds.label.rows import LabelRows
-from distilgrid.tasks.rows import check_columns, check_filled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,20 +53,6 @@ def read_pixels(dataset: Dataset, split: str) -> np.ndarray:
     return np.frombuffer(column.buffers()[1], dtype=np.uint8).reshape(sizes)
 
 
-def write_images(frame: "pd.DataFrame", path: Path) -> None:
-    """Write `pixels` (H*W*C bytes each, by row, column, channel), `label` and `example_id`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pixels = np.stack(frame["pixels"].tolist())  # (N, H, W, C)
-    kind = pa.binary(pixels[0].size)
-    column = pa.FixedSizeBinaryArray.from_buffers(kind, len(pixels), [None, pa.py_buffer(pixels)])
-    table = pa.table(
-        {"pixels": column, "label": frame["label"].to_numpy(), "example_id": frame["example_id"].to_numpy()}
-    )
-    pq.write_table(table, path, compression="zstd", use_dictionary=False)
-
-
 class ImageRows(LabelRows):
     """Images with label numbers."""
 
@@ -81,7 +66,10 @@ class ImageRows(LabelRows):
         Raises UserError for a missing column, an empty split, a label outside the set, a label without a training row,
         or an image that is unreadable or of another size.
         """
-        codes = {split: self._labels(frame, spec, labels, origins[split]) for split, frame in splits.items()}
+        codes = {
+            split: self.checked_codes(frame, [spec.image], spec, labels, origins[split])
+            for split, frame in splits.items()
+        }
         absent = sorted(set(range(len(labels))) - set(codes["train"].tolist()))
         if absent:
             raise UserError(
@@ -106,17 +94,20 @@ class ImageRows(LabelRows):
         return {FIELD: asdict(ImageShape(height, width, channels, mean, std))}
 
     def write(self, frame: "pd.DataFrame", path: Path) -> None:
-        """Write a parquet file with pixels as bytes."""
-        write_images(frame, path)
+        """Write `pixels` (H*W*C bytes each, by row, column, channel), `label` and `example_id`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pixels = np.stack(frame["pixels"].tolist())  # (N, H, W, C)
+        stored = pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(pixels[0].size), len(pixels), [None, pa.py_buffer(pixels)]
+        )
+        table = pa.table({"pixels": stored, **{name: frame[name].to_numpy() for name in ("label", "example_id")}})
+        pq.write_table(table, path, compression="zstd", use_dictionary=False)
 
     def example(self, dataset: Dataset, split: str, count: int) -> np.ndarray:
         """(N, H, W, C) uint8."""
         return read_pixels(dataset, split)[:count].copy()
-
-    def _labels(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
-        check_columns(frame, [spec.image, spec.label], origin)
-        check_filled(frame[spec.label], origin)
-        return self.codes(frame, spec, labels, origin)
 
 
 def channel_statistics(pixels: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

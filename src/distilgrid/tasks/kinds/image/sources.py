@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, parquet_names, read_parquet
+from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, read_parquet, split_file, subset_notes
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def load(spec: TaskSpec, folders: Folders) -> Raw:
     if spec.scheme == "digits":
         return Raw({"train": _digits(spec)}, ["digits: 1,797 images of scikit-learn; they have no official test split"])
     files = _local_files(spec, folders.cifar) if folders.cifar else _download(spec)
-    notes = [f"{split}: a subset of the official split" for split, p in files.items() if "_subset" in p[0].name]
-    splits = {}
+    notes, splits = subset_notes({split: paths[0] for split, paths in files.items()}), {}
     for split, paths in files.items():
         binary = paths[0].suffix == ".bin"
         rows = _read_binary(paths, CIFAR[spec.locator]) if binary else read_parquet(paths[0])
@@ -139,18 +138,13 @@ def _named_files(names: Sequence[str | Path]) -> str:
 
 def _files(place: Path, split: str, published: Cifar) -> list[Path]:
     """The files of a split in a folder: one parquet file, or all binary ones; empty if they are absent."""
-    whole = [place / name for name in parquet_names(split) if (place / name).is_file()]
-    binary = [place / name for name in published.binary[split]]
-    return whole[:1] or (binary if all(path.is_file() for path in binary) else [])
+    whole, binary = split_file(place, split), [place / name for name in published.binary[split]]
+    return [whole] if whole else binary if all(path.is_file() for path in binary) else []
 
 
 def _download(spec: TaskSpec) -> dict[str, list[Path]]:
-    published = CIFAR[spec.locator]
-    names = {split: f"{published.folder}/{split}-00000-of-00001.parquet" for split in _splits(spec)}
-    return {
-        split: [hub_file(published.repository, name, published.revision, key="cifar_dir")]
-        for split, name in names.items()
-    }
+    hub = CIFAR[spec.locator]
+    return {s: [hub_file(hub.repository, hub.folder, s, hub.revision, key="cifar_dir")] for s in _splits(spec)}
 
 
 def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.tasks.batching import Inputs, RowsOnDisk, Samples, Tokenizer, ViewedSamples
-from distilgrid.tasks.dataset import Dataset
+from distilgrid.tasks.batching import Inputs, Samples, Tokenizer, ViewedSamples
+from distilgrid.tasks.dataset import Dataset, RowsOnDisk
 from distilgrid.tasks.kinds.image.rows import ImageShape, image_shape, read_pixels
 from distilgrid.tasks.kinds.label.tensors import LabelledBatching
 from distilgrid.tasks.settings import Views
@@ -156,4 +156,4 @@ class ImageBatching(LabelledBatching):
         return image_shape(dataset)
 
 
-BATCHING = ImageBatching()
+BATCH = ImageBatching()

@@ -24,7 +24,7 @@ METRICS = {
 FILES = SourceScheme("distilgrid.tasks.files")
 TEXT_SOURCES = {
     "glue": SourceScheme("distilgrid.tasks.glue"),
-    "docs": SourceScheme("distilgrid.tasks.docs_corpus.source"),
+    "docs": SourceScheme("distilgrid.tasks.docs_corpus"),
     "csv": FILES,
     "parquet": FILES,
 }
@@ -51,7 +51,7 @@ KIND = LabelKind(
     modality="text",
     metrics=METRICS,
     tempered=True,
-    words=Nouns(row="text", rows="texts", label="label"),
+    words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "labels"}),
     pipeline="text-classification",

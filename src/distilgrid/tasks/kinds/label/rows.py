@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.core.errors import UNPRINTABLE, UserError
+from distilgrid.tasks.dataset import Dataset, example_ids
 from distilgrid.tasks.kind import RowReader
-from distilgrid.tasks.rows import as_texts, blank, check_columns, check_filled, text_rows
+from distilgrid.tasks.rows import as_texts, blank, check_columns, check_filled, check_texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from distilgrid.tasks.dataset import Dataset
     from distilgrid.tasks.spec import TaskSpec
 
 SERVED = {"text_a": "text", "text_b": "text_pair"}
@@ -47,7 +47,15 @@ class LabelRows(RowReader):
         self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec", labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
         """Check all splits and return `text_a`, `text_b` (pairs only), `label` and `example_id`, or raise UserError."""
-        return {split: self._checked(frame, spec, labels, origins[split]) for split, frame in splits.items()}
+        import pandas as pd
+
+        checked = {}
+        for split, frame in splits.items():
+            codes = self.checked_codes(frame, spec.text, spec, labels, origins[split])
+            columns = check_texts(frame, spec, origins[split])
+            ids = np.array(example_ids(list(columns.values())), dtype=np.int64)
+            checked[split] = pd.DataFrame({**columns, "label": codes, "example_id": ids})
+        return checked
 
     def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec") -> dict[str, Any]:
         """Whether rows are pairs of texts."""
@@ -61,11 +69,19 @@ class LabelRows(RowReader):
         """One group for each label."""
         return frame["label"].to_numpy()
 
-    def example(self, dataset: "Dataset", split: str, count: int) -> "pd.DataFrame | np.ndarray":
+    def example(self, dataset: Dataset, split: str, count: int) -> "pd.DataFrame | np.ndarray":
         """Columns `text`, and `text_pair` for pairs."""
         rows = dataset.split(split).head(count)
         names = [name for name in SERVED if name in rows.columns]
         return rows[names].rename(columns=SERVED).astype(object)
+
+    def checked_codes(
+        self, frame: "pd.DataFrame", inputs: list[str], spec: "TaskSpec", labels: list[str], origin: str
+    ) -> np.ndarray:
+        """Labels (N,) of rows whose columns all exist. Raises UserError for a missing column or label too."""
+        check_columns(frame, [*inputs, spec.label], origin)
+        check_filled(frame[spec.label], origin)
+        return self.codes(frame, spec, labels, origin)
 
     def codes(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
         """Label numbers (N,). Integers stay where labels are words, as in GLUE; other values are looked up by name.
@@ -87,11 +103,6 @@ class LabelRows(RowReader):
                 "correct it or set the task's labels"
             )
         return codes
-
-    def _checked(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> "pd.DataFrame":
-        check_columns(frame, [*spec.text, spec.label], origin)
-        check_filled(frame[spec.label], origin)
-        return text_rows(frame, spec, origin, labels=self.codes(frame, spec, labels, origin))
 
 
 def _natural(label: str) -> tuple[int, float, str]:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.batching import Encodings, RowsOnDisk, Samples, Tokenizer, encode, tokenised
-from distilgrid.tasks.kind import Batching, Form, Head, Losses, Parity, Predictions
+from distilgrid.tasks.batching import Encodings, Samples, Tokenizer, encode, tokenised
+from distilgrid.tasks.dataset import RowsOnDisk
+from distilgrid.tasks.kind import Batching, Form, Losses, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,7 @@ class LabelBatching(TextBatching, LabelledBatching):
     """Batching of labelled texts."""
 
 
-class LabelOutputs(Head, Losses, Predictions, Parity):
+class LabelOutputs(Losses, Predictions):
     """Logits (N, C): the largest one names the label; exports agree by the share of rows with torch's label."""
 
     field = "label_agreement"
@@ -115,4 +116,5 @@ class LabelOutputs(Head, Losses, Predictions, Parity):
         return f"predicts torch's label on {agreement:.1%} of the rows only, the least is {least:.1%}"
 
 
-BATCHING, OUTPUTS = LabelBatching(), LabelOutputs()
+BATCH = LabelBatching()
+LOSSES = PREDICT = LabelOutputs()

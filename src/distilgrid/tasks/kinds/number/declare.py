@@ -42,7 +42,7 @@ KIND = NumberKind(
     modality="text",
     metrics=METRICS,
     tempered=False,
-    words=Nouns(row="text", rows="texts", label="number"),
+    words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
     parts=own_parts(HERE),

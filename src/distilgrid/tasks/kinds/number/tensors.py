@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.kind import Form, Head, Losses, Parity, Predictions
+from distilgrid.tasks.kind import Form, Losses, Predictions
 from distilgrid.tasks.kinds.label.tensors import TextBatching
 from distilgrid.tasks.kinds.number.formulas import direct_pearson
 
@@ -33,7 +33,7 @@ class NumberBatching(TextBatching):
         return frame.assign(label=outputs[:, 0].double().numpy())
 
 
-class NumberOutputs(Head, Losses, Predictions, Parity):
+class NumberOutputs(Losses, Predictions):
     """The number itself; exports agree by Pearson's correlation with torch's numbers."""
 
     field = "correlation"
@@ -77,4 +77,5 @@ class NumberOutputs(Head, Losses, Predictions, Parity):
         return f"correlates with torch's numbers by {agreement:.3f} only, the least is {least:g}"
 
 
-BATCHING, OUTPUTS = NumberBatching(), NumberOutputs()
+BATCH = NumberBatching()
+LOSSES = PREDICT = NumberOutputs()
