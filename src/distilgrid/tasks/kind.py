@@ -214,12 +214,12 @@ class TaskKind:
             raise ValueError("text must name the text column, or the two columns of a sentence pair")
 
     def outputs(self, labels: Sequence[str]) -> int:
-        """Width of a model's outputs."""
-        return len(labels)
+        """Width of a model's outputs: one for each label, or one for a kind without a set."""
+        return len(labels) or 1
 
     def named(self, label: float, labels: Sequence[str]) -> str | float:
         """A predicted or given label as people read it."""
-        return labels[int(label)]
+        return labels[int(label)] if labels else float(label)
 
     def rows(self) -> RowReader:
         """Reader and checks of rows."""

@@ -1,4 +1,7 @@
-"""Raw rows of a task spec. The kind names a module with `revision` and `load` for each scheme."""
+"""Raw rows of a task's source, and splits made of them. Light: imports NumPy and pandas on use.
+
+The kind names a module with `revision` and `load` for each scheme of sources.
+"""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -53,6 +57,42 @@ def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
 
 def _module(spec: TaskSpec) -> ModuleType:
     return importlib.import_module(spec.task_kind.sources[spec.scheme].module)
+
+
+def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data) -> "dict[str, pd.DataFrame]":
+    """Complete the splits of a source by holding rows out of train, seeded and stratified.
+
+    `dev` selects checkpoints and `validation` reports, so no row serves both.
+    """
+    from distilgrid.tasks.dataset import limit_rows
+
+    splits = dict(splits)
+    if spec.validation[0] not in splits:
+        _hold_out(splits, spec, data, round(spec.validation_fraction * len(splits["train"])), "validation")
+    absent = [name for name in spec.validation if name not in splits]
+    if absent:
+        raise UserError(f"{spec.source}: brings no rows for the split '{absent[0]}'; add them or drop its name")
+    caps = {"train": data.max_train_rows, **dict.fromkeys(spec.validation, data.max_validation_rows)}
+    if "dev" in splits:
+        caps["dev"] = data.max_dev_rows
+    else:
+        count = len(splits["train"])
+        _hold_out(splits, spec, data, min(round(data.dev_fraction * count), data.max_dev_rows or count), "dev")
+    for name, cap in caps.items():
+        if cap is not None:
+            splits[name] = limit_rows(splits[name], cap, seed=data.seed, kind=spec.task_kind, purpose=name)
+    return splits
+
+
+def _hold_out(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data, count: int, purpose: str) -> None:
+    """Move rows from train to `dev`, or to the first validation split."""
+    from distilgrid.tasks.dataset import sample_rows
+
+    train, name = splits["train"], "dev" if purpose == "dev" else spec.validation[0]
+    mask = sample_rows(train, max(1, count), seed=data.seed, kind=spec.task_kind, purpose=purpose, held_out=True)
+    if not mask.any():
+        raise UserError(f"{spec.source}: {len(train)} training row(s) are too few to hold out '{purpose}'; add rows")
+    splits[name], splits["train"] = train[mask].reset_index(drop=True), train[~mask].reset_index(drop=True)
 
 
 def files_revision(named: Mapping[str, Path]) -> str:

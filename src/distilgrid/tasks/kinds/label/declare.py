@@ -14,12 +14,7 @@ FORMULAS = f"{HERE}.formulas"
 METRICS = {
     "accuracy": Metric(name="accuracy", per_row=late(f"{FORMULAS}:hits"), combine=late(f"{FORMULAS}:accuracy")),
     "f1": Metric(name="f1", per_row=late(f"{FORMULAS}:positives"), combine=late(f"{FORMULAS}:f1")),
-    "matthews": Metric(
-        name="matthews",
-        per_row=late(f"{FORMULAS}:confusion"),
-        combine=late(f"{FORMULAS}:matthews"),
-        direct=late(f"{FORMULAS}:direct_matthews"),
-    ),
+    "matthews": Metric(name="matthews", per_row=late(f"{FORMULAS}:confusion"), combine=late(f"{FORMULAS}:matthews")),
 }
 FILES = SourceScheme("distilgrid.tasks.files")
 TEXT_SOURCES = {

@@ -1,7 +1,5 @@
 """The kind `number`: a text, or a pair of texts, with a real number (a regression)."""
 
-from collections.abc import Sequence
-
 from distilgrid.core.loading import late
 from distilgrid.tasks.kind import Metric, Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
@@ -24,20 +22,7 @@ METRICS = {
     ),
 }
 
-
-class NumberKind(TaskKind):
-    """A kind without a set of labels."""
-
-    def outputs(self, labels: Sequence[str]) -> int:
-        """One output."""
-        return 1
-
-    def named(self, label: float, labels: Sequence[str]) -> float:
-        """The number."""
-        return float(label)
-
-
-KIND = NumberKind(
+KIND = TaskKind(
     name="number",
     modality="text",
     metrics=METRICS,
