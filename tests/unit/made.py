@@ -21,11 +21,14 @@ from distilgrid.stages.report.declare import ReportSettings
 from distilgrid.stages.runner import make, planned_inputs
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
-from distilgrid.tasks.sources import HUB
+from distilgrid.tasks.sources import Folders
 from distilgrid.training.execution import Execution
 
 DEFAULT = Execution()
 Labels = Mapping[str, Any]
+
+
+HUB = Folders()
 
 
 def _folders(**given: Path | Sequence[Path] | None) -> dict[str, Sequence[Path]]:

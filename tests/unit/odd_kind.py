@@ -1,12 +1,14 @@
 """A task kind of another package, for tests: a number and how sure of it a model is, from two outputs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from distilgrid.core.loading import load
 from distilgrid.tasks.kind import Form, Losses, Metric, Nouns, TaskKind
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
@@ -75,9 +77,8 @@ KIND = OddKind(
     words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "options"}),
-    parts={
-        **NUMBER.parts,
-        "losses": f"{HERE}:LOSSES",
-        "predict": f"{HERE}:PREDICTIONS",
-    },
+    rows=NUMBER.rows,
+    batch=NUMBER.batch,
+    losses=partial(load, f"{HERE}:LOSSES"),
+    predict=partial(load, f"{HERE}:PREDICTIONS"),
 )

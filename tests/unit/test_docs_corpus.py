@@ -186,7 +186,7 @@ def test_classes_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     words = [f"{a}{b}" for a in "abcdefgh" for b in "klmnopqr"]
     corpus = {name: [DocEntry(f"{name}/{w}.py", (f"The {name} of {w}.",), True) for w in words] for name in ("x", "yy")}
     found = rows.topic_rows(corpus)
-    assert [len(found[split]) for split in rows.SPLITS] == [10, 2, 4]
+    assert [len(found[split]) for split in rows.TOPIC_ROWS] == [10, 2, 4]
 
 
 def test_splits_have_about_the_intended_shares() -> None:

@@ -83,7 +83,7 @@ def test_rows_become_batches(name: str, prepared: Callable[[str], Dataset], tiny
     samples = read_split(dataset, "dev", tokenizer=tokenizer, max_length=16)
     assert len(samples) == len(frame)
     assert all(len(values) == 2 for values in samples.batch([0, 1]).values())
-    assert len(kind.batch().joined([samples, samples])) == 2 * len(frame)
+    assert len(samples.joined([samples])) == 2 * len(frame)
     example = kind.rows().example(dataset, "dev", 2)
     given = kind.batch().given(example, tokenizer=tokenizer, max_length=16, pair=dataset.pair)
     own = samples.batch([0, 1])

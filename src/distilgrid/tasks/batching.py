@@ -49,6 +49,9 @@ class Samples(Protocol):
     def take(self, rows: Sequence[int]) -> "Samples":
         """Some rows, in the given order."""
 
+    def joined(self, others: "Sequence[Samples]") -> "Samples":
+        """These rows, then those of others that the same kind made."""
+
 
 class ViewedSamples(Protocol):
     """Random views of N rows, one of each in each epoch. Sample e * N + i is row i in epoch e."""
@@ -80,15 +83,15 @@ class Encodings:
         joined = None if segments is None else np.concatenate(segments).astype(np.uint8)
         return cls(np.concatenate(rows).astype(np.int32), joined, offsets, pad_id)
 
-    @classmethod
-    def joined(cls, parts: "Sequence[Encodings]") -> "Encodings":
-        """Concatenate rows of one tokeniser."""
+    def joined(self, others: Sequence[Samples]) -> "Encodings":
+        """These rows, then others of the same tokeniser."""
+        parts = [self, *(part for part in others if isinstance(part, Encodings))]
         starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
         offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
         tokens = np.concatenate([part.tokens for part in parts])
         segments = [part.segments for part in parts if part.segments is not None]
         joined = np.concatenate(segments) if segments else None
-        return cls(tokens, joined, np.concatenate([*offsets, starts[-1:]]), parts[0].pad_id)
+        return Encodings(tokens, joined, np.concatenate([*offsets, starts[-1:]]), self.pad_id)
 
     @property
     def lengths(self) -> np.ndarray:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 TEXT_COLUMNS = ("text_a", "text_b")
 SEPARATOR = "\x1f"
-COMMON = ("task", "kind", "labels", "metrics", "validation", "notes", "splits")
-"""What `dataset.json` says of every kind."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def open_dataset(folder: Path | str) -> Dataset:
     run = verified(folder, stage="prepare")
     stored = read_json(Path(folder) / "dataset.json")
     listed = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
-    details = {name: value for name, value in stored.items() if name not in COMMON}
+    details = {name: value for name, value in stored.items() if name not in Dataset.__dataclass_fields__}
     folder, splits = Path(folder), stored["splits"]
     return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, details=details, **listed)
 

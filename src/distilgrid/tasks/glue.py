@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, read_parquet, split_file, subset_notes
+from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, read_table, split_file, subset_notes
 from distilgrid.tasks.spec import TaskSpec
 
 REPOSITORY = "nyu-mll/glue"
@@ -20,7 +20,7 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 def load(spec: TaskSpec, folders: Folders) -> Raw:
     """Read the splits of a task. Raises UserError when a file is missing or unreadable."""
     files = _files(spec, folders.glue)
-    return Raw({split: read_parquet(path) for split, path in files.items()}, subset_notes(files))
+    return Raw({split: read_table(path) for split, path in files.items()}, subset_notes(files))
 
 
 def _files(spec: TaskSpec, folder: Path | None) -> dict[str, Path]:

@@ -1,14 +1,14 @@
 """The protocol of a task kind, which owns everything that depends on what a row is, and the table of kinds.
 
-A kind declares itself in `declare.py`. `TaskKind.parts` names the parts that need torch or pandas; they are loaded on
-use, so this module imports neither. A package adds a kind by an entry point of the group `distilgrid.task_kinds`.
+A kind declares itself in `declare.py`. Its parts that need torch or pandas are loaded on use, so this module imports
+neither. A package adds a kind by an entry point of the group `distilgrid.task_kinds`.
 """
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.loading import load, load_instance, with_added
@@ -123,9 +123,6 @@ class Batching(Protocol):
     def samples(self, source: "RowsOnDisk", split: str, *, tokenizer: "Tokenizer", max_length: int) -> "Samples":
         """A whole split as a model reads it."""
 
-    def joined(self, parts: "Sequence[Samples]") -> "Samples":
-        """Concatenate the rows of several parts."""
-
     def given(self, rows: Any, *, tokenizer: "Tokenizer", max_length: int, pair: bool) -> "Samples":
         """Rows for a served model, in the form of `RowReader.example`."""
 
@@ -203,7 +200,11 @@ class TaskKind:
     words: Nouns  # nouns for reports
     sources: Mapping[str, SourceScheme]  # permitted sources, by the scheme before the colon
     fields: frozenset[str]  # optional fields of a task's spec that this kind reads
-    parts: Mapping[str, str] = field(repr=False)  # "module:name" of each part that is loaded on use
+    # what needs torch or pandas, as functions that load it: partial(load, "package.module:NAME")
+    rows: Callable[[], RowReader]  # reader and checks of rows
+    batch: Callable[[], Batching]  # conversion of rows to tensors
+    losses: Callable[[], Losses]  # training losses
+    predict: Callable[[], Predictions]  # meaning of a model's outputs
     tokenised: bool = True  # whether models read rows through a tokeniser
     viewed: bool = False  # whether models train on random views of the rows
     pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
@@ -221,30 +222,14 @@ class TaskKind:
         """A predicted or given label as people read it."""
         return labels[int(label)] if labels else float(label)
 
-    def rows(self) -> RowReader:
-        """Reader and checks of rows."""
-        return cast(RowReader, load(self.parts["rows"]))
 
-    def batch(self) -> Batching:
-        """Conversion of rows to tensors."""
-        return cast(Batching, load(self.parts["batch"]))
-
-    def losses(self) -> Losses:
-        """Training losses."""
-        return cast(Losses, load(self.parts["losses"]))
-
-    def predict(self) -> Predictions:
-        """Meaning of a model's outputs."""
-        return cast(Predictions, load(self.parts["predict"]))
+def own_parts(package: str) -> dict[str, Any]:
+    """The parts of a kind whose package has the modules `rows` and `tensors`."""
+    tensors = {part: partial(load, f"{package}.tensors:{part.upper()}") for part in ("batch", "losses", "predict")}
+    return {"rows": partial(load, f"{package}.rows:ROWS"), **tensors}
 
 
-def own_parts(package: str) -> dict[str, str]:
-    """The `parts` of a kind whose package has the modules `rows` and `tensors`."""
-    tensors = {part: f"{package}.tensors:{part.upper()}" for part in ("batch", "losses", "predict")}
-    return {"rows": f"{package}.rows:ROWS", **tensors}
-
-
-@functools.cache
+@cache
 def known_kinds() -> dict[str, TaskKind]:
     """All kinds by name: the built-in ones, then those of installed packages."""
     targets = with_added(GROUP, KINDS)

@@ -4,7 +4,7 @@ The kind names a module with `revision` and `load` for each scheme of sources.
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -28,9 +28,6 @@ class Folders:
     cifar: Path | None = None
 
 
-HUB = Folders()
-
-
 @dataclass(frozen=True)
 class Raw:
     """Rows of a source: one frame per split, notes for tables, and file names for messages.
@@ -45,8 +42,7 @@ class Raw:
 
 def source_revision(spec: TaskSpec, folders: Folders) -> str:
     """Fingerprint of the rows behind a spec, without reading them. Raises UserError for a missing file or library."""
-    revision: str = _module(spec).revision(spec, folders)
-    return revision
+    return str(_module(spec).revision(spec, folders))
 
 
 def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
@@ -128,37 +124,31 @@ def hub_file(repository: str, folder: str, split: str, revision: str, *, key: st
         raise UserError(message) from None
 
 
-def read_parquet(path: Path) -> "pd.DataFrame":
-    """Read all rows of a parquet file. Raises UserError when it is unreadable."""
-    import pandas as pd
-
-    return reading(path, lambda: pd.read_parquet(path))
-
-
-def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
-    """Run `read` on a file. Raises UserError naming the file when it is unreadable."""
+def read_table(path: Path, *, csv: bool = False) -> "pd.DataFrame":
+    """Read all rows of a parquet or CSV file. Raises UserError when it is unreadable."""
     import pandas as pd
 
     try:
-        frame = read()
+        # Only an empty field is missing: texts such as "NA" or "null" are texts.
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str) if csv else pd.read_parquet(path)
         for name in frame.columns:
             if isinstance(frame[name].dtype, pd.StringDtype):
                 frame[name].tolist()  # invalid UTF-8 fails here, not at its first use
-        return frame
     except UnicodeDecodeError:
-        raise UserError(f"{path}: {_not_utf8(path)}; save it as UTF-8") from None
+        raise UserError(f"{path}: {_not_utf8(path) if csv else 'a text is not UTF-8'}; save it as UTF-8") from None
     except Exception as error:  # pandas and pyarrow raise many types; the user needs one line
         raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
+    if csv and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise UserError(f"{path}: rows have more fields than the header; quote texts that hold commas")
+    return frame
 
 
 def _not_utf8(path: Path) -> str:
-    """Describe the first byte that is not UTF-8, with the line of a CSV file."""
-    if path.suffix == ".parquet":
-        return "a text is not UTF-8"
-    with open(path, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                return f"line {number}: the byte 0x{line[error.start]:02x} is not UTF-8"
+    """Name the first byte that is not UTF-8, and its line."""
+    content = path.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return f"line {line}: the byte 0x{content[error.start]:02x} is not UTF-8"
     return "holds bytes that are not UTF-8"

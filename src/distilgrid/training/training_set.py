@@ -60,7 +60,7 @@ class TrainingSet:
             assert source is not None
             whole = batch.samples(source, "train", tokenizer=tokenizer, max_length=max_length)
             parts.append(whole if len(frame) == len(whole) else whole.take(frame["row"].tolist()))
-        return parts[0] if len(parts) == 1 else batch.joined(parts)
+        return parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
 
     def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
         """All rows of texts as tokens; whole splits are tokenised once and cached."""

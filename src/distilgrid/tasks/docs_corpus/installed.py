@@ -3,7 +3,6 @@
 import ast
 import importlib.util
 import inspect
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,20 +28,15 @@ def read_docstrings(folder: Path) -> Iterator[tuple[str, str]]:
 
     Raises UserError for invalid Python.
     """
-    modules = {path.relative_to(folder.parent).as_posix(): path for path in _module_files(folder)}
-    for module in sorted(modules):
-        for text in _texts(_parse(modules[module])):
+    files = [path for path in folder.rglob("*.py") if not any(map(_left_out, path.relative_to(folder).parts))]
+    for module, path in sorted((path.relative_to(folder.parent).as_posix(), path) for path in files):
+        for text in _texts(_parse(path)):
             yield module, text
 
 
-def _module_files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in CARRIED_ALONG and not _for_tests(name)]
-        yield from (Path(parent, name) for name in names if name.endswith(".py") and not _for_tests(name))
-
-
-def _for_tests(name: str) -> bool:
-    return name.lstrip("_").startswith(("test", "conftest"))
+def _left_out(name: str) -> bool:
+    """Whether a file or folder holds tests, or code from elsewhere."""
+    return name in CARRIED_ALONG or name.lstrip("_").startswith(("test", "conftest"))
 
 
 def _parse(path: Path) -> ast.Module:

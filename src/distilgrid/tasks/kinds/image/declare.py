@@ -1,7 +1,9 @@
 """The kind `image`: an image with one label."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from distilgrid.core.loading import load
 from distilgrid.tasks.kind import Nouns, SourceScheme
 from distilgrid.tasks.kinds.label.declare import FILES, METRICS, LabelKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
@@ -43,5 +45,8 @@ KIND = ImageKind(
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
     tokenised=False,
     viewed=True,
-    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.views:BATCH"},
+    rows=partial(load, f"{HERE}.rows:ROWS"),
+    batch=partial(load, f"{HERE}.views:BATCH"),
+    losses=LABEL.losses,
+    predict=LABEL.predict,
 )

@@ -130,18 +130,11 @@ def _frame(pixels: list[np.ndarray], codes: np.ndarray) -> "pd.DataFrame":
 
 
 def decode(columns: Mapping[str, Iterable[object]], *, size: int | None) -> dict[str, list[np.ndarray]]:
-    """Decode several columns of images to one shape.
+    """Decode columns of images, by the name of their file, to uint8 arrays of one shape: (H, W, 1) or (H, W, 3).
 
     An image is a file's bytes, a mapping with the key `bytes`, or a uint8 array (H, W, C). Transparency is dropped. One
-    image in colour turns all into colour. Raises UserError for an unreadable image, more than 8 bits per channel, or
-    unequal sizes.
-
-    Args:
-        columns: images by the name of their file in messages.
-        size: side in pixels of the square to resize to (bicubic); None requires equal sizes.
-
-    Returns:
-        uint8 arrays (H, W, 1) or (H, W, 3), under the keys of `columns`.
+    image in colour turns all into colour. All are resized (bicubic) to a square of `size` pixels; None requires equal
+    sizes. Raises UserError for an unreadable image, more than 8 bits per channel, or unequal sizes.
     """
     decoded: dict[str, list[np.ndarray]] = {}
     first: tuple[int, ...] | None = None
@@ -156,7 +149,9 @@ def decode(columns: Mapping[str, Iterable[object]], *, size: int | None) -> dict
                     f"{_shown(first)}; set the task's image_size to resize all"
                 )
             images.append(pixels)
-    return _alike(decoded)
+    if {pixels.shape[2] for images in decoded.values() for pixels in images} != {1, 3}:
+        return decoded
+    return {origin: [_in_colour(pixels) for pixels in images] for origin, images in decoded.items()}
 
 
 def _pixels(content: object, size: int | None, place: str) -> np.ndarray:
@@ -200,15 +195,8 @@ def _converted(image: "Image", size: int | None) -> np.ndarray:
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
 
-def _alike(decoded: dict[str, list[np.ndarray]]) -> dict[str, list[np.ndarray]]:
-    """Give grey images among coloured ones three equal channels."""
-    found = {pixels.shape[2] for images in decoded.values() for pixels in images}
-    if found != {1, 3}:
-        return decoded
-    return {
-        origin: [np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels for pixels in images]
-        for origin, images in decoded.items()
-    }
+def _in_colour(pixels: np.ndarray) -> np.ndarray:
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
 def _shown(shape: tuple[int, ...]) -> str:

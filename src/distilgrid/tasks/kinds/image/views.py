@@ -42,15 +42,13 @@ class Images:
         """Some images, in the given order."""
         return Images(self.pixels[np.asarray(rows, dtype=np.int64)])
 
+    def joined(self, others: Sequence[Samples]) -> "Images":
+        """These images, then others."""
+        return Images(np.concatenate([self.pixels, *(part.pixels for part in others if isinstance(part, Images))]))
+
 
 class ViewedImages(ViewedSamples):
-    """A view of each image for each epoch.
-
-    Args:
-        images: N images.
-        views: settings of the views.
-        ids: (N,) example ids, which decide the views: a subset keeps the views of the whole data set.
-    """
+    """A view of each image for each epoch. Example ids (N,) decide them: a subset keeps the views of the whole set."""
 
     def __init__(self, images: Images, views: Views, ids: np.ndarray) -> None:
         self.images, self.views, self.ids = images, views, ids
@@ -102,17 +100,14 @@ def _hashed(values: np.ndarray, seed: int) -> np.ndarray:
 def augmented(
     images: np.ndarray, rows: Sequence[int] | np.ndarray, *, offsets: np.ndarray, flips: np.ndarray, padding: int
 ) -> Tensor:
-    """Pad images (N, H, W, C) with zeros, cut them to their original size at an offset, and mirror some of them.
+    """Pad images with zeros, cut them to their original size at an offset, and mirror some of them left to right.
 
     Args:
-        images: uint8; may be mapped from a file.
+        images: (N, H, W, C) uint8; may be mapped from a file. The result is (B, C, H, W), channels last in memory.
         rows: (B,) image numbers.
         offsets: (B, 2) first row and column of each cut, 0 to 2 * padding; `padding` keeps the whole image.
-        flips: (B,) bool, whether to mirror left to right after the cut.
+        flips: (B,) bool, whether to mirror after the cut.
         padding: pixels of zeros on each side.
-
-    Returns:
-        (B, C, H, W) uint8, channels last in memory.
     """
     height, width, channels = images.shape[1:]
     padded = np.zeros((len(rows), height + 2 * padding, width + 2 * padding, channels), dtype=np.uint8)
@@ -137,10 +132,6 @@ class ImageBatching(LabelledBatching):
         """Pixels of prepared data."""
         assert isinstance(source, Dataset), "images are not augmented in files"
         return Images(read_pixels(source, split))
-
-    def joined(self, parts: Sequence[Samples]) -> Images:
-        """Concatenate images."""
-        return Images(np.concatenate([part.pixels for part in parts if isinstance(part, Images)]))
 
     def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Images:
         """Wrap (N, H, W, C) uint8."""

@@ -50,5 +50,5 @@ KIND = LabelKind(
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "labels"}),
     pipeline="text-classification",
-    parts=own_parts(HERE),
+    **own_parts(HERE),
 )

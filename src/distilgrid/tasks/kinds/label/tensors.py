@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.batching import Encodings, Samples, Tokenizer, encode, tokenised
+from distilgrid.tasks.batching import Encodings, Tokenizer, encode, tokenised
 from distilgrid.tasks.dataset import RowsOnDisk
 from distilgrid.tasks.kind import Batching, Form, Losses, Predictions
 
@@ -24,10 +24,6 @@ class TextBatching(Batching):
         """Tokens of a split, cached next to its rows."""
         assert tokenizer is not None, "models of texts have a tokeniser"
         return tokenised(source, split, tokenizer=tokenizer, max_length=max_length)
-
-    def joined(self, parts: Sequence[Samples]) -> Encodings:
-        """Concatenate tokens."""
-        return Encodings.joined([part for part in parts if isinstance(part, Encodings)])
 
     def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Encodings:
         """Tokenise a frame with `text`, and `text_pair` for pairs."""

@@ -30,5 +30,5 @@ KIND = TaskKind(
     words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
-    parts=own_parts(HERE),
+    **own_parts(HERE),
 )
