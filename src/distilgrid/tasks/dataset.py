@@ -1,4 +1,7 @@
-"""Prepared rows on disk: a task's data set, rows that augmentation made of it, and seeded subsets of both."""
+"""Prepared rows on disk: a task's data set, rows that augmentation made of it, and seeded subsets of both.
+
+Light: imports NumPy and pandas on use.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
 from distilgrid.tasks.kind import TaskKind, find_kind
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 TEXT_COLUMNS = ("text_a", "text_b")
@@ -136,15 +138,15 @@ def limit_rows(frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, 
 
 def sample_rows(
     frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, purpose: str, held_out: bool = False
-) -> np.ndarray:
+) -> "np.ndarray":
     """A mask (N,) of some rows, in the strata of a kind."""
     ids, strata = frame["example_id"].to_numpy(), kind.rows().strata(frame)
     return stratified_sample(ids, strata, count=count, seed=seed, purpose=purpose, held_out=held_out)
 
 
 def stratified_sample(
-    ids: np.ndarray, labels: np.ndarray | None, *, count: int, seed: int, purpose: str, held_out: bool = False
-) -> np.ndarray:
+    ids: "np.ndarray", labels: "np.ndarray | None", *, count: int, seed: int, purpose: str, held_out: bool = False
+) -> "np.ndarray":
     """A boolean mask (N,) of about `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
 
     Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side, and purposes are independent.
@@ -152,6 +154,8 @@ def stratified_sample(
     (Sainte-Lague), and a smaller sample is part of a larger one. With `held_out`, every label keeps a row behind;
     otherwise every label gives one.
     """
+    import numpy as np
+
     ranks = np.array([content_id(f"{seed}/{purpose}/{int(i)}".encode()) % 2**64 for i in ids], dtype=np.uint64)
     strata = np.zeros(len(ids), dtype=np.int64) if labels is None else labels
     _, members, counts = np.unique(strata, return_inverse=True, return_counts=True)

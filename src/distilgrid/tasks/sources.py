@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256
+from distilgrid.tasks.dataset import limit_rows, sample_rows
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 
@@ -60,8 +61,6 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
 
     `dev` selects checkpoints and `validation` reports, so no row serves both.
     """
-    from distilgrid.tasks.dataset import limit_rows
-
     splits = dict(splits)
     if spec.validation[0] not in splits:
         _hold_out(splits, spec, data, round(spec.validation_fraction * len(splits["train"])), "validation")
@@ -82,8 +81,6 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
 
 def _hold_out(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data, count: int, purpose: str) -> None:
     """Move rows from train to `dev`, or to the first validation split."""
-    from distilgrid.tasks.dataset import sample_rows
-
     train, name = splits["train"], "dev" if purpose == "dev" else spec.validation[0]
     mask = sample_rows(train, max(1, count), seed=data.seed, kind=spec.task_kind, purpose=purpose, held_out=True)
     if not mask.any():
