@@ -16,8 +16,7 @@ from distilgrid.methods.continuation_kd.losses import ContinuedObjective
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.training.objective import Outputs
-from distilgrid.training.schedule import Phase
+from distilgrid.training.objective import Outputs, Phase
 from distilgrid.training.settings import Training
 
 GENERATOR = np.random.default_rng(3)

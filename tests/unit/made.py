@@ -22,13 +22,10 @@ from distilgrid.stages.runner import make, planned_inputs
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.sources import Folders
-from distilgrid.training.execution import Execution
+from distilgrid.training.settings import Execution
 
-DEFAULT = Execution()
+DEFAULT, HUB = Execution(), Folders()
 Labels = Mapping[str, Any]
-
-
-HUB = Folders()
 
 
 def _folders(**given: Path | Sequence[Path] | None) -> dict[str, Sequence[Path]]:

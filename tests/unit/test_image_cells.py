@@ -17,8 +17,8 @@ from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.kd.declare import KD, KDTuning
 from distilgrid.methods.takd.declare import TAKD
 from distilgrid.methods.teaching import Sources
+from distilgrid.models.new import new_model
 from distilgrid.models.settings import Student
-from distilgrid.models.student import new_model
 from distilgrid.signals.registry import ROWS
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.signals.views.stream import main_stream
@@ -30,10 +30,9 @@ from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.settings import Data, Views
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
-from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training
+from distilgrid.training.settings import Execution, Training
 from distilgrid.training.training_set import TrainingSet, label_tensor
 
 pytestmark = pytest.mark.chain

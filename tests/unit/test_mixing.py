@@ -19,8 +19,8 @@ from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.tasks.batching import Encodings
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
+from distilgrid.training.predictor import forward
 from distilgrid.training.settings import Training
 
 ROWS = 500

@@ -13,20 +13,19 @@ from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.pkd.declare import PKD
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.signals.rows.outputs import LiveTeacher
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import loop
-from distilgrid.training.cpu.flat import FlatParameters
-from distilgrid.training.evaluation import predict
-from distilgrid.training.forward import forward
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
+from distilgrid.training.predictor import forward, predict
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
+from distilgrid.training.weights import FlatParameters
 
 pytestmark = pytest.mark.chain
 
@@ -68,7 +67,7 @@ def run(
 @pytest.fixture
 def model(tiny_model: Path) -> torch.nn.Module:
     torch.manual_seed(0)
-    return load_model(tiny_model, outputs=2)
+    return load_model(tiny_model, outputs=2, auto=CLASSIFIER)
 
 
 SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3)
@@ -147,7 +146,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
     rows = make_rows()
     states = method.objective == "pkd"
     torch.manual_seed(1)
-    teacher_model = load_model(tiny_model, outputs=2)
+    teacher_model = load_model(tiny_model, outputs=2, auto=CLASSIFIER)
     with torch.no_grad():
         batches = (rows.encodings.batch([i]) for i in range(len(rows.labels)))
         outputs = [forward(teacher_model, batch, states=states) for batch in batches]
@@ -167,7 +166,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
 
 def test_a_live_teacher_is_frozen(tiny_model: Path) -> None:
     rows = make_rows(8)
-    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, wanted="logits")
+    teacher = LiveTeacher(load_model(tiny_model, outputs=2, auto=CLASSIFIER), rows.encodings, wanted="logits")
     assert not teacher.outputs([0, 1]).logits.requires_grad
     assert not any(p.requires_grad for p in teacher.model.parameters())
 

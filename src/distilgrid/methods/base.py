@@ -17,7 +17,7 @@ from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student
-    from distilgrid.training.schedule import Phase
+    from distilgrid.training.objective import Phase
     from distilgrid.training.streams import Extra
     from distilgrid.training.teacher import TeacherOutputs
     from distilgrid.training.training_set import TrainingSet
@@ -43,6 +43,7 @@ class BaseMethod(Settings):
 
     version: ClassVar[int] = 1  # raised when the method's results may change
     losses: ClassVar[str]  # "module:class" of the Objective, called with the settings and a task kind
+    predictor: ClassVar[str] = "distilgrid.training.predictor:predict"  # "module:function", a Predictor
     phased: ClassVar[str] = ""  # "module:function" of the phases, for methods that have more than one objective
     preset: ClassVar[str] = ""  # the name of the method with default settings, which grids take without defining it
     modalities: ClassVar[frozenset[str] | None] = None  # rows that the losses suit: `text`, `image`; None for all
@@ -135,7 +136,7 @@ class BaseMethod(Settings):
 
         Raises UserError when the method does not suit the training settings.
         """
-        from distilgrid.training.schedule import plain
+        from distilgrid.training.objective import plain
 
         if self.phased:
             phases: list[Phase] = load(self.phased)(self, training, kind=kind)

@@ -126,9 +126,9 @@ class Batching(Protocol):
     def given(self, rows: Any, *, tokenizer: "Tokenizer", max_length: int, pair: bool) -> "Samples":
         """Rows for a served model, in the form of `RowReader.example`."""
 
-    def viewed(self, samples: "Samples", views: "Views", ids: "np.ndarray") -> "ViewedSamples | None":
-        """Random views of rows, which their example ids (N,) decide; None for a kind without views."""
-        return None
+    def viewed(self, samples: "Samples", views: "Views", ids: "np.ndarray") -> "ViewedSamples":
+        """Random views of rows, which their example ids (N,) decide, for a kind whose `stream` shows them."""
+        raise UserError("this kind of task has no views of its rows; its stream must not ask for any")
 
     def shape(self, dataset: "Dataset") -> Any:
         """Facts on the rows that a new model is made for. Raises UserError for rows that no new model reads."""
@@ -152,6 +152,7 @@ class Losses(Protocol):
 class Predictions(Protocol):
     """The meaning of a model's outputs."""
 
+    auto_model: str  # automatic class of transformers that gives a pretrained model a head for the outputs
     field: str  # name in `parity.json` of the agreement of an export with torch
 
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
@@ -206,8 +207,13 @@ class TaskKind:
     losses: Callable[[], Losses]  # training losses
     predict: Callable[[], Predictions]  # meaning of a model's outputs
     tokenised: bool = True  # whether models read rows through a tokeniser
-    viewed: bool = False  # whether models train on random views of the rows
+    stream: str = ""  # "module:function" that opens training rows which change with each epoch, such as views
     pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
+
+    @property
+    def viewed(self) -> bool:
+        """Whether models train on random views of the rows."""
+        return bool(self.stream)
 
     def check_spec(self, spec: "TaskSpec") -> None:
         """Check the spec of a task. Raises ValueError with a remedy."""

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer, ViewedSamples
+from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer
 from distilgrid.tasks.dataset import TEXT_COLUMNS, AugmentedRows, Dataset, limit_rows
-from distilgrid.tasks.settings import Views
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,13 +66,6 @@ class TrainingSet:
         samples = self.samples(tokenizer, max_length=max_length)
         assert isinstance(samples, Encodings), "only texts have tokens"
         return samples
-
-    def views(self, settings: Views) -> ViewedSamples | None:
-        """Views of the rows in each epoch; None for a kind without views."""
-        kind = self.dataset.task_kind
-        if not kind.viewed:
-            return None
-        return kind.batch().viewed(self.samples(None, max_length=0), settings, self.example_ids)
 
     def labels(self) -> Tensor:
         """Targets (N, ...) as the task kind makes them, with a teacher's labels of augmented rows."""

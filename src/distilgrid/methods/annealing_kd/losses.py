@@ -20,8 +20,7 @@ from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
 from distilgrid.tasks.kind import Form, TaskKind
-from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.schedule import Phase, plain
+from distilgrid.training.objective import Objective, Outputs, Phase, plain
 from distilgrid.training.settings import Training
 
 log = logging.getLogger(__name__)

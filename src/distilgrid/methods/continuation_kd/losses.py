@@ -18,8 +18,7 @@ from torch import Tensor
 from distilgrid.methods.annealing import sharpness, temperature
 from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.schedule import Phase
+from distilgrid.training.objective import Objective, Outputs, Phase
 from distilgrid.training.settings import Training
 
 

@@ -19,8 +19,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.objective import Objective, Outputs, Sizes
-from distilgrid.training.schedule import Phase, plain
+from distilgrid.training.objective import Objective, Outputs, Phase, Sizes, plain
 from distilgrid.training.settings import Training
 
 

@@ -15,8 +15,8 @@ from distilgrid.signals.mixed.mixing import Schedule, make_schedule
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked
 from distilgrid.tasks.batching import Batch, Encodings
-from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
+from distilgrid.training.predictor import forward
 from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:

@@ -15,10 +15,9 @@ from distilgrid.signals.asking import Asking
 from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
 from distilgrid.signals.rows.plan import RowName, RowSignal
 from distilgrid.tasks.batching import Samples, evaluation_batches, tokenised
-from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs, Sizes
-from distilgrid.training.teacher import StoredTeacher
-from distilgrid.training.token_states import TokenStates
+from distilgrid.training.predictor import forward
+from distilgrid.training.teacher import StoredTeacher, TokenStates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

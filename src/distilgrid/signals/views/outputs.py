@@ -12,9 +12,10 @@ from distilgrid.core.progress import progress
 from distilgrid.signals.asking import Asking
 from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
 from distilgrid.signals.views.plan import ViewSignal
+from distilgrid.signals.views.stream import viewed_rows
 from distilgrid.tasks.batching import ViewedSamples
-from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
+from distilgrid.training.predictor import forward
 from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:
@@ -63,11 +64,11 @@ def opened(signal: ViewSignal, folders: Sequence[Path], asking: Asking) -> Store
 
 def live(signal: ViewSignal, asking: Asking) -> "LiveViewTeacher":
     """A teacher that computes each batch when it is asked for. Raises UserError when the task is not made of images."""
-    dataset, seen = asking.training_set.dataset, asking.training_set.views(signal.views)
-    if seen is None:
+    dataset = asking.training_set.dataset
+    if not dataset.task_kind.viewed:
         made = dataset.task_kind.words.rows
         raise UserError(f"--kind view-logits: task '{dataset.task}' is made of {made}; take logits")
-    return LiveViewTeacher(asking.model(), seen)
+    return LiveViewTeacher(asking.model(), viewed_rows(asking.training_set, signal.views))
 
 
 class LiveViewTeacher(RunningTeacher):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from distilgrid.tasks.batching import Inputs, Rows, ViewedSamples
 from distilgrid.tasks.settings import Views
 from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.streams import OpenMain, RowStream
+from distilgrid.training.streams import OpenMain
 from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet
 
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+def viewed_rows(training_set: TrainingSet, views: Views) -> ViewedSamples:
+    """Views of the rows in each epoch."""
+    samples, batching = training_set.samples(None, max_length=0), training_set.dataset.task_kind.batch()
+    return batching.viewed(samples, views, training_set.example_ids)
+
+
 def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
-    """The stream of the training rows: views of images, or texts as they are."""
-    seen = training_set.views(views)
-    if seen is None:
-        return RowStream
+    """The stream of views of the training images."""
+    seen = viewed_rows(training_set, views)
 
     def opened(
         rows: Rows, objective: Objective, teacher: TeacherOutputs | None, companion: nn.Module | None

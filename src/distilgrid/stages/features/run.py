@@ -16,7 +16,7 @@ from distilgrid.stages.features.declare import FeaturesSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, evaluation_batches
 from distilgrid.tasks.dataset import open_augmented, open_dataset
-from distilgrid.training.forward import forward
+from distilgrid.training.predictor import forward
 from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
