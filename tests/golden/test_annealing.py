@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.annealing import check_annealing, sharpness, temperature
-from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.annealing_kd.declare import AnnealingKD, check_annealing, sharpness, temperature
 from distilgrid.methods.annealing_kd.losses import AnnealedObjective
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.continuation_kd.declare import ContinuationKD

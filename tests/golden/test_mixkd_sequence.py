@@ -23,11 +23,10 @@ from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.methods.mixkd.declare import MixKD
-from distilgrid.methods.mixkd.losses import MixKDObjective
+from distilgrid.methods.mixkd.losses import Mixing, MixKDObjective
 from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.signals.mixed.mixing import Schedule, make_schedule
-from distilgrid.signals.mixed.settings import Mixup
-from distilgrid.signals.mixed.stream import Mixing
+from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer

@@ -20,8 +20,8 @@ from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.pkd.losses import PKDObjective
 from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
-from distilgrid.signals.mixed.inputs import mixed_inputs
 from distilgrid.signals.mixed.mixing import Mixtures
+from distilgrid.signals.mixed.outputs import mixed_inputs
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.fused_encoder import FusedEncoder

@@ -18,8 +18,7 @@ from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import parse_params
-from distilgrid.signals.base import Signal
-from distilgrid.signals.registry import ROWS
+from distilgrid.signals.base import ROWS, Signal
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

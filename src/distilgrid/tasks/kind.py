@@ -152,8 +152,9 @@ class Losses(Protocol):
 class Predictions(Protocol):
     """The meaning of a model's outputs."""
 
-    auto_model: str  # automatic class of transformers that gives a pretrained model a head for the outputs
     field: str  # name in `parity.json` of the agreement of an export with torch
+    # automatic class of transformers that gives a pretrained model a head: one vector of outputs for each text
+    auto_model: str = "AutoModelForSequenceClassification"
 
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Write the meaning of the outputs into a model's configuration, so that the saved model explains itself."""

@@ -93,9 +93,8 @@ class HiddenObjective(Objective):
 
 def hidden_phases(settings: HiddenKD, training: Training, *, kind: TaskKind) -> list[Phase]:
     """The phase on hidden states and, unless it is left out, that on logits and labels."""
-    first = training.under(settings.hidden)
+    first, *rest = settings.staged(training)
     phases = plain(HiddenObjective(settings), first, name="hidden", selects=False)
-    if settings.task is None:
-        return phases
-    second = training.under(settings.task)
-    return phases + plain(KDObjective(settings, kind=kind), second, name="task")
+    for second in rest:
+        phases += plain(KDObjective(settings, kind=kind), second, name="task")
+    return phases

@@ -44,7 +44,7 @@ KIND = ImageKind(
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
     tokenised=False,
-    stream="distilgrid.signals.views.stream:main_stream",
+    stream="distilgrid.signals.views.outputs:main_stream",
     rows=partial(load, f"{HERE}.rows:ROWS"),
     batch=partial(load, f"{HERE}.views:BATCH"),
     losses=LABEL.losses,

@@ -59,7 +59,6 @@ class LabelOutputs(Losses, Predictions):
     """Logits (N, C): the largest one names the label; exports agree by the share of rows with torch's label."""
 
     field = "label_agreement"
-    auto_model = "AutoModelForSequenceClassification"
 
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Name the labels."""

@@ -37,7 +37,6 @@ class NumberOutputs(Losses, Predictions):
     """The number itself; exports agree by Pearson's correlation with torch's numbers."""
 
     field = "correlation"
-    auto_model = "AutoModelForSequenceClassification"
 
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Mark the output as a number."""
