@@ -151,7 +151,7 @@ class Engine:
             except torch.OutOfMemoryError:
                 if self.parts >= max(map(len, mine)):
                     raise
-                if any(stream.needs_batch for stream in self.streams):
+                if any(stream.objective.needs_batch for stream in self.streams):
                     raise UserError("out of memory: the losses need whole batches; lower training.batch_size") from None
                 self.parts *= 2  # the same means over the batches, from smaller parts
                 self.flat.grads.zero_()
@@ -173,7 +173,7 @@ class Engine:
 
     def _split(self, stream: Stream, samples: Sequence[int]) -> list[np.ndarray]:
         """Cut samples into equal parts for the model, on a CPU about as large as fit its caches."""
-        if stream.needs_batch:
+        if stream.objective.needs_batch:
             return [np.asarray(samples)]
         count = self.parts
         if self.placement.device.type == "cpu":
@@ -188,7 +188,8 @@ class Engine:
             self.tokens += len(part) if mask is None else int(mask.sum())
         with self.clock("forward"):
             with self.placement.autocast():
-                outputs = forward(self.model, inputs, states=stream.needs_states, tokens=stream.needs_tokens)
+                needs = stream.objective
+                outputs = forward(self.model, inputs, states=needs.needs_states, tokens=needs.needs_tokens)
                 if stream.companion is not None:
                     outputs = stream.companion(outputs)
             terms = stream.losses(part, outputs)
@@ -200,7 +201,7 @@ class Engine:
 
 def _weight(stream: Stream, samples: Sequence[int] | np.ndarray) -> int:
     """Weight of some samples: losses are means over rows, or over tokens."""
-    return int(stream.lengths(list(samples)).sum()) if stream.needs_tokens else len(samples)
+    return int(stream.lengths(list(samples)).sum()) if stream.objective.needs_tokens else len(samples)
 
 
 def _set_attention(model: "PreTrainedModel", name: str) -> None:

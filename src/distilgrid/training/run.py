@@ -14,14 +14,13 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from distilgrid.core.artefacts import RANK, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.core.loading import load
+from distilgrid.core.loading import late, load
 from distilgrid.core.stopping import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
 from distilgrid.tasks.batching import Rows, Tokenizer
 from distilgrid.tasks.dataset import Dataset
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import score
 from distilgrid.training.checkpoint import Checkpoints
-from distilgrid.training.efficiency import efficiency
 from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Phase
 from distilgrid.training.outcome import Outcome
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PROBE_ROWS = 1000
+efficiency = late("distilgrid.training.efficiency:efficiency")  # no result depends on it
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _train(
     placement: Placement,
     checkpoints: Checkpoints,
 ) -> Outcome:
-    job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
+    job.dataset.task_kind.predict().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,

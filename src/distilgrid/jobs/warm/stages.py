@@ -11,7 +11,7 @@ WARM_STAGES: dict[str, str] = importlib.import_module("distilgrid.stages.table")
 # Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
 OURS = (
     *("cli.app", "plan.expand", "plan.names", "stages.runner", "stages.start", "search.architecture"),
-    *("training.cpu.acceleration", "training.cpu.vocabulary"),
+    *("training.cpu.acceleration", "training.cpu.vocabulary", "training.efficiency"),
 )
 FEATURES = ("methods", "signals", "tasks.kinds")
 """Folders whose modules a table of strings names, so that jobs load them late; reports stay out."""

@@ -28,10 +28,10 @@ from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
 from distilgrid.signals.mixed.outputs import mixed_inputs
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, Rows
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_parts import Losses
+from distilgrid.tasks.kind import Losses, TaskKind
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.settings import Training
+from distilgrid.training.streams import answers
 from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet
 
@@ -80,9 +80,6 @@ class Mixing:
     token_types: str = "mix"
     rows: Rows | None = None  # the training rows as the student reads them; None until the stream is opened
     companion: nn.Module | None = None
-    needs_states: bool = False
-    needs_tokens: bool = False
-    needs_batch: bool = False
 
     def batches(self, seed: int) -> list[list[Batch]]:
         """Batches of each epoch, in an order that the training seed decides."""
@@ -109,8 +106,7 @@ class Mixing:
         assert self.rows is not None
         outputs, device, losses = student.logits.shape[1], student.logits.device, self.objective.loss
         targets = mixed_targets(self.rows.labels, self._mixtures(samples), losses=losses, outputs=outputs).to(device)
-        teacher = self.teacher.outputs(samples).to(device) if self.teacher is not None else None
-        return self.objective.mixed_losses(targets, student, teacher)
+        return self.objective.mixed_losses(targets, student, answers(self.teacher, samples, student))
 
     @property
     def _encodings(self) -> Encodings:
