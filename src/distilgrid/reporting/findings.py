@@ -9,10 +9,9 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
+from distilgrid.reporting.intervals import holm, interval, resampled_scores, two_sided
 from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
 from distilgrid.reporting.scoring import Scoring
-from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
-from distilgrid.reporting.statistics.significance import holm, two_sided
 
 Verdict = Literal["better", "worse", "unclear"]
 

@@ -12,18 +12,18 @@ from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
 from distilgrid.reporting.claims.values import Resamples, blocks, measured, values_of
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings, score_resamples
-from distilgrid.reporting.lines import Line
-from distilgrid.reporting.searches import search_lines
-from distilgrid.reporting.statistics.estimates import (
+from distilgrid.reporting.intervals import (
     EffectEstimate,
     bounds,
     estimate,
+    holm,
     mean_of,
     p_value,
     rows_too_few,
     seeds_needed,
 )
-from distilgrid.reporting.statistics.significance import holm
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.searches import search_lines
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from distilgrid.reporting.claims.schema import LATENCY, MAIN
+from distilgrid.reporting.intervals import EffectEstimate, SeedBlock, estimate
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.searches import SearchLine
-from distilgrid.reporting.statistics.estimates import EffectEstimate, SeedBlock, estimate
 
 Resamples = Mapping[str, np.ndarray]
 """The main score of models on each resample of their task's rows, by folder: (S,)."""
