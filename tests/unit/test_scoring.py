@@ -101,7 +101,7 @@ def test_a_model_is_chosen_by_what_it_loses(turned: Findings) -> None:
 def test_claims_take_the_direction_of_the_metric(turned: Findings) -> None:
     sides = {"better": {"method": "kd"}, "worse": {"method": "finetune"}, "tasks": ["reviews"]}
     (judgement,) = evaluate(turned, file(sides))
-    assert (judgement.measure.direction, judgement.measure.scale) == ("lower", 1.0)
+    assert (judgement.scoring.higher_is_better, judgement.scoring.scale) == (False, 1.0)
     (said,) = evaluate(turned, file({**sides, "direction": "higher"}))
-    assert said.measure.direction == "higher"
+    assert said.scoring.higher_is_better
     assert {judgement.verdict, said.verdict} in ({"confirmed", "refuted"}, {"not enough evidence"})

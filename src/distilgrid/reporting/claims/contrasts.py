@@ -1,13 +1,20 @@
-"""Contrasts: the lines on the sides of a claim, or what a grid lacks for it."""
+"""Contrasts: the lines on the sides of a claim, the numbers that they compare, or what a grid lacks for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from distilgrid.core.planned import TEACHER
-from distilgrid.reporting.claims.schema import Axes, Claim
-from distilgrid.reporting.lines import AXES, Line
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, Axes, Claim
+from distilgrid.reporting.intervals import EffectEstimate, SeedBlock, estimate
+from distilgrid.reporting.lines import Line
 from distilgrid.reporting.searches import SearchLine
+
+Resamples = Mapping[str, np.ndarray]
+"""The main score of models on each resample of their task's rows, by folder: (S,)."""
+Weights = Mapping[Line | SearchLine, float]
 
 
 @dataclass(frozen=True)
@@ -18,46 +25,36 @@ class Contrast:
     """
 
     task: str
-    weights: Mapping[Line | SearchLine, float]
+    weights: Weights
     pairs: int
 
 
-def contrast(claim: Claim, task: str, lines: Sequence[Line], *, teacher: Callable[[Line], Line]) -> Contrast | None:
-    """The claim's comparison among a task's lines, or None when a side has no cells.
+def contrast(
+    claim: Claim, task: str, lines: Sequence[Line | SearchLine], *, teacher: Callable[[Line], Line]
+) -> Contrast | None:
+    """The claim's comparison among a task's lines or searches, or None when a side has none.
 
     Axes that the claim does not give are matched: each comparison has the same values of them on all sides. The
-    effect is the mean over the values for which all sides have cells. `teacher` finds the teacher of a student's line.
+    effect is the mean over the values for which all sides have lines. `teacher` finds the teacher of a student's line.
     """
-    sides = claim.sides()
-    cells = [axes for _, axes in sides if axes["method"] != TEACHER]
-    free = [axis for axis in AXES[1:] if axis not in cells[0]]
     own = [line for line in lines if not line.is_teacher]
-    students = [{tuple(s.labels[a] for a in free): s for s in own if _has(s.labels, axes)} for axes in cells]
-    matched = [values for values in students[0] if all(values in side for side in students)]
-    if not matched:
-        return None
-    taught = {values: teacher(line) for values, line in students[0].items()}
+    given = [axes for _, axes in claim.sides() if axes.get("method") != TEACHER]
+    free = [axis for axis in (own[0].labels if own else ()) if axis not in given[0]]
+    found = [{tuple(s.labels[a] for a in free): s for s in own if _has(s.labels, axes)} for axes in given]
+    matched = [values for values in found[0] if all(values in side for side in found)]
     weights: dict[Line | SearchLine, float] = {}
-    remaining = iter(students)
-    for weight, axes in sides:
-        side = taught if axes["method"] == TEACHER else next(remaining)
+    remaining = iter(found)
+    for weight, axes in claim.sides():
+        taught = axes.get("method") == TEACHER
+        side = found[0] if taught else next(remaining)
         for values in matched:
+            line = side[values]
+            line = teacher(line) if taught and isinstance(line, Line) else line
             # A side that two differences share cancels, so each line has one weight.
-            weights[side[values]] = weights.get(side[values], 0.0) + weight / len(matched)
-    return Contrast(task, {line: weight for line, weight in weights.items() if weight}, len(matched))
-
-
-def search_contrast(claim: Claim, task: str, lines: Sequence[SearchLine]) -> Contrast | None:
-    """The claim's comparison among a task's searches, or None when one is missing."""
-    sides = [(weight, [line for line in lines if _has(line.labels, axes)]) for weight, axes in claim.sides()]
-    if not all(found for _, found in sides):
-        return None
-    by_teacher = [{line.labels[TEACHER]: line for line in found} for _, found in sides]
-    matched = [name for name in by_teacher[0] if all(name in side for side in by_teacher)]
-    weights: dict[Line | SearchLine, float] = {}
-    for (weight, _), side in zip(sides, by_teacher, strict=True):
-        weights |= {side[name]: weight / len(matched) for name in matched}
-    return Contrast(task, weights, len(matched)) if matched else None
+            weights[line] = weights.get(line, 0.0) + weight / len(matched)
+    return (
+        Contrast(task, {line: weight for line, weight in weights.items() if weight}, len(matched)) if matched else None
+    )
 
 
 def missing(claim: Claim, lines: Sequence[Line | SearchLine]) -> list[str]:
@@ -82,3 +79,57 @@ def _has(labels: Mapping[str, Any], axes: Axes) -> bool:
 
 def _named(axis: str, value: Any) -> str:
     return f"{axis} {value:g}" if isinstance(value, float) else f"{axis} {value}"
+
+
+def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
+    """A claim's metric for each seed of a line, or once for a latency; None when the line lacks it."""
+    if isinstance(line, SearchLine):
+        return line.values(metric)
+    if metric.startswith(LATENCY):
+        speed = line.speeds.get(metric.removeprefix(LATENCY))
+        return None if speed is None else [speed.latency_ms]
+    found = [model.metrics.get("score" if metric == MAIN else metric) for model in line.models]
+    numbers = [float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+    return numbers if len(numbers) == len(found) else None
+
+
+def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[SeedBlock]:
+    """One block of paired seeds when all lines have the same seeds, else one block for each line.
+
+    A teacher is one run, and intervals do not cover its seed. Compared with students, it counts as equal for each seed.
+    """
+    seeds = {line: tuple(sorted(model.seed for model in line.models)) for line in weights}
+    students = [found for line, found in seeds.items() if not line.is_teacher]
+    made = []
+    for line, weight in weights.items():
+        repeats = 1
+        if line.is_teacher and len(line.models) == 1 and students:
+            seeds[line], repeats = students[0], len(students[0])
+        made.append(_block(line, weight, metric, resamples, repeats))
+    if len(set(seeds.values())) > 1:
+        return made
+    together = [block.resampled for block in made if block.resampled is not None]
+    return [SeedBlock(np.sum([block.values for block in made], axis=0), np.sum(together, axis=0) if together else None)]
+
+
+def measured(weights: Weights, runtime: str) -> EffectEstimate:
+    """An effect on latencies in ms, which are measured once for an architecture.
+
+    Its bounds assume that all medians lie at the worse ends of their intervals.
+    """
+    speeds = {line: line.speeds[runtime] for line in weights if isinstance(line, Line)}
+    effect = sum(weights[line] * speed.latency_ms for line, speed in speeds.items())
+    errors = [abs(weights[line]) * speed.error_ms for line, speed in speeds.items() if speed.error_ms is not None]
+    found = estimate([SeedBlock(np.array([effect]))], rows=0)
+    return found if len(errors) < len(speeds) else EffectEstimate(found.effect, None, (), None, error=sum(errors))
+
+
+def _block(line: Line | SearchLine, weight: float, metric: str, resamples: Resamples | None, repeats: int) -> SeedBlock:
+    values = values_of(line, metric)
+    assert values is not None, "contrasts have what their claims compare"
+    order = np.argsort([model.seed for model in line.models])
+    resampled = None
+    if resamples is not None:
+        scores = np.stack([resamples[line.models[place].artefact.folder] for place in order], axis=1)  # (S, n)
+        resampled = np.repeat(weight * scores, repeats, axis=1)
+    return SeedBlock(np.repeat(weight * np.array(values)[order], repeats), resampled)

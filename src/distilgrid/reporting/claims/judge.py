@@ -6,10 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from distilgrid.reporting.claims.contrasts import Contrast, contrast, missing, search_contrast
-from distilgrid.reporting.claims.measure import Measure, measure_of
-from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
-from distilgrid.reporting.claims.values import Resamples, blocks, measured, values_of
+from distilgrid.reporting.claims.contrasts import Contrast, Resamples, blocks, contrast, measured, missing, values_of
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.intervals import (
@@ -23,6 +21,7 @@ from distilgrid.reporting.intervals import (
     seeds_needed,
 )
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.scoring import HUNDRED, Scoring
 from distilgrid.reporting.searches import search_lines
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
@@ -55,7 +54,7 @@ class Judgement:
     claim: Claim
     results: tuple[Result, ...]
     missing: tuple[str, ...]
-    measure: Measure
+    scoring: Scoring  # the direction of the claim, and the scale of its effects
 
     @property
     def verdict(self) -> Verdict:
@@ -69,10 +68,21 @@ def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
     resamples = _resample(findings, [c for claim, contrasts, _ in found if claim.metric == MAIN for c in contrasts])
     judged = []
     for claim, contrasts, absent in found:
-        measure = measure_of(findings, claim, [each.task for each in contrasts])
-        results = tuple(_results(findings, claim, contrasts, resamples, measure))
-        judged.append(Judgement(claim, results, tuple(absent), measure))
+        scoring = _scoring(findings, claim, [each.task for each in contrasts])
+        results = tuple(_results(findings, claim, contrasts, resamples, scoring))
+        judged.append(Judgement(claim, results, tuple(absent), scoring))
     return _corrected(judged)
+
+
+def _scoring(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Scoring:
+    """The direction and the scale of a claim's effects: of its metric, unless the claim gives a direction or a unit.
+
+    The first task decides, because tasks whose metrics differ in scale or direction have no common mean.
+    """
+    scores = claim.metric == MAIN and tasks
+    known = findings.scoring(tasks[0]) if scores else Scoring(claim.metric, HUNDRED, higher_is_better=True)
+    higher = claim.direction == "higher" if claim.direction else known.higher_is_better
+    return replace(known, scale=known.scale if claim.unit == POINTS else 1.0, higher_is_better=higher)
 
 
 def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
@@ -103,10 +113,7 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
     """The claim's comparison on a task, or what the task lacks."""
     if task not in findings.tasks:
         return [f"task {task}"]
-    lines = findings.of(task)
-    if claim.of_searches:
-        searches = search_lines(findings, task)
-        return search_contrast(claim, task, searches) or missing(claim, searches)
+    lines = search_lines(findings, task) if claim.of_searches else findings.of(task)
     found = contrast(claim, task, lines, teacher=findings.teacher)
     if found is None:
         return missing(claim, lines)
@@ -142,15 +149,15 @@ def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
 
 
 def _results(
-    findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples, measure: Measure
+    findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples, scoring: Scoring
 ) -> Iterable[Result]:
     estimates = [_estimate(findings, claim, found, resamples) for found in contrasts]
     confidence = findings.collected.plan.params.report.confidence
     if len(contrasts) > 1:
-        yield _result(claim, contrasts, mean_of(estimates), confidence, measure)
+        yield _result(claim, contrasts, mean_of(estimates), confidence, scoring)
     if claim.aggregate == "each" or len(contrasts) == 1:
         for found, estimated in zip(contrasts, estimates, strict=True):
-            yield _result(claim, [found], estimated, confidence, measure)
+            yield _result(claim, [found], estimated, confidence, scoring)
 
 
 def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> EffectEstimate:
@@ -164,10 +171,10 @@ def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resa
 
 
 def _result(
-    claim: Claim, contrasts: Sequence[Contrast], found: EffectEstimate, confidence: float, measure: Measure
+    claim: Claim, contrasts: Sequence[Contrast], found: EffectEstimate, confidence: float, scoring: Scoring
 ) -> Result:
     between = bounds(found, confidence)
-    verdict, distance = _judge(claim, measure, found.effect, between)
+    verdict, distance = _judge(claim, scoring, found.effect, between)
     unclear = verdict == "not enough evidence"
     return Result(
         tasks=tuple(c.task for c in contrasts),
@@ -184,16 +191,14 @@ def _result(
     )
 
 
-def _judge(claim: Claim, measure: Measure, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
+def _judge(claim: Claim, scoring: Scoring, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
     """The verdict, and the distance of the effect beyond the threshold on its side: `minimum` or zero."""
-    sign = 1 if measure.direction == "higher" else -1
-    minimum = claim.minimum / measure.scale
-    gain = sign * effect
+    minimum, gain = claim.minimum / scoring.scale, scoring.merit(effect)
     distance = gain - minimum if gain > minimum else -gain if gain < 0 else 0.0
     distance = distance if distance > ROUNDING else 0.0
     if between is None:
         return "not enough evidence", distance
-    low, high = sorted(sign * bound for bound in between)
+    low, high = sorted(scoring.merit(bound) for bound in between)
     if low > minimum + ROUNDING:
         return "confirmed", distance
     return "refuted" if high < -ROUNDING else "not enough evidence", distance

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.claims.paper_tables import paper_tables
-from distilgrid.reporting.claims.papers import PaperReports
+from distilgrid.reporting.claims.papers import PaperReports, paper_tables
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot, task_plots
 from distilgrid.reporting.section import Section
