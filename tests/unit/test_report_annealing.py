@@ -19,8 +19,8 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.scoring import scoring
+from distilgrid.reporting.section import task_sections
 from distilgrid.reporting.sections.selection import selection_table
-from distilgrid.reporting.sections.table import task_sections
 from distilgrid.stages.report.page import render
 
 SCORING = scoring("accuracy")

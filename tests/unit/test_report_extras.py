@@ -22,13 +22,12 @@ from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.scoring import scoring
-from distilgrid.reporting.sections.ablation_views import ablation_table
-from distilgrid.reporting.sections.ablations import find_ablations
+from distilgrid.reporting.section import task_sections
+from distilgrid.reporting.sections.ablations import ablation_table, find_ablations
 from distilgrid.reporting.sections.bands import band
 from distilgrid.reporting.sections.limited_data import data_plots, row_counts
-from distilgrid.reporting.sections.table import task_sections
 from distilgrid.stages.features.plot import features_plots
-from distilgrid.stages.report import data
+from distilgrid.stages.report import run as data
 from distilgrid.stages.report.page import render
 
 SCORING = scoring("accuracy")

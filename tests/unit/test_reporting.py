@@ -29,7 +29,7 @@ from distilgrid.reporting.plots import pareto, points
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
-from distilgrid.stages.report import data
+from distilgrid.stages.report import run as data
 from distilgrid.stages.report.outcome import outcomes
 from distilgrid.stages.report.page import render
 from distilgrid.stages.report.publish import PUBLISHED, publish

@@ -12,7 +12,7 @@ from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.intervals import holm, two_sided
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report import data
+from distilgrid.stages.report import run as data
 from distilgrid.stages.report.outcome import outcomes
 
 

@@ -1,14 +1,30 @@
-"""Ablations within a grid: methods whose settings differ in a single number."""
+"""Ablations within a grid, methods whose settings differ in a single number: score against its value."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.plan.params import Params, effective_training
+from distilgrid.reporting import display, wording
+from distilgrid.reporting.figures import PALETTE, drawing, svg
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.plots import Plot
+from distilgrid.reporting.section import Section
+from distilgrid.reporting.sections.bands import band_words, draw_band, height, score_axis
+from distilgrid.reporting.table import Column, Table, Value
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FEWEST = 3
 """The fewest values of an ablation. The main table shows comparisons of two."""
+KEY_COLUMNS = 2
+WIDE = 10
+"""The factor between values from which their axis is logarithmic."""
+
+Curves = dict[str, dict[float, Line]]  # lines by name, then by value
 
 
 @dataclass(frozen=True)
@@ -57,3 +73,90 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _rest(values: Mapping[str, Any], setting: str) -> str:
     """All settings but one as text: equal text means equal settings."""
     return json.dumps({key: value for key, value in values.items() if key != setting}, sort_keys=True)
+
+
+def task_ablations(findings: Findings, task: str) -> list[Ablation]:
+    """The grid's ablations whose methods all have cells of a task."""
+    methods = {line.labels["method"] for line in findings.of(task)}
+    found = find_ablations(findings.collected.plan.params)
+    return [ablation for ablation in found if methods.issuperset(ablation.methods.values())]
+
+
+def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
+    """Score against the setting's value: a line for each student."""
+    curves = _curves(findings, task, ablation)
+    with drawing(6.0, height(len(curves), KEY_COLUMNS)) as (figure, (axes,)):
+        for number, (name, lines) in enumerate(curves.items()):
+            scores = {value: line.scores for value, line in lines.items()}
+            colour, style = PALETTE[number % len(PALETTE)], number // len(PALETTE)
+            draw_band(axes, scores, colour=colour, label=name, scale=findings.scoring(task).scale, style=style)
+        _value_axis(axes, list(ablation.methods))
+        axes.set_xlabel(ablation.setting)
+        axes.set_ylabel(score_axis(findings, task))
+        axes.grid(axis="y")
+        figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
+        name = "-".join(["ablation", task, ablation.setting, *ablation.methods.values()])
+        image = svg(figure, name=name, title=f"{task}: score against {ablation.setting}")
+    text = f"Score on {findings.main(task)[1]} against {ablation.setting}. {band_words(findings)}"
+    return Plot(image, text)
+
+
+def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
+    """The numbers of the plot: a row for each value, a column for each student."""
+    curves = _curves(findings, task, ablation)
+    columns = {Column(ablation.setting): [Value(f"{value:g}", method) for value, method in ablation.methods.items()]}
+    for name, found in curves.items():
+        lines = [found[value] for value in ablation.methods]
+        columns[Column(name, findings.scoring(task).factor)] = display.scores(lines)
+    split = findings.main(task)[1]
+    caption = (
+        f"{ablation.objective} with several values of {ablation.setting}, all else equal: "
+        f"{findings.scoring(task).title} on split {split}, mean {wording.PLUS_MINUS} "
+        "standard deviation over seeds; under each value its method."
+    )
+    return Table.of(f"{task}: {ablation.setting}", caption, columns)
+
+
+def _curves(findings: Findings, task: str, ablation: Ablation) -> Curves:
+    """The lines of the ablation's methods by name and value. The grid has all combinations."""
+    values = {method: value for value, method in ablation.methods.items()}
+    curves: Curves = {}
+    for line in findings.of(task):
+        if line.labels["method"] in values:
+            curves.setdefault(line.name, {})[values[line.labels["method"]]] = line
+    return curves
+
+
+def _value_axis(axes: "Axes", values: list[float]) -> None:
+    """Put the ticks at the values."""
+    if min(values) > 0 and max(values) >= WIDE * min(values):
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+
+
+class AblationSection(Section):
+    """One ablation, below its own heading."""
+
+    def __init__(self, ablation: Ablation) -> None:
+        self.ablation = ablation
+        self.title = f"Ablation of {ablation.objective}: {ablation.setting}"
+
+    def tables(self, findings: Findings, task: str) -> list[Table]:
+        """Scores by value."""
+        return [ablation_table(findings, task, self.ablation)]
+
+    def plots(self, findings: Findings, task: str) -> list[Plot]:
+        """Scores by value, as lines."""
+        return [ablation_plot(findings, task, self.ablation)]
+
+
+class AblationSections(Section):
+    """A section for each ablation of a task."""
+
+    def split(self, findings: Findings, task: str) -> Sequence[Section]:
+        """One section for each setting with several values."""
+        return [AblationSection(ablation) for ablation in task_ablations(findings, task)]
+
+
+SECTION = AblationSections()

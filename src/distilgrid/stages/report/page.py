@@ -1,22 +1,23 @@
 """The page of a report. Everything is inline, so that it opens offline and can be mailed as one file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.papers import PaperReports, paper_tables
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot, task_plots
-from distilgrid.reporting.section import Section
+from distilgrid.reporting.section import Section, task_sections
 from distilgrid.reporting.sections.compute import compute_table, environment_texts
-from distilgrid.reporting.sections.table import task_sections
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 from distilgrid.stages.report.outcome import outcomes
-from distilgrid.stages.report.provenance import provenances
 
 
 def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
@@ -34,7 +35,7 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
         parity=parity_table(findings),
         rejected=rejected_table(findings),
         cells=_cells(findings),
-        provenances=provenances(findings),
+        provenances=[(line, list(origins(findings, line))) for line in findings.lines],
         comparisons=len(findings.differences),
         settings=_settings(findings),
         compute=[compute_table(findings.collected.runs)],
@@ -108,6 +109,20 @@ def _cells(findings: Findings) -> Table:
     numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
+
+
+def origins(findings: Findings, line: Line) -> Iterator[tuple[str, Artefact]]:
+    """The models, exports and latencies behind a line of the tables, each after what it gave."""
+    for model in line.models:
+        yield f"seed {model.seed}: {line.scoring.score(model.metrics['score'])}", model.artefact
+    for runtime, exports in line.exports.items():
+        for export in exports:
+            score = line.scoring.score(export.values["score"])
+            yield f"{runtime}, seed {export.artefact.labels['seed']}: {score}", export.artefact
+    for benchmark in findings.collected.benchmarks:
+        labels = benchmark.artefact.labels
+        if labels["task"] == line.labels["task"] and labels["teacher"] in teacher_names(line.labels["teacher"]):
+            yield f"latencies on {labels['device']}", benchmark.artefact
 
 
 def _inputs(findings: Findings) -> str:
