@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.reporting.figures import INK, method_colours, stacked, svg
+from distilgrid.reporting.figures import DASHES, INK, band_words, draw_band, drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot, dev_curve
 from distilgrid.reporting.section import Section
-from distilgrid.reporting.sections.bands import DASHES, band_words, draw_band, score_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,11 +21,10 @@ KEY_COLUMNS = 3
 def _plot(findings: Findings, task: str, name: str) -> Plot:
     own = [line for line in findings.of(task) if line.name == name and not line.is_teacher]
     annealed = [line for line in own if _recorded(line)]
-    params, metric = findings.collected.plan.params, findings.main(task)[0]
-    colours = method_colours(params.grid.methods, params.report.baseline)
+    metric, colours = findings.main(task)[0], method_colours(findings)
     references = _references(findings, own)
     rows = -(-(len(references) + len(annealed)) // KEY_COLUMNS)
-    with stacked(6.0, 4.2 + 0.2 * rows, shares=(3, 1)) as (figure, (above, below)):
+    with drawing(6.0, 4.2 + 0.2 * rows, shares=(3, 1)) as (figure, (above, below)):
         for line in references:
             _dev_band(above, line, metric, colours)
         for number, line in enumerate(annealed):
@@ -112,7 +110,7 @@ def _mark_stages(annealed: list[Line], *panels: "Axes") -> bool:
 def _label(findings: Findings, task: str, above: "Axes", below: "Axes", *, quantity: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    above.set_ylabel(f"dev {score_axis(findings, task)}")
+    above.set_ylabel(f"dev {findings.scoring(task).axis}")
     above.grid(axis="y")
     below.set_ylabel(QUANTITIES[quantity])
     below.margins(y=0.12)

@@ -3,20 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distilgrid.plan.params import Params, effective_training
 from distilgrid.reporting import display, wording
-from distilgrid.reporting.figures import PALETTE, drawing, svg
+from distilgrid.reporting.figures import PALETTE, band_words, draw_band, drawing, height, place_ticks, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.section import Section
-from distilgrid.reporting.sections.bands import band_words, draw_band, height, score_axis
 from distilgrid.reporting.table import Column, Table, Value
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FEWEST = 3
 """The fewest values of an ablation. The main table shows comparisons of two."""
@@ -75,48 +71,6 @@ def _rest(values: Mapping[str, Any], setting: str) -> str:
     return json.dumps({key: value for key, value in values.items() if key != setting}, sort_keys=True)
 
 
-def task_ablations(findings: Findings, task: str) -> list[Ablation]:
-    """The grid's ablations whose methods all have cells of a task."""
-    methods = {line.labels["method"] for line in findings.of(task)}
-    found = find_ablations(findings.collected.plan.params)
-    return [ablation for ablation in found if methods.issuperset(ablation.methods.values())]
-
-
-def ablation_plot(findings: Findings, task: str, ablation: Ablation) -> Plot:
-    """Score against the setting's value: a line for each student."""
-    curves = _curves(findings, task, ablation)
-    with drawing(6.0, height(len(curves), KEY_COLUMNS)) as (figure, (axes,)):
-        for number, (name, lines) in enumerate(curves.items()):
-            scores = {value: line.scores for value, line in lines.items()}
-            colour, style = PALETTE[number % len(PALETTE)], number // len(PALETTE)
-            draw_band(axes, scores, colour=colour, label=name, scale=findings.scoring(task).scale, style=style)
-        _value_axis(axes, list(ablation.methods))
-        axes.set_xlabel(ablation.setting)
-        axes.set_ylabel(score_axis(findings, task))
-        axes.grid(axis="y")
-        figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
-        name = "-".join(["ablation", task, ablation.setting, *ablation.methods.values()])
-        image = svg(figure, name=name, title=f"{task}: score against {ablation.setting}")
-    text = f"Score on {findings.main(task)[1]} against {ablation.setting}. {band_words(findings)}"
-    return Plot(image, text)
-
-
-def ablation_table(findings: Findings, task: str, ablation: Ablation) -> Table:
-    """The numbers of the plot: a row for each value, a column for each student."""
-    curves = _curves(findings, task, ablation)
-    columns = {Column(ablation.setting): [Value(f"{value:g}", method) for value, method in ablation.methods.items()]}
-    for name, found in curves.items():
-        lines = [found[value] for value in ablation.methods]
-        columns[Column(name, findings.scoring(task).factor)] = display.scores(lines)
-    split = findings.main(task)[1]
-    caption = (
-        f"{ablation.objective} with several values of {ablation.setting}, all else equal: "
-        f"{findings.scoring(task).title} on split {split}, mean {wording.PLUS_MINUS} "
-        "standard deviation over seeds; under each value its method."
-    )
-    return Table.of(f"{task}: {ablation.setting}", caption, columns)
-
-
 def _curves(findings: Findings, task: str, ablation: Ablation) -> Curves:
     """The lines of the ablation's methods by name and value. The grid has all combinations."""
     values = {method: value for value, method in ablation.methods.items()}
@@ -127,36 +81,54 @@ def _curves(findings: Findings, task: str, ablation: Ablation) -> Curves:
     return curves
 
 
-def _value_axis(axes: "Axes", values: list[float]) -> None:
-    """Put the ticks at the values."""
-    if min(values) > 0 and max(values) >= WIDE * min(values):
-        axes.set_xscale("log")
-        axes.minorticks_off()
-    axes.set_xticks(values, [f"{value:g}" for value in values])
-
-
 class AblationSection(Section):
-    """One ablation, below its own heading."""
+    """One ablation, below a heading: score against the setting's value."""
 
     def __init__(self, ablation: Ablation) -> None:
         self.ablation = ablation
         self.title = f"Ablation of {ablation.objective}: {ablation.setting}"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """Scores by value."""
-        return [ablation_table(findings, task, self.ablation)]
+        """A row for each value, a column for each student."""
+        setting, methods, scoring = self.ablation.setting, self.ablation.methods, findings.scoring(task)
+        columns = {Column(setting): [Value(f"{value:g}", method) for value, method in methods.items()]}
+        for name, found in _curves(findings, task, self.ablation).items():
+            columns[Column(name, scoring.factor)] = display.scores([found[value] for value in methods])
+        caption = (
+            f"{self.ablation.objective} with several values of {setting}, all else equal: {scoring.title} on split "
+            f"{findings.main(task)[1]}, mean {wording.PLUS_MINUS} standard deviation over seeds; under each value its "
+            "method."
+        )
+        return [Table.of(f"{task}: {setting}", caption, columns)]
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
-        """Scores by value, as lines."""
-        return [ablation_plot(findings, task, self.ablation)]
+        """A line for each student."""
+        setting, scoring = self.ablation.setting, findings.scoring(task)
+        curves, values = _curves(findings, task, self.ablation), list(self.ablation.methods)
+        with drawing(6.0, height(len(curves), KEY_COLUMNS)) as (figure, (axes,)):
+            for number, (name, lines) in enumerate(curves.items()):
+                scores = {value: line.scores for value, line in lines.items()}
+                colour, style = PALETTE[number % len(PALETTE)], number // len(PALETTE)
+                draw_band(axes, scores, colour=colour, label=name, scale=scoring.scale, style=style)
+            wide = min(values) > 0 and max(values) >= WIDE * min(values)
+            place_ticks(axes, {value: f"{value:g}" for value in values}, logarithmic=wide)
+            axes.set_xlabel(setting)
+            axes.set_ylabel(scoring.axis)
+            axes.grid(axis="y")
+            figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
+            name = "-".join(["ablation", task, setting, *self.ablation.methods.values()])
+            image = svg(figure, name=name, title=f"{task}: score against {setting}")
+        return [Plot(image, f"Score on {findings.main(task)[1]} against {setting}. {band_words(findings)}")]
 
 
 class AblationSections(Section):
     """A section for each ablation of a task."""
 
     def split(self, findings: Findings, task: str) -> Sequence[Section]:
-        """One section for each setting with several values."""
-        return [AblationSection(ablation) for ablation in task_ablations(findings, task)]
+        """One section for each setting with several values, if all its methods have cells of the task."""
+        methods = {line.labels["method"] for line in findings.of(task)}
+        found = find_ablations(findings.collected.plan.params)
+        return [AblationSection(each) for each in found if methods.issuperset(each.methods.values())]
 
 
 SECTION = AblationSections()

@@ -3,28 +3,26 @@
 from typing import TYPE_CHECKING
 
 from distilgrid.plan.teachers import teacher_names
-from distilgrid.reporting.figures import drawing, method_colours, svg
+from distilgrid.reporting.figures import (
+    band_words,
+    draw_band,
+    draw_teacher,
+    drawing,
+    height,
+    method_colours,
+    place_ticks,
+    svg,
+)
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.section import Section
-from distilgrid.reporting.sections.bands import band_words, draw_band, draw_teacher, height, score_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 KEY_COLUMNS = 3
 Variant = tuple[str, str]  # method and augmentation
-
-
-def data_plots(findings: Findings, task: str) -> list[Plot]:
-    """A plot for each teacher and student, or none for a grid with a single fraction."""
-    if len(findings.collected.plan.params.grid.fractions) < 2:
-        return []
-    students = [line.labels for line in findings.of(task) if not line.is_teacher]
-    pairs = dict.fromkeys((labels["teacher"], labels["student"]) for labels in students)
-    several = len({teacher for teacher, _ in pairs}) > 1
-    return [_plot(findings, task, teacher, student, several=several) for teacher, student in pairs]
 
 
 def row_counts(findings: Findings, task: str) -> dict[float, int]:
@@ -46,8 +44,11 @@ def _plot(findings: Findings, task: str, teacher: str, student: str, *, several:
     with drawing(6.0, height(entries, KEY_COLUMNS)) as (figure, (axes,)):
         _draw(findings, axes, [line for line in own if line.labels["student"] == student and not line.is_teacher])
         draw_teacher(axes, {line.labels["fraction"]: line for line in own if line.is_teacher})
-        _rows_axis(axes, row_counts(findings, task))
-        axes.set_ylabel(score_axis(findings, task))
+        # Fractions are the places, as two may round to the same number of rows.
+        labels = {share: f"{rows:,}\n{100 * share:g} %" for share, rows in row_counts(findings, task).items()}
+        place_ticks(axes, labels, logarithmic=True)
+        axes.set_xlabel("training rows, and their share")
+        axes.set_ylabel(findings.scoring(task).axis)
         axes.set_title(title)
         axes.grid()
         figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
@@ -60,25 +61,16 @@ def _plot(findings: Findings, task: str, teacher: str, student: str, *, several:
 
 def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
     """Draw a line for each method (colour) and augmentation (dashes and marker)."""
-    params = findings.collected.plan.params
-    colours = method_colours(params.grid.methods, params.report.baseline)
+    colours, augmentations = method_colours(findings), findings.collected.plan.params.grid.augmentations
     curves: dict[Variant, dict[float, Line]] = {}
     for line in lines:
         variant = line.labels["method"], line.labels["augmentation"]
         curves.setdefault(variant, {})[line.labels["fraction"]] = line
     for (method, augmentation), curve in curves.items():
         name = method if augmentation == "none" else f"{method} with {augmentation}"
-        style = params.grid.augmentations.index(augmentation)
         scores = {fraction: line.scores for fraction, line in curve.items()}
-        draw_band(axes, scores, colour=colours[method], style=style, label=name, scale=lines[0].scoring.scale)
-
-
-def _rows_axis(axes: "Axes", counts: dict[float, int]) -> None:
-    """Put a tick at each fraction. Fractions are the places, as two may round to the same number of rows."""
-    axes.set_xscale("log")
-    axes.minorticks_off()
-    axes.set_xticks(list(counts), [f"{rows:,}\n{100 * share:g} %" for share, rows in counts.items()])
-    axes.set_xlabel("training rows, and their share")
+        style, scale = augmentations.index(augmentation), lines[0].scoring.scale
+        draw_band(axes, scores, colour=colours[method], style=style, label=name, scale=scale)
 
 
 class LimitedDataSection(Section):
@@ -92,7 +84,10 @@ class LimitedDataSection(Section):
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
         """A plot for each teacher and student."""
-        return data_plots(findings, task)
+        students = [line.labels for line in findings.of(task) if not line.is_teacher]
+        pairs = dict.fromkeys((labels["teacher"], labels["student"]) for labels in students)
+        several = len({teacher for teacher, _ in pairs}) > 1
+        return [_plot(findings, task, teacher, student, several=several) for teacher, student in pairs]
 
 
 SECTION = LimitedDataSection()

@@ -8,11 +8,10 @@ import numpy as np
 
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Searched
-from distilgrid.reporting.figures import INK, PALETTE, drawing, svg
+from distilgrid.reporting.figures import DASHES, INK, MANY_SEEDS, PALETTE, band, drawing, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.searches import searched
-from distilgrid.reporting.sections.bands import DASHES, MANY_SEEDS, band
 
 if TYPE_CHECKING:
     import pandas as pd
