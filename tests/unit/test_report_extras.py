@@ -17,7 +17,7 @@ from distilgrid.augmentation.report import SECTION as AUGMENTED
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import listed
-from distilgrid.methods.mixkd.report import gap_table
+from distilgrid.methods.mixkd.report import SECTION as GAP
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.figures import band
@@ -178,8 +178,7 @@ def test_an_ablation_table_holds_the_scores_of_its_methods(findings: Findings) -
 
 
 def test_the_gap_table_marks_the_smallest_gap_among_students(findings: Findings, made: tuple[Plan, Path]) -> None:
-    table = gap_table(findings, "reviews")
-    assert table is not None
+    (table,) = GAP.tables(findings, "reviews")
     lines = findings.of("reviews")
     assert [row[0].text for row in table.rows] == [line.labels["method"] for line in lines]
     gaps = [statistics.fmean(m.metrics["generalisation_gap"] for m in line.models) for line in lines]
@@ -196,7 +195,7 @@ def test_without_losses_there_is_no_gap_table(findings: Findings) -> None:
         replace(model, metrics={name: v for name, v in model.metrics.items() if name not in names})
         for model in findings.collected.models
     ]
-    assert gap_table(find(replace(findings.collected, models=models)), "reviews") is None
+    assert GAP.tables(find(replace(findings.collected, models=models)), "reviews") == []
 
 
 # Augmented rows and features ------------------------------------------------------------------------------------------
