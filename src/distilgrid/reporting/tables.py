@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from distilgrid.benchmark.labels import low_precision
 from distilgrid.reporting import display, wording
@@ -20,6 +20,7 @@ MOST_RUNTIMES = 4
 MOST_LABELS = 20
 """The most labels whose counts are listed one by one."""
 ORIGIN = ("task", "student", "method", "seed", "runtime")
+ORIGIN_COLUMNS = [Column(title, number=title == "seed") for title in ORIGIN]
 SMALL_PRINT = "In small print the speed-up over the teacher in the same runtime / in torch."
 
 
@@ -34,18 +35,22 @@ def main_table(findings: Findings, task: str) -> Table:
         Column(f"vs. {report.baseline}", f"{unit}{wording.level(report.confidence)} CI"): [
             display.difference(findings, line) for line in lines
         ],
-        Column("parameters"): display.parameters(lines),
-        Column("size", "fp32"): display.sizes(lines),
+        Column("parameters"): display.smallest(lines, "parameters", wording.count),
+        Column("size", "fp32"): display.smallest(lines, "size_bytes", wording.size),
     }
     for runtime in runtimes:
         engine, precision = engine_and_precision(runtime)
-        columns[Column(engine, f"{precision}{LATENCY}")] = display.speeds(lines, runtime)
+        columns[Column(engine, f"{precision}{LATENCY}")] = display.marked(
+            lines, partial(display.speed, runtime=runtime)
+        )
     # A task of images may have no accepted export for a runtime.
     inexact = [name for name in runtimes if not is_exact(name) and any(name in line.exports for line in lines)]
     for runtime in inexact:
         engine, precision = engine_and_precision(runtime)
         named = precision if len(inexact) == 1 else f"{engine} {precision}"
-        columns[Column(f"{named} {scoring.title}", CHANGE)] = display.exports(lines, runtime)
+        columns[Column(f"{named} {scoring.title}", CHANGE)] = display.marked(
+            lines, partial(display.export, runtime=runtime)
+        )
     columns[Column("init", number=False)] = [Value(line.facts["init"]) for line in lines]
     caption = f"{_captions(findings, task)} {SMALL_PRINT}"
     return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
@@ -129,54 +134,46 @@ def other_table(findings: Findings, task: str) -> Table | None:
     others = [(metric, split) for split, values in validation.items() for metric in values if (metric, split) != main]
     if not others:
         return None
-    columns = [MODEL, *(Column(title(metric), split) for metric, split in others)]
-    rows = [
-        [display.model(line), *(display.mean(line.values(split, m), scoring(m)) for m, split in others)]
-        for line in lines
-    ]
-    scales = " / ".join(dict.fromkeys(factor for m, _ in others if (factor := scoring(m).factor)))
-    shown = f" {scales[0]} {scales[1:]}" if scales else ""
-    caption = f"Other metrics{shown}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    return Table(task, caption, columns, rows, name_groups(lines), links(lines))
+    columns = {MODEL: [display.model(line) for line in lines]}
+    for metric, split in others:
+        shown = [display.mean(line.values(split, metric), scoring(metric)) for line in lines]
+        columns[Column(title(metric), split)] = shown
+    scales = " / ".join(dict.fromkeys(factor for metric, _ in others if (factor := scoring(metric).factor)))
+    scaled = f" {scales[0]} {scales[1:]}" if scales else ""
+    caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
+    return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
 
 def parity_table(findings: Findings) -> Table:
     """Accepted exports, compared with their torch models."""
-    rows = [
-        [
-            *(Value(text) for text in (line.labels["task"], line.name, line.labels["method"])),
-            *(Value(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
-            display.number(export.values["max_abs_difference"], "{:.2g}"),
-            _agreement(export.values),
-            Value(line.scoring.score(export.values["torch_score"])),
-            Value(line.scoring.score(export.values["score"])),
-            Value(wording.size(export.values["size_bytes"])),
-        ]
-        for line in findings.lines
-        for runtime, exports in line.exports.items()
-        for export in exports
-    ]
-    measures = ["largest logit difference", "same label", "torch score", "its score", "size"]
-    return Table("Exports", "", [*_origin_columns(), *(Column(title) for title in measures)], rows)
-
-
-def _agreement(parity: Mapping[str, Any]) -> Value:
-    """The share of rows with torch's label, or for a regression the correlation with torch's numbers."""
-    if parity["label_agreement"] is not None:
-        return Value(f"{parity['label_agreement']:.2%}")
-    return display.number(parity.get("correlation"), "r {:.4f}")
+    rows = []
+    for line in findings.lines:
+        for export in (export for exports in line.exports.values() for export in exports):
+            labels, parity = export.artefact.labels, export.values
+            texts = [line.labels["task"], line.name, line.labels["method"], str(labels["seed"]), labels["runtime"]]
+            agreement = parity["label_agreement"]
+            measured = [
+                display.number(parity["max_abs_difference"], "{:.2g}"),
+                # A regression has no labels, but a correlation with torch's numbers.
+                display.number(parity.get("correlation"), "r {:.4f}")
+                if agreement is None
+                else Value(f"{agreement:.2%}"),
+            ]
+            scores = [line.scoring.score(parity[name]) for name in ("torch_score", "score")]
+            rows.append([*map(Value, texts), *measured, *map(Value, (*scores, wording.size(parity["size_bytes"])))])
+    measures = ("largest logit difference", "same label", "torch score", "its score", "size")
+    return Table("Exports", "", [*ORIGIN_COLUMNS, *map(Column, measures)], rows)
 
 
 def rejected_table(findings: Findings) -> Table | None:
     """Exports that failed the parity gate, with the reason, or None."""
     rejected = [export for export in findings.collected.exports if not export.values["accepted"]]
-    if not rejected:
-        return None
     rows = [
-        [Value(str(text)) for text in (*(export.artefact.labels[name] for name in ORIGIN), export.values["reason"])]
+        [*(Value(str(export.artefact.labels[name])) for name in ORIGIN), Value(export.values["reason"])]
         for export in rejected
     ]
-    return Table("Rejected exports", "", [*_origin_columns(), Column("reason", number=False)], rows)
+    columns = [*ORIGIN_COLUMNS, Column("reason", number=False)]
+    return Table("Rejected exports", "", columns, rows) if rows else None
 
 
 def data_table(findings: Findings) -> Table:
@@ -202,10 +199,6 @@ def _label_counts(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{label} {count}" for label, count in counts.items()) or "real numbers"
     fewest, most = min(counts.values()), max(counts.values())
     return f"{len(counts)} labels, {fewest:,} {'each' if fewest == most else f'to {most:,} rows each'}"
-
-
-def _origin_columns() -> list[Column]:
-    return [Column(title, number=title == "seed") for title in ORIGIN]
 
 
 def links(lines: Sequence[Line]) -> dict[int, str]:

@@ -24,8 +24,7 @@ def _caption(split: str) -> str:
 
 def _lowest(lines: Sequence[Line], name: str) -> list[Value]:
     """A number of each line, with the students' lowest marked."""
-    means = [-statistics.fmean(_values(line, name)) for line in lines]
-    return display.mark(lines, [_mean(line, name) for line in lines], means)
+    return display.marked(lines, lambda line: (_mean(line, name), -statistics.fmean(_values(line, name))))
 
 
 def _mean(line: Line, name: str) -> Value:

@@ -1,5 +1,6 @@
 """Papers, with the newest report of each grid that reproduces them, and the tables of their pages. Light: no torch."""
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 READ = ("report.html", "table.csv", "claims.json", "compute.json")
 MISSING = "not in this grid"
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ def verdicts(paper: PaperReports) -> Table:
     """A row for each claim, with the verdict and effect of each grid."""
     judged = [{claim["id"]: claim for claim in each.claims["claims"]} for each in paper.reports]
     rows = []
-    for claim in _first(claims.values() for claims in judged):
-        about = [Value(claim["id"], claim["claim"]), Value(claim["source"], claim["certainty"])]
-        rows.append([*about, *(_verdict(claims.get(claim["id"])) for claims in judged)])
+    for name, claim in _first(judged).items():
+        about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
+        rows.append([*about, *(_verdict(claims.get(name)) for claims in judged)])
     columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
     caption = (
@@ -109,12 +111,13 @@ def verdicts(paper: PaperReports) -> Table:
 
 def published(paper: PaperReports) -> Table:
     """A row for each published number, with our number of each grid."""
-    listed = [{_number_key(row): row for row in each.claims["published"]} for each in paper.reports]
+    axes = ("task", "model", "metric", "split", "source")
+    listed = [{tuple(row[axis] for axis in axes): row for row in each.claims["published"]} for each in paper.reports]
     rows = []
-    for row in _first(found.values() for found in listed):
+    for key, row in _first(listed).items():
         about = [Value(row["task"]), Value(row["model"]), number_value(row["value"], row["metric"], row["split"])]
         about.append(Value(row["source"], row["certainty"]))
-        rows.append([*about, *(_ours(found.get(_number_key(row))) for found in listed)])
+        rows.append([*about, *(_ours(found.get(key)) for found in listed)])
     columns = [Column(title, number=title == "published") for title in ("task", "model", "published", "source")]
     columns += [Column(each.grid, "ours") for each in paper.reports]
     caption = (
@@ -122,6 +125,11 @@ def published(paper: PaperReports) -> Table:
         "small print. Each grid's report says what else differs."
     )
     return Table("Published numbers and ours", caption, columns, rows)
+
+
+def _first(listed: Iterable[dict[Any, Record]]) -> dict[Any, Record]:
+    """Each record once, in the order of the grids."""
+    return functools.reduce(lambda known, more: known | more | known, listed)
 
 
 def comparisons(paper: PaperReports) -> Table:
@@ -154,19 +162,6 @@ def costs(paper: PaperReports) -> Table:
         rows.append([Value(each.grid), Value(f"{total['artefacts']:,}"), *map(Value, spent)])
     columns = [Column("grid", number=False), *map(Column, ("artefacts", "time", "processor time", "energy, Wh"))]
     return Table("Compute spent", "Known costs of all jobs behind a report.", columns, rows)
-
-
-def _first(groups: Iterable[Iterable[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
-    """Each item once, in the order of the grids."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for group in groups:
-        for item in group:
-            found.setdefault(item.get("id") or repr(_number_key(item)), item)
-    return list(found.values())
-
-
-def _number_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in ("task", "model", "metric", "split", "source"))
 
 
 def _verdict(claim: Mapping[str, Any] | None) -> Value:

@@ -25,45 +25,24 @@ def outcomes(findings: Findings) -> list[TaskSummary]:
 def _outcome(findings: Findings, task: str) -> TaskSummary:
     students = [line for line in findings.of(task) if not line.is_teacher]
     best = max(students, key=lambda line: line.scoring.merit(line.score))
-    return TaskSummary(task, _headline(findings, best), _comparison(findings, task, best), _figures(findings, best))
-
-
-def _headline(findings: Findings, best: Line) -> str:
     scoring, teacher = best.scoring, findings.teacher(best)
-    metric = scoring.title
-    scores = f"{scoring.score(best.score)} of {scoring.score(teacher.score)}"
-    kept = f"scores {scores} ({metric}, student of teacher)"
+    score, taught = scoring.score(best.score), scoring.score(teacher.score)
+    kept, fast = f"scores {score} of {taught} ({scoring.title}, student of teacher)", ""
     # A share is meaningless for a score of zero, a negative correlation, or a metric that should be small.
     if teacher.score > 0 and scoring.higher_is_better:
-        share = best.score / teacher.score
-        kept = f"{'keeps' if share < 1 else 'reaches'} {wording.percent(share)} of the teacher's {metric} ({scores})"
-    return f"{_named(best)} {kept}{_speed(best)}."
-
-
-def _speed(best: Line) -> str:
-    """The speed-up in the student's fastest runtime."""
-    runtime = _fastest(best)
-    if runtime is None:
-        return ""
-    change = best.export_change(runtime) if runtime.endswith("int8") else None
-    cost = "" if change is None else f": {best.scoring.points(change)}"
-    return f" at {wording.times(best.speeds[runtime].same or 0)} its speed ({runtime}{cost})"
-
-
-def _fastest(line: Line) -> str | None:
-    compared = {runtime: speed.latency_ms for runtime, speed in line.speeds.items() if speed.same is not None}
-    return min(compared, key=lambda runtime: compared[runtime]) if compared else None
-
-
-def _figures(findings: Findings, best: Line) -> list[tuple[str, str]]:
-    scoring, teacher, runtime = best.scoring, findings.teacher(best), _fastest(best)
-    figures = [(scoring.score(best.score), f"{scoring.title}; teacher {scoring.score(teacher.score)}")]
-    if runtime is not None:
-        speed = best.speeds[runtime]
-        figures.append((wording.times(speed.same or 0), f"the teacher's speed, both in {runtime}"))
+        share, verb = best.score / teacher.score, "keeps" if best.score < teacher.score else "reaches"
+        kept = f"{verb} {wording.percent(share)} of the teacher's {scoring.title} ({score} of {taught})"
+    figures = [(score, f"{scoring.title}; teacher {taught}")]
+    compared = {runtime: speed for runtime, speed in best.speeds.items() if speed.same is not None}
+    if compared:
+        runtime = min(compared, key=lambda runtime: compared[runtime].latency_ms)
+        times = wording.times(compared[runtime].same or 0)
+        change = best.export_change(runtime) if runtime.endswith("int8") else None
+        fast = f" at {times} its speed ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
+        figures.append((times, f"the teacher's speed, both in {runtime}"))
     share = best.facts["parameters"] / teacher.facts["parameters"]
     figures.append((wording.count(best.facts["parameters"]), f"parameters, {wording.percent(share)} of the teacher's"))
-    return figures
+    return TaskSummary(task, f"{_named(best)} {kept}{fast}.", _comparison(findings, task, best), figures)
 
 
 def _comparison(findings: Findings, task: str, best: Line) -> str:
