@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from distilgrid.reporting.claims.contrasts import Contrast, Resamples, blocks, contrast, measured, missing, values_of
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.collect import TrainedModel
@@ -136,16 +134,12 @@ def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[s
 
 def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
     """The main score of each model on each resample of its task's rows, by folder: (S,)."""
-    involved: dict[str, dict[str, TrainedModel]] = {}
+    involved: dict[str, list[TrainedModel]] = {}
     for found in contrasts:
         lines = [line for line in found.weights if isinstance(line, Line)]
-        own = {model.artefact.folder: model for line in lines for model in line.models}
-        involved.setdefault(found.task, {}).update(own)
-    scores: dict[str, np.ndarray] = {}
-    for task, models in involved.items():
-        table = score_resamples(task, list(models.values()), findings.collected)
-        scores |= dict(zip(models, table.T, strict=True))
-    return scores
+        involved.setdefault(found.task, []).extend(model for line in lines for model in line.models)
+    resampled = [score_resamples(task, models, findings.collected) for task, models in involved.items()]
+    return {folder: scores for found in resampled for folder, scores in found.items()}
 
 
 def _results(

@@ -25,6 +25,8 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
     plan = findings.collected.plan
     return _rendered(
         "report.html",
+        findings=findings,
+        plan=plan,
         title=plan.params.grid.name,
         subtitle=_subtitle(findings),
         outcomes=outcomes(findings),
@@ -36,14 +38,10 @@ def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
         rejected=rejected_table(findings),
         cells=_cells(findings),
         provenances=[(line, list(origins(findings, line))) for line in findings.lines],
-        comparisons=len(findings.differences),
         settings=_settings(findings),
         compute=[compute_table(findings.collected.runs)],
         environment=environment_texts(findings.collected.runs),
         confidence=wording.level(plan.params.report.confidence),
-        report=plan.params.report,
-        key=plan.report.key,
-        one_seed=len(plan.params.grid.seeds) == 1,
     )
 
 

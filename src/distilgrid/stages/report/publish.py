@@ -29,7 +29,9 @@ def publish(*, plan: Plan, results: Path) -> Path:
         for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
             folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
-            _write(target / name, _moved(name, (source / name).read_bytes()))
+            content = (source / name).read_bytes()
+            # The page of `latest` is one folder nearer to the targets of its links than `reports/<grid>`.
+            _write(target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content)
     return target / "report.html"
 
 
@@ -49,11 +51,6 @@ def publish_papers(results: Path) -> list[Path]:
             _write(target, render_paper(paper).encode())
         written.append(target)
     return written
-
-
-def _moved(name: str, content: bytes) -> bytes:
-    """The file for `latest`, which is one folder nearer to the targets of its links than `reports/<grid>`."""
-    return content.replace(b'href="../../', b'href="../') if name == "report.html" else content
 
 
 def _write(target: Path, content: bytes) -> None:
