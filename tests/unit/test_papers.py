@@ -17,7 +17,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.papers import comparisons, costs, papers, published, verdicts
-from distilgrid.stages.report.publish import publish_papers
+from distilgrid.stages.report.page import publish_papers
 from distilgrid.stages.table import STAGES
 
 CLAIMS = {

@@ -13,8 +13,7 @@ from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import find
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report.page import origins
-from distilgrid.stages.report.publish import publish
+from distilgrid.stages.report.page import origins, publish
 
 
 class Page(HTMLParser):

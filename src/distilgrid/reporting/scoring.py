@@ -57,21 +57,8 @@ class Scoring:
 
     @property
     def axis(self) -> str:
-        """The label of a plot's axis."""
-        return self._with_scale(self.title)
-
-    @property
-    def sentence(self) -> str:
-        """The title as the first word of a sentence."""
-        return f"{self.title[0].upper()}{self.title[1:]}"
-
-    @property
-    def scaled_sentence(self) -> str:
-        """The title as the first words of a sentence, with the scale."""
-        return self._with_scale(self.sentence)
-
-    def _with_scale(self, title: str) -> str:
-        return title if self.scale == 1 else f"{title} {wording.TIMES} {self.scale:g}"
+        """The title with the scale: the label of a plot's axis."""
+        return self.title if self.scale == 1 else f"{self.title} {wording.TIMES} {self.scale:g}"
 
     @property
     def sign(self) -> int:

@@ -61,11 +61,9 @@ def shown_runtimes(findings: Findings, task: str) -> list[str]:
     runtimes = findings.collected.plan.params.benchmark.runtimes
     if len(runtimes) <= MOST_RUNTIMES:
         return list(runtimes)
-    found: dict[str, list[float]] = {}
-    for line in (line for line in findings.of(task) if not line.is_teacher):
-        for runtime, speed in line.speeds.items():
-            found.setdefault(runtime, []).append(speed.latency_ms)
-    fastest = sorted((name for name in found if name != runtimes[0]), key=lambda name: min(found[name]))
+    speeds = [line.speeds for line in findings.of(task) if not line.is_teacher]
+    found = {name: [own[name].latency_ms for own in speeds if name in own] for name in runtimes[1:]}
+    fastest = sorted((name for name, measured in found.items() if measured), key=lambda name: min(found[name]))
     kept = {runtimes[0], *fastest[: MOST_RUNTIMES - 1]}
     return [runtime for runtime in runtimes if runtime in kept]
 
@@ -113,7 +111,7 @@ def scores_caption(findings: Findings, task: str) -> str:
     spreading = f"mean {wording.PLUS_MINUS} standard deviation over {len(seeds)} seeds"
     if len(seeds) == 1:
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
-    scored = f"{findings.scoring(task).sentence} on split {split} ({wording.plural(rows, 'row')})"
+    scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
     return f"{scored}, {spreading}; the teacher is one run."
 
 

@@ -62,6 +62,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def sentence(words: str) -> str:
+    """Words that begin a sentence."""
+    return words[0].upper() + words[1:]
+
+
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
     for factor, unit in units:
         if value >= factor:

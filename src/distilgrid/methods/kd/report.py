@@ -1,6 +1,6 @@
 """Report section on tuning: the tried values, their dev scores and the choice."""
 
-from distilgrid.reporting import display
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.section import Section
@@ -30,7 +30,7 @@ def _caption(findings: Findings, line: Line) -> str:
     before = findings.collected.plan.params.methods[name].before({"method": name}, tempered=True)
     seeds = f" with seed {before.tried_seed}" if before.tried else ""
     return (
-        f"{line.scoring.scaled_sentence} on dev by alpha, the weight of the teacher term, and "
+        f"{wording.sentence(line.scoring.axis)} on dev by alpha, the weight of the teacher term, and "
         f"temperature T: one run each{seeds}. The chosen pair was then trained with each seed of the grid."
     )
 

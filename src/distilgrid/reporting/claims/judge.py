@@ -1,6 +1,6 @@
 """Verdicts on a paper's claims: effect and interval for each task, and for their mean."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -94,17 +94,25 @@ def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
 
 
 def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
-    """The claim's comparison on each task that has one, and what the other tasks lack."""
-    contrasts, lacking = [], {}
+    """The claim's comparison on each task that has one, and what the other tasks lack.
+
+    What is lacking is named once, with its tasks if others have it.
+    """
+    contrasts: list[Contrast] = []
+    lacking: dict[str, list[str]] = {}
     for task in claim.tasks or [task for task in findings.tasks if task not in claim.without]:
         found = _contrast(findings, claim, task)
         if isinstance(found, Contrast):
             contrasts.append(found)
         else:
-            lacking[task] = found
+            for thing in found:
+                lacking.setdefault(thing, []).append(task)
     if not contrasts and not lacking:
         return [], [f"task but {', '.join(claim.without)}"]
-    return contrasts, _absent(lacking, name_tasks=bool(contrasts))
+    return contrasts, [
+        f"{thing} on {', '.join(tasks)}" if contrasts and thing != f"task {tasks[0]}" else thing
+        for thing, tasks in lacking.items()
+    ]
 
 
 def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[str]:
@@ -118,18 +126,6 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
     if any(values_of(line, claim.metric) is None for line in found.weights):
         return [f"metric {claim.metric}"]
     return found
-
-
-def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[str]:
-    """What tasks lack, each thing once, with the names of these tasks if others have it."""
-    tasks: dict[str, list[str]] = {}
-    for task, things in lacking.items():
-        for thing in things:
-            tasks.setdefault(thing, []).append(task)
-    return [
-        f"{thing} on {', '.join(found)}" if name_tasks and thing != f"task {found[0]}" else thing
-        for thing, found in tasks.items()
-    ]
 
 
 def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:

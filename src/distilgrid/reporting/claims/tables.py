@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from distilgrid.reporting import wording
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.claims.judge import Judgement, Result
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile, Published
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import DEFAULTS, Line, spread
+from distilgrid.reporting.lines import DEFAULTS, Line
 from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -179,13 +179,13 @@ def number_value(value: float | None, metric: str, split: str) -> Value:
 
 def _ours(findings: Findings, published: Published) -> Value:
     """Our mean score on all original rows. Several scores stand side by side where an axis is not named."""
-    split = published.our_split or findings.main(published.task)[1]
+    split, shown = published.our_split or findings.main(published.task)[1], scoring(published.metric)
     found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
     if not found:
         return EMPTY
-    shown = scoring(published.metric)
-    text = f" {wording.DOT} ".join(shown.score(sum(values) / len(values)) for _, values in found)
-    return Value(text, f" {wording.DOT} ".join(_note(line, values, split, shown) for line, values in found))
+    means = [(line.name, display.mean(values, shown)) for line, values in found]
+    notes = (f"{name}, {split}, {mean.note}" for name, mean in means)
+    return Value(f" {wording.DOT} ".join(mean.text for _, mean in means), f" {wording.DOT} ".join(notes))
 
 
 def _lines(findings: Findings, published: Published) -> list[Line]:
@@ -198,12 +198,6 @@ def _lines(findings: Findings, published: Published) -> list[Line]:
 def _values(line: Line, split: str, published: Published) -> list[float]:
     known = published.metric in line.facts["validation"].get(split, {})
     return line.values(split, published.metric) if known else []
-
-
-def _note(line: Line, values: list[float], split: str, scoring: Scoring) -> str:
-    deviation = spread(values)
-    apart = wording.DASH if deviation is None else scoring.score(deviation)
-    return f"{line.name}, {split}, {wording.PLUS_MINUS} {apart}, n={len(values)}"
 
 
 def _set_ups(findings: Findings, listed: list[Published]) -> str:

@@ -1,7 +1,7 @@
 """Ablations within a grid, methods whose settings differ in a single number: score against its value."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,17 +53,12 @@ def find_ablations(params: Params) -> list[Ablation]:
 
 
 def _settings(params: Params, name: str) -> dict[str, Any]:
+    import pandas as pd
+
     method = params.methods[name]
     training = effective_training(params, method.training).model_dump()
-    return dict(_flat(method.model_dump(exclude={"teacher", "training"}) | {"training": training}))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    nested = method.model_dump(exclude={"teacher", "training"}) | {"training": training}
+    return dict(pd.json_normalize(nested).to_dict("records")[0])
 
 
 def _rest(values: Mapping[str, Any], setting: str) -> str:

@@ -21,7 +21,7 @@ def optimistic_mean(line: Line) -> float | None:
 
 
 def _caption(scoring: Scoring, split: str, *, watched: bool, phases: Sequence[str]) -> str:
-    parts = [f"{scoring.scaled_sentence}, mean {wording.PLUS_MINUS} standard deviation."]
+    parts = [f"{wording.sentence(scoring.axis)}, mean {wording.PLUS_MINUS} standard deviation."]
     if watched:
         parts.append(
             f"Optimistic: the best score on {split} over all evaluations of a run, which some public code reports as "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.findings import Difference, Findings
+from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 
 
@@ -52,35 +52,27 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
     if not compared:
         alone = baseline in settings.grid.methods
         return f"Only {baseline} was run." if alone else f"{baseline} was not run, so methods have no baseline."
+
+    def points(line: Line) -> str:
+        found, scoring = compared[line], line.scoring
+        return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}"
+
     better = [line for line, difference in compared.items() if difference.verdict == "better"]
-    worse = [line for line, difference in compared.items() if difference.verdict == "worse"]
     if better:
         shown = best if best in better else max(better, key=lambda line: compared[line].gain)
-        points = _points(shown, compared[shown], confidence).lstrip(f"+{wording.MINUS}")
-        return f"{_named(shown)} beats {baseline} by {points}.{_counts(findings, compared, better)}"
+        # One clear gain among many comparisons means less.
+        sure = sum(findings.is_sure(line) for line in better)
+        counts = f"Clear gains in {len(better)} of {len(compared)} comparisons, in {sure} after Holm's correction."
+        said = f"{_named(shown)} beats {baseline} by {points(shown).lstrip(f'+{wording.MINUS}')}."
+        return said if len(compared) == 1 else f"{said} {counts}"
+    worse = [line for line, difference in compared.items() if difference.verdict == "worse"]
     if worse:
         shown = min(worse, key=lambda line: compared[line].gain)
-        return (
-            f"No method is clearly better than {baseline}; {_named(shown)} is clearly worse: "
-            f"{_points(shown, compared[shown], confidence)}."
-        )
+        known = f"No method is clearly better than {baseline}"
+        return f"{known}; {_named(shown)} is clearly worse: {points(shown)}."
     shown = max(compared, key=lambda line: compared[line].gain)
     largest = "" if len(compared) == 1 else "largest difference: "
-    points = _points(shown, compared[shown], confidence)
-    return f"No method differs clearly from {baseline} ({largest}{_named(shown)} {points})."
-
-
-def _points(line: Line, difference: Difference, confidence: str) -> str:
-    interval = line.scoring.bounds(difference.low, difference.high)
-    return f"{line.scoring.points(difference.value)}, {confidence} CI {interval}"
-
-
-def _counts(findings: Findings, compared: dict[Line, Difference], better: list[Line]) -> str:
-    """The number of comparisons: one clear gain among many means less."""
-    if len(compared) == 1:
-        return ""
-    sure = sum(findings.is_sure(line) for line in better)
-    return f" Clear gains in {len(better)} of {len(compared)} comparisons, in {sure} after Holm's correction."
+    return f"No method differs clearly from {baseline} ({largest}{_named(shown)} {points(shown)})."
 
 
 def _named(line: Line) -> str:

@@ -1,15 +1,23 @@
-"""The page of a report. Everything is inline, so that it opens offline and can be mailed as one file."""
+"""The page of a report, that of a paper, and copies under fixed names, for DVC and readers.
 
+Everything on a page is inline, so that it opens offline and can be mailed as one file.
+"""
+
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from distilgrid.core.artefacts import is_complete, readable_os_errors, verified
+from distilgrid.core.errors import UserError
+from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import TABLE, Plan
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
-from distilgrid.reporting.claims.papers import PaperReports, paper_tables
+from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot, task_plots
@@ -18,6 +26,8 @@ from distilgrid.reporting.sections.compute import compute_table, environment_tex
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 from distilgrid.stages.report.outcome import outcomes
+
+PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 
 
 def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
@@ -165,3 +175,50 @@ def _portable(definition: dict[str, Any]) -> dict[str, Any]:
         if scheme in ("csv", "parquet", "path"):
             shown[key] = f"{scheme}:{Path(locator).name}"
     return shown
+
+
+def publish(*, plan: Plan, results: Path) -> Path:
+    """Copy the report of a plan to `results/latest`, and return the path of the page.
+
+    Files appear atomically, and equal ones are not touched. Folders of stages that the grid does not need are made,
+    too, so that DVC finds all outputs of `dvc.yaml`.
+
+    Raises:
+        UserError: when the report is not made yet, is damaged, or the folder cannot be written.
+    """
+    source, target = results / plan.report.folder, results / "latest"
+    if not is_complete(source):
+        raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
+    verified(source, stage="report", only=PUBLISHED)
+    with readable_os_errors(target):
+        for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name in PUBLISHED:
+            content = (source / name).read_bytes()
+            # The page of `latest` is one folder nearer to the targets of its links than `reports/<grid>`.
+            _write(target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content)
+    return target / "report.html"
+
+
+def publish_papers(results: Path) -> list[Path]:
+    """Write a page for each paper that finished grids reproduce, `papers/<title>.html`, and return the paths.
+
+    Raises:
+        UserError: when no report is one of a paper, one is damaged, or the folder cannot be written.
+    """
+    written = []
+    for paper in papers(results):
+        target = results / "papers" / f"{paper.slug}.html"
+        with readable_os_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write(target, render_paper(paper).encode())
+        written.append(target)
+    return written
+
+
+def _write(target: Path, content: bytes) -> None:
+    if target.is_file() and target.read_bytes() == content:
+        return
+    temporary = target.with_name(f".{target.name}-{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(target)

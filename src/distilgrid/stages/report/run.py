@@ -119,9 +119,8 @@ def _measured(findings: Findings, line: Line) -> dict[str, Any]:
     row: dict[str, Any] = {"device": protocol.devices[0], "batch_size": batch, "length": length}
     for runtime in protocol.runtimes:
         speed, exports = line.speeds.get(runtime), line.exports.get(runtime, ())
-        row[f"{runtime}/latency_ms"] = speed.latency_ms if speed else None
-        row[f"{runtime}/speedup"] = speed.same if speed else None
-        row[f"{runtime}/speedup_vs_torch"] = speed.torch if speed else None
+        for name, fact in (("latency_ms", "latency_ms"), ("speedup", "same"), ("speedup_vs_torch", "torch")):
+            row[f"{runtime}/{name}"] = getattr(speed, fact, None)
         if not find_runtime(runtime).reference:
             row[f"{runtime}/score"] = line.export_score(runtime)
             row[f"{runtime}/score_change"] = line.export_change(runtime)
