@@ -20,7 +20,7 @@ from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.section import task_sections
-from distilgrid.reporting.sections.selection import SECTION as SELECTION
+from distilgrid.reporting.sections import SELECTION
 from distilgrid.stages.report.page import render
 
 SCORING = scoring("accuracy")

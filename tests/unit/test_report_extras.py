@@ -24,9 +24,8 @@ from distilgrid.reporting.figures import band
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.section import task_sections
-from distilgrid.reporting.sections.ablations import AblationSection, find_ablations
-from distilgrid.reporting.sections.limited_data import SECTION as LIMITED
-from distilgrid.reporting.sections.limited_data import row_counts
+from distilgrid.reporting.sections import LIMITED_DATA as LIMITED
+from distilgrid.reporting.sections import AblationSection, find_ablations, row_counts
 from distilgrid.stages.features.plot import features_plots
 from distilgrid.stages.report import run as data
 from distilgrid.stages.report.page import render

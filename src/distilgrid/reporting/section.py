@@ -39,9 +39,9 @@ class Section:
 
 
 SECTIONS = (
-    "distilgrid.reporting.sections.limited_data:SECTION",
-    "distilgrid.reporting.sections.ablations:SECTION",
-    "distilgrid.reporting.sections.selection:SECTION",
+    "distilgrid.reporting.sections:LIMITED_DATA",
+    "distilgrid.reporting.sections:ABLATIONS",
+    "distilgrid.reporting.sections:SELECTION",
     "distilgrid.search.report.section:SECTION",
     "distilgrid.benchmark.report:SECTION",
     "distilgrid.methods.mixkd.report:SECTION",  # every method's models may have the losses that it shows

@@ -112,7 +112,7 @@ class AnnealingSection(Section):
     """Dev scores above the schedules of annealed methods."""
 
     title = "Annealed training"
-    before = "distilgrid.reporting.sections.selection:SECTION"
+    before = "distilgrid.reporting.sections:SELECTION"
 
     def applies(self, findings: Findings, task: str) -> bool:
         """Whether a student of the task recorded a schedule."""

@@ -18,11 +18,11 @@ from distilgrid.plan.expand import TABLE, Plan
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
+from distilgrid.reporting.compute import compute_table, environment_texts
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot, task_plots
 from distilgrid.reporting.section import Section, task_sections
-from distilgrid.reporting.sections.compute import compute_table, environment_texts
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 from distilgrid.stages.report.outcome import outcomes

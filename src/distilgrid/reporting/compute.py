@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 from distilgrid.reporting import wording
@@ -19,23 +18,12 @@ CAPTION = (
 )
 
 
-@dataclass(frozen=True)
-class Spent:
-    """Costs of the artefacts of a stage, or of all. A value is None when no artefact recorded it."""
+def spending(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The costs of each stage, in the order of their first artefacts, and of all stages together.
 
-    name: str  # the stage, or `all`
-    artefacts: int  # number of artefacts
-    known: int  # number of artefacts that recorded more than their time
-    seconds: float  # sum of the times
-    cpu_seconds: float  # sum of the known processor times
-    used: float | None  # processor time divided by time and threads, between 0 and 1
-    peak_memory_mib: float | None  # the largest peak
-    energy_j: float | None  # sum of the known energies
-    metered: int  # number of artefacts that recorded their energy
-
-
-def spending(runs: Sequence[Run]) -> list[Spent]:
-    """The costs of each stage, in the order of their first artefacts, and of all stages together."""
+    A value is None when no artefact recorded it. `known` is the number of artefacts that recorded more than their time,
+    `metered` that of those that recorded their energy. `used` is processor time divided by time and threads.
+    """
     stages: dict[str, list[Run]] = {}
     for run in runs:
         stages.setdefault(run["stage"], []).append(run)
@@ -52,7 +40,7 @@ def compute_table(runs: Sequence[Run]) -> Table:
 def compute_json(runs: Sequence[Run]) -> dict[str, Any]:
     """The costs as plain values, with the number of artefacts of each machine and each set of package versions."""
     environment = [{"text": text, "artefacts": count} for text, count in environment_texts(runs)]
-    return {"stages": [asdict(stage) for stage in spending(runs)], "environment": environment}
+    return {"stages": spending(runs), "environment": environment}
 
 
 def environment_texts(runs: Sequence[Run]) -> list[tuple[str, int]]:
@@ -66,38 +54,36 @@ def _described(values: Mapping[str, Any]) -> str:
     return f" {wording.DOT} ".join(f"{name} {v if isinstance(v, str) else json.dumps(v)}" for name, v in shown.items())
 
 
-def _spent(name: str, runs: Sequence[Run]) -> Spent:
+def _spent(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     known = [run for run in runs if "cost" in run]
     costs = [run["cost"] for run in known]
     energies = [sum(cost["energy_j"].values()) for cost in costs if cost["energy_j"]]
     available = sum(run["seconds"] * run["cost"]["threads"] for run in known)
     cpu_seconds = sum(cost["cpu_seconds"] for cost in costs)
-    return Spent(
-        name=name,
-        artefacts=len(runs),
-        known=len(known),
-        seconds=sum(run["seconds"] for run in runs),
-        cpu_seconds=cpu_seconds,
-        used=cpu_seconds / available if available else None,
-        peak_memory_mib=max((cost["peak_memory_mib"] for cost in costs), default=None),
-        energy_j=sum(energies) if energies else None,
-        metered=len(energies),
+    return {
+        "name": name,
+        "artefacts": len(runs),
+        "known": len(known),
+        "seconds": sum(run["seconds"] for run in runs),
+        "cpu_seconds": cpu_seconds,
+        "used": cpu_seconds / available if available else None,
+        "peak_memory_mib": max((cost["peak_memory_mib"] for cost in costs), default=None),
+        "energy_j": sum(energies) if energies else None,
+        "metered": len(energies),
+    }
+
+
+def _row(spent: Mapping[str, Any]) -> list[Value]:
+    partly, metered = (
+        "" if spent[name] == spent["artefacts"] else f"of {spent[name]}" for name in ("known", "metered")
     )
-
-
-def _row(spent: Spent) -> list[Value]:
-    partly = "" if spent.known == spent.artefacts else f"of {spent.known}"
-    metered = "" if spent.metered == spent.artefacts else f"of {spent.metered}"
+    used, memory, energy = spent["used"], spent["peak_memory_mib"], spent["energy_j"]
     return [
-        Value(spent.name),
-        Value(f"{spent.artefacts:,}"),
-        Value(wording.duration(spent.seconds)),
-        _maybe(wording.duration(spent.cpu_seconds) if spent.known else None, partly),
-        _maybe(None if spent.used is None else wording.percent(spent.used), ""),
-        _maybe(None if spent.peak_memory_mib is None else f"{spent.peak_memory_mib:,.0f}", ""),
-        _maybe(None if spent.energy_j is None else f"{spent.energy_j / 3600:,.1f}", metered),
+        Value(spent["name"]),
+        Value(f"{spent['artefacts']:,}"),
+        Value(wording.duration(spent["seconds"])),
+        Value(wording.duration(spent["cpu_seconds"]), partly) if spent["known"] else EMPTY,
+        EMPTY if used is None else Value(wording.percent(used)),
+        EMPTY if memory is None else Value(f"{memory:,.0f}"),
+        EMPTY if energy is None else Value(f"{energy / 3600:,.1f}", metered),
     ]
-
-
-def _maybe(text: str | None, note: str) -> Value:
-    return EMPTY if text is None else Value(text, note)
