@@ -30,6 +30,10 @@ class TrainedModel:
         """The training seed."""
         return int(self.artefact.labels["seed"])
 
+    def dev(self, metric: str) -> "pd.DataFrame":
+        """The part of the history with a metric on dev."""
+        return self.history[(self.history["split"] == "dev") & (self.history["name"] == metric)]
+
 
 @dataclass(frozen=True)
 class FinishedArtefact:

@@ -16,7 +16,6 @@ from distilgrid.reporting.tables import engine_and_precision
 from distilgrid.runtimes.registry import is_exact
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
@@ -68,7 +67,8 @@ class Look:
 
 def task_plots(findings: Findings, task: str) -> list[Plot]:
     """The plots of a task. The first one needs latencies."""
-    plots = [score_against_latency(findings, task)] if points(findings, task) else []
+    found = points(findings, task)
+    plots = [score_against_latency(findings, task, found)] if found else []
     return [*plots, score_of_seeds(findings, task), training_curves(findings, task)]
 
 
@@ -95,11 +95,9 @@ def pareto(found: list[ScorePoint]) -> list[ScorePoint]:
     return front
 
 
-def score_against_latency(findings: Findings, task: str) -> Plot:
+def score_against_latency(findings: Findings, task: str, found: list[ScorePoint]) -> Plot:
     """All models in all runtimes, with the Pareto front. Colour is the method, shape the model, filling the runtime."""
-    found, front = points(findings, task), pareto(points(findings, task))
-    split = findings.main(task)[1]
-    look = _look(findings, found)
+    front, look = pareto(found), _look(findings, found)
     keys = _keys(look)
     with drawing(6.0, 4.2 + 0.2 * max(0, len(keys) // KEY_COLUMNS - SHORT_KEY)) as (figure, (axes,)):
         _scatter(axes, found, look)
@@ -113,8 +111,8 @@ def score_against_latency(findings: Findings, task: str) -> Plot:
         figure.legend(handles=keys, loc="outside lower center", ncols=KEY_COLUMNS, handletextpad=0.4)
         image = svg(figure, name=f"latency-{task}", title=f"{task}: score against latency")
     text = (
-        f"Score on {split} against latency. No other model beats the numbered ones in both (Pareto front). "
-        "Quantised models: the mean score plus what quantisation changed in the exported seeds."
+        f"Score on {findings.main(task)[1]} against latency. No other model beats the numbered ones in both (Pareto "
+        "front). Quantised models: the mean score plus what quantisation changed in the exported seeds."
     )
     return Plot(image, text, tuple(_described(point) for point in front))
 
@@ -258,14 +256,8 @@ def _curve(axes: "Axes", line: Line, metric: str, colour: str) -> None:
     import pandas as pd
 
     scale = line.scoring.scale
-    curves = [dev_curve(model.history, metric) for model in line.models]
+    curves = [model.dev(metric).set_index("epoch")["value"] for model in line.models]
     for curve in curves:
         axes.plot(curve.index, scale * curve, color=colour, alpha=0.25, lw=1)
     mean = pd.concat(curves, axis=1).mean(axis=1)
     axes.plot(mean.index, scale * mean, color=colour, lw=2, marker="o", markersize=3.5, label=line.labels["method"])
-
-
-def dev_curve(history: "pd.DataFrame", metric: str) -> "pd.Series[float]":
-    """The dev score by epoch."""
-    kept = history[(history["split"] == "dev") & (history["name"] == metric)]
-    return kept.set_index("epoch")["value"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.reporting.figures import DASHES, INK, band_words, draw_band, drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.plots import Plot, dev_curve
+from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.section import Section
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def dev_scores(line: Line, metric: str) -> dict[float, list[float]]:
 
     curves = []
     for model in line.models:
-        curve = dev_curve(model.history, metric)
+        curve = model.dev(metric).set_index("epoch")["value"]
         # Where batches are filled by tokens, the evaluations of seeds are up to a step apart.
         curves.append(curve.groupby(curve.index.to_series().round(2)).last())
     frame = pd.concat(curves, axis=1).dropna()

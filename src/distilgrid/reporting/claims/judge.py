@@ -174,11 +174,8 @@ def _results(
 def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> EffectEstimate:
     if claim.metric.startswith(LATENCY):
         return measured(found.weights, claim.metric.removeprefix(LATENCY))
-    if claim.metric != MAIN:
-        return estimate(blocks(found.weights, claim.metric, None), rows=0)
-    _, split = findings.main(found.task)
-    rows = findings.collected.datasets[found.task]["splits"][split]["rows"]
-    return estimate(blocks(found.weights, claim.metric, resamples), rows=rows)
+    rows = findings.collected.datasets[found.task]["splits"][findings.main(found.task)[1]]["rows"]
+    return estimate(blocks(found.weights, claim.metric, resamples if claim.metric == MAIN else None), rows=rows)
 
 
 def _result(

@@ -21,8 +21,8 @@ from distilgrid.reporting.claims.papers import PaperReports, paper_tables, paper
 from distilgrid.reporting.compute import compute_table, environment_texts
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.plots import Plot, task_plots
-from distilgrid.reporting.section import Section, task_sections
+from distilgrid.reporting.plots import task_plots
+from distilgrid.reporting.section import task_sections
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
 from distilgrid.stages.report.outcome import outcomes
@@ -32,26 +32,18 @@ PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 
 def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
     """Render a report as HTML, with the tables of a paper's claims."""
-    plan = findings.collected.plan
+    params = findings.collected.plan.params
     return _rendered(
         "report.html",
         findings=findings,
-        plan=plan,
-        title=plan.params.grid.name,
+        plan=findings.collected.plan,
+        title=params.grid.name,
         subtitle=_subtitle(findings),
-        outcomes=outcomes(findings),
-        tasks=[_task(findings, task) for task in findings.tasks],
         claims=claims,
         others=[table for task in findings.tasks if (table := other_table(findings, task))],
-        data=data_table(findings),
-        parity=parity_table(findings),
-        rejected=rejected_table(findings),
         cells=_cells(findings),
-        provenances=[(line, list(origins(findings, line))) for line in findings.lines],
         settings=_settings(findings),
-        compute=[compute_table(findings.collected.runs)],
-        environment=environment_texts(findings.collected.runs),
-        confidence=wording.level(plan.params.report.confidence),
+        confidence=wording.level(params.report.confidence),
     )
 
 
@@ -74,17 +66,10 @@ def _rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["inline"] = Markup  # SVG made here, and the style sheet
+    parts = (outcomes, main_table, task_plots, task_sections, data_table, parity_table, rejected_table, compute_table)
+    environment.globals |= {part.__name__: part for part in (*parts, environment_texts, origins)}
     style = resources.files("distilgrid.stages.report").joinpath("report.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(style=style, **values)
-
-
-Shown = tuple[Section, list[Table], list[Plot]]
-
-
-def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Shown]]:
-    sections = task_sections(findings, task)
-    shown = [(section, section.tables(findings, task), section.plots(findings, task)) for section in sections]
-    return main_table(findings, task), task_plots(findings, task), shown
 
 
 def _subtitle(findings: Findings) -> str:

@@ -133,20 +133,16 @@ def metrics(findings: Findings) -> dict[str, Any]:
     """Numbers nested by task, model and method. Unknown values are left out."""
     nested: dict[str, Any] = {}
     for line in findings.lines:
-        students = nested.setdefault(line.labels["task"], {})
-        students.setdefault(line.name, {})[line.labels["method"]] = _numbers(findings, line)
+        difference = findings.differences.get(line.key)
+        numbers = {
+            "score": line.score,
+            "std": spread(line.scores),
+            "difference": difference.value if difference else None,
+            "latency_ms": {runtime: speed.latency_ms for runtime, speed in line.speeds.items()} or None,
+        }
+        methods = nested.setdefault(line.labels["task"], {}).setdefault(line.name, {})
+        methods[line.labels["method"]] = {name: value for name, value in numbers.items() if value is not None}
     return nested
-
-
-def _numbers(findings: Findings, line: Line) -> dict[str, Any]:
-    difference = findings.differences.get(line.key)
-    numbers: dict[str, Any] = {
-        "score": line.score,
-        "std": spread(line.scores),
-        "difference": difference.value if difference else None,
-        "latency_ms": {runtime: speed.latency_ms for runtime, speed in line.speeds.items()} or None,
-    }
-    return {name: value for name, value in numbers.items() if value is not None}
 
 
 def curves(findings: Findings) -> "pd.DataFrame":
@@ -158,6 +154,5 @@ def curves(findings: Findings) -> "pd.DataFrame":
         metric = findings.main(line.labels["task"])[0]
         names = {"task": line.labels["task"], "student": line.name, "method": line.labels["method"]}
         for model in line.models:
-            kept = model.history[(model.history["split"] == "dev") & (model.history["name"] == metric)]
-            parts.append(kept.assign(**names, seed=model.seed).rename(columns={"name": "metric"}))
+            parts.append(model.dev(metric).assign(**names, seed=model.seed).rename(columns={"name": "metric"}))
     return pd.concat(parts, ignore_index=True)[list(CURVE_COLUMNS)]
