@@ -11,7 +11,7 @@ import pytest
 
 from distilgrid.core import cost, energy
 from distilgrid.core.artefacts import read_json, writing
-from distilgrid.reporting.compute import compute_json, compute_table, spending
+from distilgrid.reporting.tables import compute_json, compute_table, spending
 
 
 def run(stage: str, *, seconds: float = 10.0, **cost: Any) -> dict[str, Any]:

@@ -30,8 +30,7 @@ from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
 from distilgrid.stages.report import run as data
-from distilgrid.stages.report.outcome import outcomes
-from distilgrid.stages.report.page import PUBLISHED, publish, render
+from distilgrid.stages.report.page import PUBLISHED, outcomes, publish, render
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.kind_table import find_metric
 

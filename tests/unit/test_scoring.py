@@ -15,8 +15,7 @@ from distilgrid.reporting.findings import Difference, Findings, find
 from distilgrid.reporting.plots import pareto, points
 from distilgrid.reporting.scoring import Scoring, scoring
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report.outcome import outcomes
-from distilgrid.stages.report.page import render
+from distilgrid.stages.report.page import outcomes, render
 
 LOSS = Scoring("perplexity", 1.0, higher_is_better=False)
 

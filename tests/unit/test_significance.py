@@ -13,7 +13,7 @@ from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.intervals import holm, two_sided
 from distilgrid.reporting.tables import main_table
 from distilgrid.stages.report import run as data
-from distilgrid.stages.report.outcome import outcomes
+from distilgrid.stages.report.page import outcomes
 
 
 @pytest.fixture(scope="module")

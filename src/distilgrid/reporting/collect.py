@@ -107,7 +107,10 @@ def collect(plan: Plan, results: Path) -> Collected:
     def read(cls: type[Kept], artefact: Artefact, *names: str) -> Kept:
         folder = results / artefact.folder
         run = verified(folder, stage=artefact.stage, only=names)
-        return cls(artefact, run, *(_content(folder / name) for name in names))
+        files = [folder / name for name in names]
+        return cls(
+            artefact, run, *(read_json(path) if path.suffix == ".json" else read_parquet(path) for path in files)
+        )
 
     def values(artefacts: list[Artefact], name: str) -> list[FinishedArtefact]:
         return [read(FinishedArtefact, artefact, name) for artefact in artefacts]
@@ -125,7 +128,3 @@ def collect(plan: Plan, results: Path) -> Collected:
         searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.searches],
         runs=[read_json(results / made.folder / RUN) for made in plan.artefacts.values() if made != plan.report],
     )
-
-
-def _content(path: Path) -> Any:
-    return read_json(path) if path.suffix == ".json" else read_parquet(path)

@@ -201,7 +201,8 @@ def score_of_seeds(findings: Findings, task: str) -> Plot:
     lines = [line for line in findings.of(task) if not line.is_teacher]
     split, scale, colours = findings.main(task)[1], findings.scoring(task).scale, method_colours(findings)
     with drawing(6.0, 1.1 + 0.36 * len(lines) + 0.25 * len({line.name for line in lines})) as (figure, (axes,)):
-        places = _places(lines)
+        gaps = np.cumsum([0] + [line.name != before.name for before, line in itertools.pairwise(lines)])
+        places = [float(n + 0.7 * gap) for n, gap in enumerate(gaps)]  # students stand apart
         for line, y in zip(lines, places, strict=True):
             colour = colours[line.labels["method"]]
             scores = [scale * score for score in line.scores]
@@ -219,12 +220,6 @@ def score_of_seeds(findings: Findings, task: str) -> Plot:
         axes.set_xlabel(findings.scoring(task).axis)
         image = svg(figure, name=f"seeds-{task}", title=f"{task}: score of every seed")
     return Plot(image, f"Score on {split}: a dot for each seed, a bar for their mean, the teacher as a dashed line.")
-
-
-def _places(lines: list[Line]) -> list[float]:
-    """Heights of the lines, with a gap between students."""
-    gaps = np.cumsum([0] + [line.name != before.name for before, line in itertools.pairwise(lines)])
-    return [float(n + 0.7 * gap) for n, gap in enumerate(gaps)]
 
 
 def training_curves(findings: Findings, task: str) -> Plot:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 READ = ("report.html", "table.csv", "claims.json", "compute.json")
-MISSING = "not in this grid"
 Record = Mapping[str, Any]
 
 
@@ -117,7 +116,8 @@ def published(paper: PaperReports) -> Table:
     for key, row in _first(listed).items():
         about = [Value(row["task"]), Value(row["model"]), number_value(row["value"], row["metric"], row["split"])]
         about.append(Value(row["source"], row["certainty"]))
-        rows.append([*about, *(_ours(found.get(key)) for found in listed)])
+        ours = [found.get(key, {}).get("ours") for found in listed]
+        rows.append([*about, *(Value(each["text"], each["note"]) if each else EMPTY for each in ours)])
     columns = [Column(title, number=title == "published") for title in ("task", "model", "published", "source")]
     columns += [Column(each.grid, "ours") for each in paper.reports]
     caption = (
@@ -166,7 +166,7 @@ def costs(paper: PaperReports) -> Table:
 
 def _verdict(claim: Mapping[str, Any] | None) -> Value:
     if claim is None or not claim["results"]:
-        return Value(MISSING)
+        return Value("not in this grid")
     result = claim["results"][0]
     note = f"{wording.digits(result['effect'], '+')} {claim['unit']}"
     if result["low"] is not None:
@@ -174,10 +174,6 @@ def _verdict(claim: Mapping[str, Any] | None) -> Value:
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
     note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
     return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
-
-
-def _ours(row: Mapping[str, Any] | None) -> Value:
-    return EMPTY if row is None or row["ours"] is None else Value(row["ours"]["text"], row["ours"]["note"])
 
 
 def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:

@@ -9,7 +9,7 @@ from distilgrid.reporting.claims.judge import Judgement, Result
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile, Published
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import DEFAULTS, Line
+from distilgrid.reporting.lines import DEFAULTS
 from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -179,25 +179,17 @@ def number_value(value: float | None, metric: str, split: str) -> Value:
 
 def _ours(findings: Findings, published: Published) -> Value:
     """Our mean score on all original rows. Several scores stand side by side where an axis is not named."""
-    split, shown = published.our_split or findings.main(published.task)[1], scoring(published.metric)
-    found = [(line, values) for line in _lines(findings, published) if (values := _values(line, split, published))]
-    if not found:
-        return EMPTY
-    means = [(line.name, display.mean(values, shown)) for line, values in found]
-    notes = (f"{name}, {split}, {mean.note}" for name, mean in means)
-    return Value(f" {wording.DOT} ".join(mean.text for _, mean in means), f" {wording.DOT} ".join(notes))
-
-
-def _lines(findings: Findings, published: Published) -> list[Line]:
     if published.method is None:
-        return []
+        return EMPTY
+    split, metric = published.our_split or findings.main(published.task)[1], published.metric
     wanted = published.model_dump(include={"teacher", "method", "student"}, exclude_none=True) | DEFAULTS
-    return [line for line in findings.of(published.task) if wanted.items() <= line.labels.items()]
-
-
-def _values(line: Line, split: str, published: Published) -> list[float]:
-    known = published.metric in line.facts["validation"].get(split, {})
-    return line.values(split, published.metric) if known else []
+    lines = [line for line in findings.of(published.task) if wanted.items() <= line.labels.items()]
+    known = [line for line in lines if metric in line.facts["validation"].get(split, {})]
+    means = [display.mean(line.values(split, metric), scoring(metric)) for line in known]
+    notes = (f"{line.name}, {split}, {mean.note}" for line, mean in zip(known, means, strict=True))
+    return (
+        Value(f" {wording.DOT} ".join(mean.text for mean in means), f" {wording.DOT} ".join(notes)) if means else EMPTY
+    )
 
 
 def _set_ups(findings: Findings, listed: list[Published]) -> str:

@@ -10,13 +10,12 @@ from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper_claims_table
 from distilgrid.reporting.collect import collect
-from distilgrid.reporting.compute import compute_json, compute_table
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.lines import Line, shape, spread
 from distilgrid.reporting.section import number_tables
 from distilgrid.reporting.sections import optimistic_mean
 from distilgrid.reporting.table import Table, latex, markdown
-from distilgrid.reporting.tables import main_table, other_table, paper_table
+from distilgrid.reporting.tables import compute_json, compute_table, main_table, other_table, paper_table
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.stages.job import Job
 from distilgrid.stages.report.declare import ReportSettings
