@@ -84,11 +84,9 @@ def svg(figure: "Figure", *, name: str, title: str) -> str:
     with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<(metadata|style).*?</\1>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"; font-family: [^;\"]*", "", text)
-    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     text = text.replace(INK, "currentColor")
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{title}" ', text, count=1)
 

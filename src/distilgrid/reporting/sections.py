@@ -43,7 +43,6 @@ WIDE = 10
 OPTIMISTIC = "optimistic_score"
 
 Curves = dict[str, dict[float, Line]]  # lines by name, then by value
-Variant = tuple[str, str]  # method and augmentation
 
 
 def row_counts(findings: Findings, task: str) -> dict[float, int]:
@@ -83,7 +82,7 @@ def _rows_plot(findings: Findings, task: str, teacher: str, student: str, *, sev
 def _draw(findings: Findings, axes: "Axes", lines: list[Line]) -> None:
     """Draw a line for each method (colour) and augmentation (dashes and marker)."""
     colours, augmentations = method_colours(findings), findings.collected.plan.params.grid.augmentations
-    curves: dict[Variant, dict[float, Line]] = {}
+    curves: dict[tuple[str, str], dict[float, Line]] = {}
     for line in lines:
         variant = line.labels["method"], line.labels["augmentation"]
         curves.setdefault(variant, {})[line.labels["fraction"]] = line
@@ -149,7 +148,7 @@ def _settings(params: Params, name: str) -> dict[str, Any]:
     method = params.methods[name]
     training = effective_training(params, method.training).model_dump()
     nested = method.model_dump(exclude={"teacher", "training"}) | {"training": training}
-    return dict(pd.json_normalize(nested).to_dict("records")[0])
+    return {str(setting): value for setting, value in pd.json_normalize(nested).to_dict("records")[0].items()}
 
 
 def _rest(values: Mapping[str, Any], setting: str) -> str:

@@ -179,7 +179,9 @@ def _cells(findings: Findings) -> Table:
             texts += [*_efficiency(model.metrics), model.metrics["precision"]]
             texts += [model.artefact.key, model.artefact.folder]
             rows.append([Value(text) for text in texts])
-    numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
+    kinds = {"images" if findings.collected.reads_images(task) else "tokens" for task in findings.tasks}
+    speed = f"{' or '.join(sorted(kinds, reverse=True))}/s"
+    numbers = ("seed", "score", "training, s", speed, "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
 
@@ -196,12 +198,6 @@ def origins(findings: Findings, line: Line) -> Iterator[tuple[str, Artefact]]:
         labels = benchmark.artefact.labels
         if labels["task"] == line.labels["task"] and labels["teacher"] in teacher_names(line.labels["teacher"]):
             yield f"latencies on {labels['device']}", benchmark.artefact
-
-
-def _inputs(findings: Findings) -> str:
-    """The unit of training speed."""
-    kinds = {"images" if findings.collected.reads_images(task) else "tokens" for task in findings.tasks}
-    return f"{' or '.join(sorted(kinds, reverse=True))}/s"
 
 
 def _efficiency(metrics: Mapping[str, Any]) -> list[str]:
