@@ -22,6 +22,7 @@ seeds. One that draws seeds and rows counts var(e) up to three times (Owen 2007,
 
 import bisect
 import functools
+import itertools
 import math
 import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -83,12 +84,9 @@ def holm(values: Mapping[Name, float]) -> dict[Name, float]:
 
     The k-th smallest of m is multiplied by m - k + 1, and no corrected value is smaller than the one before it.
     """
-    adjusted: dict[Name, float] = {}
-    largest = 0.0
-    for rank, (name, value) in enumerate(sorted(values.items(), key=lambda item: item[1])):
-        largest = max(largest, min(1.0, (len(values) - rank) * value))
-        adjusted[name] = largest
-    return adjusted
+    ranked = sorted(values.items(), key=lambda item: item[1])
+    corrected = (min(1.0, (len(values) - rank) * value) for rank, (_, value) in enumerate(ranked))
+    return dict(zip((name for name, _ in ranked), itertools.accumulate(corrected, max), strict=True))
 
 
 @dataclass(frozen=True, eq=False)

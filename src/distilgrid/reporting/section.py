@@ -63,8 +63,7 @@ def section_targets(findings: Findings) -> list[str]:
 
 def task_sections(findings: Findings, task: str) -> list[Section]:
     """The sections that show anything of a task, in the order of the page."""
-    named: list[Section] = [load(target) for target in section_targets(findings)]
-    parts = [part for section in named for part in section.split(findings, task)]
+    parts = [part for target in section_targets(findings) for part in load(target).split(findings, task)]
     return [part for part in parts if part.applies(findings, task)]
 
 

@@ -235,9 +235,8 @@ def contrast(
             line = teacher(line) if taught and isinstance(line, Line) else line
             # A side that two differences share cancels, so each line has one weight.
             weights[line] = weights.get(line, 0.0) + weight / len(matched)
-    return (
-        Contrast(task, {line: weight for line, weight in weights.items() if weight}, len(matched)) if matched else None
-    )
+    kept = {line: weight for line, weight in weights.items() if weight}
+    return Contrast(task, kept, len(matched)) if matched else None
 
 
 def missing(claim: Claim, lines: Sequence[Line | SearchLine]) -> list[str]:
