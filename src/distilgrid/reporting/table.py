@@ -68,12 +68,13 @@ def _markdown(table: Table) -> str:
     head = [column.title + (f" ({column.note})" if column.note else "") for column in table.columns]
     rule = ["---:" if column.number else ":---" for column in table.columns]
     body = [[_markdown_value(value) for value in row] for row in table.rows]
-    lines = [f"| {' | '.join(row)} |" for row in ([text.replace("|", r"\|") for text in head], rule, *body)]
+    escaped = ([text.replace("|", r"\|") for text in row] for row in (head, rule, *body))
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
     return "\n".join([f"### {table.name}", "", table.caption, "", *lines, ""])
 
 
 def _markdown_value(value: Value) -> str:
-    text = value.text.replace("|", r"\|").replace("*", r"\*")
+    text = value.text.replace("*", r"\*")
     return (f"**{text}**" if value.best else text) + (f" ({value.note})" if value.note else "")
 
 
