@@ -32,7 +32,7 @@ from distilgrid.reporting.tables import main_table, rejected_table
 from distilgrid.stages.report import run as data
 from distilgrid.stages.report.page import PUBLISHED, outcomes, publish, render
 from distilgrid.stages.table import STAGES
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric
 
 SCORING = scoring("accuracy")
 KD_THREE = ("reviews", "big", "kd", "three", "none", 1.0)

@@ -31,7 +31,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric
 
 Name = TypeVar("Name", bound=Hashable)
 BLOCK = 4_000_000
