@@ -106,10 +106,9 @@ def collect(plan: Plan, results: Path) -> Collected:
     def read(cls: type[Kept], artefact: Artefact, *names: str) -> Kept:
         folder = results / artefact.folder
         run = verified(folder, stage=artefact.stage, only=names)
-        files = [folder / name for name in names]
-        return cls(
-            artefact, run, *(read_json(path) if path.suffix == ".json" else read_parquet(path) for path in files)
-        )
+        paths = [folder / name for name in names]
+        contents: list[Any] = [read_json(path) if path.suffix == ".json" else read_parquet(path) for path in paths]
+        return cls(artefact, run, *contents)
 
     def values(artefacts: list[Artefact], name: str) -> list[FinishedArtefact]:
         return [read(FinishedArtefact, artefact, name) for artefact in artefacts]
