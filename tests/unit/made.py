@@ -46,10 +46,9 @@ def finetune(
     out: Path,
     labels: Labels,
     fraction: float = 1.0,
-    subset_seed: int = 0,
     execution: Execution = DEFAULT,
 ) -> Any:
-    settings = FinetuneSettings(source, training, seed, fraction, subset_seed, labels)
+    settings = FinetuneSettings(source, training, seed, fraction, labels)
     return make(STAGES["finetune"], settings, _folders(data=data), out=out, execution=execution)
 
 
@@ -60,12 +59,11 @@ def augment(
     teacher: Path | None,
     max_length: int,
     fraction: float,
-    subset_seed: int,
     out: Path,
     labels: Labels,
     pool: Any = None,
 ) -> Any:
-    chosen = AugmentSettings(settings, pool, max_length, fraction, subset_seed, labels)
+    chosen = AugmentSettings(settings, pool, max_length, fraction, labels)
     return make(STAGES["augment"], chosen, _folders(data=data, teacher_dir=teacher), out=out)
 
 
@@ -79,9 +77,8 @@ def record(
     labels: Labels,
     augmented: Path | None = None,
     fraction: float = 1.0,
-    subset_seed: int = 0,
 ) -> None:
-    settings = RecordSettings(signal, max_length, fraction, subset_seed)
+    settings = RecordSettings(signal, max_length, fraction)
     folders = _folders(data=data, teacher_dir=teacher, augmented=augmented)
     make(STAGES["record"], settings, folders, out=out, labels=labels)
 
@@ -95,12 +92,11 @@ class Cell:
     augmentation: str
     fraction: float
     seed: int
-    subset_seed: int
 
     @property
     def settings(self) -> DistillSettings:
         course = Course(self.method, self.student, self.origin, self.training)
-        return DistillSettings(course, self.augmentation, self.fraction, self.seed, self.subset_seed)
+        return DistillSettings(course, self.augmentation, self.fraction, self.seed)
 
 
 def distill(*, cell: Cell, sources: Sources, out: Path, labels: Labels, execution: Execution = DEFAULT) -> Any:
@@ -163,12 +159,11 @@ def supernet(
     data: Path,
     teacher: Path,
     teacher_outputs: Path,
-    subset_seed: int,
     out: Path,
     labels: Labels,
     execution: Execution = DEFAULT,
 ) -> None:
-    chosen = SupernetStageSettings(settings, training, space, origin, subset_seed, labels)
+    chosen = SupernetStageSettings(settings, training, space, origin, labels)
     folders = _folders(data=data, teacher_dir=teacher, teacher_outputs=teacher_outputs)
     make(STAGES["supernet"], chosen, folders, out=out, execution=execution)
 
@@ -183,11 +178,10 @@ def features(
     training: Any,
     max_length: int,
     fraction: float,
-    subset_seed: int,
     out: Path,
     labels: Labels,
 ) -> Any:
-    chosen = FeaturesSettings(settings, mixup, training, max_length, fraction, subset_seed, labels)
+    chosen = FeaturesSettings(settings, mixup, training, max_length, fraction, labels)
     folders = _folders(data=data, teacher_dir=teacher, augmented=augmented)
     return make(STAGES["features"], chosen, folders, out=out)
 

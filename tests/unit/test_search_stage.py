@@ -70,7 +70,6 @@ def chosen(tiny_model: Path, *, seed: int = 0, space: Space = SPACE, **changes: 
         origin=f"path:{tiny_model}",
         seed=seed,
         training=TRAINING,
-        subset_seed=0,
         labels={},
     )
 
@@ -193,7 +192,6 @@ def test_a_found_shape_is_a_student_like_any_other(work: Path, tiny_model: Path,
         "none",
         1.0,
         seed=0,
-        subset_seed=0,
     )
     sources = Taught(data=work / "data", teacher_outputs=[work / "logits"], search=tmp_path / "search")
     metrics = distill(cell=cell, sources=sources, out=tmp_path / "student", labels={})
@@ -223,7 +221,6 @@ def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
         data=work / "data",
         teacher=work / "teacher",
         teacher_outputs=work / "logits",
-        subset_seed=0,
         out=tmp_path / "supernet",
         labels={},
     )
@@ -251,7 +248,7 @@ def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
     assert cost["preparation_seconds"] == read_json(tmp_path / "supernet/run.json")["seconds"]
     student = Student(found=Found(search="any", rank=2), init="supernet")
     frozen = TRAINING.model_copy(update={"learning_rate": 1e-12})
-    cell = Cell(KD(), student, f"path:{tiny_model}", frozen, "none", 1.0, seed=0, subset_seed=0)
+    cell = Cell(KD(), student, f"path:{tiny_model}", frozen, "none", 1.0, seed=0)
     sources = Taught(data=work / "data", teacher_outputs=[work / "logits"], search=tmp_path / "search")
     metrics = distill(
         cell=cell, sources=replace(sources, supernet=tmp_path / "supernet"), out=tmp_path / "student", labels={}

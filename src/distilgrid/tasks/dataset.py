@@ -34,6 +34,7 @@ class Dataset:
     validation: tuple[str, ...]  # splits that scores are reported on; the first gives the main score
     notes: tuple[str, ...]  # remarks on the rows that tables must show
     splits: dict[str, Any]  # rows and label counts by split
+    subset_seed: int = 0  # of shares of the training rows, independent of the training seeds
     details: Mapping[str, Any] = field(default_factory=dict)  # facts that the kind adds
 
     @property
@@ -71,7 +72,8 @@ def open_dataset(folder: Path | str) -> Dataset:
     listed = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
     details = {name: value for name, value in stored.items() if name not in COMMON}
     folder, splits = Path(folder), stored["splits"]
-    return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, details=details, **listed)
+    more = {"subset_seed": run["recipe"]["data"]["seed"], "details": details}
+    return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, **more, **listed)
 
 
 def texts(frame: "pd.DataFrame") -> tuple[list[str], list[str] | None]:

@@ -31,7 +31,6 @@ class Lessons:
     method: BaseMethod
     training: Training
     share: float  # share of the training rows
-    subset_seed: int = 0
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -66,4 +65,4 @@ class Lessons:
 
     @cached_property
     def _training_set(self) -> TrainingSet:
-        return TrainingSet(self.dataset, self.share, self.subset_seed)
+        return TrainingSet(self.dataset, self.share)

@@ -32,7 +32,6 @@ class EstimatorSources:
     # fine-tuned teacher whose weights candidates inherit; None inherits those of the pretrained model
     teacher: Path | None = None
     supernet: Path | None = None
-    subset_seed: int = 0  # seed of the choice of training rows
     device: str = "auto"
 
 
@@ -51,7 +50,6 @@ def open_lessons(settings: EstimatorSettings, training: Training, sources: Estim
         method=settings.method,
         training=settings.trained(training),
         share=settings.share,
-        subset_seed=sources.subset_seed,
     )
 
 

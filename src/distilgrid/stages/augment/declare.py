@@ -24,7 +24,6 @@ class AugmentSettings:
     pool: "LentTexts | None"  # where an augmentation that rewrites nothing finds its texts
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float  # share of the training rows to augment: the students' own
-    subset_seed: int  # of that share; the key of the data holds it
     labels: Mapping[str, Any]  # what tables say about the rows
 
 
@@ -36,7 +35,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
     pool = text_pool(params, task=task, augmentation=name)
     labels = {axis: options[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
     length = teacher_length(params, options["teacher"])
-    return AugmentSettings(augmentation, pool, length, options["fraction"], params.data.seed, labels)
+    return AugmentSettings(augmentation, pool, length, options["fraction"], labels)
 
 
 def _recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:

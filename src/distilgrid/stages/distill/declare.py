@@ -51,7 +51,6 @@ class DistillSettings:
     augmentation: str = "none"  # by name, or none
     fraction: float = 1.0  # share of the training rows
     seed: int = 0  # of training
-    subset_seed: int = 0  # of that share; the key of the data holds it
     labels: Mapping[str, Any] = field(default_factory=dict)  # what tables say about the cell
 
 
@@ -61,9 +60,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
         f"course {teacher} {method} {student}", lambda: _course(params, teacher=teacher, method=method, student=student)
     )
     labels = {axis: options[axis] for axis in AXES}
-    return DistillSettings(
-        course, options["augmentation"], options["fraction"], options["seed"], params.data.seed, labels
-    )
+    return DistillSettings(course, options["augmentation"], options["fraction"], options["seed"], labels)
 
 
 def _course(params: "Params", *, teacher: str, method: str, student: str) -> Course:

@@ -27,7 +27,6 @@ class FeaturesSettings:
     training: "Training"
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float  # share of the training rows that the students see
-    subset_seed: int  # of that share
     labels: Mapping[str, Any]  # what tables say about it
 
 
@@ -42,7 +41,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
         training=training,
         max_length=teacher_length(params, options["teacher"]),
         fraction=options["fraction"],
-        subset_seed=params.data.seed,
         labels={axis: options[axis] for axis in ("task", "teacher", "method")},
     )
 

@@ -33,13 +33,13 @@ def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
     dataset, teacher = open_dataset(job.given("data").folder), job.given("teacher-dir").folder
     share = min(settings.fraction, settings.features.rows / dataset.splits["train"]["rows"])
     # Smaller shares are parts of larger ones: these are some of the students' own rows.
-    plain = TrainingSet(dataset, share, settings.subset_seed)
+    plain = TrainingSet(dataset, share)
     model, tokenizer = load_model(teacher).requires_grad_(False), load_tokenizer(teacher)
     encodings = plain.encodings(tokenizer, max_length=settings.max_length)
     parts = [_original(model, plain, encodings), _mixed(model, plain, encodings, settings)]
     for given in job.each("augmented"):
         added = open_augmented(given.folder, dataset=dataset)
-        rows = TrainingSet(dataset, share, settings.subset_seed, added)
+        rows = TrainingSet(dataset, share, added)
         read = rows.encodings(tokenizer, max_length=settings.max_length)
         name = str(given.labels.get("augmentation", given.folder.name))
         parts.append(_added(model, rows, read, name, settings.features.rows))

@@ -23,7 +23,6 @@ class FinetuneSettings:
     training: "Training"  # training settings
     seed: int  # of training
     fraction: float  # share of the training rows
-    subset_seed: int  # of that share; the key of the data holds it
     labels: Mapping[str, Any]  # what tables say about the teacher
 
 
@@ -36,7 +35,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
     training = effective_training(params, teacher.training)
     labels = {"task": options["task"], "teacher": name, "method": TEACHER_METHOD, "student": name}
     labels |= {"seed": teacher.seed, "fraction": fraction}
-    return FinetuneSettings(teacher.source, training, teacher.seed, fraction, params.data.seed, labels)
+    return FinetuneSettings(teacher.source, training, teacher.seed, fraction, labels)
 
 
 def _recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:

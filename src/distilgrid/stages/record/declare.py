@@ -22,7 +22,6 @@ class RecordSettings:
     signal: "Signal"  # what is kept
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float = 1.0  # share of the training rows
-    subset_seed: int = 0  # of that share; the key of the data holds it
 
     @property
     def labels(self) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
 
     asked = {name: options[name] for name in ("task", "method", "student")}
     signal = signal_named(params, options["kind"], **asked)
-    return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"], params.data.seed)
+    return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"])
 
 
 def _recipe(chosen: RecordSettings, keys: Keys) -> Recipe:

@@ -21,7 +21,7 @@ def record(settings: RecordSettings, job: Job) -> None:
     dataset, folder = open_dataset(job.given("data").folder), job.folder_of("augmented")
     added = open_augmented(folder, dataset=dataset) if folder else None
     teacher = job.given("teacher-dir")
-    rows = TrainingSet(dataset, settings.fraction, settings.subset_seed, added)
+    rows = TrainingSet(dataset, settings.fraction, added)
     asking = Asking(rows, settings.max_length, teacher.folder)
     _write(job.folder, *settings.signal.record(asking), teacher.run)
 

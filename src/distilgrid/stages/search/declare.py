@@ -29,7 +29,6 @@ class SearchStageSettings:
     origin: str  # source of the pretrained model behind the teacher
     seed: int  # of the controller
     training: "Training"  # the common training settings
-    subset_seed: int  # of the rows that candidates learn from
     labels: Mapping[str, Any]  # what tables say about the search
 
     @property
@@ -50,7 +49,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
         origin=named(params.teachers, options["teacher"], kind="teacher").source,
         seed=options["seed"],
         training=params.training,
-        subset_seed=params.data.seed,
         labels={axis: options[axis] for axis in ("task", "teacher", "search", "seed")},
     )
 

@@ -112,7 +112,6 @@ class Searching:
             job.folders("teacher-outputs"),
             job.folder_of("teacher-dir"),
             supernet=job.folder_of("supernet"),
-            subset_seed=chosen.subset_seed,
             device=job.execution.device,
         )
         return open_estimator(self.settings.estimator, space=self.space, training=chosen.training, sources=sources)

@@ -25,7 +25,6 @@ class SupernetStageSettings:
     training: "Training"  # the common training settings
     space: "AnySpace"  # the architectures
     origin: str  # source of the pretrained model
-    subset_seed: int  # of the rows that it learns from
     labels: Mapping[str, Any]  # what tables say about it
 
 
@@ -39,7 +38,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSett
         raise UserError(f"--search: the estimator of '{name}' is {search.estimator.kind}, and needs no supernet")
     origin = named(params.teachers, teacher, kind="teacher").source
     space, labels = known_space(params, search.space), {"task": options["task"], "teacher": teacher}
-    return SupernetStageSettings(search.estimator, params.training, space, origin, params.data.seed, labels)
+    return SupernetStageSettings(search.estimator, params.training, space, origin, labels)
 
 
 def _recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:

@@ -26,7 +26,6 @@ def supernet(settings: SupernetStageSettings, job: Job) -> None:
         origin,
         job.folders("teacher-outputs"),
         job.folder_of("teacher-dir"),
-        subset_seed=settings.subset_seed,
         device=how.device,
     )
     lessons = open_lessons(own, settings.training, sources)
