@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from distilgrid.workflow.dvc_file import dvc_text
-from distilgrid.workflow.stages_page import stages_text
+from distilgrid.workflow.generated import dvc_text, stages_text
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -6,10 +6,8 @@ import pytest
 from tests.conftest import ROOT
 
 from distilgrid.core.loading import load
-from distilgrid.stages.table import STAGES, warm_stages
-from distilgrid.workflow.dvc_file import PACKAGE, declaring_files, dvc_text
-from distilgrid.workflow.stages_page import stages_text
-from distilgrid.workflow.targets import TARGETS
+from distilgrid.stages.table import STAGES, TARGETS, warm_stages
+from distilgrid.workflow.generated import PACKAGE, declaring_files, dvc_text, stages_text
 
 DECLARES = re.compile(r"^VERSIONS? = |^    version=\d|^    version: ClassVar|Entry\(.*\d", re.MULTILINE)
 
