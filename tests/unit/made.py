@@ -14,11 +14,11 @@ from distilgrid.stages.distill.declare import Course, DistillSettings
 from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.features.declare import FeaturesSettings
 from distilgrid.stages.finetune.declare import FinetuneSettings
+from distilgrid.stages.job import make, planned_inputs
 from distilgrid.stages.latency.declare import LatencySettings, measured
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.stages.report.declare import ReportSettings
-from distilgrid.stages.runner import make, planned_inputs
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.sources import HUB
@@ -34,7 +34,7 @@ def _folders(**given: Path | Sequence[Path] | None) -> dict[str, Sequence[Path]]
 
 
 def prepare(*, task: str, spec: Any, data: Any, out: Path, folders: Any = HUB) -> None:
-    make(STAGES["prepare"], PrepareSettings(task, spec, data, folders), {}, out=out)
+    make(STAGES["prepare"], PrepareSettings(task, spec, data, folders), {}, out=out, options={"task": task})
 
 
 def finetune(
@@ -48,8 +48,8 @@ def finetune(
     fraction: float = 1.0,
     execution: Execution = DEFAULT,
 ) -> Any:
-    settings = FinetuneSettings(source, training, seed, fraction, labels)
-    return make(STAGES["finetune"], settings, _folders(data=data), out=out, execution=execution)
+    settings = FinetuneSettings(source, training, seed, fraction)
+    return make(STAGES["finetune"], settings, _folders(data=data), out=out, labels=labels, execution=execution)
 
 
 def augment(
@@ -63,8 +63,8 @@ def augment(
     labels: Labels,
     pool: Any = None,
 ) -> Any:
-    chosen = AugmentSettings(settings, pool, max_length, fraction, labels)
-    return make(STAGES["augment"], chosen, _folders(data=data, teacher_dir=teacher), out=out)
+    chosen = AugmentSettings(settings, pool, max_length, fraction)
+    return make(STAGES["augment"], chosen, _folders(data=data, teacher_dir=teacher), out=out, labels=labels)
 
 
 def record(
@@ -115,7 +115,8 @@ def distill(*, cell: Cell, sources: Sources, out: Path, labels: Labels, executio
 
 def export(*, data: Path, model: Path, runtime: str, settings: Any, out: Path, threads: int = 1) -> Any:
     folders = _folders(data=data, model=model)
-    return make(STAGES["export"], ExportSettings(runtime, settings), folders, out=out, threads=threads)
+    how: dict[str, Any] = {"options": {"runtime": runtime}, "threads": threads}
+    return make(STAGES["export"], ExportSettings(runtime, settings), folders, out=out, **how)
 
 
 def benchmark(
@@ -128,8 +129,8 @@ def benchmark(
     labels: Labels,
     data: Path | None = None,
 ) -> Any:
-    chosen = BenchmarkSettings(settings, device, load_device(device), labels)
-    return make(STAGES["benchmark"], chosen, _folders(model=models, export=exports, data=data), out=out)
+    chosen = BenchmarkSettings(settings, device, load_device(device))
+    return make(STAGES["benchmark"], chosen, _folders(model=models, export=exports, data=data), out=out, labels=labels)
 
 
 def latency(
@@ -163,9 +164,9 @@ def supernet(
     labels: Labels,
     execution: Execution = DEFAULT,
 ) -> None:
-    chosen = SupernetStageSettings(settings, training, space, origin, labels)
+    chosen = SupernetStageSettings(settings, training, space, origin)
     folders = _folders(data=data, teacher_dir=teacher, teacher_outputs=teacher_outputs)
-    make(STAGES["supernet"], chosen, folders, out=out, execution=execution)
+    make(STAGES["supernet"], chosen, folders, out=out, labels=labels, execution=execution)
 
 
 def features(
@@ -181,12 +182,12 @@ def features(
     out: Path,
     labels: Labels,
 ) -> Any:
-    chosen = FeaturesSettings(settings, mixup, training, max_length, fraction, labels)
+    chosen = FeaturesSettings(settings, mixup, training, max_length, fraction)
     folders = _folders(data=data, teacher_dir=teacher, augmented=augmented)
-    return make(STAGES["features"], chosen, folders, out=out)
+    return make(STAGES["features"], chosen, folders, out=out, labels=labels)
 
 
 def report(*, plan: Plan, results: Path, out: Path) -> None:
     stage = STAGES["report"]
-    settings: ReportSettings = stage.chosen(plan.params, {})
+    settings: ReportSettings = stage.settings(plan.params, {})
     make(stage, settings, {}, out=out, **planned_inputs(stage, plan, results))

@@ -77,7 +77,7 @@ def test_cores_count_in_a_recipe() -> None:
         protocol, space = Benchmark(cores=cores), Space(layers=[2], hidden=[8], heads=[2], feed_forward=[16])
         conditions = measured(protocol, "local-cpu", "onnxruntime-fp32", fused=True)
         return [
-            STAGES["benchmark"].made_from(BenchmarkSettings(protocol, "local-cpu", LocalDevice(), {}), {}),
+            STAGES["benchmark"].made_from(BenchmarkSettings(protocol, "local-cpu", LocalDevice()), {}),
             STAGES["latency"].made_from(LatencySettings(space, conditions, protocol, 1, 1), {}),
         ]
 

@@ -24,7 +24,7 @@ from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
 from distilgrid.signals.registry import ROWS
 from distilgrid.stages.candidate.declare import CandidateSettings
-from distilgrid.stages.runner import make
+from distilgrid.stages.job import make
 from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.settings import Data
@@ -70,7 +70,6 @@ def chosen(tiny_model: Path, *, seed: int = 0, space: Space = SPACE, **changes: 
         origin=f"path:{tiny_model}",
         seed=seed,
         training=TRAINING,
-        labels={},
     )
 
 

@@ -22,7 +22,7 @@ def test_each_stage_lies_in_a_folder_and_runs(name: str) -> None:
     stage = STAGES[name]
     assert stage.name == name
     assert stage.module.startswith(f"distilgrid.stages.{name}.")
-    assert callable(load(stage.run))
+    assert callable(load(f"{stage.module}:{name}"))
     assert stage.target in TARGETS
     assert {made for each in stage.inputs for made in each.stages} <= STAGES.keys()
 

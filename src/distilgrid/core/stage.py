@@ -79,12 +79,14 @@ class Stage:
     recipe: Callable[[Any, Keys], Recipe]
     # From a planner and the values of options to the planned artefact.
     plan: Callable[[Any, Mapping[str, Any]], Artefact]
-    run: str  # "module:function" that makes the artefact from its settings and a job; refuses damaged inputs
     options: tuple[Option, ...] = ()  # of the command
     inputs: tuple[Input, ...] = ()  # of the command
     # From a planner to the artefacts that the grid itself asks for; other stages ask for the rest.
     wanted: Callable[[Any], Iterable[Artefact]] = lambda _: ()
     said: Callable[[Any], Iterable[str]] = lambda _: ()  # from what `run` returned to lines for the user
+    axes: tuple[str, ...] = ()  # the options whose values are labels of the artefact in tables
+    # From the settings and options to further labels.
+    labelled: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] = lambda *_: {}
     labelled_by: str | None = None  # the input whose labels the artefact inherits
     target: str = "all"  # the part of the workflow that it belongs to: `snakemake -- <target>`
     declared: tuple[str, ...] = ()  # what else declares versions that the recipe holds, as patterns below the package
@@ -100,12 +102,8 @@ class Stage:
 
     @property
     def module(self) -> str:
-        """The module of `run`, which a warm process loads beforehand."""
-        return self.run.partition(":")[0]
-
-    def chosen(self, params: Any, options: Mapping[str, Any]) -> Any:
-        """The settings of one artefact; options that are not given take their defaults."""
-        return self.settings(params, {option.name: option.default for option in self.options} | dict(options))
+        """The module whose function of the stage's name makes the artefact; a warm process loads it beforehand."""
+        return f"distilgrid.stages.{self.name}.run"
 
     def made_from(self, settings: Any, keys: Keys) -> Recipe:
         """Everything that decides an artefact's content: planner and job both build it here."""
@@ -124,10 +122,11 @@ class Stage:
                 keys[each.name] = [known.key for known in found] if each.several else found[0].key
         return keys
 
-    def labels(self, settings: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def labels(self, settings: Any, options: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Labels of the artefact in tables: its own, on top of those of the input that it inherits from."""
         above = listed(inputs[self.labelled_by])[0].labels if self.labelled_by else {}
-        return {**above, **settings.labels}
+        own = {axis: options[axis] for axis in self.axes if axis in options}
+        return {**above, **own, **self.labelled(settings, options)}
 
     def artefact(self, params: Any, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
         """The planned artefact.
@@ -138,16 +137,17 @@ class Stage:
             inputs: by option.
             place: its folder below the stage's, without the key.
         """
-        options = {each.name: options[each.name] for each in self.options if each.name in options}
-        settings = self.chosen(params, options)
+        given = {each.name: options[each.name] for each in self.options if each.name in options}
+        whole = {each.name: each.default for each in self.options} | given
+        settings = self.settings(params, whole)
         return Artefact(
             stage=self.name,
             location=f"{self.folder}/{place}",
             recipe=self.made_from(settings, self.keys(inputs)),
             files=self.files,
-            options=_texts(options),
+            options=_texts(given),
             inputs=inputs,
-            labels=self.labels(settings, inputs),
+            labels=self.labels(settings, whole, inputs),
             passes_inputs=not self.finds_inputs,
         )
 

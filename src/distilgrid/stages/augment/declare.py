@@ -24,7 +24,6 @@ class AugmentSettings:
     pool: "LentTexts | None"  # where an augmentation that rewrites nothing finds its texts
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float  # share of the training rows to augment: the students' own
-    labels: Mapping[str, Any]  # what tables say about the rows
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
@@ -33,9 +32,8 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
     task, name = options["task"], options["augmentation"]
     augmentation = named(params.augmentations, name, kind="augmentation")
     pool = text_pool(params, task=task, augmentation=name)
-    labels = {axis: options[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
     length = teacher_length(params, options["teacher"])
-    return AugmentSettings(augmentation, pool, length, options["fraction"], labels)
+    return AugmentSettings(augmentation, pool, length, options["fraction"])
 
 
 def _recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
@@ -78,10 +76,10 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.augment.run:augment",
     options=(TASK, TEACHER, AUGMENTATION, FRACTION),
     inputs=(DATA, replace(FINETUNED, required=False)),
     said=lambda count: [f"{count} augmented rows"],
+    axes=("task", "teacher", "augmentation", "fraction"),
     target="teachers",
     declared=("augmentation/*.py", "augmentation/*/declare.py"),
     warm=True,

@@ -25,14 +25,9 @@ class CandidateSettings:
     episode: int  # counted from 0
     number: int  # of the candidate among those of the episode, counted from 0
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The search's, and the place in it."""
-        return {**self.search.labels, "episode": self.episode, "number": self.number}
-
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> CandidateSettings:
-    return CandidateSettings(SEARCHES.chosen(params, options), options["episode"], options["number"])
+    return CandidateSettings(SEARCHES.settings(params, options), options["episode"], options["number"])
 
 
 def _recipe(chosen: CandidateSettings, keys: Keys) -> Recipe:
@@ -70,7 +65,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.candidate.run:candidate",
     options=(
         TASK,
         TEACHER,
@@ -81,6 +75,7 @@ STAGE = Stage(
     ),
     inputs=SOURCES,
     said=_said,
+    axes=("task", "teacher", "search", "seed", "episode", "number"),
     target="searches",
     declared=SEARCHES.declared,
     exclusive=lambda made: measures(made["search"]),

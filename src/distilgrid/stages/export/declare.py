@@ -22,11 +22,6 @@ class ExportSettings:
     runtime: str  # by name
     limits: "Export"  # of the parity gate
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The runtime; all other labels are the model's."""
-        return {"runtime": self.runtime}
-
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> ExportSettings:
     return ExportSettings(options["runtime"], params.export)
@@ -78,11 +73,11 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.export.run:export",
     options=(Option("runtime", "One of `benchmark.runtimes`."),),
     inputs=(DATA, Input("model", "A trained model: a folder made by `finetune` or `distill`.", MODELS)),
     wanted=_wanted,
     said=lambda parity: ["accepted" if parity["accepted"] else f"rejected: {parity['reason']}"],
+    axes=("runtime",),
     labelled_by="model",
     target="benchmarks",
     warm=True,

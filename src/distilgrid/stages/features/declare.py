@@ -27,7 +27,6 @@ class FeaturesSettings:
     training: "Training"
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float  # share of the training rows that the students see
-    labels: Mapping[str, Any]  # what tables say about it
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
@@ -41,7 +40,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
         training=training,
         max_length=teacher_length(params, options["teacher"]),
         fraction=options["fraction"],
-        labels={axis: options[axis] for axis in ("task", "teacher", "method")},
     )
 
 
@@ -100,7 +98,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.features.run:features",
     options=(TASK, TEACHER, METHOD, FRACTION),
     inputs=(
         DATA,
@@ -109,6 +106,7 @@ STAGE = Stage(
     ),
     wanted=_wanted,
     said=lambda counts: [", ".join(f"{number} {kind}" for kind, number in counts.items())],
+    axes=("task", "teacher", "method"),
     target="benchmarks",
     warm=True,
     seconds=15,

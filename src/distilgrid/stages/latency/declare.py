@@ -29,11 +29,6 @@ class LatencySettings:
     seed: int = 0  # of the draw
     vocabulary: int | None = None  # tokens of the models' embeddings; None takes the usual number
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The device and the runtime."""
-        return {"device": self.conditions.device, "runtime": self.conditions.runtime}
-
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> LatencySettings:
     """Read the space, and find the device."""
@@ -107,7 +102,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.latency.run:latency",
     options=(
         Option("space", "A search space: grids/spaces/minilm.yaml."),
         Option("runtime", "One of `benchmark.runtimes`."),
@@ -117,6 +111,7 @@ STAGE = Stage(
         Option("device", "Name of a file in the folder `devices`.", default="local-cpu"),
     ),
     said=_said,
+    axes=("device", "runtime"),
     target="searches",
     declared=("search/conditions.py",),
     threads=lambda _: 1,

@@ -25,11 +25,6 @@ class PrepareSettings:
     data: "Data"  # how its rows are split and capped
     folders: "Folders"  # local folders of published data sets
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The task."""
-        return {"task": self.task}
-
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
     from distilgrid.plan.params import data_folders
@@ -69,8 +64,8 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.prepare.run:prepare",
     options=(TASK,),
+    axes=("task",),
     target="data",
     declared=("tasks/specs",),
     torch=False,

@@ -23,11 +23,6 @@ class RecordSettings:
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float = 1.0  # share of the training rows
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """Method and kind; all other labels are the teacher's."""
-        return {"method": "record", "kind": self.signal.name}
-
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
     from distilgrid.plan.names import signal_named, teacher_length
@@ -59,7 +54,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.record.run:record",
     options=(
         TASK,
         TEACHER,
@@ -74,6 +68,7 @@ STAGE = Stage(
         FRACTION,
     ),
     inputs=(DATA, AUGMENTED, TEACHER_DIR),
+    labelled=lambda own, _: {"method": "record", "kind": own.signal.name},
     labelled_by="teacher-dir",
     target="teachers",
     warm=True,

@@ -29,7 +29,6 @@ class SearchStageSettings:
     origin: str  # source of the pretrained model behind the teacher
     seed: int  # of the controller
     training: "Training"  # the common training settings
-    labels: Mapping[str, Any]  # what tables say about the search
 
     @property
     def conditions(self) -> "Conditions":
@@ -49,7 +48,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
         origin=named(params.teachers, options["teacher"], kind="teacher").source,
         seed=options["seed"],
         training=params.training,
-        labels={axis: options[axis] for axis in ("task", "teacher", "search", "seed")},
     )
 
 
@@ -157,11 +155,11 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.search.run:search",
     options=(TASK, TEACHER, SEARCH, CONTROLLER_SEED),
     inputs=SOURCES,
     wanted=_wanted,
     said=_said,
+    axes=("task", "teacher", "search", "seed"),
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),
     exclusive=measures,

@@ -25,20 +25,19 @@ class SupernetStageSettings:
     training: "Training"  # the common training settings
     space: "AnySpace"  # the architectures
     origin: str  # source of the pretrained model
-    labels: Mapping[str, Any]  # what tables say about it
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSettings:
     from distilgrid.plan.names import named
     from distilgrid.plan.params import known_space
 
-    name, teacher = options["search"], options["teacher"]
+    name = options["search"]
     search = named(params.searches, name, kind="search")
     if search.estimator.kind != "supernet":
         raise UserError(f"--search: the estimator of '{name}' is {search.estimator.kind}, and needs no supernet")
-    origin = named(params.teachers, teacher, kind="teacher").source
-    space, labels = known_space(params, search.space), {"task": options["task"], "teacher": teacher}
-    return SupernetStageSettings(search.estimator, params.training, space, origin, labels)
+    origin = named(params.teachers, options["teacher"], kind="teacher").source
+    space = known_space(params, search.space)
+    return SupernetStageSettings(search.estimator, params.training, space, origin)
 
 
 def _recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:
@@ -69,9 +68,9 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.supernet.run:supernet",
     options=(TASK, TEACHER, SEARCH),
     inputs=(DATA, TEACHER_DIR, OUTPUTS),
+    axes=("task", "teacher"),
     target="searches",
     declared=("search/estimators/registry.py",),
     warm=True,
