@@ -6,7 +6,7 @@ time and docs/stages.md read that table.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from distilgrid.core.planned import Artefact, Inputs, listed
 
@@ -38,18 +38,6 @@ class Input:
     several: bool = False  # whether the option may be given more than once; the recipe then holds a list of keys
     by: str | None = None  # the label of the inputs by which the recipe names their keys, instead of a list
     counts: bool = True  # whether the recipe holds its key; otherwise it only has to be there first
-
-
-class Known(Protocol):
-    """Part of an input that a recipe needs: of a planned artefact, or of a finished one."""
-
-    @property
-    def key(self) -> str:
-        """The recipe key."""
-
-    @property
-    def labels(self) -> Mapping[str, Any]:
-        """Task, teacher, method, ... for tables."""
 
 
 def never(_: Mapping[str, Any]) -> bool:
