@@ -8,6 +8,7 @@ from typing import Any
 from distilgrid.devices.files import load_device
 from distilgrid.methods.teaching import Sources
 from distilgrid.plan.expand import Plan
+from distilgrid.search.conditions import measured
 from distilgrid.stages.augment.declare import AugmentSettings
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
 from distilgrid.stages.distill.declare import Course, DistillSettings
@@ -15,7 +16,7 @@ from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.features.declare import FeaturesSettings
 from distilgrid.stages.finetune.declare import FinetuneSettings
 from distilgrid.stages.job import make, planned_inputs
-from distilgrid.stages.latency.declare import LatencySettings, measured
+from distilgrid.stages.latency.declare import LatencySettings
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.stages.report.declare import ReportSettings

@@ -15,9 +15,10 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.plan.params import parse_params
+from distilgrid.search.conditions import measured
 from distilgrid.search.space import Space
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
-from distilgrid.stages.latency.declare import LatencySettings, measured
+from distilgrid.stages.latency.declare import LatencySettings
 from distilgrid.stages.table import STAGES
 
 

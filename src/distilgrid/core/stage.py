@@ -40,16 +40,6 @@ class Input:
     counts: bool = True  # whether the recipe holds its key; otherwise it only has to be there first
 
 
-def never(_: Mapping[str, Any]) -> bool:
-    """Let other jobs run at the same time."""
-    return False
-
-
-def always(_: Mapping[str, Any]) -> bool:
-    """Give the job the whole machine."""
-    return True
-
-
 @dataclass(frozen=True)
 class Stage:
     """One row of the stage table."""
@@ -82,7 +72,9 @@ class Stage:
     torch: bool = True  # whether it needs torch
     # The number of threads, of the settings; None takes it from `--threads` or `resources.threads`.
     threads: Callable[[Any], int] | None = None
-    exclusive: Callable[[Mapping[str, Any]], bool] = never  # whether a job, by its recipe, needs the machine to itself
+    exclusive: bool | Callable[[Mapping[str, Any]], bool] = (
+        False  # whether a job, by its recipe, needs the machine to itself
+    )
     environment: Mapping[str, str] = field(default_factory=dict)  # variables that libraries read when they are loaded
     finds_inputs: bool = False  # whether the command looks for the inputs itself, in the folder that `--results` names
     seconds: float = 15  # a rough figure for one unit of work, before anything was measured
@@ -92,6 +84,10 @@ class Stage:
     def module(self) -> str:
         """The module whose function of the stage's name makes the artefact; a warm process loads it beforehand."""
         return f"distilgrid.stages.{self.name}.run"
+
+    def alone(self, recipe: Mapping[str, Any]) -> bool:
+        """Whether the job of a recipe needs the machine to itself."""
+        return self.exclusive(recipe) if callable(self.exclusive) else self.exclusive
 
     def made_from(self, settings: Any, keys: Keys) -> Recipe:
         """Everything that decides an artefact's content: planner and job both build it here."""

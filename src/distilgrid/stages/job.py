@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.gpus import take_gpus
 from distilgrid.core.loading import load
 from distilgrid.core.planned import listed
-from distilgrid.core.stage import Input, Keys, Recipe, Stage
+from distilgrid.core.stage import Input, Keys, Stage
 from distilgrid.jobs import process
 from distilgrid.training.execution import Execution
 
@@ -49,18 +48,13 @@ class Job:
 
     folder: Path  # for new files; they move to `out` once all are written
     out: Path  # where the artefact goes. Unfinished work is kept there
-    recipe: Recipe  # of the artefact
+    key: str  # of its recipe
     keys: Keys  # of the inputs, as the recipe holds them
     inputs: Mapping[str, Sequence[Given]]  # by option, each a list
     execution: Execution = field(default_factory=Execution)  # how the job computes
     threads: int = 1  # of this process
     plan: "Plan | None" = None  # the grid's, for a stage that finds its inputs itself
     results: Path = Path("results")  # the folder where these lie
-
-    @cached_property
-    def key(self) -> str:
-        """The recipe key."""
-        return recipe_key(self.recipe)
 
     def each(self, name: str) -> tuple[Given, ...]:
         """The inputs that an option gave."""
@@ -136,7 +130,7 @@ def make(
     recipe = stage.made_from(settings, keys)
     said = stage.labels(settings, options, opened) if labels is None else labels
     with writing(out, recipe=recipe, labels=said) as folder:
-        job = Job(folder=folder, out=Path(out), recipe=recipe, keys=keys, inputs=opened, **how)
+        job = Job(folder=folder, out=Path(out), key=recipe_key(recipe), keys=keys, inputs=opened, **how)
         return load(f"{stage.module}:{stage.name}")(settings, job)
 
 

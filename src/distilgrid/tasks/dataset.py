@@ -69,11 +69,11 @@ def open_dataset(folder: Path | str) -> Dataset:
     """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
     run = verified(folder, stage="prepare")
     stored = read_json(Path(folder) / "dataset.json")
-    listed = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
+    listed: dict[str, Any] = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
     details = {name: value for name, value in stored.items() if name not in COMMON}
     folder, splits = Path(folder), stored["splits"]
-    more = {"subset_seed": run["recipe"]["data"]["seed"], "details": details}
-    return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, **more, **listed)
+    listed |= {"splits": splits, "subset_seed": run["recipe"]["data"]["seed"], "details": details}
+    return Dataset(folder, run["key"], stored["task"], stored["kind"], **listed)
 
 
 def texts(frame: "pd.DataFrame") -> tuple[list[str], list[str] | None]:

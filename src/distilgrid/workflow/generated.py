@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.stage import Input, Option, Stage, always, never
+from distilgrid.core.stage import Input, Option, Stage
 from distilgrid.stages.table import STAGES, TARGETS, stages_of
 
 DVC_HEAD = """\
@@ -95,7 +95,7 @@ def stages_text() -> str:
 
 def _row(stage: Stage) -> str:
     sources = dict.fromkeys(name for each in stage.inputs for name in each.stages)
-    known: dict[Any, str] = {always: "yes", never: "no"}
+    known: dict[Any, str] = {True: "yes", False: "no"}
     cells = [
         f"[`{stage.name}`](#{stage.name})",
         f"`results/{stage.folder}`",

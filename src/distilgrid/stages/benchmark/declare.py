@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs, listed
-from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage, always
+from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.stages.common import MODELS, TASK, TEACHER
 
@@ -103,7 +103,7 @@ STAGE = Stage(
     axes=("device", "task", "teacher"),
     target="benchmarks",
     threads=_threads,
-    exclusive=always,
+    exclusive=True,
     environment={"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"},  # torch's default: training jobs keep fewer kernels
     seconds=10,
     # Models to measure, exported and trained.

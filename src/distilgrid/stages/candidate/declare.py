@@ -12,7 +12,6 @@ from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episo
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
-    from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
     from distilgrid.search.loop import Finding
 
@@ -24,10 +23,6 @@ class CandidateSettings:
     search: SearchStageSettings  # the search's
     episode: int  # counted from 0
     number: int  # of the candidate among those of the episode, counted from 0
-
-
-def _settings(params: "Params", options: Mapping[str, Any]) -> CandidateSettings:
-    return CandidateSettings(SEARCHES.settings(params, options), options["episode"], options["number"])
 
 
 def _recipe(chosen: CandidateSettings, keys: Keys) -> Recipe:
@@ -62,7 +57,9 @@ STAGE = Stage(
     message="trying",
     example="--task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
     "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3",
-    settings=_settings,
+    settings=lambda params, options: CandidateSettings(
+        SEARCHES.settings(params, options), options["episode"], options["number"]
+    ),
     recipe=_recipe,
     plan=_plan,
     options=(

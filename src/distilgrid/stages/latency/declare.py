@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
-from distilgrid.core.stage import Keys, Option, Recipe, Stage, always
-from distilgrid.search.conditions import VERSION
+from distilgrid.core.stage import Keys, Option, Recipe, Stage
+from distilgrid.search.conditions import VERSION, measured
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
@@ -37,23 +36,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> LatencySettings:
     protocol, space = params.benchmark, known_space(params, str(options["space"]))
     conditions = measured(protocol, options["device"], options["runtime"], fused=not options["unfused"])
     return LatencySettings(space, conditions, protocol, options["architectures"], options["held-out"])
-
-
-def measured(protocol: "Benchmark", device: str, runtime: str, *, fused: bool) -> "Conditions":
-    """What is measured: the device's first number of threads, the protocol's first batch size and last length.
-
-    Raises:
-        UserError: when the device is another machine, or a GPU.
-    """
-    from distilgrid.devices.files import load_device
-    from distilgrid.devices.settings import LocalDevice
-    from distilgrid.search.conditions import Conditions
-
-    where = load_device(device)
-    if not isinstance(where, LocalDevice) or where.processor != "cpu":
-        raise UserError(f"--device: shapes are measured on a CPU of this machine, and '{device}' names another device")
-    shape = (where.threads[0], protocol.batch_sizes[0], protocol.lengths[-1])
-    return Conditions(device, runtime, *shape, fused=fused)
 
 
 def _recipe(chosen: LatencySettings, keys: Keys) -> Recipe:
@@ -115,6 +97,6 @@ STAGE = Stage(
     target="searches",
     declared=("search/conditions.py",),
     threads=lambda _: 1,
-    exclusive=always,
+    exclusive=True,
     seconds=600,
 )

@@ -43,7 +43,7 @@ def outputs(stage):
 def exclusive(wildcards):
     """Whether a job needs the machine to itself: it measures latency."""
     artefact = planned(wildcards)
-    return STAGES[artefact.stage].exclusive(artefact.recipe)
+    return STAGES[artefact.stage].alone(artefact.recipe)
 
 
 def threads_of(wildcards):
