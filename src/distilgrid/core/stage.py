@@ -72,9 +72,8 @@ class Stage:
     torch: bool = True  # whether it needs torch
     # The number of threads, of the settings; None takes it from `--threads` or `resources.threads`.
     threads: Callable[[Any], int] | None = None
-    exclusive: bool | Callable[[Mapping[str, Any]], bool] = (
-        False  # whether a job, by its recipe, needs the machine to itself
-    )
+    # Whether a job needs the machine to itself, or a question about its recipe.
+    exclusive: bool | Callable[[Mapping[str, Any]], bool] = False
     environment: Mapping[str, str] = field(default_factory=dict)  # variables that libraries read when they are loaded
     finds_inputs: bool = False  # whether the command looks for the inputs itself, in the folder that `--results` names
     seconds: float = 15  # a rough figure for one unit of work, before anything was measured

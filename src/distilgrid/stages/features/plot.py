@@ -19,12 +19,6 @@ LONGEST = 28
 SPECTRUM = "viridis"
 
 
-def features_plots(findings: Findings, task: str) -> list[Plot]:
-    """One plot for each teacher with stored features."""
-    found = [points for points in findings.collected.features if points.artefact.labels["task"] == task]
-    return [_plot(findings, task, points) for points in found]
-
-
 def _plot(findings: Findings, task: str, points: Points) -> Plot:
     labels = findings.collected.datasets[task]["labels"]
     teacher = points.artefact.labels["teacher"]
@@ -103,11 +97,15 @@ class FeaturesSection(Section):
 
     def applies(self, findings: Findings, task: str) -> bool:
         """For tasks with a teacher whose features were stored."""
-        return any(points.artefact.labels["task"] == task for points in findings.collected.features)
+        return bool(_stored(findings, task))
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
         """A plot for each teacher."""
-        return features_plots(findings, task)
+        return [_plot(findings, task, points) for points in _stored(findings, task)]
+
+
+def _stored(findings: Findings, task: str) -> list[Points]:
+    return [points for points in findings.collected.features if points.artefact.labels["task"] == task]
 
 
 SECTION = FeaturesSection()

@@ -105,13 +105,17 @@ class Searching:
 
     @cached_property
     def _estimator(self) -> Estimator:
-        job, chosen = self.job, self.chosen
-        sources = EstimatorSources(
-            job.given("data").folder,
-            model_folder(chosen.origin),
-            job.folders("teacher-outputs"),
-            job.folder_of("teacher-dir"),
-            supernet=job.folder_of("supernet"),
-            device=job.execution.device,
-        )
-        return open_estimator(self.settings.estimator, space=self.space, training=chosen.training, sources=sources)
+        sources = estimator_sources(self.job, self.chosen.origin)
+        return open_estimator(self.settings.estimator, space=self.space, training=self.chosen.training, sources=sources)
+
+
+def estimator_sources(job: Job, origin: str) -> EstimatorSources:
+    """What an estimator is made from, of the inputs of a search, of its candidates or of its supernet."""
+    return EstimatorSources(
+        job.given("data").folder,
+        model_folder(origin),
+        job.folders("teacher-outputs"),
+        job.folder_of("teacher-dir"),
+        supernet=job.folder_of("supernet"),
+        device=job.execution.device,
+    )

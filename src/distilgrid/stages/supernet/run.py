@@ -3,9 +3,9 @@
 from distilgrid.core.artefacts import write_json
 from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import load_tokenizer, save_model
-from distilgrid.models.source import model_folder
-from distilgrid.search.estimators.registry import SEED, EstimatorSources, homogeneous, open_lessons, placed
+from distilgrid.search.estimators.registry import SEED, homogeneous, open_lessons, placed
 from distilgrid.stages.job import Job
+from distilgrid.stages.search.searching import estimator_sources
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.device import prepare_device
@@ -20,14 +20,7 @@ def supernet(settings: SupernetStageSettings, job: Job) -> None:
     """
     from distilgrid.search.estimators.supernet_estimator import train_supernet
 
-    own, how, origin = settings.estimator, job.execution, model_folder(settings.origin)
-    sources = EstimatorSources(
-        job.given("data").folder,
-        origin,
-        job.folders("teacher-outputs"),
-        job.folder_of("teacher-dir"),
-        device=how.device,
-    )
+    own, how, sources = settings.estimator, job.execution, estimator_sources(job, settings.origin)
     lessons = open_lessons(own, settings.training, sources)
     placement = placed(lessons.training, how.device)
     prepare_device(placement, deterministic=how.deterministic)
@@ -36,5 +29,5 @@ def supernet(settings: SupernetStageSettings, job: Job) -> None:
         trained = train_supernet(
             own, lessons, homogeneous(settings.space), seed=SEED, placement=placement, checkpoints=checkpoints
         )
-        save_model(trained.model, load_tokenizer(origin), job.folder)
+        save_model(trained.model, load_tokenizer(sources.origin), job.folder)
         write_json(job.folder / "supernet.json", {"space": settings.space.model_dump(), "settings": own.model_dump()})
