@@ -20,7 +20,6 @@ from distilgrid.stages.latency.declare import LatencySettings
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.stages.report.declare import ReportSettings
-from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.sources import HUB
 from distilgrid.training.execution import Execution
@@ -150,24 +149,6 @@ def latency(
     conditions = measured(settings, device, runtime, fused=fused)
     chosen = LatencySettings(space, conditions, settings, fitted, held_out, seed, vocabulary)
     return make(STAGES["latency"], chosen, {}, out=out)
-
-
-def supernet(
-    *,
-    settings: Any,
-    training: Any,
-    space: Any,
-    origin: str,
-    data: Path,
-    teacher: Path,
-    teacher_outputs: Path,
-    out: Path,
-    labels: Labels,
-    execution: Execution = DEFAULT,
-) -> None:
-    chosen = SupernetStageSettings(settings, training, space, origin)
-    folders = _folders(data=data, teacher_dir=teacher, teacher_outputs=teacher_outputs)
-    make(STAGES["supernet"], chosen, folders, out=out, labels=labels, execution=execution)
 
 
 def features(

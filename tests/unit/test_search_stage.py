@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.unit.made import Cell, distill, finetune, latency, prepare, record, supernet
+from tests.unit.made import Cell, distill, finetune, latency, prepare, record
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
@@ -23,7 +23,6 @@ from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
 from distilgrid.signals.registry import ROWS
-from distilgrid.stages.candidate.declare import CandidateSettings
 from distilgrid.stages.job import make
 from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.table import STAGES
@@ -210,19 +209,9 @@ def test_a_found_shape_is_a_student_like_any_other(work: Path, tiny_model: Path,
 def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
     work: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    settings = Search(**{**SETTINGS, "estimator": {**MINI, "kind": "supernet"}})
-    assert settings.estimator.kind == "supernet"
-    supernet(
-        settings=settings.estimator,
-        training=TRAINING,
-        space=SPACE,
-        origin=f"path:{tiny_model}",
-        data=work / "data",
-        teacher=work / "teacher",
-        teacher_outputs=work / "logits",
-        out=tmp_path / "supernet",
-        labels={},
-    )
+    settings = chosen(tiny_model, estimator={**MINI, "kind": "supernet"})
+    given = folders(work, **{"teacher-dir": work / "teacher"})
+    make(STAGES["supernet"], settings, given, out=tmp_path / "supernet")
     latency(
         space=SPACE,
         runtime="torch-eager-fp32",
@@ -294,7 +283,7 @@ def test_candidates_as_jobs_of_their_own_make_the_same_trials(
     settings = chosen(tiny_model, seed=3, reward=LATENCY_FREE)
 
     def candidate(out: Path, *, episode: int, number: int, after: Sequence[Path] = ()) -> None:
-        one = CandidateSettings(settings, episode, number)
+        one = replace(settings, episode=episode, number=number)
         make(STAGES["candidate"], one, {**folders(work), "after": after}, out=out)
 
     names, last = [], list[Path]()

@@ -1,7 +1,6 @@
 """The stage `candidate`: one candidate of a search, so that those of an episode can be jobs side by side."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
@@ -16,23 +15,13 @@ if TYPE_CHECKING:
     from distilgrid.search.loop import Finding
 
 
-@dataclass(frozen=True)
-class CandidateSettings:
-    """Settings of one candidate."""
-
-    search: SearchStageSettings  # the search's
-    episode: int  # counted from 0
-    number: int  # of the candidate among those of the episode, counted from 0
-
-
-def _recipe(chosen: CandidateSettings, keys: Keys) -> Recipe:
+def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     """The search's recipe, and the place in it."""
-    own = chosen.search.search
+    own = chosen.search
     for option, value, count in (("episode", chosen.episode, own.episodes), ("number", chosen.number, own.candidates)):
         if not 0 <= value < count:
             raise UserError(f"--{option} {value}: the search has {count}, counted from 0")
-    search = SEARCHES.made_from(chosen.search, keys)
-    return {"search": search, "episode": chosen.episode, "number": chosen.number}
+    return {"search": SEARCHES.made_from(chosen, keys), "episode": chosen.episode, "number": chosen.number}
 
 
 def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
@@ -57,9 +46,7 @@ STAGE = Stage(
     message="trying",
     example="--task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
     "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3",
-    settings=lambda params, options: CandidateSettings(
-        SEARCHES.settings(params, options), options["episode"], options["number"]
-    ),
+    settings=SEARCHES.settings,
     recipe=_recipe,
     plan=_plan,
     options=(

@@ -43,6 +43,10 @@ def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:
 def _description(
     task: str, spec: TaskSpec, labels: list[str], splits: "dict[str, pd.DataFrame]", raw: Raw
 ) -> dict[str, Any]:
+    counts = {
+        name: {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
+        for name, frame in splits.items()
+    }
     return {
         "task": task,
         "kind": spec.kind,
@@ -50,13 +54,8 @@ def _description(
         "metrics": spec.metrics,
         "validation": spec.validation,
         "notes": raw.notes + _capped(spec, splits, raw),
-        "splits": {name: _summary(frame, labels) for name, frame in splits.items()},
+        "splits": {name: {"rows": len(splits[name]), "label_counts": count} for name, count in counts.items()},
     }
-
-
-def _summary(frame: "pd.DataFrame", labels: list[str]) -> dict[str, Any]:
-    counts = {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
-    return {"rows": len(frame), "label_counts": counts}
 
 
 def _capped(spec: TaskSpec, splits: "dict[str, pd.DataFrame]", raw: Raw) -> list[str]:

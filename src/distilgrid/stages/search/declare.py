@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchStageSettings:
-    """Settings of a search."""
+    """Settings of a search, of one of its candidates, or of its supernet."""
 
     search: "Search"  # what proposes, what estimates, what is kept
     space: "AnySpace"  # where it looks
@@ -29,6 +29,8 @@ class SearchStageSettings:
     origin: str  # source of the pretrained model behind the teacher
     seed: int  # of the controller
     training: "Training"  # the common training settings
+    episode: int = 0  # of a candidate, counted from 0
+    number: int = 0  # of a candidate among those of its episode, counted from 0
 
     @property
     def conditions(self) -> "Conditions":
@@ -46,8 +48,9 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
         space=known_space(params, search.space),
         benchmark=params.benchmark,
         origin=named(params.teachers, options["teacher"], kind="teacher").source,
-        seed=options["seed"],
+        seed=options.get("seed", 0),
         training=params.training,
+        **{name: options[name] for name in ("episode", "number") if name in options},
     )
 
 

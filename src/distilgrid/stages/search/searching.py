@@ -19,7 +19,6 @@ from distilgrid.search.estimators.registry import EstimatorSources, estimate_rec
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
 from distilgrid.search.settings import Search
-from distilgrid.search.space import AnySpace
 from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 
@@ -39,19 +38,14 @@ class Searching:
     known: Path  # folder of findings about architectures, which searches of a task and teacher share
 
     @property
-    def settings(self) -> Search:
-        """The search's."""
+    def own(self) -> Search:
+        """What proposes, what estimates, what is kept."""
         return self.chosen.search
-
-    @property
-    def space(self) -> AnySpace:
-        """Where it looks."""
-        return self.chosen.space
 
     @property
     def controller(self) -> Controller:
         """A new controller, without any observation."""
-        return build_controller(self.settings.controller, self.space, seed=self.chosen.seed)
+        return build_controller(self.own.controller, self.chosen.space, seed=self.chosen.seed)
 
     @cached_property
     def teacher(self) -> Architecture:
@@ -82,7 +76,7 @@ class Searching:
 
     def judge(self, finding: Finding) -> tuple[float, float]:
         """Reward, and quality without regard to latency."""
-        reward = self.settings.reward
+        reward = self.own.reward
         quality = rewards.quality(reward, score=finding.score, loss=finding.loss)
         latencies = {"latency_ms": finding.latency_ms, "teacher_ms": self.teacher_ms}
         return rewards.reward(reward, quality=quality, **latencies), quality
@@ -98,15 +92,14 @@ class Searching:
     @cached_property
     def _estimates(self) -> Journal:
         inputs = {name: key for name, key in self.job.keys.items() if name != "latency"}
-        chosen, origin = self.chosen, model_revision(self.chosen.origin)
-        estimator = self.settings.estimator
-        recipe = estimate_recipe(settings=estimator, training=chosen.training, origin=origin, inputs=inputs)
+        own, training, origin = self.own.estimator, self.chosen.training, model_revision(self.chosen.origin)
+        recipe = estimate_recipe(settings=own, training=training, origin=origin, inputs=inputs)
         return Journal(self.known / f"estimates-{recipe_key(recipe)}")
 
     @cached_property
     def _estimator(self) -> Estimator:
-        sources = estimator_sources(self.job, self.chosen.origin)
-        return open_estimator(self.settings.estimator, space=self.space, training=self.chosen.training, sources=sources)
+        chosen, sources = self.chosen, estimator_sources(self.job, self.chosen.origin)
+        return open_estimator(self.own.estimator, space=chosen.space, training=chosen.training, sources=sources)
 
 
 def estimator_sources(job: Job, origin: str) -> EstimatorSources:

@@ -1,51 +1,34 @@
 """The stage `supernet`: one model whose slices are all architectures of a space."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
+from distilgrid.stages.search.declare import STAGE as SEARCHES
+from distilgrid.stages.search.declare import SearchStageSettings
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
-    from distilgrid.search.estimators.settings import SupernetSettings
-    from distilgrid.search.space import AnySpace
-    from distilgrid.training.settings import Training
 
 
-@dataclass(frozen=True)
-class SupernetStageSettings:
-    """Settings of a trained supernet."""
-
-    estimator: "SupernetSettings"  # of the supernet
-    training: "Training"  # the common training settings
-    space: "AnySpace"  # the architectures
-    origin: str  # source of the pretrained model
+def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
+    chosen = SEARCHES.settings(params, options)
+    kind = chosen.search.estimator.kind
+    if kind != "supernet":
+        raise UserError(f"--search: the estimator of '{options['search']}' is {kind}, and needs no supernet")
+    return chosen
 
 
-def _settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSettings:
-    from distilgrid.plan.names import named
-    from distilgrid.plan.params import known_space
-
-    name = options["search"]
-    search = named(params.searches, name, kind="search")
-    if search.estimator.kind != "supernet":
-        raise UserError(f"--search: the estimator of '{name}' is {search.estimator.kind}, and needs no supernet")
-    origin = named(params.teachers, options["teacher"], kind="teacher").source
-    space = known_space(params, search.space)
-    return SupernetStageSettings(search.estimator, params.training, space, origin)
-
-
-def _recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:
+def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     from distilgrid.models.source import model_revision
     from distilgrid.search.estimators.registry import estimate_recipe
 
-    origin = model_revision(chosen.origin)
-    estimate = estimate_recipe(settings=chosen.estimator, training=chosen.training, origin=origin, inputs=keys)
+    origin, own = model_revision(chosen.origin), chosen.search.estimator
+    estimate = estimate_recipe(settings=own, training=chosen.training, origin=origin, inputs=keys)
     return {"space": chosen.space.model_dump(), **estimate}
 
 

@@ -5,13 +5,13 @@ from distilgrid.jobs.process import stopping_gently
 from distilgrid.models.io import load_tokenizer, save_model
 from distilgrid.search.estimators.registry import SEED, homogeneous, open_lessons, placed
 from distilgrid.stages.job import Job
+from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.search.searching import estimator_sources
-from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.device import prepare_device
 
 
-def supernet(settings: SupernetStageSettings, job: Job) -> None:
+def supernet(settings: SearchStageSettings, job: Job) -> None:
     """Train a supernet by the sandwich rule, from the fine-tuned teacher's weights.
 
     Raises:
@@ -20,7 +20,8 @@ def supernet(settings: SupernetStageSettings, job: Job) -> None:
     """
     from distilgrid.search.estimators.supernet_estimator import train_supernet
 
-    own, how, sources = settings.estimator, job.execution, estimator_sources(job, settings.origin)
+    own, how, sources = settings.search.estimator, job.execution, estimator_sources(job, settings.origin)
+    assert own.kind == "supernet", "the stage has no other settings"
     lessons = open_lessons(own, settings.training, sources)
     placement = placed(lessons.training, how.device)
     prepare_device(placement, deterministic=how.deterministic)
