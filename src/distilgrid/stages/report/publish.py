@@ -1,9 +1,8 @@
 """Copies of finished reports under fixed names, for DVC and readers."""
 
-import os
 from pathlib import Path
 
-from distilgrid.core.artefacts import is_complete, readable_os_errors, verified
+from distilgrid.core.artefacts import is_complete, readable_os_errors, verified, write_changed
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
 from distilgrid.plan.expand import TABLE, Plan
@@ -29,7 +28,7 @@ def publish(*, plan: Plan, results: Path) -> Path:
         for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
             folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
-            _write(target / name, _moved(name, (source / name).read_bytes()))
+            write_changed(target / name, _moved(name, (source / name).read_bytes()))
     return target / "report.html"
 
 
@@ -46,7 +45,7 @@ def publish_papers(results: Path) -> list[Path]:
         target = results / "papers" / f"{paper.slug}.html"
         with readable_os_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(target, render_paper(paper).encode())
+            write_changed(target, render_paper(paper).encode())
         written.append(target)
     return written
 
@@ -54,11 +53,3 @@ def publish_papers(results: Path) -> list[Path]:
 def _moved(name: str, content: bytes) -> bytes:
     """The file for `latest`, which is one folder nearer to the targets of its links than `reports/<grid>`."""
     return content.replace(b'href="../../', b'href="../') if name == "report.html" else content
-
-
-def _write(target: Path, content: bytes) -> None:
-    if target.is_file() and target.read_bytes() == content:
-        return
-    temporary = target.with_name(f".{target.name}-{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(target)
