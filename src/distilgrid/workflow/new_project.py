@@ -1,5 +1,6 @@
 """New projects that run the packaged workflow: a small grid, and the files around it."""
 
+import json
 import re
 import shutil
 from functools import cache
@@ -15,14 +16,6 @@ from distilgrid.core.project import packaged
 
 GRID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CELLS = Path(".dvc/plots/cells.json")
-
-
-class _Plain(yaml.SafeDumper):
-    """YAML without anchors."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write repeated values out."""
-        return True
 
 
 def new_project(folder: Path) -> None:
@@ -74,11 +67,12 @@ def _params(name: str) -> str:
 
 def _dvc() -> str:
     """The stages of the default `dvc.yaml`, which depend on the version of the package instead of its source files."""
-    whole = yaml.safe_load(packaged("dvc.yaml").read_text(encoding="utf-8"))
+    read = yaml.safe_load(packaged("dvc.yaml").read_text(encoding="utf-8"))
+    whole = json.loads(json.dumps(read))  # repeated values become separate ones, which YAML writes without anchors
     for stage in whole["stages"].values():
         made = [path for path in stage["deps"] if path.startswith("results/")]
         stage["deps"] = [*made, "requirements.txt"]
     for plot in whole["stages"]["report"]["plots"]:
         for settings in plot.values():
             settings["template"] = f"plots/{CELLS.name}"
-    return str(_texts()["dvc_header"]) + yaml.dump(whole, Dumper=_Plain, sort_keys=False, width=120)
+    return str(_texts()["dvc_header"]) + yaml.safe_dump(whole, sort_keys=False, width=120)
