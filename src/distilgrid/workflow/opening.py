@@ -104,7 +104,8 @@ def release_stale_locks(folder: Path) -> None:
     ours = folder / "distilgrid"
     with readable_os_errors(folder):
         ours.mkdir(parents=True, exist_ok=True)
-        _check_room(folder)
+        with tempfile.TemporaryFile(dir=folder) as stream:  # Snakemake writes files before its first job
+            stream.write(bytes(ROOM))
         with FileLock(ours / "gate.lock", fallback_to_soft=False):
             others = _living(ours)
             _held.append(FileLock(ours / f"{secrets.token_hex(8)}.process", fallback_to_soft=False))
@@ -128,12 +129,6 @@ def _living(folder: Path) -> bool:
         except Timeout:
             living = True
     return living
-
-
-def _check_room(folder: Path) -> None:
-    """Refuse a disk without room for the files that Snakemake writes before its first job."""
-    with tempfile.TemporaryFile(dir=folder) as stream:
-        stream.write(bytes(ROOM))
 
 
 def schema_file() -> str:

@@ -42,7 +42,7 @@ def benchmark(settings: BenchmarkSettings, job: Job) -> dict[str, Any]:
         texts = _texts(protocol, trained, job.folder_of("data"))
         result = _run(protocol, where, list_candidates(trained, converted, protocol, where.processor), texts)
     else:
-        result = _elsewhere(protocol, where, settings.name, trained, converted)
+        result = _elsewhere(settings, trained, converted)
     result = {"device": settings.name, "kind": where.kind, **result}
     write_json(job.folder / "benchmark.json", result)
     return result
@@ -78,21 +78,17 @@ def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], 
     }
 
 
-def _elsewhere(
-    settings: Benchmark,
-    device: AdbDevice | ImportDevice,
-    name: str,
-    models: Sequence[Model],
-    exports: Sequence[ExportFolder],
-) -> dict[str, Any]:
+def _elsewhere(settings: BenchmarkSettings, models: list[Model], exports: list[ExportFolder]) -> dict[str, Any]:
     """What a phone measures now, or another device measured before."""
-    if isinstance(device, ImportDevice):
-        found = read_import(Path(device.file))
+    where, protocol = settings.device, settings.protocol
+    if isinstance(where, ImportDevice):
+        found = read_import(Path(where.file))
     else:
+        assert isinstance(where, AdbDevice), "this machine measures itself"
         by_key = {model.run["key"]: model for model in models}
         pairs = [(by_key[export.run["recipe"]["inputs"]["model"]], export) for export in exports]
-        found = measure_on_phone(device, protocol=settings, exports=pairs)
-    return as_benchmark(found, device=name, max_drift=settings.max_drift, models=models, exports=exports)
+        found = measure_on_phone(where, protocol=protocol, exports=pairs)
+    return as_benchmark(found, device=settings.name, max_drift=protocol.max_drift, models=models, exports=exports)
 
 
 def _warn(entries: Sequence[Entry]) -> None:

@@ -56,14 +56,12 @@ def _axis(points: Points, number: int) -> str:
 
 def _scatter(axes: "Axes", frame: "pd.DataFrame", markers: dict[str, str], labels: Sequence[str]) -> None:
     """Points of each kind; rows of the last kinds lie on top, so all are half transparent."""
+    numbers = {"cmap": SPECTRUM, "vmin": frame["label"].min(), "vmax": frame["label"].max()}
     for kind, marker in markers.items():
         part = frame[frame["kind"] == kind]
-        style: dict[str, Any] = {"marker": marker, "s": 20, "alpha": 0.6, "linewidths": 0}
-        if labels:
-            axes.scatter(part["x"], part["y"], color=[_colour(int(n), len(labels)) for n in part["label"]], **style)
-        else:
-            limits = {"vmin": frame["label"].min(), "vmax": frame["label"].max()}
-            axes.scatter(part["x"], part["y"], c=part["label"], cmap=SPECTRUM, **limits, **style)
+        named = {"color": [_colour(int(n), len(labels)) for n in part["label"]]} if labels else {}
+        style: dict[str, Any] = named or {"c": part["label"], **numbers}
+        axes.scatter(part["x"], part["y"], marker=marker, s=20, alpha=0.6, linewidths=0, **style)
 
 
 def _colour(number: int, count: int) -> Any:
