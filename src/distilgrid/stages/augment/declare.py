@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.models.source import model_revision
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED, FRACTION, TASK, TEACHER
 
@@ -38,8 +39,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
 
 def _recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
     """The settings, the code's version, the revisions of models and unlabelled texts, and which rows."""
-    from distilgrid.models.source import model_revision
-
     own = chosen.augmentation
     if own.needs_teacher and "teacher-dir" not in keys:
         raise UserError(f"augmentation '{own.kind}' needs a teacher; give --teacher-dir")

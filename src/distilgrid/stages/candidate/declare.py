@@ -1,6 +1,6 @@
 """The stage `candidate`: one candidate of a search, so that those of an episode can be jobs side by side."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
@@ -12,7 +12,6 @@ from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
     from distilgrid.plan.planner import Planner
-    from distilgrid.search.loop import Finding
 
 
 def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
@@ -31,10 +30,6 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
         inputs["after"] = episode_of(planner, names, episode - 1)
     place = "{task}/{teacher}/{search}-seed-{seed}-episode-{episode}-{number}".format(**names)
     return planner.made("candidate", names, inputs, place=place)
-
-
-def _said(found: "Finding") -> Iterator[str]:
-    yield f"score {found.score:.4f}, loss {found.loss:.4f}, {found.latency_ms:.2f} ms, {found.seconds:.1f} s"
 
 
 STAGE = Stage(
@@ -58,7 +53,9 @@ STAGE = Stage(
         CONTROLLER_SEED,
     ),
     inputs=SOURCES,
-    said=_said,
+    said=lambda one: [
+        f"score {one.score:.4f}, loss {one.loss:.4f}, {one.latency_ms:.2f} ms, {one.seconds:.1f} s",
+    ],
     axes=("task", "teacher", "search", "seed", "episode", "number"),
     target="searches",
     declared=SEARCHES.declared,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.planned import TEACHER as TEACHER_METHOD
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.models.source import model_revision
 from distilgrid.stages.common import DATA, FRACTION, MODEL_FILES, PROFILE, TASK, TEACHER, scored
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
 
 def _recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
     from distilgrid.methods.finetune.declare import Finetune
-    from distilgrid.models.source import model_revision
 
     return {
         "method": Finetune.version,

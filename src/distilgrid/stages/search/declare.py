@@ -1,12 +1,13 @@
 """The stage `search`: architectures of students, proposed, estimated and timed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Input, Keys, Recipe, Stage
+from distilgrid.models.source import model_revision
 from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
 
 def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     """The controller, the estimator, the latency protocol, the space and the seed."""
-    from distilgrid.models.source import model_revision
     from distilgrid.search.controllers.registry import CONTROLLERS
     from distilgrid.search.estimators.registry import estimate_recipe
 
@@ -125,11 +125,6 @@ def _wanted(planner: "Planner") -> Iterable[Artefact]:
                 yield planner.ask("search", task=task, teacher=teacher, search=name, seed=seed)
 
 
-def _said(found: list[dict[str, Any]]) -> Iterator[str]:
-    for one in found:
-        yield f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms"
-
-
 SOURCES = (
     DATA,
     replace(OUTPUTS, required=False, several=True),
@@ -161,7 +156,9 @@ STAGE = Stage(
     options=(TASK, TEACHER, SEARCH, CONTROLLER_SEED),
     inputs=SOURCES,
     wanted=_wanted,
-    said=_said,
+    said=lambda found: [
+        f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms" for one in found
+    ],
     axes=("task", "teacher", "search", "seed"),
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.models.source import model_revision
 from distilgrid.stages.common import DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 from distilgrid.stages.search.declare import SearchStageSettings
@@ -24,7 +25,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
 
 
 def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
-    from distilgrid.models.source import model_revision
     from distilgrid.search.estimators.registry import estimate_recipe
 
     origin, own = model_revision(chosen.origin), chosen.search.estimator
