@@ -12,7 +12,6 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.gpus import take_gpus
 from distilgrid.core.loading import load
-from distilgrid.core.planned import listed
 from distilgrid.core.stage import Input, Keys, Stage
 from distilgrid.jobs import process
 from distilgrid.training.execution import Execution
@@ -107,7 +106,7 @@ def make(
     out: Path,
     options: Mapping[str, Any] = MappingProxyType({}),
     labels: Mapping[str, Any] | None = None,
-    inputs: Mapping[str, list[Given]] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     **how: Any,
 ) -> Any:
     """Make an artefact in this process; returns what the stage's function returns.
@@ -119,7 +118,7 @@ def make(
         out: folder of the artefact.
         options: values by name; those of the stage's axes are labels.
         labels: in tables; default: those of the stage.
-        inputs: opened inputs, instead of folders.
+        inputs: planned ones, instead of folders, of a stage that finds them itself.
         how: further fields of the job.
 
     Raises:
@@ -142,16 +141,9 @@ def _opened(each: Input, folders: Sequence[Path]) -> list[Given]:
 
 
 def planned_inputs(stage: Stage, plan: "Plan", results: Path) -> dict[str, Any]:
-    """The inputs that the grid's plan names, at their places in the results folder; their readers verify them."""
+    """Fields of the job of a stage that finds its inputs itself: those that the plan names, in the results folder."""
     (planned,) = plan.of(stage.name)
-    inputs = {
-        option: [
-            Given(results / each.folder, {"key": each.key, "labels": each.labels, "recipe": each.recipe})
-            for each in listed(source)
-        ]
-        for option, source in planned.inputs.items()
-    }
-    return {"plan": plan, "results": results, "inputs": inputs}
+    return {"plan": plan, "results": results, "inputs": planned.inputs}
 
 
 def start(params: "Params", *, threads: int | None, torch: bool) -> int:

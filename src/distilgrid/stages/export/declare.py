@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
-from distilgrid.runtimes.registry import RUNTIMES, find_runtime
 from distilgrid.stages.common import DATA, MODELS
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ class ExportSettings:
 
 
 def _recipe(chosen: ExportSettings, keys: Keys) -> Recipe:
+    from distilgrid.runtimes.registry import RUNTIMES, find_runtime
+
     name, entry = chosen.runtime, find_runtime(chosen.runtime)
     if entry.reference:
         others = ", ".join(other for other, each in RUNTIMES.items() if not each.reference)
@@ -45,6 +46,8 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 def _wanted(planner: "Planner") -> Iterable[Artefact]:
     """Exports of every teacher, and of the students of the exported seeds, for every runtime except the reference."""
+    from distilgrid.runtimes.registry import find_runtime
+
     params = planner.params
     seeds = params.grid.seeds if params.export.seeds == "all" else params.grid.seeds[:1]
     runtimes = [name for name in params.benchmark.runtimes if not find_runtime(name).reference]
