@@ -59,8 +59,9 @@ def _scatter(axes: "Axes", frame: "pd.DataFrame", markers: dict[str, str], label
     numbers = {"cmap": SPECTRUM, "vmin": frame["label"].min(), "vmax": frame["label"].max()}
     for kind, marker in markers.items():
         part = frame[frame["kind"] == kind]
-        named = {"color": [_colour(int(n), len(labels)) for n in part["label"]]} if labels else {}
-        style: dict[str, Any] = named or {"c": part["label"], **numbers}
+        style: dict[str, Any] = {"c": part["label"], **numbers}
+        if labels:
+            style = {"color": [_colour(int(n), len(labels)) for n in part["label"]]}
         axes.scatter(part["x"], part["y"], marker=marker, s=20, alpha=0.6, linewidths=0, **style)
 
 
