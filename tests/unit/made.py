@@ -15,11 +15,11 @@ from distilgrid.stages.distill.declare import Course, DistillSettings
 from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.features.declare import FeaturesSettings
 from distilgrid.stages.finetune.declare import FinetuneSettings
-from distilgrid.stages.job import make, planned_inputs
 from distilgrid.stages.latency.declare import LatencySettings
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.stages.report.declare import ReportSettings
+from distilgrid.stages.runner import make, planned_inputs
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.sources import HUB
 from distilgrid.training.execution import Execution

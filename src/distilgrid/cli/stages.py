@@ -28,7 +28,7 @@ def stage_command(stage: Stage) -> Callable[..., None]:
 
 def _run(stage: Stage, given: dict[str, Any]) -> None:
     """Make an artefact, and print what the stage says about it."""
-    from distilgrid.stages.job import run_command
+    from distilgrid.stages.runner import run_command
 
     params = support.load(given["params"], given["grid"])
     options = {option.name: given[_python(option.name)] for option in stage.options} | {"threads": given.get("threads")}
