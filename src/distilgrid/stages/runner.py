@@ -41,7 +41,9 @@ def run_command(
     for name, value in stage.environment.items():
         os.environ.setdefault(name, value)
     threads = start(params, threads=count, torch=stage.torch)
-    how: dict[str, Any] = {"execution": _execution(params, options), "threads": threads, "options": options}
+    shared = params.resources.model_dump(include={"device", "processes", "checkpoint_seconds", "deterministic"})
+    execution = Execution(**shared, profile=options.get("profile"))
+    how: dict[str, Any] = {"execution": execution, "threads": threads, "options": options}
     if stage.finds_inputs:
         from distilgrid.plan.expand import expand
 
@@ -113,10 +115,3 @@ def start(params: "Params", *, threads: int | None, torch: bool) -> int:
     begin = process.start_torch_job if torch else process.start_job
     begin(threads=count, log_level=resources.log_level)
     return count
-
-
-def _execution(params: "Params", options: Mapping[str, Any]) -> Execution:
-    """How a job of these parameters computes."""
-    resources, trace = params.resources, options.get("profile")
-    shared = resources.model_dump(include={"device", "processes", "checkpoint_seconds", "deterministic"})
-    return Execution(**shared, profile=Path(trace) if trace else None)

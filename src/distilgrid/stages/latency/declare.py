@@ -1,6 +1,6 @@
 """The stage `latency`: a predictor of latency, fitted to random shapes of a search space."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +66,6 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     return planner.made("latency", options, {}, place=place)
 
 
-def _said(quality: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
-        f"{100 * quality['p90_error']:.1f} %, Kendall's tau {quality['kendall_tau']:.3f}"
-    )
-
-
 STAGE = Stage(
     name="latency",
     version=VERSION,
@@ -92,7 +85,10 @@ STAGE = Stage(
         Option("unfused", "Leave the graph as it was exported.", bool, False),
         Option("device", "Name of a file in the folder `devices`.", default="local-cpu"),
     ),
-    said=_said,
+    said=lambda quality: [
+        f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
+        f"{100 * quality['p90_error']:.1f} %, Kendall's tau {quality['kendall_tau']:.3f}"
+    ],
     axes=("device", "runtime"),
     target="searches",
     declared=("search/conditions.py",),

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
-    from distilgrid.search.conditions import Conditions
     from distilgrid.search.settings import Search
     from distilgrid.search.space import AnySpace
     from distilgrid.training.settings import Training
@@ -33,10 +32,12 @@ class SearchStageSettings:
     episode: int = 0  # of a candidate, counted from 0
     number: int = 0  # of a candidate among those of its episode, counted from 0
 
-    @property
-    def conditions(self) -> "Conditions":
-        """What a latency is the latency of."""
-        return self.search.latency.conditions(self.benchmark)
+    def estimate(self, inputs: Keys) -> Recipe:
+        """Everything that decides an estimate, apart from the architecture."""
+        from distilgrid.search.estimators.registry import estimate_recipe
+
+        own, origin = self.search.estimator, model_revision(self.origin)
+        return estimate_recipe(settings=own, training=self.training, origin=origin, inputs=inputs)
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
@@ -58,17 +59,16 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
 def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     """The controller, the estimator, the latency protocol, the space and the seed."""
     from distilgrid.search.controllers.registry import CONTROLLERS
-    from distilgrid.search.estimators.registry import estimate_recipe
 
-    own, origin = chosen.search, model_revision(chosen.origin)
+    own = chosen.search
     kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"}
     measured = own.latency.source == "measured"
     return {
-        **estimate_recipe(settings=own.estimator, training=chosen.training, origin=origin, inputs=keys),
+        **chosen.estimate(keys),
         **own.model_dump(include=kept),
         "controller": own.controller.model_dump() | {"version": CONTROLLERS[own.controller.kind].version},
         "latency": {
-            **chosen.conditions.as_dict(),
+            **own.latency.conditions(chosen.benchmark).as_dict(),
             "source": own.latency.source,
             "protocol": chosen.benchmark.of_shapes() if measured else None,
         },

@@ -52,7 +52,7 @@ def check_limits(searching: Searching) -> None:
     Raises:
         UserError: naming the fastest architecture.
     """
-    settings = searching.own
+    settings = searching.chosen.search
     limits = [limit] if (limit := settings.limit_ms(teacher_ms=searching.teacher_ms)) else []
     if isinstance(settings.reward, LimitReward):
         limits.append(rewards.limit_ms(settings.reward, teacher_ms=searching.teacher_ms))
@@ -81,7 +81,7 @@ def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[
 
 def _described(searching: Searching, trials: list[Trial]) -> dict[str, Any]:
     """What was searched by what; seconds of estimates, without findings of other searches, and of the supernet."""
-    own, space = searching.own, searching.chosen.space
+    own, space = searching.chosen.search, searching.chosen.space
     by_loss = own.reward.kind == "loss-latency"
     return {
         "controller": own.controller.kind,

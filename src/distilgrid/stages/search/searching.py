@@ -8,17 +8,16 @@ from pathlib import Path
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.journal import Journal
-from distilgrid.models.source import model_folder, model_revision
+from distilgrid.models.source import model_folder
 from distilgrid.search import rewards
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.base import Controller
 from distilgrid.search.controllers.registry import build_controller
 from distilgrid.search.encoder import shape_of
 from distilgrid.search.estimators.base import Estimator
-from distilgrid.search.estimators.registry import EstimatorSources, estimate_recipe, open_estimator
+from distilgrid.search.estimators.registry import EstimatorSources, open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
-from distilgrid.search.settings import Search
 from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 
@@ -38,14 +37,9 @@ class Searching:
     known: Path  # folder of findings about architectures, which searches of a task and teacher share
 
     @property
-    def own(self) -> Search:
-        """What proposes, what estimates, what is kept."""
-        return self.chosen.search
-
-    @property
     def controller(self) -> Controller:
         """A new controller, without any observation."""
-        return build_controller(self.own.controller, self.chosen.space, seed=self.chosen.seed)
+        return build_controller(self.chosen.search.controller, self.chosen.space, seed=self.chosen.seed)
 
     @cached_property
     def teacher(self) -> Architecture:
@@ -62,7 +56,7 @@ class Searching:
     def latencies(self) -> LatencySource:
         """Measured or predicted ones."""
         return open_source(
-            self.chosen.conditions,
+            self.chosen.search.latency.conditions(self.chosen.benchmark),
             protocol=self.chosen.benchmark,
             predictor=self.job.folder_of("latency"),
             yardstick=self.teacher,
@@ -76,7 +70,7 @@ class Searching:
 
     def judge(self, finding: Finding) -> tuple[float, float]:
         """Reward, and quality without regard to latency."""
-        reward = self.own.reward
+        reward = self.chosen.search.reward
         quality = rewards.quality(reward, score=finding.score, loss=finding.loss)
         latencies = {"latency_ms": finding.latency_ms, "teacher_ms": self.teacher_ms}
         return rewards.reward(reward, quality=quality, **latencies), quality
@@ -92,14 +86,12 @@ class Searching:
     @cached_property
     def _estimates(self) -> Journal:
         inputs = {name: key for name, key in self.job.keys.items() if name != "latency"}
-        own, training, origin = self.own.estimator, self.chosen.training, model_revision(self.chosen.origin)
-        recipe = estimate_recipe(settings=own, training=training, origin=origin, inputs=inputs)
-        return Journal(self.known / f"estimates-{recipe_key(recipe)}")
+        return Journal(self.known / f"estimates-{recipe_key(self.chosen.estimate(inputs))}")
 
     @cached_property
     def _estimator(self) -> Estimator:
         chosen, sources = self.chosen, estimator_sources(self.job, self.chosen.origin)
-        return open_estimator(self.own.estimator, space=chosen.space, training=chosen.training, sources=sources)
+        return open_estimator(chosen.search.estimator, space=chosen.space, training=chosen.training, sources=sources)
 
 
 def estimator_sources(job: Job, origin: str) -> EstimatorSources:

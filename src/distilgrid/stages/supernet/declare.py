@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
-from distilgrid.core.stage import Keys, Recipe, Stage
-from distilgrid.models.source import model_revision
+from distilgrid.core.stage import Stage
 from distilgrid.stages.common import DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 from distilgrid.stages.search.declare import SearchStageSettings
@@ -22,14 +21,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
     if kind != "supernet":
         raise UserError(f"--search: the estimator of '{options['search']}' is {kind}, and needs no supernet")
     return chosen
-
-
-def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
-    from distilgrid.search.estimators.registry import estimate_recipe
-
-    origin, own = model_revision(chosen.origin), chosen.search.estimator
-    estimate = estimate_recipe(settings=own, training=chosen.training, origin=origin, inputs=keys)
-    return {"space": chosen.space.model_dump(), **estimate}
 
 
 def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
@@ -49,7 +40,7 @@ STAGE = Stage(
     example="--task sst2 --teacher minilm-l6 --search supernet --data work/data "
     "--teacher-dir work/teacher --teacher-outputs work/outputs --out work/supernet",
     settings=_settings,
-    recipe=_recipe,
+    recipe=lambda chosen, keys: {"space": chosen.space.model_dump(), **chosen.estimate(keys)},
     plan=_plan,
     options=(TASK, TEACHER, SEARCH),
     inputs=(DATA, TEACHER_DIR, OUTPUTS),
