@@ -22,7 +22,7 @@ from distilgrid.stages.report.declare import ReportSettings
 from distilgrid.stages.runner import make, planned_inputs
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.sources import HUB
-from distilgrid.training.execution import Execution
+from distilgrid.training.settings import Execution
 
 DEFAULT = Execution()
 Labels = Mapping[str, Any]

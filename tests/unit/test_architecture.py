@@ -94,7 +94,7 @@ def test_the_picture_of_the_floors_is_the_one_the_code_makes() -> None:
 
 # Reading --------------------------------------------------------------------------------------------------------------
 
-STUDENT = ("stages/distill/run.py", "methods/kd", "signals/rows", "tasks/kinds/label")
+STUDENT = ("stages/distill/run.py", "methods/kd", "signals/rows.py", "tasks/kinds/label")
 """What a student of `kd` on labelled texts runs through, to begin with; tables of strings name the last three."""
 
 

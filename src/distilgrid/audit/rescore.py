@@ -15,7 +15,7 @@ from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kind_table import find_metric
 from distilgrid.tasks.metrics import score
-from distilgrid.training.evaluation import predict
+from distilgrid.training.predictor import predict
 from distilgrid.training.training_set import read_split
 
 LOGITS = 0.05

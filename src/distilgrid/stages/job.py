@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.stage import Keys
-from distilgrid.training.execution import Execution
+from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan

@@ -14,7 +14,7 @@ from distilgrid.core.loading import load
 from distilgrid.core.stage import Input, Stage
 from distilgrid.jobs import process
 from distilgrid.stages.job import Given, Job
-from distilgrid.training.execution import Execution
+from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan

@@ -45,13 +45,18 @@ class TaskKind:
     sources: Mapping[str, SourceScheme]  # permitted sources, by the scheme before the colon
     fields: frozenset[str]  # optional fields of a task's spec that this kind reads
     parts: Mapping[str, str] = field(repr=False)  # "module:name" of each part that is loaded on use
-    viewed: bool = False  # whether models train on random views of the rows
+    stream: str = ""  # "module:function" that opens training rows which change with each epoch, such as views
     pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
 
     @property
     def tokenised(self) -> bool:
         """Whether models read rows through a tokeniser."""
         return self.modality == "text"
+
+    @property
+    def viewed(self) -> bool:
+        """Whether models train on random views of the rows."""
+        return bool(self.stream)
 
     def check_spec(self, spec: "TaskSpec") -> None:
         """Check the spec of a task. Raises ValueError with a remedy."""

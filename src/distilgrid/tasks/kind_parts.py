@@ -71,6 +71,9 @@ class Batching(Protocol):
 class Head(Protocol):
     """The meaning of a model's outputs."""
 
+    # automatic class of transformers that gives a pretrained model this head: one vector of outputs for each text
+    auto_model: str = "AutoModelForSequenceClassification"
+
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Write the meaning of the outputs into a model's configuration, so that the saved model explains itself."""
 

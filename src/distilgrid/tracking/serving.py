@@ -31,7 +31,7 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
 
         The result has a `label` and its probability, the `score`, for each row, or a `value` where labels are numbers.
         """
-        from distilgrid.training.evaluation import predict
+        from distilgrid.training.predictor import predict
 
         rows = self._kind.batch().given(
             model_input, tokenizer=self._tokenizer, max_length=self._facts["max_length"], pair=self._facts["pair"]

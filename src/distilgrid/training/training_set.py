@@ -11,8 +11,6 @@ from torch import Tensor
 from distilgrid.tasks.augmented import AugmentedRows
 from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
-from distilgrid.tasks.kinds.image.settings import Views
-from distilgrid.tasks.kinds.image.views import Images, ViewedImages
 from distilgrid.tasks.splits import limit_rows
 
 if TYPE_CHECKING:
@@ -74,14 +72,6 @@ class TrainingSet:
         samples = self.samples(tokenizer, max_length=max_length)
         assert isinstance(samples, Encodings), "only texts have tokens"
         return samples
-
-    def views(self, settings: Views) -> ViewedImages | None:
-        """Views of the rows in each epoch; None for a kind without views."""
-        if not self.dataset.task_kind.viewed:
-            return None
-        images = self.samples(None, max_length=0)
-        assert isinstance(images, Images), "views are of images"
-        return ViewedImages(images, settings, self.example_ids)
 
     def labels(self) -> Tensor:
         """Targets (N, ...) as the task kind makes them, with a teacher's labels of augmented rows."""

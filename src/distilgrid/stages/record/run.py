@@ -3,8 +3,7 @@
 from safetensors.torch import save_file
 
 from distilgrid.core.artefacts import write_json
-from distilgrid.signals.asking import Asking
-from distilgrid.signals.recorded import FILE
+from distilgrid.signals.asking import FILE, Asking
 from distilgrid.stages.job import Job
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.tasks.augmented import open_augmented
@@ -18,7 +17,7 @@ def record(settings: RecordSettings, job: Job) -> None:
     added = open_augmented(folder, dataset=dataset) if folder else None
     teacher = job.given("teacher-dir")
     rows = TrainingSet(dataset, settings.fraction, added)
-    tensors, manifest = settings.signal.record(Asking(rows, settings.max_length, teacher.folder))
+    tensors, manifest = settings.signal.teacher(Asking(rows, settings.max_length, teacher.folder)).record()
     save_file(tensors, job.folder / FILE)
     asked, files = tensors["logits"].shape[:-1].numel(), teacher.run["files"]
     facts = {  # that readers compare with their own

@@ -41,6 +41,6 @@ KIND = ImageKind(
         "parquet": FILES,
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
-    viewed=True,
+    stream="distilgrid.signals.views.outputs:main_stream",
     parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.batch:BATCHING"},
 )
