@@ -125,10 +125,10 @@ def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) ->
     from distilgrid.models.new import create_model
     from distilgrid.signals.views.outputs import ViewStream
     from distilgrid.tasks.batching import Rows
-    from distilgrid.tasks.kinds.image.files import ImageShape
-    from distilgrid.tasks.kinds.image.settings import Views
+    from distilgrid.tasks.kinds.image.rows import ImageShape
     from distilgrid.tasks.kinds.image.views import Images, ViewedImages
     from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+    from distilgrid.tasks.settings import Views
     from distilgrid.training.engine import Engine
     from distilgrid.training.placement import Placement, choose_precision
     from distilgrid.training.settings import Training

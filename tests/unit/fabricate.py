@@ -19,7 +19,7 @@ from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import Params, parse_params
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import score
 from distilgrid.training.outcome import History
 
 WORDS = ("array", "axis", "graph", "node", "table", "query", "plot", "figure", "sparse", "index")

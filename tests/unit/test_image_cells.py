@@ -24,11 +24,10 @@ from distilgrid.signals.views.outputs import main_stream
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.tasks.kinds.image.files import read_pixels
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.tasks.settings import Data
+from distilgrid.tasks.settings import Data, Views
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.loop import Trainer

@@ -18,7 +18,7 @@ from distilgrid.models.io import CLASSIFIER, count_parameters, load_model, save_
 from distilgrid.models.new import create_model
 from distilgrid.models.resnet import Subsampling
 from distilgrid.models.source import is_new, model_folder, model_revision
-from distilgrid.tasks.kinds.image.files import ImageShape
+from distilgrid.tasks.kinds.image.rows import ImageShape
 
 CIFAR = ImageShape(32, 32, 3, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 DIGITS = ImageShape(8, 8, 1, (0.3,), (0.4,))

@@ -15,8 +15,8 @@ from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.tasks.batching import Rows
+from distilgrid.tasks.kind import score
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.tasks.metrics import score
 from distilgrid.training import loop
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
 from distilgrid.training.loop import Trainer

@@ -29,7 +29,7 @@ from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.new import new_model
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri

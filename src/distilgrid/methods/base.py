@@ -10,8 +10,7 @@ from pydantic import Field, model_validator
 from distilgrid.core.loading import load
 from distilgrid.core.schema import Settings
 from distilgrid.signals.base import RowName, RowSignal, Signal
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.tasks.kind import TaskKind, find_kind
 from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:

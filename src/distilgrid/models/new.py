@@ -13,14 +13,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from distilgrid.tasks.dataset import Dataset
-    from distilgrid.tasks.kinds.image.files import ImageShape
+    from distilgrid.tasks.kinds.image.rows import ImageShape
 
 
 def new_model(source: str, dataset: "Dataset", *, seed: int) -> "PreTrainedModel":
     """Make a model of a `new:` source in fp32 from the seed. Raises UserError for a task without images."""
-    from distilgrid.tasks.kinds.image.files import image_shape
-
-    return create_model(source, outputs=dataset.outputs, image=image_shape(dataset), seed=seed)
+    shape = dataset.task_kind.batch().shape(dataset)
+    return create_model(source, outputs=dataset.outputs, image=shape, seed=seed)
 
 
 def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -> "PreTrainedModel":

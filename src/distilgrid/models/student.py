@@ -57,7 +57,7 @@ def check_kinds(source: str, dataset: Dataset) -> None:
     kind = dataset.task_kind
     if reads(source) != kind.modality:
         made = f"task '{dataset.task}' is made of {kind.words.rows}, but '{source}' reads {reads(source)}s"
-        raise UserError(f"{made}; take {READERS[kind.modality]}")
+        raise UserError(f"{made}; take {READERS.get(kind.modality, f'a model of {kind.words.rows}')}")
 
 
 def keep_layers(model: "PreTrainedModel", numbers: list[int]) -> "PreTrainedModel":

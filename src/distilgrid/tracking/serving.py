@@ -18,7 +18,7 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
     def load_context(self, context: Any) -> None:
         """Load the weights, and the tokeniser of a model of texts."""
         from distilgrid.models.io import load_model, load_tokenizer
-        from distilgrid.tasks.kind_table import find_kind
+        from distilgrid.tasks.kind import find_kind
 
         folder = context.artifacts[CELL]
         self._facts = read_json(Path(folder) / FACTS)

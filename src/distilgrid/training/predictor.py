@@ -9,8 +9,7 @@ from torch import Tensor
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.batching import Inputs, Samples, evaluation_batches
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import TaskKind, score
 from distilgrid.training.objective import Outputs
 from distilgrid.training.placement import Placement
 

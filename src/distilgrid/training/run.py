@@ -19,7 +19,7 @@ from distilgrid.core.stopping import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
 from distilgrid.tasks.batching import Rows, Tokenizer
 from distilgrid.tasks.dataset import Dataset
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import score
 from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Phase
@@ -114,7 +114,7 @@ def _train(
     placement: Placement,
     checkpoints: Checkpoints,
 ) -> Outcome:
-    job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
+    job.dataset.task_kind.predict().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,

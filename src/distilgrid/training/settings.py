@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from distilgrid.core.errors import did_you_mean
 from distilgrid.core.schema import Settings, deep_merge, self_contained_schema
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.settings import Views
 
 WHOLE_RUN = ("views", "max_length", "precision", "watch_validation", "engine")
 """Training settings that a run of several phases has only once."""

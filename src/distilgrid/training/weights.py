@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distilgrid.tasks.metric import Metric
+from distilgrid.tasks.kind import Metric
 
 PART = 2**20
 

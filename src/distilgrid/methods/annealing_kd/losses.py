@@ -20,8 +20,7 @@ from torch import Tensor
 from distilgrid.methods.annealing_kd.declare import AnnealingKD, annealed
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_parts import Form
+from distilgrid.tasks.kind import Form, TaskKind
 from distilgrid.training.objective import Objective, Outputs, Phase, plain
 from distilgrid.training.settings import Training
 

@@ -28,8 +28,7 @@ from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
 from distilgrid.signals.mixed.outputs import mixed_inputs
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, Rows
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_parts import Losses
+from distilgrid.tasks.kind import Losses, TaskKind
 from distilgrid.training.objective import Objective, Outputs
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import answers

@@ -13,9 +13,8 @@ from torch import Tensor
 from distilgrid.core.errors import UserError
 from distilgrid.signals.asking import AskedTeacher, Recording, positions_of
 from distilgrid.signals.views.plan import ViewSignal
-from distilgrid.tasks.batching import Batch, Inputs
-from distilgrid.tasks.kinds.image.settings import Views
-from distilgrid.tasks.kinds.image.views import Images, ViewedImages
+from distilgrid.tasks.batching import Batch, Inputs, ViewedSamples
+from distilgrid.tasks.settings import Views
 from distilgrid.training.objective import Outputs
 from distilgrid.training.streams import OpenMain, RowStream, answers
 from distilgrid.training.teacher import StoredTeacher
@@ -33,11 +32,11 @@ class ViewTeacher(AskedTeacher):
     signal: ViewSignal
 
     @cached_property
-    def views(self) -> ViewedImages:
+    def views(self) -> ViewedSamples:
         """Views of the rows. Raises UserError when the task is not made of images."""
         if not self.rows.dataset.task_kind.viewed:
             raise self.misfit("take logits")
-        return viewed_images(self.rows, self.signal.views)
+        return viewed_rows(self.rows, self.signal.views)
 
     def inputs(self, samples: Batch) -> Inputs:
         """Views of one epoch."""
@@ -65,25 +64,24 @@ class ViewTeacher(AskedTeacher):
         return StoredTeacher(tensors["logits"][:epochs, rows].flatten(0, 1))
 
 
-def viewed_images(training_set: TrainingSet, views: Views) -> ViewedImages:
+def viewed_rows(training_set: TrainingSet, views: Views) -> ViewedSamples:
     """Views of the rows in each epoch."""
-    images = training_set.samples(None, max_length=0)
-    assert isinstance(images, Images), "views are of images"
-    return ViewedImages(images, views, training_set.example_ids)
+    samples, batching = training_set.samples(None, max_length=0), training_set.dataset.task_kind.batch()
+    return batching.viewed(samples, views, training_set.example_ids)
 
 
 def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
     """The stream of views of the training images."""
-    return partial(ViewStream, views=viewed_images(training_set, views))
+    return partial(ViewStream, views=viewed_rows(training_set, views))
 
 
 @dataclass
 class ViewStream(RowStream):
-    """Views of the training images in each epoch. Samples are numbered as in `ViewedImages`."""
+    """Views of the training images in each epoch. Samples are numbered as in `ViewedSamples`."""
 
     per_epoch: ClassVar[bool] = True
 
-    views: ViewedImages = field(kw_only=True)
+    views: ViewedSamples = field(kw_only=True)
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Zeros: a batch is never cut for its size, because batch norm needs the statistics of the whole batch."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilgrid.core.planned import Artefact
 from distilgrid.signals.base import Lesson, Signal
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.settings import Views
 
 if TYPE_CHECKING:
     from distilgrid.plan.recordings import Recordings

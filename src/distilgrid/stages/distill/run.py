@@ -12,8 +12,7 @@ from distilgrid.models.source import is_new, model_folder
 from distilgrid.models.student import build_student, check_kinds
 from distilgrid.stages.distill.declare import DistillSettings
 from distilgrid.stages.job import Job
-from distilgrid.tasks.augmented import open_augmented
-from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.dataset import Dataset, open_augmented, open_dataset
 from distilgrid.training.run import TrainingJob, run_job
 from distilgrid.training.training_set import TrainingSet
 
@@ -77,7 +76,7 @@ def _student(
     tokenizer = load_tokenizer(teacher if inherits and teacher else origin)
     if student.init == "supernet":
         return _slice(own, sources), tokenizer
-    head = dataset.task_kind.head().auto_model
+    head = dataset.task_kind.predict().auto_model
     made = build_student(student, origin=origin, teacher=teacher, outputs=dataset.outputs, auto=head, seed=seed)
     return made, tokenizer
 

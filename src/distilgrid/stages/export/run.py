@@ -25,8 +25,7 @@ from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Inputs, Samples
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kind_parts import Parity
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import Predictions, score
 from distilgrid.training.training_set import read_split
 
 OPEN = ("reason", "max_abs_difference", "label_agreement", "correlation", "score", "graph")
@@ -144,10 +143,10 @@ def _convert_and_judge(
     for values in outputs.values():
         _check_finite(values)
     parity.update(_scores(source, outputs))
-    _judge(parity, dataset.task_kind.parity())
+    _judge(parity, dataset.task_kind.predict())
 
 
-def _judge(parity: Mapping[str, Any], judge: Parity) -> None:
+def _judge(parity: Mapping[str, Any], judge: Predictions) -> None:
     difference, tolerance, least = (parity[name] for name in ("max_abs_difference", "tolerance", "least_agreement"))
     if tolerance is not None and difference > tolerance:
         raise UnsupportedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {tolerance:g}")
@@ -189,9 +188,9 @@ def _scores(source: Source, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]
         split: score(kind, dataset.metrics, labels=frame["label"].to_numpy(), outputs=outputs[split])
         for split, frame in frames.items()
     }
-    judge, predict = kind.parity(), kind.predict()
-    expected = np.concatenate([predict.decode(predict.stored(frame)) for frame in frames.values()])
-    found = np.concatenate([predict.decode(outputs[split]) for split in frames])
+    judge = kind.predict()
+    expected = np.concatenate([judge.decode(judge.stored(frame)) for frame in frames.values()])
+    found = np.concatenate([judge.decode(outputs[split]) for split in frames])
     return {
         judge.field: judge.agreement(expected, found),
         "score": validation[dataset.validation[0]][dataset.metrics[0]],

@@ -42,5 +42,5 @@ def finetune(settings: FinetuneSettings, job: Job) -> dict[str, Any]:
 
 
 def _pretrained(source: str, dataset: Dataset) -> "PreTrainedModel":
-    head = dataset.task_kind.head().auto_model
+    head = dataset.task_kind.predict().auto_model
     return load_model(model_folder(source), outputs=dataset.outputs, auto=head)

@@ -6,8 +6,7 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.signals.asking import FILE, Asking
 from distilgrid.stages.job import Job
 from distilgrid.stages.record.declare import RecordSettings
-from distilgrid.tasks.augmented import open_augmented
-from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.dataset import open_augmented, open_dataset
 from distilgrid.training.training_set import TrainingSet
 
 
