@@ -53,9 +53,7 @@ STAGE = Stage(
         CONTROLLER_SEED,
     ),
     inputs=SOURCES,
-    said=lambda one: [
-        f"score {one.score:.4f}, loss {one.loss:.4f}, {one.latency_ms:.2f} ms, {one.seconds:.1f} s",
-    ],
+    said=lambda one: [f"score {one.score:.4f}, loss {one.loss:.4f}, {one.latency_ms:.2f} ms, {one.seconds:.1f} s"],
     axes=("task", "teacher", "search", "seed", "episode", "number"),
     target="searches",
     declared=SEARCHES.declared,
