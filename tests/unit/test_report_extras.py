@@ -26,7 +26,7 @@ from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.section import task_sections
 from distilgrid.reporting.sections import LIMITED_DATA as LIMITED
 from distilgrid.reporting.sections import AblationSection, find_ablations, row_counts
-from distilgrid.stages.features.plot import features_plots
+from distilgrid.stages.features.plot import SECTION
 from distilgrid.stages.report import run as data
 from distilgrid.stages.report.page import render
 
@@ -224,7 +224,7 @@ def test_unlabelled_texts_have_nothing_before_them(tmp_path: Path) -> None:
 
 
 def test_features_are_shown_by_kind_and_label(findings: Findings) -> None:
-    (plot,) = features_plots(findings, "reviews")
+    (plot,) = SECTION.plots(findings, "reviews")
     for name in ("original", "mixed", "eda", "negative", "positive"):
         assert f">{name}</text>" in plot.svg
     assert "40 original, 40 mixed, 40 eda" in plot.caption
@@ -238,7 +238,7 @@ def test_features_of_a_regression_and_odd_names_are_drawn(findings: Findings) ->
         points = replace(points, frame=points.frame.assign(label=values), values={**points.values, **TSNE})
         datasets = {"reviews": {**findings.collected.datasets["reviews"], "labels": labels}}
         collected = replace(findings.collected, features=[points], datasets=datasets)
-        (plot,) = features_plots(replace(findings, collected=collected), "reviews")
+        (plot,) = SECTION.plots(replace(findings, collected=collected), "reviews")
         assert "distances mean little" in plot.caption
         return plot.svg
 

@@ -4,7 +4,6 @@ Everything on a page is inline, so that it opens offline and can be mailed as on
 a summary of each task, in a sentence or two and three figures.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import is_complete, readable_os_errors, verified
+from distilgrid.core.artefacts import is_complete, readable_os_errors, verified, write_changed
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
@@ -257,7 +256,9 @@ def publish(*, plan: Plan, results: Path) -> Path:
         for name in PUBLISHED:
             content = (source / name).read_bytes()
             # The page of `latest` is one folder nearer to the targets of its links than `reports/<grid>`.
-            _write(target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content)
+            write_changed(
+                target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content
+            )
     return target / "report.html"
 
 
@@ -272,14 +273,6 @@ def publish_papers(results: Path) -> list[Path]:
         target = results / "papers" / f"{paper.slug}.html"
         with readable_os_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(target, render_paper(paper).encode())
+            write_changed(target, render_paper(paper).encode())
         written.append(target)
     return written
-
-
-def _write(target: Path, content: bytes) -> None:
-    if target.is_file() and target.read_bytes() == content:
-        return
-    temporary = target.with_name(f".{target.name}-{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(target)
