@@ -7,6 +7,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.runtimes.base import Processor, RunOptions, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
+from distilgrid.tasks.kind_table import find_kind
 
 FACTS = "deployed.json"
 
@@ -25,6 +26,7 @@ class Classifier:
         measured = facts.get("measured", {})
         how = RunOptions(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
         self._labels: list[str] = facts["labels"]
+        self._kind = find_kind(facts.get("kind") or ("label" if self._labels else "number"))  # of older folders
         self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
         try:
             self._session = open_runtime(facts["runtime"]).load(Path(folder), how)
@@ -33,5 +35,4 @@ class Classifier:
 
     def __call__(self, text: str, pair: str | None = None) -> str | float:
         """The label of a text, or the number of a regression."""
-        logits = self._session.bind(self._reader(text, pair))()
-        return self._labels[int(logits[0].argmax())] if self._labels else float(logits[0, 0])
+        return self._kind.answer(self._session.bind(self._reader(text, pair))(), self._labels)

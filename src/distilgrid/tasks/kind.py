@@ -13,6 +13,8 @@ from distilgrid.tasks.kind_parts import Batching, Head, Losses, Parity, Predicti
 from distilgrid.tasks.metric import Metric
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from distilgrid.tasks.spec import TaskSpec
 
 
@@ -47,6 +49,8 @@ class TaskKind:
     parts: Mapping[str, str] = field(repr=False)  # "module:name" of each part that is loaded on use
     viewed: bool = False  # whether models train on random views of the rows
     pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
+    hub_task: str = "text-classification"  # name of the task on the Hugging Face hub, for cards
+    answer_code: str | None = None  # Python for `answer` from `logits` and labels.json, for READMEs; None without one
 
     @property
     def tokenised(self) -> bool:
@@ -65,6 +69,10 @@ class TaskKind:
     def named(self, label: float, labels: Sequence[str]) -> str | float:
         """A predicted or given label as people read it."""
         return labels[int(label)]
+
+    def answer(self, outputs: "np.ndarray", labels: Sequence[str]) -> str | float:
+        """The answer to one row, from its outputs (1, ...), as people read it."""
+        return self.named(self.predict().decode(outputs)[0], labels)
 
     def rows(self) -> RowReader:
         """Reader and checks of rows."""

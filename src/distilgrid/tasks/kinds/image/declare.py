@@ -42,5 +42,6 @@ KIND = ImageKind(
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
     viewed=True,
+    hub_task="image-classification",
     parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.batch:BATCHING"},
 )

@@ -1,11 +1,15 @@
 """The kind `number`: a text, or a pair of texts, with a real number (a regression)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from distilgrid.core.loading import late
 from distilgrid.tasks.kind import Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.metric import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HERE = "distilgrid.tasks.kinds.number"
 FORMULAS = f"{HERE}.formulas"
@@ -37,6 +41,10 @@ class NumberKind(TaskKind):
         """The number."""
         return float(label)
 
+    def answer(self, outputs: "np.ndarray", labels: Sequence[str]) -> float:
+        """The output, without torch."""
+        return float(outputs[0, 0])
+
 
 KIND = NumberKind(
     name="number",
@@ -46,5 +54,6 @@ KIND = NumberKind(
     words=Nouns(row="text", rows="texts", label="number"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
+    answer_code="float({logits}[0, 0])",
     parts=own_parts(HERE),
 )
