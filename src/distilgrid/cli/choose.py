@@ -11,7 +11,7 @@ from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, P
 
 def choose(
     max_latency: Annotated[str, typer.Option(help="The most time for one input: 10ms, 0.5s, 800us.")],
-    max_loss: Annotated[float, typer.Option(help="The most points of score (x 100) below the student's own teacher.")],
+    max_loss: Annotated[float, typer.Option(help="The most points of score below the student's own teacher.")],
     task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
     device: Annotated[str | None, typer.Option(help="One of `benchmark.devices`; the first one unless given.")] = None,
     at: Annotated[
@@ -26,13 +26,12 @@ def choose(
 ) -> None:
     """Choose the smallest model that is fast and good enough to deploy."""
     _, plan = support.load_plan(params, grid)
-    from distilgrid.deployment.choice import Limits
-    from distilgrid.deployment.command import choose_model, parse_latency
+    from distilgrid.deployment.choice import Limits, choose_model, parse_latency
     from distilgrid.deployment.folder import write_folder
     from distilgrid.deployment.measured import Where
 
     limits, where = (
-        Limits(parse_latency(max_latency), max_loss / 100),
+        Limits(parse_latency(max_latency), max_loss),
         Where(device or plan.params.benchmark.devices[0], at, threads, percentile),
     )
     choice, collected = choose_model(plan=plan, results=results, task=task, limits=limits, where=where)

@@ -1,20 +1,40 @@
-"""Choice of the smallest model within limits of latency and loss."""
+"""The command `distilgrid choose`: the smallest model within limits of latency and loss."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from distilgrid.core.errors import UserError
-from distilgrid.deployment.options import ModelOption, Offer
+from distilgrid.deployment.measured import Where
+from distilgrid.deployment.options import ModelOption, Offer, list_options
+from distilgrid.plan.expand import Plan
+from distilgrid.plan.names import task_named
 from distilgrid.reporting import wording
+from distilgrid.reporting.collect import Collected, collect
+from distilgrid.reporting.findings import find
 
 ROUNDING = 1e-9
 """Tolerance of limits: as binary fractions, 0.89 is more than one point below 0.90."""
+UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
+
+
+def parse_latency(text: str) -> float:
+    """Parse a time such as `10ms`, `0.5s`, `800us` or `10` as milliseconds.
+
+    Raises:
+        UserError: for anything else.
+    """
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|us|s)?", text.strip())
+    if not found or float(found[1]) <= 0:
+        raise UserError(f"--max-latency: '{text}' is no time; write 10ms, 0.5s or 800us")
+    return float(found[1]) * UNITS[found[2] or "ms"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a model's latency, and of its loss against its teacher in points divided by 100.
+    """Limits of a model's latency, and of its loss against its teacher, as tables print scores.
 
     Raises:
         UserError: for a limit that is NaN, infinite or negative.
@@ -27,15 +47,7 @@ class Limits:
         if not (math.isfinite(self.latency_ms) and self.latency_ms > 0):
             raise UserError(f"--max-latency: {self.latency_ms:g} ms is no limit; write 10ms, 0.5s or 800us")
         if not (math.isfinite(self.loss) and self.loss >= 0):
-            raise UserError(f"--max-loss: {100 * self.loss:g} is no limit; write points of score, 0 to 100: 1.0")
-
-    def fast(self, option: ModelOption) -> bool:
-        """Whether a model keeps to the limit of latency."""
-        return option.latency_ms <= self.latency_ms + ROUNDING
-
-    def good(self, option: ModelOption) -> bool:
-        """Whether a model keeps to the limit of loss."""
-        return option.loss <= self.loss + ROUNDING
+            raise UserError(f"--max-loss: {self.loss:g} is no limit; write points of score, 0 to 100: 1.0")
 
 
 @dataclass(frozen=True)
@@ -49,17 +61,29 @@ class Decision:
     reasons: tuple[str, ...]
 
 
+def choose_model(
+    *, plan: Plan, results: Path, task: str | None, limits: Limits, where: Where
+) -> tuple[Decision, Collected]:
+    """Choose a model for a task of a finished grid, and return the decision and the grid's results.
+
+    Raises:
+        UserError: when the task is not clear, results are missing, or no measurement fits.
+    """
+    chosen = task_named(plan.params, task)
+    findings = find(collect(plan, results))
+    return choose(list_options(findings, chosen, where), limits=limits), findings.collected
+
+
 def choose(offer: Offer, *, limits: Limits) -> Decision:
     """Choose among the options of an offer."""
     options = offer.options
-    fast = [option for option in options if limits.fast(option)]
-    good = [option for option in options if limits.good(option)]
+    fast = [option for option in options if option.latency_ms <= limits.latency_ms + ROUNDING]
+    good = [option for option in options if option.loss <= limits.loss + ROUNDING]
     both = [option for option in fast if option in good]
-    amount = f"{100 * limits.loss:g}"
-    points = f"{amount} point{'' if amount == '1' else 's'}" if options[0].scoring.unit else amount
+    unit = options[0].scoring.unit.removesuffix("s" if limits.loss == 1 else "")
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
-        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {points} of "
+        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {limits.loss:g}{unit} of "
         f"{_teachers(options)}, {len(both)} do both"
     )
     if not both:

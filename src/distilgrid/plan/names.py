@@ -28,6 +28,20 @@ def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
     return defined[name]
 
 
+def task_named(params: Params, task: str | None) -> str:
+    """The task of `--task`, which a grid with one task does not need.
+
+    Raises:
+        UserError: when the task is not clear, or not in the grid.
+    """
+    tasks = params.grid.tasks
+    if task is None and len(tasks) > 1:
+        raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
+    if task is not None and task not in tasks:
+        raise UserError(f"--task: '{task}' is not in the grid; choose one of: {', '.join(tasks)}")
+    return task or tasks[0]
+
+
 def teacher_length(params: Params, teacher: str) -> int:
     """The longest input of a teacher, the first one of several, in tokens."""
     return effective_training(params, first_teacher(params, teacher).training).max_length

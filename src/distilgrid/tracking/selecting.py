@@ -9,6 +9,7 @@ from distilgrid.core.artefacts import is_complete, read_json
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.plan.names import task_named
 from distilgrid.reporting.scoring import scoring
 from distilgrid.tracking.naming import axes, recipe_name
 
@@ -38,7 +39,10 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
     Raises:
         UserError: when the task is not clear, a value is unknown, or no cell is finished.
     """
-    asked = {"task": _task(plan, task), **{axis: value for axis, value in wanted.items() if value is not None}}
+    asked = {
+        "task": task_named(plan.params, task),
+        **{axis: value for axis, value in wanted.items() if value is not None},
+    }
     fitting = plan.students
     for axis, value in asked.items():
         known = {str(student.labels[axis]) for student in fitting}
@@ -55,10 +59,3 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
         raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
     best = max(recipes.values(), key=lambda found: statistics.fmean(merit for merit, _ in found))
     return best[0][1]
-
-
-def _task(plan: Plan, task: str | None) -> str:
-    tasks = plan.params.grid.tasks
-    if task is None and len(tasks) > 1:
-        raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
-    return task or tasks[0]
