@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.audit.garbage import keyed_folders
-from distilgrid.core.artefacts import RUN, read_json
+from distilgrid.core.artefacts import RUN, read_run
 from distilgrid.core.errors import UserError
-
-FIELDS = {"stage", "key", "recipe", "files", "labels"}
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,7 @@ def read_made(folder: Path) -> Made:
     Raises:
         UserError: when its `run.json` is missing or damaged.
     """
-    run = read_json(folder / RUN)
-    if not isinstance(run, dict) or not set(run) >= FIELDS:
-        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
-    return Made(folder, run)
+    return Made(folder, read_run(folder))
 
 
 def finished(results: Path) -> list[Made]:

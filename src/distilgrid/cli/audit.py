@@ -16,7 +16,7 @@ def verify(
     results: Results = RESULTS_DEFAULT,
     cells: Annotated[int, typer.Option(help="Trained models to score again; they are drawn at random.", min=0)] = 3,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
-    tolerance: Annotated[float, typer.Option(help="Points that a score may differ by: rounding.", min=0)] = 0.1,
+    tolerance: Annotated[float, typer.Option(help="What a printed score may differ by: rounding.", min=0)] = 0.1,
 ) -> None:
     """Verify every artefact, and score some models again.
 
@@ -36,7 +36,7 @@ def verify(
         from distilgrid.audit.rescore import choose, rescored
 
         chosen = choose(found.made, count=cells, seed=seed)
-        for line, good in rescored(chosen, artefacts=by_key(found.made), tolerance=tolerance / 100):
+        for line, good in rescored(chosen, artefacts=by_key(found.made), tolerance=tolerance):
             typer.echo(line)
             problems += [] if good else [line]
     for problem in problems:
@@ -53,8 +53,7 @@ def diff(
     out: Annotated[Path | None, typer.Option(help="Also write the comparison to this JSON file.")] = None,
 ) -> None:
     """Compare two finished grids: which scores changed, and why."""
-    from distilgrid.audit.diff import compare, open_side
-    from distilgrid.audit.diff_text import as_json, as_text
+    from distilgrid.audit.diff import as_json, as_text, compare, open_side
     from distilgrid.core.artefacts import readable_os_errors, write_json
 
     comparison = compare(*(open_side(_report(given, params, results)) for given in (a, b)))

@@ -107,6 +107,18 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """The `run.json` of an artefact, whose files are not read.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
+    run: Any = read_json(folder / RUN)
+    if not isinstance(run, dict) or not {"stage", "key", "labels", "recipe", "files"} <= set(run):
+        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    return run
+
+
 def verified(folder: Path | str, *, stage: str | None = None, only: Collection[str] | None = None) -> dict[str, Any]:
     """The `run.json` of an artefact whose files all match it.
 
@@ -121,9 +133,7 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; make this artefact first")
-    run: Any = read_json(folder / RUN)
-    if not isinstance(run, dict) or not {"stage", "key", "recipe", "files"} <= set(run):
-        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    run = read_run(folder)
     if stage is not None and run["stage"] != stage:
         raise UserError(f"{folder}: holds the output of '{run['stage']}', but '{stage}' is wanted here")
     named = _named_key(folder)
