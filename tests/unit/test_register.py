@@ -33,8 +33,7 @@ from distilgrid.tasks.kinds.image.files import read_pixels
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri
-from distilgrid.tracking.register import Registered, register
-from distilgrid.tracking.selecting import best_cell, cell_in
+from distilgrid.tracking.register import Registered, best_cell, cell_in, register
 
 pytestmark = [
     pytest.mark.chain,

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from distilgrid.audit.made import Made
-from distilgrid.core.artefacts import MODEL_STAGES, read_json
+from distilgrid.core.artefacts import MODEL_STAGES, read_json, read_parquet
 from distilgrid.core.errors import UserError
-from distilgrid.core.parquet import read_parquet
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kind_table import find_metric

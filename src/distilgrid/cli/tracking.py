@@ -36,10 +36,9 @@ def track(
 
     start(settings, threads=1, torch=False)
     from distilgrid.core.artefacts import readable_os_errors, write_json
-    from distilgrid.tracking import default_uri
+    from distilgrid.tracking import WAITING, default_uri
     from distilgrid.tracking import track as upsert
     from distilgrid.tracking.store import StoreDownError
-    from distilgrid.tracking.waiting import WAITING
 
     try:
         summary = upsert(plan=expanded, results=results, uri=uri or default_uri(results))
@@ -73,7 +72,8 @@ def register(
 
     start(settings, threads=None, torch=True)
     from distilgrid.tracking import default_uri
-    from distilgrid.tracking.selecting import best_cell, cell_in
+    from distilgrid.tracking.register import best_cell, cell_in
+    from distilgrid.tracking.register import register as put
 
     wanted = {"method": method, "student": student, "seed": seed}
     if cell is not None:
@@ -82,7 +82,5 @@ def register(
         chosen = cell_in(plan, results, cell)
     else:
         chosen = best_cell(plan, results, task=task, wanted=wanted)
-    from distilgrid.tracking.register import register as put
-
     made = put(plan=plan, results=results, cell=chosen, uri=uri or default_uri(results), name=name)
     typer.echo(f"{made.uri}: {'registered' if made.new else 'was registered before'}, from {results / made.cell}")

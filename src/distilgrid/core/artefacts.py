@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -23,6 +23,9 @@ from distilgrid.core.cost import Meter
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import KEY_LENGTH, canonical_json, file_sha256, recipe_key
 from distilgrid.core.machine import describe_machine, package_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
@@ -105,6 +108,21 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path or make it first") from None
     except ValueError:
         raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
+
+
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """A parquet file as a frame.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def task_named(params: Params, task: str | None) -> str:
     if task is None and len(tasks) > 1:
         raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
     if task is not None and task not in tasks:
-        raise UserError(f"--task: '{task}' is not in the grid; choose one of: {', '.join(tasks)}")
+        raise UserError(f"--task: '{task}' is not in the grid; {did_you_mean(task, tasks)}")
     return task or tasks[0]
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distilgrid.core.artefacts import RUN, read_json, verified
-from distilgrid.core.parquet import read_parquet
+from distilgrid.core.artefacts import RUN, read_json, read_parquet, verified
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.kind import TaskKind

@@ -1,20 +1,31 @@
-"""Records of a grid: one for each finished model, and one for the grid."""
+"""Records of a grid: one for each finished model, each finished search and its trials, and one for the grid."""
 
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import RUN, is_complete, read_json
-from distilgrid.core.errors import UserError
+from distilgrid.core.artefacts import RUN, is_complete, read_json, read_parquet
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.measured import Measured
-from distilgrid.tracking.naming import axes, cell_tags, text
-from distilgrid.tracking.record import GRID, Point, Record, UsedData, span
+from distilgrid.tracking.record import GRID, Point, Record, UsedData, axes, cell_tags, span, text
 
+SEARCH, TRIAL = "search", "trial"
+MEASURED = ("reward", "quality", "score", "loss", "latency_ms", "seconds", "parameters")
 FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # outcomes of `auto`, defaults and fractions
+
+
+def all_records(plan: Plan, results: Path) -> list[Record]:
+    """The records below the grid's: of all finished models and searches. Without models there are none.
+
+    Raises:
+        UserError: when a file of a finished artefact is damaged.
+    """
+    cells = list(cell_records(plan, results))
+    return [*cells, *search_records(plan, results)] if cells else []
 
 
 def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
@@ -30,9 +41,9 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
             yield _cell(plan, results / model.folder, model, measured, data.of(model))
 
 
-def grid_record(plan: Plan, cells: Iterable[Record]) -> Record:
+def grid_record(plan: Plan, records: Iterable[Record]) -> Record:
     """The run above the cells, with the mean scores of the teacher and of the best recipe for each task."""
-    cells = list(cells)
+    cells = [record for record in records if "cell" in record.tags]
     metrics = {"cells": float(len(cells)), "cells_planned": float(len(plan.teachers) + len(plan.students))}
     tags = {"grid": plan.params.grid.name, "folder": GRID, "role": GRID}
     for task in plan.params.grid.tasks:
@@ -109,23 +120,11 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Point]:
-    """Losses on `train` and scores on `dev` by step. Time stamps spread evenly over the training time.
-
-    Raises:
-        UserError: when the file is damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
+    """Losses on `train` and scores on `dev` by step. Time stamps spread evenly over the training time."""
     per_step = metrics["train_seconds"] * 1000 / max(metrics["steps"], 1)
     return [
         Point(_curve_name(row), row["value"], row["step"], started + round(row["step"] * per_step))
-        for row in rows
+        for row in read_parquet(path).to_dict("records")
         if row["name"] != "learning_rate"
     ]
 
@@ -133,3 +132,51 @@ def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Poi
 def _curve_name(row: Mapping[str, Any]) -> str:
     """The name of a curve. MLflow has one value for a name, and the score on a watched split already has that one."""
     return f"{'watched' if row['split'] == 'validation' else row['split']}/{row['name']}"
+
+
+def search_records(plan: Plan, results: Path) -> Iterator[Record]:
+    """The records of all finished searches, each before those of its trials.
+
+    Raises:
+        UserError: when a file of a finished search is damaged.
+    """
+    for search in plan.searches:
+        folder = results / search.folder
+        if is_complete(folder):
+            yield from _search(plan, search, folder)
+
+
+def _search(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
+    run, facts = read_json(folder / RUN), read_json(folder / "search.json")
+    table = read_parquet(folder / "trials.parquet")
+    trials: list[dict[str, Any]] = [{str(name): row[name] for name in row} for row in table.to_dict("records")]
+    started, ended = span(run)
+    of = {axis: text(value) for axis, value in search.labels.items()}
+    name = f"{of['task']} / search {of['search']} / seed {of['seed']}"
+    tags = of | {"grid": plan.params.grid.name, "role": SEARCH, "folder": search.folder}
+    tags["mlflow.source.name"] = "distilgrid search"
+    step = (ended - started) / max(len(trials), 1)
+    curves = [
+        Point("best_reward", trial["best_reward"], trial["number"], started + round(step * trial["number"]))
+        for trial in trials
+    ]
+    chosen = {part: facts[part] for part in ("controller", "estimator", "reward")}
+    best = _measured(max(trials, key=lambda trial: trial["reward"]))
+    metrics = {f"best/{metric}": value for metric, value in best.items()} | dict(facts["cost"])
+    yield Record(search.folder, name, started, ended, params=of | chosen, metrics=metrics, tags=tags, curves=curves)
+    for trial in trials:
+        number = trial["number"]
+        yield Record(
+            place=f"{search.folder}/{TRIAL}-{number}",
+            name=f"trial {number}: {trial['name']}",
+            started=started + round(step * number),
+            ended=started + round(step * (number + 1)),
+            params={"name": trial["name"], "architecture": trial["architecture"], "episode": text(trial["episode"])},
+            metrics=_measured(trial),
+            tags=tags | {"role": TRIAL, "folder": f"{search.folder}/{TRIAL}-{number}"},
+            above=search.folder,
+        )
+
+
+def _measured(trial: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(trial[name]) for name in MEASURED if math.isfinite(trial[name])}

@@ -11,8 +11,7 @@ from distilgrid.core.fingerprint import KEY_LENGTH
 from distilgrid.core.planned import Artefact, listed
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.spec import find_task
-from distilgrid.tracking.naming import axes
-from distilgrid.tracking.record import UsedData
+from distilgrid.tracking.record import UsedData, axes
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput

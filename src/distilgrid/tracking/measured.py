@@ -8,7 +8,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.runtimes.base import IMAGE_LENGTH
-from distilgrid.tracking.naming import role_of
+from distilgrid.tracking.record import role_of
 
 INT8 = "onnxruntime-int8"
 Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags with their source folders

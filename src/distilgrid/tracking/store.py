@@ -79,14 +79,11 @@ def _one_writer(database: Path | None, results: Path) -> Iterator[None]:
         yield  # a user who can only read the results cannot lock
         return
     path = database.with_name(f"{database.name}.lock") if database else results / "mlflow.lock"
-    lock = FileLock(path)
     with readable_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
+        held = FileLock(path).acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _initialise(database: Path, client_class: type["MlflowClient"]) -> None:
