@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from distilgrid.cards.licences import CARD, UNKNOWN, Terms, model_terms, task_terms
-from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.artefacts import write_text
 from distilgrid.core.planned import TEACHER, Artefact, listed
 from distilgrid.core.templates import filled
 from distilgrid.models.io import library
@@ -48,7 +48,9 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     for task, artefact in plan.data.items():
         texts[f"{artefact.folder}/{CARD}"] = _data_card(findings, artefact, specs[task].source, data[task])
     shown = {f"{task} ({spec.source})": data[task] for task, spec in specs.items()} | _lent(plan)
-    _write(out, {**texts, "licences.md": _filled("licences.md.jinja", kinds={"model": models, "data": shown})})
+    licences = _filled("licences.md.jinja", kinds={"model": models, "data": shown})
+    for name, text in {**texts, "licences.md": licences}.items():
+        write_text(out / name, text)
     return len(texts)
 
 
@@ -153,11 +155,3 @@ def _lent(plan: Plan) -> dict[str, Terms]:
         if pool is not None:
             found |= {f"{name} (texts of {augmentation})": task_terms(pool.spec(name)) for name in pool.names}
     return found
-
-
-def _write(out: Path, texts: Mapping[str, str]) -> None:
-    with readable_os_errors(out):
-        for name, text in texts.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")

@@ -91,9 +91,21 @@ def not_in_the_future(paths: Iterable[Path]) -> None:
                 os.utime(path, follow_symlinks=False)
 
 
+def json_text(value: Any) -> str:
+    """Indented JSON with a final newline. Not-a-number is refused because it is not JSON."""
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON with a final newline. Not-a-number is refused because it is not JSON."""
-    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    """Write a file of indented JSON."""
+    path.write_text(json_text(value), encoding="utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that a user asked for, and the folders above it. Raises UserError when that is impossible."""
+    with readable_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path | str) -> Any:
