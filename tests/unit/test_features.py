@@ -18,8 +18,8 @@ from distilgrid.core.artefacts import read_json, verified, writing
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
-from distilgrid.plan.features_settings import Features
 from distilgrid.plan.params import parse_params
+from distilgrid.plan.settings import Features
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.stages.features.run import project

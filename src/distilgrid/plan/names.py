@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from distilgrid.augmentation.base import LentTexts
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.plan.learners import GridStudent, Teacher
 from distilgrid.plan.params import Params, data_folders, effective_training, find_method
+from distilgrid.plan.settings import GridStudent, Teacher
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import Signal
 from distilgrid.signals.mixed.settings import Mixup

@@ -11,7 +11,7 @@ from distilgrid.training.settings import Training
 
 
 class Recordings:
-    """Plans recordings of instructors: the Grid that signals see.
+    """Plans recordings of instructors, as signals ask for them.
 
     Args:
         params: the grid's.
@@ -36,12 +36,12 @@ class Recordings:
         return self._known[key]
 
     def share(self, lesson: Lesson, instructor: Artefact) -> float:
-        """The largest share that a student sees; a teacher of a share records its own."""
+        """The share of the training rows that serves all students of the grid; a teacher of a share records its own."""
         own = self.params.teachers[str(instructor.labels["teacher"])].rows == "students"
         return float(lesson.cell["fraction"] if own else max(self.params.grid.fractions))
 
     def asking(self, lesson: Lesson, name: str) -> dict[str, Training]:
-        """The grid's methods that want a signal of that name, with the training settings of their taught epochs."""
+        """The grid's methods that want a signal of that name for the student, with settings of their taught epochs."""
         own, viewed = self.params.students[lesson.cell["student"]].training, self._viewed(lesson.cell)
         found: dict[str, Training] = {}
         for method_name in self.params.grid.methods:
@@ -63,7 +63,17 @@ class Recordings:
         augmented: Artefact | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Artefact:
-        """A recording, planned once. The stage finds the signal again by the options."""
+        """A recording, planned once for all students that share it. The stage finds the signal again by the options.
+
+        Args:
+            signal: the outputs to record.
+            lesson: the lesson that needs them.
+            instructor: the model that is asked.
+            place: the end of the recording's path.
+            fraction: share of the training rows.
+            augmented: rows that are recorded instead of the prepared ones, or with them.
+            options: options of the command, in addition to task, teacher, kind and fraction.
+        """
         inputs: Inputs = {"data": lesson.data, "teacher-dir": instructor}
         if augmented is not None:
             inputs["augmented"] = augmented

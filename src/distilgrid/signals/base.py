@@ -12,6 +12,7 @@ from distilgrid.training.settings import Training
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from distilgrid.plan.recordings import Recordings
     from distilgrid.signals.asking import Asking
     from distilgrid.training.teacher import TeacherOutputs
 
@@ -44,39 +45,6 @@ class Asked:
     max_length: int  # longest input of the teacher, in tokens
 
 
-class SignalPlanner(Protocol):
-    """The part of a plan that signals see."""
-
-    def share(self, lesson: Lesson, instructor: Artefact) -> float:
-        """Share of the training rows that serves all students of the grid."""
-
-    def asking(self, lesson: Lesson, name: str) -> Mapping[str, Training]:
-        """Training settings of taught epochs, by method: of those that want a signal of that name for the student."""
-
-    def record(
-        self,
-        signal: "Signal",
-        lesson: Lesson,
-        instructor: Artefact,
-        *,
-        place: str,
-        fraction: float,
-        augmented: Artefact | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Artefact:
-        """A recording, planned once for all students that share it.
-
-        Args:
-            signal: the outputs to record.
-            lesson: the lesson that needs them.
-            instructor: the model that is asked.
-            place: the end of the recording's path.
-            fraction: share of the training rows.
-            augmented: rows that are recorded instead of the prepared ones, or with them.
-            options: options of the command, in addition to task, teacher, kind and fraction.
-        """
-
-
 class Signal(Protocol):
     """Outputs of a teacher that a method's losses need. Signals are frozen dataclasses, so equal ones are one."""
 
@@ -94,7 +62,7 @@ class Signal(Protocol):
         `taught` holds the settings of the epochs that learn from the teacher.
         """
 
-    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: "Recordings") -> list[Artefact]:
         """Recordings that a lesson needs, those of the first instructor first."""
 
     def recipe(self, asked: Asked) -> dict[str, Any]:

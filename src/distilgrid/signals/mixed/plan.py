@@ -1,12 +1,15 @@
 """Signal of a teacher's logits on mixed samples. Light: no torch here."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from distilgrid.core.planned import Artefact
-from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal, SignalPlanner
+from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal
 from distilgrid.signals.mixed.settings import Mixup
 from distilgrid.training.settings import Training
+
+if TYPE_CHECKING:
+    from distilgrid.plan.recordings import Recordings
 
 BATCHES = {"epochs", "batch_size", "batching"}
 """The training settings that decide which samples are mixed."""
@@ -26,7 +29,7 @@ class MixedSignal(LazySignal):
         """The signal with training settings."""
         return MixedSignal(self.mixup, taught)
 
-    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: "Recordings") -> list[Artefact]:
         """One recording of each instructor on the lesson's own rows, prepared and augmented."""
         cell, augmented = lesson.cell, lesson.augmented
         place = f"{cell['augmentation']}/frac-{cell['fraction']:g}/mixed"

@@ -1,12 +1,15 @@
 """Signal of a teacher's logits or hidden states on training rows. Light: no torch here."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from distilgrid.core.planned import Artefact
-from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal, SignalPlanner
+from distilgrid.signals.base import Asked, LazySignal, Lesson, Signal
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.training.settings import Training
+
+if TYPE_CHECKING:
+    from distilgrid.plan.recordings import Recordings
 
 RowName = Literal["logits", "cls-states", "hidden-states"]
 
@@ -27,12 +30,12 @@ class RowSignal(LazySignal):
             return ViewSignal(taught.views, taught.epochs)
         return self
 
-    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: "Recordings") -> list[Artefact]:
         """One recording of each instructor on prepared rows, and one on augmented rows."""
         parts = [None, lesson.augmented] if lesson.augmented else [None]
         return [self._part(lesson, grid, instructor, part) for instructor in lesson.instructors for part in parts]
 
-    def _part(self, lesson: Lesson, grid: SignalPlanner, instructor: Artefact, augmented: Artefact | None) -> Artefact:
+    def _part(self, lesson: Lesson, grid: "Recordings", instructor: Artefact, augmented: Artefact | None) -> Artefact:
         if augmented is not None:
             place = f"{lesson.cell['augmentation']}/frac-{lesson.cell['fraction']:g}/{self.name}"
             return grid.record(self, lesson, instructor, place=place, fraction=1.0, augmented=augmented)

@@ -7,8 +7,8 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.methods.base import BaseMethod, Before
 from distilgrid.plan.fitting import misfit
-from distilgrid.plan.learners import GridStudent
 from distilgrid.plan.params import Params, effective_training
+from distilgrid.plan.settings import GridStudent
 from distilgrid.signals.base import Lesson
 from distilgrid.tasks.spec import find_task
 

@@ -10,9 +10,9 @@ from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import AUGMENTED, DATA, FINETUNED, FRACTION, METHOD, TASK, TEACHER
 
 if TYPE_CHECKING:
-    from distilgrid.plan.features_settings import Features
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
+    from distilgrid.plan.settings import Features
     from distilgrid.signals.mixed.settings import Mixup
     from distilgrid.training.settings import Training
 
@@ -32,8 +32,8 @@ class FeaturesSettings:
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
-    from distilgrid.plan.features_settings import Features
     from distilgrid.plan.names import mixing, teacher_length
+    from distilgrid.plan.settings import Features
 
     mixup, training = mixing(params, options["method"])
     return FeaturesSettings(
@@ -74,7 +74,7 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 def _wanted(planner: "Planner") -> Iterable[Artefact]:
     """Each teacher that reads texts; none where the report wants no plot."""
-    from distilgrid.plan.features_settings import KINDS, mixing_method
+    from distilgrid.plan.settings import KINDS, mixing_method
 
     params = planner.params
     features = params.report.features
