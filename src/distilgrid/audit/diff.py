@@ -56,8 +56,7 @@ class Comparison:
 def open_side(report: Path) -> GridSide:
     """Open a grid by the folder of its report, which names its cells in the same results folder.
 
-    Raises:
-        UserError: when the folder holds no report, or cells of it are gone.
+    Raises UserError when the folder holds no report, or cells of it are gone.
     """
     made = read_made(report)
     if made.stage != "report":

@@ -50,19 +50,14 @@ def _keys(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, li
 
 
 def read_made(folder: Path) -> Made:
-    """Read the record of an artefact, but not its files.
-
-    Raises:
-        UserError: when its `run.json` is missing or damaged.
-    """
+    """Read the record of an artefact, but not its files. Raises UserError when its `run.json` is missing or damaged."""
     return Made(folder, read_run(folder))
 
 
 def finished(results: Path) -> list[Made]:
     """Every finished artefact of a results folder, in the order of the folders.
 
-    Raises:
-        UserError: when there is no such folder, or a `run.json` is damaged.
+    Raises UserError when there is no such folder, or a `run.json` is damaged.
     """
     check_results(results)
     return [read_made(folder) for folder in keyed_folders(results) if (folder / RUN).is_file()]

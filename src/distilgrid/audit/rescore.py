@@ -40,8 +40,7 @@ def rescored(models: Sequence[Made], *, artefacts: Mapping[str, Made], tolerance
 def _rescored(model: Made, artefacts: Mapping[str, Made], tolerance: float) -> tuple[str, bool]:
     """Score a teacher or student again on its validation rows. Rounding on another processor may turn a label.
 
-    Raises:
-        UserError: when its data is gone, or a file is damaged.
+    Raises UserError when its data is gone, or a file is damaged.
     """
     data = artefacts.get(model.inputs["data"][0])
     if data is None:

@@ -27,8 +27,7 @@ class Terms:
 def model_terms(source: str) -> Terms:
     """The licence of a model, from the card in its folder, else from its package.
 
-    Raises:
-        UserError: when the model cannot be found.
+    Raises UserError when the model cannot be found.
     """
     if is_new(source):
         return Terms("none needed", "random weights of a published architecture")

@@ -32,8 +32,7 @@ _filled = partial(filled, "distilgrid.cards", wording=wording)
 def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     """Write a card for each model and data set of a grid, and `licences.md`. Returns the number of cards.
 
-    Raises:
-        UserError: when an artefact of the grid is missing or damaged, or the folder cannot be written.
+    Raises UserError when an artefact of the grid is missing or damaged, or the folder cannot be written.
     """
     findings = find(collect(plan, results))
     specs = {task: find_task(task, plan.params.tasks) for task in plan.data}

@@ -55,8 +55,7 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
 
     One process at a time makes an artefact; others wait. Nothing appears in `out` when the body fails.
 
-    Raises:
-        UserError: when `out` carries the key of another recipe, cannot be written, or the disk is full.
+    Raises UserError when `out` carries the key of another recipe, cannot be written, or the disk is full.
     """
     folder = Path(out)
     _check_key(folder, recipe)
@@ -109,11 +108,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """A JSON file.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
+    """A JSON file. Raises UserError when it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -123,11 +118,7 @@ def read_json(path: Path | str) -> Any:
 
 
 def read_parquet(path: Path) -> "pd.DataFrame":
-    """A parquet file as a frame.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
+    """A parquet file as a frame. Raises UserError when it is missing or damaged."""
     import pandas as pd
 
     try:
@@ -138,11 +129,7 @@ def read_parquet(path: Path) -> "pd.DataFrame":
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The `run.json` of an artefact, whose files are not read.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
+    """The `run.json` of an artefact, whose files are not read. Raises UserError when it is missing or damaged."""
     run: Any = read_json(folder / RUN)
     if not isinstance(run, dict) or not {"stage", "key", "labels", "recipe", "files"} <= set(run):
         raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
@@ -193,8 +180,7 @@ def content_digest(files: Mapping[str, str]) -> str:
 def trained_model(folder: Path | str) -> dict[str, Any]:
     """The `run.json` of a teacher or student whose files all match it.
 
-    Raises:
-        UserError: when the folder holds something else, or a damaged artefact.
+    Raises UserError when the folder holds something else, or a damaged artefact.
     """
     run = verified(folder)
     if run["stage"] not in MODEL_STAGES:
@@ -205,8 +191,7 @@ def trained_model(folder: Path | str) -> dict[str, Any]:
 def is_complete(folder: Path | str) -> bool:
     """Whether an artefact's `run.json` and all files that it lists exist. Contents are verified on use, not here.
 
-    Raises:
-        UserError: without the permission to look: an artefact that exists must not pass for absent.
+    Raises UserError without the permission to look: an artefact that exists must not pass for absent.
     """
     path = Path(folder) / RUN
     with readable_os_errors(path):

@@ -41,8 +41,7 @@ class Journal:
     def find(self, about: str | Mapping[str, Any]) -> Any:
         """The value of a key, or None.
 
-        Raises:
-            UserError: when the file of a required journal is damaged; another one is removed with a warning.
+        Raises UserError when the file of a required journal is damaged; another one is removed with a warning.
         """
         if self.path is None or not self.path.exists():
             return None
@@ -59,8 +58,7 @@ class Journal:
     def keep(self, about: str | Mapping[str, Any], value: Any) -> Any:
         """Keep a value unless the key has one; returns the value that stands.
 
-        Raises:
-            UserError: when the file is damaged, or a required value cannot be kept.
+        Raises UserError when the file is damaged, or a required value cannot be kept.
         """
         if self.path is None:
             return value

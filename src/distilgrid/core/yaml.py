@@ -14,8 +14,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
 
     A name such as `grids/glue_mini.yaml` that does not exist in the current folder means the package's file.
 
-    Raises:
-        UserError: when the file is missing, is not YAML or is not a mapping.
+    Raises UserError when the file is missing, is not YAML or is not a mapping.
     """
     try:
         value = yaml.safe_load(located(path).read_text(encoding="utf-8"))

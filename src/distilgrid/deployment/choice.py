@@ -21,11 +21,7 @@ UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
 
 
 def parse_latency(text: str) -> float:
-    """Parse a time such as `10ms`, `0.5s`, `800us` or `10` as milliseconds.
-
-    Raises:
-        UserError: for anything else.
-    """
+    """Parse a time such as `10ms`, `0.5s`, `800us` or `10` as milliseconds. Raises UserError for anything else."""
     found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|us|s)?", text.strip())
     if not found or float(found[1]) <= 0:
         raise UserError(f"--max-latency: '{text}' is no time; write 10ms, 0.5s or 800us")
@@ -36,8 +32,7 @@ def parse_latency(text: str) -> float:
 class Limits:
     """Limits of a model's latency, and of its loss against its teacher, as tables print scores.
 
-    Raises:
-        UserError: for a limit that is NaN, infinite or negative.
+    Raises UserError for a limit that is NaN, infinite or negative.
     """
 
     latency_ms: float
@@ -66,8 +61,7 @@ def choose_model(
 ) -> tuple[Decision, Collected]:
     """Choose a model for a task of a finished grid, and return the decision and the grid's results.
 
-    Raises:
-        UserError: when the task is not clear, results are missing, or no measurement fits.
+    Raises UserError when the task is not clear, results are missing, or no measurement fits.
     """
     chosen = task_named(plan.params, task)
     findings = find(collect(plan, results))

@@ -27,8 +27,7 @@ def write_folder(option: ModelOption, collected: Collected, *, results: Path, ou
 
     The folder appears whole. A failure leaves an earlier folder untouched.
 
-    Raises:
-        UserError: for a model without a tokeniser, or a folder that holds something else or cannot be written.
+    Raises UserError for a model without a tokeniser, or a folder that holds something else or cannot be written.
     """
     task = option.line.labels["task"]
     kind = collected.task_kind(task)

@@ -57,8 +57,7 @@ class LatencyConditions:
 def wanted_shape(shapes: Sequence[Shape], task: str, where: Where) -> tuple[str, int, int | None]:
     """The kind, batch size and length that count for all models alike, among the measurements on a device.
 
-    Raises:
-        UserError: when no measurement fits, with those that exist.
+    Raises UserError when no measurement fits, with those that exist.
     """
     of = f"nothing of '{task}' was measured"
     if not shapes:

@@ -75,8 +75,7 @@ class Offer:
 def list_options(findings: Findings, task: str, where: Where) -> Offer:
     """Every student in every runtime that was measured as wanted, on the benchmark of the teacher that it learned from.
 
-    Raises:
-        UserError: when no measurement fits.
+    Raises UserError when no measurement fits.
     """
     devices = findings.collected.plan.params.benchmark.devices
     if where.device not in devices:

@@ -15,8 +15,7 @@ AXES = ("tasks", "teachers", "methods", "students", "augmentations")
 def fitting_cells(params: Params, cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The cells whose teachers, student, method and augmentation suit the kind of their task.
 
-    Raises:
-        UserError: when a value of the grid is left without any cell, with the reason.
+    Raises UserError when a value of the grid is left without any cell, with the reason.
     """
     kept: list[dict[str, Any]] = []
     refused: list[tuple[dict[str, Any], str]] = []

@@ -18,11 +18,7 @@ Named = TypeVar("Named")
 
 
 def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
-    """A definition of the parameters by its name.
-
-    Raises:
-        UserError: when nothing has that name, with a suggestion.
-    """
+    """A definition of the parameters by its name. Raises UserError when nothing has that name, with a suggestion."""
     if name not in defined:
         raise UserError(f"--{kind}: unknown {kind} '{name}'; {did_you_mean(name, defined)}")
     return defined[name]
@@ -31,8 +27,7 @@ def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
 def task_named(params: Params, task: str | None) -> str:
     """The task of `--task`, which a grid with one task does not need.
 
-    Raises:
-        UserError: when the task is not clear, or not in the grid.
+    Raises UserError when the task is not clear, or not in the grid.
     """
     tasks = params.grid.tasks
     if task is None and len(tasks) > 1:
@@ -60,8 +55,7 @@ def origin_source(params: Params, student: GridStudent, teacher: str) -> str:
 def signal_named(params: Params, kind: str, *, task: str, method: str | None, student: str | None) -> Signal:
     """The signal of a kind: one that any method can take, or one that a method describes.
 
-    Raises:
-        UserError: for unknown names, or a method that wants no such outputs.
+    Raises UserError for unknown names, or a method that wants no such outputs.
     """
     chosen = None if method is None else find_method(params, method)
     if kind in ROWS:
@@ -78,8 +72,7 @@ def signal_named(params: Params, kind: str, *, task: str, method: str | None, st
 def mixing(params: Params, method: str) -> tuple[Mixup, Training]:
     """The mixing of a method, and the training settings that make its batches.
 
-    Raises:
-        UserError: for an unknown name, and a method that mixes none.
+    Raises UserError for an unknown name, and a method that mixes none.
     """
     chosen = find_method(params, method)
     if chosen.mixing is None:
@@ -90,8 +83,7 @@ def mixing(params: Params, method: str) -> tuple[Mixup, Training]:
 def text_pool(params: Params, *, task: str, augmentation: str) -> LentTexts | None:
     """The texts that an augmentation takes from other data sets; None for one that rewrites rows.
 
-    Raises:
-        UserError: for an unknown task, and a folder of published data that does not exist.
+    Raises UserError for an unknown task, and a folder of published data that does not exist.
     """
     return params.augmentations[augmentation].lent_texts(
         key=f"augmentations.{augmentation}.texts",

@@ -165,8 +165,7 @@ def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Trainin
 def known_space(params: Params, file: str) -> AnySpace:
     """A search space, read and its shapes listed once for all searches in it.
 
-    Raises:
-        UserError: when the file cannot be read.
+    Raises UserError when the file cannot be read.
     """
     return params.remembered(f"space {file}", lambda: load_space(file))
 
@@ -174,8 +173,7 @@ def known_space(params: Params, file: str) -> AnySpace:
 def find_method(params: Params, name: str) -> BaseMethod:
     """A method by its name. One that a tuning tries has the name that the tuning gives it.
 
-    Raises:
-        UserError: when nothing has that name, with a suggestion.
+    Raises UserError when nothing has that name, with a suggestion.
     """
     before = [method.before({"method": own}, tempered=True) for own, method in params.methods.items()]
     known = {**{tried: method for each in before for tried, method in each.tried.items()}, **params.methods}
@@ -200,8 +198,7 @@ def schema_text() -> str:
 def data_folders(params: Params) -> Folders:
     """The local folders of published data, from `data.*_dir` or DISTILGRID_*_DIR; None stands for the hub.
 
-    Raises:
-        UserError: when a folder does not exist.
+    Raises UserError when a folder does not exist.
     """
     return Folders(
         glue=_data_folder("glue_dir", params.data.glue_dir), cifar=_data_folder("cifar_dir", params.data.cifar_dir)

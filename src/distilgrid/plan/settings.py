@@ -140,8 +140,7 @@ class Resources(Settings):
 def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str, BaseMethod]) -> tuple[str, Mixup]:
     """The method whose mixed samples are shown, among `names`, and how it mixes.
 
-    Raises:
-        UserError: when no method of the grid has that name, or none mixes samples.
+    Raises UserError when no method of the grid has that name, or none mixes samples.
     """
     mixing = {n: mixup for n in names if (mixup := methods[n].mixing) is not None}
     if not mixing:

@@ -21,8 +21,7 @@ FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # outcomes
 def all_records(plan: Plan, results: Path) -> list[Record]:
     """The records below the grid's: of all finished models and searches. Without models there are none.
 
-    Raises:
-        UserError: when a file of a finished artefact is damaged.
+    Raises UserError when a file of a finished artefact is damaged.
     """
     cells = list(cell_records(plan, results))
     return [*cells, *search_records(plan, results)] if cells else []
@@ -31,8 +30,7 @@ def all_records(plan: Plan, results: Path) -> list[Record]:
 def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
     """The records of all finished teachers and students.
 
-    Raises:
-        UserError: when a file of a finished artefact is damaged.
+    Raises UserError when a file of a finished artefact is damaged.
     """
     measured, data = Measured(plan, results), DataSets(plan, results)
     models = {model.folder: model for model in [*plan.teachers, *plan.students]}
@@ -137,8 +135,7 @@ def _curve_name(row: Mapping[str, Any]) -> str:
 def search_records(plan: Plan, results: Path) -> Iterator[Record]:
     """The records of all finished searches, each before those of its trials.
 
-    Raises:
-        UserError: when a file of a finished search is damaged.
+    Raises UserError when a file of a finished search is damaged.
     """
     for search in plan.searches:
         folder = results / search.folder

@@ -40,11 +40,7 @@ class PackagedCell:
 
 
 def open_cell(folder: Path, dataset: Dataset) -> PackagedCell:
-    """Open a cell.
-
-    Raises:
-        UserError: when a file is missing or damaged.
-    """
+    """Open a cell. Raises UserError when a file is missing or damaged."""
     return PackagedCell(folder, dataset, int(trained_model(folder)["recipe"]["training"]["max_length"]))
 
 

@@ -46,8 +46,7 @@ class Registered:
 def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
     """The finished cell in a folder.
 
-    Raises:
-        UserError: when the folder holds no finished teacher or student of the grid.
+    Raises UserError when the folder holds no finished teacher or student of the grid.
     """
     for model in [*plan.teachers, *plan.students]:
         if (results / model.folder).resolve() == folder.resolve():
@@ -65,8 +64,7 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
 
     `wanted` has values of `method`, `student` and `seed`, where None takes any. A grid with one task needs no `task`.
 
-    Raises:
-        UserError: when the task is not clear, a value is unknown, or no cell is finished.
+    Raises UserError when the task is not clear, a value is unknown, or no cell is finished.
     """
     asked = {
         "task": task_named(plan.params, task),
