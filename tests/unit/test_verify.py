@@ -107,9 +107,9 @@ def test_an_input_that_is_gone_breaks_the_chain(made: tuple[Plan, Path]) -> None
 
 def test_an_unfinished_artefact_is_listed_and_no_problem(made: tuple[Plan, Path]) -> None:
     for name in ("parity.json", "model.onnx", "run.json"):
-        (made[1] / made[0].exports[0].folder / name).unlink(missing_ok=True)
+        (made[1] / made[0].of("export")[0].folder / name).unlink(missing_ok=True)
     found = verify(made[1])
-    assert [folder.relative_to(made[1]).as_posix() for folder in found.unfinished] == [made[0].exports[0].folder]
+    assert [folder.relative_to(made[1]).as_posix() for folder in found.unfinished] == [made[0].of("export")[0].folder]
 
 
 def test_what_searches_share_and_the_tracking_summary_are_no_artefacts(made: tuple[Plan, Path]) -> None:

@@ -148,7 +148,7 @@ def _origins(plan: Plan) -> Iterator[tuple[str, str]]:
 def _lent(plan: Plan) -> dict[str, Terms]:
     """The licences of texts that augmentations take from other tasks."""
     found: dict[str, Terms] = {}
-    for rows in plan.augmented:
+    for rows in plan.of("augment"):
         task, augmentation = rows.labels["task"], rows.labels["augmentation"]
         pool = text_pool(plan.params, task=task, augmentation=augmentation)
         if pool is not None:

@@ -46,16 +46,6 @@ class Plan:
         return self.of("finetune")
 
     @property
-    def augmented(self) -> list[Artefact]:
-        """Augmented rows."""
-        return self.of("augment")
-
-    @property
-    def searches(self) -> list[Artefact]:
-        """Searches of architectures."""
-        return self.of("search")
-
-    @property
     def students(self) -> list[Artefact]:
         """The grid's cells."""
         return self.wanted["distill"]
@@ -65,21 +55,6 @@ class Plan:
         """Models that are trained on the way to students: assistants, and cells that try values of a tuning."""
         cells = {student.folder for student in self.students}
         return [model for model in self.of("distill") if model.folder not in cells]
-
-    @property
-    def exports(self) -> list[Artefact]:
-        """Models in the formats of runtimes."""
-        return self.of("export")
-
-    @property
-    def benchmarks(self) -> list[Artefact]:
-        """Latency runs."""
-        return self.of("benchmark")
-
-    @property
-    def features(self) -> list[Artefact]:
-        """Teachers' features."""
-        return self.of("features")
 
     @property
     def report(self) -> Artefact:

@@ -113,11 +113,11 @@ def collect(plan: Plan, results: Path) -> Collected:
         datasets={task: read(FinishedArtefact, data, "dataset.json").values for task, data in plan.data.items()},
         models=[read(TrainedModel, model, *model_files) for model in [*plan.teachers, *plan.students]],
         helpers=values(plan.helpers, "metrics.json"),
-        exports=values(plan.exports, "parity.json"),
-        benchmarks=values(plan.benchmarks, "benchmark.json"),
-        augmented=values(plan.augmented, "samples.json"),
-        features=[read(Points, points, "features.json", "features.parquet") for points in plan.features],
-        searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.searches],
+        exports=values(plan.of("export"), "parity.json"),
+        benchmarks=values(plan.of("benchmark"), "benchmark.json"),
+        augmented=values(plan.of("augment"), "samples.json"),
+        features=[read(Points, points, "features.json", "features.parquet") for points in plan.of("features")],
+        searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.of("search")],
         runs=[read_json(results / made.folder / RUN) for made in plan.artefacts.values() if made != plan.report],
     )
 

@@ -137,7 +137,7 @@ def search_records(plan: Plan, results: Path) -> Iterator[Record]:
 
     Raises UserError when a file of a finished search is damaged.
     """
-    for search in plan.searches:
+    for search in plan.of("search"):
         folder = results / search.folder
         if is_complete(folder):
             yield from _search(plan, search, folder)

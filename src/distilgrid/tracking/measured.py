@@ -36,13 +36,13 @@ class Measured:
             if is_complete(results / teacher.folder)
         }
         self.exports: dict[str, list[Artefact]] = {}
-        for export in plan.exports:
+        for export in plan.of("export"):
             model = export.inputs["model"]
             if isinstance(model, Artefact) and is_complete(results / export.folder):
                 self.exports.setdefault(model.folder, []).append(export)
         self.benchmarks = {
             _pair(benchmark): (benchmark.folder, read_json(results / benchmark.folder / "benchmark.json")["candidates"])
-            for benchmark in plan.benchmarks
+            for benchmark in plan.of("benchmark")
             if benchmark.labels["device"] == plan.params.benchmark.devices[0]
             and is_complete(results / benchmark.folder)
         }

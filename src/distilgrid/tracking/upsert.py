@@ -41,7 +41,7 @@ def upsert(store: Store, plan: Plan, records: Sequence[Record]) -> Counter[str]:
     for record in records:
         ids[record.place], outcome = writer.put(record, {PARENT: ids[record.above], IN_PLAN: "yes"})
         outcomes[outcome] += 1
-    planned = {grid.place, *(model.folder for model in [*plan.teachers, *plan.students, *plan.searches])}
+    planned = {grid.place, *(model.folder for model in [*plan.teachers, *plan.students, *plan.of("search")])}
     for place, runs in writer.existing.items():
         if place.partition(f"/{TRIAL}-")[0] not in planned:  # they stay for comparison, but filters can skip them
             for run in runs:
