@@ -22,7 +22,7 @@ def device_names(folder: Path = FOLDER) -> list[str]:
 
 def load_device(name: str, *, folder: Path = FOLDER) -> Device:
     """A device by its name; UserError for an unknown name, with a suggestion, and for a bad file."""
-    from distilgrid.core.yaml import read_yaml
+    from distilgrid.core.project import read_yaml
 
     known = device_names(folder)
     if name not in known:

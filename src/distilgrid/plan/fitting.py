@@ -1,34 +1,36 @@
 """The cells of a grid whose task, teachers, student, method and augmentation suit each other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.source import reads
+from distilgrid.models.source import READERS, reads
 from distilgrid.plan.params import Params
-from distilgrid.plan.teachers import teacher_label
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.tasks.spec import find_task
 
-AXES = ("tasks", "teachers", "methods", "students", "augmentations")
 
-
-def fitting_cells(params: Params, cells: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells whose teachers, student, method and augmentation suit the kind of their task.
+def fitting_cells(params: Params) -> list[dict[str, Any]]:
+    """The combinations of the axes whose teachers, student, method and augmentation suit the kind of their task.
 
     Raises UserError when a value of the grid is left without any cell, with the reason.
     """
     kept: list[dict[str, Any]] = []
     refused: list[tuple[dict[str, Any], str]] = []
-    for cell in cells:
+    axes = {name.removesuffix("s"): values for name, values in params.grid.axes.items()}
+    for values in product(*axes.values()):
+        cell = dict(zip(axes, values, strict=True))
+        cell["teachers"] = teacher_names(cell["teacher"])
         if reason := misfit(params, cell):
             refused.append((cell, reason))
         else:
             kept.append(cell)
-    for axis in AXES:
-        for value in map(teacher_label, getattr(params.grid, axis)):
-            if all(cell[axis[:-1]] != value for cell in kept):
-                reasons = dict.fromkeys(reason for cell, reason in refused if cell[axis[:-1]] == value)
-                raise UserError(f"grid.{axis}: '{value}' fits nothing else in the grid; {'; '.join(list(reasons)[:2])}")
+    for axis, labels in axes.items():
+        for value in labels:
+            if all(cell[axis] != value for cell in kept):
+                reasons = list(dict.fromkeys(reason for cell, reason in refused if cell[axis] == value))[:2]
+                raise UserError(f"grid.{axis}s: '{value}' fits nothing else in the grid; {'; '.join(reasons)}")
     return kept
 
 
@@ -36,7 +38,8 @@ def misfit(params: Params, cell: Mapping[str, Any]) -> str:
     """Why a cell's parts do not suit each other, and what to do; empty where they do."""
     kind, student = find_task(cell["task"], params.tasks).task_kind, params.students[cell["student"]]
     if any(reads(source) != kind.modality for source in _sources(params, cell)):
-        return "image tasks want new: teachers and students, text tasks any others: add what is missing, or take it out"
+        wanted = f"tasks of {kind.words.rows} like '{cell['task']}' want teachers and students that read them"
+        return f"{wanted}: take {READERS[kind.modality]}, or take it out"
     if not kind.tokenised and (student.found is not None or cell["augmentation"] != "none"):
         return "searches and augmentations are for texts: add a text task, or take it out"
     method, count = params.methods[cell["method"]], len(cell["teachers"])

@@ -16,8 +16,8 @@ from distilgrid.augmentation.registry import Augmentation
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.messages import first_problem
+from distilgrid.core.project import read_yaml
 from distilgrid.core.schema import Settings, deep_merge
-from distilgrid.core.yaml import read_yaml
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.registry import Method, presets, unknown_method
 from distilgrid.plan.settings import Grid, GridStudent, Name, Report, Resources, Teacher, mixing_method

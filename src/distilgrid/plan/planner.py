@@ -1,8 +1,7 @@
 """Planning: every artefact that a grid needs, each once, as the stages declare it. Light: no torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 from distilgrid.core.planned import Artefact, Inputs
@@ -12,7 +11,6 @@ from distilgrid.devices.settings import Device
 from distilgrid.plan.fitting import fitting_cells
 from distilgrid.plan.params import Params
 from distilgrid.plan.recordings import Recordings
-from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import Lesson
 from distilgrid.tasks.spec import find_task
 
@@ -28,7 +26,6 @@ class Planner:
     Args:
         params: the grid's.
         stages: the stage table.
-
     """
 
     def __init__(self, params: Params, stages: Table) -> None:
@@ -52,14 +49,7 @@ class Planner:
         return self._asked[key]
 
     def made(self, stage: str, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
-        """A stage's artefact for options and inputs; equal ones are planned once.
-
-        Args:
-            stage: its name.
-            options: values, by name.
-            inputs: planned artefacts, by option.
-            place: below the stage's folder, without the key.
-        """
+        """A stage's artefact for options and inputs by name; equal ones are planned once. See `Stage.artefact`."""
         artefact = self.stages[stage].artefact(self.params, options, inputs, place=place)
         known = self.folders.setdefault(artefact.folder, artefact)
         if known is artefact:
@@ -77,7 +67,7 @@ class Planner:
     @cached_property
     def cells(self) -> list[Cell]:
         """The grid's cells, whose parts suit each other."""
-        return fitting_cells(self.params, _cells(self.params))
+        return fitting_cells(self.params)
 
     @cached_property
     def devices(self) -> dict[str, Device]:
@@ -105,20 +95,3 @@ class Planner:
         ordered = sorted(teachers, key=lambda teacher: teacher.labels["fraction"])
         chosen = {(each.labels["task"], each.labels["teacher"]): each.folder for each in ordered}
         return [teacher for teacher in teachers if teacher.folder in chosen.values()]
-
-
-def _cells(params: Params) -> Iterable[Cell]:
-    """All combinations of the axes."""
-    grid = params.grid
-    axes: dict[str, Iterable[Any]] = {
-        "task": grid.tasks,
-        "teacher": grid.teacher_labels,
-        "method": grid.methods,
-        "student": grid.students,
-        "augmentation": grid.augmentations,
-        "fraction": grid.fractions,
-        "seed": grid.seeds,
-    }
-    for values in product(*axes.values()):
-        cell = dict(zip(axes, values, strict=True))
-        yield {**cell, "teachers": teacher_names(cell["teacher"])}

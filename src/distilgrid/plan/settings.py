@@ -1,7 +1,7 @@
 """Settings of a grid's axes, teachers and students, of its report and of its jobs. Light: no torch here."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -45,15 +45,19 @@ class Grid(Settings):
 
     @model_validator(mode="after")
     def _each_once(self) -> "Grid":
-        for axis in ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds", "searches"):
-            values = getattr(self, axis)
-            labels = [teacher_label(value) if axis == "teachers" else value for value in values]
-            if len(set(labels)) < len(labels):
+        for axis, values in {**self.axes, "searches": self.searches}.items():
+            if len(set(values)) < len(values):
                 raise ValueError(f"{axis} must list each value once, found {values}")
         twice = [label for label in self.teacher_labels if len(set(teacher_names(label))) < len(teacher_names(label))]
         if twice:
             raise ValueError(f"teachers must name each teacher of a cell once, found '{twice[0]}'")
         return self
+
+    @property
+    def axes(self) -> dict[str, list[Any]]:
+        """The values of each axis, as cells name them."""
+        names = ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds")
+        return {name: self.teacher_labels if name == "teachers" else getattr(self, name) for name in names}
 
     @property
     def teacher_labels(self) -> list[str]:

@@ -16,8 +16,8 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.messages import first_problem
+from distilgrid.core.project import read_yaml
 from distilgrid.core.schema import Settings
-from distilgrid.core.yaml import read_yaml
 from distilgrid.search.architecture import Activation, Choice, Size, encoder_layer_parameters, require_different
 from distilgrid.search.drawing import draw_places
 from distilgrid.search.layered_space import LayeredShape, LayeredSpace

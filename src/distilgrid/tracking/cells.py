@@ -8,7 +8,9 @@ from typing import Any
 
 from distilgrid.core.artefacts import RUN, is_complete, read_json, read_parquet
 from distilgrid.core.planned import Artefact
+from distilgrid.core.schema import flat
 from distilgrid.plan.expand import Plan
+from distilgrid.reporting.scoring import scoring
 from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.measured import Measured
 from distilgrid.tracking.record import GRID, Point, Record, UsedData, axes, cell_tags, span, text
@@ -45,10 +47,11 @@ def grid_record(plan: Plan, records: Iterable[Record]) -> Record:
     metrics = {"cells": float(len(cells)), "cells_planned": float(len(plan.teachers) + len(plan.students))}
     tags = {"grid": plan.params.grid.name, "folder": GRID, "role": GRID}
     for task in plan.params.grid.tasks:
+        merit = next((scoring(cell.tags["score_name"]).merit for cell in cells if cell.tags["task"] == task), float)
         for role, name in (("teacher", "teacher_score"), ("student", "best_score")):
             means = _means(cell for cell in cells if (cell.tags["task"], cell.tags["role"]) == (task, role))
             if means:
-                best = max(means, key=lambda recipe: means[recipe])
+                best = max(means, key=lambda recipe: merit(means[recipe]))
                 metrics[f"{name}/{task}"], tags[f"{name}.{task}"] = means[best], best
     started, ended = min(cell.started for cell in cells), max(cell.ended for cell in cells)
     return Record(GRID, plan.params.grid.name, started, ended, metrics=metrics, tags=tags)
@@ -90,15 +93,7 @@ def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
     recipe["data"] = model.recipe["inputs"]["data"]  # the keys of other inputs follow from the rest
     facts = {f"model.{fact}": metrics[fact] for fact in FACTS}
     facts |= {f"model.{name}": value for name, value in metrics.get("tuning", {}).get("chosen", {}).items()}
-    return {name: text(value) for name, value in (_flat(recipe) | facts).items()}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
+    return {name: text(value) for name, value in (flat(recipe) | facts).items()}
 
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -8,8 +8,7 @@ from pydantic import ValidationError
 from distilgrid.core.errors import UserError
 from distilgrid.core.messages import first_problem
 from distilgrid.core.planned import TEACHER
-from distilgrid.core.project import located
-from distilgrid.core.yaml import read_yaml
+from distilgrid.core.project import located, read_yaml
 from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.names import check_method, check_task
 from distilgrid.reporting.claims.published import read_published

@@ -1,10 +1,11 @@
 """Ablations within a grid: methods whose settings differ in a single number."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from distilgrid.core.schema import flat
 from distilgrid.plan.params import Params, effective_training
 
 FEWEST = 3
@@ -43,15 +44,7 @@ def find_ablations(params: Params) -> list[Ablation]:
 def _settings(params: Params, name: str) -> dict[str, Any]:
     method = params.methods[name]
     training = effective_training(params, method.training).model_dump()
-    return dict(_flat(method.model_dump(exclude={"teacher", "training"}) | {"training": training}))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return flat(method.model_dump(exclude={"teacher", "training"}) | {"training": training})
 
 
 def _rest(values: Mapping[str, Any], setting: str) -> str:
