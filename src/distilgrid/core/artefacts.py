@@ -137,15 +137,9 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def verified(folder: Path | str, *, stage: str | None = None, only: Collection[str] | None = None) -> dict[str, Any]:
-    """The `run.json` of an artefact whose files all match it.
+    """The `run.json` of an artefact that `stage` has made and whose files, or `only` some of them, match it.
 
-    Args:
-        folder: of the artefact.
-        stage: that must have made it.
-        only: files to check, for a reader that needs no others; None checks all.
-
-    Raises:
-        UserError: when the folder holds no artefact, an artefact of another stage, or a damaged file.
+    Raises UserError when the folder holds no artefact, an artefact of another stage, or a damaged file.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -30,9 +30,7 @@ _stop = {"deferred": False, "asked": False}
 def start_job(*, threads: int, log_level: str) -> None:
     """Set up this process as one job of a workflow, or as a stage run by hand.
 
-    Args:
-        threads: for torch, BLAS and the tokenisers; concurrent jobs have other cores.
-        log_level: debug, info or warning.
+    The `threads` are for torch, BLAS and the tokenisers; concurrent jobs have other cores.
     """
     os.environ |= {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS", "RAYON")}
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"

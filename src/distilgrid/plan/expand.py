@@ -75,14 +75,9 @@ class Plan:
 
 
 def expand(params: Params, *, stages: Table | None = None) -> Plan:
-    """The plan of a grid.
+    """The plan of a grid, by the package's stage table unless another is given.
 
-    Args:
-        params: the grid's.
-        stages: the stage table; by default the package's.
-
-    Raises:
-        UserError: for missing source files, libraries or model packages, or a method that does not fit its training.
+    Raises UserError for missing source files, libraries or model packages, or a method that does not fit its training.
     """
     table: Table = load(TABLE) if stages is None else stages
     planner = Planner(params, table)

@@ -19,14 +19,7 @@ Cell = dict[str, Any]
 
 
 class Planner:
-    """Plans the artefacts of a grid.
-
-    Stages ask it for the artefacts that they read; it asks the stages that make these.
-
-    Args:
-        params: the grid's.
-        stages: the stage table.
-    """
+    """Plans the artefacts of a grid. Stages ask it for those that they read; it asks the stages that make these."""
 
     def __init__(self, params: Params, stages: Table) -> None:
         self.params, self.stages = params, stages

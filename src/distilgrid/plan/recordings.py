@@ -11,12 +11,7 @@ from distilgrid.training.settings import Training
 
 
 class Recordings:
-    """Plans recordings of instructors, as signals ask for them.
-
-    Args:
-        params: the grid's.
-        made: from a stage, options, inputs and a place to the artefact, planned once.
-    """
+    """Plans recordings of instructors, as signals ask for them; `made` plans an artefact once, as `Planner.made`."""
 
     def __init__(self, params: Params, made: Callable[..., Artefact]) -> None:
         self.params, self._made = params, made
@@ -63,16 +58,10 @@ class Recordings:
         augmented: Artefact | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Artefact:
-        """A recording, planned once for all students that share it. The stage finds the signal again by the options.
+        """A recording of an instructor's outputs, planned once for all students that share it.
 
-        Args:
-            signal: the outputs to record.
-            lesson: the lesson that needs them.
-            instructor: the model that is asked.
-            place: the end of the recording's path.
-            fraction: share of the training rows.
-            augmented: rows that are recorded instead of the prepared ones, or with them.
-            options: options of the command, in addition to task, teacher, kind and fraction.
+        `place` ends its path. `augmented` rows are recorded instead of the prepared ones, or with them. The stage finds
+        the signal again by the `options`, in addition to task, teacher, kind and fraction.
         """
         inputs: Inputs = {"data": lesson.data, "teacher-dir": instructor}
         if augmented is not None:
