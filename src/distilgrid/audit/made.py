@@ -13,26 +13,13 @@ from distilgrid.core.errors import UserError
 
 @dataclass(frozen=True)
 class Made:
-    """A finished artefact: its folder and its `run.json`."""
+    """A finished artefact."""
 
     folder: Path
-    run: Mapping[str, Any]
-
-    @property
-    def stage(self) -> str:
-        """The stage that made it."""
-        return str(self.run["stage"])
-
-    @property
-    def key(self) -> str:
-        """The recorded recipe key."""
-        return str(self.run["key"])
-
-    @property
-    def recipe(self) -> Mapping[str, Any]:
-        """The recorded recipe."""
-        recipe: Mapping[str, Any] = self.run["recipe"]
-        return recipe
+    run: Mapping[str, Any]  # its `run.json`
+    stage: str  # that made it
+    key: str  # the recorded recipe key
+    recipe: Mapping[str, Any]  # the recorded recipe
 
     @cached_property
     def inputs(self) -> dict[str, list[str]]:
@@ -51,7 +38,8 @@ def _keys(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, li
 
 def read_made(folder: Path) -> Made:
     """Read the record of an artefact, but not its files. Raises UserError when its `run.json` is missing or damaged."""
-    return Made(folder, read_run(folder))
+    run = read_run(folder)
+    return Made(folder, run, str(run["stage"]), str(run["key"]), run["recipe"])
 
 
 def finished(results: Path) -> list[Made]:

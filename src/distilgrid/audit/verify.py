@@ -1,6 +1,5 @@
 """Checks of artefacts against their records and their inputs. Light: no torch or pandas."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +91,10 @@ def _own_problems(made: Made) -> Iterator[Problem]:
         said = _file_problem(made.folder / name, digest)
         if said:
             yield Problem(made.folder / name, said)
-    for path in _foreign(made):
-        yield Problem(path, f"not of this artefact: {RUN} does not name it")
+    own = {*made.run["files"], RUN}  # names that begin with a dot are locks, saved states, or shared by searches
+    for path in sorted(made.folder.iterdir()):
+        if path.name not in own and not path.name.startswith("."):
+            yield Problem(path, f"not of this artefact: {RUN} does not name it")
 
 
 def _file_problem(path: Path, digest: str) -> str | None:
@@ -103,16 +104,6 @@ def _file_problem(path: Path, digest: str) -> str | None:
         return None if file_sha256(path) == digest else "changed or cut short"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-
-
-def _foreign(made: Made) -> list[Path]:
-    """Files that are not listed. Names that begin with a dot are locks, saved states, or shared by searches."""
-    own = {*made.run["files"], RUN}
-    return sorted(
-        Path(entry.path)
-        for entry in os.scandir(made.folder)
-        if entry.name not in own and not entry.name.startswith(".")
-    )
 
 
 def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:

@@ -74,7 +74,7 @@ def choose(offer: Offer, *, limits: Limits) -> Decision:
     fast = [option for option in options if option.latency_ms <= limits.latency_ms + ROUNDING]
     good = [option for option in options if option.loss <= limits.loss + ROUNDING]
     both = [option for option in fast if option in good]
-    unit = options[0].scoring.unit.removesuffix("s" if limits.loss == 1 else "")
+    unit = options[0].line.scoring.unit.removesuffix("s" if limits.loss == 1 else "")
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
         f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {limits.loss:g}{unit} of "
@@ -89,7 +89,7 @@ def choose(offer: Offer, *, limits: Limits) -> Decision:
 def _teachers(options: Sequence[ModelOption]) -> str:
     if len({option.teacher for option in options}) > 1:
         return "their own teacher's score"
-    return f"the teacher's {options[0].scoring.score(options[0].teacher)}"
+    return f"the teacher's {options[0].line.scoring.score(options[0].teacher)}"
 
 
 def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[str]:
@@ -97,7 +97,7 @@ def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[s
     said = []
     if fast:
         best = min(fast, key=lambda option: option.loss)
-        said.append(f"the best of the fast ones scores {best.scoring.score(best.score)}: {best.name}")
+        said.append(f"the best of the fast ones scores {best.line.scoring.score(best.score)}: {best.name}")
     if good:
         fastest = min(good, key=lambda option: option.latency_ms)
         said.append(f"the fastest of the good ones takes {wording.milliseconds(fastest.latency_ms)} ms: {fastest.name}")
@@ -106,7 +106,7 @@ def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[s
 
 
 def _described(winner: ModelOption) -> list[str]:
-    scoring, noisy = winner.scoring, " (a noisy measurement)" if winner.noisy else ""
+    scoring, noisy = winner.line.scoring, " (a noisy measurement)" if winner.noisy else ""
     return [
         f"it scores {scoring.score(winner.score)} ({scoring.points(winner.score - winner.teacher)}) in "
         f"{wording.milliseconds(winner.latency_ms)} ms{noisy} with {wording.size(winner.size_bytes)}",
@@ -121,7 +121,7 @@ def _others(winner: ModelOption, both: Sequence[ModelOption]) -> list[str]:
     said = []
     if fastest is not winner:
         said.append(f"faster within the limits: {fastest.name}, {wording.milliseconds(fastest.latency_ms)} ms")
-    score = best.scoring.score(best.score)
-    if score != winner.scoring.score(winner.score):
+    score = best.line.scoring.score(best.score)
+    if score != winner.line.scoring.score(winner.score):
         said.append(f"better within the limits: {best.name}, {score}")
     return said

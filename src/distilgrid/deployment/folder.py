@@ -75,7 +75,7 @@ def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool)
         "distilgrid.deployment",
         "readme.md.jinja",
         option=option,
-        scoring=option.scoring,
+        scoring=option.line.scoring,
         wording=wording,
         gpu=option.conditions.processor == "cuda",
         extra=find_runtime(option.runtime).extra,

@@ -22,7 +22,6 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import FinishedArtefact
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
-from distilgrid.reporting.scoring import Scoring
 from distilgrid.runtimes.registry import find_runtime
 
 Entry = Mapping[str, Any]
@@ -54,14 +53,10 @@ class ModelOption:
         return f"{self.line.labels['method']} {self.line.name}, {self.runtime}"
 
     @property
-    def scoring(self) -> Scoring:
-        """The notation of the score."""
-        return self.line.scoring
-
-    @property
     def loss(self) -> float:
         """The loss of score against the teacher, as tables print scores."""
-        return self.scoring.scale * self.scoring.merit(self.teacher - self.score)
+        scoring = self.line.scoring
+        return scoring.scale * scoring.merit(self.teacher - self.score)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def all_records(plan: Plan, results: Path) -> list[Record]:
     Raises UserError when a file of a finished artefact is damaged.
     """
     cells = list(cell_records(plan, results))
-    return [*cells, *search_records(plan, results)] if cells else []
+    searches = [search for search in plan.of("search") if cells and is_complete(results / search.folder)]
+    return [*cells, *(record for each in searches for record in _search(plan, each, results / each.folder))]
 
 
 def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
@@ -127,18 +128,8 @@ def _curve_name(row: Mapping[str, Any]) -> str:
     return f"{'watched' if row['split'] == 'validation' else row['split']}/{row['name']}"
 
 
-def search_records(plan: Plan, results: Path) -> Iterator[Record]:
-    """The records of all finished searches, each before those of its trials.
-
-    Raises UserError when a file of a finished search is damaged.
-    """
-    for search in plan.of("search"):
-        folder = results / search.folder
-        if is_complete(folder):
-            yield from _search(plan, search, folder)
-
-
 def _search(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
+    """The record of a search, before those of its trials."""
     run, facts = read_json(folder / RUN), read_json(folder / "search.json")
     table = read_parquet(folder / "trials.parquet")
     trials: list[dict[str, Any]] = [{str(name): row[name] for name in row} for row in table.to_dict("records")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import RUN, content_digest, is_complete, read_json
+from distilgrid.core.artefacts import RUN, content_digest, is_complete, read_json, trained_model
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
@@ -125,7 +125,9 @@ def _new_version(
     store: Store, plan: Plan, results: Path, cell: Artefact, *, name: str, tags: dict[str, str]
 ) -> "ModelVersion":
     """Log the cell as a model of its run. The version comes last, so that a crash leaves no broken one."""
-    client, run = store.client, _run(store, plan, cell)
+    client = store.client
+    experiment = client.get_experiment_by_name(experiment_name(plan)).experiment_id
+    run = existing_runs(client, experiment)[cell.folder][0]
     model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
     _ensure_name(client, name, cell)
     # MLflow would look for models:/<id> in the store of its global state.
@@ -149,9 +151,11 @@ def _log(
     """Log a new model of the cell's run."""
     from mlflow.models import Model
 
-    from distilgrid.tracking.packaging import open_cell, package
+    from distilgrid.tracking.packaging import PackagedCell, package
 
-    packaged = open_cell(results / cell.folder, open_dataset(results / plan.data[cell.labels["task"]].folder))
+    dataset = open_dataset(results / plan.data[cell.labels["task"]].folder)
+    longest = int(trained_model(results / cell.folder)["recipe"]["training"]["max_length"])
+    packaged = PackagedCell(results / cell.folder, dataset, longest)
     experiment, run_id = run.info.experiment_id, run.info.run_id
     made = client.create_logged_model(experiment, name=f"cell-{cell.key}", source_run_id=run_id, tags=tags)
     with tempfile.TemporaryDirectory(prefix="distilgrid-") as scratch:
@@ -168,8 +172,3 @@ def _ensure_name(client: "MlflowClient", name: str, cell: Artefact) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _run(store: Store, plan: Plan, cell: Artefact) -> "Run":
-    experiment = store.client.get_experiment_by_name(experiment_name(plan))
-    return existing_runs(store.client, experiment.experiment_id)[cell.folder][0]
