@@ -54,10 +54,7 @@ class Comparison:
 
 
 def open_side(report: Path) -> GridSide:
-    """Open a grid by the folder of its report, which names its cells in the same results folder.
-
-    Raises UserError when the folder holds no report, or cells of it are gone.
-    """
+    """Open a grid by its report's folder. Raises UserError when that holds no report, or cells of it are gone."""
     made = read_made(report)
     if made.stage != "report":
         raise UserError(f"{report}: holds the output of '{made.stage}'; give a folder of results/reports")

@@ -43,10 +43,7 @@ def read_made(folder: Path) -> Made:
 
 
 def finished(results: Path) -> list[Made]:
-    """Every finished artefact of a results folder, in the order of the folders.
-
-    Raises UserError when there is no such folder, or a `run.json` is damaged.
-    """
+    """Finished artefacts of a results folder, by folder. Raises UserError without the folder, or for a damaged one."""
     check_results(results)
     return [read_made(folder) for folder in keyed_folders(results) if (folder / RUN).is_file()]
 

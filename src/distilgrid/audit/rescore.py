@@ -38,10 +38,7 @@ def rescored(models: Sequence[Made], *, artefacts: Mapping[str, Made], tolerance
 
 
 def _rescored(model: Made, artefacts: Mapping[str, Made], tolerance: float) -> tuple[str, bool]:
-    """Score a teacher or student again on its validation rows. Rounding on another processor may turn a label.
-
-    Raises UserError when its data is gone, or a file is damaged.
-    """
+    """Score a model again on its validation rows. Rounding on another processor may turn a label."""
     data = artefacts.get(model.inputs["data"][0])
     if data is None:
         raise UserError(f"{model.folder}: cannot be scored, its data {model.inputs['data'][0]} is not here")
@@ -60,7 +57,6 @@ def _rescored(model: Made, artefacts: Mapping[str, Made], tolerance: float) -> t
 
 
 def _logits(model: Made, dataset: Dataset) -> dict[str, np.ndarray]:
-    """Logits by validation split."""
     loaded = load_model(model.folder)
     kind = dataset.task_kind
     tokenizer = load_tokenizer(model.folder) if kind.tokenised else None

@@ -26,10 +26,7 @@ class Terms:
 
 
 def model_terms(source: str) -> Terms:
-    """The licence of a model, from the card in its folder, else from its package.
-
-    Raises UserError when the model cannot be found.
-    """
+    """The licence of a model, by the card in its folder, else its package. Raises UserError when it cannot be found."""
     if is_new(source):
         return Terms("none needed", "random weights of a published architecture")
     card = front_matter(model_folder(source) / CARD)

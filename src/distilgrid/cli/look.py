@@ -23,10 +23,10 @@ def track(
     ] = False,
 ) -> None:
     """Show a grid's finished cells in MLflow; a repeat changes nothing."""
-    settings, expanded = support.load_plan(params, grid)
+    expanded = support.load_plan(params, grid)
     from distilgrid.stages.start import start
 
-    start(settings, threads=1, torch=False)
+    start(expanded.params, threads=1, torch=False)
     from distilgrid.core.artefacts import json_text, write_text
     from distilgrid.tracking import WAITING, default_uri
     from distilgrid.tracking import track as upsert
@@ -37,7 +37,7 @@ def track(
     except StoreDownError as error:
         if not or_later:
             raise
-        summary = {"grid": settings.grid.name, WAITING: str(error)}
+        summary = {"grid": expanded.params.grid.name, WAITING: str(error)}
         typer.echo(f"distilgrid: {error}", err=True)
     if out is not None:
         write_text(out, json_text(summary))
@@ -78,7 +78,7 @@ def _report(given: Path, params: list[Path], results: Path) -> Path:
         return given
     if not given.is_file():
         raise UserError(f"{given}: neither a folder of results/reports nor the file of a grid")
-    _, plan = support.load_plan(params, [given])
+    plan = support.load_plan(params, [given])
     folder = results / plan.report.folder
     if not folder.is_dir():
         raise UserError(f"{given}: its report {folder} is not there; run this grid first")

@@ -46,7 +46,7 @@ def plan(
     """
     from distilgrid.audit import status
 
-    _, expanded = support.load_plan(params, grid)
+    expanded = support.load_plan(params, grid)
     if commands:
         typer.echo("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
         return
@@ -60,7 +60,7 @@ def plan(
 
 def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
     """Copy a finished report to results/latest, for DVC and readers."""
-    _, expanded = support.load_plan(params, grid)
+    expanded = support.load_plan(params, grid)
     from distilgrid.stages.report.publish import publish as copy
 
     typer.echo(f"report: {copy(plan=expanded, results=results)}")

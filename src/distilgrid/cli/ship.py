@@ -26,7 +26,7 @@ def choose(
     results: Results = RESULTS_DEFAULT,
 ) -> None:
     """Choose the smallest model that is fast and good enough to deploy."""
-    _, plan = support.load_plan(params, grid)
+    plan = support.load_plan(params, grid)
     from distilgrid.deployment.choice import Limits, choose_model, parse_latency
     from distilgrid.deployment.folder import write_folder
     from distilgrid.deployment.measured import Where
@@ -57,10 +57,10 @@ def register(
     uri: Uri = None,
 ) -> None:
     """Put a model, by default the best student, into MLflow's registry."""
-    settings, plan = support.load_plan(params, grid)
+    plan = support.load_plan(params, grid)
     from distilgrid.stages.start import start
 
-    start(settings, threads=None, torch=True)
+    start(plan.params, threads=None, torch=True)
     from distilgrid.tracking import default_uri
     from distilgrid.tracking.register import best_cell, cell_in
     from distilgrid.tracking.register import register as put
@@ -86,8 +86,8 @@ def cards(
 
     Their licences are listed in licences.md.
     """
-    settings, plan = support.load_plan(params, grid)
+    plan = support.load_plan(params, grid)
     from distilgrid.cards.write import write_cards
 
-    folder = out or results / "cards" / settings.grid.name
+    folder = out or results / "cards" / plan.params.grid.name
     typer.echo(f"{folder}: {write_cards(plan=plan, results=results, out=folder)} cards, and licences.md")

@@ -39,9 +39,8 @@ def load(params: list[Path], grid: list[Path] | None) -> "Params":
     return load_params([*params, *(grid or [])])
 
 
-def load_plan(params: list[Path], grid: list[Path] | None) -> "tuple[Params, Plan]":
-    """Parameters and the plan of their grid."""
+def load_plan(params: list[Path], grid: list[Path] | None) -> "Plan":
+    """The plan of the parameters' grid."""
     from distilgrid.plan.expand import expand
 
-    settings = load(params, grid)
-    return settings, expand(settings)
+    return expand(load(params, grid))

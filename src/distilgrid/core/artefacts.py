@@ -172,10 +172,7 @@ def content_digest(files: Mapping[str, str]) -> str:
 
 
 def trained_model(folder: Path | str) -> dict[str, Any]:
-    """The `run.json` of a teacher or student whose files all match it.
-
-    Raises UserError when the folder holds something else, or a damaged artefact.
-    """
+    """The verified `run.json` of a teacher or student. Raises UserError for another stage, or a damaged artefact."""
     run = verified(folder)
     if run["stage"] not in MODEL_STAGES:
         raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")

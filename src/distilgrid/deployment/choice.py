@@ -30,10 +30,7 @@ def parse_latency(text: str) -> float:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a model's latency, and of its loss against its teacher, as tables print scores.
-
-    Raises UserError for a limit that is NaN, infinite or negative.
-    """
+    """Limits of latency, and of the loss against the teacher as tables print it. Raises UserError for no number."""
 
     latency_ms: float
     loss: float

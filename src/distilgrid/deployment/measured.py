@@ -55,10 +55,7 @@ class LatencyConditions:
 
 
 def wanted_shape(shapes: Sequence[Shape], task: str, where: Where) -> tuple[str, int, int | None]:
-    """The kind, batch size and length that count for all models alike, among the measurements on a device.
-
-    Raises UserError when no measurement fits, with those that exist.
-    """
+    """The kind, batch size and length that count for all models. Raises UserError when none was measured so."""
     of = f"nothing of '{task}' was measured"
     if not shapes:
         raise UserError(f"--device: {of} on '{where.device}'; see the reasons in the grid's report")

@@ -68,10 +68,7 @@ class Offer:
 
 
 def list_options(findings: Findings, task: str, where: Where) -> Offer:
-    """Every student in every runtime that was measured as wanted, on the benchmark of the teacher that it learned from.
-
-    Raises UserError when no measurement fits.
-    """
+    """Every student in every measured runtime, on the benchmark of its own teacher. Raises UserError without any."""
     devices = findings.collected.plan.params.benchmark.devices
     if where.device not in devices:
         raise UserError(
@@ -96,7 +93,6 @@ def list_options(findings: Findings, task: str, where: Where) -> Offer:
 
 
 def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequence[str]) -> str:
-    """The message for an empty offer."""
     known = [name for name in PERCENTILES if any(latency(shape, name) is not None for shape in fitting)]
     if where.percentile not in known:
         missing = f"'{where.device}' has no {where.percentile} of '{task}'"

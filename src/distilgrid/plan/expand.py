@@ -87,7 +87,6 @@ def expand(params: Params, *, stages: Table | None = None) -> Plan:
 
 
 def _add(artefact: Artefact, ordered: dict[str, Artefact]) -> None:
-    """Add an artefact after those that it is made from."""
     if artefact.folder not in ordered:
         for source in artefact.each_input():
             _add(source, ordered)

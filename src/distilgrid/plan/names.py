@@ -25,10 +25,7 @@ def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
 
 
 def task_named(params: Params, task: str | None) -> str:
-    """The task of `--task`, which a grid with one task does not need.
-
-    Raises UserError when the task is not clear, or not in the grid.
-    """
+    """The task of `--task`, or the grid's only one. Raises UserError when it is not clear, or not in the grid."""
     tasks = params.grid.tasks
     if task is None and len(tasks) > 1:
         raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
@@ -53,10 +50,7 @@ def origin_source(params: Params, student: GridStudent, teacher: str) -> str:
 
 
 def signal_named(params: Params, kind: str, *, task: str, method: str | None, student: str | None) -> Signal:
-    """The signal of a kind: one that any method can take, or one that a method describes.
-
-    Raises UserError for unknown names, or a method that wants no such outputs.
-    """
+    """The signal of a kind, as any method takes it or as one describes it. Raises UserError for unknown names."""
     chosen = None if method is None else find_method(params, method)
     if kind in ROWS:
         return ROWS[kind]
@@ -70,10 +64,7 @@ def signal_named(params: Params, kind: str, *, task: str, method: str | None, st
 
 
 def mixing(params: Params, method: str) -> tuple[Mixup, Training]:
-    """The mixing of a method, and the training settings that make its batches.
-
-    Raises UserError for an unknown name, and a method that mixes none.
-    """
+    """The mixing of a method, and the training settings that make its batches. Raises UserError where it mixes none."""
     chosen = find_method(params, method)
     if chosen.mixing is None:
         raise UserError(f"--method: '{method}' mixes no samples; name one whose objective is mixkd")

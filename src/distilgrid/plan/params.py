@@ -92,11 +92,7 @@ class Params(Settings):
 
 
 def load_params(files: Sequence[Path | str]) -> Params:
-    """Parameters from a base file and any overlays, later files on top.
-
-    Raises:
-        UserError: one line naming the file and the key.
-    """
+    """Parameters from files, later ones on top. Raises UserError: one line naming the file and the key."""
     merged: dict[str, Any] = {}
     for path in files:
         merged = deep_merge(merged, read_yaml(path))
@@ -104,11 +100,7 @@ def load_params(files: Sequence[Path | str]) -> Params:
 
 
 def parse_params(values: Mapping[str, Any], *, origin: str) -> Params:
-    """Validated parameters from plain values; `origin` names them in messages.
-
-    Raises:
-        UserError: one line naming the origin and the key.
-    """
+    """Validated parameters from plain values. Raises UserError: one line naming the `origin` and the key."""
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
@@ -139,7 +131,6 @@ def _suits(params: Params, method: BaseMethod) -> bool:
 
 
 def _check_names(params: Params) -> None:
-    """Refuse axis values that nothing defines."""
     grid, report = params.grid, params.report
     for axis, kind in KINDS.items():
         defined = [*getattr(params, axis), *(["none"] if axis == "augmentations" else [])]
@@ -163,18 +154,12 @@ def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Trainin
 
 
 def known_space(params: Params, file: str) -> AnySpace:
-    """A search space, read and its shapes listed once for all searches in it.
-
-    Raises UserError when the file cannot be read.
-    """
+    """A search space, listed once for all searches in it. Raises UserError when the file cannot be read."""
     return params.remembered(f"space {file}", lambda: load_space(file))
 
 
 def find_method(params: Params, name: str) -> BaseMethod:
-    """A method by its name. One that a tuning tries has the name that the tuning gives it.
-
-    Raises UserError when nothing has that name, with a suggestion.
-    """
+    """A method by its name, or by the one that a tuning gives it. Raises UserError with a suggestion for others."""
     before = [method.before({"method": own}, tempered=True) for own, method in params.methods.items()]
     known = {**{tried: method for each in before for tried, method in each.tried.items()}, **params.methods}
     if name not in known:

@@ -142,10 +142,7 @@ class Resources(Settings):
 
 
 def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str, BaseMethod]) -> tuple[str, Mixup]:
-    """The method whose mixed samples are shown, among `names`, and how it mixes.
-
-    Raises UserError when no method of the grid has that name, or none mixes samples.
-    """
+    """The method among `names` whose mixed samples are shown, and its mixing. Raises UserError when there is none."""
     mixing = {n: mixup for n in names if (mixup := methods[n].mixing) is not None}
     if not mixing:
         raise UserError("report.features: no method of the grid mixes samples; add one, or set report.features: null")

@@ -31,10 +31,7 @@ def all_records(plan: Plan, results: Path) -> list[Record]:
 
 
 def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
-    """The records of all finished teachers and students.
-
-    Raises UserError when a file of a finished artefact is damaged.
-    """
+    """The records of all finished teachers and students."""
     measured, data = Measured(plan, results), DataSets(plan, results)
     models = {model.folder: model for model in [*plan.teachers, *plan.students]}
     for model in models.values():
@@ -59,7 +56,6 @@ def grid_record(plan: Plan, records: Iterable[Record]) -> Record:
 
 
 def _means(cells: Iterable[Record]) -> dict[str, float]:
-    """The mean score of each recipe over seeds."""
     scores: dict[str, list[float]] = {}
     for cell in cells:
         scores.setdefault(cell.tags["recipe"], []).append(cell.metrics["score"])
@@ -89,7 +85,6 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, dataset
 
 
 def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
-    """The flattened recipe, and its outcomes."""
     recipe = {name: value for name, value in model.recipe.items() if name not in ("stage", "version", "inputs")}
     recipe["data"] = model.recipe["inputs"]["data"]  # the keys of other inputs follow from the rest
     facts = {f"model.{fact}": metrics[fact] for fact in FACTS}

@@ -44,10 +44,7 @@ class Registered:
 
 
 def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
-    """The finished cell in a folder.
-
-    Raises UserError when the folder holds no finished teacher or student of the grid.
-    """
+    """The finished cell in a folder. Raises UserError when it holds no finished teacher or student of the grid."""
     for model in [*plan.teachers, *plan.students]:
         if (results / model.folder).resolve() == folder.resolve():
             if is_complete(results / model.folder):
@@ -148,7 +145,6 @@ def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "Logged
 def _log(
     client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Artefact, tags: dict[str, str]
 ) -> "LoggedModel":
-    """Log a new model of the cell's run."""
     from mlflow.models import Model
 
     from distilgrid.tracking.packaging import PackagedCell, package
