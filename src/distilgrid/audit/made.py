@@ -1,6 +1,6 @@
 """Finished artefacts of a results folder, as recorded in `run.json`. Light: no torch or pandas."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 from distilgrid.audit.garbage import keyed_folders
 from distilgrid.core.artefacts import RUN, read_run
 from distilgrid.core.errors import UserError
+from distilgrid.core.schema import flat
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,8 @@ class Made:
     def inputs(self) -> dict[str, list[str]]:
         """The keys of its inputs by option."""
         within = self.recipe.get("search", {}) if self.stage == "candidate" else self.recipe
-        return dict(_keys(within.get("inputs", {})))
-
-
-def _keys(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
-    for name, value in inputs.items():
-        if isinstance(value, Mapping):
-            yield from _keys(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", [value] if isinstance(value, str) else list(value)
+        keys = flat(within.get("inputs", {})).items()
+        return {option: [value] if isinstance(value, str) else list(value) for option, value in keys}
 
 
 def read_made(folder: Path) -> Made:
@@ -54,6 +48,6 @@ def check_results(results: Path) -> None:
         raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
 
 
-def by_key(made: list[Made]) -> dict[str, Made]:
+def by_key(made: Sequence[Made]) -> dict[str, Made]:
     """Artefacts by recipe key. The first one stands for all with the same recipe."""
     return {each.key: each for each in reversed(made)}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from distilgrid.audit.made import Made
+from distilgrid.audit.made import Made, by_key
 from distilgrid.core.artefacts import MODEL_STAGES, read_json, read_parquet
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
@@ -19,18 +19,13 @@ LOGITS = 0.05
 """The largest change of a logit between processors. Rounding stays far below it."""
 
 
-def choose(made: Sequence[Made], *, count: int, seed: int) -> list[Made]:
-    """Draw up to `count` trained models at random."""
-    models = [each for each in made if each.stage in MODEL_STAGES]
-    return models if len(models) <= count else random.Random(seed).sample(models, count)
-
-
-def rescored(models: Sequence[Made], *, artefacts: Mapping[str, Made], tolerance: float) -> Iterator[tuple[str, bool]]:
-    """For each model, the outcome of scoring it again in words, and whether it matches the record.
+def rescored(made: Sequence[Made], *, count: int, seed: int, tolerance: float) -> Iterator[tuple[str, bool]]:
+    """Score up to `count` trained models again, drawn at random: outcomes in words, and whether they match the record.
 
     `tolerance` is on the scale on which tables print the metric.
     """
-    for model in models:
+    models, artefacts = [each for each in made if each.stage in MODEL_STAGES], by_key(made)
+    for model in models if len(models) <= count else random.Random(seed).sample(models, count):
         try:
             yield _rescored(model, artefacts, tolerance)
         except UserError as error:

@@ -108,7 +108,7 @@ def _file_problem(path: Path, digest: str) -> str | None:
 
 def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
     """The numbers of compared links and of links without a record, and the problems."""
-    found, links, untold = by_key(list(made)), 0, 0
+    found, links, untold = by_key(made), 0, 0
     problems: list[Problem] = []
     for each in made:
         recorded: Mapping[str, str] = each.run.get("inputs", {})

@@ -18,7 +18,6 @@ def verify(
 
     Inputs of artefacts are followed, too. The exit code is 1 when there are problems.
     """
-    from distilgrid.audit.made import by_key
     from distilgrid.audit.verify import verify as examine
 
     found = examine(results)
@@ -29,10 +28,9 @@ def verify(
         from distilgrid.jobs.process import start_torch_job
 
         start_torch_job(threads=usable_cores(), log_level="warning")
-        from distilgrid.audit.rescore import choose, rescored
+        from distilgrid.audit.rescore import rescored
 
-        chosen = choose(found.made, count=cells, seed=seed)
-        for line, good in rescored(chosen, artefacts=by_key(found.made), tolerance=tolerance):
+        for line, good in rescored(found.made, count=cells, seed=seed, tolerance=tolerance):
             typer.echo(line)
             problems += [] if good else [line]
     for problem in problems:

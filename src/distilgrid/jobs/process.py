@@ -43,7 +43,8 @@ def start_job(*, threads: int, log_level: str) -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     for number in STOP_SIGNALS:
         signal.signal(number, _terminate)
-    _die_with_workflow()
+    if os.environ.get(PARENT):  # a killed Snakemake leaves its jobs running otherwise
+        threading.Thread(target=_watch, daemon=True, name="workflow watch").start()
 
 
 def start_torch_job(*, threads: int, log_level: str) -> None:
@@ -112,12 +113,6 @@ def _keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(MALLOPT_MMAP_THRESHOLD, MMAP_BYTES)
         library.mallopt(MALLOPT_TRIM_THRESHOLD, TRIM_BYTES)
-
-
-def _die_with_workflow() -> None:
-    """End when the workflow's process is gone: a killed Snakemake leaves its jobs running otherwise."""
-    if os.environ.get(PARENT):
-        threading.Thread(target=_watch, daemon=True, name="workflow watch").start()
 
 
 def _watch() -> None:

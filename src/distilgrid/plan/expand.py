@@ -31,8 +31,15 @@ class Plan:
     def artefacts(self) -> dict[str, Artefact]:
         """Every artefact by its folder, in an order in which they can be made."""
         ordered: dict[str, Artefact] = {}
+
+        def add(artefact: Artefact) -> None:
+            if artefact.folder not in ordered:
+                for source in artefact.each_input():
+                    add(source)
+                ordered[artefact.folder] = artefact
+
         for artefact in chain.from_iterable(self.made.values()):
-            _add(artefact, ordered)
+            add(artefact)
         return ordered
 
     @cached_property
@@ -84,10 +91,3 @@ def expand(params: Params, *, stages: Table | None = None) -> Plan:
     planner.plan()
     made = {name: planner.of(name) for name in table}
     return Plan(params, planner.devices, made, planner.wanted)
-
-
-def _add(artefact: Artefact, ordered: dict[str, Artefact]) -> None:
-    if artefact.folder not in ordered:
-        for source in artefact.each_input():
-            _add(source, ordered)
-        ordered[artefact.folder] = artefact

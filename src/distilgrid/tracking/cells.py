@@ -111,16 +111,12 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
 def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Point]:
     """Losses on `train` and scores on `dev` by step. Time stamps spread evenly over the training time."""
     per_step = metrics["train_seconds"] * 1000 / max(metrics["steps"], 1)
+    named = {"validation": "watched"}  # MLflow has one value for a name, and the score on a watched split has that one
     return [
-        Point(_curve_name(row), row["value"], row["step"], started + round(row["step"] * per_step))
-        for row in read_parquet(path).to_dict("records")
-        if row["name"] != "learning_rate"
+        Point(f"{named.get(split, split)}/{name}", value, step, started + round(step * per_step))
+        for split, name, value, step in read_parquet(path)[["split", "name", "value", "step"]].itertuples(index=False)
+        if name != "learning_rate"
     ]
-
-
-def _curve_name(row: Mapping[str, Any]) -> str:
-    """The name of a curve. MLflow has one value for a name, and the score on a watched split already has that one."""
-    return f"{'watched' if row['split'] == 'validation' else row['split']}/{row['name']}"
 
 
 def _search(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:

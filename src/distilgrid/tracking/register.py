@@ -107,15 +107,10 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
         score = {"score": f"{metrics['score']:.6g}", "score_name": metrics["score_name"]}
         content = content_digest(read_json(results / cell.folder / RUN)["files"])
         tags = cell_tags(plan, cell) | score | {CONTENT: content}
-        found = _version(store, name, tags)
+        wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{content}'"
+        found = next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
         version = found or _new_version(store, plan, results, cell, name=name, tags=tags)
     return Registered(name, str(version.version), found is None, cell.folder)
-
-
-def _version(store: Store, name: str, tags: dict[str, str]) -> "ModelVersion | None":
-    """The version with this training of the cell, or None."""
-    wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{tags[CONTENT]}'"
-    return next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
 
 
 def _new_version(
