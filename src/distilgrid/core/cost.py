@@ -137,18 +137,10 @@ def _nvml() -> Counter | None:
 
     try:
         pynvml.nvmlInit()
-        gpus = [_gpu(name) for name in names]
+        by_name, by_number = pynvml.nvmlDeviceGetHandleByUUID, pynvml.nvmlDeviceGetHandleByIndex
+        gpus = [by_number(int(name)) if name.isdecimal() else by_name(name) for name in names]
         for gpu in gpus:
             pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
     except pynvml.NVMLError:
         return None
     return lambda: sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) for gpu in gpus) / 1e3
-
-
-def _gpu(name: str) -> Any:
-    """NVML's handle of a GPU as CUDA_VISIBLE_DEVICES names it: a number, or a UUID."""
-    import pynvml
-
-    if name.isdecimal():
-        return pynvml.nvmlDeviceGetHandleByIndex(int(name))
-    return pynvml.nvmlDeviceGetHandleByUUID(name)

@@ -65,8 +65,6 @@ def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> 
 
 def _lock(folder: Path, name: str, slot: int) -> FileLock | None:
     lock = FileLock(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", fallback_to_soft=False)
-    try:
+    with contextlib.suppress(Timeout):
         lock.acquire(blocking=False)
-    except Timeout:
-        return None
-    return lock
+    return lock if lock.is_locked else None

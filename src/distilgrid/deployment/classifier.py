@@ -15,10 +15,8 @@ FACTS = "deployed.json"
 class Classifier:
     """Classifies texts, or pairs of texts, with a folder of `distilgrid choose`.
 
-    By default, it takes the threads and the processor of the measurement.
-
-    Raises:
-        UserError: without such a folder or the runtime's packages, or when the runtime does not support the processor.
+    By default, it takes the threads and the processor of the measurement. Raises UserError without such a folder or the
+    runtime's packages, or when the runtime does not support the processor.
     """
 
     def __init__(self, folder: Path | str, *, threads: int | None = None, processor: Processor | None = None) -> None:

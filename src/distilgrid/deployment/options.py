@@ -69,12 +69,10 @@ class Offer:
 
 def list_options(findings: Findings, task: str, where: Where) -> Offer:
     """Every student in every measured runtime, on the benchmark of its own teacher. Raises UserError without any."""
-    devices = findings.collected.plan.params.benchmark.devices
-    if where.device not in devices:
-        raise UserError(
-            f"--device: the grid measures nothing on '{where.device}'; {did_you_mean(where.device, devices)}"
-        )
-    place = {"task": task, "device": where.device}.items()
+    device, devices = where.device, findings.collected.plan.params.benchmark.devices
+    if device not in devices:
+        raise UserError(f"--device: the grid measures nothing on '{device}'; {did_you_mean(device, devices)}")
+    place = {"task": task, "device": device}.items()
     benchmarks = [b for b in findings.collected.benchmarks if place <= b.artefact.labels.items()]
     shapes = [s for benchmark in benchmarks for entry in _entries(benchmark.values) for s in entry["shapes"]]
     wanted = wanted_shape(shapes, task, where)

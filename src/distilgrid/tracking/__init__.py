@@ -23,9 +23,8 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
     The URI is `sqlite:///<path>`, the address of a tracking server, or `postgresql://...`. The result has the name of
     the `grid`, and the numbers of `runs` and of those `created`, `updated` and `unchanged`.
 
-    Raises:
-        StoreDownError: when a server does not answer. The next call brings everything.
-        UserError: when MLflow is not installed or refuses the store, or a cell's files are damaged.
+    Raises StoreDownError when a server does not answer: the next call brings everything. Raises UserError when MLflow
+    is not installed or refuses the store, or a cell's files are damaged.
     """
     records, counts = all_records(plan, Path(results)), dict.fromkeys(("created", "updated", "unchanged"), 0)
     if records:

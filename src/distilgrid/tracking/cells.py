@@ -17,6 +17,7 @@ from distilgrid.tracking.record import GRID, Point, Record, UsedData, axes, cell
 
 SEARCH, TRIAL = "search", "trial"
 MEASURED = ("reward", "quality", "score", "loss", "latency_ms", "seconds", "parameters")
+SHOWN = ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib", "optimistic_score")
 FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # outcomes of `auto`, defaults and fractions
 
 
@@ -94,17 +95,13 @@ def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Scores, size and costs. Names are the same for every method, and the main metric is always `score`."""
-    values = {
-        name: metrics[name] for name in ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib")
-    }
+    values = {name: metrics[name] for name in SHOWN if name in metrics}
     values["size_mb"] = round(metrics["size_bytes"] / 1e6, 2)
     for split, scores in metrics["validation"].items():
         values |= {f"{split}/{name}": value for name, value in scores.items()}
     values |= {f"dev_best/{name}": value for name, value in metrics["dev"].items()}
     for phase in metrics.get("phases", [])[:-1]:
         values |= {f"dev_best_{phase['name']}/{name}": value for name, value in phase["dev"].items()}
-    if "optimistic_score" in metrics:
-        values["optimistic_score"] = metrics["optimistic_score"]
     return {name: float(value) for name, value in values.items()}
 
 

@@ -63,10 +63,7 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
 
     Raises UserError when the task is not clear, a value is unknown, or no cell is finished.
     """
-    asked = {
-        "task": task_named(plan.params, task),
-        **{axis: value for axis, value in wanted.items() if value is not None},
-    }
+    asked = {"task": task_named(plan.params, task)} | {k: v for k, v in wanted.items() if v is not None}
     fitting = plan.students
     for axis, value in asked.items():
         known = {str(student.labels[axis]) for student in fitting}
@@ -91,9 +88,8 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
     A version with the same training of the cell is found again instead of made twice. By default, the model's name is
     `distilgrid-<task>`, so that the versions of a task compare.
 
-    Raises:
-        StoreDownError: when a server does not answer.
-        UserError: when the store or the name is refused, or a file of the cell or its data is missing or damaged.
+    Raises StoreDownError when a server does not answer, and UserError when the store or the name is refused, or a file
+    of the cell or its data is missing or damaged.
     """
     name = name or f"distilgrid-{cell.labels['task']}"
     if not name.strip() or {*name} & {*"/:'"}:

@@ -42,9 +42,8 @@ def open_store(uri: str, *, results: Path) -> Iterator[Store]:
 
     The results folder holds the lock of a server or database, and the files of a database's models.
 
-    Raises:
-        StoreDownError: when a server or database does not answer.
-        UserError: when MLflow is not installed, or cannot use the store.
+    Raises StoreDownError when a server or database does not answer, and UserError when MLflow is not installed or
+    cannot use the store.
     """
     scheme, address = urlsplit(uri).scheme, shown(uri)
     if scheme in ("", "file"):
