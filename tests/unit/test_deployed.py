@@ -22,7 +22,7 @@ from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.tasks.kind import find_kind
 
 BERT = ["input_ids", "token_type_ids", "attention_mask"]
 Facts = dict[str, Any]

@@ -21,7 +21,7 @@ from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import effective_training, parse_params
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric
 
 pytestmark = pytest.mark.chain
 

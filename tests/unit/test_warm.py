@@ -34,7 +34,7 @@ def main():
 cli = types.ModuleType("distilgrid.cli.app")
 cli.main = main
 sys.modules["distilgrid.cli.app"] = cli
-server.WARM_STAGES, server.LATE = {{}}, ()
+server.WARM_STAGES, server.LATE, server.FEATURES = {{}}, (), ()
 {}
 server.main()
 """

@@ -7,7 +7,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.runtimes.base import Processor, RunOptions, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.tasks.kind import find_kind
 
 FACTS = "deployed.json"
 

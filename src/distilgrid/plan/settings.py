@@ -10,7 +10,7 @@ from distilgrid.core.schema import Settings
 from distilgrid.methods.base import BaseMethod
 from distilgrid.models.settings import Student
 from distilgrid.plan.teachers import teacher_label, teacher_names
-from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.training.settings import TrainingOverrides
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]

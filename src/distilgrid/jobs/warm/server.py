@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any, NoReturn
 
 from distilgrid.core.gpus import visible_gpus
@@ -26,9 +27,20 @@ from distilgrid.jobs.process import POLL_SECONDS, TUNING, workflow_is_gone
 from distilgrid.jobs.warm.client import ADDRESS, FORWARDED, FREE, SINGLE, WARM_STAGES, identity, same_user
 
 # Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
-OURS = ("distilgrid.cli.app", "distilgrid.plan.expand", "distilgrid.search.candidate", "distilgrid.search.encoder")
+OURS = (
+    *("cli.app", "plan.expand", "plan.names", "stages.runner", "stages.start", "search.candidate", "search.encoder"),
+    *("training.cpu.acceleration", "training.cpu.vocabulary", "training.efficiency"),
+)
+FEATURES = ("methods", "signals", "tasks.kinds")
+"""Folders whose modules a table of strings names, so that jobs load them late; reports stay out."""
 MODELS = ("auto.tokenization_auto", "bert.modeling_bert", "bert.tokenization_bert")
-LATE = (*OURS, "pandas", "scipy.stats", "sklearn.metrics", *(f"transformers.models.{name}" for name in MODELS))
+LATE = (
+    *(f"distilgrid.{name}" for name in OURS),
+    "pandas",
+    "scipy.stats",
+    "sklearn.metrics",
+    *(f"transformers.models.{name}" for name in MODELS),
+)
 COMMAND = [sys.executable, "-m", "distilgrid.jobs.warm.server"]
 
 
@@ -73,11 +85,17 @@ def main() -> None:
 def load() -> None:
     """Import everything, and exempt it from garbage collection so that children share its pages."""
     gc.disable()  # saves a quarter of the time
-    for name in (*WARM_STAGES.values(), *LATE):
+    for name in (*WARM_STAGES.values(), *LATE, *_features()):
         if not workflow_is_gone():
             importlib.import_module(name)
     gc.freeze()
     gc.enable()
+
+
+def _features() -> list[str]:
+    folders = {f"distilgrid.{name}": importlib.import_module(f"distilgrid.{name}") for name in FEATURES}
+    modules = [module for name, folder in folders.items() for module in walk_packages(folder.__path__, f"{name}.")]
+    return [module.name for module in modules if not module.name.endswith(".report")]
 
 
 def obstacle() -> str | None:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from distilgrid.core.loading import late
-from distilgrid.tasks.kind import Nouns, TaskKind, own_parts
+from distilgrid.tasks.kind import Metric, Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
-from distilgrid.tasks.metric import Metric
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,14 +32,6 @@ METRICS = {
 class NumberKind(TaskKind):
     """A kind without a set of labels."""
 
-    def outputs(self, labels: Sequence[str]) -> int:
-        """One output."""
-        return 1
-
-    def named(self, label: float, labels: Sequence[str]) -> float:
-        """The number."""
-        return float(label)
-
     def answer(self, outputs: "np.ndarray", labels: Sequence[str]) -> float:
         """The output, without torch."""
         return float(outputs[0, 0])
@@ -51,9 +42,9 @@ KIND = NumberKind(
     modality="text",
     metrics=METRICS,
     tempered=False,
-    words=Nouns(row="text", rows="texts", label="number"),
+    words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
     answer_code="float({logits}[0, 0])",
-    parts=own_parts(HERE),
+    **own_parts(HERE),
 )
