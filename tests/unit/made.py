@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilgrid.devices.files import load_device
+from distilgrid.devices.settings import load_device
 from distilgrid.methods.teaching import Sources
 from distilgrid.plan.expand import Plan
 from distilgrid.stages.augment.declare import AugmentSettings

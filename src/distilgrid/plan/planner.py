@@ -8,8 +8,7 @@ from typing import Any
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Stage
-from distilgrid.devices.files import load_device
-from distilgrid.devices.settings import Device
+from distilgrid.devices.settings import Device, load_device
 from distilgrid.models.source import READERS, reads
 from distilgrid.plan.params import Params
 from distilgrid.plan.recordings import Recordings

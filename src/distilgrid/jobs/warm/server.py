@@ -28,7 +28,7 @@ from distilgrid.jobs.warm.client import ADDRESS, FORWARDED, FREE, SINGLE, WARM_S
 
 # Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
 OURS = (
-    *("cli.app", "plan.expand", "plan.names", "stages.runner", "stages.start", "search.candidate", "search.encoder"),
+    *("cli.app", "plan.expand", "plan.names", "stages.runner", "stages.start", "search.architecture"),
     *("training.cpu.acceleration", "training.cpu.vocabulary", "training.efficiency"),
 )
 FEATURES = ("methods", "signals", "tasks.kinds")
