@@ -34,13 +34,8 @@ OURS = (
 FEATURES = ("methods", "signals", "tasks.kinds")
 """Folders whose modules a table of strings names, so that jobs load them late; reports stay out."""
 MODELS = ("auto.tokenization_auto", "bert.modeling_bert", "bert.tokenization_bert")
-LATE = (
-    *(f"distilgrid.{name}" for name in OURS),
-    "pandas",
-    "scipy.stats",
-    "sklearn.metrics",
-    *(f"transformers.models.{name}" for name in MODELS),
-)
+LATE = (*(f"distilgrid.{name}" for name in OURS), "pandas", "scipy.stats", "sklearn.metrics")
+LATE += tuple(f"transformers.models.{name}" for name in MODELS)
 COMMAND = [sys.executable, "-m", "distilgrid.jobs.warm.server"]
 
 
@@ -93,9 +88,9 @@ def load() -> None:
 
 
 def _features() -> list[str]:
-    folders = {f"distilgrid.{name}": importlib.import_module(f"distilgrid.{name}") for name in FEATURES}
-    modules = [module for name, folder in folders.items() for module in walk_packages(folder.__path__, f"{name}.")]
-    return [module.name for module in modules if not module.name.endswith(".report")]
+    folders = [importlib.import_module(f"distilgrid.{name}") for name in FEATURES]
+    modules = [module.name for each in folders for module in walk_packages(each.__path__, f"{each.__name__}.")]
+    return [name for name in modules if not name.endswith(".report")]
 
 
 def obstacle() -> str | None:
