@@ -39,11 +39,11 @@ def test_a_cold_start_makes_the_same_bytes(finished: Any, tmp_path: Path, stage:
 
 
 def test_a_warm_process_has_loaded_what_jobs_need(finished: Any) -> None:
-    """A module that jobs import later costs each of them its time: add it to `stages.LATE`."""
+    """A module that jobs import later costs each of them its time: add it to `server.LATE`."""
     lines = finished.run("python", "-m", "distilgrid", "plan", "--commands").stdout.splitlines()
     line = next(line for line in lines if line.startswith("distilgrid distill"))
     program = (
-        "import sys; from distilgrid.jobs.warm import stages; stages.load(); loaded = set(sys.modules)\n"
+        "import sys; from distilgrid.jobs.warm import server; server.load(); loaded = set(sys.modules)\n"
         "from distilgrid.cli.app import app; app(standalone_mode=False)\n"
         "print(*(name for name in set(sys.modules) - loaded if name.split('.')[0] in ('distilgrid', 'transformers')))"
     )

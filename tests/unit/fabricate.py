@@ -63,18 +63,18 @@ def fabricate_results(
     datasets = {task: _prepare(params, artefact, results) for task, artefact in plan.data.items()}
     for model in [*plan.teachers, *plan.helpers, *plan.students]:
         scores[model.key] = _model(model, datasets[model.labels["task"]], results, skill(model.labels), losses=losses)
-    for rows in plan.augmented:
+    for rows in plan.of("augment"):
         fabricate_augmented(rows, datasets[rows.labels["task"]], results)
-    for points in plan.features:
+    for points in plan.of("features"):
         fabricate_features(points, datasets[points.labels["task"]], results)
     for recorded in plan.of("record"):
         _teacher_outputs(recorded, results)
-    for export in plan.exports:
+    for export in plan.of("export"):
         origin = export.inputs["model"]
         assert isinstance(origin, Artefact)
         unfit = unquantised(export.labels["runtime"], datasets[export.labels["task"]])
         _export(export, scores[origin.key], results, unfit=unfit, reason=REJECTED if reject(export) else unfit)
-    for benchmark in plan.benchmarks:
+    for benchmark in plan.of("benchmark"):
         _benchmark(params, benchmark, datasets[benchmark.labels["task"]], results)
     return plan, results
 

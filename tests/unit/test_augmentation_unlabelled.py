@@ -162,7 +162,7 @@ def test_nothing_new_is_refused(work: Path, tmp_path: Path) -> None:
 def planned(values: dict[str, Any], *names: str) -> Artefact:
     values["grid"] |= {"augmentations": ["other"]}
     values["augmentations"] = {"other": {"kind": "unlabelled", "texts": list(names)}}
-    (rows,) = expand(parse_params(values, origin="p")).augmented
+    (rows,) = expand(parse_params(values, origin="p")).of("augment")
     return rows
 
 

@@ -8,8 +8,7 @@ import pytest
 from tests.unit.fabricate import fabricate_results
 
 from distilgrid.core.errors import UserError
-from distilgrid.deployment.choice import Limits, choose
-from distilgrid.deployment.command import choose_model, parse_latency
+from distilgrid.deployment.choice import Limits, choose, choose_model, parse_latency
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import ModelOption, Offer, list_options
 from distilgrid.reporting.collect import collect
@@ -56,11 +55,11 @@ def test_what_was_not_measured_is_refused_with_what_was(findings: Findings) -> N
 
 def test_the_smallest_file_within_both_limits_wins(findings: Findings) -> None:
     found = options(findings)
-    loose = choose(Offer(found, ()), limits=Limits(latency_ms=1e6, loss=1.0)).winner
+    loose = choose(Offer(found, ()), limits=Limits(latency_ms=1e6, loss=100.0)).winner
     assert loose is not None and (loose.line.name, loose.runtime) == ("two", "onnxruntime-int8")
-    good = [o for o in found if o.loss <= 0.05]
+    good = [o for o in found if o.loss <= 5]
     assert {o.line.labels["method"] for o in good} == {"kd"}, "the fabricated grid should make kd the better method"
-    strict = choose(Offer(found, ()), limits=Limits(latency_ms=1e6, loss=0.05))
+    strict = choose(Offer(found, ()), limits=Limits(latency_ms=1e6, loss=5.0))
     assert strict.winner is not None and strict.winner.line.labels["method"] == "kd"
     assert strict.winner.size_bytes == min(o.size_bytes for o in good)
     assert f"{len(found)} take at most" in strict.reasons[0] and f"{len(good)} do both" in strict.reasons[0]
@@ -69,7 +68,7 @@ def test_the_smallest_file_within_both_limits_wins(findings: Findings) -> None:
 def test_latency_is_a_limit_too(findings: Findings) -> None:
     found = options(findings)
     fastest = min(o.latency_ms for o in found)
-    chosen = choose(with_teacher(found, 1.0), limits=Limits(latency_ms=fastest, loss=1.0)).winner
+    chosen = choose(with_teacher(found, 1.0), limits=Limits(latency_ms=fastest, loss=100.0)).winner
     assert chosen is not None and chosen.latency_ms == fastest
 
 
@@ -83,13 +82,13 @@ def test_when_nothing_fits_the_nearest_are_named(findings: Findings) -> None:
 
 def test_a_loss_of_exactly_the_limit_keeps_to_it(findings: Findings) -> None:
     option = replace(options(findings)[0], score=0.89, teacher=0.90)
-    assert option.loss > 0.01, "binary fractions"
-    assert choose(Offer((option,), ()), limits=Limits(latency_ms=1e6, loss=0.01)).winner is option
+    assert option.loss > 1, "binary fractions"
+    assert choose(Offer((option,), ()), limits=Limits(latency_ms=1e6, loss=1.0)).winner is option
     less = replace(option, score=0.8899)
-    assert choose(Offer((less,), ()), limits=Limits(latency_ms=1e6, loss=0.01)).winner is None
+    assert choose(Offer((less,), ()), limits=Limits(latency_ms=1e6, loss=1.0)).winner is None
 
 
-@pytest.mark.parametrize(("latency", "loss", "named"), [(1, -0.01, "loss"), (-1, 0, "latency"), (0, 0, "latency")])
+@pytest.mark.parametrize(("latency", "loss", "named"), [(1, -1, "loss"), (-1, 0, "latency"), (0, 0, "latency")])
 def test_limits_that_nothing_can_keep_to_are_refused(latency: float, loss: float, named: str) -> None:
     with pytest.raises(UserError, match=f"--max-{named}: .* is no limit; write"):
         Limits(latency_ms=latency, loss=loss)

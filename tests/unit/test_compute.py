@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.core import cost, energy
+from distilgrid.core import cost
 from distilgrid.core.artefacts import read_json, writing
 from distilgrid.reporting.tables import compute_json, compute_table, spending
 
@@ -56,7 +56,7 @@ def test_a_job_has_its_share_of_the_processors_energy(tmp_path: Path, monkeypatc
     (zone / "max_energy_range_uj").write_text("262143328850")
     (zone / "energy_uj").write_text("1000000")
     stat, ticks = tmp_path / "stat", os.sysconf("SC_CLK_TCK")
-    monkeypatch.setattr(energy, "POWERCAP", zone.parent)
+    monkeypatch.setattr(cost, "POWERCAP", zone.parent)
     monkeypatch.setattr(cost, "STAT", stat)
     stat.write_text(f"cpu {100 * ticks} 0 0 500 0 0 0 0 0 0\n")
     own = iter((10.0, 14.0))
@@ -76,8 +76,8 @@ def test_only_packages_count_towards_energy(tmp_path: Path, monkeypatch: pytest.
         zone.mkdir()
         for file, text in (("name", f"{name}\n"), ("max_energy_range_uj", "9000000"), ("energy_uj", "1000000")):
             (zone / file).write_text(text)
-    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
-    counter = energy.energy_counter("cpu")
+    monkeypatch.setattr(cost, "POWERCAP", tmp_path)
+    counter = cost.energy_counter("cpu")
     assert counter is not None and counter() == 0
     for number in names:
         (tmp_path / f"intel-rapl:{number}" / "energy_uj").write_text("3000000")
@@ -90,8 +90,8 @@ def test_a_whole_board_alone_is_no_counter_of_packages(tmp_path: Path, monkeypat
     (tmp_path / "intel-rapl:0").mkdir()
     for file, text in (("name", "psys\n"), ("max_energy_range_uj", "9"), ("energy_uj", "1")):
         (tmp_path / "intel-rapl:0" / file).write_text(text)
-    monkeypatch.setattr(energy, "POWERCAP", tmp_path)
-    assert energy.energy_counter("cpu") is None
+    monkeypatch.setattr(cost, "POWERCAP", tmp_path)
+    assert cost.energy_counter("cpu") is None
 
 
 def test_costs_are_added_up_by_stage() -> None:

@@ -15,13 +15,14 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.deployment import classifier
 from distilgrid.deployment.classifier import FACTS, Classifier
+from distilgrid.deployment.folder import readme
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import list_options
-from distilgrid.deployment.readme import readme
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxRuntime
+from distilgrid.tasks.kind import find_kind
 
 BERT = ["input_ids", "token_type_ids", "attention_mask"]
 Facts = dict[str, Any]
@@ -110,34 +111,34 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     return find(collect(plan, results))
 
 
-def written(findings: Findings, runtime: str, processor: str, labels: list[str]) -> str:
+def written(findings: Findings, runtime: str, processor: str, kind: str) -> str:
     for benchmark in findings.collected.benchmarks:
         benchmark.values["processor"] = processor
     options = list_options(findings, "reviews", Where("local-cpu")).options
-    return readme(next(o for o in options if o.runtime == runtime), BERT, labels, pair=True)
+    return readme(next(o for o in options if o.runtime == runtime), BERT, find_kind(kind), pair=True)
 
 
-@pytest.mark.parametrize("labels", [["no", "yes"], []], ids=["labels", "regression"])
+@pytest.mark.parametrize("kind", ["label", "number"])
 @pytest.mark.parametrize("runtime", ["torch-eager-fp32", "onnxruntime-int8"])
 @pytest.mark.parametrize("processor", ["cpu", "cuda"])
 def test_the_example_has_at_most_five_lines_that_are_python(
-    findings: Findings, runtime: str, processor: str, labels: list[str]
+    findings: Findings, runtime: str, processor: str, kind: str
 ) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", written(findings, runtime, processor, labels), flags=re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", written(findings, runtime, processor, kind), flags=re.DOTALL)
     assert len(code.strip().splitlines()) <= 5
     compile(code, "README.md", "exec")
 
 
 def test_the_readme_asks_for_the_processor_that_was_measured(findings: Findings) -> None:
-    on_gpu, on_cpu = (written(findings, "onnxruntime-int8", name, ["no", "yes"]) for name in ("cuda", "cpu"))
+    on_gpu, on_cpu = (written(findings, "onnxruntime-int8", name, "label") for name in ("cuda", "cpu"))
     assert "pip install onnxruntime-gpu" in on_gpu and 'providers=["CUDAExecutionProvider"]' in on_gpu
     assert "pip install onnxruntime " in on_cpu and 'providers=["CPUExecutionProvider"]' in on_cpu
     assert "needs one of NVIDIA's" in on_gpu and "NVIDIA" not in on_cpu
-    assert "needs one of NVIDIA's" in written(findings, "torch-eager-fp32", "cuda", ["no", "yes"])
+    assert "needs one of NVIDIA's" in written(findings, "torch-eager-fp32", "cuda", "label")
 
 
 def test_the_readme_says_what_its_milliseconds_are_of(findings: Findings) -> None:
-    text = written(findings, "onnxruntime-int8", "cpu", ["no", "yes"])
+    text = written(findings, "onnxruntime-int8", "cpu", "label")
     assert re.search(
         r"\d ms: p50 at batch size 1, 128 tokens, on .*, 1 thread \(local-cpu\), in onnxruntime-int8", text
     )

@@ -10,8 +10,7 @@ from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
 from typer.testing import CliRunner
 
-from distilgrid.audit.diff import Comparison, compare, open_side
-from distilgrid.audit.diff_text import as_json, as_text
+from distilgrid.audit.diff import Comparison, as_json, as_text, compare, open_side
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import file_sha256, write_json
 from distilgrid.core.errors import UserError

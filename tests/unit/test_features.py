@@ -18,8 +18,8 @@ from distilgrid.core.artefacts import read_json, verified, writing
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
-from distilgrid.plan.features_settings import Features
 from distilgrid.plan.params import parse_params
+from distilgrid.plan.settings import Features
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.stages.features.run import project
@@ -153,7 +153,7 @@ def values(tiny_values: Values) -> Values:
 def test_features_are_planned_of_the_largest_teacher_and_share(values: Values) -> None:
     values["teachers"]["tiny"]["rows"] = "students"
     plan = expand(parse_params(values, origin="test"))
-    (found,) = plan.features
+    (found,) = plan.of("features")
     assert found.folder.startswith("features/reviews/tiny/features-")
     assert found.inputs["teacher-dir"] == plan.teachers[-1] and plan.teachers[-1].labels["fraction"] == 1.0
     augmented = found.inputs["augmented"]
@@ -165,7 +165,7 @@ def test_features_are_planned_of_the_largest_teacher_and_share(values: Values) -
 def test_the_printed_options_name_every_augmentation(values: Values) -> None:
     values["augmentations"]["more"] = {"kind": "eda", "synonym": 0, "insert": 0, "copies": 2}
     values["grid"]["augmentations"] = ["none", "eda", "more"]
-    (found,) = expand(parse_params(values, origin="test")).features
+    (found,) = expand(parse_params(values, origin="test")).of("features")
     command: Any = typer.main.get_command(app)
     words = shlex.split(found.arguments("results"))
     options = command.commands["features"].make_context("features", words).params
@@ -176,8 +176,10 @@ def test_the_printed_options_name_every_augmentation(values: Values) -> None:
 
 def changed(values: Values, **features: Any) -> bool:
     """Whether the key of the features changes with their settings."""
-    (before,) = expand(parse_params(values, origin="test")).features
-    (after,) = expand(parse_params(values | {"report": {"features": {"rows": 50} | features}}, origin="test")).features
+    (before,) = expand(parse_params(values, origin="test")).of("features")
+    (after,) = expand(parse_params(values | {"report": {"features": {"rows": 50} | features}}, origin="test")).of(
+        "features"
+    )
     return before.key != after.key
 
 
@@ -190,7 +192,7 @@ def test_the_key_depends_on_what_is_shown(values: Values) -> None:
 
 def test_features_are_off_unless_asked_for(values: Values) -> None:
     plain = values | {"report": {}}
-    assert expand(parse_params(plain, origin="test")).features == []
+    assert expand(parse_params(plain, origin="test")).of("features") == []
     with_them = expand(parse_params(values, origin="test"))
     assert [a.key for a in expand(parse_params(plain, origin="test")).students] == [a.key for a in with_them.students]
 

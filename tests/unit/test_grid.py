@@ -54,16 +54,16 @@ def test_cells_are_all_combinations(tiny_values: Values) -> None:
     found = plan(tiny_values)
     assert len(found.students) == 3 * 2 * 2 * 3
     assert len({student.folder for student in found.students}) == 36
-    assert len(found.data) == len(found.teachers) == len(found.benchmarks) == 1
+    assert len(found.data) == len(found.teachers) == len(found.of("benchmark")) == 1
     assert [a.labels["kind"] for a in found.of("record")] == ["logits", "cls-states"]
     # The teacher and the first seed of 12 students, for two runtimes that need an export.
-    assert len(found.exports) == (1 + 3 * 2 * 2) * 2
+    assert len(found.of("export")) == (1 + 3 * 2 * 2) * 2
     assert len(found.artefacts) == 36 + 1 + 1 + 2 + 26 + 1 + 1
 
 
 def test_all_seeds_are_exported_on_request(tiny_values: Values) -> None:
     tiny_values["export"] = {"seeds": "all"}
-    assert len(plan(tiny_values).exports) == (1 + 6) * 2
+    assert len(plan(tiny_values).of("export")) == (1 + 6) * 2
 
 
 def test_each_teacher_and_task_has_cells_of_its_own(tiny_values: Values) -> None:
@@ -72,7 +72,7 @@ def test_each_teacher_and_task_has_cells_of_its_own(tiny_values: Values) -> None
     tiny_values["teachers"]["other"] = tiny_values["teachers"]["tiny"] | {"seed": 5}
     found = plan(tiny_values)
     assert len(found.students) == 2 * 2 * 6
-    assert len(found.benchmarks) == len(found.teachers) == 4
+    assert len(found.of("benchmark")) == len(found.teachers) == 4
     assert len({artefact.folder for artefact in found.of("record")}) == 2 * 4
     for student in found.students:
         for source in listed(student.inputs.get("teacher-outputs", [])):
@@ -94,7 +94,7 @@ def test_paths_say_what_they_hold(tiny_values: Values) -> None:
     student = found.students[-1]
     assert student.location == "students/reviews/tiny/pkd/half/none/frac-1/seed-1"
     assert student.folder == f"{student.location}-{student.key}"
-    assert found.exports[0].location == "exports/teachers/reviews/tiny/seed-0/onnxruntime-fp32"
+    assert found.of("export")[0].location == "exports/teachers/reviews/tiny/seed-0/onnxruntime-fp32"
 
 
 def test_the_same_parameters_make_the_same_plan(tiny_values: Values) -> None:

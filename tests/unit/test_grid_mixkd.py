@@ -91,8 +91,8 @@ def test_a_teacher_may_see_its_students_rows_only(values: Values) -> None:
     for recording in mixed(found):
         (teacher,) = inputs(recording)["teacher-dir"]
         assert teacher.labels["fraction"] == recording.recipe["fraction"]
-    assert len(found.benchmarks) == 1, "latency does not depend on the rows"
-    assert found.benchmarks[0].inputs["model"][0].labels["fraction"] == 1.0  # type: ignore[index, union-attr]
+    assert len(found.of("benchmark")) == 1, "latency does not depend on the rows"
+    assert found.of("benchmark")[0].inputs["model"][0].labels["fraction"] == 1.0  # type: ignore[index, union-attr]
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ SWAPS = {"kind": "eda", "synonym": 0, "insert": 0, "delete": 0}
 
 def test_cells_with_augmented_rows_read_them_and_the_teacher_on_them(augmented: Values) -> None:
     found = plan(augmented, augmentations=["none", "words"])
-    (rows,) = found.augmented
+    (rows,) = found.of("augment")
     cells = {(s.labels["method"], s.labels["augmentation"]): inputs(s) for s in found.students}
     assert "augmented" not in cells["finetune", "none"]
     assert cells["finetune", "words"]["augmented"] == [rows]
@@ -121,7 +121,7 @@ def test_cells_with_augmented_rows_read_them_and_the_teacher_on_them(augmented: 
 
 @pytest.mark.parametrize(("name", "needs"), [("words", True), ("soft", True), ("swaps", False)])
 def test_augmentation_waits_for_a_teacher_only_if_it_needs_one(augmented: Values, name: str, needs: bool) -> None:
-    (rows,) = plan(augmented, augmentations=[name]).augmented
+    (rows,) = plan(augmented, augmentations=[name]).of("augment")
     assert ("teacher-dir" in rows.inputs) == needs
 
 
@@ -136,4 +136,4 @@ UNBOUND = {name: {"training": {"batch_tokens": None}} for name in ("tmkd", "sm-t
 
 def test_each_share_of_the_rows_is_augmented_by_itself(augmented: Values) -> None:
     found = plan(augmented, augmentations=["words"], fractions=[0.25, 1.0])
-    assert sorted(rows.labels["fraction"] for rows in found.augmented) == [0.25, 1.0]
+    assert sorted(rows.labels["fraction"] for rows in found.of("augment")) == [0.25, 1.0]

@@ -39,7 +39,7 @@ def plan(values: dict[str, Any]) -> Plan:
 
 
 def keys(plan: Plan) -> dict[str, str]:
-    return {search.labels["search"]: search.key for search in plan.searches}
+    return {search.labels["search"]: search.key for search in plan.of("search")}
 
 
 def found(plan: Plan) -> str:
@@ -53,7 +53,7 @@ def test_each_search_is_planned_once_and_a_supernet_is_shared(values: dict[str, 
     assert len(planned.of("supernet")) == 1
     folders = list(planned.artefacts)
     student = next(cell for cell in planned.students if cell.labels["student"] == "found")
-    (search,) = [each for each in planned.searches if each.labels["search"] == "mini"]
+    (search,) = [each for each in planned.of("search") if each.labels["search"] == "mini"]
     assert folders.index(search.folder) < folders.index(student.folder)
 
 
@@ -98,15 +98,17 @@ def test_candidates_as_jobs_change_no_key_and_wait_for_the_episode_before(values
     for job in jobs:
         waits = {each.labels["episode"] for each in job.each_input() if each.stage == "candidate"}
         assert waits == ({job.labels["episode"] - 1} if job.labels["episode"] else set())
-    (search,) = [each for each in after.searches if each.labels["search"] == "mini"]
+    (search,) = [each for each in after.of("search") if each.labels["search"] == "mini"]
     assert sum(each.stage == "candidate" for each in search.each_input()) == 4
     assert {Path(folder).parts[0] for folder in after.known} == {"searches", "candidates"}
 
 
 def test_a_search_takes_the_teacher_where_candidates_inherit_it(values: dict[str, Any]) -> None:
-    assert "teacher-dir" not in next(each for each in plan(values).searches if each.labels["search"] == "mini").inputs
+    assert (
+        "teacher-dir" not in next(each for each in plan(values).of("search") if each.labels["search"] == "mini").inputs
+    )
     values["searches"]["mini"]["estimator"] = {"kind": "mini_kd", "init": "finetuned"}
-    (search,) = [each for each in plan(values).searches if each.labels["search"] == "mini"]
+    (search,) = [each for each in plan(values).of("search") if each.labels["search"] == "mini"]
     assert search.inputs["teacher-dir"] in plan(values).teachers
     values["searches"]["mini"]["estimator"]["inherit"] = "none"
     with pytest.raises(UserError, match="cannot go with inherit: none"):

@@ -121,6 +121,7 @@ def test_outputs_become_scores_and_answers(name: str, prepared: Callable[[str], 
     assert predicted.shape == labels.shape
     assert set(score(kind, dataset.metrics, labels=labels, outputs=outputs)) == set(dataset.metrics)
     assert len(kind.predict().answers(outputs, dataset.labels)) == len(labels)
+    assert kind.answer(outputs[:1], dataset.labels) == kind.named(predicted[0], dataset.labels)
     assert kind.named(labels[0], dataset.labels) == (dataset.labels[labels[0]] if dataset.labels else labels[0])
     judge = kind.predict()
     assert judge.agreement(predicted, predicted) == pytest.approx(1)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
-from distilgrid.plan.params import Grid
+from distilgrid.plan.settings import Grid
 from distilgrid.tasks.dataset import Dataset, content_id, example_ids, open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

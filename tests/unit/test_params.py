@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.project import read_yaml
 from distilgrid.core.schema import Settings, deep_merge
-from distilgrid.core.yaml import read_yaml
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.registry import presets

@@ -33,8 +33,7 @@ from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri
-from distilgrid.tracking.register import Registered, register
-from distilgrid.tracking.selecting import best_cell, cell_in
+from distilgrid.tracking.register import Registered, best_cell, cell_in, register
 
 pytestmark = [
     pytest.mark.chain,
@@ -198,7 +197,9 @@ def test_a_version_stays_when_its_run_is_written_again(grid: tuple[Plan, Path], 
 
     plan, results = grid
     cell, client = student(plan, "three"), MlflowClient(default_uri(results))
-    export = next(e for e in plan.exports if e.inputs["model"] is cell and e.labels["runtime"] == "onnxruntime-int8")
+    export = next(
+        e for e in plan.of("export") if e.inputs["model"] is cell and e.labels["runtime"] == "onnxruntime-int8"
+    )
     parity = results / export.folder / "parity.json"
     write_json(parity, read_json(parity) | {"score": 0.125})
     again = put(grid, "three")

@@ -264,6 +264,6 @@ def test_the_report_asks_for_augmented_rows_and_features_only_where_there_are_an
 ) -> None:
     found = made[0].report.inputs
     assert [artefact.labels["fraction"] for artefact in listed(found["augmented"])] == FRACTIONS
-    assert listed(found["features"]) == made[0].features
+    assert listed(found["features"]) == made[0].of("features")
     plain, _ = fabricate_results(tmp_path, overlay={"grid": {"tasks": ["reviews"], "seeds": [0]}})
     assert set(plain.report.inputs) == set(plain.report.recipe["inputs"]) == {"model", "export", "benchmark"}

@@ -91,7 +91,7 @@ def test_fronts_and_plots_follow_the_direction(turned: Findings) -> None:
 
 def test_a_model_is_chosen_by_what_it_loses(turned: Findings) -> None:
     offer = list_options(turned, "reviews", Where(turned.collected.plan.params.benchmark.devices[0]))
-    assert all(option.loss == pytest.approx((option.score - option.teacher) / 100) for option in offer.options)
+    assert all(option.loss == pytest.approx(option.score - option.teacher) for option in offer.options)
     worst = replace(offer.options[0], score=99.0)
     decision = choose(replace(offer, options=(worst, *offer.options)), limits=Limits(latency_ms=1e6, loss=0.0))
     assert decision.winner is not None and decision.winner.score < 1, "all students score below their teacher"

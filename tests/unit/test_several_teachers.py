@@ -76,7 +76,7 @@ def test_each_teacher_is_trained_and_recorded_once(tiny_values: dict[str, Any]) 
     assert listed(student.inputs["teacher-outputs"]) == found.of("record")
     assert "/tiny+other/averaged/" in student.location
     assert student.options["teacher"] == "tiny+other"
-    (measured,) = [b for b in found.benchmarks if b.labels["teacher"] == "other"]
+    (measured,) = [b for b in found.of("benchmark") if b.labels["teacher"] == "other"]
     assert "tiny+other" in {model.labels["teacher"] for model in listed(measured.inputs["model"])}
 
 

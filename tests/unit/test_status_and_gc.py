@@ -157,7 +157,7 @@ def test_the_overview_counts_and_estimates(tmp_path: Path, tiny_values: Values) 
 def test_a_benchmark_takes_as_long_as_its_models_and_what_other_grids_took(tmp_path: Path, tiny_values: Values) -> None:
     found = plan(tiny_values, benchmark={"runtimes": ["onnxruntime-fp32"]})
     finish(tmp_path, *[a for a in found.artefacts.values() if a.stage not in ("benchmark", "report")])
-    first = found.benchmarks[0]
+    first = found.of("benchmark")[0]
     finish(tmp_path, first)
     _took(tmp_path / first.folder, seconds=360.0)
 

@@ -238,7 +238,7 @@ def test_nothing_finished_is_nothing_to_show(made: tuple[Plan, Path], tmp_path: 
 
 
 def test_a_late_benchmark_and_a_new_measurement_write_their_runs_again(untracked: Store) -> None:
-    folder = untracked.folder(untracked.plan.benchmarks, task="reviews")
+    folder = untracked.folder(untracked.plan.of("benchmark"), task="reviews")
     (folder / "run.json").rename(folder / "hidden")
     untracked.track()
     first = untracked.runs()
@@ -246,7 +246,7 @@ def test_a_late_benchmark_and_a_new_measurement_write_their_runs_again(untracked
     (folder / "hidden").rename(folder / "run.json")
     assert untracked.track() == {"grid": "fabricated", "runs": 18, "created": 0, "updated": 9, "unchanged": 9}
     export = untracked.folder(
-        untracked.plan.exports, task="reviews", method="kd", student="three", runtime="onnxruntime-int8"
+        untracked.plan.of("export"), task="reviews", method="kd", student="three", runtime="onnxruntime-int8"
     )
     untracked.change(export / "parity.json", score=0.5)
     assert untracked.track()["updated"] == 1
@@ -439,7 +439,7 @@ def test_cells_that_left_the_grid_stay_but_are_marked(store: Store) -> None:
 
 def test_a_refused_export_is_not_scored(untracked: Store) -> None:
     export = untracked.folder(
-        untracked.plan.exports, task="reviews", method="kd", student="three", runtime="onnxruntime-int8"
+        untracked.plan.of("export"), task="reviews", method="kd", student="three", runtime="onnxruntime-int8"
     )
     untracked.change(export / "parity.json", accepted=False)
     untracked.track()

@@ -19,9 +19,8 @@ from tests.unit.servers import PASSWORD, free_port, jobs_at_once, mlflow_server,
 import distilgrid
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
-from distilgrid.tracking import track
+from distilgrid.tracking import WAITING, forget_if_waiting, track
 from distilgrid.tracking.store import StoreDownError, shown
-from distilgrid.tracking.waiting import WAITING, forget_if_waiting
 
 pytestmark = [
     pytest.mark.chain,

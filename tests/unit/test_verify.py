@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from tests.unit.fabricate import fabricate_results
 from tests.unit.made import finetune, prepare
 from typer.testing import CliRunner
 
+from distilgrid.audit import rescore
 from distilgrid.audit.verify import verify
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import effective_training, parse_params
+from distilgrid.tasks.kind import find_metric
 
 pytestmark = pytest.mark.chain
 
@@ -107,9 +110,9 @@ def test_an_input_that_is_gone_breaks_the_chain(made: tuple[Plan, Path]) -> None
 
 def test_an_unfinished_artefact_is_listed_and_no_problem(made: tuple[Plan, Path]) -> None:
     for name in ("parity.json", "model.onnx", "run.json"):
-        (made[1] / made[0].exports[0].folder / name).unlink(missing_ok=True)
+        (made[1] / made[0].of("export")[0].folder / name).unlink(missing_ok=True)
     found = verify(made[1])
-    assert [folder.relative_to(made[1]).as_posix() for folder in found.unfinished] == [made[0].exports[0].folder]
+    assert [folder.relative_to(made[1]).as_posix() for folder in found.unfinished] == [made[0].of("export")[0].folder]
 
 
 def test_what_searches_share_and_the_tracking_summary_are_no_artefacts(made: tuple[Plan, Path]) -> None:
@@ -185,6 +188,19 @@ def test_a_score_that_was_changed_with_its_fingerprint_is_found_by_scoring_again
     code, _, problems = run(results)
     assert code == 1
     assert str(folder) in problems
+
+
+def test_the_tolerance_is_on_the_scale_of_the_metric(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = shutil.copytree(trained, tmp_path / "results")
+    (folder,) = (path.parent for path in results.rglob("metrics.json"))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    write_json(folder / "metrics.json", metrics | {"score": metrics["score"] + 0.05})
+    relist(folder, "metrics.json")
+    monkeypatch.setattr(rescore, "find_metric", lambda name: replace(find_metric(name), scale=1))
+    assert run(results, "--tolerance", "0.1")[0] == 0, "0.05 printed as 0.05"
+    assert run(results, "--tolerance", "0.01")[0] == 1
 
 
 def test_other_weights_with_their_fingerprint_are_found_by_scoring_again(trained: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.processes import alive, eventually
 
 from distilgrid.jobs import process as job
-from distilgrid.jobs.warm import client, stages
+from distilgrid.jobs.warm import client, server
 from distilgrid.stages.table import STAGES
 from distilgrid.workflow import opening as workflow
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.chain, pytest.mark.skipif(sys.platform != "linux", rea
 # A warm process that loads nothing heavy, and whose jobs are small programs: `distilgrid distill PROGRAM`.
 SERVER = """
 import sys, types
-from distilgrid.jobs.warm import server, stages
+from distilgrid.jobs.warm import server
 def main():
     try:
         exec(sys.argv[2], {{}})
@@ -34,7 +34,7 @@ def main():
 cli = types.ModuleType("distilgrid.cli.app")
 cli.main = main
 sys.modules["distilgrid.cli.app"] = cli
-stages.WARM_STAGES, stages.LATE, stages.FEATURES = {{}}, (), ()
+server.WARM_STAGES, server.LATE, server.FEATURES = {{}}, (), ()
 {}
 server.main()
 """
@@ -256,7 +256,7 @@ def test_a_job_starts_cold_when_the_warm_process_dies_under_it(warm: Warm, tmp_p
 
 
 def test_a_waiting_job_ends_with_its_workflow(fresh: Warm) -> None:
-    fresh.launch("stages.load = lambda: __import__('time').sleep(2)")
+    fresh.launch("server.load = lambda: __import__('time').sleep(2)")
     process = fresh.start("print('never')")
     time.sleep(0.5)
     fresh.workflow.kill()
@@ -283,7 +283,7 @@ def test_other_surroundings_start_cold(warm: Warm, tmp_path: Path) -> None:
     ("extra", "reason"),
     [
         ("import threading, time; threading.Thread(target=time.sleep, args=(5,), daemon=True).start()", "threads"),
-        ("stages.LATE = ('no_such_library',)", "No module named"),
+        ("server.LATE = ('no_such_library',)", "No module named"),
         ("server.identity = lambda _, found=iter('ab'): next(found)", "changed"),
     ],
 )
@@ -310,9 +310,9 @@ def test_jobs_of_another_user_are_refused(warm: Warm, monkeypatch: pytest.Monkey
 
 
 def test_what_starts_warm_is_loaded_for_it() -> None:
-    assert all(importlib.util.find_spec(name) for name in (*stages.WARM_STAGES.values(), *stages.LATE))
-    assert all(module == f"distilgrid.stages.{stage}.run" for stage, module in stages.WARM_STAGES.items())
-    assert set(STAGES) - set(stages.WARM_STAGES) == COLD
+    assert all(importlib.util.find_spec(name) for name in (*client.WARM_STAGES.values(), *server.LATE))
+    assert all(module == f"distilgrid.stages.{stage}.run" for stage, module in client.WARM_STAGES.items())
+    assert set(STAGES) - set(client.WARM_STAGES) == COLD
 
 
 GPU = """

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from distilgrid.audit.made import Made
+from distilgrid.core.schema import flat
 
 Kind = Literal["params", "code", "data", "seeds", "environment", "unknown"]
 INPUTS = re.compile(r"(^|\.)inputs\.")
@@ -28,7 +29,7 @@ class Change:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """The dotted names whose values differ, with both values as JSON or `unset`. Lists count as values."""
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = ({name: json.dumps(value, sort_keys=True) for name, value in flat(v).items()} for v in (old, new))
     names = (name for name in {**before, **after} if before.get(name) != after.get(name))
     return {name: (before.get(name, "unset"), after.get(name, "unset")) for name in names}
 
@@ -82,11 +83,3 @@ def _kind(stage: str, name: str) -> Kind:
 
 def _said(name: str, old: str, new: str) -> str:
     return f"{name}: {old} -> {new}"
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", json.dumps(item, sort_keys=True)

@@ -1,74 +1,43 @@
 """Finished artefacts of a results folder, as recorded in `run.json`. Light: no torch or pandas."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from distilgrid.audit.garbage import keyed_folders
-from distilgrid.core.artefacts import RUN, read_json
+from distilgrid.core.artefacts import RUN, read_run
 from distilgrid.core.errors import UserError
-
-FIELDS = {"stage", "key", "recipe", "files", "labels"}
+from distilgrid.core.schema import flat
 
 
 @dataclass(frozen=True)
 class Made:
-    """A finished artefact: its folder and its `run.json`."""
+    """A finished artefact."""
 
     folder: Path
-    run: Mapping[str, Any]
-
-    @property
-    def stage(self) -> str:
-        """The stage that made it."""
-        return str(self.run["stage"])
-
-    @property
-    def key(self) -> str:
-        """The recorded recipe key."""
-        return str(self.run["key"])
-
-    @property
-    def recipe(self) -> Mapping[str, Any]:
-        """The recorded recipe."""
-        recipe: Mapping[str, Any] = self.run["recipe"]
-        return recipe
+    run: Mapping[str, Any]  # its `run.json`
+    stage: str  # that made it
+    key: str  # the recorded recipe key
+    recipe: Mapping[str, Any]  # the recorded recipe
 
     @cached_property
     def inputs(self) -> dict[str, list[str]]:
         """The keys of its inputs by option."""
         within = self.recipe.get("search", {}) if self.stage == "candidate" else self.recipe
-        return dict(_keys(within.get("inputs", {})))
-
-
-def _keys(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
-    for name, value in inputs.items():
-        if isinstance(value, Mapping):
-            yield from _keys(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", [value] if isinstance(value, str) else list(value)
+        keys = flat(within.get("inputs", {})).items()
+        return {option: [value] if isinstance(value, str) else list(value) for option, value in keys}
 
 
 def read_made(folder: Path) -> Made:
-    """Read the record of an artefact, but not its files.
-
-    Raises:
-        UserError: when its `run.json` is missing or damaged.
-    """
-    run = read_json(folder / RUN)
-    if not isinstance(run, dict) or not set(run) >= FIELDS:
-        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
-    return Made(folder, run)
+    """Read the record of an artefact, but not its files. Raises UserError when its `run.json` is missing or damaged."""
+    run = read_run(folder)
+    return Made(folder, run, str(run["stage"]), str(run["key"]), run["recipe"])
 
 
 def finished(results: Path) -> list[Made]:
-    """Every finished artefact of a results folder, in the order of the folders.
-
-    Raises:
-        UserError: when there is no such folder, or a `run.json` is damaged.
-    """
+    """Finished artefacts of a results folder, by folder. Raises UserError without the folder, or for a damaged one."""
     check_results(results)
     return [read_made(folder) for folder in keyed_folders(results) if (folder / RUN).is_file()]
 
@@ -79,6 +48,6 @@ def check_results(results: Path) -> None:
         raise UserError(f"{results}: no such folder; give the one that holds the artefacts (--results)")
 
 
-def by_key(made: list[Made]) -> dict[str, Made]:
+def by_key(made: Sequence[Made]) -> dict[str, Made]:
     """Artefacts by recipe key. The first one stands for all with the same recipe."""
     return {each.key: each for each in reversed(made)}

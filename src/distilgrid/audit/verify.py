@@ -1,6 +1,5 @@
 """Checks of artefacts against their records and their inputs. Light: no torch or pandas."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +48,7 @@ class Verified:
 
 
 def verify(results: Path) -> Verified:
-    """Check every file of every artefact, and the inputs of each.
-
-    Raises:
-        UserError: when there is no such folder.
-    """
+    """Check every file of every artefact, and the inputs of each. Raises UserError when there is no such folder."""
     check_results(results)
     folders = [folder for folder in keyed_folders(results) if not NOT_ARTEFACTS & {*folder.relative_to(results).parts}]
     finished = [folder for folder in folders if _has_run(folder)]
@@ -96,8 +91,10 @@ def _own_problems(made: Made) -> Iterator[Problem]:
         said = _file_problem(made.folder / name, digest)
         if said:
             yield Problem(made.folder / name, said)
-    for path in _foreign(made):
-        yield Problem(path, f"not of this artefact: {RUN} does not name it")
+    own = {*made.run["files"], RUN}  # names that begin with a dot are locks, saved states, or shared by searches
+    for path in sorted(made.folder.iterdir()):
+        if path.name not in own and not path.name.startswith("."):
+            yield Problem(path, f"not of this artefact: {RUN} does not name it")
 
 
 def _file_problem(path: Path, digest: str) -> str | None:
@@ -109,19 +106,9 @@ def _file_problem(path: Path, digest: str) -> str | None:
         return f"cannot be read ({error.strerror})"
 
 
-def _foreign(made: Made) -> list[Path]:
-    """Files that are not listed. Names that begin with a dot are locks, saved states, or shared by searches."""
-    own = {*made.run["files"], RUN}
-    return sorted(
-        Path(entry.path)
-        for entry in os.scandir(made.folder)
-        if entry.name not in own and not entry.name.startswith(".")
-    )
-
-
 def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
     """The numbers of compared links and of links without a record, and the problems."""
-    found, links, untold = by_key(list(made)), 0, 0
+    found, links, untold = by_key(made), 0, 0
     problems: list[Problem] = []
     for each in made:
         recorded: Mapping[str, str] = each.run.get("inputs", {})

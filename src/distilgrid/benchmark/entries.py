@@ -12,7 +12,7 @@ from distilgrid.benchmark.labels import shape_words, throughput
 from distilgrid.benchmark.protocol import Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
-from distilgrid.core.energy import Counter, energy_counter
+from distilgrid.core.cost import Counter, energy_counter
 from distilgrid.runtimes.base import Processor, RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import open_runtime

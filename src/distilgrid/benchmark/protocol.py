@@ -16,7 +16,7 @@ import numpy as np
 
 from distilgrid.benchmark.precision import Steadiness, steadiness
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.energy import Counter
+from distilgrid.core.cost import Counter
 from distilgrid.core.progress import progress
 
 PRIMING = 3

@@ -61,6 +61,6 @@ def label_calls(chosen: Texts, reader: TextReader, session: Session) -> list[Run
 
     def label(row: tuple[str, str | None]) -> str | float:
         outputs = session.bind(reader(*row))()
-        return chosen.kind.named(chosen.kind.predict().decode(outputs)[0], chosen.labels)
+        return chosen.kind.answer(outputs, chosen.labels)
 
     return [partial(label, row) for row in chosen.rows]

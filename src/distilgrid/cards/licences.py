@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from huggingface_hub.repocard import metadata_load
 
 from distilgrid.models.source import is_new, model_folder
 from distilgrid.tasks.spec import TaskSpec
@@ -25,11 +26,7 @@ class Terms:
 
 
 def model_terms(source: str) -> Terms:
-    """The licence of a model, from the card in its folder, else from its package.
-
-    Raises:
-        UserError: when the model cannot be found.
-    """
+    """The licence of a model, by the card in its folder, else its package. Raises UserError when it cannot be found."""
     if is_new(source):
         return Terms("none needed", "random weights of a published architecture")
     card = front_matter(model_folder(source) / CARD)
@@ -60,8 +57,6 @@ def package_licence(name: str) -> str:
 def front_matter(path: Path) -> dict[str, Any]:
     """The YAML block at the top of a card, or nothing."""
     try:
-        _, block, _ = path.read_text(encoding="utf-8").split("---\n", 2)
-        found = yaml.safe_load(block)
+        return metadata_load(path) or {}
     except (OSError, ValueError, yaml.YAMLError):
         return {}
-    return found if isinstance(found, dict) else {}

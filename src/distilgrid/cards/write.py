@@ -1,55 +1,137 @@
 """Cards of a finished grid: one for each model and data set, and a list of licences."""
 
-from collections.abc import Iterator, Mapping
+import json
+import statistics
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from distilgrid.cards import data_card, model_card
-from distilgrid.cards.licences import CARD, Terms, model_terms, task_terms
-from distilgrid.core.artefacts import readable_os_errors
-from distilgrid.core.planned import TEACHER
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+
+from distilgrid.cards.licences import CARD, UNKNOWN, Terms, model_terms, task_terms
+from distilgrid.core.artefacts import write_text
+from distilgrid.core.planned import TEACHER, Artefact, listed
+from distilgrid.core.templates import filled
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import origin_source, text_pool
-from distilgrid.reporting.collect import collect
+from distilgrid.reporting import wording
+from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.scoring import scoring
 from distilgrid.tasks.spec import find_task
 
-LICENCES = """# Licences of what this grid is made from
-
-Told by their own files and publishers. Check them before you ship.
-
-"""
+METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+"""The hub's names of metrics that differ from ours."""
+ENGLISH = ("glue", "docs")
+_filled = partial(filled, "distilgrid.cards", wording=wording)
 
 
 def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     """Write a card for each model and data set of a grid, and `licences.md`. Returns the number of cards.
 
-    Raises:
-        UserError: when an artefact of the grid is missing or damaged, or the folder cannot be written.
+    Raises UserError when an artefact of the grid is missing or damaged, or the folder cannot be written.
     """
     findings = find(collect(plan, results))
     specs = {task: find_task(task, plan.params.tasks) for task in plan.data}
     origins = dict(_origins(plan))
     models = {source: model_terms(source) for source in dict.fromkeys(origins.values())}
     data = {task: task_terms(spec) for task, spec in specs.items()}
-    texts = dict(_of_models(findings, {folder: models[source] for folder, source in origins.items()}, data, results))
+    texts = {}
+    for line in findings.lines:
+        for model in line.models:
+            folder, terms = model.artefact.folder, (models[origins[model.artefact.folder]], data[line.labels["task"]])
+            texts[f"{folder}/{CARD}"] = _model_card(findings, line, model, *terms, library=library(results / folder))
     for task, artefact in plan.data.items():
-        given = (artefact, findings.collected.datasets[task])
-        texts[f"{artefact.folder}/{CARD}"] = data_card.card(*given, source=specs[task].source, terms=data[task])
+        texts[f"{artefact.folder}/{CARD}"] = _data_card(findings, artefact, specs[task].source, data[task])
     shown = {f"{task} ({spec.source})": data[task] for task, spec in specs.items()} | _lent(plan)
-    _write(out, {**texts, "licences.md": _licences(models, shown)})
+    licences = _filled("licences.md.jinja", kinds={"model": models, "data": shown})
+    for name, text in {**texts, "licences.md": licences}.items():
+        write_text(out / name, text)
     return len(texts)
 
 
-def _of_models(
-    findings: Findings, models: Mapping[str, Terms], data: Mapping[str, Terms], results: Path
-) -> Iterator[tuple[str, str]]:
-    """The path and the text of each model's card. `models` holds the licences of the pretrained models."""
-    for line in findings.lines:
-        for model in line.models:
-            folder = model.artefact.folder
-            terms = {"terms": models[folder], "data_terms": data[line.labels["task"]]}
-            yield f"{folder}/{CARD}", model_card.card(findings, line, model, library=library(results / folder), **terms)
+def _model_card(
+    findings: Findings, line: Line, model: TrainedModel, terms: Terms, data_terms: Terms, *, library: str
+) -> str:
+    """The card of one of a line's seeds: its making, its scores, its speed and its limits.
+
+    `terms` is the licence of the pretrained model. `library` loads the model: `transformers`, or `distilgrid` for an
+    architecture of our own.
+    """
+    task, recipe = line.labels["task"], model.run["recipe"]
+    settings = {name: value for name, value in recipe.items() if name not in ("inputs", "stage", "version")}
+    return _filled(
+        "model.md.jinja",
+        block=_model_block(findings, line, model, terms, library).to_yaml(),
+        grid=findings.collected.plan.params.grid.name,
+        labels=line.labels,
+        line=line,
+        model=model,
+        teacher=findings.teacher(line),
+        dataset={"pair": False, **findings.collected.datasets[task]},
+        kind=findings.collected.task_kind(task),
+        exports=dict.fromkeys([*line.exports, *line.speeds]),
+        settings=json.dumps(settings, indent=1, sort_keys=True),
+        terms=terms,
+        data_terms=data_terms,
+        library=library,
+        scoring=scoring,
+        mean=statistics.fmean,
+        listed=listed,
+    )
+
+
+def _model_block(findings: Findings, line: Line, model: TrainedModel, terms: Terms, library: str) -> ModelCardData:
+    """The block that the hub reads: task, language, licence, and the scores on every validation split."""
+    task = line.labels["task"]
+    hub_task = findings.collected.task_kind(task).hub_task
+    results = [
+        EvalResult(
+            task_type=hub_task,
+            dataset_type=task,
+            dataset_name=task,
+            dataset_split=split,
+            metric_type=METRIC_IDS.get(metric, metric),
+            metric_value=round(value, 6),
+        )
+        for split, scores in model.metrics["validation"].items()
+        for metric, value in scores.items()
+    ]
+    return ModelCardData(
+        model_name=f"{task}-{line.labels['method']}-{line.labels['student']}",
+        language=_language(str(findings.collected.plan.data[task].recipe["spec"].get("source", ""))),
+        license=_licence(terms.licence),
+        library_name=library,
+        pipeline_tag=hub_task,
+        tags=["distilgrid", "knowledge-distillation"],
+        datasets=[task],
+        eval_results=results,
+    )
+
+
+def _data_card(findings: Findings, artefact: Artefact, source: str, terms: Terms) -> str:
+    """The card of a prepared data set. `source` is that of the task's spec."""
+    dataset = findings.collected.datasets[artefact.labels["task"]]
+    kind = findings.collected.task_kind(artefact.labels["task"])
+    block = DatasetCardData(
+        pretty_name=dataset["task"],
+        language=_language(source),
+        license=_licence(terms.licence.lower()),
+        task_categories=[kind.hub_task],
+    ).to_yaml()
+    given: dict[str, Any] = {"artefact": artefact, "dataset": dataset, "kind": kind, "source": source, "terms": terms}
+    return _filled("data.md.jinja", block=block, **given)
+
+
+def _language(source: str) -> str | None:
+    return "en" if source.partition(":")[0] in ENGLISH else None
+
+
+def _licence(named: str) -> str:
+    return named if " " not in named and named != UNKNOWN else "other"
 
 
 def _origins(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -66,25 +148,9 @@ def _origins(plan: Plan) -> Iterator[tuple[str, str]]:
 def _lent(plan: Plan) -> dict[str, Terms]:
     """The licences of texts that augmentations take from other tasks."""
     found: dict[str, Terms] = {}
-    for rows in plan.augmented:
+    for rows in plan.of("augment"):
         task, augmentation = rows.labels["task"], rows.labels["augmentation"]
         pool = text_pool(plan.params, task=task, augmentation=augmentation)
         if pool is not None:
             found |= {f"{name} (texts of {augmentation})": task_terms(pool.spec(name)) for name in pool.names}
     return found
-
-
-def _licences(models: dict[str, Terms], data: dict[str, Terms]) -> str:
-    """The list of licences, to be checked before anything ships."""
-    rows = ["| what | | licence | says |", "|---|---|---|---|"]
-    for kind, found in (("model", models), ("data", data)):
-        rows += [f"| {name} | {kind} | {terms.licence} | {terms.told_by} |" for name, terms in found.items()]
-    return LICENCES + "\n".join(rows) + "\n"
-
-
-def _write(out: Path, texts: dict[str, str]) -> None:
-    with readable_os_errors(out):
-        for name, text in texts.items():
-            path = out / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")

@@ -5,19 +5,57 @@ Light: each command imports torch, pandas or MLflow itself when it needs them, s
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from distilgrid.cli.audit import cards, diff, papers, verify
-from distilgrid.cli.choose import choose
-from distilgrid.cli.grid import gc, plan, publish
-from distilgrid.cli.groups import Grouped
-from distilgrid.cli.setup import doctor, init, schema, where
+from distilgrid.cli.look import diff, papers, track
+from distilgrid.cli.make import gc, init, plan, publish, where
+from distilgrid.cli.ship import cards, choose, register
 from distilgrid.cli.stages import stage_command
 from distilgrid.cli.support import RESULTS_DEFAULT
-from distilgrid.cli.tracking import register, track
+from distilgrid.cli.trust import doctor, schema, verify
 from distilgrid.core.errors import UserError
 from distilgrid.stages.table import STAGES
+
+REPORT = "report"
+COMMANDS: dict[str, dict[Callable[..., None], str]] = {
+    "Make a grid": {
+        init: "mygrid",
+        where: "grids/glue_mini.yaml",
+        plan: "--grid grids/glue_mini.yaml",
+        stage_command(STAGES[REPORT]): STAGES[REPORT].example,
+        publish: "",
+        gc: "--grid grids/glue_mini.yaml --delete",
+    },
+    "Look at it": {
+        track: "&& make ui",
+        diff: "grids/glue_mini.yaml results/reports/glue-mini-0123456789ab",
+        papers: "",
+    },
+    "Ship a model": {
+        choose: "--task docs-topic --max-latency 10ms --max-loss 1.0",
+        register: "--task docs-topic --student minilm-l3",
+        cards: "--grid grids/glue_mini.yaml",
+    },
+    "Trust it": {verify: "--cells 5", doctor: "", schema: "--out params.schema.json"},
+    "Run one stage of the workflow": {stage_command(s): s.example for s in STAGES.values() if s.name != REPORT},
+}
+"""The commands with the options of an example, in the groups and the order in which `distilgrid --help` lists them."""
+
+
+class Grouped(TyperGroup):
+    """A command whose sub-commands are listed in groups."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each group: its name, and a line with the first sentence of each command's help."""
+        width = max(len(name) for name in self.commands)
+        for title, group in COMMANDS.items():
+            with formatter.section(title):
+                helps = {function.__name__: str(function.__doc__).partition("\n")[0].strip() for function in group}
+                formatter.write_dl([(name.ljust(width), line) for name, line in helps.items()])
+
 
 app = typer.Typer(
     name="distilgrid",
@@ -28,28 +66,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-COMMANDS: dict[Callable[..., None], str] = {
-    init: "mygrid",
-    where: "grids/glue_mini.yaml",
-    plan: "--grid grids/glue_mini.yaml",
-    publish: "",
-    gc: "--grid grids/glue_mini.yaml --delete",
-    track: "&& make ui",
-    diff: "grids/glue_mini.yaml results/reports/glue-mini-0123456789ab",
-    papers: "",
-    choose: "--task docs-topic --max-latency 10ms --max-loss 1.0",
-    register: "--task docs-topic --student minilm-l3",
-    cards: "--grid grids/glue_mini.yaml",
-    verify: "--cells 5",
-    doctor: "",
-    schema: "--out params.schema.json",
-}
-"""The commands that do not run a stage, with the options of an example."""
-
-for function, example in {**COMMANDS, **{stage_command(each): each.example for each in STAGES.values()}}.items():
-    name = function.__name__
-    app.command(name, epilog=f"Example: distilgrid {name} {example}".rstrip())(function)
+for group in COMMANDS.values():
+    for function, example in group.items():
+        name = function.__name__
+        app.command(name, epilog=f"Example: distilgrid {name} {example}".rstrip())(function)
 
 
 def main() -> None:

@@ -27,7 +27,6 @@ def stage_command(stage: Stage) -> Callable[..., None]:
 
 
 def _run(stage: Stage, given: dict[str, Any]) -> None:
-    """Make an artefact, and print what the stage says about it."""
     from distilgrid.stages.runner import run_command
 
     params = support.load(given["params"], given["grid"])
@@ -39,7 +38,6 @@ def _run(stage: Stage, given: dict[str, Any]) -> None:
 
 
 def _python(name: str) -> str:
-    """An option's name as that of a parameter."""
     return name.replace("-", "_")
 
 

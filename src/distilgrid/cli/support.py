@@ -18,6 +18,15 @@ GridFiles = Annotated[
 Results = Annotated[Path, typer.Option("--results", help="Folder of all artefacts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its name must be the right one.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
+Uri = Annotated[
+    str | None,
+    typer.Option(
+        "--uri",
+        envvar="MLFLOW_TRACKING_URI",
+        show_envvar=True,
+        help="MLflow store: sqlite:///FILE, a server's http address, postgresql://...; default: results/mlflow.db.",
+    ),
+]
 
 PARAMS_DEFAULT = [Path("params.yaml")]
 RESULTS_DEFAULT = Path("results")
@@ -30,9 +39,8 @@ def load(params: list[Path], grid: list[Path] | None) -> "Params":
     return load_params([*params, *(grid or [])])
 
 
-def load_plan(params: list[Path], grid: list[Path] | None) -> "tuple[Params, Plan]":
-    """Parameters and the plan of their grid."""
+def load_plan(params: list[Path], grid: list[Path] | None) -> "Plan":
+    """The plan of the parameters' grid."""
     from distilgrid.plan.expand import expand
 
-    settings = load(params, grid)
-    return settings, expand(settings)
+    return expand(load(params, grid))

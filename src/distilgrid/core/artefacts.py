@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -23,6 +23,9 @@ from distilgrid.core.cost import Meter
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import KEY_LENGTH, canonical_json, file_sha256, recipe_key
 from distilgrid.core.machine import describe_machine, package_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
@@ -52,8 +55,7 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
 
     One process at a time makes an artefact; others wait. Nothing appears in `out` when the body fails.
 
-    Raises:
-        UserError: when `out` carries the key of another recipe, cannot be written, or the disk is full.
+    Raises UserError when `out` carries the key of another recipe, cannot be written, or the disk is full.
     """
     folder = Path(out)
     _check_key(folder, recipe)
@@ -88,9 +90,21 @@ def not_in_the_future(paths: Iterable[Path]) -> None:
                 os.utime(path, follow_symlinks=False)
 
 
+def json_text(value: Any) -> str:
+    """Indented JSON with a final newline. Not-a-number is refused because it is not JSON."""
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON with a final newline. Not-a-number is refused because it is not JSON."""
-    path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    """Write a file of indented JSON."""
+    path.write_text(json_text(value), encoding="utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that a user asked for, and the folders above it. Raises UserError when that is impossible."""
+    with readable_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def write_changed(path: Path, content: bytes) -> None:
@@ -106,11 +120,7 @@ def write_changed(path: Path, content: bytes) -> None:
 
 
 def read_json(path: Path | str) -> Any:
-    """A JSON file.
-
-    Raises:
-        UserError: when it is missing or damaged.
-    """
+    """A JSON file. Raises UserError when it is missing or damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -119,23 +129,34 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
 
 
+def read_parquet(path: Path) -> "pd.DataFrame":
+    """A parquet file as a frame. Raises UserError when it is missing or damaged."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The `run.json` of an artefact, whose files are not read. Raises UserError when it is missing or damaged."""
+    run: Any = read_json(folder / RUN)
+    if not isinstance(run, dict) or not {"stage", "key", "labels", "recipe", "files"} <= set(run):
+        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    return run
+
+
 def verified(folder: Path | str, *, stage: str | None = None, only: Collection[str] | None = None) -> dict[str, Any]:
-    """The `run.json` of an artefact whose files all match it.
+    """The `run.json` of an artefact that `stage` has made and whose files, or `only` some of them, match it.
 
-    Args:
-        folder: of the artefact.
-        stage: that must have made it.
-        only: files to check, for a reader that needs no others; None checks all.
-
-    Raises:
-        UserError: when the folder holds no artefact, an artefact of another stage, or a damaged file.
+    Raises UserError when the folder holds no artefact, an artefact of another stage, or a damaged file.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; make this artefact first")
-    run: Any = read_json(folder / RUN)
-    if not isinstance(run, dict) or not {"stage", "key", "recipe", "files"} <= set(run):
-        raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    run = read_run(folder)
     if stage is not None and run["stage"] != stage:
         raise UserError(f"{folder}: holds the output of '{run['stage']}', but '{stage}' is wanted here")
     named = _named_key(folder)
@@ -163,11 +184,7 @@ def content_digest(files: Mapping[str, str]) -> str:
 
 
 def trained_model(folder: Path | str) -> dict[str, Any]:
-    """The `run.json` of a teacher or student whose files all match it.
-
-    Raises:
-        UserError: when the folder holds something else, or a damaged artefact.
-    """
+    """The verified `run.json` of a teacher or student. Raises UserError for another stage, or a damaged artefact."""
     run = verified(folder)
     if run["stage"] not in MODEL_STAGES:
         raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")
@@ -177,8 +194,7 @@ def trained_model(folder: Path | str) -> dict[str, Any]:
 def is_complete(folder: Path | str) -> bool:
     """Whether an artefact's `run.json` and all files that it lists exist. Contents are verified on use, not here.
 
-    Raises:
-        UserError: without the permission to look: an artefact that exists must not pass for absent.
+    Raises UserError without the permission to look: an artefact that exists must not pass for absent.
     """
     path = Path(folder) / RUN
     with readable_os_errors(path):

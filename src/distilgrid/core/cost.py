@@ -1,18 +1,28 @@
-"""The cost of making an artefact: time, processor time, memory and energy. Light: torch is not asked."""
+"""The cost of making an artefact: time, processor time, memory and energy. Light: torch is not asked.
 
+Energy counters are RAPL of Intel and AMD processors through the kernel, and NVML of NVIDIA GPUs. A counter covers the
+whole package or GPU, with everything else that runs there.
+"""
+
+import importlib.util
 import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.energy import energy_counter
+from distilgrid.core.gpus import visible_gpus
 from distilgrid.core.machine import usable_cores
 
 JOB = "SLURM_JOB_ID"
 STAT = Path("/proc/stat")
+POWERCAP = Path("/sys/class/powercap")
+
+Counter = Callable[[], float]
+"""Joules since some moment; never falls."""
 
 
 class Meter:
@@ -78,3 +88,59 @@ def _busy_seconds() -> float:
         return 0.0
     user, nice, system, _idle, _waiting, *interrupts = map(int, fields)
     return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def energy_counter(processor: str) -> Counter | None:
+    """The counter of a kind of processor, `cpu` or `cuda`; None without one that this process may read."""
+    return _nvml() if processor == "cuda" else _rapl(POWERCAP)
+
+
+def _rapl(root: Path) -> Counter | None:
+    """The sum over packages. Other zones hold packages, or parts of them."""
+    zones = [_Zone(path) for path in sorted(root.glob("intel-rapl:*")) if _is_package(path)]
+    return (lambda: sum(zone.joules() for zone in zones)) if zones else None
+
+
+def _is_package(zone: Path) -> bool:
+    """Whether a zone is a package whose counter this process may read; `psys`, say, is the whole board."""
+    try:
+        (zone / "energy_uj").read_text(encoding="ascii")
+        return (zone / "name").read_text(encoding="ascii").startswith("package")
+    except OSError:
+        return False
+
+
+class _Zone:
+    """The counter of a package, which wraps at the range that it names."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path / "energy_uj"
+        self._range = int((path / "max_energy_range_uj").read_text(encoding="ascii"))
+        self._last, self._total = self._read(), 0
+
+    def _read(self) -> int:
+        return int(self._path.read_text(encoding="ascii"))
+
+    def joules(self) -> float:
+        now = self._read()
+        self._total += (now - self._last) % self._range
+        self._last = now
+        return self._total / 1e6
+
+
+def _nvml() -> Counter | None:
+    """The sum over the GPUs that this process may use."""
+    names = visible_gpus()
+    if not names or importlib.util.find_spec("pynvml") is None:
+        return None
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        by_name, by_number = pynvml.nvmlDeviceGetHandleByUUID, pynvml.nvmlDeviceGetHandleByIndex
+        gpus = [by_number(int(name)) if name.isdecimal() else by_name(name) for name in names]
+        for gpu in gpus:
+            pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
+    except pynvml.NVMLError:
+        return None
+    return lambda: sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu) for gpu in gpus) / 1e3

@@ -20,15 +20,9 @@ _held: list[FileLock] = []  # of this process; the system frees them when it end
 def take_gpus(*, count: int, cells_per_gpu: int, folder: Path | None = None) -> list[str]:
     """Wait for free GPUs and keep them until this process ends; CUDA then sees no others.
 
-    Call it before CUDA starts. It takes nothing without a GPU, or when this process has taken some already.
-
-    Args:
-        count: GPUs of this job, taken together. A job that wants more than the machine has gets all.
-        cells_per_gpu: jobs that may share one.
-        folder: of the locks; default: one of this user for the whole machine.
-
-    Returns:
-        their names, as CUDA_VISIBLE_DEVICES has them.
+    Call it before CUDA starts. It takes nothing without a GPU, or when this process has taken some already. A job takes
+    its `count` together, or all of a smaller machine; up to `cells_per_gpu` jobs share one. By default the `folder` of
+    the locks is this user's, for the whole machine. Returns names as CUDA_VISIBLE_DEVICES has them.
     """
     known = visible_gpus()
     if not known or _held:
@@ -71,8 +65,6 @@ def _try(known: Sequence[str], count: int, cells_per_gpu: int, folder: Path) -> 
 
 def _lock(folder: Path, name: str, slot: int) -> FileLock | None:
     lock = FileLock(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', name)}.{slot}.lock", fallback_to_soft=False)
-    try:
+    with contextlib.suppress(Timeout):
         lock.acquire(blocking=False)
-    except Timeout:
-        return None
-    return lock
+    return lock if lock.is_locked else None

@@ -20,7 +20,7 @@ log = logging.getLogger("distilgrid")
 
 
 class Journal:
-    """JSON values by key; the first writer's value stands.
+    """JSON values by key, in a folder; the first writer's value stands. Without a folder it keeps nothing.
 
     Concurrent jobs may share a journal. A measured time differs each time: all jobs take the value that was kept first,
     so they agree, and a resumed job sees what it saw before. Each value is a transaction with its own sync, so a kill
@@ -28,10 +28,8 @@ class Journal:
 
     Every access opens the file anew: a connection does not survive a fork, and an open one would outlive the folder.
 
-    Args:
-        folder: of the file; None keeps nothing.
-        required: whether a damaged file, or a value that cannot be kept, is an error. Otherwise it is a warning, and
-            the values are found again.
+    A damaged file, or a value that cannot be kept, raises UserError where the journal is `required`. Otherwise it is a
+    warning, and the values are found again.
     """
 
     def __init__(self, folder: Path | None, *, required: bool = True) -> None:
@@ -39,29 +37,19 @@ class Journal:
         self._required = required
 
     def find(self, about: str | Mapping[str, Any]) -> Any:
-        """The value of a key, or None.
-
-        Raises:
-            UserError: when the file of a required journal is damaged; another one is removed with a warning.
-        """
+        """The value of a key, or None. A damaged file is removed unless it is required."""
         if self.path is None or not self.path.exists():
             return None
         try:
             with _opened(self.path) as connection:
                 return _found(connection, _key(about))
         except UserError as error:
-            if self._required:
-                raise
-            log.warning("%s; it is begun anew", error)
+            self._warn(error, "it is begun anew")
             self.path.unlink(missing_ok=True)
             return None
 
     def keep(self, about: str | Mapping[str, Any], value: Any) -> Any:
-        """Keep a value unless the key has one; returns the value that stands.
-
-        Raises:
-            UserError: when the file is damaged, or a required value cannot be kept.
-        """
+        """Keep a value unless the key has one; returns the value that stands."""
         if self.path is None:
             return value
         key, text = _key(about), canonical_json(value)
@@ -73,10 +61,13 @@ class Journal:
                     connection.execute("INSERT INTO findings VALUES (?, ?) ON CONFLICT DO NOTHING", (key, text))
                 return _found(connection, key)
         except UserError as error:
-            if self._required:
-                raise
-            log.warning("%s; the work goes on without keeping it", error)
+            self._warn(error, "the work goes on without keeping it")
             return value
+
+    def _warn(self, error: UserError, consequence: str) -> None:
+        if self._required:
+            raise error
+        log.warning("%s; %s", error, consequence)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Such a table imports nothing before it is used.
 """
 
-import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -15,8 +15,7 @@ T = TypeVar("T")
 
 def load(target: str) -> Any:
     """Import the object that `package.module:name` stands for."""
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return pkgutil.resolve_name(target)
 
 
 def late(target: str) -> Callable[..., Any]:
@@ -30,39 +29,33 @@ def late(target: str) -> Callable[..., Any]:
 
 def load_class(what: str, target: str, of: type[T]) -> type[T]:
     """A class that a package may have added. Raises UserError unless it can be imported and is a subclass of `of`."""
-    found = _imported(what, target)
-    if not (isinstance(found, type) and issubclass(found, of)):
-        raise UserError(f"{what}: {target} must be a subclass of {of.__module__}.{of.__name__}")
+    found: type[T] = _imported(what, target, of, "a subclass", lambda it: isinstance(it, type) and issubclass(it, of))
     return found
 
 
 def load_instance(what: str, target: str, of: type[T]) -> T:
     """An object that a package may have added. Raises UserError unless it can be imported and is of class `of`."""
-    found = _imported(what, target)
-    if not isinstance(found, of):
-        raise UserError(f"{what}: {target} must be an instance of {of.__module__}.{of.__name__}")
+    found: T = _imported(what, target, of, "an instance", lambda it: isinstance(it, of))
     return found
 
 
-def _imported(what: str, target: str) -> Any:
+def _imported(what: str, target: str, of: type, wanted: str, fits: Callable[[Any], bool]) -> Any:
     try:
-        return load(target)
+        found = load(target)
     except UserError:
         raise
     except Exception as error:  # a package may raise anything while it is imported
         said = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{what}: cannot load {target} ({said}); repair or uninstall its package") from error
+    if not fits(found):
+        raise UserError(f"{what}: {target} must be {wanted} of {of.__module__}.{of.__name__}")
+    return found
 
 
 def with_added(group: str, table: Mapping[str, str]) -> dict[str, str]:
-    """A table of targets by name, with the entry points that other packages declare in a group.
+    """Our table of targets by name, with the entry points that other packages declare in a group: `distilgrid.methods`.
 
-    Args:
-        group: of entry points: `distilgrid.methods`.
-        table: our own rows.
-
-    Raises:
-        UserError: when a package declares a name that the table has.
+    Raises UserError when a package declares a name that the table has.
     """
     whole = dict(table)
     for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):

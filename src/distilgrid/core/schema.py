@@ -1,4 +1,4 @@
-"""The base of every settings model, with strict keys and frozen values; and merging of nested values."""
+"""The base of every settings model, with strict keys and frozen values; and nested values merged or made flat."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -26,6 +26,14 @@ def deep_merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str,
         both = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
         merged[key] = deep_merge(merged[key], value) if both else value
     return merged
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted names; lists count as values."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
 
 
 def self_contained_schema(model: type[BaseModel], *, without: Collection[str] = ()) -> dict[str, Any]:

@@ -1,24 +1,36 @@
-"""Choice of the smallest model within limits of latency and loss."""
+"""The command `distilgrid choose`: the smallest model within limits of latency and loss."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from distilgrid.core.errors import UserError
-from distilgrid.deployment.options import ModelOption, Offer
+from distilgrid.deployment.measured import Where
+from distilgrid.deployment.options import ModelOption, Offer, list_options
+from distilgrid.plan.expand import Plan
+from distilgrid.plan.names import task_named
 from distilgrid.reporting import wording
+from distilgrid.reporting.collect import Collected, collect
+from distilgrid.reporting.findings import find
 
 ROUNDING = 1e-9
 """Tolerance of limits: as binary fractions, 0.89 is more than one point below 0.90."""
+UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
+
+
+def parse_latency(text: str) -> float:
+    """Parse a time such as `10ms`, `0.5s`, `800us` or `10` as milliseconds. Raises UserError for anything else."""
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|us|s)?", text.strip())
+    if not found or float(found[1]) <= 0:
+        raise UserError(f"--max-latency: '{text}' is no time; write 10ms, 0.5s or 800us")
+    return float(found[1]) * UNITS[found[2] or "ms"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a model's latency, and of its loss against its teacher in points divided by 100.
-
-    Raises:
-        UserError: for a limit that is NaN, infinite or negative.
-    """
+    """Limits of latency, and of the loss against the teacher as tables print it. Raises UserError for no number."""
 
     latency_ms: float
     loss: float
@@ -27,15 +39,7 @@ class Limits:
         if not (math.isfinite(self.latency_ms) and self.latency_ms > 0):
             raise UserError(f"--max-latency: {self.latency_ms:g} ms is no limit; write 10ms, 0.5s or 800us")
         if not (math.isfinite(self.loss) and self.loss >= 0):
-            raise UserError(f"--max-loss: {100 * self.loss:g} is no limit; write points of score, 0 to 100: 1.0")
-
-    def fast(self, option: ModelOption) -> bool:
-        """Whether a model keeps to the limit of latency."""
-        return option.latency_ms <= self.latency_ms + ROUNDING
-
-    def good(self, option: ModelOption) -> bool:
-        """Whether a model keeps to the limit of loss."""
-        return option.loss <= self.loss + ROUNDING
+            raise UserError(f"--max-loss: {self.loss:g} is no limit; write points of score, 0 to 100: 1.0")
 
 
 @dataclass(frozen=True)
@@ -49,17 +53,28 @@ class Decision:
     reasons: tuple[str, ...]
 
 
+def choose_model(
+    *, plan: Plan, results: Path, task: str | None, limits: Limits, where: Where
+) -> tuple[Decision, Collected]:
+    """Choose a model for a task of a finished grid, and return the decision and the grid's results.
+
+    Raises UserError when the task is not clear, results are missing, or no measurement fits.
+    """
+    chosen = task_named(plan.params, task)
+    findings = find(collect(plan, results))
+    return choose(list_options(findings, chosen, where), limits=limits), findings.collected
+
+
 def choose(offer: Offer, *, limits: Limits) -> Decision:
     """Choose among the options of an offer."""
     options = offer.options
-    fast = [option for option in options if limits.fast(option)]
-    good = [option for option in options if limits.good(option)]
+    fast = [option for option in options if option.latency_ms <= limits.latency_ms + ROUNDING]
+    good = [option for option in options if option.loss <= limits.loss + ROUNDING]
     both = [option for option in fast if option in good]
-    amount = f"{100 * limits.loss:g}"
-    points = f"{amount} point{'' if amount == '1' else 's'}" if options[0].scoring.unit else amount
+    unit = options[0].line.scoring.unit.removesuffix("s" if limits.loss == 1 else "")
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
-        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {points} of "
+        f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {limits.loss:g}{unit} of "
         f"{_teachers(options)}, {len(both)} do both"
     )
     if not both:
@@ -71,7 +86,7 @@ def choose(offer: Offer, *, limits: Limits) -> Decision:
 def _teachers(options: Sequence[ModelOption]) -> str:
     if len({option.teacher for option in options}) > 1:
         return "their own teacher's score"
-    return f"the teacher's {options[0].scoring.score(options[0].teacher)}"
+    return f"the teacher's {options[0].line.scoring.score(options[0].teacher)}"
 
 
 def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[str]:
@@ -79,7 +94,7 @@ def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[s
     said = []
     if fast:
         best = min(fast, key=lambda option: option.loss)
-        said.append(f"the best of the fast ones scores {best.scoring.score(best.score)}: {best.name}")
+        said.append(f"the best of the fast ones scores {best.line.scoring.score(best.score)}: {best.name}")
     if good:
         fastest = min(good, key=lambda option: option.latency_ms)
         said.append(f"the fastest of the good ones takes {wording.milliseconds(fastest.latency_ms)} ms: {fastest.name}")
@@ -88,7 +103,7 @@ def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[s
 
 
 def _described(winner: ModelOption) -> list[str]:
-    scoring, noisy = winner.scoring, " (a noisy measurement)" if winner.noisy else ""
+    scoring, noisy = winner.line.scoring, " (a noisy measurement)" if winner.noisy else ""
     return [
         f"it scores {scoring.score(winner.score)} ({scoring.points(winner.score - winner.teacher)}) in "
         f"{wording.milliseconds(winner.latency_ms)} ms{noisy} with {wording.size(winner.size_bytes)}",
@@ -103,7 +118,7 @@ def _others(winner: ModelOption, both: Sequence[ModelOption]) -> list[str]:
     said = []
     if fastest is not winner:
         said.append(f"faster within the limits: {fastest.name}, {wording.milliseconds(fastest.latency_ms)} ms")
-    score = best.scoring.score(best.score)
-    if score != winner.scoring.score(winner.score):
+    score = best.line.scoring.score(best.score)
+    if score != winner.line.scoring.score(winner.score):
         said.append(f"better within the limits: {best.name}, {score}")
     return said

@@ -7,6 +7,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.runtimes.base import Processor, RunOptions, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
+from distilgrid.tasks.kind import find_kind
 
 FACTS = "deployed.json"
 
@@ -14,10 +15,8 @@ FACTS = "deployed.json"
 class Classifier:
     """Classifies texts, or pairs of texts, with a folder of `distilgrid choose`.
 
-    By default, it takes the threads and the processor of the measurement.
-
-    Raises:
-        UserError: without such a folder or the runtime's packages, or when the runtime does not support the processor.
+    By default, it takes the threads and the processor of the measurement. Raises UserError without such a folder or the
+    runtime's packages, or when the runtime does not support the processor.
     """
 
     def __init__(self, folder: Path | str, *, threads: int | None = None, processor: Processor | None = None) -> None:
@@ -25,6 +24,7 @@ class Classifier:
         measured = facts.get("measured", {})
         how = RunOptions(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
         self._labels: list[str] = facts["labels"]
+        self._kind = find_kind(facts.get("kind") or ("label" if self._labels else "number"))  # of older folders
         self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
         try:
             self._session = open_runtime(facts["runtime"]).load(Path(folder), how)
@@ -33,5 +33,4 @@ class Classifier:
 
     def __call__(self, text: str, pair: str | None = None) -> str | float:
         """The label of a text, or the number of a regression."""
-        logits = self._session.bind(self._reader(text, pair))()
-        return self._labels[int(logits[0].argmax())] if self._labels else float(logits[0, 0])
+        return self._kind.answer(self._session.bind(self._reader(text, pair))(), self._labels)

@@ -1,19 +1,25 @@
-"""The folder that ships: model, tokeniser, labels, and a README with the call."""
+"""The folder that ships: model, tokeniser, labels, and a README with five lines that call it."""
 
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from distilgrid.core.artefacts import readable_os_errors, write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.templates import filled
 from distilgrid.deployment.classifier import FACTS
 from distilgrid.deployment.options import ModelOption
-from distilgrid.deployment.readme import readme
 from distilgrid.models.io import load_tokenizer
+from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected
+from distilgrid.runtimes.registry import find_runtime
+from distilgrid.runtimes.text_reader import FIELDS
+from distilgrid.tasks.kind import TaskKind
 
 OURS = {"run.json", "parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
 """Files of an artefact that do not ship, or are written anew."""
+LOGITS = "session.run(None, {n: numpy.array([v]) for n, v in inputs.items()})[0]"
 
 
 def write_folder(option: ModelOption, collected: Collected, *, results: Path, out: Path | None = None) -> Path:
@@ -21,12 +27,13 @@ def write_folder(option: ModelOption, collected: Collected, *, results: Path, ou
 
     The folder appears whole. A failure leaves an earlier folder untouched.
 
-    Raises:
-        UserError: for a model of images, or a folder that holds something else or cannot be written.
+    Raises UserError for a model without a tokeniser, or a folder that holds something else or cannot be written.
     """
     task = option.line.labels["task"]
-    if collected.reads_images(task):
-        raise UserError(f"'{task}' classifies images: take {results / option.folder} as it is; folders are for texts")
+    kind = collected.task_kind(task)
+    if not kind.tokenised:
+        said = f"'{task}' is made of {kind.words.rows}: take {results / option.folder} as it is"
+        raise UserError(f"{said}; folders are for texts")
     folder = out or results / "deployed" / task / f"{Path(option.folder).parent.name}-{Path(option.folder).name}"
     with readable_os_errors(folder):
         if folder.exists() and not (folder / FACTS).is_file():
@@ -40,22 +47,43 @@ def write_folder(option: ModelOption, collected: Collected, *, results: Path, ou
 
 
 def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -> None:
-    task = option.line.labels["task"]
+    dataset = collected.datasets[option.line.labels["task"]]
     out.mkdir()
     for file in sorted((results / option.folder).iterdir()):
         if file.is_file() and file.name not in OURS and not file.name.startswith("."):
             shutil.copyfile(file, out / file.name)
     longest = int(option.line.models[0].run["recipe"]["training"]["max_length"])
     _write_tokenizer(results / option.model.folder, out, longest)
-    names = list(load_tokenizer(results / option.model.folder).model_input_names)
-    labels = list(collected.datasets[task]["labels"])
+    names, labels = list(load_tokenizer(results / option.model.folder).model_input_names), list(dataset["labels"])
+    kind = collected.task_kind(option.line.labels["task"])
     write_json(out / "labels.json", labels)
-    made = {"runtime": option.runtime, "inputs": names, "labels": labels, "max_length": longest}
+    made = {"runtime": option.runtime, "kind": kind.name, "inputs": names, "labels": labels, "max_length": longest}
     score = {"score": option.score, "teacher_score": option.teacher, "model": option.model.key}
-    measured = {**option.conditions.as_dict(), "noisy": option.noisy}
+    measured = {**asdict(option.conditions), "noisy": option.noisy}
     write_json(out / FACTS, {**made, **score, "latency_ms": option.latency_ms, "measured": measured})
-    text = readme(option, names, labels, pair=bool(collected.datasets[task].get("pair")))
+    text = readme(option, names, kind, pair=bool(dataset.get("pair")))
     (out / "README.md").write_text(text, encoding="utf-8")
+
+
+def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool) -> str:
+    """The README in Markdown. `names` are the model's inputs in order.
+
+    The call of an ONNX file runs without DistilGrid, where the kind says how its outputs are read.
+    """
+    code = kind.answer_code if option.runtime.startswith("onnxruntime") else None
+    return filled(
+        "distilgrid.deployment",
+        "readme.md.jinja",
+        option=option,
+        scoring=option.line.scoring,
+        wording=wording,
+        gpu=option.conditions.processor == "cuda",
+        extra=find_runtime(option.runtime).extra,
+        answer=code and code.format(logits=LOGITS),
+        example='"A first text.", "A second text."' if pair else '"A text of yours."',
+        names=names,
+        fields=FIELDS,
+    )
 
 
 def _write_tokenizer(model: Path, out: Path, longest: int) -> None:

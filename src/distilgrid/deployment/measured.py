@@ -1,7 +1,7 @@
 """The measurement that counts for a choice, and its conditions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class LatencyConditions:
     processor: Processor  # `cpu` or `cuda`
     threads: int  # threads of one call, or of the CPU that feeds a GPU
     batch_size: int  # rows in one call
-    at: str  # a length in tokens, `texts`, `text-to-label` or `image`
+    at: str  # a length in tokens, `texts`, `text-to-label`, or the noun of a row without a length
     percentile: str  # the percentile that the latency is
     runtime: str  # the runtime's name
     precision: str  # precision of the weights
@@ -46,23 +46,16 @@ class LatencyConditions:
     def words(self) -> str:
         """The conditions in words."""
         threads = wording.plural(self.threads, "thread")
-        texts = {"texts": "the task's own texts", "text-to-label": "from text to label", "image": "one image"}
+        texts = {"texts": "the task's own texts", "text-to-label": "from text to label"}
+        read = texts.get(self.at) or (f"{self.at} tokens" if self.at.isdecimal() else f"one {self.at}")
         place = self.machine if self.processor == "cpu" else f"{self.machine} fed by {threads}"
-        said = f"{self.percentile} at batch size {self.batch_size}, {texts.get(self.at, f'{self.at} tokens')}"
-        said += f", on {place} ({self.device}), in {self.runtime} with weights in {self.precision}"
+        said = f"{self.percentile} at batch size {self.batch_size}, {read}, "
+        said += f"on {place} ({self.device}), in {self.runtime} with weights in {self.precision}"
         return said + (f"; the CPU's features for {self.precision}: {self.features}" if self.features else "")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for `deployed.json`."""
-        return asdict(self)
 
 
 def wanted_shape(shapes: Sequence[Shape], task: str, where: Where) -> tuple[str, int, int | None]:
-    """The kind, batch size and length that count for all models alike, among the measurements on a device.
-
-    Raises:
-        UserError: when no measurement fits, with those that exist.
-    """
+    """The kind, batch size and length that count for all models. Raises UserError when none was measured so."""
     of = f"nothing of '{task}' was measured"
     if not shapes:
         raise UserError(f"--device: {of} on '{where.device}'; see the reasons in the grid's report")
@@ -74,13 +67,10 @@ def wanted_shape(shapes: Sequence[Shape], task: str, where: Where) -> tuple[str,
     fitting = [s for s in own if (where.at is None and s["kind"] == "shape") or _way(s) == where.at]
     if not fitting:
         at = where.at or "a fixed length"
-        raise UserError(f"--at: {of} at {at}; {did_you_mean(str(where.at), {_way(s) for s in own})}{_hint(where.at)}")
+        hint = " (texts are measured where `benchmark.texts` says how many)" if where.at in KINDS else ""
+        raise UserError(f"--at: {of} at {at}; {did_you_mean(str(where.at), {_way(s) for s in own})}{hint}")
     found = max(fitting, key=lambda s: (s["length"] or 0, -s["batch_size"]))
     return found["kind"], found["batch_size"], found["length"]
-
-
-def _hint(at: str | None) -> str:
-    return " (texts are measured where `benchmark.texts` says how many)" if at in KINDS else ""
 
 
 def _way(shape: Shape) -> str:
@@ -101,8 +91,10 @@ def latency(shape: Shape, percentile: str) -> float | None:
     return None if stored is None else float(stored)
 
 
-def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime: str) -> LatencyConditions:
-    """The conditions of a measurement in a `benchmark.json`."""
+def conditions(
+    benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime: str, *, row: str
+) -> LatencyConditions:
+    """The conditions of a measurement in a `benchmark.json`; `row` is the task's noun for a row."""
     machine, kind = benchmark["machine"], benchmark["kind"]
     processor, precision = processor_of(benchmark), precision_of(runtime)
     place = device_label(machine, threads=where.threads, kind=kind, processor=processor)
@@ -113,7 +105,7 @@ def conditions(benchmark: Mapping[str, Any], shape: Shape, where: Where, runtime
         processor=processor,
         threads=where.threads,
         batch_size=shape["batch_size"],
-        at="image" if shape["length"] == IMAGE_LENGTH else _way(shape),
+        at=row if shape["length"] == IMAGE_LENGTH else _way(shape),
         percentile=where.percentile,
         runtime=runtime,
         precision=precision,

@@ -1,5 +1,6 @@
 """Options of a choice: finished exports, and torch itself, with score and latency."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,14 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import FinishedArtefact
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import TORCH, Line
-from distilgrid.reporting.scoring import HUNDRED, Scoring
 from distilgrid.runtimes.registry import find_runtime
 
 Entry = Mapping[str, Any]
 Wanted = tuple[str, int, int | None]
+
+
+class _RuledOutError(Exception):
+    """The reason that rules a model in a runtime out."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,10 @@ class ModelOption:
         return f"{self.line.labels['method']} {self.line.name}, {self.runtime}"
 
     @property
-    def scoring(self) -> Scoring:
-        """The notation of the score."""
-        return self.line.scoring
-
-    @property
     def loss(self) -> float:
-        """The loss of score against the teacher, in points divided by 100."""
-        return self.scoring.scale / HUNDRED * self.scoring.merit(self.teacher - self.score)
+        """The loss of score against the teacher, as tables print scores."""
+        scoring = self.line.scoring
+        return scoring.scale * scoring.merit(self.teacher - self.score)
 
 
 @dataclass(frozen=True)
@@ -67,41 +67,30 @@ class Offer:
     left_out: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class LeftOut:
-    """The reason that rules a model in a runtime out."""
-
-    runtime: str
-    reason: str
-
-
 def list_options(findings: Findings, task: str, where: Where) -> Offer:
-    """Every student in every runtime that was measured as wanted, on the benchmark of the teacher that it learned from.
-
-    Raises:
-        UserError: when no measurement fits.
-    """
-    devices = findings.collected.plan.params.benchmark.devices
-    if where.device not in devices:
-        raise UserError(
-            f"--device: the grid measures nothing on '{where.device}'; {did_you_mean(where.device, devices)}"
-        )
-    place = {"task": task, "device": where.device}.items()
+    """Every student in every measured runtime, on the benchmark of its own teacher. Raises UserError without any."""
+    device, devices = where.device, findings.collected.plan.params.benchmark.devices
+    if device not in devices:
+        raise UserError(f"--device: the grid measures nothing on '{device}'; {did_you_mean(device, devices)}")
+    place = {"task": task, "device": device}.items()
     benchmarks = [b for b in findings.collected.benchmarks if place <= b.artefact.labels.items()]
     shapes = [s for benchmark in benchmarks for entry in _entries(benchmark.values) for s in entry["shapes"]]
     wanted = wanted_shape(shapes, task, where)
-    lines = [line for line in findings.of(task) if not line.is_teacher]
-    found = [each for line in lines for each in _of_line(findings, line, benchmarks, wanted, where)]
-    options = tuple(each for each in found if isinstance(each, ModelOption))
-    offer = Offer(options, tuple(_sentences([each for each in found if isinstance(each, LeftOut)])))
+    options: list[ModelOption] = []
+    reasons: Counter[tuple[str, str]] = Counter()
+    for line, benchmark, entry in _measured(findings, task, benchmarks):
+        try:
+            options.append(_option(findings, line, benchmark, entry, wanted, where))
+        except _RuledOutError as reason:
+            reasons[entry["runtime"], str(reason)] += 1
+    left_out = [f"left out: {runtime} of {wording.plural(n, 'model')}: {why}" for (runtime, why), n in reasons.items()]
     if not options:
         fitting = [s for s in shapes if find_shape([s], wanted, where.threads)]
-        raise UserError(_nothing(fitting, task, where, offer.left_out))
-    return offer
+        raise UserError(_nothing(fitting, task, where, left_out))
+    return Offer(tuple(options), tuple(left_out))
 
 
 def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequence[str]) -> str:
-    """The message for an empty offer."""
     known = [name for name in PERCENTILES if any(latency(shape, name) is not None for shape in fitting)]
     if where.percentile not in known:
         missing = f"'{where.device}' has no {where.percentile} of '{task}'"
@@ -114,32 +103,30 @@ def _entries(benchmark: Mapping[str, Any]) -> list[Entry]:
     return [entry for entry in benchmark["candidates"] if entry["role"] == "student" and entry["optimised"]]
 
 
-def _of_line(
-    findings: Findings, line: Line, benchmarks: Sequence[FinishedArtefact], wanted: Wanted, where: Where
-) -> Iterator[ModelOption | LeftOut]:
-    for benchmark in benchmarks:
-        if benchmark.artefact.labels["teacher"] not in teacher_names(line.labels["teacher"]):
-            continue
-        for entry in _entries(benchmark.values):
-            if entry["name"] == line.labels["student"]:
-                yield _option(findings, line, benchmark, entry, wanted, where)
+def _measured(
+    findings: Findings, task: str, benchmarks: Sequence[FinishedArtefact]
+) -> Iterator[tuple[Line, FinishedArtefact, Entry]]:
+    """Each student with each measurement of it."""
+    for line in findings.of(task):
+        for benchmark in benchmarks:
+            if not line.is_teacher and benchmark.artefact.labels["teacher"] in teacher_names(line.labels["teacher"]):
+                own = (entry for entry in _entries(benchmark.values) if entry["name"] == line.labels["student"])
+                yield from ((line, benchmark, entry) for entry in own)
 
 
 def _option(
     findings: Findings, line: Line, benchmark: FinishedArtefact, entry: Entry, wanted: Wanted, where: Where
-) -> ModelOption | LeftOut:
+) -> ModelOption:
     runtime = str(entry["runtime"])
     shape = find_shape(entry["shapes"], wanted, where.threads)
     if shape is None:
         skipped = find_shape(entry["skipped_shapes"], wanted, where.threads) or {}
-        return LeftOut(runtime, entry["skipped"] or skipped.get("reason") or "not measured in this way")
+        raise _RuledOutError(entry["skipped"] or skipped.get("reason") or "not measured in this way")
     ms = latency(shape, where.percentile)
     if ms is None:
-        return LeftOut(runtime, f"no {where.percentile} was sent")
-    shipped = _shipped(line, runtime)
-    if isinstance(shipped, LeftOut):
-        return shipped
-    folder, model, size, change = shipped
+        raise _RuledOutError(f"no {where.percentile} was sent")
+    folder, model, size, change = _shipped(line, runtime)
+    row = findings.collected.task_kind(line.labels["task"]).words.row
     return ModelOption(
         line=line,
         runtime=runtime,
@@ -150,11 +137,11 @@ def _option(
         latency_ms=ms,
         size_bytes=size,
         noisy=bool(shape["noisy"]),
-        conditions=conditions(benchmark.values, shape, where, runtime),
+        conditions=conditions(benchmark.values, shape, where, runtime, row=row),
     )
 
 
-def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float] | LeftOut:
+def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float]:
     """The folder that would ship, its model, its size, and the runtime's change of the score."""
     first = line.models[0]
     if runtime == TORCH:
@@ -163,13 +150,8 @@ def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float] | Lef
     change = line.export_change(runtime)
     if not exports or change is None:
         unknown = "what it changes in the score is not known"
-        return LeftOut(runtime, "rejected by the parity gate" if runtime in line.rejected else unknown)
+        raise _RuledOutError("rejected by the parity gate" if runtime in line.rejected else unknown)
     model, size = exports[0].artefact.inputs["model"], exports[0].values["size_bytes"]
     assert isinstance(model, Artefact)
     loaded = exports[0].artefact if find_runtime(runtime).exported else model
     return loaded.folder, model, size, change
-
-
-def _sentences(left_out: Sequence[LeftOut]) -> Iterator[str]:
-    for each in dict.fromkeys(left_out):
-        yield f"left out: {each.runtime} of {wording.plural(left_out.count(each), 'model')}: {each.reason}"

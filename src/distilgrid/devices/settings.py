@@ -10,9 +10,8 @@ from distilgrid.benchmark.settings import Threads
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import file_sha256
 from distilgrid.core.messages import validated_kind
-from distilgrid.core.project import packaged
+from distilgrid.core.project import packaged, read_yaml
 from distilgrid.core.schema import Settings
-from distilgrid.core.yaml import read_yaml
 from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.runtimes.base import Processor
 

@@ -29,9 +29,7 @@ MMAP_BYTES, TRIM_BYTES = 1 << 25, (1 << 31) - 1  # the most that glibc takes
 def start_job(*, threads: int, log_level: str) -> None:
     """Set up this process as one job of a workflow, or as a stage run by hand.
 
-    Args:
-        threads: for torch, BLAS and the tokenisers; concurrent jobs have other cores.
-        log_level: debug, info or warning.
+    The `threads` are for torch, BLAS and the tokenisers; concurrent jobs have other cores.
     """
     os.environ |= {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS", "RAYON")}
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
@@ -44,7 +42,8 @@ def start_job(*, threads: int, log_level: str) -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     for number in STOP_SIGNALS:
         signal.signal(number, _terminate)
-    _die_with_workflow()
+    if os.environ.get(PARENT):  # a killed Snakemake leaves its jobs running otherwise
+        threading.Thread(target=_watch, daemon=True, name="workflow watch").start()
 
 
 def start_torch_job(*, threads: int, log_level: str) -> None:
@@ -97,12 +96,6 @@ def _keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(MALLOPT_MMAP_THRESHOLD, MMAP_BYTES)
         library.mallopt(MALLOPT_TRIM_THRESHOLD, TRIM_BYTES)
-
-
-def _die_with_workflow() -> None:
-    """End when the workflow's process is gone: a killed Snakemake leaves its jobs running otherwise."""
-    if os.environ.get(PARENT):
-        threading.Thread(target=_watch, daemon=True, name="workflow watch").start()
 
 
 def _watch() -> None:

@@ -31,8 +31,15 @@ class Plan:
     def artefacts(self) -> dict[str, Artefact]:
         """Every artefact by its folder, in an order in which they can be made."""
         ordered: dict[str, Artefact] = {}
+
+        def add(artefact: Artefact) -> None:
+            if artefact.folder not in ordered:
+                for source in artefact.each_input():
+                    add(source)
+                ordered[artefact.folder] = artefact
+
         for artefact in chain.from_iterable(self.made.values()):
-            _add(artefact, ordered)
+            add(artefact)
         return ordered
 
     @cached_property
@@ -46,16 +53,6 @@ class Plan:
         return self.of("finetune")
 
     @property
-    def augmented(self) -> list[Artefact]:
-        """Augmented rows."""
-        return self.of("augment")
-
-    @property
-    def searches(self) -> list[Artefact]:
-        """Searches of architectures."""
-        return self.of("search")
-
-    @property
     def students(self) -> list[Artefact]:
         """The grid's cells."""
         return self.wanted["distill"]
@@ -65,21 +62,6 @@ class Plan:
         """Models that are trained on the way to students: assistants, and cells that try values of a tuning."""
         cells = {student.folder for student in self.students}
         return [model for model in self.of("distill") if model.folder not in cells]
-
-    @property
-    def exports(self) -> list[Artefact]:
-        """Models in the formats of runtimes."""
-        return self.of("export")
-
-    @property
-    def benchmarks(self) -> list[Artefact]:
-        """Latency runs."""
-        return self.of("benchmark")
-
-    @property
-    def features(self) -> list[Artefact]:
-        """Teachers' features."""
-        return self.of("features")
 
     @property
     def report(self) -> Artefact:
@@ -100,25 +82,12 @@ class Plan:
 
 
 def expand(params: Params, *, stages: Table | None = None) -> Plan:
-    """The plan of a grid.
+    """The plan of a grid, by the package's stage table unless another is given.
 
-    Args:
-        params: the grid's.
-        stages: the stage table; by default the package's.
-
-    Raises:
-        UserError: for missing source files, libraries or model packages, or a method that does not fit its training.
+    Raises UserError for missing source files, libraries or model packages, or a method that does not fit its training.
     """
     table: Table = load(TABLE) if stages is None else stages
     planner = Planner(params, table)
     planner.plan()
     made = {name: planner.of(name) for name in table}
     return Plan(params, planner.devices, made, planner.wanted)
-
-
-def _add(artefact: Artefact, ordered: dict[str, Artefact]) -> None:
-    """Add an artefact after those that it is made from."""
-    if artefact.folder not in ordered:
-        for source in artefact.each_input():
-            _add(source, ordered)
-        ordered[artefact.folder] = artefact

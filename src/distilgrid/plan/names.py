@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from distilgrid.augmentation.base import LentTexts
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.plan.learners import GridStudent, Teacher
 from distilgrid.plan.params import Params, data_folders, effective_training, find_method
+from distilgrid.plan.settings import GridStudent, Teacher
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import ROWS, Signal
 from distilgrid.tasks.spec import find_task
@@ -15,14 +15,20 @@ Named = TypeVar("Named")
 
 
 def named(defined: Mapping[str, Named], name: str, *, kind: str) -> Named:
-    """A definition of the parameters by its name.
-
-    Raises:
-        UserError: when nothing has that name, with a suggestion.
-    """
+    """A definition of the parameters by its name. Raises UserError when nothing has that name, with a suggestion."""
     if name not in defined:
         raise UserError(f"--{kind}: unknown {kind} '{name}'; {did_you_mean(name, defined)}")
     return defined[name]
+
+
+def task_named(params: Params, task: str | None) -> str:
+    """The task of `--task`, or the grid's only one. Raises UserError when it is not clear, or not in the grid."""
+    tasks = params.grid.tasks
+    if task is None and len(tasks) > 1:
+        raise UserError(f"--task: the grid has several; name one of: {', '.join(tasks)}")
+    if task is not None and task not in tasks:
+        raise UserError(f"--task: '{task}' is not in the grid; {did_you_mean(task, tasks)}")
+    return task or tasks[0]
 
 
 def teacher_length(params: Params, teacher: str) -> int:
@@ -41,11 +47,7 @@ def origin_source(params: Params, student: GridStudent, teacher: str) -> str:
 
 
 def signal_named(params: Params, kind: str, *, task: str, method: str | None, student: str | None) -> Signal:
-    """The signal of a kind: one that any method can take, or one that a method describes.
-
-    Raises:
-        UserError: for unknown names, or a method that wants no such outputs.
-    """
+    """The signal of a kind, as any method takes it or as one describes it. Raises UserError for unknown names."""
     chosen = None if method is None else find_method(params, method)
     if kind in ROWS:
         return ROWS[kind]
@@ -64,8 +66,7 @@ def signal_named(params: Params, kind: str, *, task: str, method: str | None, st
 def text_pool(params: Params, *, task: str, augmentation: str) -> LentTexts | None:
     """The texts that an augmentation takes from other data sets; None for one that rewrites rows.
 
-    Raises:
-        UserError: for an unknown task, and a folder of published data that does not exist.
+    Raises UserError for an unknown task, and a folder of published data that does not exist.
     """
     return params.augmentations[augmentation].lent_texts(
         key=f"augmentations.{augmentation}.texts",

@@ -8,21 +8,20 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from distilgrid.augmentation.registry import Augmentation
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.messages import first_problem
+from distilgrid.core.project import read_yaml
 from distilgrid.core.schema import Settings, deep_merge
-from distilgrid.core.yaml import read_yaml
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.registry import Method, presets, unknown_method
-from distilgrid.plan.features_settings import Features, mixing_method
-from distilgrid.plan.learners import GridStudent, Teacher
-from distilgrid.plan.teachers import teacher_label, teacher_names
+from distilgrid.plan.settings import Grid, GridStudent, Name, Report, Resources, Teacher, mixing_method
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.search.settings import Search
 from distilgrid.search.space import AnySpace, load_space
 from distilgrid.tasks.settings import Data
@@ -30,96 +29,8 @@ from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec, find_task
 from distilgrid.training.settings import Training
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Known = TypeVar("Known")
 KINDS = {"teachers": "teacher", "students": "student", "searches": "search", "augmentations": "augmentation"}
-
-
-class Grid(Settings):
-    """The axes of the grid: one cell for each combination."""
-
-    name: Name = "default"
-    """Names the report folder and the MLflow parent run."""
-    tasks: list[Name] = Field(min_length=1)
-    """Built-in tasks or names defined under `tasks`."""
-    teachers: list[Name | Annotated[list[Name], Field(min_length=1)]] = Field(min_length=1)
-    """Names defined under `teachers`; a list of names makes cells that learn from several teachers at once."""
-    methods: list[Name] = Field(min_length=1)
-    """Names defined under `methods`, or presets: finetune, kd, pkd, tmkd, sm-tmkd, annealing-kd, continuation-kd."""
-    baselines: list[Name] = Field(default=["finetune", "kd", "pkd"])
-    """Methods that join a grid which has any with another objective than theirs, so that gains show; [] adds none."""
-    students: list[Name] = Field(min_length=1)
-    """Names defined under `students`."""
-    augmentations: list[Name] = Field(default=["none"], min_length=1)
-    """Names defined under `augmentations`, or `none`: the original rows alone."""
-    fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[1.0], min_length=1)
-    """Shares of the training rows the students see: a seeded, stratified subset, the same one for every method."""
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
-    """Seeds of the students' training."""
-    searches: list[Name] = Field(default=[])
-    """Names defined under `searches`: run with all their seeds and compared; those of students run in any case."""
-
-    @model_validator(mode="after")
-    def _each_once(self) -> "Grid":
-        for axis in ("tasks", "teachers", "methods", "students", "augmentations", "fractions", "seeds", "searches"):
-            values = getattr(self, axis)
-            labels = [teacher_label(value) if axis == "teachers" else value for value in values]
-            if len(set(labels)) < len(labels):
-                raise ValueError(f"{axis} must list each value once, found {values}")
-        twice = [label for label in self.teacher_labels if len(set(teacher_names(label))) < len(teacher_names(label))]
-        if twice:
-            raise ValueError(f"teachers must name each teacher of a cell once, found '{twice[0]}'")
-        return self
-
-    @property
-    def teacher_labels(self) -> list[str]:
-        """The entries of `teachers` as cells, paths and tables name them: several names are joined by "+"."""
-        return [teacher_label(entry) for entry in self.teachers]
-
-    @property
-    def teacher_names(self) -> list[str]:
-        """Every teacher that an entry names, once."""
-        return list(dict.fromkeys(name for label in self.teacher_labels for name in teacher_names(label)))
-
-
-class Report(Settings):
-    """How results are compared."""
-
-    baseline: Name = "finetune"
-    """The method that others are compared with by a paired bootstrap."""
-    bootstrap_samples: int = Field(default=2000, ge=100)
-    """Resamples of the validation rows for each confidence interval."""
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    """Level of the confidence intervals."""
-    claims: str | None = None
-    """A file with a paper's claims and published numbers, to be judged and shown: grids/mixkd.claims.yaml."""
-    features: Features | None = None
-    """Plot the teachers' features of original, mixed and augmented rows; null makes no such plot."""
-
-
-class Resources(Settings):
-    """How jobs run. Nothing here changes a result's path: a change recomputes nothing."""
-
-    threads: int = Field(default=1, ge=1)
-    """Threads of each training job; several jobs run side by side on the other cores."""
-    processes: int = Field(default=1, ge=1)
-    """Processes that share each batch of a training job (data-parallel): one per GPU, or splitting its threads."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where training jobs compute; `auto` takes a GPU where there is one."""
-    cells_per_gpu: int = Field(default=1, ge=1)
-    """Jobs that may share a GPU of a machine; jobs side by side take different ones, and wait while all are taken."""
-    deterministic: bool = True
-    """On a GPU, only algorithms that give the same bits each time; they are slower. The CPU is always deterministic."""
-    checkpoint_seconds: float = Field(default=60.0, gt=0)
-    """Time between two saves of a training job's state; a killed job goes on from the last one, to the same bits."""
-    log_level: Literal["debug", "info", "warning"] = "info"
-    """How much the logs of jobs say."""
-    warm_start: bool = True
-    """Whether jobs fork from a process that has loaded torch, which saves each of them seconds; results are the same.
-    Jobs on other machines start cold."""
-    candidate_jobs: bool = False
-    """Whether each candidate of a search is a separate job, concurrent within an episode, as suits a cluster; otherwise
-    the search's own job estimates them one after the other."""
 
 
 class Params(Settings):
@@ -181,11 +92,7 @@ class Params(Settings):
 
 
 def load_params(files: Sequence[Path | str]) -> Params:
-    """Parameters from a base file and any overlays, later files on top.
-
-    Raises:
-        UserError: one line naming the file and the key.
-    """
+    """Parameters from files, later ones on top. Raises UserError: one line naming the file and the key."""
     merged: dict[str, Any] = {}
     for path in files:
         merged = deep_merge(merged, read_yaml(path))
@@ -193,11 +100,7 @@ def load_params(files: Sequence[Path | str]) -> Params:
 
 
 def parse_params(values: Mapping[str, Any], *, origin: str) -> Params:
-    """Validated parameters from plain values; `origin` names them in messages.
-
-    Raises:
-        UserError: one line naming the origin and the key.
-    """
+    """Validated parameters from plain values. Raises UserError: one line naming the `origin` and the key."""
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
@@ -228,7 +131,6 @@ def _suits(params: Params, method: BaseMethod) -> bool:
 
 
 def _check_names(params: Params) -> None:
-    """Refuse axis values that nothing defines."""
     grid, report = params.grid, params.report
     for axis, kind in KINDS.items():
         defined = [*getattr(params, axis), *(["none"] if axis == "augmentations" else [])]
@@ -252,20 +154,12 @@ def effective_training(params: Params, *overrides: Mapping[str, Any]) -> Trainin
 
 
 def known_space(params: Params, file: str) -> AnySpace:
-    """A search space, read and its shapes listed once for all searches in it.
-
-    Raises:
-        UserError: when the file cannot be read.
-    """
+    """A search space, listed once for all searches in it. Raises UserError when the file cannot be read."""
     return params.remembered(f"space {file}", lambda: load_space(file))
 
 
 def find_method(params: Params, name: str) -> BaseMethod:
-    """A method by its name. One that a tuning tries has the name that the tuning gives it.
-
-    Raises:
-        UserError: when nothing has that name, with a suggestion.
-    """
+    """A method by its name, or by the one that a tuning gives it. Raises UserError with a suggestion for others."""
     before = [method.before({"method": own}, tempered=True) for own, method in params.methods.items()]
     known = {**{tried: method for each in before for tried, method in each.tried.items()}, **params.methods}
     if name not in known:
@@ -289,8 +183,7 @@ def schema_text() -> str:
 def data_folders(params: Params) -> Folders:
     """The local folders of published data, from `data.*_dir` or DISTILGRID_*_DIR; None stands for the hub.
 
-    Raises:
-        UserError: when a folder does not exist.
+    Raises UserError when a folder does not exist.
     """
     return Folders(
         glue=_data_folder("glue_dir", params.data.glue_dir), cifar=_data_folder("cifar_dir", params.data.cifar_dir)

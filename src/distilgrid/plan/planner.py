@@ -1,14 +1,15 @@
-"""Planning: every artefact that a grid needs, each once, as the stages declare it. Light: no torch."""
+"""Planning: the cells whose parts suit each other, and every artefact that they need, once. Light: no torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import product
 from typing import Any
 
+from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Stage
 from distilgrid.devices.settings import Device, load_device
-from distilgrid.plan.fitting import fitting_cells
+from distilgrid.models.source import READERS, reads
 from distilgrid.plan.params import Params
 from distilgrid.plan.recordings import Recordings
 from distilgrid.plan.teachers import teacher_names
@@ -20,15 +21,7 @@ Cell = dict[str, Any]
 
 
 class Planner:
-    """Plans the artefacts of a grid.
-
-    Stages ask it for the artefacts that they read; it asks the stages that make these.
-
-    Args:
-        params: the grid's.
-        stages: the stage table.
-
-    """
+    """Plans the artefacts of a grid. Stages ask it for those that they read; it asks the stages that make these."""
 
     def __init__(self, params: Params, stages: Table) -> None:
         self.params, self.stages = params, stages
@@ -51,14 +44,7 @@ class Planner:
         return self._asked[key]
 
     def made(self, stage: str, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
-        """A stage's artefact for options and inputs; equal ones are planned once.
-
-        Args:
-            stage: its name.
-            options: values, by name.
-            inputs: planned artefacts, by option.
-            place: below the stage's folder, without the key.
-        """
+        """A stage's artefact for options and inputs by name; equal ones are planned once. See `Stage.artefact`."""
         artefact = self.stages[stage].artefact(self.params, options, inputs, place=place)
         known = self.folders.setdefault(artefact.folder, artefact)
         if known is artefact:
@@ -76,7 +62,7 @@ class Planner:
     @cached_property
     def cells(self) -> list[Cell]:
         """The grid's cells, whose parts suit each other."""
-        return fitting_cells(self.params, _cells(self.params))
+        return fitting_cells(self.params)
 
     @cached_property
     def devices(self) -> dict[str, Device]:
@@ -106,18 +92,52 @@ class Planner:
         return [teacher for teacher in teachers if teacher.folder in chosen.values()]
 
 
-def _cells(params: Params) -> Iterable[Cell]:
-    """All combinations of the axes."""
-    grid = params.grid
-    axes: dict[str, Iterable[Any]] = {
-        "task": grid.tasks,
-        "teacher": grid.teacher_labels,
-        "method": grid.methods,
-        "student": grid.students,
-        "augmentation": grid.augmentations,
-        "fraction": grid.fractions,
-        "seed": grid.seeds,
-    }
+def fitting_cells(params: Params) -> list[dict[str, Any]]:
+    """The combinations of the axes whose teachers, student, method and augmentation suit the kind of their task.
+
+    Raises UserError when a value of the grid is left without any cell, with the reason.
+    """
+    kept: list[dict[str, Any]] = []
+    refused: list[tuple[dict[str, Any], str]] = []
+    axes = {name.removesuffix("s"): values for name, values in params.grid.axes.items()}
     for values in product(*axes.values()):
         cell = dict(zip(axes, values, strict=True))
-        yield {**cell, "teachers": teacher_names(cell["teacher"])}
+        cell["teachers"] = teacher_names(cell["teacher"])
+        if reason := misfit(params, cell):
+            refused.append((cell, reason))
+        else:
+            kept.append(cell)
+    for axis, labels in axes.items():
+        for value in labels:
+            if all(cell[axis] != value for cell in kept):
+                reasons = list(dict.fromkeys(reason for cell, reason in refused if cell[axis] == value))[:2]
+                raise UserError(f"grid.{axis}s: '{value}' fits nothing else in the grid; {'; '.join(reasons)}")
+    return kept
+
+
+def misfit(params: Params, cell: Mapping[str, Any]) -> str:
+    """Why a cell's parts do not suit each other, and what to do; empty where they do."""
+    kind, student = find_task(cell["task"], params.tasks).task_kind, params.students[cell["student"]]
+    if any(reads(source) != kind.modality for source in _sources(params, cell)):
+        wanted = f"tasks of {kind.words.rows} like '{cell['task']}' want teachers and students that read them"
+        return f"{wanted}: take {READERS[kind.modality]}, or take it out"
+    if not kind.tokenised and (student.found is not None or cell["augmentation"] != "none"):
+        return "searches and augmentations are for texts: add a text task, or take it out"
+    method, count = params.methods[cell["method"]], len(cell["teachers"])
+    if not method.accepts(kind.name, teachers=count):
+        return _unaccepted(cell, kind.name, *method.teachers, suited=method.suits_kind(kind.name))
+    return ""
+
+
+def _sources(params: Params, cell: Mapping[str, Any]) -> list[str]:
+    student = params.students[cell["student"]].source or ""
+    return [params.teachers[name].source for name in cell["teachers"]] + [student]
+
+
+def _unaccepted(cell: Mapping[str, Any], kind: str, fewest: int, most: int, *, suited: bool) -> str:
+    name = cell["method"]
+    if not suited:
+        return f"method '{name}' does not suit {kind} tasks like '{cell['task']}': add another task, or take it out"
+    wanted = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    given = f"'{cell['teacher']}' has {len(cell['teachers'])}"
+    return f"method '{name}' learns from {wanted} teacher(s), but {given}: change grid.teachers, or take it out"

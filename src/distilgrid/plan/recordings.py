@@ -11,12 +11,7 @@ from distilgrid.training.settings import Training
 
 
 class Recordings:
-    """Plans recordings of instructors: the Grid that signals see.
-
-    Args:
-        params: the grid's.
-        made: from a stage, options, inputs and a place to the artefact, planned once.
-    """
+    """Plans recordings of instructors, as signals ask for them; `made` plans an artefact once, as `Planner.made`."""
 
     def __init__(self, params: Params, made: Callable[..., Artefact]) -> None:
         self.params, self._made = params, made
@@ -36,12 +31,12 @@ class Recordings:
         return self._known[key]
 
     def share(self, lesson: Lesson, instructor: Artefact) -> float:
-        """The largest share that a student sees; a teacher of a share records its own."""
+        """The share of the training rows that serves all students of the grid; a teacher of a share records its own."""
         own = self.params.teachers[str(instructor.labels["teacher"])].rows == "students"
         return float(lesson.cell["fraction"] if own else max(self.params.grid.fractions))
 
     def asking(self, lesson: Lesson, name: str) -> dict[str, Training]:
-        """The grid's methods that want a signal of that name, with the training settings of their taught epochs."""
+        """The grid's methods that want a signal of that name for the student, with settings of their taught epochs."""
         own, viewed = self.params.students[lesson.cell["student"]].training, self._viewed(lesson.cell)
         found: dict[str, Training] = {}
         for method_name in self.params.grid.methods:
@@ -63,7 +58,11 @@ class Recordings:
         augmented: Artefact | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Artefact:
-        """A recording, planned once. The stage finds the signal again by the options."""
+        """A recording of an instructor's outputs, planned once for all students that share it.
+
+        `place` ends its path. `augmented` rows are recorded instead of the prepared ones, or with them. The stage finds
+        the signal again by the `options`, in addition to task, teacher, kind and fraction.
+        """
         inputs: Inputs = {"data": lesson.data, "teacher-dir": instructor}
         if augmented is not None:
             inputs["augmented"] = augmented

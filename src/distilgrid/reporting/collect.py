@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distilgrid.core.artefacts import RUN, read_json, verified
-from distilgrid.core.parquet import read_parquet
+from distilgrid.core.artefacts import RUN, read_json, read_parquet, verified
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.kind import TaskKind, find_kind
@@ -119,10 +118,10 @@ def collect(plan: Plan, results: Path) -> Collected:
         datasets={task: read(FinishedArtefact, data, "dataset.json").values for task, data in plan.data.items()},
         models=[read(TrainedModel, model, *model_files) for model in [*plan.teachers, *plan.students]],
         helpers=values(plan.helpers, "metrics.json"),
-        exports=values(plan.exports, "parity.json"),
-        benchmarks=values(plan.benchmarks, "benchmark.json"),
-        augmented=values(plan.augmented, "samples.json"),
-        features=[read(Points, points, "features.json", "features.parquet") for points in plan.features],
-        searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.searches],
+        exports=values(plan.of("export"), "parity.json"),
+        benchmarks=values(plan.of("benchmark"), "benchmark.json"),
+        augmented=values(plan.of("augment"), "samples.json"),
+        features=[read(Points, points, "features.json", "features.parquet") for points in plan.of("features")],
+        searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.of("search")],
         runs=[read_json(results / made.folder / RUN) for made in plan.artefacts.values() if made != plan.report],
     )

@@ -10,7 +10,7 @@ from distilgrid.benchmark.labels import device_label, processor_of
 from distilgrid.core.planned import TEACHER, Artefact
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
-from distilgrid.plan.params import Grid
+from distilgrid.plan.settings import Grid
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting.collect import Collected, FinishedArtefact, TrainedModel
 from distilgrid.reporting.scoring import Scoring, scoring

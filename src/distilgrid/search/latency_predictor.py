@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.core.artefacts import read_json, write_json
-from distilgrid.core.parquet import read_parquet
+from distilgrid.core.artefacts import read_json, read_parquet, write_json
 from distilgrid.search.architecture import Architecture, read_architecture
 from distilgrid.search.conditions import Conditions
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from distilgrid.core.messages import validated_kind
-from distilgrid.core.yaml import read_yaml
+from distilgrid.core.project import read_yaml
 from distilgrid.search.architecture import Shape, Size
 from distilgrid.search.decisions import Choice, SearchSpace
 from distilgrid.search.layered_space import LayeredSpace

@@ -216,6 +216,8 @@ class TaskKind:
     tokenised: bool = True  # whether models read rows through a tokeniser
     stream: str = ""  # "module:function" that opens training rows which change with each epoch, such as views
     pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
+    hub_task: str = "text-classification"  # name of the task on the Hugging Face hub, for cards
+    answer_code: str | None = None  # Python for `answer` from `logits` and labels.json, for READMEs; None without one
 
     @property
     def viewed(self) -> bool:
@@ -234,6 +236,10 @@ class TaskKind:
     def named(self, label: float, labels: Sequence[str]) -> str | float:
         """A predicted or given label as people read it."""
         return labels[int(label)] if labels else float(label)
+
+    def answer(self, outputs: "np.ndarray", labels: Sequence[str]) -> str | float:
+        """The answer to one row, from its outputs (1, ...), as people read it."""
+        return self.named(self.predict().decode(outputs)[0], labels)
 
 
 def own_parts(package: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""Tracking: a copy of finished cells in MLflow. The files stay the truth."""
+"""Tracking: a copy of finished cells in MLflow. The files stay the truth. Light: no MLflow."""
 
-from collections import Counter
+import json
 from pathlib import Path
 from typing import Any
 
 from distilgrid.plan.expand import Plan
-from distilgrid.tracking.cells import cell_records, grid_record
-from distilgrid.tracking.searches import search_records
+from distilgrid.tracking.cells import all_records
+
+SUMMARY, WAITING = "summary.json", "waiting"
 
 
 def default_uri(results: Path) -> str:
@@ -22,17 +23,24 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
     The URI is `sqlite:///<path>`, the address of a tracking server, or `postgresql://...`. The result has the name of
     the `grid`, and the numbers of `runs` and of those `created`, `updated` and `unchanged`.
 
-    Raises:
-        StoreDownError: when a server does not answer. The next call brings everything.
-        UserError: when MLflow is not installed or refuses the store, or a cell's files are damaged.
+    Raises StoreDownError when a server does not answer: the next call brings everything. Raises UserError when MLflow
+    is not installed or refuses the store, or a cell's files are damaged.
     """
-    cells, searches = list(cell_records(plan, Path(results))), list(search_records(plan, Path(results)))
-    outcomes: Counter[str] = Counter()
-    if cells:
+    records, counts = all_records(plan, Path(results)), dict.fromkeys(("created", "updated", "unchanged"), 0)
+    if records:
         from distilgrid.tracking.store import open_store
         from distilgrid.tracking.upsert import upsert
 
         with open_store(uri, results=Path(results)) as store:
-            outcomes = upsert(store, plan, grid=grid_record(plan, cells), records=[*cells, *searches])
-    counts = {name: outcomes[name] for name in ("created", "updated", "unchanged")}
-    return {"grid": plan.params.grid.name, "runs": len(cells) + len(searches), **counts}
+            counts |= upsert(store, plan, records)
+    return {"grid": plan.params.grid.name, "runs": len(records), **counts}
+
+
+def forget_if_waiting(summary: Path) -> None:
+    """Remove the summary of a call while the store was down, so that the workflow tracks again."""
+    try:
+        waits = WAITING in json.loads(summary.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return
+    if waits:
+        summary.unlink(missing_ok=True)

@@ -1,28 +1,38 @@
-"""Records of a grid: one for each finished model, and one for the grid."""
+"""Records of a grid: one for each finished model, each finished search and its trials, and one for the grid."""
 
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import RUN, is_complete, read_json
-from distilgrid.core.errors import UserError
+from distilgrid.core.artefacts import RUN, is_complete, read_json, read_parquet
 from distilgrid.core.planned import Artefact
+from distilgrid.core.schema import flat
 from distilgrid.plan.expand import Plan
+from distilgrid.reporting.scoring import scoring
 from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.measured import Measured
-from distilgrid.tracking.naming import axes, cell_tags, text
-from distilgrid.tracking.record import GRID, Point, Record, UsedData, span
+from distilgrid.tracking.record import GRID, Point, Record, UsedData, axes, cell_tags, span, text
 
+SEARCH, TRIAL = "search", "trial"
+MEASURED = ("reward", "quality", "score", "loss", "latency_ms", "seconds", "parameters")
+SHOWN = ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib", "optimistic_score")
 FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # outcomes of `auto`, defaults and fractions
 
 
-def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
-    """The records of all finished teachers and students.
+def all_records(plan: Plan, results: Path) -> list[Record]:
+    """The records below the grid's: of all finished models and searches. Without models there are none.
 
-    Raises:
-        UserError: when a file of a finished artefact is damaged.
+    Raises UserError when a file of a finished artefact is damaged.
     """
+    cells = list(cell_records(plan, results))
+    searches = [search for search in plan.of("search") if cells and is_complete(results / search.folder)]
+    return [*cells, *(record for each in searches for record in _search(plan, each, results / each.folder))]
+
+
+def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
+    """The records of all finished teachers and students."""
     measured, data = Measured(plan, results), DataSets(plan, results)
     models = {model.folder: model for model in [*plan.teachers, *plan.students]}
     for model in models.values():
@@ -30,23 +40,23 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
             yield _cell(plan, results / model.folder, model, measured, data.of(model))
 
 
-def grid_record(plan: Plan, cells: Iterable[Record]) -> Record:
+def grid_record(plan: Plan, records: Iterable[Record]) -> Record:
     """The run above the cells, with the mean scores of the teacher and of the best recipe for each task."""
-    cells = list(cells)
+    cells = [record for record in records if "cell" in record.tags]
     metrics = {"cells": float(len(cells)), "cells_planned": float(len(plan.teachers) + len(plan.students))}
     tags = {"grid": plan.params.grid.name, "folder": GRID, "role": GRID}
     for task in plan.params.grid.tasks:
+        merit = next((scoring(cell.tags["score_name"]).merit for cell in cells if cell.tags["task"] == task), float)
         for role, name in (("teacher", "teacher_score"), ("student", "best_score")):
             means = _means(cell for cell in cells if (cell.tags["task"], cell.tags["role"]) == (task, role))
             if means:
-                best = max(means, key=lambda recipe: means[recipe])
+                best = max(means, key=lambda recipe: merit(means[recipe]))
                 metrics[f"{name}/{task}"], tags[f"{name}.{task}"] = means[best], best
     started, ended = min(cell.started for cell in cells), max(cell.ended for cell in cells)
     return Record(GRID, plan.params.grid.name, started, ended, metrics=metrics, tags=tags)
 
 
 def _means(cells: Iterable[Record]) -> dict[str, float]:
-    """The mean score of each recipe over seeds."""
     scores: dict[str, list[float]] = {}
     for cell in cells:
         scores.setdefault(cell.tags["recipe"], []).append(cell.metrics["score"])
@@ -76,60 +86,68 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, dataset
 
 
 def _params(model: Artefact, metrics: Mapping[str, Any]) -> dict[str, str]:
-    """The flattened recipe, and its outcomes."""
     recipe = {name: value for name, value in model.recipe.items() if name not in ("stage", "version", "inputs")}
     recipe["data"] = model.recipe["inputs"]["data"]  # the keys of other inputs follow from the rest
     facts = {f"model.{fact}": metrics[fact] for fact in FACTS}
     facts |= {f"model.{name}": value for name, value in metrics.get("tuning", {}).get("chosen", {}).items()}
-    return {name: text(value) for name, value in (_flat(recipe) | facts).items()}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
+    return {name: text(value) for name, value in (flat(recipe) | facts).items()}
 
 
 def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Scores, size and costs. Names are the same for every method, and the main metric is always `score`."""
-    values = {
-        name: metrics[name] for name in ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib")
-    }
+    values = {name: metrics[name] for name in SHOWN if name in metrics}
     values["size_mb"] = round(metrics["size_bytes"] / 1e6, 2)
     for split, scores in metrics["validation"].items():
         values |= {f"{split}/{name}": value for name, value in scores.items()}
     values |= {f"dev_best/{name}": value for name, value in metrics["dev"].items()}
     for phase in metrics.get("phases", [])[:-1]:
         values |= {f"dev_best_{phase['name']}/{name}": value for name, value in phase["dev"].items()}
-    if "optimistic_score" in metrics:
-        values["optimistic_score"] = metrics["optimistic_score"]
     return {name: float(value) for name, value in values.items()}
 
 
 def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Point]:
-    """Losses on `train` and scores on `dev` by step. Time stamps spread evenly over the training time.
-
-    Raises:
-        UserError: when the file is damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
+    """Losses on `train` and scores on `dev` by step. Time stamps spread evenly over the training time."""
     per_step = metrics["train_seconds"] * 1000 / max(metrics["steps"], 1)
+    named = {"validation": "watched"}  # MLflow has one value for a name, and the score on a watched split has that one
     return [
-        Point(_curve_name(row), row["value"], row["step"], started + round(row["step"] * per_step))
-        for row in rows
-        if row["name"] != "learning_rate"
+        Point(f"{named.get(split, split)}/{name}", value, step, started + round(step * per_step))
+        for split, name, value, step in read_parquet(path)[["split", "name", "value", "step"]].itertuples(index=False)
+        if name != "learning_rate"
     ]
 
 
-def _curve_name(row: Mapping[str, Any]) -> str:
-    """The name of a curve. MLflow has one value for a name, and the score on a watched split already has that one."""
-    return f"{'watched' if row['split'] == 'validation' else row['split']}/{row['name']}"
+def _search(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
+    """The record of a search, before those of its trials."""
+    run, facts = read_json(folder / RUN), read_json(folder / "search.json")
+    table = read_parquet(folder / "trials.parquet")
+    trials: list[dict[str, Any]] = [{str(name): row[name] for name in row} for row in table.to_dict("records")]
+    started, ended = span(run)
+    of = {axis: text(value) for axis, value in search.labels.items()}
+    name = f"{of['task']} / search {of['search']} / seed {of['seed']}"
+    tags = of | {"grid": plan.params.grid.name, "role": SEARCH, "folder": search.folder}
+    tags["mlflow.source.name"] = "distilgrid search"
+    step = (ended - started) / max(len(trials), 1)
+    curves = [
+        Point("best_reward", trial["best_reward"], trial["number"], started + round(step * trial["number"]))
+        for trial in trials
+    ]
+    chosen = {part: facts[part] for part in ("controller", "estimator", "reward")}
+    best = _measured(max(trials, key=lambda trial: trial["reward"]))
+    metrics = {f"best/{metric}": value for metric, value in best.items()} | dict(facts["cost"])
+    yield Record(search.folder, name, started, ended, params=of | chosen, metrics=metrics, tags=tags, curves=curves)
+    for trial in trials:
+        number = trial["number"]
+        yield Record(
+            place=f"{search.folder}/{TRIAL}-{number}",
+            name=f"trial {number}: {trial['name']}",
+            started=started + round(step * number),
+            ended=started + round(step * (number + 1)),
+            params={"name": trial["name"], "architecture": trial["architecture"], "episode": text(trial["episode"])},
+            metrics=_measured(trial),
+            tags=tags | {"role": TRIAL, "folder": f"{search.folder}/{TRIAL}-{number}"},
+            above=search.folder,
+        )
+
+
+def _measured(trial: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(trial[name]) for name in MEASURED if math.isfinite(trial[name])}

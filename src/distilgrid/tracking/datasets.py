@@ -11,8 +11,7 @@ from distilgrid.core.fingerprint import KEY_LENGTH
 from distilgrid.core.planned import Artefact, listed
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.spec import find_task
-from distilgrid.tracking.naming import axes
-from distilgrid.tracking.record import UsedData
+from distilgrid.tracking.record import UsedData, axes
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -38,23 +37,23 @@ class DataSets:
         return tuple(used)
 
     def _splits(self, folder: str, share: str) -> tuple[UsedData, ...]:
-        return tuple(self._each_split(folder, share)) if is_complete(self._results / folder) else ()
-
-    def _each_split(self, folder: str, share: str) -> Iterator[UsedData]:
+        if not is_complete(self._results / folder):
+            return ()
         run, facts = read_json(self._results / folder / RUN), read_json(self._results / folder / "dataset.json")
-        made_from = {"from": find_task(facts["task"], self._plan.params.tasks).source}
-        made_from["revision"] = str(run["recipe"]["revision"])
-        for split, counted in facts["splits"].items():
-            file = f"{split}.parquet"
-            yield UsedData(
+        source = find_task(facts["task"], self._plan.params.tasks).source
+        made_from = {"from": source, "revision": str(run["recipe"]["revision"])}
+        return tuple(
+            UsedData(
                 name=facts["task"],
-                digest=run["files"][file][:KEY_LENGTH],
+                digest=run["files"][f"{split}.parquet"][:KEY_LENGTH],
                 context=split,
-                source={"uri": f"{folder}/{file}", **made_from},
-                columns=_columns(self._results / folder / file),
+                source={"uri": f"{folder}/{split}.parquet", **made_from},
+                columns=_columns(self._results / folder / f"{split}.parquet"),
                 profile={"num_rows": counted["rows"], "labels": counted.get("label_counts") or {}},
                 share=share if split == TRAIN else "1",
             )
+            for split, counted in facts["splits"].items()
+        )
 
     def _augmented(self, rows: Artefact, share: str) -> Iterator[UsedData]:
         folder, file = self._results / rows.folder, "train.parquet"
@@ -73,11 +72,7 @@ class DataSets:
 def _columns(path: Path) -> dict[str, str]:
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(path)
-    return {
-        name: TYPES.get(str(kind).removeprefix("large_"), "binary")
-        for name, kind in zip(schema.names, schema.types, strict=True)
-    }
+    return {field.name: TYPES.get(str(field.type).removeprefix("large_"), "binary") for field in pq.read_schema(path)}
 
 
 def as_inputs(datasets: Iterable[UsedData]) -> "list[DatasetInput]":

@@ -8,7 +8,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.runtimes.base import IMAGE_LENGTH
-from distilgrid.tracking.naming import role_of
+from distilgrid.tracking.record import role_of
 
 INT8 = "onnxruntime-int8"
 Found = tuple[dict[str, float], dict[str, str]]  # metrics, and tags with their source folders
@@ -36,13 +36,13 @@ class Measured:
             if is_complete(results / teacher.folder)
         }
         self.exports: dict[str, list[Artefact]] = {}
-        for export in plan.exports:
+        for export in plan.of("export"):
             model = export.inputs["model"]
             if isinstance(model, Artefact) and is_complete(results / export.folder):
                 self.exports.setdefault(model.folder, []).append(export)
         self.benchmarks = {
             _pair(benchmark): (benchmark.folder, read_json(results / benchmark.folder / "benchmark.json")["candidates"])
-            for benchmark in plan.benchmarks
+            for benchmark in plan.of("benchmark")
             if benchmark.labels["device"] == plan.params.benchmark.devices[0]
             and is_complete(results / benchmark.folder)
         }

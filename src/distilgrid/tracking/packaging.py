@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import distilgrid
-from distilgrid.core.artefacts import trained_model, write_json
+from distilgrid.core.artefacts import write_json
 from distilgrid.models.io import library, load_model, load_tokenizer
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tracking.serving import CELL, CODE, FACTS
@@ -37,15 +37,6 @@ class PackagedCell:
     def plain(self) -> bool:
         """Whether `transformers` alone can serve it."""
         return library(self.folder) == "transformers" and self.dataset.task_kind.pipeline is not None
-
-
-def open_cell(folder: Path, dataset: Dataset) -> PackagedCell:
-    """Open a cell.
-
-    Raises:
-        UserError: when a file is missing or damaged.
-    """
-    return PackagedCell(folder, dataset, int(trained_model(folder)["recipe"]["training"]["max_length"]))
 
 
 def package(cell: PackagedCell, out: Path, about: "Model") -> None:

@@ -1,5 +1,6 @@
-"""Records: the wanted content of MLflow runs as plain values. Light: no MLflow."""
+"""Records: the wanted content of MLflow runs as plain values, and the names of cells in it. Light: no MLflow."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -7,8 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import Plan
 
 GRID = "grid"  # place and role of the run of a whole grid
+DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # of teachers, which have no value on these axes
 
 
 def span(run: Mapping[str, Any]) -> tuple[int, int]:
@@ -65,3 +69,39 @@ class Record:
         if self.datasets:
             made["datasets"] = [asdict(dataset) for dataset in self.datasets]
         return recipe_key(made)
+
+
+def text(value: Any) -> str:
+    """A setting as text, with numbers in their shortest form."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def axes(model: Artefact) -> dict[str, str]:
+    """Task, teacher, method, student, augmentation, fraction and seed of a model."""
+    return {axis: text(value) for axis, value in (DEFAULTS | dict(model.labels)).items()}
+
+
+def role_of(model: Artefact) -> str:
+    """`teacher` or `student`."""
+    return "teacher" if model.stage == "finetune" else "student"
+
+
+def recipe_name(plan: Plan, of: Mapping[str, str]) -> str:
+    """The name of a table row within its task, such as `kd / minilm-l3`, without defaults."""
+    method = of["method"]
+    teachers = {teacher.labels["teacher"] for teacher in plan.teachers if teacher.labels["task"] == of["task"]}
+    if len(teachers) > 1 and method != "teacher":
+        method += f" from {of['teacher']}"
+    parts = [method, of["student"]]
+    parts += [of["augmentation"]] if of["augmentation"] != "none" else []
+    parts += [f"fraction {of['fraction']}"] if of["fraction"] != "1" else []
+    return " / ".join(parts)
+
+
+def cell_tags(plan: Plan, cell: Artefact) -> dict[str, str]:
+    """The tags of a cell's run and of its registered model."""
+    of = axes(cell)
+    more = {"grid": plan.params.grid.name, "folder": cell.folder, "cell": cell.key}
+    return of | more | {"role": role_of(cell), "recipe": recipe_name(plan, of)}

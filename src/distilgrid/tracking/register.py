@@ -1,18 +1,21 @@
-"""Registration of cells in MLflow's model registry, once each, with tags that lead to their files."""
+"""Registration of chosen cells in MLflow's model registry, once each, with tags that lead to their files."""
 
+import statistics
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import RUN, content_digest, read_json
-from distilgrid.core.errors import UserError
+from distilgrid.core.artefacts import RUN, content_digest, is_complete, read_json, trained_model
+from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.plan.names import task_named
+from distilgrid.reporting.scoring import scoring
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.tracking.cells import cell_records, grid_record
-from distilgrid.tracking.naming import cell_tags
-from distilgrid.tracking.searches import search_records
+from distilgrid.tracking.cells import all_records
+from distilgrid.tracking.record import axes, cell_tags, recipe_name
 from distilgrid.tracking.store import Store, open_store
 from distilgrid.tracking.upsert import existing_runs, experiment_name, upsert
 
@@ -40,45 +43,79 @@ class Registered:
         return f"models:/{self.name}/{self.version}"
 
 
+def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
+    """The finished cell in a folder. Raises UserError when it holds no finished teacher or student of the grid."""
+    for model in [*plan.teachers, *plan.students]:
+        if (results / model.folder).resolve() == folder.resolve():
+            if is_complete(results / model.folder):
+                return model
+            raise UserError(f"{results / model.folder}: not finished; run its grid first")
+    raise UserError(
+        f"--cell: {folder} is no teacher or student of the grid '{plan.params.grid.name}'; name its grid with --grid, "
+        "or take a folder that `distilgrid plan` lists"
+    )
+
+
+def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[str, Any]) -> Artefact:
+    """The first finished seed of the recipe with the best mean score over finished seeds.
+
+    `wanted` has values of `method`, `student` and `seed`, where None takes any. A grid with one task needs no `task`.
+
+    Raises UserError when the task is not clear, a value is unknown, or no cell is finished.
+    """
+    asked = {"task": task_named(plan.params, task)} | {k: v for k, v in wanted.items() if v is not None}
+    fitting = plan.students
+    for axis, value in asked.items():
+        known = {str(student.labels[axis]) for student in fitting}
+        if str(value) not in known:
+            raise UserError(f"--{axis}: the grid has no such student '{value}'; {did_you_mean(str(value), known)}")
+        fitting = [student for student in fitting if str(student.labels[axis]) == str(value)]
+    recipes: dict[str, list[tuple[float, Artefact]]] = {}
+    for student in fitting:
+        if is_complete(results / student.folder):
+            metrics = read_json(results / student.folder / "metrics.json")
+            merit = scoring(metrics["score_name"]).merit(metrics["score"])
+            recipes.setdefault(recipe_name(plan, axes(student)), []).append((merit, student))
+    if not recipes:
+        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
+    best = max(recipes.values(), key=lambda found: statistics.fmean(merit for merit, _ in found))
+    return best[0][1]
+
+
 def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str | None = None) -> Registered:
     """Register a finished cell, after tracking its grid: a version belongs to a run.
 
     A version with the same training of the cell is found again instead of made twice. By default, the model's name is
     `distilgrid-<task>`, so that the versions of a task compare.
 
-    Raises:
-        StoreDownError: when a server does not answer.
-        UserError: when the store or the name is refused, or a file of the cell or its data is missing or damaged.
+    Raises StoreDownError when a server does not answer, and UserError when the store or the name is refused, or a file
+    of the cell or its data is missing or damaged.
     """
     name = name or f"distilgrid-{cell.labels['task']}"
     if not name.strip() or {*name} & {*"/:'"}:
         raise UserError(
             f"--name: '{name}' cannot be a name in MLflow: it must not be empty, nor hold a slash, colon or quote"
         )
-    records = [*cell_records(plan, results), *search_records(plan, results)]
-    cells = [record for record in records if "cell" in record.tags]
+    records = all_records(plan, results)
     with open_store(uri, results=results) as store:
-        upsert(store, plan, grid=grid_record(plan, cells), records=records)
+        upsert(store, plan, records)
         metrics = read_json(results / cell.folder / "metrics.json")
         score = {"score": f"{metrics['score']:.6g}", "score_name": metrics["score_name"]}
         content = content_digest(read_json(results / cell.folder / RUN)["files"])
         tags = cell_tags(plan, cell) | score | {CONTENT: content}
-        found = _version(store, name, tags)
+        wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{content}'"
+        found = next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
         version = found or _new_version(store, plan, results, cell, name=name, tags=tags)
     return Registered(name, str(version.version), found is None, cell.folder)
-
-
-def _version(store: Store, name: str, tags: dict[str, str]) -> "ModelVersion | None":
-    """The version with this training of the cell, or None."""
-    wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{tags[CONTENT]}'"
-    return next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
 
 
 def _new_version(
     store: Store, plan: Plan, results: Path, cell: Artefact, *, name: str, tags: dict[str, str]
 ) -> "ModelVersion":
     """Log the cell as a model of its run. The version comes last, so that a crash leaves no broken one."""
-    client, run = store.client, _run(store, plan, cell)
+    client = store.client
+    experiment = client.get_experiment_by_name(experiment_name(plan)).experiment_id
+    run = existing_runs(client, experiment)[cell.folder][0]
     model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
     _ensure_name(client, name, cell)
     # MLflow would look for models:/<id> in the store of its global state.
@@ -99,12 +136,13 @@ def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "Logged
 def _log(
     client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Artefact, tags: dict[str, str]
 ) -> "LoggedModel":
-    """Log a new model of the cell's run."""
     from mlflow.models import Model
 
-    from distilgrid.tracking.packaging import open_cell, package
+    from distilgrid.tracking.packaging import PackagedCell, package
 
-    packaged = open_cell(results / cell.folder, open_dataset(results / plan.data[cell.labels["task"]].folder))
+    dataset = open_dataset(results / plan.data[cell.labels["task"]].folder)
+    longest = int(trained_model(results / cell.folder)["recipe"]["training"]["max_length"])
+    packaged = PackagedCell(results / cell.folder, dataset, longest)
     experiment, run_id = run.info.experiment_id, run.info.run_id
     made = client.create_logged_model(experiment, name=f"cell-{cell.key}", source_run_id=run_id, tags=tags)
     with tempfile.TemporaryDirectory(prefix="distilgrid-") as scratch:
@@ -121,8 +159,3 @@ def _ensure_name(client: "MlflowClient", name: str, cell: Artefact) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _run(store: Store, plan: Plan, cell: Artefact) -> "Run":
-    experiment = store.client.get_experiment_by_name(experiment_name(plan))
-    return existing_runs(store.client, experiment.experiment_id)[cell.folder][0]

@@ -42,9 +42,8 @@ def open_store(uri: str, *, results: Path) -> Iterator[Store]:
 
     The results folder holds the lock of a server or database, and the files of a database's models.
 
-    Raises:
-        StoreDownError: when a server or database does not answer.
-        UserError: when MLflow is not installed, or cannot use the store.
+    Raises StoreDownError when a server or database does not answer, and UserError when MLflow is not installed or
+    cannot use the store.
     """
     scheme, address = urlsplit(uri).scheme, shown(uri)
     if scheme in ("", "file"):
@@ -79,14 +78,11 @@ def _one_writer(database: Path | None, results: Path) -> Iterator[None]:
         yield  # a user who can only read the results cannot lock
         return
     path = database.with_name(f"{database.name}.lock") if database else results / "mlflow.lock"
-    lock = FileLock(path)
     with readable_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
+        held = FileLock(path).acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def _initialise(database: Path, client_class: type["MlflowClient"]) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from distilgrid.plan.expand import Plan
+from distilgrid.tracking.cells import TRIAL, grid_record
 from distilgrid.tracking.datasets import as_inputs
 from distilgrid.tracking.record import GRID, Record
-from distilgrid.tracking.searches import TRIAL
 from distilgrid.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -31,17 +31,17 @@ ABOUT = {
 BATCH = 850  # metrics at a time: MLflow takes 1,000 values, of which up to 100 params and 100 tags
 
 
-def upsert(store: Store, plan: Plan, *, grid: Record, records: Sequence[Record]) -> Counter[str]:
+def upsert(store: Store, plan: Plan, records: Sequence[Record]) -> Counter[str]:
     """Make the grid's experiment hold one run for each record, below the run of the grid. Parents come first.
 
     The result has the numbers of records that are `created`, `updated` and `unchanged`.
     """
-    writer = _Writer(store.client, _experiment(store, plan))
+    writer, grid = _Writer(store.client, _experiment(store, plan)), grid_record(plan, records)
     ids, outcomes = {grid.place: writer.put(grid, {})[0]}, Counter[str]()
     for record in records:
         ids[record.place], outcome = writer.put(record, {PARENT: ids[record.above], IN_PLAN: "yes"})
         outcomes[outcome] += 1
-    planned = {grid.place, *(model.folder for model in [*plan.teachers, *plan.students, *plan.searches])}
+    planned = {grid.place, *(model.folder for model in [*plan.teachers, *plan.students, *plan.of("search")])}
     for place, runs in writer.existing.items():
         if place.partition(f"/{TRIAL}-")[0] not in planned:  # they stay for comparison, but filters can skip them
             for run in runs:

@@ -21,7 +21,7 @@ from distilgrid.jobs.warm import server
 from distilgrid.jobs.warm.client import ADDRESS
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import Params, parse_params, schema_text
-from distilgrid.tracking.waiting import SUMMARY, forget_if_waiting
+from distilgrid.tracking import SUMMARY, forget_if_waiting
 
 SCHEMA = Path(__file__).parent / "schemas" / "params.schema.json"
 ROOM = 1 << 20  # bytes

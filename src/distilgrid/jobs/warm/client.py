@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib
 import json
 import os
 import select
@@ -12,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from distilgrid.jobs.process import POLL_SECONDS, TUNING, workflow_is_gone
-from distilgrid.jobs.warm.stages import WARM_STAGES
 
+WARM_STAGES: dict[str, str] = importlib.import_module("distilgrid.stages.table").warm_stages()
+"""The module that does the work of each warm stage."""
 ADDRESS = "DISTILGRID_WARM"  # variable: name of the abstract socket
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 # A process with threads must not fork.

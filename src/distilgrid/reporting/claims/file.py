@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.messages import first_problem
 from distilgrid.core.planned import TEACHER
-from distilgrid.core.project import located
-from distilgrid.core.yaml import read_yaml
+from distilgrid.core.project import located, read_yaml
 from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.schema import ClaimsFile, Published
 from distilgrid.tasks.spec import find_task

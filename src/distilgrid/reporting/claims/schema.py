@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from distilgrid.core.planned import TEACHER
 from distilgrid.core.schema import Settings
-from distilgrid.plan.params import Name
+from distilgrid.plan.settings import Name
 
 Direction = Literal["higher", "lower"]
 Certainty = Literal["sourced", "second-hand", "recalled", "unknown"]

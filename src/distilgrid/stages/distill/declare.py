@@ -12,9 +12,9 @@ from distilgrid.stages.common import DATA, FRACTION, METHOD, MODELS, PROFILE, TA
 
 if TYPE_CHECKING:
     from distilgrid.methods.base import BaseMethod
-    from distilgrid.plan.learners import GridStudent
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
+    from distilgrid.plan.settings import GridStudent
     from distilgrid.training.settings import Training
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction", "seed")

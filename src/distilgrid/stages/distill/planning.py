@@ -1,19 +1,16 @@
 """Planning of a cell: the student, and the artefacts that it learns from. Light: no torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.methods.base import BaseMethod, Before
-from distilgrid.plan.fitting import misfit
-from distilgrid.plan.learners import GridStudent
 from distilgrid.plan.params import Params, effective_training
+from distilgrid.plan.planner import Planner, misfit
+from distilgrid.plan.settings import GridStudent
 from distilgrid.signals.base import Lesson
 from distilgrid.tasks.spec import find_task
-
-if TYPE_CHECKING:
-    from distilgrid.plan.planner import Planner
 
 Cell = Mapping[str, Any]
 Instructors = tuple[Artefact, ...]
@@ -21,7 +18,7 @@ NONE = Before()
 PLACE = "{task}/{teacher}/{method}/{student}/{augmentation}/frac-{fraction:g}/seed-{seed}"
 
 
-def student(planner: "Planner", cell: Cell) -> Artefact:
+def student(planner: Planner, cell: Cell) -> Artefact:
     """A cell: its task, teachers, method, student, augmentation, fraction and seed."""
     method = planner.params.methods[cell["method"]]
     before = method.before(cell, tempered=find_task(cell["task"], planner.params.tasks).task_kind.tempered)
@@ -29,7 +26,7 @@ def student(planner: "Planner", cell: Cell) -> Artefact:
 
 
 def _learner(
-    planner: "Planner", cell: Cell, method: BaseMethod, instructors: Instructors, before: Before = NONE
+    planner: Planner, cell: Cell, method: BaseMethod, instructors: Instructors, before: Before = NONE
 ) -> Artefact:
     """A model that learns from instructors."""
     own = planner.params.students[cell["student"]]
@@ -42,7 +39,7 @@ def _learner(
     return planner.made("distill", cell, inputs, place=PLACE.format(**cell))
 
 
-def _inputs(planner: "Planner", lesson: Lesson, method: BaseMethod, own: GridStudent) -> Inputs:
+def _inputs(planner: Planner, lesson: Lesson, method: BaseMethod, own: GridStudent) -> Inputs:
     """What a student is made from, by the command's option."""
     cell, inputs = lesson.cell, Inputs(data=lesson.data)
     if lesson.augmented is not None:
@@ -60,7 +57,7 @@ def _inputs(planner: "Planner", lesson: Lesson, method: BaseMethod, own: GridStu
     return inputs
 
 
-def _instructors(planner: "Planner", cell: Cell, before: Before) -> Instructors:
+def _instructors(planner: Planner, cell: Cell, before: Before) -> Instructors:
     """The teachers, or the last assistant of a chain, each link of which learns from the one before."""
     instructors = tuple(_teachers(planner, cell))
     if not before.assistants:
@@ -72,7 +69,7 @@ def _instructors(planner: "Planner", cell: Cell, before: Before) -> Instructors:
     return instructors
 
 
-def _tried(planner: "Planner", cell: Cell, before: Before, instructors: Instructors) -> list[Artefact]:
+def _tried(planner: Planner, cell: Cell, before: Before, instructors: Instructors) -> list[Artefact]:
     """The cells among which tuning chooses: the same ones for all seeds."""
     named = [({**cell, "method": name, "seed": before.tried_seed}, method) for name, method in before.tried.items()]
     return [_learner(planner, own, method, instructors) for own, method in named]
@@ -104,19 +101,19 @@ def chain(params: Params, cell: Cell, assistants: Sequence[str]) -> list[str]:
     return suited
 
 
-def _teachers(planner: "Planner", cell: Cell) -> list[Artefact]:
+def _teachers(planner: Planner, cell: Cell) -> list[Artefact]:
     """A cell's teachers, fine-tuned on its task."""
     task, fraction = cell["task"], cell["fraction"]
     return [planner.ask("finetune", task=task, teacher=name, fraction=fraction) for name in cell["teachers"]]
 
 
-def _augmented(planner: "Planner", cell: Cell) -> Artefact | None:
+def _augmented(planner: Planner, cell: Cell) -> Artefact | None:
     if cell["augmentation"] == "none":
         return None
     return planner.ask("augment", **{axis: cell[axis] for axis in ("task", "teacher", "augmentation", "fraction")})
 
 
-def _search(planner: "Planner", cell: Cell, own: GridStudent) -> Artefact:
+def _search(planner: Planner, cell: Cell, own: GridStudent) -> Artefact:
     """The search that a student's shape comes from.
 
     Raises:

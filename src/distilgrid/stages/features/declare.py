@@ -10,9 +10,9 @@ from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import AUGMENTED, DATA, FINETUNED, FRACTION, METHOD, TASK, TEACHER
 
 if TYPE_CHECKING:
-    from distilgrid.plan.features_settings import Features
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
+    from distilgrid.plan.settings import Features
     from distilgrid.signals.mixed.plan import Mixup
     from distilgrid.training.settings import Training
 
@@ -30,9 +30,9 @@ class FeaturesSettings:
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
-    from distilgrid.plan.features_settings import Features
     from distilgrid.plan.names import teacher_length
     from distilgrid.plan.params import effective_training, find_method
+    from distilgrid.plan.settings import Features
 
     method = find_method(params, options["method"])
     if method.mixing is None:
@@ -73,7 +73,7 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 def _wanted(planner: "Planner") -> Iterable[Artefact]:
     """Each teacher that reads texts; none where the report wants no plot."""
-    from distilgrid.plan.features_settings import KINDS, mixing_method
+    from distilgrid.plan.settings import KINDS, mixing_method
 
     params = planner.params
     features = params.report.features

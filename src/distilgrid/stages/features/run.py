@@ -9,7 +9,7 @@ import torch
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.plan.features_settings import MIXED, ORIGINAL, Features
+from distilgrid.plan.settings import MIXED, ORIGINAL, Features
 from distilgrid.signals.mixed.mixing import make_schedule
 from distilgrid.signals.mixed.outputs import mixed_inputs
 from distilgrid.stages.features.declare import FeaturesSettings

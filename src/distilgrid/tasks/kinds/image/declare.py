@@ -45,6 +45,7 @@ KIND = ImageKind(
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
     tokenised=False,
     stream="distilgrid.signals.views.outputs:main_stream",
+    hub_task="image-classification",
     rows=partial(load, f"{HERE}.rows:ROWS"),
     batch=partial(load, f"{HERE}.views:BATCH"),
     losses=LABEL.losses,

@@ -1,8 +1,14 @@
 """The kind `number`: a text, or a pair of texts, with a real number (a regression)."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from distilgrid.core.loading import late
 from distilgrid.tasks.kind import Metric, Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
+
+if TYPE_CHECKING:
+    import numpy as np
 
 HERE = "distilgrid.tasks.kinds.number"
 FORMULAS = f"{HERE}.formulas"
@@ -22,7 +28,16 @@ METRICS = {
     ),
 }
 
-KIND = TaskKind(
+
+class NumberKind(TaskKind):
+    """A kind without a set of labels."""
+
+    def answer(self, outputs: "np.ndarray", labels: Sequence[str]) -> float:
+        """The output, without torch."""
+        return float(outputs[0, 0])
+
+
+KIND = NumberKind(
     name="number",
     modality="text",
     metrics=METRICS,
@@ -30,5 +45,6 @@ KIND = TaskKind(
     words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
+    answer_code="float({logits}[0, 0])",
     **own_parts(HERE),
 )

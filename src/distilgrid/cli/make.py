@@ -1,11 +1,35 @@
-"""The commands about a grid: `plan`, `publish`, `gc`."""
+"""The commands that make a grid: `init`, `where`, `plan`, `publish`, `gc`."""
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from distilgrid.cli import support
 from distilgrid.cli.support import PARAMS_DEFAULT, RESULTS_DEFAULT, GridFiles, ParamsFiles, Results
+from distilgrid.core.errors import UserError
+
+
+def init(folder: Annotated[Path, typer.Argument(help="Folder of the new project.")]) -> None:
+    """Write a small project that works, to begin with."""
+    from distilgrid.workflow.new_project import new_project
+
+    new_project(folder)
+    typer.echo(f"{folder}: a grid of 4 students, a few minutes on two cores. Next:")
+    typer.echo(f"  cd {shlex.quote(str(folder))} && distilgrid plan && snakemake --cores 2")
+
+
+def where(
+    name: Annotated[str, typer.Argument(help="A file or folder: grids, grids/glue_mini.yaml, devices, profiles.")],
+) -> None:
+    """Print the path of a file that ships with the package."""
+    from distilgrid.core.project import packaged
+
+    path = packaged(name)
+    if not name or not path.exists() or not path.resolve().is_relative_to(packaged("").resolve()):
+        raise UserError(f"{name}: no such file ships with the package; `ls $(distilgrid where grids)` lists its grids")
+    typer.echo(path)
 
 
 def plan(
@@ -22,7 +46,7 @@ def plan(
     """
     from distilgrid.audit import status
 
-    _, expanded = support.load_plan(params, grid)
+    expanded = support.load_plan(params, grid)
     if commands:
         typer.echo("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
         return
@@ -36,7 +60,7 @@ def plan(
 
 def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
     """Copy a finished report to results/latest, for DVC and readers."""
-    _, expanded = support.load_plan(params, grid)
+    expanded = support.load_plan(params, grid)
     from distilgrid.stages.report.page import publish as copy
 
     typer.echo(f"report: {copy(plan=expanded, results=results)}")
