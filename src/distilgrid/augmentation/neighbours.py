@@ -1,17 +1,132 @@
 """Nearest words in a model's input-embedding space, in place of GloVe and WordNet, which need a download."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
-from distilgrid.augmentation.augmenter import Surroundings
-from distilgrid.augmentation.base import EmbeddingBased
-from distilgrid.augmentation.encoder import WordEncoder, encoder_folder, load_encoder
-from distilgrid.augmentation.vocabulary import Vocabulary
+from distilgrid.augmentation.base import EmbeddingBased, Surroundings
+from distilgrid.core.errors import UserError
+from distilgrid.models.io import load_tokenizer, read_model
+from distilgrid.models.source import model_folder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 BLOCK = 64  # words in one matrix product
 DECIMALS = 12  # of cosines, so that equal embeddings give equal cosines in every block
+HEADS = ("ForMaskedLM", "ForPreTraining")  # classes whose weights hold a masked-LM head
+
+
+@dataclass(frozen=True)
+class WordEncoder:
+    """A model, read for its words."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    embeddings: "Tensor"  # (V, H) fp32, a row for each piece
+    masked_lm: "PreTrainedModel | None"  # the model with its masked-LM head
+
+
+def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str) -> Path:
+    """Folder of the model that the settings name, or of the teacher.
+
+    Raises UserError when there is neither, or the model cannot be found.
+    """
+    if source is not None:
+        return model_folder(source)
+    if surroundings.teacher is None:
+        raise UserError(f"augmentation '{kind}': there is no teacher to take words from; set source to a model")
+    return surroundings.teacher
+
+
+def load_encoder(folder: Path, *, masked_lm: bool) -> WordEncoder:
+    """Read a model's embeddings, and its masked-LM head if it is wanted and exists.
+
+    Raises UserError when files are missing or damaged, or the weights hold no input embeddings.
+    """
+    from transformers import AutoModel
+
+    tokenizer = load_tokenizer(folder)
+    head = _with_head(folder) if masked_lm and tokenizer.mask_token_id is not None else None
+    if head is not None:
+        return WordEncoder(tokenizer, _embeddings(head), head)
+    model, missing = read_model(AutoModel.from_pretrained, folder, named=str(folder))
+    absent = [name for name in missing if "embed" in name]
+    if absent:
+        raise UserError(f"{folder}: the weights lack '{absent[0]}'; they fit another config.json")
+    return WordEncoder(tokenizer, _embeddings(model), None)
+
+
+def _with_head(folder: Path) -> "PreTrainedModel | None":
+    """The model with its masked-LM head; None where the weights hold none, as in a fine-tuned model."""
+    from transformers import AutoConfig, AutoModelForMaskedLM
+
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    pretrained = any(name.endswith(HEADS) for name in config.architectures or HEADS)
+    if not pretrained or type(config) not in AutoModelForMaskedLM._model_mapping:
+        return None
+    model, missing = read_model(AutoModelForMaskedLM.from_pretrained, folder, named=str(folder))
+    return None if missing else model
+
+
+def _embeddings(model: "PreTrainedModel") -> "Tensor":
+    weight: Tensor = model.get_input_embeddings().weight
+    return weight.detach()
+
+
+class Vocabulary:
+    """Pieces that are whole words: two letters or more, no special tokens and no continuations.
+
+    Attributes:
+        ids: (W,) piece ids of the whole words, in order.
+        forms: the W words as they are written.
+    """
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerBase", *, size: int) -> None:
+        self.tokenizer = tokenizer
+        self.ids, self.forms = _whole_words(tokenizer, size)
+        self._rows: dict[str, list[int]] = defaultdict(list)
+        for row, form in enumerate(self.forms):
+            self._rows[form.casefold()].append(row)
+        self._row_of_id = {int(piece): row for row, piece in enumerate(self.ids)}
+
+    def pieces(self, words: Sequence[str]) -> list[list[int]]:
+        """Piece ids of each word within a text; empty where a part is unknown to the tokeniser."""
+        if not words:
+            return []
+        encoded: list[list[int]] = _encode(self.tokenizer, words)
+        unknown = self.tokenizer.unk_token_id
+        return [[] if unknown in pieces else pieces for pieces in encoded]
+
+    def own_rows(self, word: str, pieces: Sequence[int]) -> list[int]:
+        """Rows of `forms` that never substitute a word: the word itself in any case, and its pieces."""
+        itself = self._rows.get(word.casefold(), [])
+        return sorted({*itself, *(self._row_of_id[piece] for piece in pieces if piece in self._row_of_id)})
+
+
+def _whole_words(tokenizer: "PreTrainedTokenizerBase", size: int) -> tuple[np.ndarray, list[str]]:
+    special = set(tokenizer.all_special_ids)
+    words = {}
+    for token, number in tokenizer.get_vocab().items():
+        form = tokenizer.convert_tokens_to_string([token]).strip()
+        if number not in special and number < size and len(form) > 1 and form.isalpha():
+            words[number] = form
+    numbers = sorted(words)
+    # A continuation such as RoBERTa's "ing" reads like a word; encoding it as a word tells.
+    encoded = _encode(tokenizer, [words[number] for number in numbers]) if numbers else []
+    kept = [number for number, pieces in zip(numbers, encoded, strict=True) if pieces == [number]]
+    return np.array(kept, dtype=np.int64), [words[number] for number in kept]
+
+
+def _encode(tokenizer: "PreTrainedTokenizerBase", words: Sequence[str]) -> list[list[int]]:
+    """Piece ids of words after a space, which marks the start of a word for byte-level tokenisers."""
+    encoded = tokenizer([f" {word}" for word in words], add_special_tokens=False)
+    rows: list[list[int]] = encoded["input_ids"]
+    return rows
 
 
 class Neighbours:
@@ -24,7 +139,7 @@ class Neighbours:
     is `min_similarity` or more.
     """
 
-    def __init__(self, vocabulary: Vocabulary, embeddings: Tensor, *, count: int, min_similarity: float) -> None:
+    def __init__(self, vocabulary: Vocabulary, embeddings: "Tensor", *, count: int, min_similarity: float) -> None:
         self.vocabulary = vocabulary
         self.embeddings = embeddings.float().cpu().numpy()
         self.count, self.min_similarity = count, min_similarity

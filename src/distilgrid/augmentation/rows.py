@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.augmentation.augmenter import Augmented, Augmenter, RowContext, Surroundings
-from distilgrid.augmentation.base import Rewriting
+from distilgrid.augmentation.base import Augmented, Augmenter, Rewriting, RowContext, Surroundings
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.core.loading import load

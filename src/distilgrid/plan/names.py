@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from distilgrid.augmentation.base import LentTexts
+from distilgrid.augmentation.unlabelled.declare import Pool
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.plan.learners import GridStudent, Teacher
 from distilgrid.plan.params import Params, data_folders, effective_training, find_method
@@ -73,7 +73,7 @@ def mixing(params: Params, method: str) -> tuple[Mixup, Training]:
     return chosen.mixing, effective_training(params, chosen.training)
 
 
-def text_pool(params: Params, *, task: str, augmentation: str) -> LentTexts | None:
+def text_pool(params: Params, *, task: str, augmentation: str) -> Pool | None:
     """The texts that an augmentation takes from other data sets; None for one that rewrites rows.
 
     Raises:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.augmentation.base import Surroundings
 from distilgrid.augmentation.eda.declare import EDA
 from distilgrid.augmentation.neighbours import Neighbours
 from distilgrid.augmentation.words import Words, in_case_of, is_content

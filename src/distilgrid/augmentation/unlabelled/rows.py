@@ -5,17 +5,14 @@ unlabelled texts that are like its task's, a *transfer set*. The stage adds the 
 """
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from distilgrid.augmentation.augmenter import Augmented, RowContext
+from distilgrid.augmentation.base import Augmented, RowContext
 from distilgrid.augmentation.unlabelled.declare import Unlabelled
 from distilgrid.tasks.dataset import TEXT_COLUMNS
 from distilgrid.tasks.subset import stratified_sample
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger("distilgrid")
 
