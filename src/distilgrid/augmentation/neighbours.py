@@ -31,18 +31,6 @@ class WordEncoder:
     masked_lm: "PreTrainedModel | None"  # the model with its masked-LM head
 
 
-def encoder_folder(source: str | None, surroundings: Surroundings, *, kind: str) -> Path:
-    """Folder of the model that the settings name, or of the teacher.
-
-    Raises UserError when there is neither, or the model cannot be found.
-    """
-    if source is not None:
-        return model_folder(source)
-    if surroundings.teacher is None:
-        raise UserError(f"augmentation '{kind}': there is no teacher to take words from; set source to a model")
-    return surroundings.teacher
-
-
 def load_encoder(folder: Path, *, masked_lm: bool) -> WordEncoder:
     """Read a model's embeddings, and its masked-LM head if it is wanted and exists.
 
@@ -51,14 +39,13 @@ def load_encoder(folder: Path, *, masked_lm: bool) -> WordEncoder:
     from transformers import AutoModel
 
     tokenizer = load_tokenizer(folder)
-    head = _with_head(folder) if masked_lm and tokenizer.mask_token_id is not None else None
-    if head is not None:
-        return WordEncoder(tokenizer, _embeddings(head), head)
-    model, missing = read_model(AutoModel.from_pretrained, folder, named=str(folder))
-    absent = [name for name in missing if "embed" in name]
-    if absent:
-        raise UserError(f"{folder}: the weights lack '{absent[0]}'; they fit another config.json")
-    return WordEncoder(tokenizer, _embeddings(model), None)
+    model = head = _with_head(folder) if masked_lm and tokenizer.mask_token_id is not None else None
+    if model is None:
+        model, missing = read_model(AutoModel.from_pretrained, folder, named=str(folder))
+        absent = [name for name in missing if "embed" in name]
+        if absent:
+            raise UserError(f"{folder}: the weights lack '{absent[0]}'; they fit another config.json")
+    return WordEncoder(tokenizer, model.get_input_embeddings().weight.detach(), head)
 
 
 def _with_head(folder: Path) -> "PreTrainedModel | None":
@@ -73,17 +60,10 @@ def _with_head(folder: Path) -> "PreTrainedModel | None":
     return None if missing else model
 
 
-def _embeddings(model: "PreTrainedModel") -> "Tensor":
-    weight: Tensor = model.get_input_embeddings().weight
-    return weight.detach()
-
-
 class Vocabulary:
     """Pieces that are whole words: two letters or more, no special tokens and no continuations.
 
-    Attributes:
-        ids: (W,) piece ids of the whole words, in order.
-        forms: the W words as they are written.
+    `ids` (W,) are their piece ids in order, `forms` the W words as they are written.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", *, size: int) -> None:
@@ -96,8 +76,6 @@ class Vocabulary:
 
     def pieces(self, words: Sequence[str]) -> list[list[int]]:
         """Piece ids of each word within a text; empty where a part is unknown to the tokeniser."""
-        if not words:
-            return []
         encoded: list[list[int]] = _encode(self.tokenizer, words)
         unknown = self.tokenizer.unk_token_id
         return [[] if unknown in pieces else pieces for pieces in encoded]
@@ -110,19 +88,16 @@ class Vocabulary:
 
 def _whole_words(tokenizer: "PreTrainedTokenizerBase", size: int) -> tuple[np.ndarray, list[str]]:
     special = set(tokenizer.all_special_ids)
-    words = {}
-    for token, number in tokenizer.get_vocab().items():
-        form = tokenizer.convert_tokens_to_string([token]).strip()
-        if number not in special and number < size and len(form) > 1 and form.isalpha():
-            words[number] = form
-    numbers = sorted(words)
+    tokens = sorted((number, token) for token, number in tokenizer.get_vocab().items() if number < size)
+    forms = {n: tokenizer.convert_tokens_to_string([token]).strip() for n, token in tokens if n not in special}
+    words = {number: form for number, form in forms.items() if len(form) > 1 and form.isalpha()}
     # A continuation such as RoBERTa's "ing" reads like a word; encoding it as a word tells.
-    encoded = _encode(tokenizer, [words[number] for number in numbers]) if numbers else []
-    kept = [number for number, pieces in zip(numbers, encoded, strict=True) if pieces == [number]]
+    encoded = _encode(tokenizer, words.values()) if words else []
+    kept = [number for number, pieces in zip(words, encoded, strict=True) if pieces == [number]]
     return np.array(kept, dtype=np.int64), [words[number] for number in kept]
 
 
-def _encode(tokenizer: "PreTrainedTokenizerBase", words: Sequence[str]) -> list[list[int]]:
+def _encode(tokenizer: "PreTrainedTokenizerBase", words: Iterable[str]) -> list[list[int]]:
     """Piece ids of words after a space, which marks the start of a word for byte-level tokenisers."""
     encoded = tokenizer([f" {word}" for word in words], add_special_tokens=False)
     rows: list[list[int]] = encoded["input_ids"]
@@ -150,8 +125,14 @@ class Neighbours:
     def read(
         cls, settings: EmbeddingBased, surroundings: Surroundings, *, masked_lm: bool = False
     ) -> "tuple[Neighbours, WordEncoder]":
-        """The neighbours that an augmentation's settings describe, and the model that they come from."""
-        folder = encoder_folder(settings.source, surroundings, kind=settings.kind)
+        """The neighbours that an augmentation's settings describe, and the model that they come from.
+
+        Raises UserError when the settings name no model and there is no teacher, or the model cannot be found.
+        """
+        folder = model_folder(settings.source) if settings.source is not None else surroundings.teacher
+        if folder is None:
+            kind = settings.kind
+            raise UserError(f"augmentation '{kind}': there is no teacher to take words from; set source to a model")
         encoder = load_encoder(folder, masked_lm=masked_lm)
         vocabulary = Vocabulary(encoder.tokenizer, size=len(encoder.embeddings))
         count, least = settings.candidates, settings.min_similarity
@@ -178,11 +159,7 @@ class Neighbours:
         cosines = np.round(_normalised(means) @ self._table.T, DECIMALS)  # (B, W)
         for (word, ids), row in zip(known, cosines, strict=True):
             row[self.vocabulary.own_rows(word, ids)] = -np.inf
-            near = [
-                int(place)
-                for place in _largest(row, self.count)
-                if np.isfinite(row[place]) and row[place] >= self.min_similarity
-            ]
+            near = [place for place in _largest(row, self.count) if row[place] >= self.min_similarity]
             self._found[word] = tuple(self.vocabulary.forms[place] for place in near)
 
 
