@@ -91,7 +91,7 @@ def test_labels_of_texts_are_those_of_the_stored_predictions(chain: Chain) -> No
     dataset, model = open_dataset(chain.data), open_model(chain.teacher)
     texts = choose_texts(dataset, chain.teacher, count=100, longest=16)
     reader = TextReader(chain.teacher, names=model.input_names, longest=16)
-    session = open_runtime("torch-eager-fp32").load(chain.teacher, RunOptions())
+    session = open_runtime("torch-eager-fp32")(chain.teacher, RunOptions())
     calls = label_calls(texts, reader, session)
     found = {row[0]: call() for row, call in zip(texts.rows, calls, strict=True)}
     stored = pd.read_parquet(chain.teacher / "predictions.parquet")

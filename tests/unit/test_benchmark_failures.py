@@ -42,9 +42,9 @@ class Odd:
     def __init__(self, *, load: Callable[[], object] = int, call: Callable[[int], object] = int) -> None:
         self.at_load, self.at_call = load, call
 
-    def load(self, folder: Path, how: RunOptions) -> "Odd":
+    def __call__(self, folder: Path, how: RunOptions) -> "Odd":
         self.at_load()
-        self.session = open_runtime("onnxruntime-fp32").load(folder, how)
+        self.session = open_runtime("onnxruntime-fp32")(folder, how)
         return self
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:

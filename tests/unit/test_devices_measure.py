@@ -22,7 +22,7 @@ from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
 from distilgrid.devices.measure import main as measure_main
 from distilgrid.runtimes.base import PIXELS, RunOptions, Session, UnsupportedError
-from distilgrid.runtimes.onnxruntime import OnnxRuntime
+from distilgrid.runtimes.onnxruntime import OnnxSession
 
 pytestmark = pytest.mark.chain
 
@@ -130,9 +130,9 @@ class Watched:
     """A runtime whose loading does something first."""
 
     def __init__(self, before: Callable[[Path, RunOptions], object]) -> None:
-        self.before, self.load_whole = before, OnnxRuntime().load
+        self.before, self.load_whole = before, OnnxSession
 
-    def load(self, folder: Path, how: RunOptions) -> Session:
+    def __call__(self, folder: Path, how: RunOptions) -> Session:
         self.before(folder, how)
         return self.load_whole(folder, how)
 

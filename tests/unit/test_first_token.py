@@ -17,8 +17,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from distilgrid.runtimes.first_token import FirstTokenLayer, first_token_only
-from distilgrid.runtimes.traceable import traceable
+from distilgrid.runtimes.traceable import FirstTokenLayer, first_token_only, traceable
 
 SIZES = {"vocab_size": 40, "num_labels": 3}
 WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}

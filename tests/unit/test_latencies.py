@@ -132,7 +132,7 @@ def test_an_architecture_that_does_not_run_is_named(
         raise error
 
     class Failing:
-        def load(self, folder: Path, how: RunOptions) -> Any:
+        def __call__(self, folder: Path, how: RunOptions) -> Any:
             return self
 
         def bind(self, inputs: Any) -> Any:
@@ -150,9 +150,9 @@ def test_architectures_are_built_exported_and_timed(fused: bool, monkeypatch: py
     whole = latency_bench.open_runtime
 
     class Watched:
-        def load(self, folder: Path, how: RunOptions) -> Any:
+        def __call__(self, folder: Path, how: RunOptions) -> Any:
             loaded.append(how)
-            return whole("onnxruntime-fp32").load(folder, how)
+            return whole("onnxruntime-fp32")(folder, how)
 
     monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Watched())
     source = opened(replace(CONDITIONS, fused=fused), vocabulary=60)

@@ -14,7 +14,7 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
 from distilgrid.core.energy import Counter, energy_counter
 from distilgrid.runtimes.base import Processor, RunOptions, Session, UnsupportedError
-from distilgrid.runtimes.failures import refusing
+from distilgrid.runtimes.guards import refusing
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 
@@ -58,7 +58,7 @@ def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int,
         how = RunOptions(threads, processor, candidate.optimised)
         try:
             with refusing():
-                entry.session = open_runtime(candidate.runtime).load(candidate.folder, how)
+                entry.session = open_runtime(candidate.runtime)(candidate.folder, how)
         except UnsupportedError as reason:
             entry.skip({"threads": threads}, str(reason))
             continue

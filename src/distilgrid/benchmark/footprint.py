@@ -67,7 +67,7 @@ def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: st
     engine = open_runtime(runtime)
     imported, before = time.perf_counter(), _memory("VmRSS:")
     how = RunOptions(int(threads), cast(Processor, processor), bool(int(optimised)))
-    session = engine.load(Path(folder), how)
+    session = engine(Path(folder), how)
     loaded, after = time.perf_counter(), _memory("VmRSS:")
     run = session.bind(feed)
     run()

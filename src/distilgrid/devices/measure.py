@@ -27,7 +27,7 @@ from distilgrid.core.messages import first_problem
 from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
-from distilgrid.runtimes.failures import refusing
+from distilgrid.runtimes.guards import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime
 
 Checked = TypeVar("Checked", Benchmark, LocalDevice)
@@ -139,7 +139,7 @@ def _loaded(export: Exported, how: RunOptions) -> Session | str:
     """The loaded export, or the reason why it cannot run."""
     try:
         with refusing():
-            return open_runtime(export.runtime).load(export.folder, how)
+            return open_runtime(export.runtime)(export.folder, how)
     except UnsupportedError as reason:
         return str(reason)
 

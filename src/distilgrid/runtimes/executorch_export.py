@@ -1,6 +1,7 @@
 """Conversion to ExecuTorch in fp32 and int8; refuses models that its fast kernels do not take."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +9,9 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.artefacts import read_json, write_json
-from distilgrid.runtimes.base import PIXELS, Graph, Sample, UnsupportedError
+from distilgrid.runtimes.base import Graph, Sample, UnsupportedError
 from distilgrid.runtimes.executorch import FACTS_FILE, MODEL_FILE
-from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.guards import quiet
 from distilgrid.runtimes.traceable import traceable
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ExecuTorchExporter:
             traced = torch.export.export(traceable(model, names), row, dynamic_shapes=_arguments(sample))
             program = self.prepared(traced, row, sample)
             edge = lowered(program)
-            facts = {"inputs": names, "graph": _graph(program, edge).as_dict()}
+            facts = {"inputs": names, "graph": asdict(_graph(program, edge))}
             content = edge.to_executorch().buffer
         (folder / MODEL_FILE).write_bytes(content)
         write_json(folder / FACTS_FILE, facts)
@@ -73,10 +74,10 @@ class ExecuTorchInt8Exporter(ExecuTorchExporter):
         """The quantised program, traced again."""
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        images = PIXELS in sample.example
+        images = sample.longest is None
         observed = prepare_pt2e(program.module(), _quantiser(dynamic=not images))
         with torch.inference_mode():  # any row of texts does, as only the weights are observed
-            for inputs in [(values[PIXELS],) for values in sample.calibration] if images else [row]:
+            for inputs in [tuple(values.values()) for values in sample.calibration] if images else [row]:
                 observed(*inputs)
         return torch.export.export(convert_pt2e(observed), row, dynamic_shapes=shapes(sample))
 
@@ -102,14 +103,14 @@ def _quantiser(*, dynamic: bool) -> Any:
 
 def shapes(sample: Sample) -> tuple[dict[int, Any] | None, ...]:
     """For each input, the axes that vary."""
-    if PIXELS in sample.example:
+    if sample.longest is None:
         return (None,)
     return tuple({1: torch.export.Dim.DYNAMIC(min=1, max=sample.longest)} for _ in sample.example)
 
 
 def _arguments(sample: Sample) -> tuple[Any, ...]:
     """Axes in the form of the inputs of `traceable`: one image tensor, or any number of texts' tensors."""
-    return shapes(sample) if PIXELS in sample.example else (shapes(sample),)
+    return shapes(sample) if sample.longest is None else (shapes(sample),)
 
 
 def partitioners() -> list[Any]:

@@ -1,6 +1,7 @@
 """LiteRT: loads and runs .tflite files. Light: needs neither torch nor jax."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.runtimes.base import PIXELS, RunOptions, UnsupportedError
-from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.base import RunOptions, check_shape
+from distilgrid.runtimes.guards import quiet
 
 if TYPE_CHECKING:
     from ai_edge_litert.environment import Environment
@@ -21,21 +22,11 @@ IN_MEMORY = ":memory"
 for each length."""
 
 
-class LiteRT:
-    """Loads exported models of any precision. Without optimisation, TensorFlow Lite's kernels replace XNNPACK's."""
-
-    def load(self, folder: Path, how: RunOptions) -> "LiteRTSession":
-        """The exported model of a folder."""
-        if how.processor != "cpu":
-            raise UnsupportedError("LiteRT runs on a CPU here")
-        return LiteRTSession(folder, how)
-
-
 class LiteRTSession:
-    """A LiteRT model as a `Session`.
+    """An exported model of any precision as a `Session`.
 
-    Shapes are fixed: one row, and for texts one of several lengths. Texts are padded to the next length, and batches
-    run row by row.
+    Without optimisation, TensorFlow Lite's kernels replace XNNPACK's. Shapes are fixed: one row, and for texts one of
+    several lengths. Texts are padded to the next length, and batches run row by row.
     """
 
     def __init__(self, folder: Path, how: RunOptions) -> None:
@@ -47,7 +38,7 @@ class LiteRTSession:
         keys = [self._model.get_signature_by_index(n)["key"] for n in range(self._model.get_num_signatures())]
         self._shapes = [tuple(self._model.get_input_tensor_details(key)["args_0"]["shape"]) for key in keys]
         results = [list(self._model.get_output_tensor_details(key).values()) for key in keys]
-        self._outputs = [int(only["shape"][-1]) for (only,) in results]
+        self._outputs = [tuple(map(int, only["shape"][1:])) for (only,) in results]
         self._spare: list[list[_Buffers]] = [[] for _ in keys]
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
@@ -59,13 +50,13 @@ class LiteRTSession:
         return _Call(self, number, rows)
 
     def run(self, number: int, rows: "Sequence[_Buffers]") -> np.ndarray:
-        """Logits (B, C) of rows whose inputs lie in the buffers of a signature."""
-        outputs = self._outputs[number]
-        logits = np.empty((len(rows), outputs), dtype=np.float32)
+        """Outputs (B, ...) of rows whose inputs lie in the buffers of a signature."""
+        shape = self._outputs[number]
+        outputs = np.empty((len(rows), *shape), dtype=np.float32)
         for row, buffers in enumerate(rows):
             self._model.run_by_index(number, buffers.inputs, buffers.results)
-            logits[row] = buffers.results[0].read(outputs, np.float32)
-        return logits
+            outputs[row] = buffers.results[0].read(math.prod(shape), np.float32).reshape(shape)
+        return outputs
 
     def give_back(self, number: int, rows: "Sequence[_Buffers]") -> None:
         """Keep buffers of a signature for the next call: making one takes longer than a run of a small model."""
@@ -73,18 +64,11 @@ class LiteRTSession:
 
     def _signature(self, shape: tuple[int, ...]) -> int:
         """The number of the signature with the least padding."""
-        if self._names == [PIXELS]:
-            if shape[1:] != self._shapes[0][1:]:
-                raise UnsupportedError(f"the model was converted for images {self._shapes[0][1:]}, not {shape[1:]}")
-            return 0
-        lengths = {number: kept[1] for number, kept in enumerate(self._shapes) if kept[1] >= shape[1]}
-        if not lengths:
-            longest = max(kept[1] for kept in self._shapes)
-            raise UnsupportedError(f"length {shape[1]} is more than the {longest} tokens of the conversion")
-        return min(lengths, key=lengths.__getitem__)
+        check_shape(shape, max(self._shapes))
+        return min((kept, number) for number, kept in enumerate(self._shapes) if kept[1] >= shape[1])[1]
 
     def _padded(self, name: str, values: np.ndarray, number: int) -> np.ndarray:
-        if name == PIXELS:
+        if values.ndim > 2:  # images
             return np.ascontiguousarray(values)
         padded = np.full((len(values), self._shapes[number][1]), self._pad[name], dtype=np.int32)
         padded[:, : values.shape[1]] = values

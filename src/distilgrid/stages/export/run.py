@@ -6,7 +6,7 @@ Runtimes that run the trained model itself, compiled or in another precision, co
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,9 @@ from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.runtimes.base import IMAGE_LENGTH, Exporter, RunOptions, Sample, UnsupportedError
-from distilgrid.runtimes.failures import LONGEST, first_line
-from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
-from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_judge
+from distilgrid.runtimes.guards import LONGEST, first_line
+from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_outputs
+from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_runtime
 from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Inputs, Samples
@@ -134,23 +134,23 @@ def _convert_and_judge(
         with _rejecting("conversion failed"):
             exporter.export(model, _sample(source, calibrated=entry.calibrated), folder)
             graph = exporter.graph(folder)
-            parity["graph"] = None if graph is None else graph.as_dict()
+            parity["graph"] = None if graph is None else asdict(graph)
     with _rejecting("the exported model does not run"):
         made = source.folder if exporter is None else folder
-        session = open_judge(parity["runtime"]).load(made, RunOptions(threads))
+        session = open_runtime(parity["runtime"], judging=True)(made, RunOptions(threads))
         rows = gate_rows(len(samples))
         difference = max_abs_difference(model, session, samples, rows)
         parity["rows"] = len(rows)
         _check_finite(difference)
         parity["max_abs_difference"] = difference
-        logits = {
-            split: session_logits(session, source.samples[split], label=f"{parity['runtime']} on {split}")
-            for split in source.dataset.validation
-        }
-    for values in logits.values():
+        kind, outputs = source.dataset.task_kind, {}
+        for split in source.dataset.validation:
+            label = f"{parity['runtime']} on {split}"
+            outputs[split] = session_outputs(session, source.samples[split], kind=kind, model=model, label=label)
+    for values in outputs.values():
         _check_finite(values)
-    parity.update(_scores(source, logits))
-    _judge(parity, source.dataset.task_kind.parity())
+    parity.update(_scores(source, outputs))
+    _judge(parity, kind.parity())
 
 
 def _judge(parity: Mapping[str, Any], judge: Parity) -> None:
@@ -165,7 +165,8 @@ def _judge(parity: Mapping[str, Any], judge: Parity) -> None:
 def _sample(source: Source, *, calibrated: bool) -> Sample:
     dev = source.samples["dev"]
     rows = gate_rows(len(dev)).tolist() if calibrated else []
-    return Sample(_first_rows(source), [dev.batch([row]) for row in rows], source.longest)
+    longest = source.longest if source.dataset.task_kind.tokenised else None
+    return Sample(_first_rows(source), [dev.batch([row]) for row in rows], longest)
 
 
 def _first_rows(source: Source) -> Inputs:
