@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AlbertConfig,
     AutoModelForSequenceClassification,
+    BertForTokenClassification,
     DistilBertConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -102,4 +103,9 @@ def test_exporters_trace_it() -> None:
 def test_a_model_of_another_kind_is_left_alone() -> None:
     config = AlbertConfig(**SIZES, **WIDTHS, embedding_size=16)
     model = of(config)
+    assert first_token_only(model) is model
+
+
+def test_a_head_that_reads_every_token_is_left_alone() -> None:
+    model = BertForTokenClassification(bert().config)
     assert first_token_only(model) is model

@@ -11,7 +11,7 @@ import torch
 from tests.unit.fabricate_annealing import image_task
 from tests.unit.made import benchmark, export, finetune, prepare
 
-from distilgrid.benchmark.candidates import open_model
+from distilgrid.benchmark.entries import open_model
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.models.io import load_model
@@ -154,9 +154,9 @@ def test_images_are_measured_once_for_each_batch_size(run_benchmark: Callable[..
 
 def test_inputs_are_random_pixels_of_the_models_size(root: Path, images: Images) -> None:
     model = open_model(root / "shallow")
-    pixels = model.inputs(5, 1)["pixel_values"]
+    pixels = model.reads.make(5, 1)["pixel_values"]
     assert pixels.shape == (5, 1, 8, 8) and pixels.dtype == np.uint8
     assert len(np.unique(pixels)) > 100
-    np.testing.assert_array_equal(pixels, model.inputs(5, 1)["pixel_values"])
+    np.testing.assert_array_equal(pixels, model.reads.make(5, 1)["pixel_values"])
     seen = images.batch(range(5))["pixel_values"]
     assert seen.stride() == torch.from_numpy(pixels).stride(), "in memory as in training"

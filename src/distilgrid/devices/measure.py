@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from distilgrid import __version__
-from distilgrid.benchmark.inputs import Inputs, read_inputs
+from distilgrid.benchmark.inputs import read_inputs
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json, readable_os_errors, verified
@@ -29,6 +29,7 @@ from distilgrid.devices.settings import LocalDevice
 from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.guards import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime
+from distilgrid.tasks.model_inputs import ModelInputs
 
 Checked = TypeVar("Checked", Benchmark, LocalDevice)
 
@@ -40,7 +41,7 @@ class Exported:
     folder: Path
     model: str
     runtime: str
-    inputs: Inputs
+    inputs: ModelInputs
 
 
 @dataclass

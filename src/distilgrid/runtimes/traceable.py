@@ -91,10 +91,11 @@ def first_token_only(model: "PreTrainedModel") -> "PreTrainedModel":
     """A classifier with the same weights and logits whose last layer is a `FirstTokenLayer`.
 
     The given model stays as it is. BERT, RoBERTa and DistilBERT classify by the first token; a model whose encoder has
-    another layout is returned unchanged.
+    another layout, or whose head may read other tokens, is returned unchanged.
     """
     names = LAYOUTS.get(model.config.model_type)
-    if names is None or getattr(model.config, "is_decoder", False):
+    reads_first = any(base.__name__.endswith("ForSequenceClassification") for base in type(model).__mro__)
+    if names is None or not reads_first or getattr(model.config, "is_decoder", False):
         return model
     stack = f"{model.base_model_prefix}.{names.stack}.layer"
     number, last = list(model.get_submodule(stack).named_children())[-1]

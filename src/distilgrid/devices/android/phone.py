@@ -29,7 +29,7 @@ from distilgrid.runtimes.base import UnsupportedError
 if TYPE_CHECKING:
     import numpy as np
 
-    from distilgrid.benchmark.candidates import ExportFolder, Model
+    from distilgrid.benchmark.entries import ExportFolder, Model
     from distilgrid.benchmark.settings import Benchmark
 
 FILES = {"litert": "model.tflite", "executorch": "model.pte"}
@@ -133,9 +133,9 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
 def _measure(place: Place, model: "Model", export: "ExportFolder", protocol: "Benchmark", threads: int) -> Measurement:
     shapes: list[Times] = []
     skipped: list[Skipped] = []
-    for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):
+    for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.reads.lengths(protocol.lengths))):
         log.info("%s on the phone: batch %d, length %d, threads %d", place.engine, batch_size, length, threads)
-        inputs = model.inputs(batch_size, length)
+        inputs = model.reads.make(batch_size, length)
         work = PhoneRun(
             [inputs[name] for name in place.names], batch_size, length, threads, protocol.warmup, protocol.repetitions
         )

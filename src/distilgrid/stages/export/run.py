@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from distilgrid.benchmark.inputs import FIELD, describe_inputs
+from distilgrid.benchmark.inputs import FIELD
 from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
@@ -102,6 +102,8 @@ def _size(folder: Path, *files: str) -> int:
 def _report(source: Source, runtime: str, settings: "Export") -> dict[str, Any]:
     """`parity.json` before the verdict."""
     metrics, exact = read_json(source.folder / "metrics.json"), find_runtime(runtime).exact
+    config, kind = read_json(source.folder / "config.json"), source.dataset.task_kind
+    reads = kind.inputs.of(config, lambda: list(_first_rows(source)))
     return {
         "runtime": runtime,
         "accepted": False,
@@ -117,7 +119,7 @@ def _report(source: Source, runtime: str, settings: "Export") -> dict[str, Any]:
         "torch_score": metrics["score"],
         "validation": {},
         "graph": None,
-        FIELD: describe_inputs(read_json(source.folder / "config.json"), list(_first_rows(source))),
+        FIELD: None if reads is None else reads.model_dump(),
     }
 
 
