@@ -25,12 +25,11 @@ SECONDS = 600
 
 
 def footprint(*, runtime: str, folder: Path, how: RunOptions, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
-    """Measure one candidate, on inputs of its largest shape, in a separate process.
+    """Measure one entry, on inputs of its largest shape, in a separate process.
 
-    Returns:
-        `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model, `first_run_seconds`,
-        `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and `gpu_peak_mib` if torch computes
-        on a GPU; or `reason` if the process failed or did not end.
+    Returns `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model, `first_run_seconds`,
+    `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and `gpu_peak_mib` if torch computes on
+    a GPU; or `reason` if the process failed or did not end.
     """
     import numpy as np
 

@@ -12,7 +12,7 @@ import numpy as np
 from distilgrid.benchmark.entries import Entry, Shape
 from distilgrid.benchmark.footprint import footprint
 from distilgrid.benchmark.labels import shape_words, throughput
-from distilgrid.benchmark.protocol import SEED, Run, Work, measure, repeated
+from distilgrid.benchmark.protocol import Run, Work, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.energy import Counter, energy_counter
 from distilgrid.runtimes.base import Processor, RunOptions, Session, UnsupportedError
@@ -21,6 +21,7 @@ from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 from distilgrid.tasks.dataset import Dataset, texts
 from distilgrid.tasks.kind import TaskKind
+from distilgrid.tasks.model_inputs import SEED
 
 Prepared = tuple[Work, dict[str, Any]]
 """The calls of an entry, and facts for its measurement."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SEED = 0
+"""The seed of the inputs and of the order of turns."""
 
 
 class ModelInputs(Settings):

@@ -10,7 +10,7 @@ from distilgrid.benchmark.entries import Entry, ExportFolder, Model, list_entrie
 from distilgrid.benchmark.footprint import gpu_name
 from distilgrid.benchmark.labels import shape_words
 from distilgrid.benchmark.pinning import alone, pinned
-from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
+from distilgrid.benchmark.protocol import BURST, PRIMING
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.benchmark.shapes import Texts, choose_texts, measure_shapes, open_entries
 from distilgrid.core.artefacts import write_json
@@ -23,6 +23,7 @@ from distilgrid.devices.settings import ImportDevice, LocalDevice
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.model_inputs import SEED
 
 log = logging.getLogger(__name__)
 
