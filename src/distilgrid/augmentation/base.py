@@ -144,11 +144,16 @@ class EmbeddingBased(Rewriting):
     """Smallest cosine between the embeddings of a word and its substitute; a word with none so near stays."""
 
     @property
+    def needs_embeddings(self) -> bool:
+        """Whether any words are looked up."""
+        return True
+
+    @property
     def sources(self) -> tuple[str, ...]:
-        """The model of the embeddings, unless it is the teacher."""
-        return () if self.source is None else (self.source,)
+        """The model of the embeddings, where they are needed and not the teacher's."""
+        return () if self.source is None or not self.needs_embeddings else (self.source,)
 
     @property
     def rewrites_with_teacher(self) -> bool:
-        """Whether the embeddings are the teacher's."""
-        return self.source is None
+        """Whether the embeddings are needed and the teacher's."""
+        return self.source is None and self.needs_embeddings

@@ -31,10 +31,8 @@ def _counts(findings: Findings, rows: FinishedArtefact) -> str:
     if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
-    left_out = f"left out: {values['unchanged']:,} unchanged, {values['repeated']:,} repeated"
-    if not _rewritten(rows):
-        left_out = f"left out: {values['unchanged']:,} that the data set holds"
-    return f"{said}{wording.plural(values['rows'], 'new row')}; {left_out}."
+    why = f"unchanged, {values['repeated']:,} repeated" if _rewritten(rows) else "that the data set holds"
+    return f"{said}{wording.plural(values['rows'], 'new row')}; left out: {values['unchanged']:,} {why}."
 
 
 def _rewritten(rows: FinishedArtefact) -> bool:

@@ -1,8 +1,10 @@
 """LiteRT: loads and runs .tflite files. Light: needs neither torch nor jax."""
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,20 +49,18 @@ class LiteRTSession:
         number = self._signature(next(iter(arrays.values())).shape)
         padded = [self._padded(name, values, number) for name, values in arrays.items()]
         rows = [self._row([values[row : row + 1] for values in padded], number) for row in range(len(padded[0]))]
-        return _Call(self, number, rows)
-
-    def run(self, number: int, rows: "Sequence[_Buffers]") -> np.ndarray:
-        """Outputs (B, ...) of rows whose inputs lie in the buffers of a signature."""
         shape = self._outputs[number]
-        outputs = np.empty((len(rows), *shape), dtype=np.float32)
-        for row, buffers in enumerate(rows):
-            self._model.run_by_index(number, buffers.inputs, buffers.results)
-            outputs[row] = buffers.results[0].read(math.prod(shape), np.float32).reshape(shape)
-        return outputs
 
-    def give_back(self, number: int, rows: "Sequence[_Buffers]") -> None:
-        """Keep buffers of a signature for the next call: making one takes longer than a run of a small model."""
-        self._spare[number].extend(rows)
+        def run() -> np.ndarray:
+            outputs = np.empty((len(rows), *shape), dtype=np.float32)
+            for row, buffers in enumerate(rows):
+                self._model.run_by_index(number, buffers.inputs, buffers.results)
+                outputs[row] = buffers.results[0].read(math.prod(shape), np.float32).reshape(shape)
+            return outputs
+
+        # The next call takes the buffers of this one: making one takes longer than a run of a small model.
+        weakref.finalize(run, self._spare[number].extend, rows)
+        return run
 
     def _signature(self, shape: tuple[int, ...]) -> int:
         """The number of the signature with the least padding."""
@@ -75,12 +75,10 @@ class LiteRTSession:
         return padded
 
     def _row(self, values: list[np.ndarray], number: int) -> "_Buffers":
-        if self._spare[number]:
-            buffers = self._spare[number].pop()
-            buffers.write(values)
-            return buffers
-        buffers = _Buffers(self._model.create_input_buffers(number), self._model.create_output_buffers(number))
-        with quiet():  # the first write reports on accelerators
+        spare, model = self._spare[number], self._model
+        buffers = spare.pop() if spare else None
+        with contextlib.nullcontext() if buffers else quiet():  # the first write reports on accelerators
+            buffers = buffers or _Buffers(model.create_input_buffers(number), model.create_output_buffers(number))
             buffers.write(values)
         return buffers
 
@@ -95,19 +93,6 @@ class _Buffers:
     def write(self, values: list[np.ndarray]) -> None:
         for buffer, array in zip(self.inputs, values, strict=True):
             buffer.write(array)
-
-
-class _Call:
-    """A model on fixed inputs. Its buffers return to the session when nobody holds the call any more."""
-
-    def __init__(self, session: LiteRTSession, number: int, rows: "Sequence[_Buffers]") -> None:
-        self._session, self._number, self._rows = session, number, rows
-
-    def __call__(self) -> np.ndarray:
-        return self._session.run(self._number, self._rows)
-
-    def __del__(self) -> None:
-        self._session.give_back(self._number, self._rows)
 
 
 def _compiled(path: Path, how: RunOptions) -> Any:

@@ -5,14 +5,12 @@ int8 has ranges of activations from each call (dynamic), or fixed from `dev` row
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from distilgrid.runtimes.base import Graph, RunOptions, Sample, counted, fused_blocks
 from distilgrid.runtimes.guards import quiet
@@ -133,6 +131,7 @@ class StaticInt8Exporter(OnnxExporter):
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
+        rows = ({name: values.numpy() for name, values in row.items()} for row in sample.calibration)
         with tempfile.TemporaryDirectory() as scratch:
             prepared = str(Path(scratch) / "prepared.onnx")
             # ONNX's shape inference finds the type of every tensor; the symbolic one takes seconds and adds nothing.
@@ -140,7 +139,7 @@ class StaticInt8Exporter(OnnxExporter):
             quantize_static(
                 prepared,
                 target,
-                _Rows(sample.calibration),
+                SimpleNamespace(get_next=lambda: next(rows, None)),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=QUANTISED_OPERATORS if sample.longest else IMAGE_OPERATORS,
                 nodes_to_exclude=_products_of_activations(prepared),
@@ -192,14 +191,3 @@ def _products_of_activations(path: str) -> list[str]:
     graph = onnx.load(path).graph
     constants = {tensor.name for tensor in graph.initializer}
     return [node.name for node in graph.node if node.op_type == "MatMul" and constants.isdisjoint(node.input)]
-
-
-class _Rows:
-    """Calibration rows as ONNX Runtime asks for them: one at a time, then None."""
-
-    def __init__(self, rows: Sequence[Mapping[str, Tensor]]) -> None:
-        self._rows: Iterator[Mapping[str, Tensor]] = iter(rows)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        row = next(self._rows, None)
-        return None if row is None else {name: values.numpy() for name, values in row.items()}

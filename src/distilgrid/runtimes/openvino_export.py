@@ -130,19 +130,17 @@ def _told(node: Any, what: str) -> str:
 
 def _fused(source: list[Any], executed: list[Any]) -> dict[str, int]:
     """Number of blocks that run as one operator or as a part of one. Operators name those that they replace."""
-    parts = [(_told(node, "layerType"), _told(node, "originalLayersNames").split(",")) for node in executed]
-
-    def named(kind: str) -> set[str]:
-        return {node.get_friendly_name() for node in source if node.get_type_name() == kind}
-
-    attention, gelu = named("ScaledDotProductAttention"), named("Gelu")
+    parts = [(_told(node, "layerType"), set(_told(node, "originalLayersNames").split(","))) for node in executed]
+    whole = "ScaledDotProductAttention"
+    attention, gelu = ({n.get_friendly_name() for n in source if n.get_type_name() == kind} for kind in (whole, "Gelu"))
+    # The name of generated code is that of the last product: it is attention only if it holds the softmax.
+    attending = (
+        kind == whole or (kind == "Subgraph" and any(n.startswith("Softmax") for n in names))
+        for kind, names in parts
+        if attention & names
+    )
     return {
-        "attention": sum(bool(attention & set(names)) and _whole_attention(kind, names) for kind, names in parts),
+        "attention": sum(attending),
         "layer_norm": sum(kind == "MVN" for kind, _ in parts),
-        "gelu": sum(len(gelu & set(names)) for _, names in parts),
+        "gelu": sum(len(gelu & names) for _, names in parts),
     }
-
-
-def _whole_attention(kind: str, names: list[str]) -> bool:
-    """Whether an operator is attention. Generated code must hold the softmax: its name is that of the last product."""
-    return kind == "ScaledDotProductAttention" or (kind == "Subgraph" and any(n.startswith("Softmax") for n in names))

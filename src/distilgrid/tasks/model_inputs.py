@@ -23,8 +23,8 @@ class ModelInputs(Settings):
         raise NotImplementedError
 
     def lengths(self, asked: Sequence[int]) -> Sequence[int]:
-        """The lengths at which the model is measured, of those asked for."""
-        raise NotImplementedError
+        """The lengths at which the model is measured: by default, all those asked for."""
+        return asked
 
     def make(self, batch_size: int, length: int) -> "dict[str, np.ndarray]":
         """Random inputs, the same each time."""
@@ -48,10 +48,6 @@ class TextInputs(ModelInputs):
             return None
         known = {"vocab_size": config["vocab_size"], "pad_token_id": config.get("pad_token_id") or 0}
         return cls.model_validate({"names": list(names()), **known})
-
-    def lengths(self, asked: Sequence[int]) -> Sequence[int]:
-        """All lengths asked for."""
-        return asked
 
     def make(self, batch_size: int, length: int) -> "dict[str, np.ndarray]":
         """Each (B, L) int64."""

@@ -34,15 +34,7 @@ if TYPE_CHECKING:
 
 Pair = tuple[str, int]
 TARGET = re.compile(r">>(.+)<<")
-KEPT = (
-    "bad_words_ids",
-    "bos_token_id",
-    "decoder_start_token_id",
-    "eos_token_id",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-    "pad_token_id",
-)
+KEPT = ("bad_words_ids", "_token_id")  # of the fields of a generation configuration
 DECODING = ("decoding", "beams", "top_k", "temperature", "max_length")
 
 
@@ -109,7 +101,8 @@ class Translator:
         """Special tokens and forbidden words of the model, with the decoding of the settings."""
         from transformers import GenerationConfig
 
-        own = {name: value for name, value in model.generation_config.to_dict().items() if name in KEPT}
+        given = model.generation_config.to_dict().items()
+        own = {name: value for name, value in given if name.endswith(KEPT)}
         limits = {"max_new_tokens": length - 1}  # the start token takes a position
         if self.settings.decoding == "beam":
             return GenerationConfig(**own, **limits, do_sample=False, num_beams=self.settings.beams)

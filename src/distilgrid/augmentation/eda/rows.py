@@ -82,7 +82,7 @@ class EDAAugmenter:
         alphas = {name: float(getattr(settings, name)) for name in OPERATIONS}
         self.used = [(OPERATIONS[name], alpha) for name, alpha in alphas.items() if alpha]
         self.neighbours: Neighbours | None = None
-        if settings.needs_synonyms:
+        if settings.needs_embeddings:
             self.neighbours, _ = Neighbours.read(settings, surroundings)
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:

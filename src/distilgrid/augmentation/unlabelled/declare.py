@@ -1,19 +1,26 @@
-"""Settings of unlabelled texts, and the pool that lends them. Light: loads numpy when rows are read."""
+"""Texts without labels as training rows that a teacher labels. Light: loads numpy when rows are read.
 
+Turc, Chang, Lee, Toutanova: Well-Read Students Learn Better, 2019 (arXiv 1908.08962): a student is distilled on
+unlabelled texts that are like its task's, a *transfer set*. The stage adds the teacher's labels.
+"""
+
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from distilgrid.augmentation.base import Added
+from distilgrid.augmentation.base import Added, Augmented, RowContext
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.tasks.dataset import example_ids
+from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
 from distilgrid.tasks.sources import Folders, load_raw, source_revision
 from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger("distilgrid")
 
 FILES = tuple(f"{scheme}:" for scheme in FILE_SCHEMES)
 
@@ -79,7 +86,7 @@ class Pool:
 class Unlabelled(Added):
     """Texts without labels: the teacher labels them (the transfer sets of Turc et al. 2019)."""
 
-    row_source: ClassVar[str] = "distilgrid.augmentation.unlabelled.rows:unlabelled_rows"
+    row_source: ClassVar[str] = "distilgrid.augmentation.unlabelled.declare:unlabelled_rows"
     undecisive: ClassVar[frozenset[str]] = frozenset({"texts"})
 
     kind: Literal["unlabelled"] = "unlabelled"
@@ -100,3 +107,30 @@ class Unlabelled(Added):
     def lent_texts(self, *, key: str, task: TaskSpec, own: Mapping[str, TaskSpec], folders: Folders) -> Pool:
         """Pool of the named tasks and files."""
         return Pool(key, task, self.texts, own, folders)
+
+
+def unlabelled_rows(settings: "Unlabelled", context: RowContext) -> Augmented:
+    """`RowSource` of unlabelled texts, which have no `parents` and a placeholder as their `label`.
+
+    Rows of the data set are left out: training rows because they are not new, rows of `dev` and of the validation
+    splits because they are scored.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from distilgrid.tasks.subset import stratified_sample
+
+    assert context.lent is not None, "unlabelled texts are lent"
+    dataset, pool = context.dataset, context.lent.read()
+    known = np.concatenate([dataset.split(name)["example_id"].to_numpy() for name in dataset.splits])
+    new = pool[~pool["example_id"].isin(known)].reset_index(drop=True)
+    left_out = len(pool) - len(new)
+    if settings.max_rows is not None and settings.max_rows < len(new):
+        ids = new["example_id"].to_numpy()
+        taken = stratified_sample(ids, None, count=settings.max_rows, seed=settings.seed, purpose="unlabelled")
+        new = new[taken].reset_index(drop=True)
+    log.info("%d unlabelled rows; %d left out, which the data set holds", len(new), left_out)
+    parentless: pd.Series[Any] = pd.Series([[] for _ in range(len(new))], dtype=object)
+    frame = new.assign(label=dataset.task_kind.rows().placeholder, parents=parentless, copy=np.int64(0))
+    columns = [name for name in TEXT_COLUMNS if name in new.columns]
+    return Augmented(frame[[*columns, "label", "example_id", "parents", "copy"]], left_out)
