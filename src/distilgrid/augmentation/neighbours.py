@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.preprocessing import normalize
 
 from distilgrid.augmentation.base import EmbeddingBased, Surroundings
 from distilgrid.core.errors import UserError
@@ -118,7 +119,7 @@ class Neighbours:
         self.vocabulary = vocabulary
         self.embeddings = embeddings.float().cpu().numpy()
         self.count, self.min_similarity = count, min_similarity
-        self._table = _normalised(self.embeddings[vocabulary.ids].astype(np.float64))  # (W, H)
+        self._table = normalize(self.embeddings[vocabulary.ids].astype(np.float64))  # (W, H)
         self._found: dict[str, tuple[str, ...]] = {}
 
     @classmethod
@@ -156,7 +157,7 @@ class Neighbours:
         if not known or not len(self._table):
             return
         means = np.stack([self.embeddings[ids].mean(axis=0, dtype=np.float64) for _, ids in known])  # (B, H)
-        cosines = np.round(_normalised(means) @ self._table.T, DECIMALS)  # (B, W)
+        cosines = np.round(normalize(means) @ self._table.T, DECIMALS)  # (B, W)
         for (word, ids), row in zip(known, cosines, strict=True):
             row[self.vocabulary.own_rows(word, ids)] = -np.inf
             near = [place for place in _largest(row, self.count) if row[place] >= self.min_similarity]
@@ -168,10 +169,3 @@ def _largest(row: np.ndarray, count: int) -> np.ndarray:
     places = np.flatnonzero(row >= np.partition(row, -count)[-count]) if count < len(row) else np.arange(len(row))
     largest: np.ndarray = places[np.argsort(-row[places], kind="stable")][:count]
     return largest
-
-
-def _normalised(rows: np.ndarray) -> np.ndarray:
-    """Rows of length 1; rows of zeros stay zero, so nothing is near them."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: np.ndarray = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return unit

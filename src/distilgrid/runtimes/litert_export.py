@@ -82,13 +82,13 @@ class LiteRTInt8Exporter(LiteRTExporter):
         from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
         if sample.longest is not None:
-            return _bytes(quantizer.Quantizer(content, recipe.dynamic_wi8_afp32()).quantize())
+            return bytes(quantizer.Quantizer(content, recipe.dynamic_wi8_afp32()).quantize().quantized_model)
         tool = quantizer.Quantizer(content, recipe.static_wi8_ai8())
         kept_float = {"operation_name": qtyping.TFLOperationName.OUTPUT, "algorithm_key": AlgorithmName.NO_QUANTIZE}
         tool.update_quantization_recipe(regex=".*", **kept_float)
         (name,) = signatures(sample)
         rows = [{"args_0": pixels.contiguous().numpy()} for row in sample.calibration for pixels in row.values()]
-        return _bytes(tool.quantize(tool.calibrate({name: rows})))
+        return bytes(tool.quantize(tool.calibrate({name: rows})).quantized_model)
 
 
 def lengths(longest: int) -> list[int]:
@@ -129,7 +129,3 @@ def _partition(nodes: list[dict[str, Any]], delegate: Mapping[str, Any]) -> set[
             found.add(node["index"])
             wanted.extend(node["inputs"])
     return found
-
-
-def _bytes(result: Any) -> bytes:
-    return bytes(result.quantized_model)

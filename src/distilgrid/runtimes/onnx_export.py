@@ -5,7 +5,6 @@ int8 has ranges of activations from each call (dynamic), or fixed from `dev` row
 
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -26,10 +25,6 @@ FUSED = {
     "layer_norm": ("LayerNormalization", "SkipLayerNormalization", "EmbedLayerNormalization"),
     "gelu": ("Gelu", "BiasGelu", "FastGelu"),
 }
-COUNTED_ON_CPU = (
-    "Judged and counted on the CPU provider: Casts that a GPU does not need, and numbers beyond fp16's range show only "
-    "where they pass between operators."
-)
 # Matrix products carry nearly all arithmetic. Gather carries the embedding table: two thirds of a 3-layer MiniLM's
 # bytes in fp32, and nine tenths of its int8 file if left alone (53 MB instead of 18 MB). Quantising it too moved label
 # agreement on SST-2 from 99.1 to 99.0 %. Products of two activations (attention) stay in fp32: only constants are
@@ -47,6 +42,7 @@ class OnnxExporter:
     """Exports to ONNX in fp32."""
 
     files = (MODEL_FILE,)
+    note = ""  # of the graph
 
     def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
         """Write `model.onnx` in the exporter's precision, with a dynamic batch axis and, for texts, length axis."""
@@ -69,11 +65,16 @@ class OnnxExporter:
             options.optimized_model_filepath = str(Path(scratch) / MODEL_FILE)
             ort.InferenceSession(str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"])
             before, after = operators(folder / MODEL_FILE), operators(Path(scratch) / MODEL_FILE)
-        return Graph(before, after, fused_blocks(after, FUSED))
+        return Graph(before, after, fused_blocks(after, FUSED), self.note)
 
 
 class HalfExporter(OnnxExporter):
     """Exports to ONNX with weights and activations in fp16, for GPUs. Inputs keep their types, and logits are fp32."""
+
+    note = (
+        "Judged and counted on the CPU provider: Casts that a GPU does not need, and numbers beyond fp16's range show "
+        "only where they pass between operators."
+    )
 
     def rewrite(self, source: Path, target: Path, sample: Sample) -> None:
         """Convert weights and activations to fp16, except in operators without an fp16 form.
@@ -85,10 +86,6 @@ class HalfExporter(OnnxExporter):
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         onnx.save(convert_float_to_float16(onnx.load(source), keep_io_types=True), target)
-
-    def graph(self, folder: Path) -> Graph:
-        """Operators of the file, and those after ONNX Runtime's fusions on a CPU."""
-        return replace(super().graph(folder), note=COUNTED_ON_CPU)
 
 
 class DynamicInt8Exporter(OnnxExporter):

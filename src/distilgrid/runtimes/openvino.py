@@ -81,8 +81,11 @@ def compiled(folder: Path, how: RunOptions, *, precision: str) -> Any:
     Raises UnsupportedError when it cannot run in this way, RuntimeError for a damaged file.
     """
     core, at_start = opened()
-    if precision == "bf16":
-        _check_bf16(core)
+    # OpenVINO would imitate bf16 on CPUs without it, or ignore the hint.
+    if precision == "bf16" and not accelerates_bf16():
+        raise UnsupportedError(NO_INSTRUCTIONS)
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UnsupportedError(NO_KERNELS)
     held = _usable()
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
@@ -126,14 +129,6 @@ def reason(error: Exception) -> str:
 def _usable() -> frozenset[int]:
     """Numbers of the cores that this process may use; empty if the system does not tell."""
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
-
-
-def _check_bf16(core: Any) -> None:
-    """Refuse bf16 on CPUs without it, where OpenVINO would imitate bf16 or ignore the hint."""
-    if not accelerates_bf16():
-        raise UnsupportedError(NO_INSTRUCTIONS)
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise UnsupportedError(NO_KERNELS)
 
 
 def _described(shapes: Mapping[str, Any]) -> str:

@@ -78,7 +78,10 @@ class TorchCompileSession:
         if not self._inductor.graphs:
             raise UnsupportedError("torch.compile is switched off, by TORCH_COMPILE_DISABLE or in torch's settings")
         if self._inductor.graphs != graphs:
-            _compare(logits, self._eager.logits(tensors))
+            eager = self._eager.logits(tensors)
+            difference = float(np.abs(logits - eager).max())
+            if not difference <= TOLERANCE * max(1.0, float(np.abs(eager).max())):
+                raise UnsupportedError(f"compiled logits differ from eager ones by {difference:.2g}")
 
 
 def _check_compilers(how: RunOptions) -> None:
@@ -106,9 +109,3 @@ class _Inductor:
 def _in_order(tensor: Tensor) -> Tensor:
     """A copy with the strides that graphs are compiled for; images are channels last, as in training."""
     return tensor.clone(memory_format=torch.channels_last if tensor.dim() == 4 else torch.contiguous_format)
-
-
-def _compare(compiled: np.ndarray, eager: np.ndarray) -> None:
-    difference = float(np.abs(compiled - eager).max())
-    if not difference <= TOLERANCE * max(1.0, float(np.abs(eager).max())):
-        raise UnsupportedError(f"compiled logits differ from eager ones by {difference:.2g}")

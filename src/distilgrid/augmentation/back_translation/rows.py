@@ -150,20 +150,17 @@ class BackTranslationAugmenter:
         return [text if keep else pair[0] for text, keep, pair in zip(texts, kept, batch, strict=True)]
 
     def _translated(self, name: str, translator: Translator, texts: list[str], seeds: list[int]) -> list[str]:
-        key = self._key(name, translator, texts, seeds)
-        found: list[str] | None = self.journal.find(key)
-        if found is None:
-            found = translator.translate(texts, seed=derive_seed(0, f"{name}/{canonical_json(seeds)}"))
-            self.computed += 1
-            found = list(self.journal.keep(key, found))
-        return found
-
-    def _key(self, name: str, translator: Translator, texts: list[str], seeds: list[int]) -> str:
-        """Hash of everything that decides the translations of a batch."""
+        # Everything that decides the translations of a batch.
         decoding = {field: getattr(self.settings, field) for field in DECODING}
         batch = {"direction": name, "model": translator.revision, "texts": texts, "seeds": seeds}
         said = canonical_json({**batch, "decoding": decoding, "versions": package_versions()})
-        return hashlib.sha256(said.encode()).hexdigest()
+        key = hashlib.sha256(said.encode()).hexdigest()
+        found: list[str] | None = self.journal.find(key)
+        if found is None:
+            made = translator.translate(texts, seed=derive_seed(0, f"{name}/{canonical_json(seeds)}"))
+            self.computed += 1
+            found = list(self.journal.keep(key, made))
+        return found
 
 
 def _check_kind(named: str, folder: Path) -> None:

@@ -40,7 +40,11 @@ class Pool:
 
         Raises UserError for an unknown task, one that does not fit, and a missing file.
         """
-        return [self._revision(self.spec(name)) for name in self.names]
+        found = []
+        for spec in map(self.spec, self.names):
+            decisive = {"version", "text", "split_column"} | (set() if spec.own_file else {"source"})
+            found.append({"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)})
+        return found
 
     def read(self) -> "pd.DataFrame":
         """Columns `text_a`, `text_b` (pairs only) and `example_id`; equal rows come once.
@@ -50,23 +54,14 @@ class Pool:
         import numpy as np
         import pandas as pd
 
-        rows = pd.concat([self._rows(name) for name in self.names], ignore_index=True)
+        from distilgrid.tasks.rows import check_texts
+
+        given = [(load_raw(spec, self.folders).splits["train"], spec) for spec in map(self.spec, self.names)]
+        checked = [check_texts(*each, name) for each, name in zip(given, self.names, strict=True)]
+        rows = pd.concat(map(pd.DataFrame, checked), ignore_index=True)
         ids = example_ids([rows[name].tolist() for name in rows.columns])
         rows["example_id"] = np.array(ids, dtype=np.int64)
         return rows.drop_duplicates("example_id", ignore_index=True)
-
-    def _revision(self, spec: TaskSpec) -> dict[str, Any]:
-        decisive = {"version", "text", "split_column"} | (set() if spec.own_file else {"source"})
-        return {"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)}
-
-    def _rows(self, name: str) -> "pd.DataFrame":
-        import pandas as pd
-
-        from distilgrid.tasks.rows import check_texts
-
-        spec = self.spec(name)
-        splits = load_raw(spec, self.folders).splits
-        return pd.DataFrame(check_texts(splits["train"], spec, name))
 
     def spec(self, name: str) -> TaskSpec:
         """Task that a name stands for. Raises UserError for an unknown task, and one that does not fit."""
