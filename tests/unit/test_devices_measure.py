@@ -21,10 +21,11 @@ from distilgrid.devices import measure as measure_module
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
 from distilgrid.devices.measure import main as measure_main
-from distilgrid.runtimes.base import PIXELS, RunOptions, Session, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.onnxruntime import OnnxSession
 from distilgrid.tasks.model_inputs import ImageInputs, TextInputs
 
+PIXELS = "pixel_values"
 pytestmark = pytest.mark.chain
 
 

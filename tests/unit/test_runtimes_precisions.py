@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from distilgrid.models.io import save_model
 from distilgrid.models.plain_cnn import PlainCnn, PlainConfig
 from distilgrid.models.resnet import ResNet, ResNetConfig
-from distilgrid.runtimes.base import PIXELS, RunOptions, Sample, Session, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, Sample, Session, UnsupportedError
 from distilgrid.runtimes.onnx_export import HalfExporter, OnnxExporter, StaticInt8Exporter
 from distilgrid.runtimes.onnxruntime import MODEL_FILE, OnnxSession
 from distilgrid.runtimes.registry import open_runtime
@@ -27,7 +27,7 @@ IMAGES: dict[str, Callable[[], PreTrainedModel]] = {
     "plain": lambda: PlainCnn(PlainConfig(image_size=(8, 8), num_labels=3, layers="8 M 16 | 12")),
 }
 TEXTS, ALL = list(CONFIGS), [*CONFIGS, *IMAGES]
-ROWS = 40
+ROWS, PIXELS = 40, "pixel_values"
 
 
 def tiny(kind: str) -> PreTrainedModel:

@@ -1,9 +1,9 @@
 """Declarations and protocols of augmentations. Light: no torch here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
@@ -49,14 +49,9 @@ class Augmented:
     repeated: int = 0  # copies left out because they came out as an earlier copy of the same row
 
 
-class RowSource(Protocol):
-    """Makes new training rows."""
-
-    def __call__(self, settings: Any, context: RowContext) -> Augmented:
-        """Rows that an augmentation's settings add.
-
-        Raises UserError when a model or a file is missing, damaged or of the wrong kind.
-        """
+RowSource: TypeAlias = Callable[[Any, RowContext], Augmented]
+"""Makes the rows that an augmentation's settings add. Raises UserError when a model or a file is missing, damaged or of
+the wrong kind."""
 
 
 class Augmenter(Protocol):

@@ -36,4 +36,4 @@ def read_inputs(folder: Path) -> ModelInputs:
 
 def _forms() -> list[type[ModelInputs]]:
     """Those of added kinds first: their models may also fit a form of ours."""
-    return list(dict.fromkeys(kind.inputs for kind in reversed(known_kinds().values())))
+    return list(dict.fromkeys(kind.inputs() for kind in reversed(known_kinds().values())))

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 Processor = Literal["cpu", "cuda"]
 IMAGE_LENGTH = 1
 """The length in tokens of measurements of image models."""
-PIXELS = "pixel_values"
-"""The input of image models."""
 
 
 class UnsupportedError(Exception):

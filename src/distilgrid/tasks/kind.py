@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal, cast
 from distilgrid.core.loading import load
 from distilgrid.tasks.kind_parts import Batching, Head, Losses, Parity, Predictions, RowReader
 from distilgrid.tasks.metric import Metric
-from distilgrid.tasks.model_inputs import ModelInputs, TextInputs
 
 if TYPE_CHECKING:
+    from distilgrid.tasks.model_inputs import ModelInputs
     from distilgrid.tasks.spec import TaskSpec
 
 
@@ -46,7 +46,6 @@ class TaskKind:
     sources: Mapping[str, SourceScheme]  # permitted sources, by the scheme before the colon
     fields: frozenset[str]  # optional fields of a task's spec that this kind reads
     parts: Mapping[str, str] = field(repr=False)  # "module:name" of each part that is loaded on use
-    inputs: type[ModelInputs] = TextInputs  # form of the models' inputs
     viewed: bool = False  # whether models train on random views of the rows
     pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one
 
@@ -87,6 +86,11 @@ class TaskKind:
     def predict(self) -> Predictions:
         """Conversion of outputs to labels."""
         return cast(Predictions, load(self.parts["predict"]))
+
+    def inputs(self) -> "type[ModelInputs]":
+        """Form of the models' inputs: by default, tokens."""
+        form: type[ModelInputs] = load(self.parts.get("inputs", "distilgrid.tasks.model_inputs:TextInputs"))
+        return form
 
     def parity(self) -> Parity:
         """Judgement of exports."""

@@ -103,7 +103,7 @@ def _report(source: Source, runtime: str, settings: "Export") -> dict[str, Any]:
     """`parity.json` before the verdict."""
     metrics, exact = read_json(source.folder / "metrics.json"), find_runtime(runtime).exact
     config, kind = read_json(source.folder / "config.json"), source.dataset.task_kind
-    reads = kind.inputs.of(config, lambda: list(_first_rows(source)))
+    reads = kind.inputs().of(config, lambda: list(_first_rows(source)))
     return {
         "runtime": runtime,
         "accepted": False,

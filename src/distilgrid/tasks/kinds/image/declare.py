@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from distilgrid.tasks.kind import Nouns, SourceScheme
 from distilgrid.tasks.kinds.label.declare import FILES, METRICS, LabelKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.tasks.model_inputs import ImageInputs
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
@@ -42,7 +41,11 @@ KIND = ImageKind(
         "parquet": FILES,
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
-    inputs=ImageInputs,
     viewed=True,
-    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.batch:BATCHING"},
+    parts={
+        **LABEL.parts,
+        "rows": f"{HERE}.rows:ROWS",
+        "batch": f"{HERE}.batch:BATCHING",
+        "inputs": "distilgrid.tasks.model_inputs:ImageInputs",
+    },
 )
