@@ -1,6 +1,6 @@
 """Measurements of a benchmark's entries: at fixed shapes, at the lengths of a task's texts, and from text to label."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product, repeat
@@ -94,8 +94,18 @@ def _measure(
     shape: Shape,
     prepare: Callable[[Entry], Prepared | None],
 ) -> None:
-    """Time the entries side by side and add the results to their entries."""
-    ready = list(_ready(entries, shape, prepare))
+    """Time the entries whose calls have all run once, side by side, and add the results to the entries."""
+    ready: list[tuple[Entry, Work, dict[str, Any]]] = []
+    for entry in (entry for entry in entries if entry.session is not None):
+        try:
+            with refusing():
+                prepared = prepare(entry)
+                for call in {id(call): call for call in (prepared[0] if prepared else ())}.values():
+                    call()
+        except UnsupportedError as reason:
+            entry.skip(shape, str(reason))
+        else:
+            ready += [(entry, *prepared)] if prepared else []
     works = [work for _, work, _ in ready]
     try:
         with refusing():
@@ -108,25 +118,6 @@ def _measure(
         summary = measured.summary(max_drift=settings.max_drift)
         rate = round(throughput(shape["batch_size"], summary["p50_ms"]), 3)
         entry.shapes.append({**shape, **more, "throughput": rate, **summary})
-
-
-def _ready(
-    entries: Sequence[Entry], shape: Shape, prepare: Callable[[Entry], Prepared | None]
-) -> Iterator[tuple[Entry, Work, dict[str, Any]]]:
-    """The entries whose calls have all run once; skip the others."""
-    for entry in entries:
-        if entry.session is None:
-            continue
-        try:
-            with refusing():
-                prepared = prepare(entry)
-                for call in {id(call): call for call in (prepared[0] if prepared else ())}.values():
-                    call()
-        except UnsupportedError as reason:
-            entry.skip(shape, str(reason))
-            continue
-        if prepared is not None:
-            yield entry, *prepared
 
 
 def _fixed(entry: Entry, *, settings: Benchmark, shape: Shape) -> Prepared | None:

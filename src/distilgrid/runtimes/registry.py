@@ -44,38 +44,35 @@ DYNAMIC_ONLY = "dynamic quantisation leaves convolutions in fp32; onnxruntime-in
 HALF_ON_CPU = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
 
 
-def _torch(target: str, **facts: Any) -> RuntimeEntry:
-    return RuntimeEntry(f"distilgrid.runtimes.{target}", processors=BOTH, **facts)
+def _row(loads: str, exports: str = "", **facts: Any) -> RuntimeEntry:
+    package = "distilgrid.runtimes"
+    return RuntimeEntry(f"{package}.{loads}", exports and f"{package}.{exports}", **facts)
 
 
 def _onnx(exporter: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("onnxruntime",), "converters": ("onnx",), "extra": "onnx"}
-    return _exported("onnxruntime:OnnxSession", f"onnx_export:{exporter}", graph=True, **needs, **facts)
-
-
-def _exported(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
-    return RuntimeEntry(f"distilgrid.runtimes.{loader}", f"distilgrid.runtimes.{exporter}", **facts)
+    return _row("onnxruntime:OnnxSession", f"onnx_export:{exporter}", graph=True, **needs, **facts)
 
 
 def _openvino(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("openvino",), "extra": "openvino"}
-    return _exported(f"openvino:{loader}", f"openvino_export:{exporter}", **needs, **facts)
+    return _row(f"openvino:{loader}", f"openvino_export:{exporter}", **needs, **facts)
 
 
 def _executorch(exporter: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("executorch",), "converters": ("torchao",), "extra": "executorch"}
-    return _exported("executorch:ExecuTorchSession", f"executorch_export:{exporter}", mobile=True, **needs, **facts)
+    return _row("executorch:ExecuTorchSession", f"executorch_export:{exporter}", mobile=True, **needs, **facts)
 
 
 def _litert(exporter: str, *quantiser: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("ai_edge_litert",), "converters": ("litert_torch", *quantiser), "extra": "litert"}
-    return _exported("litert:LiteRTSession", f"litert_export:{exporter}", mobile=True, graph=True, **needs, **facts)
+    return _row("litert:LiteRTSession", f"litert_export:{exporter}", mobile=True, graph=True, **needs, **facts)
 
 
 OWN_RUNTIMES = {
-    "torch-eager-fp32": _torch("torch_eager:load_exact", reference=True),
-    "torch-eager-bf16": _torch("torch_eager:load_bf16", exact=False),
-    "torch-compile-fp32": _torch("torch_compile:TorchCompileSession"),
+    "torch-eager-fp32": _row("torch_eager:load_exact", processors=BOTH, reference=True),
+    "torch-eager-bf16": _row("torch_eager:load_bf16", processors=BOTH, exact=False),
+    "torch-compile-fp32": _row("torch_compile:TorchCompileSession", processors=BOTH),
     "onnxruntime-fp32": _onnx("OnnxExporter", processors=BOTH),
     "onnxruntime-fp16": _onnx("HalfExporter", exact=False, processors=("cuda",), refuses={"cpu": HALF_ON_CPU}),
     "onnxruntime-int8": _onnx("DynamicInt8Exporter", exact=False, refuses={"image": DYNAMIC_ONLY}),
