@@ -21,10 +21,10 @@ from distilgrid.stages.report.declare import ReportSettings
 from distilgrid.stages.runner import make, planned_inputs
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
-from distilgrid.tasks.sources import HUB
-from distilgrid.training.execution import Execution
+from distilgrid.tasks.sources import Folders
+from distilgrid.training.settings import Execution
 
-DEFAULT = Execution()
+DEFAULT, HUB = Execution(), Folders()
 Labels = Mapping[str, Any]
 
 

@@ -7,7 +7,7 @@ import torch
 from tests.unit.layered import inputs
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.io import load_model, load_tokenizer, save_model
+from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
 from distilgrid.models.layered_bert import LayeredBert
 from distilgrid.models.student import build_student
 from distilgrid.search.architecture import Architecture
@@ -24,7 +24,7 @@ def teacher(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with another head and weights moved."""
     folder = tmp_path_factory.mktemp("teacher")
     torch.manual_seed(1)
-    model = load_model(tiny_model, outputs=3)
+    model = load_model(tiny_model, outputs=3, auto=CLASSIFIER)
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
@@ -57,7 +57,7 @@ def test_a_candidate_is_the_student_of_its_settings(
     for source in (None, teacher):
         model = candidate_model(architecture, origin=tiny_model, outputs=3, seed=5, inherit=inherit, teacher=source)
         settings = candidate_student(architecture, inherit=inherit, finetuned=source is not None)
-        student = build_student(settings, origin=tiny_model, teacher=teacher, outputs=3, seed=5)
+        student = build_student(settings, origin=tiny_model, teacher=teacher, outputs=3, auto=CLASSIFIER, seed=5)
         assert all(torch.equal(value, student.state_dict()[name]) for name, value in model.state_dict().items())
     head = load_model(teacher).state_dict()["classifier.bias"]
     assert torch.equal(model.state_dict()["classifier.bias"], head)

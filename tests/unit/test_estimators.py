@@ -17,7 +17,7 @@ from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
 from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, train_supernet
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.registry import ROWS
+from distilgrid.signals.base import ROWS
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

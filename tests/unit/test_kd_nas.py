@@ -7,13 +7,13 @@ import torch
 from tests.unit.landscape import LAYERED, SPACE, observe
 
 from distilgrid.search.controllers.kd_nas import KDNASController
-from distilgrid.search.controllers.kd_nas_predictor import Predictor, RewardPredictor
+from distilgrid.search.controllers.kd_nas_predictor import FittedPredictor, RewardPredictor
 from distilgrid.search.controllers.settings import KDNAS
 from distilgrid.search.layered_space import LayeredShape
 from distilgrid.search.space import Shape
 
 
-class Recording(Predictor):
+class Recording(FittedPredictor):
     """A predictor that notes what it is given."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -111,7 +111,7 @@ def test_what_was_tried_is_not_proposed_again_unless_set() -> None:
 
 
 def test_codes_are_places_with_shorter_architectures_padded() -> None:
-    predictor = Predictor(LAYERED, KDNAS(), seed=0)
+    predictor = FittedPredictor(LAYERED, KDNAS(), seed=0)
     short, long = LayeredShape((192,), (384,), 12), LayeredShape((96, 96, 96, 192), (192, 192, 192, 768), 6)
     codes = predictor.inputs((None, short), [long]).tolist()
     assert codes == [
@@ -142,7 +142,7 @@ def test_the_model_is_an_lstm_over_three_architectures() -> None:
 
 
 def test_the_predictor_learns_an_order() -> None:
-    predictor = Predictor(SPACE, KDNAS(learning_rate=1e-3, epochs=20, batch_size=4), seed=0)
+    predictor = FittedPredictor(SPACE, KDNAS(learning_rate=1e-3, epochs=20, batch_size=4), seed=0)
     shapes = SPACE.sample(120, seed=0)
     wanted = {shape: float(shape.layers >= 4) for shape in shapes}
     bests: tuple[Shape | None, Shape | None] = (None, shapes[0])

@@ -34,8 +34,8 @@ from distilgrid.runtimes.parity import gate_batches, gate_rows, session_outputs
 from distilgrid.runtimes.registry import OWN_RUNTIMES, RUNTIMES, open_runtime
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
-from distilgrid.tasks.metrics import score
-from distilgrid.training.evaluation import predict
+from distilgrid.tasks.kind import score
+from distilgrid.training.predictor import predict
 
 WORDS = [f"word{i}" for i in range(40)]
 VOCABULARY = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}

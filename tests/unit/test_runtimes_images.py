@@ -22,8 +22,8 @@ from distilgrid.runtimes.onnxruntime import OnnxSession
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_outputs
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.tasks.kind_table import find_kind
-from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.kind import find_kind
+from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

@@ -22,7 +22,7 @@ from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Shape, Space
-from distilgrid.signals.registry import ROWS
+from distilgrid.signals.base import ROWS
 from distilgrid.stages.candidate.declare import CandidateSettings
 from distilgrid.stages.runner import make
 from distilgrid.stages.search.declare import SearchStageSettings

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.messages import first_problem
-from distilgrid.tasks.kind_table import known_kinds
+from distilgrid.tasks.kind import known_kinds
 from distilgrid.tasks.model_inputs import ModelInputs
 
 FIELD = "inputs"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distilgrid.models import settings
+from distilgrid.models.io import CLASSIFIER
 from distilgrid.models.student import build_student
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.encoder import encoder_of
@@ -43,7 +44,7 @@ def candidate_model(
     student = candidate_student(
         architecture, inherit=inherit, finetuned=teacher is not None, inherit_layers=inherit_layers
     )
-    return build_student(student, origin=origin, teacher=teacher, outputs=outputs, seed=seed)
+    return build_student(student, origin=origin, teacher=teacher, outputs=outputs, auto=CLASSIFIER, seed=seed)
 
 
 def candidate_student(

@@ -27,7 +27,7 @@ from distilgrid.core.machine import package_versions
 from distilgrid.core.progress import progress
 from distilgrid.models.io import first_line, load_tokenizer, read_model
 from distilgrid.models.source import model_folder, model_revision
-from distilgrid.training.device import choose_device
+from distilgrid.training.placement import choose_device
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel

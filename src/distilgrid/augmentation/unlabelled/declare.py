@@ -54,7 +54,7 @@ class Pool:
         import numpy as np
         import pandas as pd
 
-        from distilgrid.tasks.rows import check_texts
+        from distilgrid.tasks.kinds.label.rows import check_texts
 
         given = [(load_raw(spec, self.folders).splits["train"], spec) for spec in map(self.spec, self.names)]
         checked = [check_texts(*each, name) for each, name in zip(given, self.names, strict=True)]
@@ -113,7 +113,7 @@ def unlabelled_rows(settings: "Unlabelled", context: RowContext) -> Augmented:
     import numpy as np
     import pandas as pd
 
-    from distilgrid.tasks.subset import stratified_sample
+    from distilgrid.tasks.dataset import stratified_sample
 
     assert context.lent is not None, "unlabelled texts are lent"
     dataset, pool = context.dataset, context.lent.read()

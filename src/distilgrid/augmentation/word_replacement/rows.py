@@ -25,7 +25,7 @@ from distilgrid.augmentation.neighbours import Neighbours, Vocabulary
 from distilgrid.augmentation.word_replacement.declare import WordReplacement
 from distilgrid.augmentation.words import Words, in_case_of, is_content
 from distilgrid.core.progress import progress
-from distilgrid.training.device import choose_device
+from distilgrid.training.placement import choose_device
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

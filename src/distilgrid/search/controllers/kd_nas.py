@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 
 from distilgrid.search.architecture import Architecture, SearchSpace
 from distilgrid.search.controllers.base import Observation
-from distilgrid.search.controllers.kd_nas_predictor import Predictor
+from distilgrid.search.controllers.kd_nas_predictor import FittedPredictor
 from distilgrid.search.controllers.settings import KDNAS
 from distilgrid.search.drawing import Untried
 
@@ -23,7 +23,7 @@ class KDNASController:
     def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
         self._space, self._settings = space, settings
         self._random = Random(f"kd-nas/{seed}")
-        self._predictor = Predictor(space, settings, seed=seed)
+        self._predictor = FittedPredictor(space, settings, seed=seed)
         self._episode = 0
         self._known: dict[Architecture, Observation] = {}
         self._previous: Observation | None = None

@@ -38,7 +38,7 @@ class RewardPredictor(nn.Module):
         return predicted
 
 
-class Predictor:
+class FittedPredictor:
     """The reward predictor with its optimiser, for architectures; `seed` decides weights and order of batches."""
 
     def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:

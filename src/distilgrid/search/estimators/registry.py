@@ -80,8 +80,7 @@ def open_estimator(
 
 def placed(training: Training, device: str) -> "Placement":
     """Device and precision of candidates' training."""
-    from distilgrid.training.device import choose_device
-    from distilgrid.training.placement import Placement, choose_precision
+    from distilgrid.training.placement import Placement, choose_device, choose_precision
 
     chosen = choose_device(device)
     return Placement(chosen, choose_precision(training.precision, chosen))

@@ -21,15 +21,14 @@ from distilgrid.search.space import Shape
 from distilgrid.tasks.batching import Inputs, Rows
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
-from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
-from distilgrid.training.objective import Outputs
+from distilgrid.training.objective import Outputs, plain
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.placement import Placement
-from distilgrid.training.schedule import plain
 from distilgrid.training.settings import Training
 from distilgrid.training.steps import plan_steps
 from distilgrid.training.teacher import TeacherOutputs
+from distilgrid.training.weights import FlatParameters
 
 
 class Sandwich:

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from distilgrid.core.errors import UserError
 from distilgrid.models.importance import encoder_order
 from distilgrid.models.inheritance import BERT_LAYOUT, inherit_leading
-from distilgrid.models.student_shape import spread_layers
+from distilgrid.models.student import spread_layers
 from distilgrid.search.estimators.slicing import Whole, ordered, sliced
 from distilgrid.search.space import Shape, Space
 from distilgrid.tasks.batching import Inputs

@@ -11,7 +11,7 @@ import torch
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.estimators.base import Estimate
 from distilgrid.search.estimators.lessons import Lessons
@@ -21,9 +21,9 @@ from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.space import Shape, Space
 from distilgrid.tasks.batching import Rows
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
-from distilgrid.training.evaluation import evaluate, predict
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
+from distilgrid.training.predictor import evaluate, predict
 from distilgrid.training.teacher import StoredTeacher
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def train_supernet(
     was asked to stop; the state is saved.
     """
     torch.manual_seed(derive_seed(seed, "init"))  # for a head that the origin lacks
-    origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs)
+    origin = load_model(lessons.sources.teacher or lessons.origin, outputs=lessons.dataset.outputs, auto=CLASSIFIER)
     supernet = make_supernet(origin, space, seed=derive_seed(seed, "init"), layers=settings.layers)
     Sandwich(
         supernet,

@@ -1,14 +1,14 @@
 """Stage `supernet`: one model whose slices are all architectures of a space, trained together."""
 
 from distilgrid.core.artefacts import write_json
-from distilgrid.jobs.process import stopping_gently
+from distilgrid.core.stopping import stopping_gently
 from distilgrid.models.io import load_tokenizer, save_model
 from distilgrid.models.source import model_folder
 from distilgrid.search.estimators.registry import SEED, EstimatorSources, homogeneous, open_lessons, placed
 from distilgrid.stages.job import Job
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.training.checkpoint import Checkpoints
-from distilgrid.training.device import prepare_device
+from distilgrid.training.placement import prepare_device
 
 
 def supernet(settings: SupernetStageSettings, job: Job) -> None:
