@@ -56,7 +56,7 @@ def text_sample(kind: str = "bert") -> Sample:
 
 def image_sample() -> Sample:
     """What a conversion of images looks at."""
-    return Sample(pixels(2), [pixels(1) for _ in range(16)], 1)
+    return Sample(pixels(2), [pixels(1) for _ in range(16)], None)
 
 
 def differences(model: PreTrainedModel, session: Session, inputs: dict[str, torch.Tensor]) -> float:

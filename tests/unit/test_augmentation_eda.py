@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tests.conftest import GOOD, sentences
 from tests.unit.tiny_augmentation import save_encoder
 
-from distilgrid.augmentation.augmenter import Augmenter, Surroundings
+from distilgrid.augmentation.base import Augmenter, Surroundings
 from distilgrid.augmentation.eda import rows as eda
 from distilgrid.augmentation.eda.declare import EDA
 from distilgrid.augmentation.eda.rows import EDAAugmenter

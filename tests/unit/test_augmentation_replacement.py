@@ -9,11 +9,10 @@ import torch
 from tests.conftest import GOOD, sentences
 from tests.unit.tiny_augmentation import VOCABULARY, save_encoder
 
-from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.augmentation.base import Surroundings
 from distilgrid.augmentation.rows import build_augmenter
 from distilgrid.augmentation.word_replacement.declare import WordReplacement
-from distilgrid.augmentation.word_replacement.masked_lm import MaskedLM
-from distilgrid.augmentation.word_replacement.rows import WordReplacementAugmenter
+from distilgrid.augmentation.word_replacement.rows import MaskedLM, WordReplacementAugmenter
 from distilgrid.augmentation.words import Words
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
@@ -134,13 +133,13 @@ def test_words_beyond_the_models_positions_get_neighbours(pretrained: Path) -> N
 
 
 def test_long_texts_are_asked_in_parts_to_the_same_result(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distilgrid.augmentation.word_replacement import masked_lm
+    from distilgrid.augmentation.word_replacement import rows
 
     words = [(0, "film"), (5, "story"), (11, "plot"), (16, "actor")]
     built = augmenter(pretrained, candidates=2)
     assert built.masked_lm is not None
     whole = built.masked_lm.candidates("film story plot actor", words)
-    monkeypatch.setattr(masked_lm, "TOKENS", 24)  # two copies of 11 tokens
+    monkeypatch.setattr(rows, "TOKENS", 24)  # two copies of 11 tokens
     assert built.masked_lm.candidates("film story plot actor", words) == whole
     assert len(set(whole)) > 1
 

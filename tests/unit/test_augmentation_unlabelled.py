@@ -13,8 +13,7 @@ from tests.unit.made import augment, finetune, prepare
 from tests.unit.tiny_augmentation import prepare_taught
 
 from distilgrid.augmentation.eda.declare import EDA
-from distilgrid.augmentation.unlabelled.declare import Unlabelled
-from distilgrid.augmentation.unlabelled.pool import Pool
+from distilgrid.augmentation.unlabelled.declare import Pool, Unlabelled
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact

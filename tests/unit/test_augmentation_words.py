@@ -8,9 +8,7 @@ import torch
 from tests.conftest import BAD, GOOD
 from tests.unit.tiny_augmentation import PIECES, VOCABULARY, WORDS, embeddings, save_encoder
 
-from distilgrid.augmentation.encoder import load_encoder
-from distilgrid.augmentation.neighbours import BLOCK, Neighbours
-from distilgrid.augmentation.vocabulary import Vocabulary
+from distilgrid.augmentation.neighbours import BLOCK, Neighbours, Vocabulary, load_encoder
 from distilgrid.augmentation.words import Words, in_case_of, is_content
 from distilgrid.core.errors import UserError
 

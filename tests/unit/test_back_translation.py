@@ -11,10 +11,9 @@ import torch
 from tests.conftest import sentences
 from tests.unit.tiny_augmentation import save_translator
 
-from distilgrid.augmentation.augmenter import Surroundings
 from distilgrid.augmentation.back_translation.declare import BackTranslation
-from distilgrid.augmentation.back_translation.rows import BackTranslationAugmenter
-from distilgrid.augmentation.back_translation.translator import Translator
+from distilgrid.augmentation.back_translation.rows import BackTranslationAugmenter, Translator
+from distilgrid.augmentation.base import Surroundings
 from distilgrid.core import journal
 from distilgrid.core.errors import UserError
 

@@ -12,7 +12,7 @@ from tests.conftest import sentences
 from tests.unit.tiny_augmentation import save_encoder, save_translator
 
 from distilgrid.augmentation.back_translation.declare import BackTranslation
-from distilgrid.augmentation.back_translation.translator import Translator
+from distilgrid.augmentation.back_translation.rows import Translator
 from distilgrid.core.errors import UserError
 
 
@@ -70,7 +70,7 @@ def test_absent_weights_are_named(broken: Path) -> None:
 
 
 def test_sentencepiece_is_asked_for(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from distilgrid.augmentation.back_translation import translator as module
+    from distilgrid.augmentation.back_translation import rows as module
 
     (broken / "source.spm").write_bytes(b"")
     monkeypatch.setattr(module, "find_spec", lambda name: None)

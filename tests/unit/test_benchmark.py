@@ -10,11 +10,11 @@ import pytest
 from tests.unit.made import benchmark
 from tests.unit.tiny_benchmark import LABELS, QUICK, Chain, convert
 
-from distilgrid.benchmark import entries as entries_module
-from distilgrid.benchmark.candidates import Model, open_model
+from distilgrid.benchmark import shapes as shapes_module
+from distilgrid.benchmark.entries import Model, open_model
 from distilgrid.benchmark.protocol import Series
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.benchmark.texts import choose_texts, label_calls
+from distilgrid.benchmark.shapes import choose_texts, label_calls
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
@@ -58,7 +58,7 @@ def test_drifting_measurements_are_marked_and_announced(
     def drifting(works: list[Any], **_: Any) -> list[Series]:
         return [Series([[1.0], [1.0], [2.0], [2.0]]) for _ in works]
 
-    monkeypatch.setattr(entries_module, "measure", drifting)
+    monkeypatch.setattr(shapes_module, "measure", drifting)
     candidates = run_benchmark(lengths=[8])
     assert "noisy machine: 6 of 6 measurements drift or are not well known to the last, by up to 67 %" in caplog.text
     assert all(shape["noisy"] for candidate in candidates for shape in candidate["shapes"])
@@ -91,7 +91,7 @@ def test_labels_of_texts_are_those_of_the_stored_predictions(chain: Chain) -> No
     dataset, model = open_dataset(chain.data), open_model(chain.teacher)
     texts = choose_texts(dataset, chain.teacher, count=100, longest=16)
     reader = TextReader(chain.teacher, names=model.input_names, longest=16)
-    session = open_runtime("torch-eager-fp32").load(chain.teacher, RunOptions())
+    session = open_runtime("torch-eager-fp32")(chain.teacher, RunOptions())
     calls = label_calls(texts, reader, session)
     found = {row[0]: call() for row, call in zip(texts.rows, calls, strict=True)}
     stored = pd.read_parquet(chain.teacher / "predictions.parquet")
@@ -143,14 +143,14 @@ def test_no_model_is_refused(tmp_path: Path) -> None:
 
 def test_inputs_are_random_ids_under_a_full_mask(chain: Chain) -> None:
     model = open_model(chain.teacher)
-    inputs = model.inputs(3, 50)
+    inputs = model.reads.make(3, 50)
     assert set(inputs) == {"input_ids", "attention_mask", "token_type_ids"}
     assert all(values.shape == (3, 50) and values.dtype == np.int64 for values in inputs.values())
     assert inputs["attention_mask"].all()
     assert inputs["input_ids"].min() > 0 == model.config["pad_token_id"]
     assert inputs["input_ids"].max() < model.config["vocab_size"]
     assert len(np.unique(inputs["input_ids"])) > 10
-    np.testing.assert_array_equal(inputs["input_ids"], model.inputs(3, 50)["input_ids"])
+    np.testing.assert_array_equal(inputs["input_ids"], model.reads.make(3, 50)["input_ids"])
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.unit.tiny_benchmark import Chain, convert
 
-from distilgrid.benchmark import entries as entries_module
 from distilgrid.benchmark import footprint as footprint_module
+from distilgrid.benchmark import shapes as shapes_module
 from distilgrid.benchmark.footprint import gpu_peak
 from distilgrid.benchmark.labels import device_label
 from distilgrid.benchmark.protocol import Series, measure
@@ -42,9 +42,9 @@ class Odd:
     def __init__(self, *, load: Callable[[], object] = int, call: Callable[[int], object] = int) -> None:
         self.at_load, self.at_call = load, call
 
-    def load(self, folder: Path, how: RunOptions) -> "Odd":
+    def __call__(self, folder: Path, how: RunOptions) -> "Odd":
         self.at_load()
-        self.session = open_runtime("onnxruntime-fp32").load(folder, how)
+        self.session = open_runtime("onnxruntime-fp32")(folder, how)
         return self
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
@@ -60,7 +60,7 @@ class Odd:
 def behave_oddly(monkeypatch: pytest.MonkeyPatch, **how: Callable[..., object]) -> None:
     """Let `onnxruntime-int8` do something else."""
     monkeypatch.setattr(
-        entries_module,
+        shapes_module,
         "open_runtime",
         lambda name: Odd(**how) if name == "onnxruntime-int8" else open_runtime(name),
     )
@@ -128,7 +128,7 @@ def test_a_failure_while_timing_skips_the_shape(
             raise RuntimeError("device lost")
         return measure(works, label=label, **options)
 
-    monkeypatch.setattr(entries_module, "measure", fail)
+    monkeypatch.setattr(shapes_module, "measure", fail)
     for candidate in run_benchmark():
         assert [shape["length"] for shape in candidate["shapes"]] == [16]
         [skipped] = candidate["skipped_shapes"]

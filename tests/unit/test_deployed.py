@@ -21,7 +21,7 @@ from distilgrid.deployment.options import list_options
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
-from distilgrid.runtimes.onnxruntime import OnnxRuntime
+from distilgrid.runtimes.onnxruntime import OnnxSession
 from distilgrid.tasks.kind import find_kind
 
 BERT = ["input_ids", "token_type_ids", "attention_mask"]
@@ -55,7 +55,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[RunOptions]:
         found.append(how)
         return SimpleNamespace(bind=lambda inputs: lambda: np.array([[0.0, float(inputs["input_ids"].size)]]))
 
-    monkeypatch.setattr(classifier, "open_runtime", lambda name: SimpleNamespace(load=load))
+    monkeypatch.setattr(classifier, "open_runtime", lambda name: load)
     return found
 
 
@@ -97,7 +97,7 @@ def test_onnx_runtime_does_not_take_the_cpu_in_silence(monkeypatch: pytest.Monke
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "InferenceSession", open_session)
     with pytest.raises(UnsupportedError, match="CUDAExecutionProvider does not start here"):
-        OnnxRuntime().load(tmp_path, RunOptions(processor="cuda"))
+        OnnxSession(tmp_path, RunOptions(processor="cuda"))
     assert asked == [("CUDAExecutionProvider", {"use_tf32": "0"})]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from distilgrid.benchmark.candidates import ExportFolder, Model
+from distilgrid.benchmark.entries import ExportFolder, Model
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.devices.android import adb

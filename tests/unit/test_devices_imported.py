@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distilgrid.benchmark.candidates import ExportFolder, Model
+from distilgrid.benchmark.entries import ExportFolder, Model
 from distilgrid.core.errors import UserError
 from distilgrid.devices.imported import Imported, read_import, write_import
 from distilgrid.devices.joined import as_benchmark

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from tests.unit.test_devices_imported import CONFIG, KEY, NAMES, OTHER, model
 
 from distilgrid.benchmark import protocol as protocol_module
-from distilgrid.benchmark.inputs import ImageInputs, TextInputs, describe_inputs, read_inputs
+from distilgrid.benchmark.inputs import inputs_of, read_inputs
 from distilgrid.core.artefacts import write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
@@ -21,9 +21,11 @@ from distilgrid.devices import measure as measure_module
 from distilgrid.devices.imported import read_import
 from distilgrid.devices.joined import as_benchmark
 from distilgrid.devices.measure import main as measure_main
-from distilgrid.runtimes.base import PIXELS, RunOptions, Session, UnsupportedError
-from distilgrid.runtimes.onnxruntime import OnnxRuntime
+from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
+from distilgrid.runtimes.onnxruntime import OnnxSession
+from distilgrid.tasks.model_inputs import ImageInputs, TextInputs
 
+PIXELS = "pixel_values"
 pytestmark = pytest.mark.chain
 
 
@@ -31,12 +33,12 @@ pytestmark = pytest.mark.chain
 def test_inputs_are_those_of_our_own_benchmark(image: bool, tmp_path: Path) -> None:
     config = {"image_size": [4, 6], "num_channels": 3} if image else CONFIG
     names = [PIXELS] if image else NAMES
-    write_json(tmp_path / "parity.json", {"inputs": describe_inputs(config, names)})
+    write_json(tmp_path / "parity.json", {"inputs": inputs_of(config, lambda: names).model_dump()})
     found = read_inputs(tmp_path)
     assert isinstance(found, ImageInputs if image else TextInputs)
     ours = model(config=config)
-    assert list(found.lengths([8, 16])) == list(ours.lengths([8, 16]))
-    made, wanted = found.make(2, 8), ours.inputs(2, 8)
+    assert list(found.lengths([8, 16])) == list(ours.reads.lengths([8, 16]))
+    made, wanted = found.make(2, 8), ours.reads.make(2, 8)
     assert list(made) == list(wanted)
     assert all(np.array_equal(made[name], wanted[name]) and made[name].dtype == wanted[name].dtype for name in wanted)
     assert all(made[name].strides == wanted[name].strides for name in wanted)
@@ -73,7 +75,8 @@ def write_export(
     parity = {"runtime": runtime, "accepted": accepted, "reason": "too far off", "size_bytes": 1}
     with writing(folder, recipe={"stage": "export", "inputs": {"model": key}}, labels={}) as scratch:
         save(onnx_model, scratch / "model.onnx")
-        write_json(scratch / "parity.json", {**parity, "inputs": describe_inputs({"vocab_size": 50}, ["input_ids"])})
+        inputs = inputs_of({"vocab_size": 50}, lambda: ["input_ids"]).model_dump()
+        write_json(scratch / "parity.json", {**parity, "inputs": inputs})
     return folder
 
 
@@ -130,9 +133,9 @@ class Watched:
     """A runtime whose loading does something first."""
 
     def __init__(self, before: Callable[[Path, RunOptions], object]) -> None:
-        self.before, self.load_whole = before, OnnxRuntime().load
+        self.before, self.load_whole = before, OnnxSession
 
-    def load(self, folder: Path, how: RunOptions) -> Session:
+    def __call__(self, folder: Path, how: RunOptions) -> Session:
         self.before(folder, how)
         return self.load_whole(folder, how)
 

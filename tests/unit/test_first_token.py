@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AlbertConfig,
     AutoModelForSequenceClassification,
+    BertForTokenClassification,
     DistilBertConfig,
     PretrainedConfig,
     PreTrainedModel,
@@ -17,8 +18,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from distilgrid.runtimes.first_token import FirstTokenLayer, first_token_only
-from distilgrid.runtimes.traceable import traceable
+from distilgrid.runtimes.traceable import FirstTokenLayer, first_token_only, traceable
 
 SIZES = {"vocab_size": 40, "num_labels": 3}
 WIDTHS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -103,4 +103,9 @@ def test_exporters_trace_it() -> None:
 def test_a_model_of_another_kind_is_left_alone() -> None:
     config = AlbertConfig(**SIZES, **WIDTHS, embedding_size=16)
     model = of(config)
+    assert first_token_only(model) is model
+
+
+def test_a_head_that_reads_every_token_is_left_alone() -> None:
+    model = BertForTokenClassification(bert().config)
     assert first_token_only(model) is model

@@ -128,7 +128,7 @@ def test_an_architecture_that_does_not_run_is_named(
         raise error
 
     class Failing:
-        def load(self, folder: Path, how: RunOptions) -> Any:
+        def __call__(self, folder: Path, how: RunOptions) -> Any:
             return self
 
         def bind(self, inputs: Any) -> Any:
@@ -146,9 +146,9 @@ def test_architectures_are_built_exported_and_timed(fused: bool, monkeypatch: py
     whole = latency_bench.open_runtime
 
     class Watched:
-        def load(self, folder: Path, how: RunOptions) -> Any:
+        def __call__(self, folder: Path, how: RunOptions) -> Any:
             loaded.append(how)
-            return whole("onnxruntime-fp32").load(folder, how)
+            return whole("onnxruntime-fp32")(folder, how)
 
     monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Watched())
     source = opened(replace(CONDITIONS, fused=fused))

@@ -8,8 +8,7 @@ import pytest
 from tests.unit.tiny_benchmark import QUICK
 
 from distilgrid.benchmark import protocol as protocol_module
-from distilgrid.benchmark.precision import steadiness
-from distilgrid.benchmark.protocol import BURST, PRIMING, Run, Series, measure, repeated
+from distilgrid.benchmark.protocol import BURST, PRIMING, Run, Series, Steadiness, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core import progress as progress_module
 
@@ -121,9 +120,9 @@ def test_energy_is_counted_per_run() -> None:
 
 def test_medians_interval_is_that_of_order_statistics() -> None:
     values = [float(n) for n in range(1, 21)]
-    assert steadiness(values[:5]).width is None
+    assert Steadiness.of(values[:5]).width is None
     # Binomial(20, 1/2): the 6th and the 15th of 20 values enclose the median with 95.9 %
-    assert steadiness(values).width == pytest.approx((15 - 6) / 10.5)
+    assert Steadiness.of(values).width == pytest.approx((15 - 6) / 10.5)
 
 
 def test_garbage_collector_rests_while_timing() -> None:

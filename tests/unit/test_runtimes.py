@@ -29,8 +29,8 @@ from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
 from distilgrid.runtimes.onnx_export import export_onnx
-from distilgrid.runtimes.onnxruntime import OnnxRuntime
-from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
+from distilgrid.runtimes.onnxruntime import OnnxSession
+from distilgrid.runtimes.parity import gate_batches, gate_rows, session_outputs
 from distilgrid.runtimes.registry import OWN_RUNTIMES, RUNTIMES, open_runtime
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
@@ -212,7 +212,7 @@ def test_export_has_the_tokenisers_inputs_and_computes_the_same_at_any_shape(
     names = load_tokenizer(folder)("word1 word2").keys()
     assert {i.name for i in inputs} == set(names)
     assert all(isinstance(axis, str) for i in inputs for axis in i.shape)
-    session, torch_model = OnnxRuntime().load(tmp_path / "out", RunOptions()), load_model(folder)
+    session, torch_model = OnnxSession(tmp_path / "out", RunOptions()), load_model(folder)
     for batch, length in ((1, 1), (5, 3), (2, 33)):
         ids = torch.randint(5, len(VOCABULARY), (batch, length))
         mask = torch.ones_like(ids)
@@ -235,7 +235,7 @@ def test_fusion_is_counted(run_export: Callable[..., Any]) -> None:
 def test_without_optimisation_the_logits_stay(run_export: Callable[..., Any], model: Path, tmp_path: Path) -> None:
     run_export()
     feed = {name: value.numpy() for name, value in load_tokenizer(model)("word1", return_tensors="pt").items()}
-    both = [OnnxRuntime().load(tmp_path / "out", RunOptions(optimised=on)).bind(feed)() for on in (True, False)]
+    both = [OnnxSession(tmp_path / "out", RunOptions(optimised=on)).bind(feed)() for on in (True, False)]
     np.testing.assert_allclose(*both, atol=1e-5)
 
 
@@ -321,12 +321,13 @@ def test_int8_reports_what_it_costs(
     assert parity["accepted"] and parity["tolerance"] is None
     assert parity["max_abs_difference"] > exact["max_abs_difference"]
     assert parity["size_bytes"] < exact["size_bytes"]
-    session = open_runtime("onnxruntime-int8").load(tmp_path / "out", RunOptions())
+    session = open_runtime("onnxruntime-int8")(tmp_path / "out", RunOptions())
     same = []
     for split in dataset.validation:
         frame = dataset.split(split)
         encodings = encode(load_tokenizer(model), *texts(frame), max_length=32)
-        logits = session_logits(session, encodings, label="test")
+        trained = load_model(model)
+        logits = session_outputs(session, encodings, kind=dataset.task_kind, model=trained, label="test")
         assert parity["validation"][split] == score(
             dataset.task_kind, ["accuracy"], labels=frame["label"].to_numpy(), outputs=logits
         )
@@ -409,4 +410,4 @@ def test_fp16_is_judged_on_a_cpu_but_not_measured_there(run_export: Callable[...
     assert parity["accepted"], parity["reason"]
     assert 1e-6 < parity["max_abs_difference"] < 0.1
     with pytest.raises(UnsupportedError, match="few fp16 kernels"):
-        open_runtime("onnxruntime-fp16").load(tmp_path / "out", RunOptions())
+        open_runtime("onnxruntime-fp16")(tmp_path / "out", RunOptions())

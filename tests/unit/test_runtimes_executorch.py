@@ -21,11 +21,12 @@ from tests.unit.mobile_models import (
 )
 
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
+from distilgrid.runtimes.registry import open_runtime
 
 pytest.importorskip("executorch")
 
 from distilgrid.runtimes import executorch_export
-from distilgrid.runtimes.executorch import ExecuTorch
+from distilgrid.runtimes.executorch import ExecuTorchSession
 from distilgrid.runtimes.executorch_export import ExecuTorchExporter, ExecuTorchInt8Exporter
 
 EXPORTERS = {"fp32": ExecuTorchExporter, "int8": ExecuTorchInt8Exporter}
@@ -49,13 +50,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     "kind", ["bert", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("distilbert", "roberta"))]
 )
 def test_logits_are_torchs_at_any_shape(kind: str, exported: Exported) -> None:
-    model, session = text_model(kind), ExecuTorch().load(exported(kind, "fp32"), RunOptions())
+    model, session = text_model(kind), ExecuTorchSession(exported(kind, "fp32"), RunOptions())
     for batch, length in SHAPES:
         assert differences(model, session, texts(kind, batch, length)) < 1e-5
 
 
 def test_int8_is_near_and_smaller(exported: Exported) -> None:
-    model, session = text_model(), ExecuTorch().load(exported("bert", "int8"), RunOptions())
+    model, session = text_model(), ExecuTorchSession(exported("bert", "int8"), RunOptions())
     largest = max(differences(model, session, texts("bert", batch, length)) for batch, length in SHAPES)
     assert 1e-4 < largest < 0.3
     sizes = [(exported("bert", precision) / "model.pte").stat().st_size for precision in ("int8", "fp32")]
@@ -63,13 +64,13 @@ def test_int8_is_near_and_smaller(exported: Exported) -> None:
 
 
 def test_int8_rows_do_not_depend_on_their_batch(exported: Exported) -> None:
-    session, inputs = ExecuTorch().load(exported("bert", "int8"), RunOptions()), texts("bert", 3, 9)
+    session, inputs = ExecuTorchSession(exported("bert", "int8"), RunOptions()), texts("bert", 3, 9)
     alone = [bound(session, {name: values[row : row + 1] for name, values in inputs.items()})() for row in range(3)]
     np.testing.assert_array_equal(np.concatenate(alone), bound(session, inputs)())
 
 
 def test_bound_calls_live_side_by_side_and_keep_their_results(exported: Exported) -> None:
-    model, session = text_model(), ExecuTorch().load(exported("bert", "fp32"), RunOptions())
+    model, session = text_model(), ExecuTorchSession(exported("bert", "fp32"), RunOptions())
     inputs = [texts("bert", 1, 7), texts("bert", 2, 20), texts("bert", 1, 7)]
     calls = [bound(session, each) for each in inputs]
     results = [call() for call in reversed(calls)][::-1]
@@ -81,24 +82,24 @@ def test_bound_calls_live_side_by_side_and_keep_their_results(exported: Exported
 
 
 def test_longer_texts_are_refused(exported: Exported) -> None:
-    session = ExecuTorch().load(exported("bert", "fp32"), RunOptions())
+    session = ExecuTorchSession(exported("bert", "fp32"), RunOptions())
     with pytest.raises(UnsupportedError, match=f"length {LONGEST + 1} is more than the {LONGEST} tokens"):
         bound(session, texts("bert", 1, LONGEST + 1))
 
 
 def test_what_it_cannot_honour_is_refused(exported: Exported) -> None:
     folder = exported("bert", "fp32")
-    session = ExecuTorch().load(folder, RunOptions())
+    session = ExecuTorchSession(folder, RunOptions())
     with pytest.raises(UnsupportedError, match="use 1 threads, not 2"):
-        ExecuTorch().load(folder, RunOptions(2))
-    with pytest.raises(UnsupportedError, match="at the conversion"):
-        ExecuTorch().load(folder, RunOptions(optimised=False))
+        ExecuTorchSession(folder, RunOptions(2))
+    with pytest.raises(UnsupportedError, match="without rewriting the graph"):
+        open_runtime("executorch-fp32")(folder, RunOptions(optimised=False))
     with pytest.raises(UnsupportedError, match="CPU"):
-        ExecuTorch().load(folder, RunOptions(processor="cuda"))
+        open_runtime("executorch-fp32")(folder, RunOptions(processor="cuda"))
     inputs = texts("bert", 1, LONGEST)
     expected = bound(session, inputs)()
     del session
-    two = ExecuTorch().load(folder, RunOptions(2))
+    two = ExecuTorchSession(folder, RunOptions(2))
     np.testing.assert_allclose(bound(two, inputs)(), expected, atol=1e-5)
 
 
@@ -125,7 +126,7 @@ def test_equal_weights_give_equal_bytes(exported: Exported, tmp_path: Path) -> N
 
 
 def test_images(exported: Exported) -> None:
-    model, session = image_model(), ExecuTorch().load(exported("images", "fp32"), RunOptions())
+    model, session = image_model(), ExecuTorchSession(exported("images", "fp32"), RunOptions())
     for batch in (1, 3):
         assert differences(model, session, pixels(batch)) < 1e-5
     with pytest.raises(UnsupportedError, match="converted for images"):
@@ -134,7 +135,7 @@ def test_images(exported: Exported) -> None:
 
 @pytest.mark.slow
 def test_images_in_int8(exported: Exported) -> None:
-    model, session = image_model(), ExecuTorch().load(exported("images", "int8"), RunOptions())
+    model, session = image_model(), ExecuTorchSession(exported("images", "int8"), RunOptions())
     assert 1e-5 < differences(model, session, pixels(4)) < 0.1
     sizes = [(exported("images", precision) / "model.pte").stat().st_size for precision in ("int8", "fp32")]
     assert sizes[0] < sizes[1] / 2

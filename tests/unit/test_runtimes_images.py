@@ -11,17 +11,18 @@ import torch
 from tests.unit.fabricate_annealing import image_task
 from tests.unit.made import benchmark, export, finetune, prepare
 
-from distilgrid.benchmark.candidates import open_model
+from distilgrid.benchmark.entries import open_model
 from distilgrid.benchmark.settings import Benchmark, Export
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.models.io import load_model
 from distilgrid.runtimes import onnx_export as onnx_module
 from distilgrid.runtimes.base import RunOptions
 from distilgrid.runtimes.onnx_export import export_onnx
-from distilgrid.runtimes.onnxruntime import OnnxRuntime
-from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
+from distilgrid.runtimes.onnxruntime import OnnxSession
+from distilgrid.runtimes.parity import gate_batches, gate_rows, session_outputs
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.kind import find_kind
 from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.settings import Data
@@ -64,7 +65,7 @@ def test_an_export_reads_pixels_and_computes_the_same_at_any_batch_size(name: st
     assert parity["score"] == parity["torch_score"] == read_json(root / name / "metrics.json")["score"]
     (pixels,) = ort.InferenceSession(str(folder / "model.onnx")).get_inputs()
     assert (pixels.name, pixels.type, pixels.shape) == ("pixel_values", "tensor(uint8)", ["batch", 1, 8, 8])
-    session, model = OnnxRuntime().load(folder, RunOptions()), load_model(root / name)
+    session, model = OnnxSession(folder, RunOptions()), load_model(root / name)
     for batch in (1, 2, 7):
         inputs = images.batch(range(batch))
         with torch.inference_mode():
@@ -115,8 +116,9 @@ def test_int8_is_rejected_with_the_reason_and_not_faked(root: Path) -> None:
 
 
 def test_scores_of_an_export_are_those_of_its_own_logits(root: Path, images: Images) -> None:
-    session = open_runtime(FP32).load(root / f"deep-{FP32}", RunOptions())
-    logits = session_logits(session, images, label="test")
+    session = open_runtime(FP32)(root / f"deep-{FP32}", RunOptions())
+    kind, model = find_kind("image"), load_model(root / "deep")
+    logits = session_outputs(session, images, kind=kind, model=model, label="test")
     stored = pd.read_parquet(root / "deep" / "predictions.parquet")
     np.testing.assert_allclose(logits, np.stack(stored["logits"].to_list()), atol=1e-4)
 
@@ -152,9 +154,9 @@ def test_images_are_measured_once_for_each_batch_size(run_benchmark: Callable[..
 
 def test_inputs_are_random_pixels_of_the_models_size(root: Path, images: Images) -> None:
     model = open_model(root / "shallow")
-    pixels = model.inputs(5, 1)["pixel_values"]
+    pixels = model.reads.make(5, 1)["pixel_values"]
     assert pixels.shape == (5, 1, 8, 8) and pixels.dtype == np.uint8
     assert len(np.unique(pixels)) > 100
-    np.testing.assert_array_equal(pixels, model.inputs(5, 1)["pixel_values"])
+    np.testing.assert_array_equal(pixels, model.reads.make(5, 1)["pixel_values"])
     seen = images.batch(range(5))["pixel_values"]
     assert seen.stride() == torch.from_numpy(pixels).stride(), "in memory as in training"

@@ -39,7 +39,7 @@ def test_logits_are_torchs(name: str, tmp_path: Path) -> None:
     else:
         MODEL.save_pretrained(tmp_path)
     try:
-        session = open_runtime(name).load(tmp_path, RunOptions())
+        session = open_runtime(name)(tmp_path, RunOptions())
     except UnsupportedError as reason:
         pytest.skip(str(reason))
     torch.manual_seed(0)
@@ -48,5 +48,5 @@ def test_logits_are_torchs(name: str, tmp_path: Path) -> None:
     if not entry.exact:
         assert agreement(MODEL, session, texts(40, 12)) > 0.85
     if name == "onnxruntime-fp32":
-        plain = open_runtime(name).load(tmp_path, RunOptions(optimised=False))
+        plain = open_runtime(name)(tmp_path, RunOptions(optimised=False))
         assert differences(MODEL, plain, texts(3, 9)) < 1e-4

@@ -24,12 +24,13 @@ from tests.unit.mobile_models import (
 )
 
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
+from distilgrid.runtimes.registry import open_runtime
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("litert_torch")
 
 from distilgrid.runtimes import litert as litert_module
-from distilgrid.runtimes.litert import LiteRT
+from distilgrid.runtimes.litert import LiteRTSession
 from distilgrid.runtimes.litert_export import LiteRTExporter, LiteRTInt8Exporter, lengths
 
 EXPORTERS = {"fp32": LiteRTExporter, "int8": LiteRTInt8Exporter}
@@ -67,25 +68,25 @@ def test_lengths_double_up_to_the_longest() -> None:
 )
 @pytest.mark.parametrize("optimised", [True, False])
 def test_logits_are_torchs_at_any_shape(kind: str, optimised: bool, exported: Exported) -> None:
-    model, session = text_model(kind), LiteRT().load(exported(kind, "fp32"), RunOptions(optimised=optimised))
+    model, session = text_model(kind), LiteRTSession(exported(kind, "fp32"), RunOptions(optimised=optimised))
     for batch, length in SHAPES:
         assert differences(model, session, texts(kind, batch, length)) < 1e-5
 
 
 def test_optimisation_is_another_way_of_computing(exported: Exported) -> None:
     inputs = texts("bert", 8, LONGEST)
-    both = [LiteRT().load(exported("bert", "fp32"), RunOptions(optimised=on)) for on in (True, False)]
+    both = [LiteRTSession(exported("bert", "fp32"), RunOptions(optimised=on)) for on in (True, False)]
     assert (bound(both[0], inputs)() != bound(both[1], inputs)()).any()
 
 
 def test_threads_change_no_result(exported: Exported) -> None:
     inputs = texts("bert", 2, LONGEST)
-    both = [bound(LiteRT().load(exported("bert", "fp32"), RunOptions(threads)), inputs)() for threads in (1, 2)]
+    both = [bound(LiteRTSession(exported("bert", "fp32"), RunOptions(threads)), inputs)() for threads in (1, 2)]
     np.testing.assert_allclose(*both, atol=1e-5)
 
 
 def test_int8_is_near_and_smaller(exported: Exported) -> None:
-    model, session = text_model(), LiteRT().load(exported("bert", "int8"), RunOptions())
+    model, session = text_model(), LiteRTSession(exported("bert", "int8"), RunOptions())
     largest = max(differences(model, session, texts("bert", batch, length)) for batch, length in SHAPES)
     assert 1e-4 < largest < 0.3
     sizes = [(exported("bert", precision) / "model.tflite").stat().st_size for precision in ("int8", "fp32")]
@@ -103,7 +104,7 @@ def test_weights_are_in_the_file_once(exported: Exported) -> None:
 
 
 def test_bound_calls_live_side_by_side_and_keep_their_results(exported: Exported) -> None:
-    model, session = text_model(), LiteRT().load(exported("bert", "fp32"), RunOptions())
+    model, session = text_model(), LiteRTSession(exported("bert", "fp32"), RunOptions())
     inputs = [texts("bert", 1, 7), texts("bert", 2, 20), texts("bert", 1, 7)]
     calls = [bound(session, each) for each in inputs]
     results = [call() for call in reversed(calls)][::-1]
@@ -116,7 +117,7 @@ def test_bound_calls_live_side_by_side_and_keep_their_results(exported: Exported
 
 def test_one_text_after_the_other_takes_no_new_buffers(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on the way from text to label: buffers of the last text serve the next, and no output is redirected."""
-    model, session = text_model(), LiteRT().load(exported("bert", "fp32"), RunOptions())
+    model, session = text_model(), LiteRTSession(exported("bert", "fp32"), RunOptions())
     quiets = []
 
     @contextlib.contextmanager
@@ -137,11 +138,11 @@ def test_one_text_after_the_other_takes_no_new_buffers(exported: Exported, monke
 
 
 def test_what_it_cannot_honour_is_refused(exported: Exported) -> None:
-    session = LiteRT().load(exported("bert", "fp32"), RunOptions())
+    session = LiteRTSession(exported("bert", "fp32"), RunOptions())
     with pytest.raises(UnsupportedError, match=f"length {LONGEST + 1} is more than the {LONGEST} tokens"):
         bound(session, texts("bert", 1, LONGEST + 1))
     with pytest.raises(UnsupportedError, match="CPU"):
-        LiteRT().load(exported("bert", "fp32"), RunOptions(processor="cuda"))
+        open_runtime("litert-fp32")(exported("bert", "fp32"), RunOptions(processor="cuda"))
 
 
 @pytest.mark.parametrize("precision", EXPORTERS)
@@ -163,7 +164,7 @@ def test_equal_weights_give_equal_bytes(exported: Exported, tmp_path: Path) -> N
 
 
 def test_images(exported: Exported) -> None:
-    model, session = image_model(), LiteRT().load(exported("images", "fp32"), RunOptions())
+    model, session = image_model(), LiteRTSession(exported("images", "fp32"), RunOptions())
     for batch in (1, 3):
         assert differences(model, session, pixels(batch)) < 1e-5
     with pytest.raises(UnsupportedError, match="converted for images"):
@@ -171,7 +172,7 @@ def test_images(exported: Exported) -> None:
 
 
 def test_images_in_int8(exported: Exported) -> None:
-    model, session = image_model(), LiteRT().load(exported("images", "int8"), RunOptions())
+    model, session = image_model(), LiteRTSession(exported("images", "int8"), RunOptions())
     assert 1e-5 < differences(model, session, pixels(4)) < 0.1
     sizes = [(exported("images", precision) / "model.tflite").stat().st_size for precision in ("int8", "fp32")]
     assert sizes[0] < sizes[1] / 2

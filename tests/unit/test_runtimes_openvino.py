@@ -33,13 +33,14 @@ from transformers import PreTrainedModel
 from distilgrid.benchmark.settings import Export
 from distilgrid.core.machine import accelerates_bf16, cpu_flags
 from distilgrid.runtimes.base import RunOptions, Sample, UnsupportedError
+from distilgrid.runtimes.registry import open_runtime
 
 pytest.importorskip("distilgrid.runtimes.openvino")  # not openvino itself: it would report the import
 pytest.importorskip("nncf")
 
 from distilgrid.runtimes import openvino as openvino_module
 from distilgrid.runtimes import openvino_export
-from distilgrid.runtimes.openvino import NO_INSTRUCTIONS, NO_KERNELS, OpenVino, OpenVinoBf16
+from distilgrid.runtimes.openvino import NO_INSTRUCTIONS, NO_KERNELS, OpenVinoBf16Session, OpenVinoSession
 from distilgrid.runtimes.openvino_export import OpenVinoBf16Exporter, OpenVinoExporter, OpenVinoInt8Exporter
 
 EXPORTERS = {"fp32": OpenVinoExporter, "int8": OpenVinoInt8Exporter}
@@ -81,13 +82,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_logits_are_torchs_at_any_shape(kind: str, exported: Exported) -> None:
-    session = OpenVino().load(exported(kind, "fp32"), RunOptions())
+    session = OpenVinoSession(exported(kind, "fp32"), RunOptions())
     for batch, length in (*SHAPES, (1, 1)):
         assert differences(the_model(kind), session, texts(kind, batch, length)) < 1e-5
 
 
 def test_images_of_any_number_are_classified_as_by_torch(exported: Exported) -> None:
-    session = OpenVino().load(exported("images", "fp32"), RunOptions())
+    session = OpenVinoSession(exported("images", "fp32"), RunOptions())
     for batch in (1, 2, 7, 1):
         assert differences(the_model("images"), session, pixels(batch)) < 1e-5
 
@@ -111,7 +112,7 @@ def test_int8_is_near_smaller_and_runs_in_int8(exported: Exported) -> None:
     sizes = [(exported("bert", precision) / "model.bin").stat().st_size for precision in ("int8", "fp32")]
     assert sizes[0] < 0.5 * sizes[1]
     torch.manual_seed(2)
-    session = OpenVino().load(exported("bert", "int8"), RunOptions())
+    session = OpenVinoSession(exported("bert", "int8"), RunOptions())
     assert agreement(the_model("bert"), session, texts("bert", 40, 12)) > 0.85
     assert 1e-4 < differences(the_model("bert"), session, texts("bert", 3, 9)) < 1
     note = OpenVinoInt8Exporter().graph(exported("bert", "int8")).note
@@ -122,14 +123,14 @@ def test_int8_is_near_smaller_and_runs_in_int8(exported: Exported) -> None:
 
 
 def test_int8_rows_do_not_depend_on_their_batch(exported: Exported) -> None:
-    session, inputs = OpenVino().load(exported("bert", "int8"), RunOptions()), texts("bert", 3, 9)
+    session, inputs = OpenVinoSession(exported("bert", "int8"), RunOptions()), texts("bert", 3, 9)
     alone = [bound(session, {name: values[row : row + 1] for name, values in inputs.items()})() for row in range(3)]
     np.testing.assert_allclose(np.concatenate(alone), bound(session, inputs)(), atol=1e-5)
 
 
 def test_convolutions_run_in_int8(exported: Exported) -> None:
     torch.manual_seed(2)
-    assert agreement(the_model("images"), OpenVino().load(exported("images", "int8"), RunOptions()), pixels(40)) > 0.85
+    assert agreement(the_model("images"), OpenVinoSession(exported("images", "int8"), RunOptions()), pixels(40)) > 0.85
     graph = OpenVinoInt8Exporter().graph(exported("images", "int8"))
     assert graph.before["FakeQuantize"] > 7 and graph.after["Convolution"] == 7
     assert graph.fused == {"attention": 0, "layer_norm": 0, "gelu": 0}
@@ -147,7 +148,7 @@ def test_quantisation_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 
 def test_a_call_has_its_own_inputs_and_its_own_result(exported: Exported) -> None:
-    session = OpenVino().load(exported("bert", "fp32"), RunOptions())
+    session = OpenVinoSession(exported("bert", "fp32"), RunOptions())
     first = {name: values.numpy().copy() for name, values in texts("bert", 2, 6).items()}
     one, other = session.bind(first), bound(session, texts("bert", 3, 9))
     result = one()
@@ -161,10 +162,10 @@ def test_a_call_has_its_own_inputs_and_its_own_result(exported: Exported) -> Non
 
 
 def test_inputs_that_the_model_does_not_read_are_refused(exported: Exported) -> None:
-    session, inputs = OpenVino().load(exported("bert", "fp32"), RunOptions()), texts("bert", 2, 6)
+    session, inputs = OpenVinoSession(exported("bert", "fp32"), RunOptions()), texts("bert", 2, 6)
     with pytest.raises(UnsupportedError, match=r"^converted for attention_mask \[\?,\?\], input_ids"):
         bound(session, {name: values for name, values in inputs.items() if name != "token_type_ids"})
-    images = OpenVino().load(exported("images", "fp32"), RunOptions())
+    images = OpenVinoSession(exported("images", "fp32"), RunOptions())
     with pytest.raises(UnsupportedError, match=r"pixel_values \[\?,3,8,8\], not for pixel_values \(1, 3, 9, 8\)"):
         images.bind({"pixel_values": np.zeros((1, 3, 9, 8), np.uint8)})
 
@@ -182,9 +183,9 @@ def test_operators_are_counted_before_and_after(exported: Exported) -> None:
 def test_bf16_is_near_where_the_cpu_has_it(exported: Exported) -> None:
     if not accelerates_bf16():
         with pytest.raises(UnsupportedError, match="lacks bf16 instructions"):
-            OpenVinoBf16().load(exported("bert", "fp32"), RunOptions())
+            OpenVinoBf16Session(exported("bert", "fp32"), RunOptions())
         return
-    session = OpenVinoBf16().load(exported("bert", "fp32"), RunOptions())
+    session = OpenVinoBf16Session(exported("bert", "fp32"), RunOptions())
     assert 1e-4 < differences(the_model("bert"), session, texts("bert", 3, 17)) < 0.1
     graph = OpenVinoBf16Exporter().graph(exported("bert", "fp32"))
     assert graph.note.endswith("by precision: 8 in bf16.")
@@ -194,21 +195,21 @@ def test_bf16_is_never_imitated(exported: Exported, monkeypatch: pytest.MonkeyPa
     plain = SimpleNamespace(get_property=lambda *_: ["FP32", "INT8"])
     monkeypatch.setattr(openvino_module, "accelerates_bf16", lambda: False)
     with pytest.raises(UnsupportedError) as lacking:
-        OpenVinoBf16().load(exported("bert", "fp32"), RunOptions())
+        OpenVinoBf16Session(exported("bert", "fp32"), RunOptions())
     monkeypatch.setattr(openvino_module, "accelerates_bf16", lambda: True)
     monkeypatch.setattr(openvino_module, "opened", lambda: (plain, frozenset()))
     with pytest.raises(UnsupportedError) as unused:
-        OpenVinoBf16().load(exported("bert", "fp32"), RunOptions())
+        OpenVinoBf16Session(exported("bert", "fp32"), RunOptions())
     assert [str(lacking.value), str(unused.value)] == [NO_INSTRUCTIONS, NO_KERNELS]
 
 
 @pytest.mark.parametrize(
     ("how", "reason"),
-    [(RunOptions(optimised=False), "always rewrites the graph"), (RunOptions(processor="cuda"), "on CPUs only")],
+    [(RunOptions(optimised=False), "without rewriting the graph"), (RunOptions(processor="cuda"), "on a CPU only")],
 )
 def test_ways_of_running_that_it_lacks_are_refused(how: RunOptions, reason: str, exported: Exported) -> None:
     with pytest.raises(UnsupportedError, match=reason):
-        OpenVino().load(exported("bert", "fp32"), how)
+        open_runtime("openvino-fp32")(exported("bert", "fp32"), how)
 
 
 class Odd(torch.nn.Module):
@@ -245,7 +246,7 @@ def test_damaged_file_is_said_to_be_one(exported: Exported, tmp_path: Path) -> N
         (tmp_path / name).write_bytes((exported("bert", "fp32") / name).read_bytes())
     (tmp_path / "model.bin").write_bytes(b"short")
     with pytest.raises(RuntimeError, match=r"^Incorrect weights in bin file!$"):
-        OpenVino().load(tmp_path, RunOptions())
+        OpenVinoSession(tmp_path, RunOptions())
 
 
 def test_export_stage_accepts_both_precisions(tmp_path: Path) -> None:
@@ -280,9 +281,9 @@ def test_running_a_model_needs_no_torch_and_leaves_nothing_behind(exported: Expo
         from pathlib import Path
         import numpy as np
         from distilgrid.runtimes.base import RunOptions
-        from distilgrid.runtimes.openvino import OpenVino
+        from distilgrid.runtimes.openvino import OpenVinoSession
         {FEED}
-        logits = OpenVino().load(Path(sys.argv[1]), RunOptions()).bind(feed)()
+        logits = OpenVinoSession(Path(sys.argv[1]), RunOptions()).bind(feed)()
         heavy = {{"torch", "transformers", "nncf", "pandas"}} & set(sys.modules)
         print(logits.shape, sorted(heavy), sys.modules["openvino_telemetry"])
         """
@@ -311,7 +312,7 @@ def test_threads_stay_on_the_cores_that_a_process_is_held_to(exported: Exported)
         from pathlib import Path
         import numpy as np
         from distilgrid.runtimes.base import RunOptions, UnsupportedError
-        from distilgrid.runtimes.openvino import OpenVino
+        from distilgrid.runtimes.openvino import OpenVinoSession
         {FEED}
         everything = sorted(os.sched_getaffinity(0))
         seen, running, over, main = set(), threading.Event(), threading.Event(), threading.main_thread().native_id
@@ -324,7 +325,7 @@ def test_threads_stay_on_the_cores_that_a_process_is_held_to(exported: Exported)
         watcher = threading.Thread(target=watch)
         watcher.start()
         os.sched_setaffinity(0, everything[-1:])
-        run = OpenVino().load(Path(sys.argv[1]), RunOptions()).bind(feed)
+        run = OpenVinoSession(Path(sys.argv[1]), RunOptions()).bind(feed)
         running.set()
         for _ in range(60):
             run()
@@ -333,7 +334,7 @@ def test_threads_stay_on_the_cores_that_a_process_is_held_to(exported: Exported)
         print(seen == {{frozenset(everything[-1:])}}, end=" ")
         os.sched_setaffinity(0, everything)
         try:
-            OpenVino().load(Path(sys.argv[1]), RunOptions(threads=2))
+            OpenVinoSession(Path(sys.argv[1]), RunOptions(threads=2))
         except UnsupportedError as reason:
             print(reason)
         """

@@ -15,11 +15,11 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from distilgrid.models.io import save_model
 from distilgrid.models.plain_cnn import PlainCnn, PlainConfig
 from distilgrid.models.resnet import ResNet, ResNetConfig
-from distilgrid.runtimes.base import IMAGE_LENGTH, PIXELS, RunOptions, Sample, Session, UnsupportedError
-from distilgrid.runtimes.onnx_export import HalfExporter, OnnxExporter
-from distilgrid.runtimes.onnx_quantised import StaticInt8Exporter
-from distilgrid.runtimes.onnxruntime import MODEL_FILE, HalfOnnxRuntime, OnnxRuntime
-from distilgrid.runtimes.torch_eager import TorchEager, TorchEagerBf16
+from distilgrid.runtimes.base import RunOptions, Sample, Session, UnsupportedError
+from distilgrid.runtimes.onnx_export import HalfExporter, OnnxExporter, StaticInt8Exporter
+from distilgrid.runtimes.onnxruntime import MODEL_FILE, OnnxSession
+from distilgrid.runtimes.registry import open_runtime
+from distilgrid.runtimes.torch_eager import load_bf16, load_exact
 
 Inputs = dict[str, Tensor]
 IMAGES: dict[str, Callable[[], PreTrainedModel]] = {
@@ -27,7 +27,7 @@ IMAGES: dict[str, Callable[[], PreTrainedModel]] = {
     "plain": lambda: PlainCnn(PlainConfig(image_size=(8, 8), num_labels=3, layers="8 M 16 | 12")),
 }
 TEXTS, ALL = list(CONFIGS), [*CONFIGS, *IMAGES]
-ROWS = 40
+ROWS, PIXELS = 40, "pixel_values"
 
 
 def tiny(kind: str) -> PreTrainedModel:
@@ -65,7 +65,7 @@ def padded(kind: str, rows: Sequence[Inputs]) -> Inputs:
 
 
 def sample_of(kind: str, calibration: Sequence[Inputs]) -> Sample:
-    return Sample(padded(kind, rows_of(kind, 2, seed=7)), calibration, IMAGE_LENGTH if kind in IMAGES else 24)
+    return Sample(padded(kind, rows_of(kind, 2, seed=7)), calibration, None if kind in IMAGES else 24)
 
 
 def arrays(inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
@@ -102,8 +102,8 @@ class Case:
 
     def session(self, name: str) -> Session:
         if name == "bf16":
-            return TorchEagerBf16().load(self.folder / "trained", RunOptions())
-        return OnnxRuntime().load(self.folder / name, RunOptions())
+            return load_bf16(self.folder / "trained", RunOptions())
+        return OnnxSession(self.folder / name, RunOptions())
 
     def error(self, name: str) -> float:
         return error(logits_of(self.session(name), self.rows), self.expected)
@@ -213,7 +213,7 @@ def test_ranges_come_from_the_calibration_rows(kind: str, cases: Callable[[str],
     if kind in IMAGES:
         narrow = [{PIXELS: torch.full((1, 3, 8, 8), 127, dtype=torch.uint8)}]
     StaticInt8Exporter().export(case.model, sample_of(kind, narrow), tmp_path)
-    misjudged = logits_of(OnnxRuntime().load(tmp_path, RunOptions()), case.rows)
+    misjudged = logits_of(OnnxSession(tmp_path, RunOptions()), case.rows)
     assert error(misjudged, case.expected) > 2 * case.error("int8")
 
 
@@ -233,7 +233,7 @@ def test_fp16_keeps_the_types_of_inputs_and_logits(kind: str, cases: Callable[[s
 
 def test_fp16_is_refused_on_a_cpu_with_the_reason(cases: Callable[[str], Case]) -> None:
     with pytest.raises(UnsupportedError, match="few fp16 kernels"):
-        HalfOnnxRuntime().load(cases("bert").folder / "fp16", RunOptions())
+        open_runtime("onnxruntime-fp16")(cases("bert").folder / "fp16", RunOptions())
     assert "CPU provider" in HalfExporter().graph(cases("bert").folder / "fp16").note
 
 
@@ -244,13 +244,13 @@ def test_numbers_too_large_for_fp16_show_on_a_cpu_too(tmp_path: Path) -> None:
     HalfExporter().export(model, sample_of("bert", []), tmp_path)
     rows = rows_of("bert", 3)
     assert np.isfinite(torch_logits(model, rows)).all()
-    assert not np.isfinite(logits_of(OnnxRuntime().load(tmp_path, RunOptions()), rows)).any()
+    assert not np.isfinite(logits_of(OnnxSession(tmp_path, RunOptions()), rows)).any()
 
 
 def test_bf16_is_the_trained_model_in_bf16_and_not_fp32(cases: Callable[[str], Case]) -> None:
     folder = cases("bert").folder / "trained"
     row = arrays(cases("bert").rows[0])
-    exact, half = (runtime.load(folder, RunOptions()).bind(row)() for runtime in (TorchEager(), TorchEagerBf16()))
+    exact, half = (load(folder, RunOptions()).bind(row)() for load in (load_exact, load_bf16))
     np.testing.assert_allclose(exact, cases("bert").expected[:1], atol=1e-5)
     as_bf16 = torch.from_numpy(half).bfloat16().float().numpy()
     np.testing.assert_array_equal(half, as_bf16)

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.guards import quiet
 
 
 def test_nothing_is_seen_and_logging_is_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:

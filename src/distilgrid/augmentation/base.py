@@ -1,7 +1,9 @@
-"""Declarations of augmentations. Light: no torch here."""
+"""Declarations and protocols of augmentations. Light: no torch here."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
@@ -10,25 +12,57 @@ from distilgrid.core.schema import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from distilgrid.augmentation.unlabelled.declare import Pool
+    from distilgrid.tasks.dataset import Dataset
     from distilgrid.tasks.sources import Folders
     from distilgrid.tasks.spec import TaskSpec
 
 
-class LentTexts(Protocol):
-    """Texts of other data sets."""
+@dataclass(frozen=True)
+class Surroundings:
+    """Folders and device of an Augmenter."""
 
-    @property
-    def names(self) -> Sequence[str]:
-        """Tasks and files that lend the texts."""
+    teacher: Path | None = None  # folder of the fine-tuned teacher
+    journal: Path | None = None  # folder for unfinished work; None keeps nothing
+    device: str = "auto"  # `auto`, `cpu` or `cuda`
 
-    def spec(self, name: str) -> "TaskSpec":
-        """Task that a name stands for."""
 
-    def revisions(self) -> list[dict[str, Any]]:
-        """Plain values that decide the texts of each name, for a recipe. Reads no rows."""
+@dataclass(frozen=True)
+class RowContext:
+    """Data that new rows are made of."""
 
-    def read(self) -> "pd.DataFrame":
-        """`text_a`, `text_b` (pairs only) and `example_id`, each row once."""
+    dataset: "Dataset"
+    rows: "pd.DataFrame"  # training rows of students: `text_a`, `text_b` (pairs only), `label`, `example_id`
+    surroundings: Surroundings
+    lent: "Pool | None" = None  # texts of other data sets, if the settings name any
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """New rows of a training split."""
+
+    # `text_a`, `text_b` (pairs only), `label`, `example_id` of the new texts, `parents` (example ids of the rows that
+    # a row is made of: none, one or several) and `copy` (from 0). A column `probabilities`, (C,) each, may replace
+    # the labels.
+    frame: "pd.DataFrame"
+    unchanged: int  # rows left out because the data set holds them
+    repeated: int = 0  # copies left out because they came out as an earlier copy of the same row
+
+
+RowSource: TypeAlias = Callable[[Any, RowContext], Augmented]
+"""Makes the rows that an augmentation's settings add. Raises UserError when a model or a file is missing, damaged or of
+the wrong kind."""
+
+
+class Augmenter(Protocol):
+    """The code of an augmentation that rewrites texts."""
+
+    def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+        """One new text for each text; a text that cannot be rewritten comes back unchanged.
+
+        A new text depends on its own text and seed, the settings and the model. Sampled back-translation depends on
+        the texts of its batch too, thus on the set of (text, seed) pairs of a call, but never on their order.
+        """
 
 
 class Added(Settings):
@@ -68,7 +102,7 @@ class Added(Settings):
 
     def lent_texts(
         self, *, key: str, task: "TaskSpec", own: "Mapping[str, TaskSpec]", folders: "Folders"
-    ) -> "LentTexts | None":
+    ) -> "Pool | None":
         """Texts of other data sets that the rows of `task` are made of; None where its own rows are rewritten.
 
         `key` names the setting in messages; `own` are the user's tasks, by name.
@@ -105,11 +139,16 @@ class EmbeddingBased(Rewriting):
     """Smallest cosine between the embeddings of a word and its substitute; a word with none so near stays."""
 
     @property
+    def needs_embeddings(self) -> bool:
+        """Whether any words are looked up."""
+        return True
+
+    @property
     def sources(self) -> tuple[str, ...]:
-        """The model of the embeddings, unless it is the teacher."""
-        return () if self.source is None else (self.source,)
+        """The model of the embeddings, where they are needed and not the teacher's."""
+        return () if self.source is None or not self.needs_embeddings else (self.source,)
 
     @property
     def rewrites_with_teacher(self) -> bool:
-        """Whether the embeddings are the teacher's."""
-        return self.source is None
+        """Whether the embeddings are needed and the teacher's."""
+        return self.source is None and self.needs_embeddings

@@ -20,7 +20,9 @@ def _table(findings: Findings, task: str, name: str, sets: Sequence[FinishedArte
     samples = largest.values["samples"]
     texts = {"before": "before", "after": "after"} if _rewritten(largest) else {"after": "text"}
     columns = [Column(title, number=False) for title in ("label", *texts.values())]
-    rows = [[Value(_label(s["label"], labels)), *(Value(_shown(s, name)) for name in texts)] for s in samples]
+    named = [findings.collected.task_kind(task).named(sample["label"], labels) for sample in samples]
+    words = [name if isinstance(name, str) else f"{name:g}" for name in named]
+    rows = [[Value(word), *(Value(_shown(s, name)) for name in texts)] for word, s in zip(words, samples, strict=True)]
     return Table(f"{task}: rows of {name}", " ".join(_counts(findings, rows) for rows in sets), columns, rows)
 
 
@@ -31,20 +33,13 @@ def _counts(findings: Findings, rows: FinishedArtefact) -> str:
     if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
-    left_out = f"left out: {values['unchanged']:,} unchanged, {values['repeated']:,} repeated"
-    if not _rewritten(rows):
-        left_out = f"left out: {values['unchanged']:,} that the data set holds"
-    return f"{said}{wording.plural(values['rows'], 'new row')}; {left_out}."
+    why = f"unchanged, {values['repeated']:,} repeated" if _rewritten(rows) else "that the data set holds"
+    return f"{said}{wording.plural(values['rows'], 'new row')}; left out: {values['unchanged']:,} {why}."
 
 
 def _rewritten(rows: FinishedArtefact) -> bool:
     """Whether rows were made of others, unlike unlabelled texts."""
     return any(sample["before"] for sample in rows.values["samples"])
-
-
-def _label(label: Any, names: Sequence[str]) -> str:
-    """A label's name, or a number."""
-    return names[label] if names and isinstance(label, int) else f"{label:g}"
 
 
 def _shown(sample: Mapping[str, Any], name: str) -> str:

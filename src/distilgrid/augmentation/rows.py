@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.augmentation.augmenter import Augmented, Augmenter, RowContext, Surroundings
-from distilgrid.augmentation.base import Rewriting
+from distilgrid.augmentation.base import Augmented, Augmenter, Rewriting, RowContext, Surroundings
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.core.loading import load
@@ -35,17 +34,27 @@ def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewrit
     A text's seed follows from the settings' seed, the row's example_id, the column and the copy's number, not from
     other rows: equal rows have equal copies. Raises UserError when a column is missing.
     """
+    import pandas as pd
+
     columns = [name for name in TEXT_COLUMNS if name in frame.columns]
     for name in (TEXT_COLUMNS[0], "label", "example_id"):
         if name not in frame.columns:
             raise UserError(f"training rows: no column '{name}'; augmentation takes the rows of a prepared data set")
-    rows = frame[[*columns, "label", "example_id"]].rename(columns={"example_id": "origin_id"})
+    parents = pd.Series([[origin] for origin in frame["example_id"].tolist()], index=frame.index, dtype=object)
+    rows = frame[[*columns, "label", "example_id"]].assign(parents=parents)
     rows = rows.iloc[np.repeat(np.arange(len(frame)), settings.copies)].reset_index(drop=True)
     rows["copy"] = np.tile(np.arange(settings.copies, dtype=np.int64), len(frame))
     _rewrite(rows, columns, augmenter, settings)
     ids = example_ids([rows[name].tolist() for name in columns])
-    rows.insert(len(columns) + 1, "example_id", np.array(ids, dtype=np.int64))
-    return _kept(rows, frame, settings.copies)
+    rows["example_id"] = np.array(ids, dtype=np.int64)
+    unchanged = rows["example_id"].isin(frame["example_id"]).to_numpy()
+    row = rows.index.to_numpy() // settings.copies
+    repeated = rows.assign(row=row)[~unchanged].duplicated(["row", "example_id"]).to_numpy()
+    found = Augmented(
+        rows[~unchanged][~repeated].reset_index(drop=True), unchanged=int(unchanged.sum()), repeated=int(repeated.sum())
+    )
+    log.info("%d augmented rows; %d unchanged, %d repeated left out", len(found.frame), found.unchanged, found.repeated)
+    return found
 
 
 def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8, seed: int = 0) -> list[dict[str, Any]]:
@@ -64,15 +73,14 @@ def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8,
 def _rewrite(rows: "pd.DataFrame", columns: list[str], augmenter: Augmenter, settings: Rewriting) -> None:
     """Rewrite the texts that the settings choose."""
     places = [
-        (index, name)
-        for index, (origin, copy) in enumerate(zip(rows["origin_id"], rows["copy"], strict=True))
+        (index, name, f"augment/{origin}/{name}/{copy}")
+        for index, ((origin,), copy) in enumerate(zip(rows["parents"], rows["copy"], strict=True))
         for name in _chosen(columns, settings, f"augment/{origin}/fields/{copy}")
     ]
     values = {name: rows[name].tolist() for name in columns}
-    origins, copies = rows["origin_id"].tolist(), rows["copy"].tolist()
-    seeds = [derive_seed(settings.seed, f"augment/{origins[at]}/{name}/{copies[at]}") for at, name in places]
-    new = augmenter.rewrite([values[name][at] for at, name in places], seeds)
-    for (at, name), text in zip(places, new, strict=True):
+    seeds = [derive_seed(settings.seed, stream) for *_, stream in places]
+    new = augmenter.rewrite([values[name][at] for at, name, _ in places], seeds)
+    for (at, name, _), text in zip(places, new, strict=True):
         values[name][at] = text
     for name in columns:
         rows[name] = values[name]
@@ -85,17 +93,3 @@ def _chosen(columns: list[str], settings: Rewriting, stream: str) -> list[str]:
     if settings.fields == "random":
         return [columns[derive_seed(settings.seed, stream) % 2]]
     return [columns[0 if settings.fields == "first" else 1]]
-
-
-def _kept(rows: "pd.DataFrame", frame: "pd.DataFrame", copies: int) -> Augmented:
-    import pandas as pd
-
-    unchanged = rows["example_id"].isin(frame["example_id"]).to_numpy()
-    row = rows.index.to_numpy() // copies
-    repeated = rows.assign(row=row)[~unchanged].duplicated(["row", "example_id"]).to_numpy()
-    kept = rows[~unchanged][~repeated].reset_index(drop=True)
-    kept["origin_id"] = pd.Series([[origin] for origin in kept["origin_id"].tolist()], dtype=object)
-    kept = kept.rename(columns={"origin_id": "parents"})
-    found = Augmented(kept, int(unchanged.sum()), int(repeated.sum()))
-    log.info("%d augmented rows; %d unchanged, %d repeated left out", len(kept), found.unchanged, found.repeated)
-    return found

@@ -1,147 +1,146 @@
-"""The candidates of one benchmark with their measurements so far."""
+"""The entries of a benchmark: each model on each runtime, with its measurements or why it cannot be measured."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import product
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from distilgrid.benchmark.candidates import Candidate
-from distilgrid.benchmark.footprint import footprint
-from distilgrid.benchmark.labels import shape_words, throughput
-from distilgrid.benchmark.protocol import Work, measure, repeated
+from distilgrid.benchmark.inputs import inputs_of
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.benchmark.texts import Texts, facts, label_calls, model_calls
-from distilgrid.core.cost import Counter, energy_counter
-from distilgrid.runtimes.base import Processor, RunOptions, Session, UnsupportedError
-from distilgrid.runtimes.failures import refusing
-from distilgrid.runtimes.registry import open_runtime
-from distilgrid.runtimes.text_reader import TextReader
+from distilgrid.core.artefacts import read_json, trained_model, verified
+from distilgrid.core.errors import UserError
+from distilgrid.models.io import load_tokenizer
+from distilgrid.runtimes.base import Processor, Session
+from distilgrid.runtimes.registry import find_runtime
+from distilgrid.tasks.model_inputs import ModelInputs
+
+SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
+"""Model types whose position numbers start after the padding id."""
 
 Shape = Mapping[str, Any]
 """A measured shape: `kind` (`shape`, `texts` or `text-to-label`), `threads`, `batch_size`, `length` in tokens."""
-Prepared = tuple[Work, dict[str, Any]]
-"""The calls of a candidate, and facts for its measurement."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model's folder, verified, with its `run.json`, `metrics.json` and `config.json`."""
+
+    folder: Path
+    run: dict[str, Any]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+
+    @property
+    def role(self) -> str:
+        """`teacher` or `student`."""
+        return "teacher" if self.run["labels"].get("method") == "teacher" else "student"
+
+    @property
+    def longest(self) -> int | None:
+        """The longest input in tokens that its position embeddings allow; None without such a limit."""
+        positions: int | None = self.config.get("max_position_embeddings")
+        if positions and self.config.get("model_type") in SHIFTED_POSITIONS:
+            return positions - int(self.config["pad_token_id"]) - 1
+        return positions
+
+    @cached_property
+    def input_names(self) -> list[str]:
+        """The inputs that its tokeniser gives; models of texts only."""
+        return list(load_tokenizer(self.folder).model_input_names)
+
+    @cached_property
+    def reads(self) -> ModelInputs:
+        """Its inputs."""
+        return inputs_of(self.config, lambda: self.input_names)
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """An exported model's folder, verified, with its `run.json` and `parity.json`."""
+
+    folder: Path
+    run: dict[str, Any]
+    parity: dict[str, Any]
 
 
 @dataclass
 class Entry:
-    """A candidate on the way to its entry in `benchmark.json`; `session` is None if it cannot run."""
+    """A model on a runtime, which loads `folder`, on the way to its entry in `benchmark.json`."""
 
-    candidate: Candidate
-    session: Session | None = None
+    model: Model
+    runtime: str
+    folder: Path
+    size_bytes: int | None  # of the model's files; None without an export
+    skipped: str | None = None  # the reason why it cannot be measured
+    optimised: bool = True  # whether the runtime may rewrite the graph
+    session: Session | None = None  # None before it is loaded, or if it cannot run
     footprint: dict[str, Any] | None = None
     shapes: list[dict[str, Any]] = field(default_factory=list)
     skipped_shapes: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def name(self) -> str:
+        """The model's name in tables."""
+        return str(self.model.run["labels"]["student"])
+
     def as_dict(self) -> dict[str, Any]:
-        """The entry; a candidate whose shapes are all skipped is skipped as a whole."""
-        described = self.candidate.describe()
-        if self.skipped_shapes and not self.shapes:
-            described["skipped"] = self.skipped_shapes[0]["reason"]
-        measured = {"footprint": self.footprint, "shapes": self.shapes, "skipped_shapes": self.skipped_shapes}
-        return {**described, **measured}
+        """The entry in `benchmark.json`; one whose shapes are all skipped is skipped as a whole."""
+        unmeasured = self.skipped_shapes[0]["reason"] if self.skipped_shapes and not self.shapes else None
+        return {
+            "name": self.name,
+            "role": self.model.role,
+            "runtime": self.runtime,
+            "optimised": self.optimised,
+            "parameters": self.model.metrics["parameters"],
+            "size_bytes": self.size_bytes,
+            "skipped": unmeasured or self.skipped,
+            "footprint": self.footprint,
+            "shapes": self.shapes,
+            "skipped_shapes": self.skipped_shapes,
+        }
 
     def skip(self, shape: Shape, reason: str) -> None:
         """Keep the reason for a shape that is not measured."""
         self.skipped_shapes.append({**shape, "reason": reason})
 
 
-def open_entries(entries: Sequence[Entry], settings: Benchmark, *, threads: int, processor: Processor) -> None:
-    """Load every candidate that can run with these threads; the first time also measure load time and memory."""
-    for entry in entries:  # ExecuTorch's threads can only be set while none of its models is loaded
-        entry.session = None
-    for entry in entries:
-        candidate = entry.candidate
-        if candidate.skipped is not None:
-            continue
-        how = RunOptions(threads, processor, candidate.optimised)
-        try:
-            with refusing():
-                entry.session = open_runtime(candidate.runtime).load(candidate.folder, how)
-        except UnsupportedError as reason:
-            entry.skip({"threads": threads}, str(reason))
-            continue
-        if settings.footprint and entry.footprint is None:
-            inputs = candidate.model.inputs(settings.batch_sizes[0], candidate.model.lengths(settings.lengths)[-1])
-            entry.footprint = footprint(runtime=candidate.runtime, folder=candidate.folder, how=how, inputs=inputs)
+def open_model(folder: Path) -> Model:
+    """Open a trained model; UserError when files are missing or damaged, or the folder holds something else."""
+    run = trained_model(folder)
+    return Model(folder, run, read_json(folder / "metrics.json"), read_json(folder / "config.json"))
 
 
-def measure_shapes(
-    entries: Sequence[Entry], settings: Benchmark, *, threads: int, processor: Processor, texts: Texts | None
-) -> None:
-    """Time all loaded candidates at every shape of the protocol, and on the texts if given."""
-    bench = partial(_measure, entries, settings, energy_counter(processor))
-    for batch_size, length in product(settings.batch_sizes, _lengths(settings, entries)):
-        shape = {"kind": "shape", "threads": threads, "batch_size": batch_size, "length": length}
-        bench(shape, partial(_fixed, settings=settings, shape=shape))
-    if texts is not None:
-        for kind, calls in (("texts", model_calls), ("text-to-label", label_calls)):
-            shape = {"kind": kind, "threads": threads, "batch_size": 1, "length": None}
-            bench(shape, partial(_of_texts, texts=texts, calls=calls))
+def open_export(folder: Path, models: Sequence[Model]) -> ExportFolder:
+    """Open an export of one of the models; UserError when files are missing or damaged, or its model is another."""
+    run = verified(folder, stage="export")
+    if run["recipe"]["inputs"]["model"] not in {model.run["key"] for model in models}:
+        raise UserError(f"{folder}: made from a model with key {run['recipe']['inputs']['model']}; pass that model too")
+    return ExportFolder(folder, run, read_json(folder / "parity.json"))
 
 
-def _lengths(settings: Benchmark, entries: Sequence[Entry]) -> list[int]:
-    """All lengths at which a loaded candidate is measured."""
-    found = (entry.candidate.model.lengths(settings.lengths) for entry in entries if entry.session is not None)
-    return list(dict.fromkeys(length for lengths in found for length in lengths))
+def list_entries(
+    models: Sequence[Model], exports: Sequence[ExportFolder], settings: Benchmark, processor: Processor
+) -> list[Entry]:
+    """Each model on each runtime, in this order; with `unfused`, graph runtimes also without their optimisation."""
+    by_origin = {(e.run["recipe"]["inputs"]["model"], e.parity["runtime"]): e for e in exports}
+    found = []
+    for model in models:
+        for name in settings.runtimes:
+            entry = _entry(model, name, by_origin.get((model.run["key"], name)), processor)
+            found.append(entry)
+            if settings.unfused and find_runtime(name).graph and entry.skipped is None:
+                found.append(Entry(model, name, entry.folder, entry.size_bytes, optimised=False))
+    return found
 
 
-def _measure(
-    entries: Sequence[Entry],
-    settings: Benchmark,
-    energy: Counter | None,
-    shape: Shape,
-    prepare: Callable[[Entry], Prepared | None],
-) -> None:
-    """Time the candidates side by side and add the results to their entries."""
-    ready = list(_ready(entries, shape, prepare))
-    works = [work for _, work, _ in ready]
-    try:
-        with refusing():
-            series = measure(works, protocol=settings, label=f"latency at {shape_words(shape)}", energy=energy)
-    except UnsupportedError as reason:  # the runtime does not tell which of them it was
-        for entry, *_ in ready:
-            entry.skip(shape, f"one of the models that took turns {reason}")
-        return
-    for (entry, _, more), measured in zip(ready, series, strict=True):
-        summary = measured.summary(max_drift=settings.max_drift)
-        rate = round(throughput(shape["batch_size"], summary["p50_ms"]), 3)
-        entry.shapes.append({**shape, **more, "throughput": rate, **summary})
-
-
-def _ready(
-    entries: Sequence[Entry], shape: Shape, prepare: Callable[[Entry], Prepared | None]
-) -> Iterator[tuple[Entry, Work, dict[str, Any]]]:
-    """The candidates whose calls have all run once; skip the others."""
-    for entry in entries:
-        if entry.session is None:
-            continue
-        try:
-            with refusing():
-                prepared = prepare(entry)
-                for call in {id(call): call for call in (prepared[0] if prepared else ())}.values():
-                    call()
-        except UnsupportedError as reason:
-            entry.skip(shape, str(reason))
-            continue
-        if prepared is not None:
-            yield entry, *prepared
-
-
-def _fixed(entry: Entry, *, settings: Benchmark, shape: Shape) -> Prepared | None:
-    """The work of one shape; None if the model lacks this length."""
-    model, length = entry.candidate.model, shape["length"]
-    if length not in model.lengths(settings.lengths):
-        return None
-    if model.longest is not None and length > model.longest:
-        raise UnsupportedError(f"length {length} is more than the model's {model.longest} positions")
-    assert entry.session is not None
-    return repeated(entry.session.bind(model.inputs(shape["batch_size"], length))), {}
-
-
-def _of_texts(entry: Entry, *, texts: Texts, calls: Callable[[Texts, TextReader, Session], Work]) -> Prepared:
-    model = entry.candidate.model
-    reader = TextReader(entry.candidate.folder, names=model.input_names, longest=texts.longest)
-    assert entry.session is not None
-    return calls(texts, reader, entry.session), facts(texts, reader)
+def _entry(model: Model, name: str, export: ExportFolder | None, processor: Processor) -> Entry:
+    runtime = find_runtime(name)
+    if processor not in runtime.processors:
+        return Entry(model, name, model.folder, None, f"does not run on {processor}")
+    if runtime.reference:
+        return Entry(model, name, model.folder, model.metrics["size_bytes"])
+    if export is None:
+        return Entry(model, name, model.folder, None, "not exported for this runtime")
+    reason = None if export.parity["accepted"] else f"export rejected: {export.parity['reason']}"
+    return Entry(model, name, export.folder if runtime.exported else model.folder, export.parity["size_bytes"], reason)

@@ -1,6 +1,6 @@
 """Load time and memory of a model, measured in a separate process, and facts about the GPU.
 
-`python -m distilgrid.benchmark.footprint RUNTIME FOLDER INPUTS THREADS PROCESSOR OPTIMISED` prints a line of JSON.
+`python -m distilgrid.benchmark.footprint RUNTIME FOLDER INPUTS OPTIONS` prints a line of JSON; OPTIONS are JSON too.
 """
 
 import json
@@ -10,8 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.runtimes.base import Processor, RunOptions
 from distilgrid.runtimes.registry import open_runtime
@@ -25,19 +26,18 @@ SECONDS = 600
 
 
 def footprint(*, runtime: str, folder: Path, how: RunOptions, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
-    """Measure one candidate, on inputs of its largest shape, in a separate process.
+    """Measure one entry, on inputs of its largest shape, in a separate process.
 
-    Returns:
-        `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model, `first_run_seconds`,
-        `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and `gpu_peak_mib` if torch computes
-        on a GPU; or `reason` if the process failed or did not end.
+    Returns `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model, `first_run_seconds`,
+    `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and `gpu_peak_mib` if torch computes on
+    a GPU; or `reason` if the process failed or did not end.
     """
     import numpy as np
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "inputs.npz"
         np.savez(path, allow_pickle=False, **dict(inputs))
-        words = [runtime, str(folder), str(path), str(how.threads), how.processor, str(int(how.optimised))]
+        words = [runtime, str(folder), str(path), json.dumps(asdict(how))]
         threads = {name: str(how.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         try:
             done = subprocess.run(
@@ -58,16 +58,14 @@ def footprint(*, runtime: str, folder: Path, how: RunOptions, inputs: "Mapping[s
     return found
 
 
-def _measure(runtime: str, folder: str, inputs: str, threads: str, processor: str, optimised: str) -> dict[str, Any]:
+def _measure(runtime: str, folder: str, inputs: str, options: str) -> dict[str, Any]:
     import numpy as np
 
-    stored = np.load(inputs, allow_pickle=False)
-    feed = {name: stored[name] for name in stored.files}
+    feed, how = dict(np.load(inputs, allow_pickle=False)), RunOptions(**json.loads(options))
     started = time.perf_counter()
     engine = open_runtime(runtime)
     imported, before = time.perf_counter(), _memory("VmRSS:")
-    how = RunOptions(int(threads), cast(Processor, processor), bool(int(optimised)))
-    session = engine.load(Path(folder), how)
+    session = engine(Path(folder), how)
     loaded, after = time.perf_counter(), _memory("VmRSS:")
     run = session.bind(feed)
     run()

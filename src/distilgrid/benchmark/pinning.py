@@ -18,16 +18,9 @@ def pinned(threads: int, wanted: Sequence[int] | None = None, *, key: str = "ben
     """Pin this process to as many cores as the device has threads; yield the cores' numbers.
 
     Torch, if loaded, gets as many threads; a device that measures exports need not have it. Load models inside, so that
-    a runtime's worker threads inherit the cores.
-
-    Args:
-        threads: number of threads of the device.
-        wanted: numbers of cores, of which the first are taken; None takes the last that this process may use, since
-            the first core often serves interrupts.
-        key: the name of `wanted` in messages.
-
-    Raises:
-        UserError: when the process may not use enough cores, or not the wanted ones.
+    a runtime's worker threads inherit the cores. The first of the `wanted` numbers of cores are taken; None takes the
+    last that this process may use, since the first core often serves interrupts. `key` names them in messages. Raises
+    UserError when the process may not use enough cores, or not the wanted ones.
     """
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()  # empty if the system is silent
     cores = sorted(allowed)[-threads:] if wanted is None else list(wanted[:threads])

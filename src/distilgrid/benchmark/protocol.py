@@ -13,41 +13,72 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from distilgrid.benchmark.precision import Steadiness, steadiness
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.cost import Counter
 from distilgrid.core.progress import progress
+from distilgrid.tasks.model_inputs import SEED
 
 PRIMING = 3
 """Untimed runs at the start of each turn."""
 BURST = 5
 """Timed runs of each turn of a single call."""
-SEED = 0
-"""The seed of the inputs and of the order of turns."""
+CONFIDENCE = 0.95
+FEWEST = 6
+"""Fewest turns whose order statistics bound a median with 95 %."""
 
 Run = Callable[[], object]
 Work = Sequence[Run]
 """The timed calls of one turn of a candidate."""
 
 
+@dataclass(frozen=True)
+class Steadiness:
+    """Precision of the median of one measurement."""
+
+    width: float | None  # of the median's confidence interval, as a share of the median; None for fewer than 6 turns
+    drift: float  # change from the median of the first half of the turns to that of the second, as a share
+    turns: int
+
+    @classmethod
+    def of(cls, medians: Sequence[float]) -> "Steadiness":
+        """From the medians of turns in the order taken.
+
+        Successive runs of one turn share the state of the machine, so a turn's median counts as one observation. The
+        interval of order statistics (binomial) makes no assumption about the distribution.
+        """
+        values, width, drift = np.asarray(medians, dtype=float), None, 0.0
+        middle, half = float(np.median(values)), len(values) // 2
+        if half:
+            drift = float(np.median(values[-half:]) - np.median(values[:half])) / middle
+        if len(values) >= FEWEST:
+            bounds = stats.quantile_test(values, p=0.5).confidence_interval(CONFIDENCE)
+            width = float((bounds.high - bounds.low) / middle)
+        return cls(width, drift, len(values))
+
+    def settled(self, precision: float) -> bool:
+        """Whether the interval is at most this share wide."""
+        return self.width is not None and self.width <= precision
+
+    def drifts(self, bound: float) -> bool:
+        """Whether the median moved by more than this share."""
+        return abs(self.drift) > bound
+
+    def noisy(self, bound: float) -> bool:
+        """Whether the median drifts, or is not known to the bound."""
+        return self.drifts(bound) or not self.settled(bound)
+
+
 @dataclass
 class Series:
-    """The turns of one candidate at one shape.
+    """The turns of one candidate at one shape."""
 
-    Attributes:
-        turns: the times of each turn's runs in ms, in the order taken.
-        joules: energy of all runs, untimed ones included; None without a counter.
-        runs: number of these runs.
-        attempts: number of times that the measurement began.
-        given_up: the times in ms of the attempts that drifted more.
-    """
-
-    turns: list[list[float]] = field(default_factory=list)
-    joules: float | None = None
-    runs: int = 0
-    attempts: int = 1
-    given_up: list[list[float]] = field(default_factory=list)
+    turns: list[list[float]] = field(default_factory=list)  # the times of each turn's runs in ms, in the order taken
+    joules: float | None = None  # energy of all runs, untimed ones included; None without a counter
+    runs: int = 0  # number of these runs
+    attempts: int = 1  # number of times that the measurement began
+    given_up: list[list[float]] = field(default_factory=list)  # the times in ms of the attempts that drifted more
 
     @property
     def samples(self) -> list[float]:
@@ -57,7 +88,7 @@ class Series:
     @property
     def steadiness(self) -> Steadiness:
         """Precision of its median."""
-        return steadiness([float(np.median(turn)) for turn in self.turns])
+        return Steadiness.of([float(np.median(turn)) for turn in self.turns])
 
     def summary(self, *, max_drift: float) -> dict[str, Any]:
         """Its entry in `benchmark.json`: percentiles, their precision, raw samples in ms."""
@@ -146,11 +177,9 @@ def _turn(work: Work, series: Series, energy: Counter | None) -> None:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
-        if enabled:
-            gc.enable()
+        gc.enable()

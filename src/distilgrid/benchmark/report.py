@@ -1,6 +1,7 @@
 """Latency of every model in every runtime at every shape, with throughput, energy, graph optimisation and loading."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision, phone_note, shape_words, throughput
@@ -13,104 +14,141 @@ from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.runtimes.registry import RUNTIMES
 
-Candidate = Mapping[str, Any]
 Measured = Mapping[str, Any]
 Shape = tuple[str, int, int, int | None]
 MODEL, RUNTIME = Column("model", number=False), Column("runtime", number=False)
 THROUGHPUT = "One call after the other: the batch size, divided by the median latency of a call."
 ENERGY = "Of a call: by the counter of the processor or the GPU, which counts everything that ran on it meanwhile."
 KINDS = {"texts": "the task's texts", "text-to-label": "text to label"}
+BLOCKS = {"attention": "attention", "layer_norm": "layer norm", "gelu": "GELU"}
+SECONDS = {"import_seconds": "packages, s", "load_seconds": "loading, s", "first_run_seconds": "first run, s"}
+MEMORY = {
+    "loaded_mib": "memory of the model, MiB",
+    "peak_mib": "peak of the process, MiB",
+    "gpu_peak_mib": "peak on the GPU, MiB",
+}
+FUSION = (
+    "Graph optimisation switched off and on, at the longest length with the first number of threads; operators in the "
+    "exported file and after the runtime's rewriting; how many blocks run as one operator each."
+)
+FOOTPRINTS = "Each candidate in a separate process, which imports the runtime, loads the model and runs it."
 
 
-def _of_benchmark(findings: Findings, task: str, benchmark: FinishedArtefact) -> list[Table]:
-    measured = [candidate for candidate in benchmark.values["candidates"] if candidate["shapes"]]
-    labels = benchmark.artefact.labels
-    several = len({line.labels["teacher"] for line in findings.of(task)}) > 1
-    name = f"{task} on {labels['device']}" + (f", students of {labels['teacher']}" if several else "")
-    found = [_missing(name, benchmark)]
-    counted = any(shape.get("energy_mj") is not None for candidate in measured for shape in candidate["shapes"])
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of one benchmark."""
 
-    def rate(shape: Measured) -> Value:
-        return Value(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
+    findings: Findings
+    benchmark: FinishedArtefact
+    name: str
+    measured: list[Measured]  # the candidates with a measured shape
 
-    def energy(shape: Measured) -> Value:
-        return display.number(shape.get("energy_mj"), "{:.3g}")
-
-    if measured:
-        found = [
-            _grid(f"{name}: latency, ms", _latency_caption(findings, benchmark), benchmark, measured, _latency),
-            _grid(f"{name}: inputs per second", THROUGHPUT, benchmark, measured, rate),
-            _grid(f"{name}: energy, mJ", ENERGY, benchmark, measured, energy) if counted else None,
-            *found,
-            _fusion(findings, name, benchmark, measured),
-            _footprints(name, benchmark, measured),
+    def all(self) -> list[Table]:
+        if not self.measured:
+            return self.missing()
+        counted = any(shape.get("energy_mj") is not None for each in self.measured for shape in each["shapes"])
+        return [
+            self.grid("latency, ms", self.caption(), _latency),
+            self.grid("inputs per second", THROUGHPUT, _rate),
+            *([self.grid("energy, mJ", ENERGY, _energy)] if counted else []),
+            *self.missing(),
+            *self.fusion(),
+            *self.footprints(),
         ]
-    return [table for table in found if table]
+
+    def grid(self, title: str, caption: str, value: Callable[[Measured], Value]) -> Table:
+        """A row for each candidate, a column for each shape."""
+        shapes = list(dict.fromkeys(_shape(shape) for each in self.measured for shape in each["shapes"]))
+        rows = []
+        for candidate in self.measured:
+            own = {_shape(shape): shape for shape in candidate["shapes"]}
+            rows.append([*self.who(candidate), *(value(own[shape]) if shape in own else EMPTY for shape in shapes)])
+        columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
+        return Table(f"{self.name}: {title}", caption, columns, rows, _groups(self.measured))
+
+    def caption(self) -> str:
+        protocol, values = self.findings.collected.plan.params.benchmark, self.benchmark.values
+        machine = f"{benchmark_label(self.benchmark, self.findings.collected)}; {low_precision(values['machine'])}"
+        said = (
+            f"Medians on {machine}; in small print p90 (or p95) and p99. ~ marks medians that still drifted by "
+            f"more than {protocol.max_drift:.0%}, or are not known to it."
+        )
+        if values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
+            said += " Runtimes made for phones ran on this processor: these are not latencies of a phone."
+        return said
+
+    def missing(self) -> list[Table]:
+        """The measurements that are missing, with the reason."""
+        rows = []
+        for candidate in self.benchmark.values["candidates"]:
+            skipped = [(shape_words(shape), shape["reason"]) for shape in candidate["skipped_shapes"]]
+            if candidate["skipped"]:
+                skipped = [("anything", candidate["skipped"])]
+            if candidate["footprint"] and "reason" in candidate["footprint"]:
+                skipped.append(("load time and memory", candidate["footprint"]["reason"]))
+            rows += [[*self.who(candidate), Value(what), Value(reason)] for what, reason in skipped]
+        columns = [MODEL, RUNTIME, Column("not measured", number=False), Column("reason", number=False)]
+        return [Table(f"{self.name}: not measured", "", columns, rows)] if rows else []
+
+    def who(self, candidate: Measured) -> list[Value]:
+        """The model, and the runtime with a note if it is made for phones and ran elsewhere."""
+        values, runtime = self.benchmark.values, str(candidate["runtime"])
+        note = phone_note(values["machine"], runtime=runtime, kind=values["kind"])
+        notes = ["graph as exported"] * (not candidate["optimised"]) + [note] * bool(note)
+        return [Value(candidate["name"]), Value(", ".join([runtime, *notes]))]
+
+    def fusion(self) -> list[Table]:
+        """The gain of rewriting the graph: latencies and operators with graph optimisation off and on."""
+        labels, found = self.benchmark.artefact.labels, self.findings.collected.exports
+        graphs = {
+            (export.artefact.labels["student"], export.artefact.labels["runtime"]): export.values.get("graph")
+            for export in found
+            if all(export.artefact.labels[axis] == labels[axis] for axis in ("task", "teacher"))
+        }
+        plain = {(each["name"], each["runtime"]): each for each in self.measured if not each["optimised"]}
+        rows = []
+        for candidate in (each for each in self.measured if each["optimised"]):
+            key = candidate["name"], candidate["runtime"]
+            if key in plain or graphs.get(key):
+                rows.append([*map(Value, key), *_ratios(candidate, plain.get(key)), *_operators(graphs.get(key))])
+        titles = ("as exported, ms", "optimised, ms", "speed-up", "operators before", "after", *BLOCKS.values())
+        columns = [MODEL, RUNTIME, *map(Column, titles)]
+        return [Table(f"{self.name}: what fusion brings", FUSION, columns, rows)] if rows else []
+
+    def footprints(self) -> list[Table]:
+        """Load time and memory."""
+        known = [each for each in self.measured if each["footprint"] and "reason" not in each["footprint"]]
+        memory = [name for name in MEMORY if any(name in each["footprint"] for each in known)]
+        rows = [
+            [
+                *self.who(each),
+                Value(wording.size(each["size_bytes"])),
+                *(display.number(each["footprint"][name], "{:.2f}") for name in SECONDS),
+                *(display.number(each["footprint"].get(name), "{:.0f}") for name in memory),
+            ]
+            for each in known
+        ]
+        columns = [MODEL, RUNTIME, *map(Column, ("size", *SECONDS.values(), *(MEMORY[name] for name in memory)))]
+        return [Table(f"{self.name}: loading and memory", FOOTPRINTS, columns, rows, _groups(known))] if rows else []
 
 
-def _shape(measured: Mapping[str, Any]) -> Shape:
+def _shape(measured: Measured) -> Shape:
     return measured["kind"], measured["threads"], measured["batch_size"], measured["length"]
 
 
-def _grid(
-    title: str,
-    caption: str,
-    benchmark: FinishedArtefact,
-    measured: Sequence[Candidate],
-    value: Callable[[Measured], Value],
-) -> Table:
-    """A row for each candidate, a column for each shape."""
-    shapes = list(dict.fromkeys(_shape(shape) for candidate in measured for shape in candidate["shapes"]))
-    rows = []
-    for candidate in measured:
-        own = {_shape(shape): shape for shape in candidate["shapes"]}
-        values = [value(own[shape]) if shape in own else EMPTY for shape in shapes]
-        rows.append([Value(candidate["name"]), Value(_engine(candidate, benchmark)), *values])
-    columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
-    return Table(title, caption, columns, rows, _groups(measured))
+def _rate(shape: Measured) -> Value:
+    return Value(f"{throughput(shape['batch_size'], shape['p50_ms']):,.1f}")
 
 
-def _latency_caption(findings: Findings, benchmark: FinishedArtefact) -> str:
-    protocol = findings.collected.plan.params.benchmark
-    machine = f"{benchmark_label(benchmark, findings.collected)}; {low_precision(benchmark.values['machine'])}"
-    said = (
-        f"Medians on {machine}; in small print p90 (or p95) and p99. ~ marks medians that still drifted by "
-        f"more than {protocol.max_drift:.0%}, or are not known to it."
-    )
-    if benchmark.values["kind"] == "local" and any(RUNTIMES[name].mobile for name in protocol.runtimes):
-        said += " Runtimes made for phones ran on this processor: these are not latencies of a phone."
-    return said
+def _energy(shape: Measured) -> Value:
+    return display.number(shape.get("energy_mj"), "{:.3g}")
 
 
 def _latency(shape: Measured) -> Value:
     noisy = "~" if shape["noisy"] else ""  # None if only percentiles were sent
     tails = shape["p90_ms"] or shape.get("p95_ms"), shape["p99_ms"]
-    known = [value for value in tails if value is not None]
-    tail = " / ".join(wording.milliseconds(value) for value in known)
+    tail = " / ".join(wording.milliseconds(value) for value in tails if value is not None)
     return Value(f"{noisy}{wording.milliseconds(shape['p50_ms'])}", tail)
-
-
-def _missing(name: str, benchmark: FinishedArtefact) -> Table | None:
-    """The measurements that are missing, with the reason."""
-    rows = []
-    for candidate in benchmark.values["candidates"]:
-        who = [Value(candidate["name"]), Value(_engine(candidate, benchmark))]
-        skipped = [(shape_words(shape), shape["reason"]) for shape in candidate["skipped_shapes"]]
-        if candidate["skipped"]:
-            skipped = [("anything", candidate["skipped"])]
-        if candidate["footprint"] and "reason" in candidate["footprint"]:
-            skipped.append(("load time and memory", candidate["footprint"]["reason"]))
-        rows += [[*who, Value(what), Value(reason)] for what, reason in skipped]
-    columns = [MODEL, RUNTIME, Column("not measured", number=False), Column("reason", number=False)]
-    return Table(f"{name}: not measured", "", columns, rows) if rows else None
-
-
-def _engine(candidate: Candidate, benchmark: FinishedArtefact) -> str:
-    """The runtime, with a note if it is made for phones and ran elsewhere."""
-    machine, kind = benchmark.values["machine"], benchmark.values["kind"]
-    note = phone_note(machine, runtime=candidate["runtime"], kind=kind)
-    notes = ["graph as exported"] * (not candidate["optimised"]) + [note] * bool(note)
-    return ", ".join([str(candidate["runtime"]), *notes])
 
 
 def _titles(shape: Shape) -> tuple[str, str]:
@@ -119,37 +157,11 @@ def _titles(shape: Shape) -> tuple[str, str]:
     return title, wording.plural(threads, "thread")
 
 
-def _groups(candidates: Sequence[Candidate]) -> set[int]:
+def _groups(candidates: Sequence[Measured]) -> set[int]:
     return {n for n in range(1, len(candidates)) if candidates[n]["name"] != candidates[n - 1]["name"]}
 
 
-def _fusion(findings: Findings, name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
-    """The gain of rewriting the graph: latencies and operators with graph optimisation off and on."""
-    labels = benchmark.artefact.labels
-    graphs = {
-        (export.artefact.labels["student"], export.artefact.labels["runtime"]): export.values.get("graph")
-        for export in findings.collected.exports
-        if all(export.artefact.labels[axis] == labels[axis] for axis in ("task", "teacher"))
-    }
-    plain = {(c["name"], c["runtime"]): c for c in measured if not c["optimised"]}
-    rows = []
-    for candidate in (c for c in measured if c["optimised"]):
-        key = candidate["name"], candidate["runtime"]
-        if key in plain or graphs.get(key):
-            names = [Value(candidate["name"]), Value(candidate["runtime"])]
-            rows.append([*names, *_ratios(candidate, plain.get(key)), *_operators(graphs.get(key))])
-    if not rows:
-        return None
-    titles = ("as exported, ms", "optimised, ms", "speed-up", "operators before", "after", "attention")
-    columns = [MODEL, RUNTIME, *(Column(title) for title in (*titles, "layer norm", "GELU"))]
-    caption = (
-        "Graph optimisation switched off and on, at the longest length with the first number of threads; operators in "
-        "the exported file and after the runtime's rewriting; how many blocks run as one operator each."
-    )
-    return Table(f"{name}: what fusion brings", caption, columns, rows)
-
-
-def _ratios(candidate: Candidate, plain: Candidate | None) -> list[Value]:
+def _ratios(candidate: Measured, plain: Measured | None) -> list[Value]:
     shape = max(
         (s for s in candidate["shapes"] if s["kind"] == "shape"),
         key=lambda s: (-s["threads"], s["length"]),
@@ -169,37 +181,7 @@ def _operators(graph: Mapping[str, Any] | None) -> list[Value]:
     if not graph:
         return [EMPTY] * 5
     totals = [Value(str(sum(graph[when].values()))) for when in ("before", "after")]
-    fused = [graph["fused"].get(block) for block in ("attention", "layer_norm", "gelu")]
-    return [*totals, *(EMPTY if number is None else Value(str(number)) for number in fused)]
-
-
-def _footprints(name: str, benchmark: FinishedArtefact, measured: Sequence[Candidate]) -> Table | None:
-    found = [c for c in measured if c["footprint"] and "reason" not in c["footprint"]]
-    if not found:
-        return None
-    rows = [
-        [
-            *(Value(text) for text in (c["name"], _engine(c, benchmark), wording.size(c["size_bytes"]))),
-            *(Value(f"{c['footprint'][key]:.2f}") for key in ("import_seconds", "load_seconds", "first_run_seconds")),
-            *(Value(f"{c['footprint'][key]:.0f}") for key in ("loaded_mib", "peak_mib")),
-            display.number(c["footprint"].get("gpu_peak_mib"), "{:.0f}"),
-        ]
-        for c in found
-    ]
-    titles = (
-        "size",
-        "packages, s",
-        "loading, s",
-        "first run, s",
-        "memory of the model, MiB",
-        "peak of the process, MiB",
-        "peak on the GPU, MiB",
-    )
-    caption = "Each candidate in a separate process, which imports the runtime, loads the model and runs it."
-    columns = [MODEL, RUNTIME, *(Column(title) for title in titles)]
-    if all("gpu_peak_mib" not in c["footprint"] for c in found):
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return Table(f"{name}: loading and memory", caption, columns, rows, _groups(found))
+    return [*totals, *(display.number(graph["fused"].get(block), "{}") for block in BLOCKS)]
 
 
 class LatencySection(Section):
@@ -209,8 +191,15 @@ class LatencySection(Section):
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
         """The tables of the task's benchmarks."""
-        benchmarks = [found for found in findings.collected.benchmarks if found.artefact.labels["task"] == task]
-        return [table for benchmark in benchmarks for table in _of_benchmark(findings, task, benchmark)]
+        several = len({line.labels["teacher"] for line in findings.of(task)}) > 1
+        found = []
+        for benchmark in findings.collected.benchmarks:
+            labels = benchmark.artefact.labels
+            if labels["task"] == task:
+                name = f"{task} on {labels['device']}" + (f", students of {labels['teacher']}" if several else "")
+                measured = [each for each in benchmark.values["candidates"] if each["shapes"]]
+                found += _Tables(findings, benchmark, name, measured).all()
+        return found
 
 
 SECTION = LatencySection()

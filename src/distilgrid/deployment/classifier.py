@@ -27,7 +27,7 @@ class Classifier:
         self._kind = find_kind(facts.get("kind") or ("label" if self._labels else "number"))  # of older folders
         self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
         try:
-            self._session = open_runtime(facts["runtime"]).load(Path(folder), how)
+            self._session = open_runtime(facts["runtime"])(Path(folder), how)
         except UnsupportedError as reason:
             raise UserError(f"{folder}: {facts['runtime']} on processor '{how.processor}': {reason}") from None
 

@@ -2,15 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Skipped, Times
 
 if TYPE_CHECKING:
-    from distilgrid.benchmark.candidates import ExportFolder, Model
-    from distilgrid.benchmark.entries import Entry
+    from distilgrid.benchmark.entries import Entry, ExportFolder, Model
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +27,6 @@ def as_benchmark(
 
     Raises UserError when no measurement is of one of the models, or two are of the same.
     """
-    from distilgrid.benchmark.candidates import Candidate
     from distilgrid.benchmark.entries import Entry
 
     entries: dict[tuple[str, str], Entry] = {}
@@ -41,10 +38,10 @@ def as_benchmark(
             others.append(measurement.model)
             continue
         at = model.run["key"], measurement.runtime_name
-        entry = entries.setdefault(at, Entry(Candidate(model, at[1], model.folder, sizes.get(at))))
+        entry = entries.setdefault(at, Entry(model, at[1], model.folder, sizes.get(at)))
         rejected = _rejection(measurement, model, exports)
         if rejected is not None:
-            entry.candidate = replace(entry.candidate, skipped=f"export rejected: {rejected}")
+            entry.skipped = f"export rejected: {rejected}"
             continue
         _refuse_second(entry, measurement, device)
         _add(entry, measurement, max_drift)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from distilgrid import __version__
-from distilgrid.benchmark.inputs import Inputs, read_inputs
+from distilgrid.benchmark.inputs import read_inputs
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json, readable_os_errors, verified
@@ -26,8 +26,9 @@ from distilgrid.core.messages import first_problem
 from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
-from distilgrid.runtimes.failures import refusing
+from distilgrid.runtimes.guards import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime
+from distilgrid.tasks.model_inputs import ModelInputs
 
 Checked = TypeVar("Checked", Benchmark, LocalDevice, Description)
 
@@ -39,7 +40,7 @@ class Exported:
     folder: Path
     model: str
     runtime: str
-    inputs: Inputs
+    inputs: ModelInputs
 
 
 @dataclass
@@ -107,7 +108,7 @@ def _loaded(export: Exported, how: RunOptions) -> Session | str:
     """The loaded export, or the reason why it cannot run."""
     try:
         with refusing():
-            return open_runtime(export.runtime).load(export.folder, how)
+            return open_runtime(export.runtime)(export.folder, how)
     except UnsupportedError as reason:
         return str(reason)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from distilgrid.augmentation.base import LentTexts
+from distilgrid.augmentation.unlabelled.declare import Pool
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.plan.params import Params, data_folders, effective_training, find_method
 from distilgrid.plan.settings import GridStudent, Teacher
@@ -63,7 +63,7 @@ def signal_named(params: Params, kind: str, *, task: str, method: str | None, st
     return found
 
 
-def text_pool(params: Params, *, task: str, augmentation: str) -> LentTexts | None:
+def text_pool(params: Params, *, task: str, augmentation: str) -> Pool | None:
     """The texts that an augmentation takes from other data sets; None for one that rewrites rows.
 
     Raises UserError for an unknown task, and a folder of published data that does not exist.

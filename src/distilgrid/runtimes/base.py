@@ -4,10 +4,11 @@ Light: a module that loads and runs exported models needs neither torch nor tran
 stays small. Conversion lives in separate modules (`*_export.py`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 Processor = Literal["cpu", "cuda"]
 IMAGE_LENGTH = 1
 """The length in tokens of measurements of image models."""
-PIXELS = "pixel_values"
-"""The input of image models."""
 
 
 class UnsupportedError(Exception):
@@ -27,75 +26,69 @@ class UnsupportedError(Exception):
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a model runs: threads of one call on a CPU, and the processor.
+    """How a model runs."""
 
-    `optimised` allows the runtime to rewrite the graph: fuse operators, fold constants, choose layouts.
-    """
-
-    threads: int = 1
+    threads: int = 1  # of one call on a CPU
     processor: Processor = "cpu"
-    optimised: bool = True
+    optimised: bool = True  # whether the runtime may rewrite the graph: fuse operators, fold constants, choose layouts
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs that a conversion can use.
+    """Inputs that a conversion can use."""
 
-    Attributes:
-        example: inputs of two rows, padded to the longer one: texts (2, L) int64 each, images (2, C, H, W) uint8.
-        calibration: inputs of single `dev` rows without padding; they set the ranges of int8 activations.
-        longest: the most tokens of an input; `IMAGE_LENGTH` for images.
-    """
+    example: "Mapping[str, Tensor]"  # inputs of two rows, padded to the longer one
+    calibration: "Sequence[Mapping[str, Tensor]]"  # inputs of single `dev` rows; they set the ranges of int8
+    longest: int | None  # the most tokens of an input (B, L) int64; None where all inputs have one size
 
-    example: "Mapping[str, Tensor]"
-    calibration: "Sequence[Mapping[str, Tensor]]"
-    longest: int
+    def axes(self) -> dict[int, str]:
+        """The axes of each input that vary, with their names."""
+        return {0: "batch"} if self.longest is None else {0: "batch", 1: "length"}
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Operator counts of a model's graph, by name.
+    """Operator counts of a model's graph, by name, the most frequent first."""
 
-    Attributes:
-        before: of the exported file.
-        after: of the executed graph, which the runtime rewrote.
-        fused: number of `attention`, `layer_norm` and `gelu` blocks that run as one operator each.
-        note: an explanation for readers of the counts.
-    """
+    before: dict[str, int]  # of the exported file
+    after: dict[str, int]  # of the executed graph, which the runtime rewrote
+    fused: dict[str, int]  # number of `attention`, `layer_norm` and `gelu` blocks that run as one operator each
+    note: str = ""  # an explanation for readers of the counts
 
-    before: dict[str, int]
-    after: dict[str, int]
-    fused: dict[str, int] = field(default_factory=dict)
-    note: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for `parity.json`."""
-        return asdict(self)
+def counted(names: Iterable[str]) -> dict[str, int]:
+    """Counts of operators by name, the most frequent first."""
+    return dict(Counter(names).most_common())
+
+
+def fused_blocks(counts: Mapping[str, int], blocks: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Number of operators that run a whole block, by block; `blocks` names the operators of each."""
+    return {block: sum(counts.get(name, 0) for name in names) for block, names in blocks.items()}
+
+
+def check_shape(shape: tuple[int, ...], largest: tuple[int, ...]) -> None:
+    """Refuse inputs longer than those (B, L) of a conversion, or of another size than its images."""
+    if len(largest) > 2 and shape[1:] != largest[1:]:
+        raise UnsupportedError(f"the model was converted for images {largest[1:]}, not {shape[1:]}")
+    if len(largest) == 2 and shape[1] > largest[1]:
+        raise UnsupportedError(f"length {shape[1]} is more than the {largest[1]} tokens of the conversion")
 
 
 class Session(Protocol):
     """A loaded model, ready to run."""
 
     def bind(self, inputs: "Mapping[str, np.ndarray]") -> "Callable[[], np.ndarray]":
-        """A call that runs the model on fixed inputs and returns its logits (B, C) in fp32.
+        """A call that runs the model on fixed inputs and returns its outputs (B, ...) in fp32.
 
         Inputs of texts are (B, L) int64 each, of images (B, channels, H, W) uint8. `bind` converts them, so a benchmark
-        times the call alone. On a GPU the call includes the copies there and back.
-
-        Raises:
-            UnsupportedError: when the model was not converted for inputs of this shape.
+        times the call alone. On a GPU the call includes the copies there and back. Raises UnsupportedError when the
+        model was not converted for inputs of this shape.
         """
 
 
-class Runtime(Protocol):
-    """Executes models."""
-
-    def load(self, folder: Path, how: RunOptions) -> Session:
-        """Load the model of a folder: an export, or the trained model for a runtime without exports.
-
-        Raises:
-            UnsupportedError: when it cannot run in this way.
-        """
+Load: TypeAlias = Callable[[Path, RunOptions], Session]
+"""Loads the model of a folder: an export, or the trained model for a runtime without exports. Raises UnsupportedError
+when it cannot run in this way."""
 
 
 class Exporter(Protocol):
@@ -104,11 +97,7 @@ class Exporter(Protocol):
     files: tuple[str, ...]
 
     def export(self, model: "PreTrainedModel", sample: Sample, folder: Path) -> None:
-        """Convert a model in evaluation mode.
-
-        Raises:
-            UnsupportedError: when the runtime has no way to run such a model.
-        """
+        """Convert a model in evaluation mode. Raises UnsupportedError when the runtime cannot run such a model."""
 
     def graph(self, folder: Path) -> Graph | None:
         """Operator counts on this machine; None for a runtime that hides them."""

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.runtimes.base import PIXELS, RunOptions, UnsupportedError
-from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.base import RunOptions, UnsupportedError, check_shape
+from distilgrid.runtimes.guards import quiet
 
 # The documented `executorch.runtime` wraps this extension alone, but imports all converters for it.
 with quiet():
@@ -19,57 +19,36 @@ with quiet():
 MODEL_FILE, FACTS_FILE, METHOD = "model.pte", "model.json", "forward"
 
 
-class ExecuTorch:
-    """Loads exported models of any precision.
-
-    The graph was fixed at the conversion, so it cannot be run without optimisation. All models of a process share one
-    pool of threads, and each keeps a pointer to it: its size cannot change while a model is loaded.
-    """
-
-    def load(self, folder: Path, how: RunOptions) -> "ExecuTorchSession":
-        """The exported model of a folder."""
-        if how.processor != "cpu":
-            raise UnsupportedError("ExecuTorch runs on a CPU here")
-        if not how.optimised:
-            raise UnsupportedError("ExecuTorch rewrites the graph at the conversion, not when it loads the model")
-        with quiet():
-            _use_threads(how.threads)
-            return ExecuTorchSession(folder)
-
-
 class ExecuTorchSession:
-    """An ExecuTorch method as a `Session`.
+    """An exported model of any precision as a `Session`. The conversion has fixed its graph.
+
+    All models of a process share one pool of threads, and each keeps a pointer to it: its size cannot change while a
+    model is loaded.
 
     Models are converted for one row: texts of any length up to the longest, images of their one size. A batch runs row
     by row. A batch axis works too, but ExecuTorch plans and clears memory for the largest shape: 119 MiB where one row
     took 29 (4 layers, 312 wide, 32 rows of 128 tokens).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, how: RunOptions) -> None:
         self._names: list[str] = read_json(folder / FACTS_FILE)["inputs"]
-        self._program = _C._load_program(str(folder / MODEL_FILE))
-        self._method = self._program.load_method(METHOD)
+        with quiet():
+            _use_threads(how.threads)
+            self._program = _C._load_program(str(folder / MODEL_FILE))
+            self._method = self._program.load_method(METHOD)
         self._largest = tuple(self._program.method_meta(METHOD).input_tensor_meta(0).sizes())
         _LOADED.add(self)
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""
         arrays = [np.ascontiguousarray(inputs[name]) for name in self._names]
-        self._check(arrays[0].shape)
+        check_shape(arrays[0].shape, self._largest)  # longer inputs would fail in the middle of the graph
         rows = [[torch.from_numpy(values[row : row + 1]) for values in arrays] for row in range(len(arrays[0]))]
 
         def run() -> np.ndarray:
             return np.concatenate([self._method.call(row)[0].numpy() for row in rows])
 
         return run
-
-    def _check(self, shape: tuple[int, ...]) -> None:
-        """Refuse longer inputs, which would fail in the middle of the graph."""
-        if self._names == [PIXELS]:
-            if shape[1:] != self._largest[1:]:
-                raise UnsupportedError(f"the model was converted for images {self._largest[1:]}, not {shape[1:]}")
-        elif shape[1] > self._largest[1]:
-            raise UnsupportedError(f"length {shape[1]} is more than the {self._largest[1]} tokens of the conversion")
 
 
 _LOADED: "weakref.WeakSet[ExecuTorchSession]" = weakref.WeakSet()

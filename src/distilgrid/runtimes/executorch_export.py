@@ -1,6 +1,7 @@
 """Conversion to ExecuTorch in fp32 and int8; refuses models that its fast kernels do not take."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,13 +9,12 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.artefacts import read_json, write_json
-from distilgrid.runtimes.base import PIXELS, Graph, Sample, UnsupportedError
+from distilgrid.runtimes.base import Graph, Sample, UnsupportedError, counted
 from distilgrid.runtimes.executorch import FACTS_FILE, MODEL_FILE
-from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.guards import quiet
 from distilgrid.runtimes.traceable import traceable
 
 if TYPE_CHECKING:
-    from executorch.devtools.backend_debug import DelegationInfo
     from executorch.exir import EdgeProgramManager
     from torch.export import ExportedProgram
     from torch.fx import GraphModule
@@ -43,7 +43,7 @@ class ExecuTorchExporter:
             traced = torch.export.export(traceable(model, names), row, dynamic_shapes=_arguments(sample))
             program = self.prepared(traced, row, sample)
             edge = lowered(program)
-            facts = {"inputs": names, "graph": _graph(program, edge).as_dict()}
+            facts = {"inputs": names, "graph": asdict(_graph(program, edge))}
             content = edge.to_executorch().buffer
         (folder / MODEL_FILE).write_bytes(content)
         write_json(folder / FACTS_FILE, facts)
@@ -73,10 +73,10 @@ class ExecuTorchInt8Exporter(ExecuTorchExporter):
         """The quantised program, traced again."""
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        images = PIXELS in sample.example
+        images = sample.longest is None
         observed = prepare_pt2e(program.module(), _quantiser(dynamic=not images))
         with torch.inference_mode():  # any row of texts does, as only the weights are observed
-            for inputs in [(values[PIXELS],) for values in sample.calibration] if images else [row]:
+            for inputs in [tuple(values.values()) for values in sample.calibration] if images else [row]:
                 observed(*inputs)
         return torch.export.export(convert_pt2e(observed), row, dynamic_shapes=shapes(sample))
 
@@ -102,14 +102,14 @@ def _quantiser(*, dynamic: bool) -> Any:
 
 def shapes(sample: Sample) -> tuple[dict[int, Any] | None, ...]:
     """For each input, the axes that vary."""
-    if PIXELS in sample.example:
+    if sample.longest is None:
         return (None,)
     return tuple({1: torch.export.Dim.DYNAMIC(min=1, max=sample.longest)} for _ in sample.example)
 
 
 def _arguments(sample: Sample) -> tuple[Any, ...]:
     """Axes in the form of the inputs of `traceable`: one image tensor, or any number of texts' tensors."""
-    return shapes(sample) if PIXELS in sample.example else (shapes(sample),)
+    return shapes(sample) if sample.longest is None else (shapes(sample),)
 
 
 def partitioners() -> list[Any]:
@@ -120,33 +120,14 @@ def partitioners() -> list[Any]:
 
 
 def lowered(program: "ExportedProgram") -> "EdgeProgramManager":
-    """Hand a program's operators to XNNPACK; UnsupportedError if it leaves matrix products or convolutions."""
+    """Hand a program's operators to XNNPACK."""
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     from executorch.exir.passes.quant_fusion_pass import QuantFusionPass
 
     # The pass below turns each quantised embedding into one operator; before it they fail the check of core operators.
     unchecked = EdgeCompileConfig(_check_ir_validity=False)
     edge = to_edge_transform_and_lower(program, partitioner=partitioners(), compile_config=unchecked)
-    edge = edge.transform([QuantFusionPass(_fix_node_meta_val=True)])
-    _check_coverage(_delegation(edge))
-    return edge
-
-
-def _delegation(edge: "EdgeProgramManager") -> "DelegationInfo":
-    from executorch.devtools.backend_debug import get_delegation_info
-
-    return get_delegation_info(edge.exported_program().graph_module)
-
-
-def _check_coverage(delegation: "DelegationInfo") -> None:
-    found = {_short(name): (n.delegated, n.non_delegated) for name, n in delegation.delegation_by_operator.items()}
-    taken = sum(found.get(name, (0, 0))[0] for name in HEAVY)
-    left = {name: found[name][1] for name in HEAVY if name in found and found[name][1]}
-    if left or not taken:
-        what = ", ".join(f"{count} {name}" for name, count in left.items()) or "every matrix product"
-        raise UnsupportedError(
-            f"XNNPACK left {what} to ExecuTorch's portable kernels, not made for speed: a latency would mislead"
-        )
+    return edge.transform([QuantFusionPass(_fix_node_meta_val=True)])
 
 
 def _short(name: str) -> str:
@@ -155,15 +136,24 @@ def _short(name: str) -> str:
 
 
 def _graph(program: "ExportedProgram", edge: "EdgeProgramManager") -> Graph:
-    before = Counter(str(node.target) for node in program.graph.nodes if node.op == "call_function")
-    delegation = _delegation(edge)
+    """Operator counts. Raises UnsupportedError if XNNPACK leaves matrix products or convolutions."""
+    from executorch.devtools.backend_debug import get_delegation_info
+
+    before = counted(str(node.target) for node in program.graph.nodes if node.op == "call_function")
+    delegation = get_delegation_info(edge.exported_program().graph_module)
     each = {name: n for name, n in delegation.delegation_by_operator.items() if name not in NO_WORK}
     outside = Counter({_short(name): n.non_delegated for name, n in each.items() if n.non_delegated})
     inside = Counter({_short(name): n.delegated for name, n in each.items() if n.delegated})
+    left = ", ".join(f"{outside[name]} {name}" for name in HEAVY if outside[name])
+    if left or not any(inside[name] for name in HEAVY):
+        left = left or "every matrix product"
+        raise UnsupportedError(
+            f"XNNPACK left {left} to ExecuTorch's portable kernels, not made for speed: a latency would mislead"
+        )
     delegates = delegation.num_delegated_subgraphs
     taken = ", ".join(f"{count} {name}" for name, count in inside.most_common())
     return Graph(
-        before={name: count for name, count in before.most_common() if "getitem" not in name},
+        before={name: count for name, count in before.items() if "getitem" not in name},
         after={DELEGATE: delegates, **dict(outside.most_common())},
         fused={"attention": 0, "layer_norm": outside["native_layer_norm"], "gelu": inside["gelu"] + outside["gelu"]},
         note=f"counted at the conversion; in {delegates} delegates XNNPACK runs {taken}; ExecuTorch's kernels the rest",

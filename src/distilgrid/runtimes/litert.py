@@ -1,7 +1,10 @@
 """LiteRT: loads and runs .tflite files. Light: needs neither torch nor jax."""
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import math
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.runtimes.base import PIXELS, RunOptions, UnsupportedError
-from distilgrid.runtimes.quiet import quiet
+from distilgrid.runtimes.base import RunOptions, check_shape
+from distilgrid.runtimes.guards import quiet
 
 if TYPE_CHECKING:
     from ai_edge_litert.environment import Environment
@@ -21,21 +24,11 @@ IN_MEMORY = ":memory"
 for each length."""
 
 
-class LiteRT:
-    """Loads exported models of any precision. Without optimisation, TensorFlow Lite's kernels replace XNNPACK's."""
-
-    def load(self, folder: Path, how: RunOptions) -> "LiteRTSession":
-        """The exported model of a folder."""
-        if how.processor != "cpu":
-            raise UnsupportedError("LiteRT runs on a CPU here")
-        return LiteRTSession(folder, how)
-
-
 class LiteRTSession:
-    """A LiteRT model as a `Session`.
+    """An exported model of any precision as a `Session`.
 
-    Shapes are fixed: one row, and for texts one of several lengths. Texts are padded to the next length, and batches
-    run row by row.
+    Without optimisation, TensorFlow Lite's kernels replace XNNPACK's. Shapes are fixed: one row, and for texts one of
+    several lengths. Texts are padded to the next length, and batches run row by row.
     """
 
     def __init__(self, folder: Path, how: RunOptions) -> None:
@@ -47,7 +40,7 @@ class LiteRTSession:
         keys = [self._model.get_signature_by_index(n)["key"] for n in range(self._model.get_num_signatures())]
         self._shapes = [tuple(self._model.get_input_tensor_details(key)["args_0"]["shape"]) for key in keys]
         results = [list(self._model.get_output_tensor_details(key).values()) for key in keys]
-        self._outputs = [int(only["shape"][-1]) for (only,) in results]
+        self._outputs = [tuple(map(int, only["shape"][1:])) for (only,) in results]
         self._spare: list[list[_Buffers]] = [[] for _ in keys]
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
@@ -56,47 +49,36 @@ class LiteRTSession:
         number = self._signature(next(iter(arrays.values())).shape)
         padded = [self._padded(name, values, number) for name, values in arrays.items()]
         rows = [self._row([values[row : row + 1] for values in padded], number) for row in range(len(padded[0]))]
-        return _Call(self, number, rows)
+        shape = self._outputs[number]
 
-    def run(self, number: int, rows: "Sequence[_Buffers]") -> np.ndarray:
-        """Logits (B, C) of rows whose inputs lie in the buffers of a signature."""
-        outputs = self._outputs[number]
-        logits = np.empty((len(rows), outputs), dtype=np.float32)
-        for row, buffers in enumerate(rows):
-            self._model.run_by_index(number, buffers.inputs, buffers.results)
-            logits[row] = buffers.results[0].read(outputs, np.float32)
-        return logits
+        def run() -> np.ndarray:
+            outputs = np.empty((len(rows), *shape), dtype=np.float32)
+            for row, buffers in enumerate(rows):
+                self._model.run_by_index(number, buffers.inputs, buffers.results)
+                outputs[row] = buffers.results[0].read(math.prod(shape), np.float32).reshape(shape)
+            return outputs
 
-    def give_back(self, number: int, rows: "Sequence[_Buffers]") -> None:
-        """Keep buffers of a signature for the next call: making one takes longer than a run of a small model."""
-        self._spare[number].extend(rows)
+        # The next call takes the buffers of this one: making one takes longer than a run of a small model.
+        weakref.finalize(run, self._spare[number].extend, rows)
+        return run
 
     def _signature(self, shape: tuple[int, ...]) -> int:
         """The number of the signature with the least padding."""
-        if self._names == [PIXELS]:
-            if shape[1:] != self._shapes[0][1:]:
-                raise UnsupportedError(f"the model was converted for images {self._shapes[0][1:]}, not {shape[1:]}")
-            return 0
-        lengths = {number: kept[1] for number, kept in enumerate(self._shapes) if kept[1] >= shape[1]}
-        if not lengths:
-            longest = max(kept[1] for kept in self._shapes)
-            raise UnsupportedError(f"length {shape[1]} is more than the {longest} tokens of the conversion")
-        return min(lengths, key=lengths.__getitem__)
+        check_shape(shape, max(self._shapes))
+        return min((kept, number) for number, kept in enumerate(self._shapes) if kept[1] >= shape[1])[1]
 
     def _padded(self, name: str, values: np.ndarray, number: int) -> np.ndarray:
-        if name == PIXELS:
+        if values.ndim > 2:  # images
             return np.ascontiguousarray(values)
         padded = np.full((len(values), self._shapes[number][1]), self._pad[name], dtype=np.int32)
         padded[:, : values.shape[1]] = values
         return padded
 
     def _row(self, values: list[np.ndarray], number: int) -> "_Buffers":
-        if self._spare[number]:
-            buffers = self._spare[number].pop()
-            buffers.write(values)
-            return buffers
-        buffers = _Buffers(self._model.create_input_buffers(number), self._model.create_output_buffers(number))
-        with quiet():  # the first write reports on accelerators
+        spare, model = self._spare[number], self._model
+        buffers = spare.pop() if spare else None
+        with contextlib.nullcontext() if buffers else quiet():  # the first write reports on accelerators
+            buffers = buffers or _Buffers(model.create_input_buffers(number), model.create_output_buffers(number))
             buffers.write(values)
         return buffers
 
@@ -111,19 +93,6 @@ class _Buffers:
     def write(self, values: list[np.ndarray]) -> None:
         for buffer, array in zip(self.inputs, values, strict=True):
             buffer.write(array)
-
-
-class _Call:
-    """A model on fixed inputs. Its buffers return to the session when nobody holds the call any more."""
-
-    def __init__(self, session: LiteRTSession, number: int, rows: "Sequence[_Buffers]") -> None:
-        self._session, self._number, self._rows = session, number, rows
-
-    def __call__(self) -> np.ndarray:
-        return self._session.run(self._number, self._rows)
-
-    def __del__(self) -> None:
-        self._session.give_back(self._number, self._rows)
 
 
 def _compiled(path: Path, how: RunOptions) -> Any:

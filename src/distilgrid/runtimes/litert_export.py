@@ -1,6 +1,5 @@
 """Conversion to LiteRT in fp32 and int8, and counts of the operators that XNNPACK takes."""
 
-from collections import Counter
 from collections.abc import Mapping
 from itertools import count, takewhile
 from pathlib import Path
@@ -10,9 +9,9 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.artefacts import write_json
-from distilgrid.runtimes.base import PIXELS, Graph, Sample
+from distilgrid.runtimes.base import Graph, Sample, counted, fused_blocks
+from distilgrid.runtimes.guards import quiet
 from distilgrid.runtimes.litert import FACTS_FILE, MODEL_FILE
-from distilgrid.runtimes.quiet import quiet
 from distilgrid.runtimes.traceable import traceable
 
 if TYPE_CHECKING:
@@ -54,14 +53,12 @@ class LiteRTExporter:
         before = [node for node in nodes if node["op_name"] != DELEGATE]
         delegates = [node for node in nodes if node["op_name"] == DELEGATE]
         taken: set[int] = set().union(*(_partition(before, delegate) for delegate in delegates))
-        after = Counter(node["op_name"] for node in before if node["index"] not in taken)
-        if delegates:
-            after["XNNPACK"] = len(delegates)
-        counts = Counter(node["op_name"] for node in before)
+        left = [node["op_name"] for node in before if node["index"] not in taken]
+        counts = counted(node["op_name"] for node in before)
         return Graph(
-            before=dict(counts.most_common()),
-            after=dict(after.most_common()),
-            fused={block: sum(counts[name] for name in names) for block, names in FUSED.items()},
+            before=counts,
+            after=counted([*left, *["XNNPACK"] * len(delegates)]),
+            fused=fused_blocks(counts, FUSED),
             note=f"of one length; XNNPACK runs {len(taken)} of {len(before)} operators in {len(delegates)} parts",
         )
 
@@ -84,14 +81,14 @@ class LiteRTInt8Exporter(LiteRTExporter):
         from ai_edge_quantizer import qtyping, quantizer, recipe
         from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
-        if PIXELS not in sample.example:
-            return _bytes(quantizer.Quantizer(content, recipe.dynamic_wi8_afp32()).quantize())
+        if sample.longest is not None:
+            return bytes(quantizer.Quantizer(content, recipe.dynamic_wi8_afp32()).quantize().quantized_model)
         tool = quantizer.Quantizer(content, recipe.static_wi8_ai8())
         kept_float = {"operation_name": qtyping.TFLOperationName.OUTPUT, "algorithm_key": AlgorithmName.NO_QUANTIZE}
         tool.update_quantization_recipe(regex=".*", **kept_float)
         (name,) = signatures(sample)
-        rows = [{"args_0": row[PIXELS].contiguous().numpy()} for row in sample.calibration]
-        return _bytes(tool.quantize(tool.calibrate({name: rows})))
+        rows = [{"args_0": pixels.contiguous().numpy()} for row in sample.calibration for pixels in row.values()]
+        return bytes(tool.quantize(tool.calibrate({name: rows})).quantized_model)
 
 
 def lengths(longest: int) -> list[int]:
@@ -102,8 +99,8 @@ def lengths(longest: int) -> list[int]:
 
 def signatures(sample: Sample) -> dict[str, tuple[Tensor, ...]]:
     """Inputs of one row for each signature, by its name."""
-    if PIXELS in sample.example:
-        return {"image": (sample.example[PIXELS][:1].contiguous(),)}
+    if sample.longest is None:
+        return {"image": tuple(pixels[:1].contiguous() for pixels in sample.example.values())}
     return {
         f"length_{length}": tuple(torch.ones((1, length), dtype=torch.int64) for _ in sample.example)
         for length in lengths(sample.longest)
@@ -132,7 +129,3 @@ def _partition(nodes: list[dict[str, Any]], delegate: Mapping[str, Any]) -> set[
             found.add(node["index"])
             wanted.extend(node["inputs"])
     return found
-
-
-def _bytes(result: Any) -> bytes:
-    return bytes(result.quantized_model)

@@ -9,39 +9,20 @@ import onnxruntime as ort
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
 
 MODEL_FILE, LOGITS = "model.onnx", "logits"
-HALF_ON_CPU = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # ONNX Runtime would otherwise multiply fp32 models in TF32 on a GPU.
 PROVIDER_OPTIONS = {"cpu": {}, "cuda": {"use_tf32": "0"}}
 
 
-class OnnxRuntime:
-    """Loads exported models of any precision."""
-
-    def load(self, folder: Path, how: RunOptions) -> "OnnxSession":
-        """The exported model of a folder."""
-        return OnnxSession(folder / MODEL_FILE, how)
-
-
-class HalfOnnxRuntime(OnnxRuntime):
-    """Loads models in fp16 on a GPU."""
-
-    def load(self, folder: Path, how: RunOptions) -> "OnnxSession":
-        """The exported model of a folder; UnsupportedError on a CPU, or without CUDA."""
-        if how.processor == "cpu":
-            raise UnsupportedError(HALF_ON_CPU)
-        return super().load(folder, how)
-
-
 class OnnxSession:
-    """An ONNX Runtime session as a `Session`."""
+    """An exported model of any precision as a `Session`."""
 
-    def __init__(self, path: Path, how: RunOptions) -> None:
+    def __init__(self, folder: Path, how: RunOptions) -> None:
         provider = PROVIDERS[how.processor]
         if provider not in ort.get_available_providers():
             raise UnsupportedError(f"this build of ONNX Runtime has no {provider}; install onnxruntime-gpu")
         chosen = [(provider, PROVIDER_OPTIONS[how.processor])]
-        self._session = ort.InferenceSession(str(path), session_options(how), providers=chosen)
+        self._session = ort.InferenceSession(str(folder / MODEL_FILE), session_options(how), providers=chosen)
         # Without the libraries of CUDA, ONNX Runtime falls back to the CPU with a line in its log.
         if provider not in self._session.get_providers():
             raise UnsupportedError(f"{provider} does not start here: it needs a GPU, CUDA and cuDNN")

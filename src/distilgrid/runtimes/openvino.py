@@ -14,7 +14,6 @@ from distilgrid.core.machine import accelerates_bf16
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
 
 MODEL_FILE, WEIGHTS_FILE = "model.xml", "model.bin"
-NEVER_UNOPTIMISED = "OpenVINO always rewrites the graph: only builds for its own developers can leave that out"
 NO_INSTRUCTIONS = "this CPU lacks bf16 instructions (avx512_bf16 or amx_bf16 on x86, bf16 on Arm)"
 NO_KERNELS = "this CPU computes bf16, but this build of OpenVINO does not on it"
 # OpenVINO's messages name places in its source before the reason.
@@ -33,28 +32,17 @@ def _without_telemetry() -> Any:
 ov = _without_telemetry()
 
 
-class OpenVino:
-    """Loads exported models and computes in fp32 what is not quantised; by default OpenVINO may take bf16."""
+class OpenVinoSession:
+    """An exported model as a `Session`, which computes in fp32 what is not quantised: OpenVINO might take bf16.
+
+    It always rewrites the graph: only OpenVINO's builds for its own developers can leave that out.
+    """
 
     precision = "f32"
 
-    def load(self, folder: Path, how: RunOptions) -> "OpenVinoSession":
-        """The exported model of a folder."""
-        return OpenVinoSession(compiled(folder, how, precision=self.precision))
-
-
-class OpenVinoBf16(OpenVino):
-    """Loads models exported in fp32 and computes in bf16."""
-
-    precision = "bf16"
-
-
-class OpenVinoSession:
-    """A compiled OpenVINO model as a `Session`."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._shapes = {port.get_any_name(): port.partial_shape for port in model.inputs}
+    def __init__(self, folder: Path, how: RunOptions) -> None:
+        self._model = compiled(folder, how, precision=self.precision)
+        self._shapes = {port.get_any_name(): port.partial_shape for port in self._model.inputs}
 
     def bind(self, inputs: Mapping[str, np.ndarray]) -> Callable[[], np.ndarray]:
         """See `distilgrid.runtimes.base.Session`."""
@@ -81,20 +69,23 @@ class OpenVinoSession:
         return run
 
 
+class OpenVinoBf16Session(OpenVinoSession):
+    """A model exported in fp32, computed in bf16."""
+
+    precision = "bf16"
+
+
 def compiled(folder: Path, how: RunOptions, *, precision: str) -> Any:
     """An exported model as OpenVINO's CompiledModel, "f32" or "bf16".
 
-    Raises:
-        UnsupportedError: when it cannot run in this way.
-        RuntimeError: for a damaged file.
+    Raises UnsupportedError when it cannot run in this way, RuntimeError for a damaged file.
     """
-    if how.processor != "cpu":
-        raise UnsupportedError("OpenVINO is used on CPUs only")
-    if not how.optimised:
-        raise UnsupportedError(NEVER_UNOPTIMISED)
     core, at_start = opened()
-    if precision == "bf16":
-        _check_bf16(core)
+    # OpenVINO would imitate bf16 on CPUs without it, or ignore the hint.
+    if precision == "bf16" and not accelerates_bf16():
+        raise UnsupportedError(NO_INSTRUCTIONS)
+    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UnsupportedError(NO_KERNELS)
     held = _usable()
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
@@ -138,14 +129,6 @@ def reason(error: Exception) -> str:
 def _usable() -> frozenset[int]:
     """Numbers of the cores that this process may use; empty if the system does not tell."""
     return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
-
-
-def _check_bf16(core: Any) -> None:
-    """Refuse bf16 on CPUs without it, where OpenVINO would imitate bf16 or ignore the hint."""
-    if not accelerates_bf16():
-        raise UnsupportedError(NO_INSTRUCTIONS)
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise UnsupportedError(NO_KERNELS)
 
 
 def _described(shapes: Mapping[str, Any]) -> str:

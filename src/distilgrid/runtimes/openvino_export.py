@@ -2,14 +2,12 @@
 
 import contextlib
 import io
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.models.image_model import ImageModel
-from distilgrid.runtimes.base import PIXELS, Graph, RunOptions, Sample, UnsupportedError
+from distilgrid.runtimes.base import Graph, RunOptions, Sample, UnsupportedError, counted
+from distilgrid.runtimes.guards import quiet
 from distilgrid.runtimes.openvino import MODEL_FILE, WEIGHTS_FILE, compiled, opened, ov, reason
-from distilgrid.runtimes.quiet import quiet
 from distilgrid.runtimes.traceable import traceable
 
 if TYPE_CHECKING:
@@ -39,11 +37,14 @@ class OpenVinoExporter:
         """Operators of the file, and those that OpenVINO runs on this machine."""
         source = opened()[0].read_model(str(folder / MODEL_FILE)).get_ops()
         executed = compiled(folder, RunOptions(), precision=self.precision).get_runtime_model().get_ops()
-        before = [node.get_type_name() for node in source]
-        after = [_told(node, "layerType") for node in executed]
-        heavy = [_told(n, "runtimePrecision") for n, kind in zip(executed, after, strict=True) if kind in HEAVY]
-        note = f"{NOTE} Matrix products and convolutions by precision: {_listed(heavy)}."
-        return Graph(_counts(before), _counts(after), _fused(source, executed), note)
+        heavy = counted(_told(node, "runtimePrecision") for node in executed if _told(node, "layerType") in HEAVY)
+        listed = ", ".join(f"{count} in {kind}" for kind, count in heavy.items()) or "none"
+        return Graph(
+            before=counted(kind for node in source if (kind := node.get_type_name()) not in NO_WORK),
+            after=counted(kind for node in executed if (kind := _told(node, "layerType")) not in NO_WORK),
+            fused=_fused(source, executed),
+            note=f"{NOTE} Matrix products and convolutions by precision: {listed}.",
+        )
 
 
 class OpenVinoBf16Exporter(OpenVinoExporter):
@@ -60,11 +61,8 @@ class OpenVinoInt8Exporter(OpenVinoExporter):
 
         The result depends on the calibration rows alone. Weights have one scale per output channel, and use half of the
         range of int8. With all of it, sums of two products saturate on x86 CPUs without VNNI (avx512_vnni, avx_vnni),
-        where a model would agree with torch less often than on the CPU that judged it.
-
-        Raises:
-            UnsupportedError: when OpenVINO lacks a rule for one of the model's operators.
-            ValueError: without calibration rows.
+        where a model would agree with torch less often than on the CPU that judged it. Raises ValueError without
+        calibration rows.
         """
         if not sample.calibration:
             raise ValueError("int8 needs calibration rows")
@@ -74,7 +72,7 @@ class OpenVinoInt8Exporter(OpenVinoExporter):
             import nncf  # after OpenVINO, so that it sends no telemetry
 
             # NNCF knows attention: its softmax stays in fp32, and outliers of activations move into the weights.
-            kind = None if isinstance(model, ImageModel) else nncf.ModelType.TRANSFORMER
+            kind = nncf.ModelType.TRANSFORMER if sample.longest else None
             with contextlib.redirect_stdout(io.StringIO()):  # progress bars, wherever standard output goes
                 how = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
                 given = {"model_type": kind, "subset_size": len(rows), "advanced_parameters": how}
@@ -91,12 +89,12 @@ def converted(model: "PreTrainedModel", sample: Sample) -> Any:
     over ONNX takes as long, half a second, and its logits are as close to torch's, within 3e-6. ONNX files read
     without conversion run with 14 transpositions where these run with 2.
 
-    Raises:
-        UnsupportedError: when OpenVINO lacks a rule for one of the model's operators.
-        RuntimeError: when the model cannot be traced.
+    Raises UnsupportedError when OpenVINO lacks a rule for one of the model's operators, RuntimeError when the model
+    cannot be traced.
     """
     names = list(sample.example)
-    shapes = [[-1, *values.shape[1:]] if name == PIXELS else [-1, -1] for name, values in sample.example.items()]
+    axes = sample.axes()
+    shapes = [[-1 if n in axes else size for n, size in enumerate(v.shape)] for v in sample.example.values()]
     try:
         with quiet():
             result = ov.convert_model(
@@ -130,29 +128,19 @@ def _told(node: Any, what: str) -> str:
     return fact
 
 
-def _counts(kinds: list[str]) -> dict[str, int]:
-    return dict(Counter(kind for kind in kinds if kind not in NO_WORK).most_common())
-
-
-def _listed(kinds: list[str]) -> str:
-    return ", ".join(f"{count} in {kind}" for kind, count in Counter(kinds).most_common()) or "none"
-
-
 def _fused(source: list[Any], executed: list[Any]) -> dict[str, int]:
     """Number of blocks that run as one operator or as a part of one. Operators name those that they replace."""
-    parts = [(_told(node, "layerType"), _told(node, "originalLayersNames").split(",")) for node in executed]
-
-    def named(kind: str) -> set[str]:
-        return {node.get_friendly_name() for node in source if node.get_type_name() == kind}
-
-    attention, gelu = named("ScaledDotProductAttention"), named("Gelu")
+    parts = [(_told(node, "layerType"), set(_told(node, "originalLayersNames").split(","))) for node in executed]
+    whole = "ScaledDotProductAttention"
+    attention, gelu = ({n.get_friendly_name() for n in source if n.get_type_name() == kind} for kind in (whole, "Gelu"))
+    # The name of generated code is that of the last product: it is attention only if it holds the softmax.
+    attending = (
+        kind == whole or (kind == "Subgraph" and any(n.startswith("Softmax") for n in names))
+        for kind, names in parts
+        if attention & names
+    )
     return {
-        "attention": sum(bool(attention & set(names)) and _whole_attention(kind, names) for kind, names in parts),
+        "attention": sum(attending),
         "layer_norm": sum(kind == "MVN" for kind, _ in parts),
-        "gelu": sum(len(gelu & set(names)) for _, names in parts),
+        "gelu": sum(len(gelu & names) for _, names in parts),
     }
-
-
-def _whole_attention(kind: str, names: list[str]) -> bool:
-    """Whether an operator is attention. Generated code must hold the softmax: its name is that of the last product."""
-    return kind == "ScaledDotProductAttention" or (kind == "Subgraph" and any(n.startswith("Softmax") for n in names))

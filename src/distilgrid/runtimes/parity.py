@@ -1,4 +1,4 @@
-"""The parity gate: logits of an export and of the trained model, compared at several shapes."""
+"""The parity gate: outputs of an export and of the trained model, compared at several shapes."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,7 +8,8 @@ import torch
 
 from distilgrid.core.progress import progress
 from distilgrid.runtimes.base import Session
-from distilgrid.tasks.batching import Encodings, Inputs, Samples
+from distilgrid.tasks.batching import Inputs, Samples
+from distilgrid.tasks.kind import TaskKind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -35,16 +36,13 @@ def gate_batches(samples: Samples, rows: np.ndarray) -> Iterator[Inputs]:
     while start < len(rows):
         size = GATE_BATCHES[number % len(GATE_BATCHES)]
         chosen = rows[start : start + size].tolist()
-        if isinstance(samples, Encodings) and number < len(GATE_BATCHES):
-            yield samples.batch(chosen, length=longest)
-        else:
-            yield samples.batch(chosen)
+        yield samples.batch(chosen, length=longest if number < len(GATE_BATCHES) else None)
         start, number = start + size, number + 1
 
 
 @torch.inference_mode()
 def max_abs_difference(model: "PreTrainedModel", session: Session, samples: Samples, rows: np.ndarray) -> float:
-    """The largest absolute difference between the logits of torch and of a runtime; NaN if one of them is NaN."""
+    """The largest absolute difference between the outputs of torch and of a runtime; NaN if one of them is NaN."""
     largest = 0.0
     for inputs in gate_batches(samples, rows):
         difference = np.abs(model(**inputs).logits.numpy() - session.bind(arrays(inputs))())
@@ -52,13 +50,17 @@ def max_abs_difference(model: "PreTrainedModel", session: Session, samples: Samp
     return largest
 
 
-def session_logits(session: Session, samples: Samples, *, label: str) -> np.ndarray:
-    """Logits of every row: (N, C).
+def session_outputs(
+    session: Session, samples: Samples, *, kind: TaskKind, model: "PreTrainedModel", label: str
+) -> np.ndarray:
+    """Outputs (N, ...) of every row, in the memory that the kind allocates for those of `model`.
 
-    Texts run one at a time. Dynamic quantisation scales activations over a whole batch, padding included, so int8
-    logits in larger batches would depend on the neighbours. Without padding this costs little more time.
+    Rows of tokens run one at a time. Dynamic quantisation scales activations over a whole batch, padding included, so
+    int8 outputs in larger batches would depend on the neighbours. Without padding this costs little more time.
     """
-    size = 1 if isinstance(samples, Encodings) else IMAGES_AT_ONCE
-    starts = range(0, len(samples), size)
-    batches = (samples.batch(range(len(samples))[start : start + size]) for start in starts)
-    return np.concatenate([session.bind(arrays(b))() for b in progress(batches, total=len(starts), label=label)])
+    size = 1 if kind.tokenised else IMAGES_AT_ONCE
+    made = kind.predict().allocate(len(samples), model.config)
+    for start in progress(range(0, len(samples), size), total=-(-len(samples) // size), label=label):
+        rows = range(start, min(start + size, len(samples)))
+        made[rows] = session.bind(arrays(samples.batch(rows)))()
+    return made

@@ -1,6 +1,6 @@
 """The table of runtimes. Light: a runtime's own modules are imported on first use.
 
-To add a runtime, write `runtimes/<name>.py` with a `Runtime` and add a row here. A runtime with a file format also
+To add a runtime, write `runtimes/<name>.py` with a `Load` and add a row here. A runtime with a file format also
 needs `runtimes/<name>_export.py` with an `Exporter` (`distilgrid.runtimes.base` has both protocols). Another package
 declares an entry point of the group `distilgrid.runtimes` instead, which names its `RuntimeEntry`.
 """
@@ -8,11 +8,12 @@ declares an entry point of the group `distilgrid.runtimes` instead, which names 
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.loading import load, load_instance, with_added
-from distilgrid.runtimes.base import Exporter, Processor, Runtime
+from distilgrid.runtimes.base import Exporter, Load, Processor, RunOptions, Session, UnsupportedError
 
 if TYPE_CHECKING:
     from distilgrid.tasks.kind import TaskKind
@@ -20,37 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RuntimeEntry:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes:
-        loads: "module:class" of the `Runtime`.
-        exports: "module:class" of the `Exporter`; empty for a runtime of trained models.
-        judges: "module:class" of the `Runtime` of the parity gate, on a CPU; empty if that is `loads`.
-        exact: whether its logits must stay within the parity gate's tolerance.
-        reference: whether the parity gate compares all others with it.
-        calibrated: whether the conversion reads `dev` rows, and so depends on the data.
-        packages: modules that loading and running need in addition to the core.
-        converters: further modules that conversion needs, on the machine that exports.
-        extra: the optional dependency group with all these modules.
-        processors: the processors that it supports.
-        graph: whether it can run with and without rewriting the graph.
-        mobile: whether it is made for phones: its latency on another processor is not a phone's.
-        refuses: the reason for each modality that it refuses.
-    """
-
-    loads: str
-    exports: str = ""
-    judges: str = ""
-    exact: bool = True
-    reference: bool = False
-    calibrated: bool = False
-    packages: tuple[str, ...] = ()
-    converters: tuple[str, ...] = ()
-    extra: str = ""
-    processors: tuple[Processor, ...] = ("cpu",)
-    graph: bool = False
-    mobile: bool = False
-    refuses: Mapping[str, str] = field(default_factory=dict)
+    loads: str  # "module:name" of the `Load`
+    exports: str = ""  # "module:class" of the `Exporter`; empty for a runtime of trained models
+    exact: bool = True  # whether its outputs must stay within the parity gate's tolerance
+    reference: bool = False  # whether the parity gate compares all others with it
+    calibrated: bool = False  # whether the conversion reads `dev` rows, and so depends on the data
+    packages: tuple[str, ...] = ()  # modules that loading and running need in addition to the core
+    converters: tuple[str, ...] = ()  # further modules that conversion needs, on the machine that exports
+    extra: str = ""  # the optional dependency group with all these modules
+    processors: tuple[Processor, ...] = ("cpu",)  # those that it supports; the parity gate judges on a CPU
+    graph: bool = False  # whether it can run with and without rewriting the graph
+    mobile: bool = False  # whether it is made for phones: its latency on another processor is not a phone's
+    refuses: Mapping[str, str] = field(default_factory=dict)  # reasons against modalities of kinds, and processors
 
     @property
     def exported(self) -> bool:
@@ -62,61 +46,53 @@ class RuntimeEntry:
         return self.refuses.get(kind.modality)
 
 
-ONNX = "distilgrid.runtimes.onnxruntime:OnnxRuntime"
 BOTH: tuple[Processor, ...] = ("cpu", "cuda")
 DYNAMIC_ONLY = "dynamic quantisation leaves convolutions in fp32; onnxruntime-int8-static quantises them"
+HALF_ON_CPU = "ONNX Runtime's CPU provider has few fp16 kernels: it would compute in fp32, and cast before and after"
 
 
-def _torch(target: str, **facts: Any) -> RuntimeEntry:
-    return RuntimeEntry(f"distilgrid.runtimes.{target}", processors=BOTH, **facts)
+def _row(loads: str, exports: str = "", **facts: Any) -> RuntimeEntry:
+    package = "distilgrid.runtimes"
+    return RuntimeEntry(f"{package}.{loads}", exports and f"{package}.{exports}", **facts)
 
 
-def _onnx(exporter: str, loader: str = "onnxruntime:OnnxRuntime", **facts: Any) -> RuntimeEntry:
+def _onnx(exporter: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("onnxruntime",), "converters": ("onnx",), "extra": "onnx"}
-    return _exported(loader, exporter, graph=True, **needs, **facts)
-
-
-def _exported(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
-    return RuntimeEntry(f"distilgrid.runtimes.{loader}", f"distilgrid.runtimes.{exporter}", **facts)
+    return _row("onnxruntime:OnnxSession", f"onnx_export:{exporter}", graph=True, **needs, **facts)
 
 
 def _openvino(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
-    return _exported(f"openvino:{loader}", exporter, packages=("openvino",), extra="openvino", **facts)
+    needs = {"packages": ("openvino",), "extra": "openvino"}
+    return _row(f"openvino:{loader}", f"openvino_export:{exporter}", **needs, **facts)
 
 
 def _executorch(exporter: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("executorch",), "converters": ("torchao",), "extra": "executorch"}
-    return _exported("executorch:ExecuTorch", exporter, mobile=True, **needs, **facts)
+    return _row("executorch:ExecuTorchSession", f"executorch_export:{exporter}", mobile=True, **needs, **facts)
 
 
 def _litert(exporter: str, *quantiser: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("ai_edge_litert",), "converters": ("litert_torch", *quantiser), "extra": "litert"}
-    return _exported("litert:LiteRT", exporter, mobile=True, graph=True, **needs, **facts)
+    return _row("litert:LiteRTSession", f"litert_export:{exporter}", mobile=True, graph=True, **needs, **facts)
 
 
 OWN_RUNTIMES = {
-    "torch-eager-fp32": _torch("torch_eager:TorchEager", reference=True),
-    "torch-eager-bf16": _torch("torch_eager:TorchEagerBf16", exact=False),
-    "torch-compile-fp32": _torch("torch_compile:TorchCompile"),
-    "onnxruntime-fp32": _onnx("onnx_export:OnnxExporter", processors=BOTH),
-    "onnxruntime-fp16": _onnx(
-        "onnx_export:HalfExporter", "onnxruntime:HalfOnnxRuntime", judges=ONNX, exact=False, processors=("cuda",)
-    ),
-    "onnxruntime-int8": _onnx("onnx_quantised:DynamicInt8Exporter", exact=False, refuses={"image": DYNAMIC_ONLY}),
-    "onnxruntime-int8-static": _onnx("onnx_quantised:StaticInt8Exporter", exact=False, calibrated=True),
-    "openvino-fp32": _openvino("OpenVino", "openvino_export:OpenVinoExporter"),
-    "openvino-bf16": _openvino("OpenVinoBf16", "openvino_export:OpenVinoBf16Exporter", exact=False),
+    "torch-eager-fp32": _row("torch_eager:load_exact", processors=BOTH, reference=True),
+    "torch-eager-bf16": _row("torch_eager:load_bf16", processors=BOTH, exact=False),
+    "torch-compile-fp32": _row("torch_compile:TorchCompileSession", processors=BOTH),
+    "onnxruntime-fp32": _onnx("OnnxExporter", processors=BOTH),
+    "onnxruntime-fp16": _onnx("HalfExporter", exact=False, processors=("cuda",), refuses={"cpu": HALF_ON_CPU}),
+    "onnxruntime-int8": _onnx("DynamicInt8Exporter", exact=False, refuses={"image": DYNAMIC_ONLY}),
+    "onnxruntime-int8-static": _onnx("StaticInt8Exporter", exact=False, calibrated=True),
+    "openvino-fp32": _openvino("OpenVinoSession", "OpenVinoExporter"),
+    "openvino-bf16": _openvino("OpenVinoBf16Session", "OpenVinoBf16Exporter", exact=False),
     "openvino-int8": _openvino(
-        "OpenVino",
-        "openvino_export:OpenVinoInt8Exporter",
-        converters=("nncf",),
-        exact=False,
-        calibrated=True,
+        "OpenVinoSession", "OpenVinoInt8Exporter", converters=("nncf",), exact=False, calibrated=True
     ),
-    "executorch-fp32": _executorch("executorch_export:ExecuTorchExporter"),
-    "executorch-int8": _executorch("executorch_export:ExecuTorchInt8Exporter", exact=False, calibrated=True),
-    "litert-fp32": _litert("litert_export:LiteRTExporter"),
-    "litert-int8": _litert("litert_export:LiteRTInt8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
+    "executorch-fp32": _executorch("ExecuTorchExporter"),
+    "executorch-int8": _executorch("ExecuTorchInt8Exporter", exact=False, calibrated=True),
+    "litert-fp32": _litert("LiteRTExporter"),
+    "litert-int8": _litert("LiteRTInt8Exporter", "ai_edge_quantizer", exact=False, calibrated=True),
 }
 
 _added = with_added("distilgrid.runtimes", dict.fromkeys(OWN_RUNTIMES, ""))
@@ -138,28 +114,30 @@ def is_exact(name: str) -> bool:
     return name in RUNTIMES and RUNTIMES[name].exact
 
 
-def open_runtime(name: str) -> Runtime:
-    """The runtime of a name.
+def open_runtime(name: str, *, judging: bool = False) -> Load:
+    """The loader of a runtime, which refuses processors and options that the table does not grant.
 
-    Raises:
-        UserError: for an unknown name, or without the packages that loading needs.
+    `judging` permits any processor, since the parity gate judges on a CPU. Raises UserError for an unknown name, or
+    without the packages that loading needs.
     """
     entry = find_runtime(name)
-    runtime: Runtime = _build(name, entry.loads, entry.packages)
-    return runtime
+    loads: Load = _imported(name, entry.loads, entry.packages)
 
+    def checked(folder: Path, how: RunOptions) -> Session:
+        if not judging and how.processor not in entry.processors:
+            only = f"runs on a {' or '.join(entry.processors).upper()} only"
+            raise UnsupportedError(entry.refuses.get(how.processor, only))
+        if not how.optimised and not entry.graph:
+            raise UnsupportedError("cannot run without rewriting the graph")
+        return loads(folder, how)
 
-def open_judge(name: str) -> Runtime:
-    """The runtime that judges exports on a CPU for the parity gate; raises as `open_runtime`."""
-    entry = find_runtime(name)
-    judge: Runtime = _build(name, entry.judges or entry.loads, entry.packages)
-    return judge
+    return checked
 
 
 def open_exporter(name: str) -> Exporter:
-    """The exporter of a runtime; raises as `open_runtime`, also without the converter's packages."""
+    """The exporter of a runtime. Raises UserError as `open_runtime`, also without the converter's packages."""
     entry = find_runtime(name)
-    exporter: Exporter = _build(name, entry.exports, entry.packages + entry.converters)
+    exporter: Exporter = _imported(name, entry.exports, entry.packages + entry.converters)()
     return exporter
 
 
@@ -168,8 +146,8 @@ def missing_packages(packages: Sequence[str]) -> list[str]:
     return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
-def _build(name: str, target: str, packages: Sequence[str]) -> Any:
+def _imported(name: str, target: str, packages: Sequence[str]) -> Any:
     missing, extra = missing_packages(packages), find_runtime(name).extra
     if missing:
         raise UserError(f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{extra}]'")
-    return load(target)()
+    return load(target)

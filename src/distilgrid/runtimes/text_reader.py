@@ -9,12 +9,9 @@ FIELDS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_id
 
 
 class TextReader:
-    """Reads one text, or one pair, at a time.
+    """Reads one text, or one pair, at a time into the model's inputs `names`, by the `tokenizer.json` of a folder.
 
-    Args:
-        folder: holds `tokenizer.json`.
-        names: the model's inputs, in order.
-        longest: the maximum of tokens; longer inputs are cut as in training, the longer text of a pair first.
+    Inputs of more than `longest` tokens are cut as in training, the longer text of a pair first.
     """
 
     def __init__(self, folder: Path, *, names: Sequence[str], longest: int) -> None:

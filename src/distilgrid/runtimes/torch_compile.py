@@ -1,10 +1,9 @@
 """Runtime `torch-compile-fp32`: the trained model, compiled by torch.compile (inductor)."""
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,12 +17,9 @@ from torch._inductor.utils import fresh_cache
 from torch.utils._triton import has_triton
 
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
-from distilgrid.runtimes.failures import LONGEST, first_line
-from distilgrid.runtimes.first_token import first_token_only
+from distilgrid.runtimes.guards import LONGEST, first_line
 from distilgrid.runtimes.torch_eager import TorchSession, placed
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+from distilgrid.runtimes.traceable import first_token_only
 
 MOST_GRAPHS = 64
 """Limit of graphs for all models of one class in a process."""
@@ -31,37 +27,17 @@ TOLERANCE = 1e-3
 """Largest difference of compiled logits from eager ones, as a share of the largest logit: more than rounding."""
 
 
-class TorchCompile:
-    """Loads trained models and compiles them. Needs a C++ compiler, and Triton on a GPU."""
-
-    def load(self, folder: Path, how: RunOptions) -> "TorchCompileSession":
-        """The trained model of a folder; its session compiles it for each new kind of inputs."""
-        if not how.optimised:
-            raise UnsupportedError("torch.compile is the optimisation: without it this is torch-eager-fp32")
-        try:
-            get_cpp_compiler()
-        except InvalidCxxCompiler:
-            lacking = "torch.compile needs a C++ compiler, and finds none; install g++ or set CXX"
-            raise UnsupportedError(lacking) from None
-        if how.processor == "cuda" and not has_triton():
-            raise UnsupportedError("torch.compile needs Triton on a GPU, and finds none that works")
-        return TorchCompileSession(placed(folder, how), how)
-
-
 class TorchCompileSession:
-    """A compiled model as a `Session`; it never falls back to eager execution.
+    """A trained model as a `Session`, compiled for each new kind of inputs; it never falls back to eager execution.
 
-    One graph serves inputs of any length, and another one single rows. Constant lengths gained nothing on a 3-layer
-    MiniLM, and a task's texts have dozens. The weights stay variables: "freezing" them into the graph gained nothing
-    either, for convolutions too, and doubles the memory.
-
-    Attributes:
-        prepared_seconds: time that `bind` spent on compiling and first runs. Inductor compiles with an empty cache, so
-            this is the wait of a machine's first user.
+    Needs a C++ compiler, and Triton on a GPU. One graph serves inputs of any length, and another one single rows.
+    Constant lengths gained nothing on a 3-layer MiniLM, and a task's texts have dozens. The weights stay variables:
+    "freezing" them into the graph gained nothing either, for convolutions too, and doubles the memory.
     """
 
-    def __init__(self, model: "PreTrainedModel", how: RunOptions) -> None:
-        self.prepared_seconds = 0.0
+    def __init__(self, folder: Path, how: RunOptions) -> None:
+        _check_compilers(how)
+        model = placed(folder, how)
         self._inductor, self._ready = _Inductor(), set[tuple[torch.Size, ...]]()
         self._eager = TorchSession(model, how)
         # With fullgraph, breaks in the graph and too many recompilations are errors instead of eager execution.
@@ -87,7 +63,7 @@ class TorchCompileSession:
         return run
 
     def _prepare(self, tensors: Mapping[str, Tensor]) -> None:
-        started, graphs = time.perf_counter(), self._inductor.graphs
+        graphs = self._inductor.graphs
         for tensor in tensors.values():
             for axis in range(2 if tensor.dim() == 2 else 1):  # images have one size: their batch axis alone
                 maybe_mark_dynamic(tensor, axis)
@@ -99,11 +75,23 @@ class TorchCompileSession:
                 logits = self._compiled.logits(tensors)
         except (RuntimeError, FailOnRecompileLimitHit) as error:
             raise UnsupportedError(f"torch.compile failed: {first_line(error)[:LONGEST]}") from error
-        self.prepared_seconds += time.perf_counter() - started
         if not self._inductor.graphs:
             raise UnsupportedError("torch.compile is switched off, by TORCH_COMPILE_DISABLE or in torch's settings")
         if self._inductor.graphs != graphs:
-            _compare(logits, self._eager.logits(tensors))
+            eager = self._eager.logits(tensors)
+            difference = float(np.abs(logits - eager).max())
+            if not difference <= TOLERANCE * max(1.0, float(np.abs(eager).max())):
+                raise UnsupportedError(f"compiled logits differ from eager ones by {difference:.2g}")
+
+
+def _check_compilers(how: RunOptions) -> None:
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        lacking = "torch.compile needs a C++ compiler, and finds none; install g++ or set CXX"
+        raise UnsupportedError(lacking) from None
+    if how.processor == "cuda" and not has_triton():
+        raise UnsupportedError("torch.compile needs Triton on a GPU, and finds none that works")
 
 
 class _Inductor:
@@ -121,9 +109,3 @@ class _Inductor:
 def _in_order(tensor: Tensor) -> Tensor:
     """A copy with the strides that graphs are compiled for; images are channels last, as in training."""
     return tensor.clone(memory_format=torch.channels_last if tensor.dim() == 4 else torch.contiguous_format)
-
-
-def _compare(compiled: np.ndarray, eager: np.ndarray) -> None:
-    difference = float(np.abs(compiled - eager).max())
-    if not difference <= TOLERANCE * max(1.0, float(np.abs(eager).max())):
-        raise UnsupportedError(f"compiled logits differ from eager ones by {difference:.2g}")

@@ -17,26 +17,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class TorchEager:
-    """Loads trained models. The number of threads is torch's setting for the whole process."""
-
-    def load(self, folder: Path, how: RunOptions) -> "TorchSession":
-        """The trained model of a folder."""
-        return TorchSession(placed(folder, how), how)
+def load_exact(folder: Path, how: RunOptions) -> "TorchSession":
+    """The trained model of a folder. The number of threads is torch's setting for the whole process."""
+    return TorchSession(placed(folder, how), how)
 
 
-class TorchEagerBf16:
-    """Loads trained models with all weights rounded to bf16, which halves the bytes that a call reads.
+def load_bf16(folder: Path, how: RunOptions) -> "TorchSession":
+    """The trained model of a folder with all weights rounded to bf16, which halves the bytes that a call reads.
 
-    Autocast keeps sums and layer norms in fp32 and halves the error, but rounds all weights again in each call. Both
-    errors are too small to change labels: 0.02 and 0.01 for logits of standard deviation 3 (3-layer MiniLM on SST-2).
+    A CPU without bf16 arithmetic emulates it, slowly. Autocast keeps sums and layer norms in fp32 and halves the error,
+    but rounds all weights again in each call. Both errors are too small to change labels: 0.02 and 0.01 for logits of
+    standard deviation 3 (3-layer MiniLM on SST-2).
     """
-
-    def load(self, folder: Path, how: RunOptions) -> "TorchSession":
-        """The trained model of a folder. A CPU without bf16 arithmetic emulates it, slowly."""
-        model = placed(folder, how).to(torch.bfloat16)
-        # Models of images normalise pixels in fp32: autocast rounds them where the first weights are.
-        return TorchSession(model, how, autocast=isinstance(model, ImageModel))
+    model = placed(folder, how).to(torch.bfloat16)
+    # Models of images normalise pixels in fp32: autocast rounds them where the first weights are.
+    return TorchSession(model, how, autocast=isinstance(model, ImageModel))
 
 
 class TorchSession:

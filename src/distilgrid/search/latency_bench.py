@@ -15,7 +15,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.machine import cpu_name, versions_of
 from distilgrid.runtimes.base import RunOptions, Sample, UnsupportedError
-from distilgrid.runtimes.failures import refusing
+from distilgrid.runtimes.guards import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
 from distilgrid.search.architecture import Architecture, encoder_of
 from distilgrid.search.conditions import VERSION, Conditions
@@ -103,7 +103,7 @@ class LatencyBench:
                     open_exporter(runtime).export(model, self._sample(), folder)
                 else:
                     model.save_pretrained(folder)
-                call = open_runtime(runtime).load(folder, self._how).bind(self._inputs)
+                call = open_runtime(runtime)(folder, self._how).bind(self._inputs)
                 call()
                 return call
         except UnsupportedError as reason:

@@ -43,8 +43,8 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: Sequence[int]) -> Inputs:
-        """Model inputs of some rows."""
+    def batch(self, rows: Sequence[int], *, length: int | None = None) -> Inputs:
+        """Model inputs of some rows; tokens are padded to the longest of them or to `length`."""
 
     def take(self, rows: Sequence[int]) -> "Samples":
         """Some rows, in the given order."""

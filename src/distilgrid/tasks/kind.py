@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from distilgrid.tasks.batching import Samples, Tokenizer, ViewedSamples
     from distilgrid.tasks.dataset import Dataset, RowsOnDisk
+    from distilgrid.tasks.model_inputs import ModelInputs
     from distilgrid.tasks.settings import Views
     from distilgrid.tasks.spec import TaskSpec
 
@@ -31,6 +32,7 @@ KINDS = {
     "image": "distilgrid.tasks.kinds.image.declare:KIND",
 }
 Form = Literal["kl", "mse"]
+TOKENS = partial(load, "distilgrid.tasks.model_inputs:TextInputs")
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,7 @@ class TaskKind:
     batch: Callable[[], Batching]  # conversion of rows to tensors
     losses: Callable[[], Losses]  # training losses
     predict: Callable[[], Predictions]  # meaning of a model's outputs
+    inputs: "Callable[[], type[ModelInputs]]" = TOKENS  # form of the models' inputs
     tokenised: bool = True  # whether models read rows through a tokeniser
     stream: str = ""  # "module:function" that opens training rows which change with each epoch, such as views
     pipeline: str | None = None  # task of the `transformers` pipeline that serves the kind; None without one

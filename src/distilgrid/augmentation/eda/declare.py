@@ -30,16 +30,6 @@ class EDA(EmbeddingBased):
         return self
 
     @property
-    def needs_synonyms(self) -> bool:
+    def needs_embeddings(self) -> bool:
         """Whether any operation looks up similar words."""
         return bool(self.synonym or self.insert)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The model of the embeddings, where an operation needs them."""
-        return super().sources if self.needs_synonyms else ()
-
-    @property
-    def rewrites_with_teacher(self) -> bool:
-        """Whether an operation needs the teacher's embeddings."""
-        return super().rewrites_with_teacher and self.needs_synonyms

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from distilgrid.augmentation.augmenter import Surroundings
+from distilgrid.augmentation.base import Surroundings
 from distilgrid.augmentation.eda.declare import EDA
 from distilgrid.augmentation.neighbours import Neighbours
 from distilgrid.augmentation.words import Words, in_case_of, is_content
@@ -82,7 +82,7 @@ class EDAAugmenter:
         alphas = {name: float(getattr(settings, name)) for name in OPERATIONS}
         self.used = [(OPERATIONS[name], alpha) for name, alpha in alphas.items() if alpha]
         self.neighbours: Neighbours | None = None
-        if settings.needs_synonyms:
+        if settings.needs_embeddings:
             self.neighbours, _ = Neighbours.read(settings, surroundings)
 
     def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:

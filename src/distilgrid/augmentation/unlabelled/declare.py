@@ -1,20 +1,87 @@
-"""Settings of unlabelled texts. Light: no torch here."""
+"""Texts without labels as training rows that a teacher labels. Light: loads numpy when rows are read.
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+Turc, Chang, Lee, Toutanova: Well-Read Students Learn Better, 2019 (arXiv 1908.08962): a student is distilled on
+unlabelled texts that are like its task's, a *transfer set*. The stage adds the teacher's labels.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from distilgrid.augmentation.base import Added
-from distilgrid.augmentation.unlabelled.pool import Pool
-from distilgrid.tasks.sources import Folders
-from distilgrid.tasks.spec import TaskSpec
+from distilgrid.augmentation.base import Added, Augmented, RowContext
+from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
+from distilgrid.tasks.sources import Folders, load_raw, source_revision
+from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("distilgrid")
+
+FILES = tuple(f"{scheme}:" for scheme in FILE_SCHEMES)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Texts that a task takes from other data sets."""
+
+    key: str  # setting that names them, for messages
+    task: TaskSpec  # task that receives the texts; its text columns say what fits
+    names: Sequence[str]  # tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>`
+    own: Mapping[str, TaskSpec]  # tasks of the user, by name
+    folders: Folders  # local folders of published data
+
+    def revisions(self) -> list[dict[str, Any]]:
+        """Plain values that decide the texts of each name, without the path of a user's file. Reads no rows.
+
+        Raises UserError for an unknown task, one that does not fit, and a missing file.
+        """
+        found = []
+        for spec in map(self.spec, self.names):
+            decisive = {"version", "text", "split_column"} | (set() if spec.own_file else {"source"})
+            found.append({"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)})
+        return found
+
+    def read(self) -> "pd.DataFrame":
+        """Columns `text_a`, `text_b` (pairs only) and `example_id`; equal rows come once.
+
+        Raises UserError as `revisions`, and for a missing column, no rows or an empty text.
+        """
+        import numpy as np
+        import pandas as pd
+
+        from distilgrid.tasks.kinds.label.rows import check_texts
+
+        given = [(load_raw(spec, self.folders).splits["train"], spec) for spec in map(self.spec, self.names)]
+        checked = [check_texts(*each, name) for each, name in zip(given, self.names, strict=True)]
+        rows = pd.concat(map(pd.DataFrame, checked), ignore_index=True)
+        ids = example_ids([rows[name].tolist() for name in rows.columns])
+        rows["example_id"] = np.array(ids, dtype=np.int64)
+        return rows.drop_duplicates("example_id", ignore_index=True)
+
+    def spec(self, name: str) -> TaskSpec:
+        """Task that a name stands for. Raises UserError for an unknown task, and one that does not fit."""
+        if name.startswith(FILES):
+            return TaskSpec(source=name, text=self.task.text)
+        known = {**builtin_tasks(), **self.own}
+        if name not in known:
+            files = " or ".join(f"{scheme}<file>" for scheme in FILES)
+            raise UserError(f"{self.key}: unknown task '{name}'; {did_you_mean(name, known)}, or give {files}")
+        found = known[name]
+        if len(found.text) != len(self.task.text):
+            wanted = "pairs of texts" if len(self.task.text) == 2 else "single texts"
+            raise UserError(f"{self.key}: the rows of task '{name}' are no {wanted}; take another one")
+        return found
 
 
 class Unlabelled(Added):
     """Texts without labels: the teacher labels them (the transfer sets of Turc et al. 2019)."""
 
-    row_source: ClassVar[str] = "distilgrid.augmentation.unlabelled.rows:unlabelled_rows"
+    row_source: ClassVar[str] = "distilgrid.augmentation.unlabelled.declare:unlabelled_rows"
     undecisive: ClassVar[frozenset[str]] = frozenset({"texts"})
 
     kind: Literal["unlabelled"] = "unlabelled"
@@ -35,3 +102,30 @@ class Unlabelled(Added):
     def lent_texts(self, *, key: str, task: TaskSpec, own: Mapping[str, TaskSpec], folders: Folders) -> Pool:
         """Pool of the named tasks and files."""
         return Pool(key, task, self.texts, own, folders)
+
+
+def unlabelled_rows(settings: "Unlabelled", context: RowContext) -> Augmented:
+    """`RowSource` of unlabelled texts, which have no `parents` and a placeholder as their `label`.
+
+    Rows of the data set are left out: training rows because they are not new, rows of `dev` and of the validation
+    splits because they are scored.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from distilgrid.tasks.dataset import stratified_sample
+
+    assert context.lent is not None, "unlabelled texts are lent"
+    dataset, pool = context.dataset, context.lent.read()
+    known = np.concatenate([dataset.split(name)["example_id"].to_numpy() for name in dataset.splits])
+    new = pool[~pool["example_id"].isin(known)].reset_index(drop=True)
+    left_out = len(pool) - len(new)
+    if settings.max_rows is not None and settings.max_rows < len(new):
+        ids = new["example_id"].to_numpy()
+        taken = stratified_sample(ids, None, count=settings.max_rows, seed=settings.seed, purpose="unlabelled")
+        new = new[taken].reset_index(drop=True)
+    log.info("%d unlabelled rows; %d left out, which the data set holds", len(new), left_out)
+    parentless: pd.Series[Any] = pd.Series([[] for _ in range(len(new))], dtype=object)
+    frame = new.assign(label=dataset.task_kind.rows().placeholder, parents=parentless, copy=np.int64(0))
+    columns = [name for name in TEXT_COLUMNS if name in new.columns]
+    return Augmented(frame[[*columns, "label", "example_id", "parents", "copy"]], left_out)

@@ -22,7 +22,7 @@ from distilgrid.runtimes.base import UnsupportedError
 if TYPE_CHECKING:
     import numpy as np
 
-    from distilgrid.benchmark.candidates import ExportFolder, Model
+    from distilgrid.benchmark.entries import ExportFolder, Model
     from distilgrid.benchmark.settings import Benchmark
 
 FACTS_FILE = "model.json"  # of both runtimes
@@ -106,9 +106,9 @@ def placed(phone: Phone, device: AdbDevice, *, engine: str, program: Path, folde
 
 def _measure(place: Place, model: "Model", export: "ExportFolder", protocol: "Benchmark", threads: int) -> Measurement:
     found: list[Times | Skipped] = []
-    for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):
+    for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.reads.lengths(protocol.lengths))):
         log.info("%s on the phone: batch %d, length %d, threads %d", place.engine, batch_size, length, threads)
-        inputs, at = model.inputs(batch_size, length), {"batch_size": batch_size, "length": length}
+        inputs, at = model.reads.make(batch_size, length), {"batch_size": batch_size, "length": length}
         try:
             found.append(run(place, [inputs[name] for name in place.names], protocol, threads=threads, at=at))
         except UnsupportedError as reason:

@@ -12,7 +12,8 @@ from distilgrid.plan.teachers import teacher_names
 from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED, FRACTION, TASK, TEACHER
 
 if TYPE_CHECKING:
-    from distilgrid.augmentation.base import Added, LentTexts
+    from distilgrid.augmentation.base import Added
+    from distilgrid.augmentation.unlabelled.declare import Pool
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
 
@@ -22,7 +23,7 @@ class AugmentSettings:
     """Settings of augmented rows."""
 
     augmentation: "Added"  # how rows are made
-    pool: "LentTexts | None"  # where an augmentation that rewrites nothing finds its texts
+    pool: "Pool | None"  # where an augmentation that rewrites nothing finds its texts
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float  # share of the training rows to augment: the students' own
 

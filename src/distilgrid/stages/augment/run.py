@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.augmentation.augmenter import Augmented, RowContext, Surroundings
+from distilgrid.augmentation.base import Augmented, RowContext, Surroundings
 from distilgrid.augmentation.rows import samples
 from distilgrid.core.artefacts import STATE, write_json
 from distilgrid.core.errors import UserError

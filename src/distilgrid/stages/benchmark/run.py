@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distilgrid.benchmark.candidates import Candidate, ExportFolder, Model, list_candidates, open_export, open_model
-from distilgrid.benchmark.entries import Entry, measure_shapes, open_entries
+from distilgrid.benchmark.entries import Entry, ExportFolder, Model, list_entries, open_export, open_model
 from distilgrid.benchmark.footprint import gpu_name
 from distilgrid.benchmark.labels import shape_words
 from distilgrid.benchmark.pinning import alone, pinned
-from distilgrid.benchmark.protocol import BURST, PRIMING, SEED
+from distilgrid.benchmark.protocol import BURST, PRIMING
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.benchmark.texts import Texts, choose_texts
+from distilgrid.benchmark.shapes import Texts, choose_texts, measure_shapes, open_entries
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.machine import describe_machine
 from distilgrid.devices.android.phone import measure_on_phone
@@ -24,6 +23,7 @@ from distilgrid.devices.settings import ImportDevice, LocalDevice
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.model_inputs import SEED
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def benchmark(settings: BenchmarkSettings, job: Job) -> dict[str, Any]:
     converted = [open_export(folder, trained) for folder in job.folders("export")]
     if isinstance(where, LocalDevice):
         texts = _texts(protocol, trained, job.folder_of("data"))
-        result = _run(protocol, where, list_candidates(trained, converted, protocol, where.processor), texts)
+        result = _run(protocol, where, list_entries(trained, converted, protocol, where.processor), texts)
     else:
         result = _elsewhere(settings, trained, converted)
     result = {"device": settings.name, "kind": where.kind, **result}
@@ -59,8 +59,8 @@ def _texts(protocol: Benchmark, models: Sequence[Model], data: Path | None) -> T
     return choose_texts(dataset, models[0].folder, count=protocol.texts, longest=longest)
 
 
-def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], texts: Texts | None) -> dict[str, Any]:
-    entries, cores = [Entry(candidate) for candidate in candidates], {}
+def _run(settings: Benchmark, device: LocalDevice, entries: list[Entry], texts: Texts | None) -> dict[str, Any]:
+    cores: dict[int, list[int]] = {}
     machine, before = describe_machine() | gpu_name(device.processor), os.getloadavg()
     with alone():
         for threads in sorted(device.threads, reverse=True):  # OpenVINO counts the cores of a process only once
@@ -104,8 +104,8 @@ def _warn(entries: Sequence[Entry]) -> None:
             100 * max(noisy),
         )
     for entry in entries:
-        name = f"{entry.candidate.name}, {entry.candidate.runtime}"
-        if entry.candidate.skipped is not None:
-            log.warning("%s: not measured: %s", name, entry.candidate.skipped)
+        name = f"{entry.name}, {entry.runtime}"
+        if entry.skipped is not None:
+            log.warning("%s: not measured: %s", name, entry.skipped)
         for shape in entry.skipped_shapes:
             log.warning("%s: not measured at %s: %s", name, shape_words(shape), shape["reason"])

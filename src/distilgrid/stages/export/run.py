@@ -6,21 +6,21 @@ Runtimes that run the trained model itself, compiled or in another precision, co
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from distilgrid.benchmark.inputs import FIELD, describe_inputs
+from distilgrid.benchmark.inputs import FIELD
 from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.runtimes.base import IMAGE_LENGTH, Exporter, RunOptions, Sample, UnsupportedError
-from distilgrid.runtimes.failures import LONGEST, first_line
-from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_logits
-from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_judge
+from distilgrid.runtimes.guards import LONGEST, first_line
+from distilgrid.runtimes.parity import gate_rows, max_abs_difference, session_outputs
+from distilgrid.runtimes.registry import RuntimeEntry, find_runtime, open_exporter, open_runtime
 from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Inputs, Samples
@@ -102,6 +102,8 @@ def _source(job: Job) -> Source:
 def _report(source: Source, settings: ExportSettings, *, exact: bool) -> dict[str, Any]:
     """`parity.json` before the verdict."""
     metrics, limits = read_json(source.folder / "metrics.json"), settings.limits
+    config, kind = read_json(source.folder / "config.json"), source.dataset.task_kind
+    reads = kind.inputs().of(config, lambda: list(source.first_rows))
     return {
         "runtime": settings.runtime,
         "accepted": False,
@@ -112,7 +114,7 @@ def _report(source: Source, settings: ExportSettings, *, exact: bool) -> dict[st
         "score_name": metrics["score_name"],
         "torch_score": metrics["score"],
         "validation": {},
-        FIELD: describe_inputs(read_json(source.folder / "config.json"), list(source.first_rows)),
+        FIELD: None if reads is None else reads.model_dump(),
     }
 
 
@@ -128,22 +130,22 @@ def _convert_and_judge(
         with _rejecting("conversion failed"):
             exporter.export(model, _sample(source, calibrated=entry.calibrated), made)
             graph = exporter.graph(made)
-            parity["graph"] = None if graph is None else graph.as_dict()
+            parity["graph"] = None if graph is None else asdict(graph)
     with _rejecting("the exported model does not run"):
-        session = open_judge(parity["runtime"]).load(made, RunOptions(threads))
+        session = open_runtime(parity["runtime"], judging=True)(made, RunOptions(threads))
         rows = gate_rows(len(source.main))
         difference = max_abs_difference(model, session, source.main, rows)
         parity["rows"] = len(rows)
         _check_finite(difference)
         parity["max_abs_difference"] = difference
-        outputs = {
-            split: session_logits(session, source.samples[split], label=f"{parity['runtime']} on {split}")
-            for split in dataset.validation
-        }
+        kind, outputs = dataset.task_kind, {}
+        for split in dataset.validation:
+            label = f"{parity['runtime']} on {split}"
+            outputs[split] = session_outputs(session, source.samples[split], kind=kind, model=model, label=label)
     for values in outputs.values():
         _check_finite(values)
     parity.update(_scores(source, outputs))
-    _judge(parity, dataset.task_kind.predict())
+    _judge(parity, kind.predict())
 
 
 def _judge(parity: Mapping[str, Any], judge: Predictions) -> None:
@@ -158,7 +160,8 @@ def _judge(parity: Mapping[str, Any], judge: Predictions) -> None:
 def _sample(source: Source, *, calibrated: bool) -> Sample:
     dev = source.samples["dev"]
     rows = gate_rows(len(dev)).tolist() if calibrated else []
-    return Sample(source.first_rows, [dev.batch([row]) for row in rows], source.longest)
+    longest = source.longest if source.dataset.task_kind.tokenised else None
+    return Sample(source.first_rows, [dev.batch([row]) for row in rows], longest)
 
 
 @contextlib.contextmanager

@@ -48,6 +48,7 @@ KIND = ImageKind(
     hub_task="image-classification",
     rows=partial(load, f"{HERE}.rows:ROWS"),
     batch=partial(load, f"{HERE}.views:BATCH"),
+    inputs=partial(load, "distilgrid.tasks.model_inputs:ImageInputs"),
     losses=LABEL.losses,
     predict=LABEL.predict,
 )

@@ -34,7 +34,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def batch(self, rows: Sequence[int]) -> Inputs:
+    def batch(self, rows: Sequence[int], *, length: int | None = None) -> Inputs:
         """`pixel_values` (B, C, H, W), uint8, channels last in memory."""
         return {"pixel_values": _channels_last(self.pixels[np.asarray(rows)])}
 

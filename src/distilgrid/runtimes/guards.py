@@ -1,6 +1,10 @@
-"""The reason why a runtime did not run a model, as one line for tables. Light."""
+"""Guards around libraries: silence, and the reason for a failure as one line for tables. Light."""
 
 import contextlib
+import logging
+import os
+import sys
+import warnings
 from collections.abc import Iterator
 
 from distilgrid.core.errors import UNPRINTABLE, UserError
@@ -37,3 +41,33 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or OUT_OF_MEMORY in str(error).lower():
         return f"{OUT_OF_MEMORY}: {line}"[:LONGEST]
     return f"does not run: {line}"[:LONGEST]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Drop warnings, logs, and output of native code; exceptions pass."""
+    disabled, level = logging.root.manager.disable, logging.root.level
+    _flush()
+    kept = {stream: os.dup(stream) for stream in (1, 2)}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for stream in kept:
+            os.dup2(nowhere, stream)
+        logging.disable(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+        logging.root.setLevel(level)  # converters raise it, which would hide our lines
+        _flush()
+        for stream, copy in kept.items():
+            os.dup2(copy, stream)
+            os.close(copy)
+        os.close(nowhere)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # None, closed or broken
+            stream.flush()
