@@ -109,3 +109,11 @@ def untracked(store: "Store") -> "Store":
     """The same, as if nothing had been tracked but the store were there."""
     store.forget()
     return store
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Reports without the drawing of their figures, which takes most of their time; for tests that look elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda _, stream, **__: stream.write("<svg></svg>"))
+        yield
