@@ -27,7 +27,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from distilgrid.models.io import load_model
 from distilgrid.models.source import model_folder
-from distilgrid.training.evaluation import evaluate
+from distilgrid.training.predictor import evaluate
 
 ROWS: dict[str, int | None] = {"sst2": 8000, "cola": None}  # None: all
 EPOCHS, MAX_LENGTH = 3, 128

@@ -123,19 +123,22 @@ def _own(pixels: np.ndarray, labels: np.ndarray, options: argparse.Namespace) ->
     from distilgrid.methods.finetune.declare import Finetune
     from distilgrid.methods.finetune.losses import FinetuneObjective
     from distilgrid.models.new import create_model
-    from distilgrid.signals.views.stream import ViewStream
-    from distilgrid.tasks.kinds.image.files import ImageShape
-    from distilgrid.tasks.kinds.image.settings import Views
+    from distilgrid.signals.views.outputs import ViewStream
+    from distilgrid.tasks.batching import Rows
+    from distilgrid.tasks.kinds.image.rows import ImageShape
     from distilgrid.tasks.kinds.image.views import Images, ViewedImages
     from distilgrid.tasks.kinds.label.declare import KIND as LABEL
+    from distilgrid.tasks.settings import Views
     from distilgrid.training.engine import Engine
     from distilgrid.training.placement import Placement, choose_precision
     from distilgrid.training.settings import Training
 
     count, device = len(pixels), torch.device("cpu")
     model = create_model("new:resnet-8", outputs=LABELS, image=ImageShape(32, 32, 3, MEAN, STD), seed=0).train()
-    views = ViewedImages(Images(pixels), Views(shift=4, flip=True), np.arange(count))
-    stream = ViewStream(torch.from_numpy(labels), views, FinetuneObjective(Finetune(), kind=LABEL), None)
+    images = Images(pixels)
+    views = ViewedImages(images, Views(shift=4, flip=True), np.arange(count))
+    rows = Rows(images, torch.from_numpy(labels))
+    stream = ViewStream(rows, FinetuneObjective(Finetune(), kind=LABEL), None, views=views)
     settings = Training(
         batch_size=options.batch_size, optimiser="sgd", learning_rate=0.1, weight_decay=1e-4, max_grad_norm=None
     )

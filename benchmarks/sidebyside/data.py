@@ -10,7 +10,6 @@ from distilgrid.models.io import load_tokenizer
 from distilgrid.models.source import model_folder
 from distilgrid.tasks.batching import Rows, encode
 from distilgrid.tasks.dataset import texts
-from distilgrid.tasks.rows import check_rows
 from distilgrid.tasks.sources import Folders, load_raw
 from distilgrid.tasks.spec import TaskSpec, find_task
 from sidebyside.sample import Sample
@@ -32,7 +31,8 @@ def glue_rows(task: str, split: str, *, max_length: int) -> Rows:
     if not folder:
         raise UserError("set DISTILGRID_GLUE_DIR to the folder with GLUE's parquet files")
     spec = find_task(task, {})
-    frame = check_rows(load_raw(spec, Folders(glue=Path(folder))).splits[split], spec, spec.labels or [], task)
+    raw = {split: load_raw(spec, Folders(glue=Path(folder))).splits[split]}
+    frame = spec.task_kind.rows().check(raw, spec, spec.labels or [], {split: task})[split]
     encodings = encode(load_tokenizer(model_folder(SOURCE)), *texts(frame), max_length=max_length)
     return Rows(encodings, torch.from_numpy(frame["label"].to_numpy().copy()))
 

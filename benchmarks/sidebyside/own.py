@@ -8,14 +8,13 @@ import torch
 
 from distilgrid.jobs.process import start_torch_job
 from distilgrid.methods.finetune.declare import Finetune
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.checkpoint import Checkpoints, Saved
-from distilgrid.training.device import choose_device, prepare_device
+from distilgrid.training.efficiency import SIZE, peak_flops
 from distilgrid.training.loop import Trainer
-from distilgrid.training.peak import SIZE, peak_flops
-from distilgrid.training.placement import Placement, choose_precision
+from distilgrid.training.placement import Placement, choose_device, choose_precision, prepare_device
 from distilgrid.training.settings import Training
 from sidebyside.gpu_peak import GPU_SIZE, gpu_peak_flops
 from sidebyside.sample import Sample
@@ -54,7 +53,7 @@ def start(work: Work) -> None:
 def load(work: Work) -> "PreTrainedModel":
     """The pretrained model, or one of BERT-base's shape."""
     if work.model == "minilm":
-        return load_model(work.folder, outputs=LABELS)
+        return load_model(work.folder, outputs=LABELS, auto=CLASSIFIER)
     from transformers import AutoModelForSequenceClassification, BertConfig
 
     model: PreTrainedModel = AutoModelForSequenceClassification.from_config(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from distilgrid.training.peak import training_flops
+from distilgrid.training.efficiency import training_flops
 from sidebyside.contenders import BASELINE, BEST, CONTENDERS
 from sidebyside.table import markdown
 

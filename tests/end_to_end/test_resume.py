@@ -20,7 +20,7 @@ from tests.unit.made import finetune, prepare, record
 from tests.unit.processes import eventually
 
 from distilgrid.core.artefacts import STATE, verified
-from distilgrid.signals.registry import ROWS
+from distilgrid.signals.base import ROWS
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training

@@ -38,7 +38,6 @@ def test_a_cold_start_makes_the_same_bytes(finished: Any, tmp_path: Path, stage:
         assert (tmp_path / "cold" / name).read_bytes() == (finished.folder / folder / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_a_warm_process_has_loaded_what_jobs_need(finished: Any) -> None:
     """A module that jobs import later costs each of them its time: add it to `stages.LATE`."""
     lines = finished.run("python", "-m", "distilgrid", "plan", "--commands").stdout.splitlines()

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.annealing import check_annealing, sharpness, temperature
-from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.annealing_kd.declare import AnnealingKD, check_annealing, sharpness, temperature
 from distilgrid.methods.annealing_kd.losses import AnnealedObjective
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.continuation_kd.declare import ContinuationKD
@@ -16,8 +15,7 @@ from distilgrid.methods.continuation_kd.losses import ContinuedObjective
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.training.objective import Outputs
-from distilgrid.training.schedule import Phase
+from distilgrid.training.objective import Outputs, Phase
 from distilgrid.training.settings import Training
 
 GENERATOR = np.random.default_rng(3)

@@ -16,7 +16,7 @@ from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.registry import method_classes
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
@@ -80,7 +80,7 @@ class Reference:
 
 def teacher_logits(tiny_model: Path, rows: Rows) -> Tensor:
     torch.manual_seed(1)
-    model = load_model(tiny_model, outputs=2)
+    model = load_model(tiny_model, outputs=2, auto=CLASSIFIER)
     with torch.no_grad():
         return torch.cat([5 * model(**rows.encodings.batch([i])).logits for i in range(len(rows.labels))])
 

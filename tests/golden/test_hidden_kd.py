@@ -13,7 +13,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.hidden_kd.losses import HiddenObjective, imitated_layers
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.models.settings import Student, StudentShape
 from distilgrid.models.student import build_student
 from distilgrid.tasks.batching import Rows, epoch_batches
@@ -22,8 +22,7 @@ from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
-from distilgrid.training.teacher import StoredTeacher
-from distilgrid.training.token_states import TokenStates
+from distilgrid.training.teacher import StoredTeacher, TokenStates
 
 pytestmark = pytest.mark.chain
 
@@ -88,7 +87,7 @@ class Lesson:
 @pytest.fixture
 def lesson(rows: Rows, tiny_model: Path) -> Lesson:
     torch.manual_seed(1)
-    teacher = load_model(tiny_model, outputs=2)
+    teacher = load_model(tiny_model, outputs=2, auto=CLASSIFIER)
     with torch.no_grad():
         found = [teacher(**rows.encodings.batch([i]), output_hidden_states=True) for i in range(len(rows.labels))]
     states = [torch.stack(f.hidden_states[1:], dim=1)[0].half().float() for f in found]
@@ -98,7 +97,14 @@ def lesson(rows: Rows, tiny_model: Path) -> Lesson:
 @pytest.fixture
 def student(tiny_model: Path) -> torch.nn.Module:
     shape = StudentShape(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
-    model = build_student(Student(architecture=shape), origin=tiny_model, teacher=None, outputs=2, seed=3)
+    model = build_student(
+        Student(architecture=shape),
+        origin=tiny_model,
+        teacher=None,
+        outputs=2,
+        auto=CLASSIFIER,
+        seed=3,
+    )
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -19,7 +19,7 @@ from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.takd.declare import TAKD
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.models.settings import Student
 from distilgrid.models.student import build_student
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches
@@ -84,7 +84,7 @@ def hand_loss(
 
 @pytest.fixture
 def student(tiny_model: Path) -> torch.nn.Module:
-    model = build_student(Student(layers=2), origin=tiny_model, teacher=None, outputs=2, seed=3)
+    model = build_student(Student(layers=2), origin=tiny_model, teacher=None, outputs=2, auto=CLASSIFIER, seed=3)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0  # the reference draws no masks
@@ -130,7 +130,7 @@ def reference_losses(model: torch.nn.Module, method: str, rows: Rows, logits: Te
     ],
 )
 def test_loss_sequence(settings: BaseMethod, student: torch.nn.Module, rows: Rows, tiny_model: Path) -> None:
-    teacher = load_model(tiny_model, outputs=2)
+    teacher = load_model(tiny_model, outputs=2, auto=CLASSIFIER)
     with torch.no_grad():
         outputs = [teacher(**rows.encodings.batch([i]), output_hidden_states=True) for i in range(ROWS)]
     logits = torch.cat([o.logits for o in outputs])

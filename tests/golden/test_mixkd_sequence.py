@@ -23,16 +23,15 @@ from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.methods.mixkd.declare import MixKD
-from distilgrid.methods.mixkd.losses import MixKDObjective
-from distilgrid.models.io import load_model
+from distilgrid.methods.mixkd.losses import Mixing, MixKDObjective
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.signals.mixed.mixing import Schedule, make_schedule
-from distilgrid.signals.mixed.settings import Mixup
-from distilgrid.signals.mixed.stream import Mixing
+from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
+from distilgrid.training.objective import plain
 from distilgrid.training.placement import Placement
-from distilgrid.training.schedule import plain
 from distilgrid.training.teacher import StoredTeacher
 
 pytestmark = pytest.mark.chain
@@ -104,7 +103,7 @@ def reference_losses(model: torch.nn.Module, rows: Rows, given: dict[str, object
 @pytest.fixture
 def given(tiny_model: object, rows: Rows) -> dict[str, object]:
     """The schedule, and the teacher's outputs sample by sample."""
-    teacher = load_model(str(tiny_model), outputs=2)
+    teacher = load_model(str(tiny_model), outputs=2, auto=CLASSIFIER)
     schedule = make_schedule(rows.encodings.lengths, METHOD.mixup, SETTINGS)
     pairs = schedule.mixtures
     with torch.no_grad():

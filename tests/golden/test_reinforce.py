@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.search.controllers.base import Observation
-from distilgrid.search.controllers.reinforce import ReinforceController
-from distilgrid.search.controllers.reinforce_policy import Policy, policy_loss
+from distilgrid.search.architecture import LayeredShape
+from distilgrid.search.controllers.registry import Observation
+from distilgrid.search.controllers.reinforce import Policy, ReinforceController, policy_loss
 from distilgrid.search.controllers.settings import Reinforce
-from distilgrid.search.layered_space import LayeredShape, LayeredSpace
+from distilgrid.search.layered_space import LayeredSpace
 from distilgrid.search.space import Space
 
 SPACE = Space(layers=[1, 2, 4], hidden=[8, 12], heads=[2, 3], feed_forward=[8, 16])

@@ -9,13 +9,13 @@ from tests.unit.resumable import make_rows, recorded_teacher
 from torch import nn
 
 from distilgrid.methods.annealing_kd.declare import AnnealingKD
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, learning_rate_factor, parameter_groups
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
+from distilgrid.training.weights import FlatParameters
 
 pytestmark = pytest.mark.chain
 
@@ -47,7 +47,7 @@ def test_a_warm_up_moves_no_boundary() -> None:
 def test_each_stage_has_the_whole_schedule(tiny_model: Path) -> None:
     """Stage I has 16 steps and stage II 8; a history says the rate of the step that follows."""
     outcome = Trainer(
-        load_model(tiny_model, outputs=2),
+        load_model(tiny_model, outputs=2, auto=CLASSIFIER),
         AnnealingKD(tau_max=2, stage1={"epochs": 2}, stage2={"epochs": 1}).phases(
             SGD.model_copy(update={"batch_size": 8, "learning_rate": 1e-3}),
             kind=LABEL,

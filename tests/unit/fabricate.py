@@ -20,8 +20,8 @@ from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import Params, parse_params
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.metrics import score
-from distilgrid.training.history import History
+from distilgrid.tasks.kind import score
+from distilgrid.training.outcome import History
 
 WORDS = ("array", "axis", "graph", "node", "table", "query", "plot", "figure", "sparse", "index")
 LABELS = {"reviews": ("negative", "positive"), "topics": ("culture", "science", "sport")}

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from distilgrid.core.planned import Artefact
-from distilgrid.training.history import History
+from distilgrid.training.outcome import History
 
 STAGE_ENDS = 8
 """The last step of stage 1, of 12 steps in all."""

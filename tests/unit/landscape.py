@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from distilgrid.search.architecture import Architecture, SearchSpace
-from distilgrid.search.controllers.base import Controller, Observation
-from distilgrid.search.controllers.registry import build_controller
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.controllers.registry import Controller, Observation, build_controller
+from distilgrid.search.decisions import SearchSpace
 from distilgrid.search.layered_space import LayeredSpace
 from distilgrid.search.space import Space
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilgrid.devices.files import load_device
+from distilgrid.devices.settings import load_device
 from distilgrid.methods.teaching import Sources
 from distilgrid.plan.expand import Plan
 from distilgrid.stages.augment.declare import AugmentSettings
@@ -21,10 +21,10 @@ from distilgrid.stages.report.declare import ReportSettings
 from distilgrid.stages.runner import make, planned_inputs
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
-from distilgrid.tasks.sources import HUB
-from distilgrid.training.execution import Execution
+from distilgrid.tasks.sources import Folders
+from distilgrid.training.settings import Execution
 
-DEFAULT = Execution()
+DEFAULT, HUB = Execution(), Folders()
 Labels = Mapping[str, Any]
 
 

@@ -1,17 +1,18 @@
 """A task kind of another package, for tests: a number and how sure of it a model is, from two outputs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from distilgrid.tasks.kind import Nouns, TaskKind
-from distilgrid.tasks.kind_parts import Form, Head, Losses, Predictions
+from distilgrid.core.loading import load
+from distilgrid.tasks.kind import Form, Losses, Metric, Nouns, TaskKind
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.tasks.metric import Metric
+from distilgrid.tasks.kinds.number.tensors import NumberOutputs
 
 HERE = "tests.unit.odd_kind"
 
@@ -50,8 +51,11 @@ class OddLosses(Losses):
         return labels
 
 
-class OddPredictions(Predictions):
+class OddPredictions(NumberOutputs):
     """The first output."""
+
+    def describe(self, config: PretrainedConfig, labels: Sequence[str]) -> None:
+        config.id2label, config.label2id = {0: "value", 1: "log_variance"}, {"value": 0, "log_variance": 1}
 
     def allocate(self, rows: int, config: PretrainedConfig) -> np.ndarray:
         return np.empty((rows, 2), dtype=np.float32)
@@ -64,24 +68,17 @@ class OddPredictions(Predictions):
         return pd.DataFrame({"value": outputs[:, 0].astype(np.float64), "spread": spread})
 
 
-class OddHead(Head):
-    def describe(self, config: PretrainedConfig, labels: Sequence[str]) -> None:
-        config.id2label, config.label2id = {0: "value", 1: "log_variance"}, {"value": 0, "log_variance": 1}
-
-
-LOSSES, PREDICTIONS, HEAD = OddLosses(), OddPredictions(), OddHead()
+LOSSES, PREDICTIONS = OddLosses(), OddPredictions()
 KIND = OddKind(
     name="odd",
     modality="text",
     metrics={"mae": MAE},
     tempered=False,
-    words=Nouns(row="text", rows="texts", label="number"),
+    words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "options"}),
-    parts={
-        **NUMBER.parts,
-        "losses": f"{HERE}:LOSSES",
-        "predict": f"{HERE}:PREDICTIONS",
-        "head": f"{HERE}:HEAD",
-    },
+    rows=NUMBER.rows,
+    batch=NUMBER.batch,
+    losses=partial(load, f"{HERE}:LOSSES"),
+    predict=partial(load, f"{HERE}:PREDICTIONS"),
 )

@@ -25,8 +25,7 @@ from distilgrid.training.checkpoint import Checkpoints, Interrupted
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
-from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
-from distilgrid.training.token_states import TokenStates
+from distilgrid.training.teacher import StoredTeacher, TeacherOutputs, TokenStates
 
 METHODS: dict[str, BaseMethod] = {
     "finetune": Finetune(),

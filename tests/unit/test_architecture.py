@@ -94,7 +94,7 @@ def test_the_picture_of_the_floors_is_the_one_the_code_makes() -> None:
 
 # Reading --------------------------------------------------------------------------------------------------------------
 
-STUDENT = ("stages/distill/run.py", "methods/kd", "signals/rows", "tasks/kinds/label")
+STUDENT = ("stages/distill/run.py", "methods/kd", "signals/rows.py", "tasks/kinds/label")
 """What a student of `kd` on labelled texts runs through, to begin with; tables of strings name the last three."""
 
 
@@ -122,10 +122,10 @@ def student_files() -> list[Path]:
     return sorted(path for path in seen if path.name != "__init__.py" and not path.is_relative_to(SOURCE / "core"))
 
 
-def test_one_student_does_not_grow() -> None:
-    """Prints what there is to read; the goal is 40 files and 5,000 lines."""
+def test_one_student_is_forty_files_to_read() -> None:
+    """Prints what there is to read."""
     files = student_files()
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     listed = "".join(f"{count:5} {path.relative_to(SOURCE)}\n" for path, count in lines.items())
     sys.stdout.write(f"\n{listed}{len(files)} files, {sum(lines.values()):,} lines\n")
-    assert len(files) <= 87 and sum(lines.values()) <= 7700
+    assert len(files) <= 40 and sum(lines.values()) <= 5000

@@ -16,7 +16,7 @@ from distilgrid.augmentation.word_replacement.masked_lm import MaskedLM
 from distilgrid.augmentation.word_replacement.rows import WordReplacementAugmenter
 from distilgrid.augmentation.words import Words
 from distilgrid.core.errors import UserError
-from distilgrid.models.io import load_model, load_tokenizer, save_model
+from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
 
 TEXT = "The film, unlikely: was it a GREAT story? 42 zebra plots!"
 SEEDS = range(60)
@@ -31,7 +31,7 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teacher(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fine-tuned: a classification head in the place of the pretraining's."""
     folder = tmp_path_factory.mktemp("teacher")
-    save_model(load_model(pretrained, outputs=2), load_tokenizer(pretrained), folder)
+    save_model(load_model(pretrained, outputs=2, auto=CLASSIFIER), load_tokenizer(pretrained), folder)
     return folder
 
 

@@ -22,11 +22,10 @@ from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.expand import expand
 from distilgrid.plan.names import text_pool
 from distilgrid.plan.params import parse_params
-from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import encode
-from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.dataset import open_augmented, open_dataset
 from distilgrid.tasks.settings import Data
-from distilgrid.tasks.sources import HUB
+from distilgrid.tasks.sources import Folders
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
 from distilgrid.training.training_set import TrainingSet
@@ -53,7 +52,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
 def pool(work: Path, *names: str, text: tuple[str, ...] = ("text",)) -> Pool:
     task = TaskSpec(source="csv:reviews.csv", text=list(text), label="sentiment")
     own = {"pairs": TaskSpec(source=f"csv:{work / 'other.csv'}", text=["text", "text"])}
-    return Pool(KEY, task, [name.format(work=work) for name in names], own, HUB)
+    return Pool(KEY, task, [name.format(work=work) for name in names], own, Folders())
 
 
 def make(work: Path, out: Path, *names: str, **settings: Any) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 
 from distilgrid.reporting.statistics import bootstrap
 from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores, weighted_scores
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric
 
 ROWS = 60
 

@@ -1,22 +1,34 @@
 """Models of found architectures: as grids build their students, with as many parameters as the search counts."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 import torch
 from tests.unit.layered import inputs
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.io import load_model, load_tokenizer, save_model
+from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
 from distilgrid.models.layered_bert import LayeredBert
 from distilgrid.models.student import build_student
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.build import build_shape
-from distilgrid.search.candidate import Inherit, candidate_model, candidate_student
-from distilgrid.search.layered_space import LayeredShape
-from distilgrid.search.space import Shape
+from distilgrid.search.architecture import Architecture, LayeredShape, Shape
+from distilgrid.search.estimators.mini_kd import candidate_student
+from distilgrid.search.latency_bench import build_shape
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PLAIN, LAYERED = Shape(2, 24, 4, 40, "relu"), LayeredShape((24, 8, 8, 16), (40, 16, 24, 8), 4, "silu")
+
+
+Inherit = Literal["none", "leading", "importance"]
+
+
+def candidate(
+    architecture: Architecture, origin: Path, *, inherit: Inherit, teacher: Path | None = None, seed: int = 0
+) -> "PreTrainedModel":
+    student = candidate_student(architecture, inherit=inherit, finetuned=teacher is not None)
+    return build_student(student, origin=origin, teacher=teacher, outputs=3, auto=CLASSIFIER, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +36,7 @@ def teacher(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with another head and weights moved."""
     folder = tmp_path_factory.mktemp("teacher")
     torch.manual_seed(1)
-    model = load_model(tiny_model, outputs=3)
+    model = load_model(tiny_model, outputs=3, auto=CLASSIFIER)
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
@@ -34,7 +46,7 @@ def teacher(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("architecture", [PLAIN, LAYERED, LayeredShape((16,), (8,), 2)])
 def test_parameters_are_those_of_the_encoder(architecture: Architecture, tiny_model: Path) -> None:
-    built = candidate_model(architecture, origin=tiny_model, outputs=3, seed=0, inherit="none", teacher=None)
+    built = candidate(architecture, tiny_model, inherit="none")
     for model in (built, build_shape(architecture, vocabulary=50)):
         encoder = model.get_submodule("bert.encoder")
         assert architecture.parameters == sum(values.numel() for values in encoder.parameters())
@@ -51,23 +63,17 @@ def test_golden_numbers_of_parameters() -> None:
 
 @pytest.mark.parametrize("architecture", [PLAIN, LAYERED])
 @pytest.mark.parametrize("inherit", ["leading", "importance"])
-def test_a_candidate_is_the_student_of_its_settings(
+def test_a_candidate_inherits_the_head_of_the_fine_tuned_teacher(
     architecture: Architecture, inherit: Inherit, tiny_model: Path, teacher: Path
 ) -> None:
-    for source in (None, teacher):
-        model = candidate_model(architecture, origin=tiny_model, outputs=3, seed=5, inherit=inherit, teacher=source)
-        settings = candidate_student(architecture, inherit=inherit, finetuned=source is not None)
-        student = build_student(settings, origin=tiny_model, teacher=teacher, outputs=3, seed=5)
-        assert all(torch.equal(value, student.state_dict()[name]) for name, value in model.state_dict().items())
     head = load_model(teacher).state_dict()["classifier.bias"]
-    assert torch.equal(model.state_dict()["classifier.bias"], head)
+    for source in (None, teacher):
+        model = candidate(architecture, tiny_model, inherit=inherit, teacher=source, seed=5)
+        assert torch.equal(model.state_dict()["classifier.bias"], head) == (source is not None)
 
 
 def test_what_is_not_inherited_is_drawn_from_the_seed(tiny_model: Path) -> None:
-    first, again, other = (
-        candidate_model(LAYERED, origin=tiny_model, outputs=3, seed=seed, inherit="none", teacher=None)
-        for seed in (0, 0, 1)
-    )
+    first, again, other = (candidate(LAYERED, tiny_model, inherit="none", seed=seed) for seed in (0, 0, 1))
     given = {name: values % 20 for name, values in inputs().items()}
     given["token_type_ids"].zero_()
     logits = [model(**given).logits for model in (first, again, other)]
@@ -77,6 +83,6 @@ def test_what_is_not_inherited_is_drawn_from_the_seed(tiny_model: Path) -> None:
 @pytest.mark.parametrize("architecture", [Shape(2, 24, 5, 8), LayeredShape((20, 24), (8, 8), 5)])
 def test_heads_that_do_not_divide_a_width_are_refused(architecture: Architecture, tiny_model: Path) -> None:
     with pytest.raises(UserError, match=rf"architecture {architecture.name}: 5 heads do not divide width 24"):
-        candidate_model(architecture, origin=tiny_model, outputs=3, seed=0, inherit="leading", teacher=None)
+        candidate(architecture, tiny_model, inherit="leading")
     with pytest.raises(UserError, match="5 heads do not divide width 24"):
         build_shape(architecture)

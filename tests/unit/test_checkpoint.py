@@ -29,7 +29,7 @@ from tests.unit.resumable import (
 )
 
 from distilgrid.core.artefacts import STATE
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.training import checkpoint, loop
 from distilgrid.training.checkpoint import Interrupted
 from distilgrid.training.settings import Training
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.chain
 @pytest.fixture(scope="module")
 def model(tiny_model: Path) -> torch.nn.Module:
     torch.manual_seed(0)
-    return load_model(tiny_model, outputs=2)
+    return load_model(tiny_model, outputs=2, auto=CLASSIFIER)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import torch
 from tests.unit.resumable import Runs, newest, states, truncate
 
 from distilgrid.core.artefacts import STATE, writing
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.training.checkpoint import Checkpoints, Interrupted, Saved
 
 
 @pytest.fixture
 def runs(tiny_model: Path, tmp_path: Path) -> Runs:
-    return Runs(load_model(tiny_model, outputs=2), tmp_path / "artefact")
+    return Runs(load_model(tiny_model, outputs=2, auto=CLASSIFIER), tmp_path / "artefact")
 
 
 # Which states there are -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.unit.landscape import LAYERED, SPACE, best, observe, search
 
-from distilgrid.search.controllers.base import Observation
+from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import KDNAS, Evolution, Optuna, RandomSearch, Reinforce
 
 SEEDS = 20

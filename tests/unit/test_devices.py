@@ -11,8 +11,7 @@ import pytest
 from distilgrid.benchmark.labels import device_label, low_precision, phone_note, precision_of
 from distilgrid.core.errors import UserError
 from distilgrid.devices.android.settings import AdbDevice
-from distilgrid.devices.files import device_names, load_device, parse_device
-from distilgrid.devices.settings import ImportDevice, LocalDevice
+from distilgrid.devices.settings import ImportDevice, LocalDevice, device_names, load_device, parse_device
 from distilgrid.runtimes import registry
 
 ROOT = Path(__file__).parents[2]
@@ -123,7 +122,7 @@ def test_precision_is_in_a_runtimes_name() -> None:
 
 
 def test_devices_are_light_to_import() -> None:
-    names = [f"devices.{name}" for name in ("settings", "files", "imported", "joined")]
+    names = [f"devices.{name}" for name in ("settings", "imported", "joined")]
     names += [f"devices.android.{name}" for name in ("adb", "programs", "declared", "phone")]
     names += ["benchmark.labels", "benchmark.inputs"]
     script = (

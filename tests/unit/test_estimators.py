@@ -12,16 +12,16 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources
-from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.architecture import Shape
+from distilgrid.search.estimators.lessons import AnySettings, Lessons
 from distilgrid.search.estimators.mini_kd import MiniKD
 from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
 from distilgrid.search.estimators.supernet_estimator import SupernetEstimator, train_supernet
-from distilgrid.search.space import Shape, Space
-from distilgrid.signals.registry import ROWS
+from distilgrid.search.space import Space
+from distilgrid.signals.base import ROWS
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 
 pytestmark = pytest.mark.chain
@@ -52,15 +52,15 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     return folder
 
 
-def lessons(work: Path, tiny_model: Path, settings: MiniKDSettings | SupernetSettings) -> Lessons:
+def lessons(work: Path, tiny_model: Path, settings: AnySettings) -> Lessons[AnySettings]:
     kind = "hidden-states" if settings.method.objective == "hidden_kd" else "logits"
-    sources = Sources(data=work / "data", teachers=[work / "teacher"], teacher_outputs=[work / kind])
-    return Lessons(sources, tiny_model, settings.method, settings.trained(TRAINING), settings.share)
+    sources = Sources(work / "data", teachers=[work / "teacher"], teacher_outputs=[work / kind])
+    return Lessons(settings, TRAINING, sources, tiny_model, device="cpu")
 
 
 def mini(work: Path, tiny_model: Path, seed: int = 0, **settings: Any) -> MiniKD:
     chosen = MiniKDSettings(**{**FAST, **settings})
-    return MiniKD(chosen, lessons(work, tiny_model, chosen), seed)
+    return MiniKD(lessons(work, tiny_model, chosen), seed)
 
 
 def test_the_defaults_are_those_of_the_reimplementations() -> None:
@@ -106,14 +106,15 @@ def test_a_trained_supernet_scores_its_slices(work: Path, tiny_model: Path) -> N
     space = Space(layers=[1, 3], hidden=[16, 32], heads=[2, 4], feed_forward=[24, 64])
     settings = SupernetSettings(**{**FAST, "epochs": 4}, method=KD(alpha=1.0), probe_rows=50)
     taught = lessons(work, tiny_model, settings)
-    supernet = train_supernet(settings, taught, space, seed=0, placement=Placement())
-    estimator = SupernetEstimator(supernet, settings, taught, seed=0)
+    supernet = train_supernet(taught, space)
+    estimator = SupernetEstimator(supernet, taught)
     small, large = estimator.estimate(Shape(1, 16, 2, 24)), estimator.estimate(WIDE)
     assert replace(estimator.estimate(WIDE), seconds=0) == replace(large, seconds=0)
     assert large.loss < small.loss, "the larger slice is closer to the teacher"
     teacher = json.loads((work / "teacher/metrics.json").read_text())["dev"]["accuracy"]
     assert large.score > 0.7 * teacher
-    tuned = SupernetEstimator(supernet, settings.model_copy(update={"tuning_steps": 6}), taught, seed=0)
+    tuning = settings.model_copy(update={"tuning_steps": 6})
+    tuned = SupernetEstimator(supernet, lessons(work, tiny_model, tuning))
     assert replace(tuned.estimate(WIDE), seconds=0) == replace(tuned.estimate(WIDE), seconds=0)
     assert tuned.estimate(WIDE).loss != large.loss
     assert replace(estimator.estimate(WIDE), seconds=0) == replace(large, seconds=0), "tuning leaves the supernet alone"

@@ -21,7 +21,7 @@ from distilgrid.plan.expand import expand
 from distilgrid.plan.features_settings import Features
 from distilgrid.plan.params import parse_params
 from distilgrid.signals.mixed.mixing import make_schedule
-from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.stages.features.run import project
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.dataset import open_dataset

@@ -20,15 +20,15 @@ from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.fused_encoder import FusedEncoder, fuse, fusible, unfuse
 from distilgrid.training.cpu.randomness import DropoutMasks
 from distilgrid.training.engine import Engine
-from distilgrid.training.forward import forward
 from distilgrid.training.optimiser import parameter_groups
 from distilgrid.training.placement import Placement, Precision
+from distilgrid.training.predictor import forward
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import RowStream
+from distilgrid.training.weights import FlatParameters
 
 SIZES = {"vocab_size": 40, "max_position_embeddings": 64}
 BERT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
@@ -193,7 +193,7 @@ def test_dropout_has_the_mean_gradient_of_torchs_own(rows: Rows) -> None:
         running = engine(copy.deepcopy(start).train(), rows, Training(engine=kind))
         total = torch.zeros_like(running.flat.grads)
         for step in range(60):
-            running.masks.start_step(step)
+            running.acceleration.start_step(step)
             torch.manual_seed(step)
             running._accumulate([list(range(16))])
             total += running.flat.grads / 60

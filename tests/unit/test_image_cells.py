@@ -17,24 +17,22 @@ from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.kd.declare import KD, KDTuning
 from distilgrid.methods.takd.declare import TAKD
 from distilgrid.methods.teaching import Sources
+from distilgrid.models.new import new_model
 from distilgrid.models.settings import Student
-from distilgrid.models.student import new_model
-from distilgrid.signals.registry import ROWS
+from distilgrid.signals.base import ROWS
+from distilgrid.signals.views.outputs import main_stream
 from distilgrid.signals.views.plan import ViewSignal
-from distilgrid.signals.views.stream import main_stream
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.tasks.kinds.image.files import read_pixels
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.tasks.settings import Data
+from distilgrid.tasks.settings import Data, Views
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
-from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement
-from distilgrid.training.settings import Training
+from distilgrid.training.settings import Execution, Training
 from distilgrid.training.training_set import TrainingSet, label_tensor
 
 pytestmark = pytest.mark.chain
@@ -138,7 +136,7 @@ def test_images_that_never_change_take_plain_recordings(work: Path, tmp_path: Pa
     run_cell(work, tmp_path / "b", KD(), training=still, teachers=[work / "teacher"])
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
     said = refused(work, tmp_path, KD(), teacher_outputs=[tmp_path / "logits"])
-    assert "no outputs on views" in said
+    assert "holds logits only, but this method needs view-logits" in said
 
 
 def test_a_recording_of_other_views_is_refused(work: Path, tmp_path: Path) -> None:

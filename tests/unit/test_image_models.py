@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from distilgrid.core.errors import UserError
 from distilgrid.models.image_model import ImageModel
-from distilgrid.models.io import count_parameters, load_model, save_model
+from distilgrid.models.io import CLASSIFIER, count_parameters, load_model, save_model
 from distilgrid.models.new import create_model
 from distilgrid.models.resnet import Subsampling
 from distilgrid.models.source import is_new, model_folder, model_revision
-from distilgrid.tasks.kinds.image.files import ImageShape
+from distilgrid.tasks.kinds.image.rows import ImageShape
 
 CIFAR = ImageShape(32, 32, 3, (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 DIGITS = ImageShape(8, 8, 1, (0.3,), (0.4,))
@@ -232,7 +232,7 @@ def test_images_too_small_for_an_architecture_are_refused() -> None:
 
 def test_damaged_image_models_are_refused(tmp_path: Path) -> None:
     save_model(create("resnet-8"), None, tmp_path)
-    assert "has 10 outputs, but the task needs 3" in refused(lambda: load_model(tmp_path, outputs=3))
+    assert "has 10 outputs, but the task needs 3" in refused(lambda: load_model(tmp_path, outputs=3, auto=CLASSIFIER))
     weights = load_file(tmp_path / "model.safetensors")
     del weights["stem.norm.running_var"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})

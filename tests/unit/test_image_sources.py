@@ -19,9 +19,9 @@ from distilgrid.plan.params import data_folders, parse_params
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kinds.image.files import ImageShape, image_shape, read_pixels
+from distilgrid.tasks.kinds.image.rows import ImageShape, image_shape, read_pixels
 from distilgrid.tasks.settings import Data
-from distilgrid.tasks.sources import HUB, Folders, source_revision
+from distilgrid.tasks.sources import Folders, source_revision
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
 
 
@@ -138,7 +138,7 @@ def test_cifar10_is_not_taken_for_cifar100(tmp_path: Path) -> None:
 
 def test_without_a_folder_the_hub_serves_pinned_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cifar10", "cifar100"):
-        assert re.fullmatch(rf"hub:uoft-cs/{name}@[0-9a-f]{{40}}", source_revision(builtin_tasks()[name], HUB))
+        assert re.fullmatch(rf"hub:uoft-cs/{name}@[0-9a-f]{{40}}", source_revision(builtin_tasks()[name], Folders()))
     asked: list[tuple[str, str]] = []
 
     def unreachable(repository: str, name: str, **options: str) -> str:
@@ -149,7 +149,7 @@ def test_without_a_folder_the_hub_serves_pinned_files(tmp_path: Path, monkeypatc
     spec = builtin_tasks()["cifar10"]
     message = refused(lambda: prepare(task="cifar10", spec=spec, data=Data(), out=tmp_path / "out"))
     assert "cannot be fetched (no network); offline, set data.cifar_dir" in message
-    assert asked == [("plain_text/train-00000-of-00001.parquet", source_revision(spec, HUB).partition("@")[2])]
+    assert asked == [("plain_text/train-00000-of-00001.parquet", source_revision(spec, Folders()).partition("@")[2])]
 
 
 @pytest.mark.slow
@@ -201,7 +201,7 @@ def test_a_contradictory_task_is_refused(fields: dict[str, Any], named: str) -> 
 
 def prepared(spec: TaskSpec, data: Data | None = None) -> dict[str, Any]:
     """The recipe of prepared data."""
-    return STAGES["prepare"].made_from(PrepareSettings("any", spec, data or Data(), HUB), {})
+    return STAGES["prepare"].made_from(PrepareSettings("any", spec, data or Data(), Folders()), {})
 
 
 def test_the_fields_of_images_are_not_in_the_key_of_texts(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_the_content_of_local_files_is_their_revision(tmp_path: Path) -> None:
     assert one == f"files:train.parquet={digests['train']},test.parquet={digests['test']}"
     (tmp_path / "test.parquet").write_bytes(b"other")
     assert source_revision(spec, Folders(cifar=tmp_path)) != one
-    assert source_revision(builtin_tasks()["digits"], HUB).startswith("files:digits.csv.gz=")
+    assert source_revision(builtin_tasks()["digits"], Folders()).startswith("files:digits.csv.gz=")
 
 
 def test_revisions_of_images_load_nothing_heavy(tmp_path: Path) -> None:
@@ -276,4 +276,4 @@ def test_texts_hold_no_images(tmp_path: Path) -> None:
     prepare(task="x", spec=spec, data=Data(), out=tmp_path / "out")
     dataset = open_dataset(tmp_path / "out")
     assert (dataset.kind, dataset.details) == ("label", {"pair": False})
-    assert "images are wanted here" in refused(lambda: read_pixels(dataset, "train"))
+    assert "images are wanted here" in refused(lambda: dataset.task_kind.batch().shape(dataset))

@@ -14,12 +14,11 @@ from tests.unit.made import prepare
 from tests.unit.pictures import content_id, encoded, pictures, refused
 
 from distilgrid.core.artefacts import read_json
-from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kinds.image.files import ImageShape, image_shape, read_pixels
+from distilgrid.tasks.dataset import Dataset, limit_rows, open_dataset
+from distilgrid.tasks.kinds.image.rows import ImageShape, image_shape, read_pixels
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
-from distilgrid.tasks.splits import limit_rows
 
 Prepare = Callable[..., Dataset]
 WORDS = ("cat", "dog", "owl")

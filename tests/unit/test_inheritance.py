@@ -10,10 +10,9 @@ from torch import Tensor
 from transformers import AutoModel, DistilBertConfig
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.io import load_model, save_model
+from distilgrid.models.io import CLASSIFIER, load_model, save_model
 from distilgrid.models.settings import Student
-from distilgrid.models.student import build_student
-from distilgrid.models.student_shape import spread_layers
+from distilgrid.models.student import build_student, spread_layers
 
 State = dict[str, Tensor]
 LAYER = "bert.encoder.layer.{}."
@@ -29,7 +28,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(origin: Path, shape: dict[str, Any], **settings: Any) -> State:
     student = Student(architecture=shape, init="finetuned", **settings)  # type: ignore[arg-type]
-    model = build_student(student, origin=origin, teacher=origin, outputs=3, seed=7)
+    model = build_student(student, origin=origin, teacher=origin, outputs=3, auto=CLASSIFIER, seed=7)
     return dict(model.state_dict())
 
 
@@ -136,7 +135,7 @@ def test_leading_projections_pass_the_leading_units_on(origin: Path) -> None:
 @pytest.mark.parametrize("inherit", ["importance", "leading"])
 def test_the_origins_own_shape_is_the_origin(shape: dict[str, Any], inherit: str, origin: Path) -> None:
     student = Student(architecture=shape, init="finetuned", inherit=inherit)  # type: ignore[arg-type]
-    model = build_student(student, origin=origin, teacher=origin, outputs=3, seed=0)
+    model = build_student(student, origin=origin, teacher=origin, outputs=3, auto=CLASSIFIER, seed=0)
     given = inputs()
     assert torch.equal(model(**given).logits, load_model(origin)(**given).logits)
 
@@ -187,7 +186,7 @@ def test_layers_are_the_first_or_spread(origin: Path) -> None:
 def test_activations_are_the_students(origin: Path) -> None:
     for shape in ({"hidden_act": "relu"}, {"hidden_act": "relu", "hidden_sizes": [8], "intermediate_sizes": [8]}):
         student = Student(architecture=shape)  # type: ignore[arg-type]
-        model = build_student(student, origin=origin, teacher=None, outputs=3, seed=0)
+        model = build_student(student, origin=origin, teacher=None, outputs=3, auto=CLASSIFIER, seed=0)
         assert model.config.hidden_act == "relu"
         assert isinstance(model.bert.encoder.layer[0].intermediate.intermediate_act_fn, torch.nn.ReLU)
 
@@ -230,9 +229,16 @@ def test_origins_that_do_not_fit_are_refused(origin: Path, tmp_path: Path) -> No
         ),
         (origin, uneven, "10 of hidden_sizes is not a multiple of num_attention_heads 4"),
     ]
-    layered = build_student(Student(architecture=shape), origin=origin, teacher=None, outputs=3, seed=0)  # type: ignore[arg-type]
+    layered = build_student(
+        Student(architecture=shape),
+        origin=origin,
+        teacher=None,
+        outputs=3,
+        auto=CLASSIFIER,
+        seed=0,
+    )  # type: ignore[arg-type]
     save_model(layered, None, tmp_path / "layered")
     cases.append((tmp_path / "layered", Student(layers=1), "layers differ in width"))
     for folder, student, said in cases:
         with pytest.raises(UserError, match=said):
-            build_student(student, origin=folder, teacher=None, outputs=3, seed=0)
+            build_student(student, origin=folder, teacher=None, outputs=3, auto=CLASSIFIER, seed=0)

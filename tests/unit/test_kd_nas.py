@@ -6,14 +6,12 @@ import numpy as np
 import torch
 from tests.unit.landscape import LAYERED, SPACE, observe
 
-from distilgrid.search.controllers.kd_nas import KDNASController
-from distilgrid.search.controllers.kd_nas_predictor import Predictor, RewardPredictor
+from distilgrid.search.architecture import LayeredShape, Shape
+from distilgrid.search.controllers.kd_nas import KDNASController, RewardPredictor
 from distilgrid.search.controllers.settings import KDNAS
-from distilgrid.search.layered_space import LayeredShape
-from distilgrid.search.space import Shape
 
 
-class Recording(Predictor):
+class Recording(RewardPredictor):
     """A predictor that notes what it is given."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -111,7 +109,7 @@ def test_what_was_tried_is_not_proposed_again_unless_set() -> None:
 
 
 def test_codes_are_places_with_shorter_architectures_padded() -> None:
-    predictor = Predictor(LAYERED, KDNAS(), seed=0)
+    predictor = RewardPredictor(LAYERED, KDNAS(), seed=0)
     short, long = LayeredShape((192,), (384,), 12), LayeredShape((96, 96, 96, 192), (192, 192, 192, 768), 6)
     codes = predictor.inputs((None, short), [long]).tolist()
     assert codes == [
@@ -125,8 +123,7 @@ def test_codes_are_places_with_shorter_architectures_padded() -> None:
 
 def test_the_model_is_an_lstm_over_three_architectures() -> None:
     settings = KDNAS(embedding=3, hidden=4)
-    torch.manual_seed(0)
-    model = RewardPredictor(SPACE.choices, settings)
+    model = RewardPredictor(SPACE, settings, seed=0)
     codes = torch.tensor([[[0] * 5, [1, 2, 1, 1, 1], [6, 7, 5, 6, 3]]])
     weights = {name: values.detach().double().numpy() for name, values in model.named_parameters()}
     h = c = np.zeros(4)
@@ -138,11 +135,11 @@ def test_the_model_is_an_lstm_over_three_architectures() -> None:
         h = np.tanh(c) / (1 + np.exp(-o))
     expected = weights["reward.weight"][0] @ h + weights["reward.bias"][0]
     assert np.allclose(model(codes).item(), expected, atol=1e-6)
-    assert RewardPredictor(SPACE.choices, KDNAS()).lstm.input_size == 5 * 32
+    assert RewardPredictor(SPACE, KDNAS(), seed=0).lstm.input_size == 5 * 32
 
 
 def test_the_predictor_learns_an_order() -> None:
-    predictor = Predictor(SPACE, KDNAS(learning_rate=1e-3, epochs=20, batch_size=4), seed=0)
+    predictor = RewardPredictor(SPACE, KDNAS(learning_rate=1e-3, epochs=20, batch_size=4), seed=0)
     shapes = SPACE.sample(120, seed=0)
     wanted = {shape: float(shape.layers >= 4) for shape in shapes}
     bests: tuple[Shape | None, Shape | None] = (None, shapes[0])

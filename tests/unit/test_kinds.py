@@ -27,9 +27,7 @@ from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.models.io import load_tokenizer
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import GROUP, KINDS, find_kind, find_metric, known_kinds
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import GROUP, KINDS, TaskKind, find_kind, find_metric, known_kinds, score
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
@@ -85,7 +83,7 @@ def test_rows_become_batches(name: str, prepared: Callable[[str], Dataset], tiny
     samples = read_split(dataset, "dev", tokenizer=tokenizer, max_length=16)
     assert len(samples) == len(frame)
     assert all(len(values) == 2 for values in samples.batch([0, 1]).values())
-    assert len(kind.batch().joined([samples, samples])) == 2 * len(frame)
+    assert len(samples.joined([samples])) == 2 * len(frame)
     example = kind.rows().example(dataset, "dev", 2)
     given = kind.batch().given(example, tokenizer=tokenizer, max_length=16, pair=dataset.pair)
     own = samples.batch([0, 1])
@@ -116,7 +114,7 @@ def test_outputs_become_scores_and_answers(name: str, prepared: Callable[[str], 
     dataset = prepared(name)
     kind, labels = dataset.task_kind, dataset.split("dev")["label"].to_numpy()
     config = BertConfig(num_labels=dataset.outputs)
-    kind.head().describe(config, dataset.labels)
+    kind.predict().describe(config, dataset.labels)
     outputs = kind.predict().allocate(len(labels), config)
     outputs[:] = np.random.default_rng(0).normal(size=outputs.shape)
     predicted = kind.predict().decode(outputs)
@@ -124,7 +122,7 @@ def test_outputs_become_scores_and_answers(name: str, prepared: Callable[[str], 
     assert set(score(kind, dataset.metrics, labels=labels, outputs=outputs)) == set(dataset.metrics)
     assert len(kind.predict().answers(outputs, dataset.labels)) == len(labels)
     assert kind.named(labels[0], dataset.labels) == (dataset.labels[labels[0]] if dataset.labels else labels[0])
-    judge = kind.parity()
+    judge = kind.predict()
     assert judge.agreement(predicted, predicted) == pytest.approx(1)
     assert "0.9" in judge.complaint(0.5, 0.9) or "90" in judge.complaint(0.5, 0.9)
 
@@ -199,7 +197,7 @@ def test_no_other_code_branches_on_what_a_row_is() -> None:
         r'\bregression\s*[:=]|\.regression\b|\bkind\s*[!=]=\s*"(text|image|label|number)"|\.modality\s*[!=]=\s*"'
         r"|dataset\.image\b"
     )
-    ours = {SOURCE / "reporting", SOURCE / "stages/features", SOURCE / "tasks/kinds"}
+    ours = {SOURCE / "stages/features", SOURCE / "tasks/kinds"}
     protocol = SOURCE / "tasks/kind.py"
     found = [
         f"{path.relative_to(SOURCE)}: {line.strip()}"

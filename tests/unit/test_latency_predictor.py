@@ -1,6 +1,6 @@
 """The latency predictor on a made-up machine, and the stage that measures for it on tiny shapes."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,11 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.search import latency_bench
-from distilgrid.search.architecture import Architecture
+from distilgrid.search.architecture import Architecture, LayeredShape, Shape
 from distilgrid.search.conditions import Conditions
-from distilgrid.search.encoder import encoder_of
 from distilgrid.search.latency_predictor import LatencyPredictor, features, multiply_adds
-from distilgrid.search.layered_space import LayeredShape, LayeredSpace
-from distilgrid.search.space import Shape, Space, load_space
+from distilgrid.search.layered_space import LayeredSpace
+from distilgrid.search.space import Space, load_space
 from distilgrid.stages.latency import run as stage_module
 
 pytestmark = pytest.mark.chain
@@ -29,7 +28,7 @@ QUICK = Benchmark(lengths=[8], warmup=0, repetitions=5, max_repetitions=5, retri
 
 def made_up(shape: Architecture) -> float:
     """Milliseconds on a machine with a rate that falls for narrow heads and small matrices, and a cost per layer."""
-    hidden, feed_forward, heads, activation = encoder_of(shape)
+    hidden, feed_forward, heads, activation = astuple(shape.encoder)
     slow, total = 2.5 if activation == "gelu" else 1.0, 0.05
     for before, width, inner in zip((hidden[0], *hidden), hidden, feed_forward, strict=False):
         work = 128 * (4 * width**2 + 256 * width + 2 * width * inner + before * width * (before != width))
@@ -58,19 +57,14 @@ def test_held_out_shapes_are_predicted(
     predictor: LatencyPredictor, shapes: list[Shape], latencies: list[float]
 ) -> None:
     quality = predictor.quality(shapes[90:], latencies[90:])
-    assert quality.rows == 50
-    assert quality.median_error <= 0.07 and quality.kendall_tau >= 0.85
+    assert quality["rows"] == 50
+    assert quality["median_error"] <= 0.07 and quality["kendall_tau"] >= 0.85
 
 
 def test_latencies_of_other_shapes_teach_nothing(shapes: list[Shape], latencies: list[float]) -> None:
     mixed = np.random.default_rng(1).permutation(latencies[:90])
     quality = LatencyPredictor(CONDITIONS, shapes[:90], mixed.tolist()).quality(shapes[90:], latencies[90:])
-    assert quality.median_error > 0.2  # ranks may be right by chance: everything grows with everything
-
-
-def test_what_it_has_not_seen_it_is_less_sure_of(predictor: LatencyPredictor, shapes: list[Shape]) -> None:
-    far = Shape(12, 1024, 16, 4096)
-    assert predictor.spread([far])[0] > 2 * predictor.spread(shapes[:5]).max()
+    assert quality["median_error"] > 0.2  # ranks may be right by chance: everything grows with everything
 
 
 def test_a_stored_predictor_predicts_the_same(predictor: LatencyPredictor, shapes: list[Shape], tmp_path: Path) -> None:
@@ -99,7 +93,7 @@ def test_layers_of_different_widths_are_predicted(tmp_path: Path) -> None:
     measured = [made_up(shape) * factor for shape, factor in zip(drawn, noise, strict=True)]
     predictor = LatencyPredictor(CONDITIONS, drawn[:70], measured[:70])
     quality = predictor.quality(drawn[70:], measured[70:])
-    assert quality.median_error <= 0.07 and quality.kendall_tau >= 0.85
+    assert quality["median_error"] <= 0.07 and quality["kendall_tau"] >= 0.85
     predictor.save(tmp_path)
     loaded = LatencyPredictor.load(tmp_path)
     assert loaded.shapes == tuple(drawn[:70])

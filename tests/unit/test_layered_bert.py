@@ -19,17 +19,17 @@ from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.pkd.losses import PKDObjective
-from distilgrid.models.io import load_model, load_tokenizer, save_model
-from distilgrid.signals.mixed.inputs import mixed_inputs
+from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
 from distilgrid.signals.mixed.mixing import Mixtures
+from distilgrid.signals.mixed.outputs import mixed_inputs
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.cpu.fused_encoder import FusedEncoder
 from distilgrid.training.engine import Engine
-from distilgrid.training.forward import forward
 from distilgrid.training.loop import Trainer
+from distilgrid.training.objective import Phase
 from distilgrid.training.placement import Placement, Precision
-from distilgrid.training.schedule import Phase
+from distilgrid.training.predictor import forward
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import RowStream
 from distilgrid.training.teacher import StoredTeacher
@@ -121,7 +121,7 @@ def test_a_saved_model_computes_the_same(tmp_path: Path) -> None:
     assert load_tokenizer(tmp_path)("good film")["input_ids"] == [2, 5, 6, 3]
     assert list(load_tokenizer(tmp_path)("good film")) == ["input_ids", "token_type_ids", "attention_mask"]
     with pytest.raises(UserError, match="the model has 3 outputs, but the task needs 2"):
-        load_model(tmp_path, outputs=2)
+        load_model(tmp_path, outputs=2, auto=CLASSIFIER)
 
 
 def test_its_tokeniser_loads_without_remarks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

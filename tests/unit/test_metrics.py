@@ -6,10 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric, score
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.tasks.metrics import score
 
 Pair = tuple[list[float], list[float]]
 

@@ -12,15 +12,15 @@ from tests.unit.test_fused import MODELS
 
 from distilgrid.core.errors import UserError
 from distilgrid.methods.mixkd.declare import MixKD
-from distilgrid.methods.mixkd.losses import MixKDObjective
-from distilgrid.signals.mixed.inputs import mixed_inputs, mixed_targets
+from distilgrid.methods.mixkd.losses import MixKDObjective, mixed_targets
 from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
-from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.signals.mixed.outputs import mixed_inputs
+from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.tasks.batching import Encodings
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.kinds.number.declare import KIND as NUMBER
-from distilgrid.training.forward import forward
 from distilgrid.training.objective import Outputs
+from distilgrid.training.predictor import forward
 from distilgrid.training.settings import Training
 
 ROWS = 500

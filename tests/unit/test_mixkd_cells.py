@@ -15,12 +15,12 @@ from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.teaching import Sources
-from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
+from distilgrid.signals.asking import Asking
+from distilgrid.signals.base import ROWS
 from distilgrid.signals.mixed.mixing import make_schedule
-from distilgrid.signals.mixed.outputs import LiveMixedTeacher
 from distilgrid.signals.mixed.plan import MixedSignal
-from distilgrid.signals.registry import ROWS
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
@@ -90,8 +90,7 @@ def test_the_same_holds_with_the_term_on_the_original_rows(work: Path, tiny_mode
 def test_parts_of_a_batch_do_not_change_what_a_live_teacher_says(work: Path) -> None:
     rows = TrainingSet(open_dataset(work / "data"))
     schedule = make_schedule(rows.text_lengths, METHOD.mixup, TRAINING)
-    encodings = rows.encodings(load_tokenizer(work / "teacher"), max_length=32)
-    teacher = LiveMixedTeacher(load_model(work / "teacher"), encodings, schedule, token_types="mix")
+    teacher = MixedSignal(METHOD.mixup, TRAINING).teacher(Asking(rows, 32, work / "teacher"))
     batch = schedule.batches[1]
     parts = torch.cat([teacher.outputs(batch[:5]).logits, teacher.outputs(batch[5:]).logits])
     recorded = load_file(work / "mixed" / "train.safetensors")["logits"][batch]
@@ -164,7 +163,7 @@ def test_a_recording_of_other_mixed_samples_is_refused(
 
 
 def test_recordings_of_the_wrong_kind_are_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no outputs on mixed samples; record --kind mixed-logits"):
+    with pytest.raises(UserError, match=r"holds logits only.*record --kind mixed-logits"):
         run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=[work / "logits"])
     with pytest.raises(UserError, match=r"holds mixed-logits only.*record --kind logits"):
         run_cell(work, tiny_model, tmp_path / "a", MixKD(alpha_kd=1.0), teacher_outputs=[work / "mixed"])

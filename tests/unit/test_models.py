@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.io import count_parameters, load_model, load_tokenizer, save_model
+from distilgrid.models.io import CLASSIFIER, count_parameters, load_model, load_tokenizer, save_model
 from distilgrid.models.settings import Student
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.models.student import build_student
@@ -36,7 +36,7 @@ def teacher(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fine-tuned teacher: as the tiny model, every weight moved, with a head for three labels."""
     folder = tmp_path_factory.mktemp("teacher")
     torch.manual_seed(1)
-    model = load_model(tiny_model, outputs=3)
+    model = load_model(tiny_model, outputs=3, auto=CLASSIFIER)
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
@@ -51,7 +51,9 @@ def broken(tiny_model: Path, tmp_path: Path) -> Path:
 
 
 def build(origin: Path, teacher: Path | None = None, *, outputs: int = 3, seed: int = 0, **student: Any) -> State:
-    model = build_student(Student(**student), origin=origin, teacher=teacher, outputs=outputs, seed=seed)
+    model = build_student(
+        Student(**student), origin=origin, teacher=teacher, outputs=outputs, auto=CLASSIFIER, seed=seed
+    )
     assert not model.training
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     return model.state_dict()
@@ -160,12 +162,12 @@ def spoil_header(path: Path) -> None:
 @pytest.mark.parametrize("spoil", [cut_in_half, spoil_header])
 def test_damaged_weights_are_refused(broken: Path, spoil: Callable[[Path], None]) -> None:
     spoil(broken / "model.safetensors")
-    assert str(broken) in refused(lambda: load_model(broken, outputs=2))
+    assert str(broken) in refused(lambda: load_model(broken, outputs=2, auto=CLASSIFIER))
 
 
 def test_a_damaged_configuration_is_refused(broken: Path) -> None:
     cut_in_half(broken / "config.json")
-    assert str(broken) in refused(lambda: load_model(broken, outputs=2))
+    assert str(broken) in refused(lambda: load_model(broken, outputs=2, auto=CLASSIFIER))
 
 
 def test_weights_that_do_not_fill_the_encoder_are_refused(broken: Path) -> None:
@@ -173,7 +175,7 @@ def test_weights_that_do_not_fill_the_encoder_are_refused(broken: Path) -> None:
     fewer = {name: value for name, value in weights.items() if "layer.3" not in name}
     assert len(fewer) < len(weights)
     save_file(fewer, broken / "model.safetensors", metadata={"format": "pt"})
-    message = refused(lambda: load_model(broken, outputs=2))
+    message = refused(lambda: load_model(broken, outputs=2, auto=CLASSIFIER))
     assert "weights lack" in message
     assert "layer.3" in message
 
@@ -184,7 +186,7 @@ def test_weights_of_another_shape_are_refused(broken: Path) -> None:
     save_file(
         weights | {name: weights[name][:, :16].contiguous()}, broken / "model.safetensors", metadata={"format": "pt"}
     )
-    assert str(broken) in refused(lambda: load_model(broken, outputs=2))
+    assert str(broken) in refused(lambda: load_model(broken, outputs=2, auto=CLASSIFIER))
 
 
 def test_a_missing_tokeniser_is_refused(broken: Path) -> None:
@@ -202,7 +204,7 @@ def test_a_damaged_tokeniser_is_refused(broken: Path) -> None:
 
 
 def test_first_layers_are_the_origins(tiny_model: Path) -> None:
-    origin = load_model(tiny_model, outputs=3).state_dict()
+    origin = load_model(tiny_model, outputs=3, auto=CLASSIFIER).state_dict()
     student = build(tiny_model, layers=2)
     body = [name for name in student if name.startswith("bert.")]
     assert same(student, origin, body)
@@ -211,14 +213,14 @@ def test_first_layers_are_the_origins(tiny_model: Path) -> None:
 
 
 def test_listed_layers_come_in_their_order(tiny_model: Path) -> None:
-    origin, student = load_model(tiny_model, outputs=3).state_dict(), build(tiny_model, layers=[3, 1])
+    origin, student = load_model(tiny_model, outputs=3, auto=CLASSIFIER).state_dict(), build(tiny_model, layers=[3, 1])
     for place, number in enumerate([3, 1]):
         assert same(layer(place, student), layer(number, origin), list(layer(number, origin)))
     assert layer(2, student) == {}
 
 
 def test_a_student_knows_its_depth(tiny_model: Path, tmp_path: Path) -> None:
-    model = build_student(Student(layers=[0, 3]), origin=tiny_model, teacher=None, outputs=2, seed=0)
+    model = build_student(Student(layers=[0, 3]), origin=tiny_model, teacher=None, outputs=2, auto=CLASSIFIER, seed=0)
     save_model(model, load_tokenizer(tiny_model), tmp_path)
     again = load_model(tmp_path)
     assert again.config.num_hidden_layers == 2
@@ -259,14 +261,17 @@ def test_a_student_from_scratch_follows_the_seed_alone(tiny_model: Path, teacher
     matrices = [name for name, value in first.items() if value.dim() == 2]
     assert same(first, again, list(first))
     assert not any(torch.equal(first[name], other[name]) for name in matrices)
-    origin = load_model(tiny_model, outputs=3).state_dict()
+    origin = load_model(tiny_model, outputs=3, auto=CLASSIFIER).state_dict()
     assert not any(torch.equal(first[name], origin[name]) for name in matrices)
     assert same(first, build(teacher, layers=2, init="scratch"), list(first))
 
 
 def test_a_narrow_student_inherits_leading_rows_and_columns(tiny_model: Path) -> None:
     shape = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24}
-    origin, student = load_model(tiny_model, outputs=3).state_dict(), build(tiny_model, architecture=shape)
+    origin, student = (
+        load_model(tiny_model, outputs=3, auto=CLASSIFIER).state_dict(),
+        build(tiny_model, architecture=shape),
+    )
     assert student["bert.encoder.layer.1.intermediate.dense.weight"].shape == (24, 16)
     assert layer(2, student) == {}
     for name, value in student.items():
@@ -277,7 +282,10 @@ def test_a_narrow_student_inherits_leading_rows_and_columns(tiny_model: Path) ->
 
 def test_a_deeper_and_wider_student_inherits_what_there_is(tiny_model: Path) -> None:
     shape = {"num_hidden_layers": 5, "intermediate_size": 96}
-    origin, student = load_model(tiny_model, outputs=3).state_dict(), build(tiny_model, architecture=shape)
+    origin, student = (
+        load_model(tiny_model, outputs=3, auto=CLASSIFIER).state_dict(),
+        build(tiny_model, architecture=shape),
+    )
     name = "bert.encoder.layer.3.intermediate.dense.weight"
     assert torch.equal(student[name][:64], origin[name])
     assert student[name].shape == (96, 32)
@@ -286,7 +294,7 @@ def test_a_deeper_and_wider_student_inherits_what_there_is(tiny_model: Path) -> 
 
 def test_a_shape_from_scratch_inherits_nothing(tiny_model: Path) -> None:
     student = build(tiny_model, architecture={"hidden_size": 16}, init="scratch")
-    origin = load_model(tiny_model, outputs=3).state_dict()
+    origin = load_model(tiny_model, outputs=3, auto=CLASSIFIER).state_dict()
     name = "bert.embeddings.word_embeddings.weight"
     assert student[name].shape[1] == 16
     assert not torch.equal(student[name], origin[name][:, :16])
@@ -317,8 +325,10 @@ def other_encoder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_other_encoders_give_students(other_encoder: Path) -> None:
-    origin = load_model(other_encoder, outputs=2)
-    model = build_student(Student(layers=[0, 2]), origin=other_encoder, teacher=None, outputs=2, seed=0)
+    origin = load_model(other_encoder, outputs=2, auto=CLASSIFIER)
+    model = build_student(
+        Student(layers=[0, 2]), origin=other_encoder, teacher=None, outputs=2, auto=CLASSIFIER, seed=0
+    )
     assert model.config.num_hidden_layers == 2
     found, whole = model.state_dict(), origin.state_dict()
     for place, number in ((0, 0), (1, 2)):
@@ -331,7 +341,7 @@ def test_other_encoders_give_students(other_encoder: Path) -> None:
 def test_other_encoders_take_a_shape_of_their_own(other_encoder: Path) -> None:
     shape = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 24}
     student = Student(architecture=shape)  # type: ignore[arg-type]
-    model = build_student(student, origin=other_encoder, teacher=None, outputs=2, seed=0)
+    model = build_student(student, origin=other_encoder, teacher=None, outputs=2, auto=CLASSIFIER, seed=0)
     assert {tuple(weight.shape) for name, weight in model.named_parameters() if "layer.0." in name} == {
         (16, 16),
         (16,),

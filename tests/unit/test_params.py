@@ -19,7 +19,7 @@ from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.registry import presets
 from distilgrid.plan.names import signal_named
 from distilgrid.plan.params import Params, json_schema, load_params, parse_params, schema_text
-from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.training.settings import WHOLE_RUN, Training
 
 ROOT = Path(__file__).parents[2]

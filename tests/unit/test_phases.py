@@ -13,15 +13,15 @@ from distilgrid.methods.annealing_kd.declare import AnnealingKD
 from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.methods.finetune.declare import Finetune
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.tasks.batching import Rows
+from distilgrid.tasks.kind import score
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
-from distilgrid.tasks.metrics import score
 from distilgrid.training import loop
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
-from distilgrid.training.evaluation import predict
 from distilgrid.training.loop import Trainer
 from distilgrid.training.placement import Placement, Precision
+from distilgrid.training.predictor import predict
 from distilgrid.training.settings import Training
 
 pytestmark = pytest.mark.chain
@@ -36,7 +36,7 @@ UNUSED = [4, 5, 6, 9]
 @pytest.fixture
 def model(tiny_model: Path) -> torch.nn.Module:
     torch.manual_seed(0)
-    return load_model(tiny_model, outputs=2)
+    return load_model(tiny_model, outputs=2, auto=CLASSIFIER)
 
 
 def trainer(

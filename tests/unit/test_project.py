@@ -10,8 +10,7 @@ from tests.unit.command_line import Run, one_line
 
 from distilgrid import __version__
 from distilgrid.core.project import located, packaged
-from distilgrid.devices.files import load_device
-from distilgrid.devices.settings import LocalDevice
+from distilgrid.devices.settings import LocalDevice, load_device
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import load_params
 from distilgrid.reporting.claims.file import load_claims

@@ -18,13 +18,15 @@ from distilgrid.methods.pkd.declare import PKD
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.models.settings import Student, StudentShape
-from distilgrid.signals.registry import ROWS
-from distilgrid.signals.rows.outputs import open_recorded
+from distilgrid.signals.asking import Asking
+from distilgrid.signals.base import ROWS
 from distilgrid.tasks.batching import encode
-from distilgrid.tasks.dataset import open_dataset, texts
+from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.training.settings import Training
+from distilgrid.training.teacher import StoredTeacher
+from distilgrid.training.training_set import TrainingSet
 
 pytestmark = pytest.mark.chain
 
@@ -55,6 +57,15 @@ def run_cell(work: Path, tiny_model: Path, out: Path, method: BaseMethod, **inpu
     return distill(cell=cell, sources=Sources(**({"data": work / "data"} | inputs)), out=out, labels={})
 
 
+def open_recorded(folder: Path, dataset: Dataset, ids: np.ndarray, *, wanted: str = "logits") -> StoredTeacher:
+    """The recording, aligned to rows of these ids."""
+
+    class Rows(TrainingSet):
+        example_ids = ids
+
+    return ROWS[wanted].teacher(Asking(Rows(dataset), 32)).open([folder])
+
+
 def test_the_recording_holds_the_teachers_outputs(work: Path) -> None:
     rows = open_dataset(work / "data").split("train")
     recorded = load_file(work / "cls-states" / "train.safetensors")
@@ -80,8 +91,7 @@ def test_states_of_all_tokens_are_kept_without_padding(work: Path, tmp_path: Pat
     assert recorded["token_states"].shape == (int(encodings.lengths.sum()), 4, 32)
     assert recorded["token_states"].dtype == torch.float16
     ids = rows["example_id"].to_numpy()[::-1].copy()
-    given: dict[str, Any] = {"example_ids": ids, "data_keys": [dataset.key]}
-    teacher = open_recorded([tmp_path / "rec"], wanted="hidden-states", **given)
+    teacher = open_recorded(tmp_path / "rec", dataset, ids, wanted="hidden-states")
     last = len(rows) - 1
     with torch.no_grad():
         alone = [model(**encodings.batch([row]), output_hidden_states=True) for row in (7, 90)]
@@ -91,7 +101,7 @@ def test_states_of_all_tokens_are_kept_without_padding(work: Path, tmp_path: Pat
     assert torch.allclose(found.token_states.float(), expected, atol=2e-3)
     assert torch.allclose(found.logits, torch.cat([one.logits for one in alone]), atol=1e-5)
     with pytest.raises(UserError, match=r"holds logits only, but this method needs hidden-states; record --kind"):
-        open_recorded([work / "logits"], wanted="hidden-states", **given)
+        open_recorded(work / "logits", dataset, ids, wanted="hidden-states")
 
 
 def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_model: Path, tmp_path: Path) -> None:
@@ -122,8 +132,8 @@ def test_rows_are_found_by_content_not_by_order(work: Path) -> None:
     dataset = open_dataset(work / "data")
     ids = dataset.split("train")["example_id"].to_numpy()
     shuffled = np.random.default_rng(0).permutation(len(ids))[:40]
-    straight = open_recorded([work / "logits"], example_ids=ids, wanted="logits", data_keys=[dataset.key])
-    mixed = open_recorded([work / "logits"], example_ids=ids[shuffled], wanted="logits", data_keys=[dataset.key])
+    straight = open_recorded(work / "logits", dataset, ids)
+    mixed = open_recorded(work / "logits", dataset, ids[shuffled])
     assert torch.equal(straight.outputs(shuffled.tolist()).logits, mixed.outputs(range(40)).logits)
 
 
@@ -178,7 +188,7 @@ def test_missing_rows_are_refused(work: Path) -> None:
     dataset = open_dataset(work / "data")
     ids = np.append(dataset.split("train")["example_id"].to_numpy(), 12345)
     with pytest.raises(UserError, match=r"no recorded output for training row 97 \(1 missing\)"):
-        open_recorded([work / "logits"], example_ids=ids, wanted="logits", data_keys=[dataset.key])
+        open_recorded(work / "logits", dataset, ids)
 
 
 def test_a_method_that_needs_states_refuses_a_recording_without_them(

@@ -26,10 +26,10 @@ from distilgrid.core.artefacts import read_json, write_json, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer, save_model
-from distilgrid.models.student import new_model
+from distilgrid.models.new import new_model
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tracking import default_uri

@@ -34,7 +34,7 @@ from distilgrid.stages.report.outcome import outcomes
 from distilgrid.stages.report.page import render
 from distilgrid.stages.report.publish import PUBLISHED, publish
 from distilgrid.stages.table import STAGES
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric
 
 SCORING = scoring("accuracy")
 KD_THREE = ("reviews", "big", "kd", "three", "none", 1.0)

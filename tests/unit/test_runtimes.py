@@ -26,8 +26,8 @@ from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import OWN_RUNTIMES, RUNTIMES, open_runtime
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, texts
-from distilgrid.tasks.metrics import score
-from distilgrid.training.evaluation import predict
+from distilgrid.tasks.kind import score
+from distilgrid.training.predictor import predict
 
 
 @pytest.fixture(scope="module")

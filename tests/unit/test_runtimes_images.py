@@ -22,7 +22,7 @@ from distilgrid.runtimes.onnxruntime import OnnxRuntime
 from distilgrid.runtimes.parity import gate_batches, gate_rows, session_logits
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.tasks.dataset import open_dataset
-from distilgrid.tasks.kinds.image.files import read_pixels
+from distilgrid.tasks.kinds.image.rows import read_pixels
 from distilgrid.tasks.kinds.image.views import Images
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec

@@ -3,10 +3,9 @@
 import random
 from collections.abc import Sequence
 
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.controllers.base import Observation
+from distilgrid.search.architecture import Architecture, Shape
+from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.loop import Finding, as_table, best_trials, search
-from distilgrid.search.space import Shape
 
 SMALL, WIDE, DEEP = Shape(1, 8, 2, 16), Shape(1, 16, 2, 16), Shape(2, 8, 2, 16)
 

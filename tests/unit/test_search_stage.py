@@ -18,11 +18,12 @@ from distilgrid.core.journal import NAME
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
+from distilgrid.search.architecture import Shape
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
-from distilgrid.search.space import Shape, Space
-from distilgrid.signals.registry import ROWS
+from distilgrid.search.space import Space
+from distilgrid.signals.base import ROWS
 from distilgrid.stages.candidate.declare import CandidateSettings
 from distilgrid.stages.runner import make
 from distilgrid.stages.search.declare import SearchStageSettings

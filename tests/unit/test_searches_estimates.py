@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 from distilgrid.core.planned import Artefact
 from distilgrid.reporting.collect import Searched, TrainedModel
 from distilgrid.reporting.lines import Line
-from distilgrid.search.report.estimates import Agreement, agreement
+from distilgrid.search.report.section import Agreement, agreement
 
 QUALITY = [0.5, 0.5, 0.7, 0.8, 0.9, 0.6]
 LOSS = [2.0, 1.5, 1.0, 0.4, 0.3, 1.2]

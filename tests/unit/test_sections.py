@@ -54,7 +54,7 @@ def test_a_method_brings_a_section_without_a_change_to_reporting(
     findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = [section.title for section in task_sections(findings, "reviews")]
-    monkeypatch.setattr(KD, "sections", lambda self: (f"{__name__}:BROUGHT", SECTIONS[0]), raising=False)
+    monkeypatch.setattr(KD, "sections", (f"{__name__}:BROUGHT", SECTIONS[0]))
     assert [section.title for section in task_sections(findings, "reviews")] == [*before, Brought.title]
     assert Brought.title not in {section.title for section in task_sections(findings, "topics")}
     assert [table.name for table in number_tables(findings)].count("reviews: brought") == 1

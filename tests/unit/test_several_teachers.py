@@ -18,13 +18,11 @@ from distilgrid.methods.teaching import Sources
 from distilgrid.models.settings import Student
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import parse_params
-from distilgrid.signals.base import Signal
-from distilgrid.signals.registry import ROWS
+from distilgrid.signals.base import ROWS, Signal
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.schedule import Phase, plain
+from distilgrid.training.objective import Objective, Outputs, Phase, plain
 from distilgrid.training.settings import Training
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from distilgrid.tasks.dataset import example_ids
-from distilgrid.tasks.subset import stratified_sample
+from distilgrid.tasks.dataset import example_ids, stratified_sample
 
 
 @pytest.fixture

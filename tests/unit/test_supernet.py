@@ -3,6 +3,8 @@
 import copy
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +13,11 @@ from torch import Tensor
 from transformers import BertConfig, BertForSequenceClassification
 
 from distilgrid.methods.kd.declare import KD
+from distilgrid.search.architecture import Shape
 from distilgrid.search.estimators.sandwich import Sandwich
 from distilgrid.search.estimators.settings import SupernetSettings
-from distilgrid.search.estimators.slicing import Whole, head_places
-from distilgrid.search.estimators.supernet import Supernet, make_supernet
-from distilgrid.search.space import Shape, Space
+from distilgrid.search.estimators.supernet import Supernet, head_places, make_supernet
+from distilgrid.search.space import Space
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Interrupted
 from distilgrid.training.placement import Placement
@@ -50,11 +52,11 @@ def inputs() -> dict[str, Tensor]:
 
 
 def test_the_rows_of_narrower_and_wider_heads_by_hand() -> None:
-    whole = Whole(hidden=24, heads=4, feed_forward=1)  # four heads of six units: 0-5, 6-11, 12-17, 18-23
-    assert head_places(Whole(8, 4, 1), whole).tolist() == [0, 1, 6, 7, 12, 13, 18, 19]
-    assert head_places(Whole(12, 2, 1), whole).tolist() == [*range(6), *range(6, 12)]
-    assert head_places(Whole(16, 2, 1), whole).tolist() == [*range(6), 12, 13, *range(6, 12), 14, 15]
-    assert sorted(head_places(Whole(24, 3, 1), whole).tolist()) == list(range(24))
+    whole = Shape(layers=1, hidden=24, heads=4, feed_forward=1)  # four heads of six units: 0-5, 6-11, 12-17, 18-23
+    assert head_places(Shape(1, 8, 4, 1), whole).tolist() == [0, 1, 6, 7, 12, 13, 18, 19]
+    assert head_places(Shape(1, 12, 2, 1), whole).tolist() == [*range(6), *range(6, 12)]
+    assert head_places(Shape(1, 16, 2, 1), whole).tolist() == [*range(6), 12, 13, *range(6, 12), 14, 15]
+    assert sorted(head_places(Shape(1, 24, 3, 1), whole).tolist()) == list(range(24))
 
 
 def test_the_largest_computes_what_the_origin_does(origin: BertForSequenceClassification, supernet: Supernet) -> None:
@@ -97,18 +99,16 @@ def test_a_subnetwork_is_saved_and_loaded_as_any_model(supernet: Supernet, tmp_p
         assert torch.equal(loaded(**inputs()).logits, model(**inputs()).logits)
 
 
-def sandwich(supernet: Supernet, checkpoints: Checkpoints = NOWHERE) -> Sandwich:
-    return Sandwich(
-        supernet,
-        kind=LABEL,
+def sandwich(supernet: Supernet, checkpoints: Checkpoints = NOWHERE, training: Training = TRAINING) -> Sandwich:
+    lessons: Any = SimpleNamespace(
+        dataset=SimpleNamespace(task_kind=LABEL),
         rows=make_rows(64, seed=0),
         teacher=recorded_teacher(),
         settings=SETTINGS,
-        training=TRAINING,
-        seed=5,
+        training=training,
         placement=Placement(),
-        checkpoints=checkpoints,
     )
+    return Sandwich(supernet, lessons, seed=5, checkpoints=checkpoints)
 
 
 def kl(target: Tensor, own: Tensor, heat: float) -> Tensor:
@@ -175,16 +175,7 @@ def test_a_run_repeats_and_resumes_to_the_same_bits(origin: BertForSequenceClass
 
 def test_training_brings_the_slices_closer_to_the_largest(supernet: Supernet) -> None:
     long = TRAINING.model_copy(update={"epochs": 15})
-    training = Sandwich(
-        supernet,
-        kind=LABEL,
-        rows=make_rows(64, seed=0),
-        teacher=recorded_teacher(),
-        settings=SETTINGS,
-        training=long,
-        seed=5,
-        placement=Placement(),
-    )
+    training = sandwich(supernet, training=long)
     training.run()
     distances = [others for _, others in training.losses]
     assert sum(distances[-8:]) < 0.7 * sum(distances[:8])

@@ -11,11 +11,10 @@ import pytest
 from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.dataset import Dataset, open_dataset, texts
+from distilgrid.tasks.dataset import Dataset, limit_rows, open_dataset, texts
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.tasks.splits import limit_rows
 
 Prepare = Callable[..., Dataset]
 

@@ -14,12 +14,11 @@ import pytest
 from tests.unit.made import prepare
 
 from distilgrid.models.io import load_tokenizer
-from distilgrid.tasks import tokens
-from distilgrid.tasks.batching import Encodings, encode
+from distilgrid.tasks import batching
+from distilgrid.tasks.batching import Encodings, encode, tokenised
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.tasks.tokens import tokenised
 
 LENGTH = 16
 
@@ -40,7 +39,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         made.append(max_length)
         return encode(*given, max_length=max_length)
 
-    monkeypatch.setattr(tokens, "encode", counted)
+    monkeypatch.setattr(batching, "encode", counted)
     return made
 
 
@@ -158,7 +157,7 @@ def check_that_it_is_made_anew(
 
 
 @pytest.mark.parametrize("damage", [change_a_byte, truncate, Path.unlink])
-@pytest.mark.parametrize("name", [*(f"{part}.npy" for part in tokens.PARTS), "manifest.json"])
+@pytest.mark.parametrize("name", [*(f"{part}.npy" for part in batching.PARTS), "manifest.json"])
 def test_a_damaged_file_is_noticed(
     dataset: Dataset,
     tiny_model: Path,

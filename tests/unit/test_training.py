@@ -3,6 +3,7 @@
 import copy
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,20 +14,20 @@ from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.pkd.declare import PKD
-from distilgrid.models.io import load_model
-from distilgrid.signals.rows.outputs import LiveTeacher
+from distilgrid.models.io import CLASSIFIER, load_model
+from distilgrid.signals.asking import AskedTeacher
+from distilgrid.signals.base import ROWS
 from distilgrid.tasks.batching import Encodings, Rows, epoch_batches, evaluation_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training import loop
-from distilgrid.training.cpu.flat import FlatParameters
-from distilgrid.training.evaluation import predict
-from distilgrid.training.forward import forward
 from distilgrid.training.loop import Trainer
 from distilgrid.training.optimiser import Optimiser, parameter_groups
 from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
+from distilgrid.training.predictor import forward, predict
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
+from distilgrid.training.weights import FlatParameters
 
 pytestmark = pytest.mark.chain
 
@@ -68,7 +69,7 @@ def run(
 @pytest.fixture
 def model(tiny_model: Path) -> torch.nn.Module:
     torch.manual_seed(0)
-    return load_model(tiny_model, outputs=2)
+    return load_model(tiny_model, outputs=2, auto=CLASSIFIER)
 
 
 SHORT = Training(epochs=2, batch_size=8, learning_rate=1e-3)
@@ -140,6 +141,11 @@ def test_a_loss_that_is_not_finite_ends_in_one_clear_line(model: torch.nn.Module
         run(model, settings=SHORT)
 
 
+def live_teacher(model: torch.nn.Module, encodings: Encodings, signal: str) -> AskedTeacher:
+    rows = SimpleNamespace(dataset=SimpleNamespace(task_kind=LABEL))
+    return ROWS[signal].teacher(SimpleNamespace(training_set=rows, model=model, samples=encodings))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("method", [KD(), KD(loss="mse"), PKD(beta=1.0)])
 def test_recorded_and_live_teachers_give_the_same_losses(
     method: BaseMethod, model: torch.nn.Module, tiny_model: Path
@@ -147,11 +153,11 @@ def test_recorded_and_live_teachers_give_the_same_losses(
     rows = make_rows()
     states = method.objective == "pkd"
     torch.manual_seed(1)
-    teacher_model = load_model(tiny_model, outputs=2)
+    teacher_model = load_model(tiny_model, outputs=2, auto=CLASSIFIER)
     with torch.no_grad():
         batches = (rows.encodings.batch([i]) for i in range(len(rows.labels)))
         outputs = [forward(teacher_model, batch, states=states) for batch in batches]
-    live = LiveTeacher(teacher_model, rows.encodings, wanted="cls-states" if states else "logits")
+    live = live_teacher(teacher_model, rows.encodings, "cls-states" if states else "logits")
     recorded = StoredTeacher(
         torch.cat([o.logits for o in outputs]),
         torch.cat([o.cls_states for o in outputs if o.cls_states is not None]) if states else None,
@@ -167,7 +173,7 @@ def test_recorded_and_live_teachers_give_the_same_losses(
 
 def test_a_live_teacher_is_frozen(tiny_model: Path) -> None:
     rows = make_rows(8)
-    teacher = LiveTeacher(load_model(tiny_model, outputs=2), rows.encodings, wanted="logits")
+    teacher = live_teacher(load_model(tiny_model, outputs=2, auto=CLASSIFIER), rows.encodings, "logits")
     assert not teacher.outputs([0, 1]).logits.requires_grad
     assert not any(p.requires_grad for p in teacher.model.parameters())
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from distilgrid.tasks.kinds.image.settings import Views
 from distilgrid.tasks.kinds.image.views import Images, ViewedImages, augmented, draw_views
+from distilgrid.tasks.settings import Views
 
 IDS = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, size=2000)
 

@@ -34,7 +34,7 @@ def main():
 cli = types.ModuleType("distilgrid.cli.app")
 cli.main = main
 sys.modules["distilgrid.cli.app"] = cli
-stages.WARM_STAGES, stages.LATE = {{}}, ()
+stages.WARM_STAGES, stages.LATE, stages.FEATURES = {{}}, (), ()
 {}
 server.main()
 """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.io import load_model
+from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.tasks.batching import Encodings, Rows
 from distilgrid.training.engine import Engine
 from distilgrid.training.objective import Objective, Outputs
@@ -41,7 +41,7 @@ def rows() -> Rows:
 
 def engine(folder: str, rows: Rows, losses: Spread, **settings: object) -> Engine:
     torch.manual_seed(0)
-    model = load_model(folder, outputs=2)
+    model = load_model(folder, outputs=2, auto=CLASSIFIER)
     stream = RowStream(rows, losses, None)
     training = Training(batch_size=COUNT, **settings)  # type: ignore[arg-type]
     return Engine(model, [stream], settings=training, placement=Placement(), seed=0, steps=1)

@@ -20,8 +20,8 @@ from distilgrid.core.artefacts import write_json, writing
 from distilgrid.models.io import save_model
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, example_ids, open_dataset, texts
-from distilgrid.tasks.metrics import score
-from distilgrid.training.evaluation import predict
+from distilgrid.tasks.kind import score
+from distilgrid.training.predictor import predict
 
 WORDS = [f"word{i}" for i in range(40)]
 VOCABULARY = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}

@@ -13,9 +13,8 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.parquet import read_parquet
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kind_table import find_metric
-from distilgrid.tasks.metrics import score
-from distilgrid.training.evaluation import predict
+from distilgrid.tasks.kind import find_metric, score
+from distilgrid.training.predictor import predict
 from distilgrid.training.training_set import read_split
 
 LOGITS = 0.05

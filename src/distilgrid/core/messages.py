@@ -1,11 +1,31 @@
 """One clear line from a pydantic error."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from distilgrid.core.errors import did_you_mean
+from distilgrid.core.errors import UserError, did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], values: Any, *, origin: str) -> Model:
+    """Settings from plain values. Raises UserError with the origin and the key for wrong ones."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{origin}: {first_problem(error, model.model_json_schema())}") from None
+
+
+def validated_kind(kinds: Mapping[str, type[Model]], values: Mapping[str, Any], *, origin: str) -> Model:
+    """Settings of the class that the value `kind` names. Raises UserError with the origin and the key."""
+    if "kind" not in values:
+        raise UserError(f"{origin}: says no kind; add one of: {', '.join(f'kind: {kind}' for kind in kinds)}")
+    kind = str(values["kind"])
+    if kind not in kinds:
+        raise UserError(f"{origin}: kind: unknown kind '{kind}'; {did_you_mean(kind, kinds)}")
+    return validated(kinds[kind], values, origin=origin)
 
 
 def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:

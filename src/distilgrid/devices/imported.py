@@ -6,17 +6,17 @@ One file holds one device. It names neither a host nor a person.
 import datetime
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic import StringConstraints as Text
 
 from distilgrid.benchmark.labels import named_precisions, precision_of
 from distilgrid.core.errors import UNPRINTABLE, UserError
 from distilgrid.core.machine import X86_FLAGS
-from distilgrid.core.messages import first_problem
+from distilgrid.core.messages import validated
 from distilgrid.core.schema import Settings
 from distilgrid.runtimes.base import Processor
 
@@ -89,13 +89,18 @@ def is_x86(words: str, flags: Iterable[str]) -> bool:
     return X86.search(words) is not None or not set(X86_FLAGS).isdisjoint(flags)
 
 
-class Times(Sent):
-    """The measurement of one shape: raw samples, or percentiles and the number of runs that they are of."""
+class SentShape(Sent):
+    """What one call reads."""
 
     batch_size: int = Field(ge=1)
     """Rows in one call."""
     length: int = Field(ge=1)
     """Tokens; 1 for images."""
+
+
+class Times(SentShape):
+    """The measurement of one shape: raw samples, or percentiles and the number of runs that they are of."""
+
     samples_ms: list[Milliseconds] | None = Field(default=None, min_length=3)
     """Every timed run, in the order taken; warm-up runs left out."""
     turn: int | None = Field(default=None, ge=1)
@@ -127,20 +132,16 @@ class Times(Sent):
         return self
 
 
-class Skipped(Sent):
+class Skipped(SentShape):
     """A shape that could not be measured."""
 
-    batch_size: int = Field(ge=1)
-    """Rows in one call."""
-    length: int = Field(ge=1)
-    """Tokens; 1 for images."""
     reason: Annotated[str, Text(min_length=1, max_length=500), AfterValidator(_printable)]
     """Why, in one line."""
 
     @classmethod
-    def because(cls, reason: str, *, batch_size: int, length: int) -> Self:
+    def because(cls, reason: object, *, batch_size: int, length: int) -> Self:
         """A skipped shape with any text of a program as its reason."""
-        plain = " ".join(UNPRINTABLE.sub(" ", reason).split()) or "no reason given"
+        plain = " ".join(UNPRINTABLE.sub(" ", str(reason)).split()) or "no reason given"
         return cls(batch_size=batch_size, length=length, reason=plain[:500])
 
 
@@ -162,12 +163,12 @@ class Measurement(Sent):
     """What could not be."""
 
     @classmethod
-    def of(cls, *, model: str, runtime: str, threads: int, shapes: list[Times], skipped: list[Skipped]) -> Self:
+    def of(cls, found: Sequence[Times | Skipped], *, model: str, runtime: str, threads: int) -> Self:
         """A measurement of one of our exports; the runtime's name contains the precision."""
-        precision = precision_of(runtime)
-        return cls(
-            model=model, runtime=runtime, precision=precision, threads=threads, shapes=shapes, skipped_shapes=skipped
-        )
+        shapes = [row for row in found if isinstance(row, Times)]
+        skipped = [row for row in found if isinstance(row, Skipped)]
+        about: dict[str, Any] = {"model": model, "runtime": runtime, "threads": threads}
+        return cls(**about, precision=precision_of(runtime), shapes=shapes, skipped_shapes=skipped)
 
     @property
     def runtime_name(self) -> str:
@@ -175,14 +176,10 @@ class Measurement(Sent):
         return self.runtime if self.precision in self.runtime.split("-") else f"{self.runtime}-{self.precision}"
 
     @model_validator(mode="after")
-    def _one_precision(self) -> Self:
+    def _consistent(self) -> Self:
         named = named_precisions(self.runtime)
         if named and self.precision not in named:
             raise ValueError(f"precision: {self.precision}, but runtime '{self.runtime}' says {' and '.join(named)}")
-        return self
-
-    @model_validator(mode="after")
-    def _each_shape_once(self) -> Self:
         rows = {f"shapes.{n}": (row.batch_size, row.length) for n, row in enumerate(self.shapes)}
         rows |= {f"skipped_shapes.{n}": (row.batch_size, row.length) for n, row in enumerate(self.skipped_shapes)}
         _check_once(rows, "batch size and length")
@@ -237,10 +234,7 @@ def read_import(path: Path) -> Imported:
         raise UserError(f"{path}: not valid here: brackets within brackets, thousands of them deep") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: must hold an object, found {type(values).__name__}")
-    try:
-        return Imported.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error, Imported.model_json_schema())}") from None
+    return validated(Imported, values, origin=str(path))
 
 
 def write_import(path: Path, found: Imported) -> None:
@@ -250,10 +244,3 @@ def write_import(path: Path, found: Imported) -> None:
     with readable_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(found.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
-
-
-def schema_text() -> str:
-    """The format as JSON Schema; a test keeps `imported_benchmark.schema.json` of the workflow equal to it."""
-    schema = Imported.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return json.dumps(schema, indent=2) + "\n"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Times
+from distilgrid.devices.imported import PERCENTILES, Imported, Measurement, Skipped, Times
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.candidates import ExportFolder, Model
@@ -24,15 +24,10 @@ def as_benchmark(
     of other models are left out, with one line in the log. Those of exports that the parity gate rejected are left out,
     with the gate's reason in the candidate's entry.
 
-    Args:
-        found: the measurements.
-        device: the device's name in paths.
-        max_drift: bound of the protocol; samples that drift further, or of a less known median, are noisy.
-        models: trained models; they decide names, roles and parameters.
-        exports: their exports; a measurement may name its model by the files of one, and their sizes are known.
+    `device` is its name in paths. Samples that drift by more than `max_drift`, or of a less known median, are noisy.
+    `models` decide names, roles and parameters; a measurement may also name its model by the files of an export.
 
-    Raises:
-        UserError: when no measurement is of one of the models, or two are of the same.
+    Raises UserError when no measurement is of one of the models, or two are of the same.
     """
     from distilgrid.benchmark.candidates import Candidate
     from distilgrid.benchmark.entries import Entry
@@ -101,15 +96,13 @@ def _weights(run: Mapping[str, Any]) -> list[str]:
 
 
 def _add(entry: "Entry", measurement: Measurement, max_drift: float) -> None:
-    for times in measurement.shapes:
-        shape = _shape(times.batch_size, times.length, measurement.threads)
-        entry.shapes.append({**shape, **_summary(times, max_drift)})
-    for skipped in measurement.skipped_shapes:
-        entry.skip(_shape(skipped.batch_size, skipped.length, measurement.threads), skipped.reason)
-
-
-def _shape(batch_size: int, length: int, threads: int) -> dict[str, Any]:
-    return {"kind": "shape", "threads": threads, "batch_size": batch_size, "length": length}
+    rows: list[Times | Skipped] = [*measurement.shapes, *measurement.skipped_shapes]
+    for found in rows:
+        at = {"kind": "shape", "threads": measurement.threads, "batch_size": found.batch_size, "length": found.length}
+        if isinstance(found, Times):
+            entry.shapes.append({**at, **_summary(found, max_drift)})
+        else:
+            entry.skip(at, found.reason)
 
 
 def _summary(times: Times, max_drift: float) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +29,7 @@ from distilgrid.runtimes.base import RunOptions, Session, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_runtime
 
-Checked = TypeVar("Checked", Benchmark, LocalDevice)
+Checked = TypeVar("Checked", Benchmark, LocalDevice, Description)
 
 
 @dataclass(frozen=True)
@@ -49,20 +48,7 @@ class _ExportEntry:
 
     export: Exported
     session: Session | str
-    shapes: list[Times] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-
-    def skip(self, reason: object, *, batch_size: int, length: int) -> None:
-        self.skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
-
-    def measurement(self, threads: int) -> Measurement:
-        return Measurement.of(
-            model=self.export.model,
-            runtime=self.export.runtime,
-            threads=threads,
-            shapes=self.shapes,
-            skipped=self.skipped,
-        )
+    found: list[Times | Skipped] = field(default_factory=list)
 
 
 def open_exported(folder: Path) -> Exported:
@@ -75,42 +61,21 @@ def open_exported(folder: Path) -> Exported:
     return Exported(folder, run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(folder))
 
 
-def measure_exports(
-    exports: Sequence[Exported],
-    protocol: Benchmark,
-    here: LocalDevice,
-    *,
-    name: str,
-    phone: bool = False,
-    keep: Callable[[Imported], None],
+def _measure_all(
+    exports: Sequence[Exported], protocol: Benchmark, here: LocalDevice, device: Description, out: Path
 ) -> None:
     """Measure exports side by side, at every batch size, length and number of threads.
 
     Exports that do not run are skipped with a reason. Threads go from many to few, because OpenVINO counts the cores of
-    a process only once.
-
-    Args:
-        exports: the exports.
-        protocol: shapes and repetitions; its runtimes, texts and devices have no effect.
-        here: threads and processor.
-        name: the name of this device.
-        phone: whether it is a phone or tablet.
-        keep: called after each number of threads, with all measurements so far.
-
-    Raises:
-        UserError: for a bad name, too few cores, two exports of the same model and runtime, or missing packages.
+    a process only once. The file has all measurements after each number of threads.
     """
-    try:
-        device = Description(name=name, phone=phone, processor=here.processor, **describe_machine())
-    except ValidationError as error:
-        raise UserError(f"--{first_problem(error, Description.model_json_schema())}") from None
-    _check(exports, here)
     measurements: list[Measurement] = []
     with alone():
         for threads in sorted(here.threads, reverse=True):
             with pinned(threads, protocol.cores, key="--cores"):
                 measurements += _measure(exports, protocol, RunOptions(threads, here.processor))
-            keep(Imported.today(device=device, tool=f"distilgrid {__version__}", measurements=measurements))
+            found = Imported.today(device=device, tool=f"distilgrid {__version__}", measurements=measurements)
+            write_import(out, found)
 
 
 def _check(exports: Sequence[Exported], here: LocalDevice) -> None:
@@ -132,7 +97,10 @@ def _measure(exports: Sequence[Exported], protocol: Benchmark, how: RunOptions) 
     for batch_size, length in product(dict.fromkeys(protocol.batch_sizes), lengths):
         asked = [entry for entry in entries if length in entry.export.inputs.lengths(protocol.lengths)]
         _measure_shape(asked, protocol, batch_size=batch_size, length=length)
-    return [entry.measurement(how.threads) for entry in entries]
+    return [
+        Measurement.of(entry.found, model=entry.export.model, runtime=entry.export.runtime, threads=how.threads)
+        for entry in entries
+    ]
 
 
 def _loaded(export: Exported, how: RunOptions) -> Session | str:
@@ -153,7 +121,7 @@ def _measure_shape(entries: Sequence[_ExportEntry], protocol: Benchmark, *, batc
         try:
             call = _call(entry, **shape)
         except UnsupportedError as reason:
-            entry.skip(reason, **shape)
+            entry.found.append(Skipped.because(reason, **shape))
             continue
         ready.append(entry)
         works.append(repeated(call))
@@ -163,11 +131,11 @@ def _measure_shape(entries: Sequence[_ExportEntry], protocol: Benchmark, *, batc
             found = measure(works, protocol=protocol, label=label)
     except UnsupportedError as reason:
         for entry in ready:
-            entry.skip(f"one of the models that took turns {reason}", **shape)
+            entry.found.append(Skipped.because(f"one of the models that took turns {reason}", **shape))
         return
     for entry, series in zip(ready, found, strict=True):
         samples = [round(sample, 5) for sample in series.samples]
-        entry.shapes.append(Times(**shape, samples_ms=samples, turn=BURST))
+        entry.found.append(Times(**shape, samples_ms=samples, turn=BURST))
 
 
 def _call(entry: _ExportEntry, *, batch_size: int, length: int) -> Callable[[], object]:
@@ -200,19 +168,22 @@ def _checked(model: type[Checked], values: dict[str, Any]) -> Checked:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"--{first_problem(error, model.model_json_schema()).replace('_', '-', 1)}") from None
+        key, colon, problem = first_problem(error, model.model_json_schema()).partition(":")
+        raise UserError(f"--{key.replace('_', '-')}{colon}{problem}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and write; UserError for wrong arguments."""
+    """Measure and write; UserError for wrong arguments, too few cores, equal exports or missing packages."""
     given = _arguments().parse_args(arguments)
     fields = ("batch_sizes", "lengths", "repetitions", "max_repetitions", "cores")
     protocol = _checked(Benchmark, {name: getattr(given, name) for name in fields})
     here = _checked(LocalDevice, {"threads": given.threads})
     exports = [open_exported(folder) for folder in given.exports]
     _check_writable(given.out)
-    keep = partial(write_import, given.out)
-    measure_exports(exports, protocol, here, name=given.name, phone=given.phone, keep=keep)
+    about = {"name": given.name, "phone": given.phone, "processor": here.processor, **describe_machine()}
+    device = _checked(Description, about)
+    _check(exports, here)
+    _measure_all(exports, protocol, here, device, given.out)
 
 
 def _check_writable(path: Path) -> None:

@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from distilgrid.core.stopping import STOP_SIGNALS
 
 PARENT = "DISTILGRID_PARENT"
 POLL_SECONDS = 0.5
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # batch systems send the second ahead of a time limit
 # Libraries read these once, when they are loaded or first used. A user's own values take precedence.
 TUNING = {
     # Spins of an OpenMP thread at a barrier before it frees its core. The default lasts milliseconds, which jobs that
@@ -24,7 +24,6 @@ TUNING = {
 }
 MALLOPT_TRIM_THRESHOLD, MALLOPT_MMAP_THRESHOLD = -1, -3  # numbers of malloc.h
 MMAP_BYTES, TRIM_BYTES = 1 << 25, (1 << 31) - 1  # the most that glibc takes
-_stop = {"deferred": False, "asked": False}
 
 
 def start_job(*, threads: int, log_level: str) -> None:
@@ -80,23 +79,7 @@ def workflow_is_gone() -> bool:
     return bool(pid) and _start_time(int(pid)) != started
 
 
-@contextlib.contextmanager
-def stopping_gently() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether a signal asked to stop; within the body, signals do nothing else.
-
-    The body can so save its work before it ends.
-    """
-    _stop.update(deferred=True, asked=False)
-    try:
-        yield lambda: _stop["asked"]
-    finally:
-        _stop["deferred"] = False
-
-
 def _terminate(number: int, _frame: object) -> None:
-    if _stop["deferred"]:
-        _stop["asked"] = True
-        return
     raise SystemExit(128 + number)  # runs the `finally` blocks: scratch folders go
 
 

@@ -5,20 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from distilgrid.core.loading import load
 from distilgrid.core.schema import Settings
-from distilgrid.signals.base import Signal
-from distilgrid.signals.mixed.settings import Mixup
-from distilgrid.signals.rows.plan import RowName, RowSignal
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.signals.base import RowName, RowSignal, Signal
+from distilgrid.tasks.kind import TaskKind, find_kind
 from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student
-    from distilgrid.training.schedule import Phase
+    from distilgrid.signals.mixed.plan import Mixup
+    from distilgrid.training.objective import Phase
     from distilgrid.training.streams import Extra
     from distilgrid.training.teacher import TeacherOutputs
     from distilgrid.training.training_set import TrainingSet
@@ -44,7 +42,9 @@ class BaseMethod(Settings):
 
     version: ClassVar[int] = 1  # raised when the method's results may change
     losses: ClassVar[str]  # "module:class" of the Objective, called with the settings and a task kind
+    predictor: ClassVar[str] = "distilgrid.training.predictor:predict"  # "module:function", a Predictor
     phased: ClassVar[str] = ""  # "module:function" of the phases, for methods that have more than one objective
+    stages: ClassVar[tuple[str, ...]] = ()  # settings that hold the training overrides of a phase each
     preset: ClassVar[str] = ""  # the name of the method with default settings, which grids take without defining it
     modalities: ClassVar[frozenset[str] | None] = None  # rows that the losses suit: `text`, `image`; None for all
     needs: ClassVar[frozenset[str]] = frozenset()  # attributes of a task kind that must not be false: `tempered`
@@ -52,11 +52,21 @@ class BaseMethod(Settings):
     without_preset: ClassVar[tuple[str, str]] = ("it has settings to choose", "{objective: ...}")
     """For a method without presets: why, and what a user writes instead."""
     unrecorded: ClassVar[frozenset[str]] = frozenset({"training"})  # settings that recipes know otherwise, or ignore
+    sections: ClassVar[tuple[str, ...]] = ()  # report sections of the method, as "module:name"
 
     objective: str
     """Names the method's losses."""
     training: TrainingOverrides = Field(default_factory=dict)
     """Training settings that differ from the `training` section for this method."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_default(cls, values: Any) -> Any:
+        """Overrides of a phase lie over the default ones; `{}` takes all settings from the `training` section."""
+        if not isinstance(values, Mapping):
+            return values
+        given = {name: own for name in cls.stages if isinstance(own := values.get(name), Mapping) and own}
+        return {**values, **{name: {**cls.model_fields[name].default, **own} for name, own in given.items()}}
 
     @classmethod
     def presets(cls) -> "dict[str, BaseMethod]":
@@ -77,12 +87,7 @@ class BaseMethod(Settings):
         return reads and all(getattr(kind, need, True) for need in cls.needs)  # a kind says only what it lacks
 
     @property
-    def stages(self) -> tuple[Mapping[str, Any], ...]:
-        """Training overrides of each phase, for a method whose phases have settings."""
-        return ()
-
-    @property
-    def mixing(self) -> Mixup | None:
+    def mixing(self) -> "Mixup | None":
         """How the method mixes rows; None for a method that mixes none."""
         return None
 
@@ -106,6 +111,11 @@ class BaseMethod(Settings):
         """Training settings of the epochs that learn from a teacher, which decide what the teacher is asked."""
         return training
 
+    def staged(self, training: Training) -> list[Training]:
+        """Training settings of each of `stages` that is not left out."""
+        overrides = (getattr(self, stage) for stage in self.stages)
+        return [training.under(own) for own in overrides if own is not None]
+
     def suits(self, students: "Sequence[Student]") -> bool:
         """Whether the method can join a grid of these students as a baseline."""
         return True
@@ -127,16 +137,12 @@ class BaseMethod(Settings):
         """Streams of samples next to the training rows; `outputs` are the teachers', by the option of their signal."""
         return ()
 
-    def sections(self) -> tuple[str, ...]:
-        """Report sections of the method, as "module:name"."""
-        return ()
-
     def phases(self, training: Training, *, kind: TaskKind) -> "list[Phase]":
         """Training phases: those that `phased` makes, else one with the Objective that `losses` names.
 
         Raises UserError when the method does not suit the training settings.
         """
-        from distilgrid.training.schedule import plain
+        from distilgrid.training.objective import plain
 
         if self.phased:
             phases: list[Phase] = load(self.phased)(self, training, kind=kind)
@@ -161,9 +167,3 @@ class TaughtMethod(BaseMethod):
     def runs_teacher(self) -> bool:
         """Whether `teacher` is `live` and the losses need one."""
         return self.teacher == "live" and bool(self.signals())
-
-
-def over_default(cls: type[Settings], given: Any, info: Any) -> Any:
-    """Settings of a phase over the default ones; `{}` takes all settings from the `training` section."""
-    default = cls.model_fields[info.field_name or ""].default
-    return {**default, **given} if isinstance(given, Mapping) and given else given

@@ -1,6 +1,6 @@
 """Teacher outputs of a cell, recorded or live, and streams next to its training rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,10 @@ from distilgrid.training.streams import Extra
 from distilgrid.training.teacher import SeveralTeachers, TeacherOutputs
 from distilgrid.training.training_set import TrainingSet
 
-ROWS = "teacher-outputs"  # option of signals on the training rows
-
 
 @dataclass(frozen=True)
 class Sources:
-    """Artefacts that a cell is made from."""
+    """Artefacts that a cell is made from; recordings are found by the option of their signal."""
 
     data: Path
     augmented: Path | None = None  # rows made of its training rows
@@ -38,11 +36,6 @@ class Sources:
         """The first teacher, if there is one."""
         return self.teachers[0] if self.teachers else None
 
-    @property
-    def recordings(self) -> Mapping[str, Sequence[Path]]:
-        """Recordings by option of the command."""
-        return {ROWS: self.teacher_outputs, "mixed-outputs": self.mixed_outputs}
-
 
 @dataclass(frozen=True)
 class Teaching:
@@ -58,14 +51,14 @@ class Teaching:
 
     def outputs(self) -> TeacherOutputs | None:
         """Outputs of the teachers on the training rows, if the method needs them."""
-        return self.opened.get(ROWS)
+        return self._opened.get(Signal.option)
 
     def extras(self) -> Sequence[Extra]:
         """Streams that the method learns from in addition to the training rows."""
-        return self.method.extras(self.training_set, self.training, self.opened)
+        return self.method.extras(self.training_set, self.training, self._opened)
 
     @cached_property
-    def opened(self) -> dict[str, TeacherOutputs]:
+    def _opened(self) -> dict[str, TeacherOutputs]:
         """Outputs that the method needs, by the option of their signal."""
         taught, viewed = self.method.taught(self.training), self.training_set.dataset.task_kind.viewed
         wanted = [signal.seen(viewed=viewed, taught=taught) for signal in self.method.signals()]
@@ -73,25 +66,19 @@ class Teaching:
 
     def _outputs(self, signal: Signal) -> TeacherOutputs:
         """Recorded outputs if there are recordings, else live ones."""
-        folders = self.sources.recordings.get(signal.option, ())
-        if folders:
-            asking = Asking(self.training_set, self.training.max_length)
-            return _joined(signal.open(own, asking) for own in _by_teacher(folders))
-        return _joined(signal.live(asking) for asking in self._live)
+        asking = Asking(self.training_set, self.training.max_length)
+        recorded: Sequence[Path] = getattr(self.sources, signal.option.replace("-", "_"))
+        teachers: list[TeacherOutputs] = [signal.teacher(asking).open(own) for own in _by_teacher(recorded)]
+        teachers = teachers or [signal.teacher(each) for each in self._live]
+        if not teachers:
+            name, option = self.method.objective, signal.option
+            raise UserError(f"method '{name}' needs a teacher; give --{option}, or --teacher-dir to run it live")
+        return teachers[0] if len(teachers) == 1 else SeveralTeachers(teachers)
 
     @cached_property
     def _live(self) -> list[Asking]:
         """Questions to live teachers, which read the rows as the student does."""
-        if not self.sources.teachers:
-            name, options = self.method.objective, "--teacher-outputs (and --mixed-outputs for mixkd)"
-            raise UserError(f"method '{name}' needs a teacher; give {options}, or --teacher-dir to run it live")
-        length = self.training.max_length
-        return [Asking(self.training_set, length, folder) for folder in self.sources.teachers]
-
-
-def _joined(teachers: Iterable[TeacherOutputs]) -> TeacherOutputs:
-    several = list(teachers)
-    return several[0] if len(several) == 1 else SeveralTeachers(several)
+        return [Asking(self.training_set, self.training.max_length, folder) for folder in self.sources.teachers]
 
 
 def _by_teacher(folders: Sequence[Path]) -> list[list[Path]]:

@@ -1,4 +1,4 @@
-"""Loading and saving of classifiers and tokenisers: safetensors only, no remote code, offline."""
+"""Making, loading and saving of models and tokenisers: safetensors only, no remote code, offline."""
 
 import json
 from collections.abc import Callable
@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.models.layouts import LAYERED
+from distilgrid.core.loading import load
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+OWN = {
+    "distilgrid-layered-bert": "distilgrid.models.layered_bert:LayeredBert",
+    "distilgrid-resnet": "distilgrid.models.resnet:ResNet",
+    "distilgrid-plain-cnn": "distilgrid.models.plain_cnn:PlainCnn",
+}
+"""Our architectures by model type, as "module:class"."""
+CLASSIFIER = "AutoModelForSequenceClassification"  # a head with one vector of outputs for each text
+EAGER = {"attn_implementation": "eager"}  # faster than SDPA on CPUs at the lengths of classification
 
 
 def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
@@ -27,38 +36,44 @@ def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def load_model(folder: Path | str, *, outputs: int | None = None) -> "PreTrainedModel":
-    """Load a sequence or image classifier in fp32 and evaluation mode.
+def load_model(folder: Path | str, *, outputs: int | None = None, auto: str | None = None) -> "PreTrainedModel":
+    """Load a model with a head in fp32 and evaluation mode.
 
     Raises UserError for missing or damaged files, or weights that do not fill the model.
 
     Args:
         folder: folder of `config.json` and `model.safetensors`; a missing head of a text model is drawn at random.
-        outputs: width of the logits for a pretrained model without a head; None takes the stored width.
+        outputs: width of the outputs for a pretrained model without a head; None takes the stored width.
+        auto: class of transformers that gives a pretrained model the head of a task kind; None takes the stored head.
     """
     if library(folder) == "distilgrid":
         return _load_own_model(folder, outputs)
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
     options = {} if outputs is None else {"num_labels": outputs}
-    # Eager attention is faster than SDPA on CPUs at the lengths of classification.
-    loader = AutoModelForSequenceClassification.from_pretrained
-    model, missing = read_model(loader, folder, named=str(folder), attn_implementation="eager", **options)
+    loader = getattr(transformers, auto or _stored_head(folder)).from_pretrained
+    model, missing = read_model(loader, folder, named=str(folder), **EAGER, **options)
     body = f"{model.base_model_prefix}."
     _refuse_absent(folder, [name for name in missing if name.startswith(body) and "pooler" not in name])
     return model
 
 
-def _load_own_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel":
-    from distilgrid.models.layered_bert import LayeredBert
-    from distilgrid.models.new import IMAGE_MODELS
+def from_config(config: "PretrainedConfig", *, auto: str) -> "PreTrainedModel":
+    """Make a model with random weights in fp32 and evaluation mode; `auto` names its head as in `load_model`."""
+    import transformers
 
-    models: dict[str, type[PreTrainedModel]] = {**IMAGE_MODELS, LAYERED: LayeredBert}
-    model_type = _model_type(folder)
-    if model_type not in models:
-        raise UserError(f"{folder}: model type '{model_type}' is unknown; {did_you_mean(model_type, models)}")
-    options = {"attn_implementation": "eager"} if model_type == LAYERED else {}
-    model, missing = read_model(models[model_type].from_pretrained, folder, named=str(folder), **options)
+    own = OWN.get(config.model_type)
+    make = load(own)._from_config if own else getattr(transformers, auto).from_config
+    model: PreTrainedModel = make(config, **EAGER)
+    return model.float().eval()
+
+
+def _load_own_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel":
+    model_type = str(_config(folder).get("model_type"))
+    if model_type not in OWN:
+        raise UserError(f"{folder}: model type '{model_type}' is unknown; {did_you_mean(model_type, OWN)}")
+    options = EAGER if "num_attention_heads" in _config(folder) else {}  # not in image models
+    model, missing = read_model(load(OWN[model_type]).from_pretrained, folder, named=str(folder), **options)
     _refuse_absent(folder, missing)
     if outputs not in (None, model.config.num_labels):
         raise UserError(f"{folder}: the model has {model.config.num_labels} outputs, but the task needs {outputs}")
@@ -67,15 +82,24 @@ def _load_own_model(folder: Path | str, outputs: int | None) -> "PreTrainedModel
 
 def library(folder: Path | str) -> str:
     """The library that loads a model: `transformers`, or `distilgrid` for our architectures."""
-    return "distilgrid" if _model_type(folder).startswith("distilgrid-") else "transformers"
+    return "distilgrid" if str(_config(folder).get("model_type")).startswith("distilgrid-") else "transformers"
 
 
-def _model_type(folder: Path | str) -> str:
-    """The type in a model's configuration; empty if unreadable, which the loaders report."""
+def _config(folder: Path | str) -> dict[str, Any]:
+    """A model's configuration; empty if unreadable, which the loaders report."""
     try:
-        return str(json.loads((Path(folder) / "config.json").read_text(encoding="utf-8")).get("model_type"))
-    except (OSError, ValueError, AttributeError):
-        return ""
+        found = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _stored_head(folder: Path | str) -> str:
+    """The automatic class of a saved model's head: AutoModelForX of a BertForX. Raises UserError without a head."""
+    architecture = str(next(iter(_config(folder).get("architectures") or ()), ""))
+    if "For" not in architecture:
+        raise UserError(f"{folder}: config.json names no model with a head under `architectures`; give a trained model")
+    return f"AutoModel{architecture[architecture.index('For') :]}"
 
 
 def _refuse_absent(folder: Path | str, names: list[str]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, BertModel, BertPreTrainedModel
 from transformers.models.bert.modeling_bert import BertEmbeddings, BertEncoder, BertLayer, BertPooler
 
-from distilgrid.models.layouts import LAYERED
+LAYERED = "distilgrid-layered-bert"
 
 BERT_VALUES = frozenset(BertConfig().to_dict()) - {"model_type", "architectures", "transformers_version"}
 """Fields of a configuration that describe the model, apart from its type."""

@@ -44,6 +44,5 @@ DISTILBERT = Names(
     hidden_dropout="dropout",
     attention_dropout="attention_dropout",
 )
-LAYERED = "distilgrid-layered-bert"  # model type of a BERT whose layers differ in width
 LAYOUTS = {"bert": BERT, "roberta": BERT, "xlm-roberta": BERT, "camembert": BERT, "distilbert": DISTILBERT}
-LAYOUTS |= {LAYERED: replace(BERT, projection="projection")}
+LAYOUTS |= {"distilgrid-layered-bert": replace(BERT, projection="projection")}

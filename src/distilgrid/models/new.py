@@ -6,17 +6,20 @@ import torch
 
 from distilgrid.core.errors import UserError
 from distilgrid.models.architectures import NamedArchitecture, find_architecture
-from distilgrid.models.image_model import ImageModel
 from distilgrid.models.plain_cnn import PlainCnn, PlainConfig, last_size
 from distilgrid.models.resnet import WIDTHS, ResNet, ResNetConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distilgrid.tasks.kinds.image.files import ImageShape
+    from distilgrid.tasks.dataset import Dataset
+    from distilgrid.tasks.kinds.image.rows import ImageShape
 
 
-IMAGE_MODELS: dict[str, type[ImageModel]] = {m.config_class.model_type: m for m in (ResNet, PlainCnn)}
+def new_model(source: str, dataset: "Dataset", *, seed: int) -> "PreTrainedModel":
+    """Make a model of a `new:` source in fp32 from the seed. Raises UserError for a task without images."""
+    shape = dataset.task_kind.batch().shape(dataset)
+    return create_model(source, outputs=dataset.outputs, image=shape, seed=seed)
 
 
 def create_model(source: str, *, outputs: int, image: "ImageShape", seed: int) -> "PreTrainedModel":

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256
-from distilgrid.models.architectures import find_architecture
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.spm", WEIGHTS, "README.md"]  # the card states the licence
@@ -38,6 +37,8 @@ def model_revision(source: str) -> str:
     """
     scheme, locator = _split(source)
     if scheme == "new":
+        from distilgrid.models.architectures import find_architecture
+
         return f"new:{find_architecture(locator).revision}"
     if scheme == "package":
         return f"package:{locator}=={_version(locator)}"

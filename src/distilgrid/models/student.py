@@ -8,12 +8,9 @@ import torch
 from torch import nn
 
 from distilgrid.core.errors import UserError
-from distilgrid.models.inheritance import BERT_LAYOUT, inherit_important, inherit_leading
-from distilgrid.models.io import load_model
-from distilgrid.models.layouts import LAYERED
-from distilgrid.models.settings import Student
+from distilgrid.models.io import from_config, load_model
+from distilgrid.models.settings import Student, StudentShape
 from distilgrid.models.source import READERS, reads
-from distilgrid.models.student_shape import layer_numbers, spread_layers, student_config
 from distilgrid.tasks.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -23,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def build_student(
-    student: Student, *, origin: Path, teacher: Path | None, outputs: int, seed: int
+    student: Student, *, origin: Path, teacher: Path | None, outputs: int, auto: str, seed: int
 ) -> "PreTrainedModel":
     """Build a student in fp32, ready to train.
 
@@ -33,15 +30,15 @@ def build_student(
         student: layers or shape, and the origin of the weights.
         origin: folder of the pretrained model.
         teacher: folder of the fine-tuned teacher; `init: finetuned` needs it and inherits its head.
-        outputs: width of the logits.
+        outputs, auto: width and class of the head, as in `load_model`.
         seed: seed of all random weights.
     """
     if student.init == "finetuned" and teacher is None:
         raise UserError("init: finetuned needs the fine-tuned teacher; give --teacher-dir")
     folder = teacher if student.init == "finetuned" and teacher is not None else origin
     torch.manual_seed(seed)
-    base = load_model(folder, outputs=outputs)
-    if base.config.model_type == LAYERED and (student.layers is not None or student.architecture is not None):
+    base = load_model(folder, outputs=outputs, auto=auto)
+    if hasattr(base.config, "hidden_sizes") and (student.layers is not None or student.architecture is not None):
         raise UserError(f"{folder}: its layers differ in width; set no layers or architecture")
     if student.init == "scratch":
         log.warning("student starts from random weights (init: scratch)")
@@ -49,18 +46,10 @@ def build_student(
         return keep_layers(base, layer_numbers(student, depth=base.config.num_hidden_layers))
     config = student_config(student, base.config)
     torch.manual_seed(seed)
-    model = _from_config(config)
+    model = from_config(config, auto=auto)
     if student.init != "scratch":
         _inherit(model, base, student)
     return model
-
-
-def new_model(source: str, dataset: Dataset, *, seed: int) -> "PreTrainedModel":
-    """Make a model of a `new:` source in fp32 from the seed. Raises UserError for a task without images."""
-    from distilgrid.models.new import create_model
-    from distilgrid.tasks.kinds.image.files import image_shape
-
-    return create_model(source, outputs=dataset.outputs, image=image_shape(dataset), seed=seed)
 
 
 def check_kinds(source: str, dataset: Dataset) -> None:
@@ -68,7 +57,7 @@ def check_kinds(source: str, dataset: Dataset) -> None:
     kind = dataset.task_kind
     if reads(source) != kind.modality:
         made = f"task '{dataset.task}' is made of {kind.words.rows}, but '{source}' reads {reads(source)}s"
-        raise UserError(f"{made}; take {READERS[kind.modality]}")
+        raise UserError(f"{made}; take {READERS.get(kind.modality, f'a model of {kind.words.rows}')}")
 
 
 def keep_layers(model: "PreTrainedModel", numbers: list[int]) -> "PreTrainedModel":
@@ -91,6 +80,8 @@ def _layer_stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
 
 def _inherit(model: "PreTrainedModel", base: "PreTrainedModel", student: Student) -> None:
     """Fill a student of another shape from its origin, which may lose layers without a counterpart."""
+    from distilgrid.models.inheritance import BERT_LAYOUT, inherit_important, inherit_leading
+
     depth, wanted = base.config.num_hidden_layers, model.config.num_hidden_layers
     if student.inherit_layers == "spread":
         keep_layers(base, spread_layers(wanted, depth=depth))
@@ -105,13 +96,61 @@ def _inherit(model: "PreTrainedModel", base: "PreTrainedModel", student: Student
     inherit_important(model, base.state_dict(), layers=config.num_hidden_layers, heads=config.num_attention_heads)
 
 
-def _from_config(config: "PretrainedConfig") -> "PreTrainedModel":
-    if config.model_type == LAYERED:
-        from distilgrid.models.layered_bert import LayeredBert
+def layer_numbers(student: Student, *, depth: int) -> list[int]:
+    """The origin's layers that a student keeps, counted from 0. Raises UserError for a missing layer."""
+    if student.layers is None:
+        return list(range(depth))
+    numbers = list(range(student.layers)) if isinstance(student.layers, int) else student.layers
+    wrong = [n for n in numbers if not 0 <= n < depth]
+    if wrong:
+        raise UserError(f"student layers: {wrong[0]} does not exist; the origin has layers 0 to {depth - 1}")
+    return numbers
 
-        layered: PreTrainedModel = LayeredBert._from_config(config, attn_implementation="eager")
-        return layered.float().eval()
-    from transformers import AutoModelForSequenceClassification
 
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
-    return model.float().eval()
+def spread_layers(count: int, *, depth: int) -> list[int]:
+    """The origin's layers, counted from 0, that a shallower shape of `count` layers inherits if they are spread.
+
+    These are the last of each of `count` equal parts, as PKD-skip chooses the layers to imitate, or all layers.
+    """
+    return [(number + 1) * depth // count - 1 for number in range(count)] if count < depth else list(range(depth))
+
+
+def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedConfig":
+    """The configuration of a student of another shape. Raises UserError for an impossible shape or a missing size."""
+    if student.architecture is not None and student.architecture.layered:
+        return _layered_config(student.architecture, origin)
+    config = origin.__class__.from_dict(origin.to_dict())
+    shape = student.architecture.model_dump(exclude_none=True) if student.architecture else {}
+    if student.layers is not None:
+        shape["num_hidden_layers"] = len(layer_numbers(student, depth=origin.num_hidden_layers))
+    if "intermediate_size" in shape and not hasattr(config, "intermediate_size"):
+        shape["hidden_dim"] = shape.pop("intermediate_size")  # DistilBERT's name for it
+    if "hidden_act" in shape and not hasattr(config, "hidden_act"):
+        shape["activation"] = shape.pop("hidden_act")  # and for this
+    for name, value in shape.items():
+        if not hasattr(config, name):
+            raise UserError(f"student architecture: a '{config.model_type}' model has no {name}; leave it out")
+        setattr(config, name, value)
+    if config.hidden_size % config.num_attention_heads:
+        raise UserError(
+            f"student architecture: hidden_size {config.hidden_size} is not a multiple of "
+            f"num_attention_heads {config.num_attention_heads}; change one of them"
+        )
+    return config
+
+
+def _layered_config(shape: StudentShape, origin: "PretrainedConfig") -> "PretrainedConfig":
+    from distilgrid.models.layered_bert import LayeredBertConfig
+
+    assert shape.hidden_sizes is not None and shape.intermediate_sizes is not None, "checked with the settings"
+    if origin.model_type != "bert":
+        raise UserError(f"student architecture: hidden_sizes need a 'bert' as origin, not a '{origin.model_type}'")
+    heads = shape.num_attention_heads or origin.num_attention_heads
+    for width in shape.hidden_sizes:
+        if width % heads:
+            raise UserError(
+                f"student architecture: {width} of hidden_sizes is not a multiple of num_attention_heads {heads}; "
+                "change one of them"
+            )
+    values = {**origin.to_dict(), "num_attention_heads": heads, "hidden_act": shape.hidden_act or origin.hidden_act}
+    return LayeredBertConfig.of(values, hidden=shape.hidden_sizes, feed_forward=shape.intermediate_sizes)

@@ -8,7 +8,7 @@ from pydantic import Field
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
 from distilgrid.methods.base import BaseMethod
-from distilgrid.signals.mixed.settings import Mixup
+from distilgrid.signals.mixed.plan import Mixup
 
 ORIGINAL, MIXED = "original", "mixed"
 KINDS = {ORIGINAL, MIXED}

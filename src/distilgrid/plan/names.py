@@ -8,9 +8,8 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.plan.learners import GridStudent, Teacher
 from distilgrid.plan.params import Params, data_folders, effective_training, find_method
 from distilgrid.plan.teachers import teacher_names
-from distilgrid.signals.base import Signal
-from distilgrid.signals.mixed.settings import Mixup
-from distilgrid.signals.registry import ROWS, find_signal
+from distilgrid.signals.base import ROWS, Signal
+from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.settings import Training
 
@@ -58,7 +57,10 @@ def signal_named(params: Params, kind: str, *, task: str, method: str | None, st
     taught = chosen.taught(effective_training(params, chosen.training, own))
     viewed = find_task(task, params.tasks).task_kind.viewed
     seen = [signal.seen(viewed=viewed, taught=taught) for signal in chosen.signals()]
-    return find_signal(kind, seen, method=method)
+    found = next((signal for signal in seen if signal.name == kind), None)
+    if found is None:
+        raise UserError(f"--method: '{method}' wants no {kind} of its teacher; name a method that does")
+    return found
 
 
 def mixing(params: Params, method: str) -> tuple[Mixup, Training]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Stage
-from distilgrid.devices.files import load_device
-from distilgrid.devices.settings import Device
+from distilgrid.devices.settings import Device, load_device
 from distilgrid.plan.fitting import fitting_cells
 from distilgrid.plan.params import Params
 from distilgrid.plan.recordings import Recordings

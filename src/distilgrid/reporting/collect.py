@@ -8,8 +8,7 @@ from distilgrid.core.artefacts import RUN, read_json, verified
 from distilgrid.core.parquet import read_parquet
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.tasks.kind import TaskKind, find_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,8 +82,8 @@ class Collected:
         return find_kind(self.datasets[task]["kind"])
 
     def reads_images(self, task: str) -> bool:
-        """Whether a task's inputs are images."""
-        return self.task_kind(task).modality == "image"
+        """Whether a task's rows have no tokens, as images."""
+        return not self.task_kind(task).tokenised
 
     @property
     def main_benchmarks(self) -> list[FinishedArtefact]:

@@ -85,7 +85,7 @@ def batch_words(findings: Findings, task: str) -> str:
     """The input shape of a task's shown latencies, in words."""
     batch, length = shape(findings.collected, task)
     if findings.collected.reads_images(task):
-        return f"batch of {wording.plural(batch, 'image')}"
+        return f"batch of {wording.plural(batch, findings.collected.task_kind(task).words.row)}"
     return f"batch of {batch}, {length} tokens"
 
 

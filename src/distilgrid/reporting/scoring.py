@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 
 from distilgrid.reporting import wording
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric
 
 HUNDRED = 100.0
 """The scale of metrics whose differences are points."""

@@ -11,7 +11,7 @@ class Section:
     """Base class of sections.
 
     A feature defines a subclass in its own folder and names an instance, `package.module:NAME`, in
-    `sections/table.py`. A method names its own by `sections()`.
+    `sections/table.py`. A method names its own by `sections`.
     """
 
     title: str = ""  # the heading on the page

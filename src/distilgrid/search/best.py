@@ -1,12 +1,14 @@
-"""Results of a search as shapes of students."""
+"""Results of a search as shapes of students. A student without a search needs nothing else of this folder."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.models.settings import Student
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.space import read_architecture
+
+if TYPE_CHECKING:
+    from distilgrid.search.architecture import Architecture
 
 BEST = "best.json"
 
@@ -16,23 +18,25 @@ def shaped(student: Student, search: Path | None) -> Student:
 
     Raises UserError when the search is missing or damaged, or found fewer architectures.
     """
-    from distilgrid.search.candidate import architecture_settings
-
     if student.found is None:
         return student
     if search is None:
         raise UserError(
             f"the student's shape comes from search '{student.found.search}'; give its folder with --search"
         )
-    architecture = found_architecture(search, rank=student.found.rank)
-    return student.model_copy(update={"found": None, "architecture": architecture_settings(architecture)})
+    from distilgrid.search.architecture import student_shape
+
+    architecture = student_shape(found_architecture(search, rank=student.found.rank))
+    return student.model_copy(update={"found": None, "architecture": architecture})
 
 
-def found_architecture(search: Path, *, rank: int) -> Architecture:
+def found_architecture(search: Path, *, rank: int) -> "Architecture":
     """Architecture of a rank, 1 for the highest reward.
 
     Raises UserError when the search is missing or damaged, or found fewer.
     """
+    from distilgrid.search.architecture import read_architecture
+
     verified(search, stage="search")
     best = read_json(search / BEST)
     if rank > len(best):

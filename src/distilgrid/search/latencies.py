@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -10,9 +11,7 @@ import numpy as np
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.core.journal import Journal
-from distilgrid.runtimes.base import Processor
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.build import VOCABULARY
 from distilgrid.search.conditions import Conditions
 from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
 from distilgrid.search.latency_predictor import LatencyPredictor
@@ -24,9 +23,8 @@ REFERENCE_RUNS = 3
 class LatencySource(Protocol):
     """Latencies of architectures, the same ones on each request."""
 
-    @property
-    def conditions(self) -> Conditions:
-        """Conditions that the latencies hold for."""
+    conditions: Conditions
+    """Conditions that the latencies hold for."""
 
     def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
         """Latency in ms of each architecture."""
@@ -41,15 +39,9 @@ class MeasuredLatency:
     """
 
     def __init__(self, bench: LatencyBench, *, yardstick: Architecture, folder: Path | None) -> None:
-        self._bench, self._yardstick = bench, yardstick
+        self._bench, self._yardstick, self.conditions = bench, yardstick, bench.conditions
         self._journal = Journal(folder)
         self._found: dict[Architecture, float] = {}
-        self._usual: float | None = None
-
-    @property
-    def conditions(self) -> Conditions:
-        """Conditions of the measurements."""
-        return self._bench.conditions
 
     def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
         """Latency in ms of each architecture. Raises UserError when an architecture cannot be built or run."""
@@ -59,48 +51,29 @@ class MeasuredLatency:
         return [self._found[each] for each in architectures]
 
     def _known(self, architecture: Architecture) -> bool:
-        if architecture not in self._found:
-            stored: float | None = self._journal.find(self._key(architecture))
-            if stored is not None:
-                self._found[architecture] = stored
+        if architecture not in self._found and (stored := self._journal.find(self._key(architecture))) is not None:
+            self._found[architecture] = stored
         return architecture in self._found
 
     def _measure(self, group: Sequence[Architecture]) -> None:
-        usual = self._reference()
+        usual = self._usual
         now, *latencies = self._bench.medians([self._yardstick, *group])
         log.info("measured %d architectures; the yardstick took %.2f times the usual", len(group), now / usual)
         for architecture, latency in zip(group, latencies, strict=True):
             self._found[architecture] = float(self._journal.keep(self._key(architecture), latency * usual / now))
 
-    def _reference(self) -> float:
+    @cached_property
+    def _usual(self) -> float:
         """The yardstick's usual latency in ms: the first that was measured."""
-        if self._usual is None:
-            key = self._bench.key(reference=self._yardstick.as_dict())
-            stored: float | None = self._journal.find(key)
-            if stored is None:  # another job may keep its own meanwhile: the first one stands
-                medians = self._bench.medians([self._yardstick] * REFERENCE_RUNS)
-                stored = float(self._journal.keep(key, float(np.median(medians))))
-            self._usual = stored
-        return self._usual
+        key = self._bench.key(reference=self._yardstick.as_dict())
+        stored: float | None = self._journal.find(key)
+        if stored is None:  # another job may keep its own meanwhile: the first one stands
+            medians = self._bench.medians([self._yardstick] * REFERENCE_RUNS)
+            stored = float(self._journal.keep(key, float(np.median(medians))))
+        return stored
 
     def _key(self, architecture: Architecture) -> str:
         return self._bench.key(architecture=architecture.as_dict(), yardstick=self._yardstick.as_dict())
-
-
-class PredictedLatency:
-    """Predicts latencies, for searches that cannot measure every candidate."""
-
-    def __init__(self, predictor: LatencyPredictor) -> None:
-        self._predictor = predictor
-
-    @property
-    def conditions(self) -> Conditions:
-        """Conditions that the predictor was fitted to."""
-        return self._predictor.conditions
-
-    def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
-        """Predicted latency in ms of each architecture."""
-        return [float(latency) for latency in self._predictor.predict(architectures)] if architectures else []
 
 
 def open_source(
@@ -110,8 +83,6 @@ def open_source(
     predictor: Path | None,
     yardstick: Architecture,
     folder: Path | None,
-    processor: Processor = "cpu",
-    vocabulary: int = VOCABULARY,
 ) -> LatencySource:
     """Latencies under some conditions: of the predictor in a folder, or measured where there is none.
 
@@ -119,26 +90,20 @@ def open_source(
     conditions.
     """
     if predictor is None:
-        bench = LatencyBench(conditions, protocol, vocabulary=vocabulary, processor=processor)
-        return MeasuredLatency(bench, yardstick=yardstick, folder=folder)
+        return MeasuredLatency(LatencyBench(conditions, protocol), yardstick=yardstick, folder=folder)
     fitted = LatencyPredictor.load(predictor)
     if fitted.conditions != conditions:
         raise UserError(f"{predictor}: predicts {fitted.conditions}, but {conditions} is wanted; fit another one")
-    return PredictedLatency(fitted)
-
-
-def fastest(architectures: Sequence[Architecture], source: LatencySource) -> tuple[Architecture, float]:
-    """Fastest architecture and its latency in ms; ties keep the first."""
-    latencies = source.latencies(architectures)
-    place = min(range(len(latencies)), key=latencies.__getitem__)
-    return architectures[place], latencies[place]
+    return fitted
 
 
 def refuse_impossible_limit(limit_ms: float, architectures: Sequence[Architecture], source: LatencySource) -> None:
     """Refuse a latency limit that no architecture keeps to. Raises UserError naming the fastest one."""
-    found, latency = fastest(architectures, source)
-    if latency > limit_ms:
+    latencies = source.latencies(architectures)
+    place = min(range(len(latencies)), key=latencies.__getitem__)
+    if latencies[place] > limit_ms:
         raise UserError(
             f"latency limit {limit_ms:g} ms: no architecture is that fast; the fastest of {len(architectures)}, "
-            f"{found.name}, takes {latency:.3g} ms on {source.conditions.runtime}; raise the limit or widen the space"
+            f"{architectures[place].name}, takes {latencies[place]:.3g} ms on {source.conditions.runtime}; raise the "
+            "limit or widen the space"
         )

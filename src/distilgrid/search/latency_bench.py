@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,16 +14,47 @@ from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.machine import cpu_name, versions_of
-from distilgrid.runtimes.base import Processor, RunOptions, Sample, UnsupportedError
+from distilgrid.runtimes.base import RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.failures import refusing
 from distilgrid.runtimes.registry import find_runtime, open_exporter, open_runtime
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.build import POSITIONS, VOCABULARY, build_shape
+from distilgrid.search.architecture import Architecture, encoder_of
 from distilgrid.search.conditions import VERSION, Conditions
 
+if TYPE_CHECKING:
+    from transformers import BertForSequenceClassification
+
+VOCABULARY, POSITIONS = 30522, 512  # of BERT's English models; the layers' speed does not depend on them
 AT_ONCE = 8  # architectures that take turns with each other and with the yardstick
 CALIBRATION_ROWS = 16
 SEED = 0
+
+
+def build_shape(shape: Architecture, *, vocabulary: int = VOCABULARY) -> "BertForSequenceClassification":
+    """Random classifier of this shape, in evaluation mode and with the attention of students.
+
+    Raises UserError when the heads do not divide a width.
+    """
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from distilgrid.models.layered_bert import LayeredBert, LayeredBertConfig
+
+    build, encoder = BertForSequenceClassification, encoder_of(shape)
+    config = BertConfig(
+        vocab_size=vocabulary,
+        max_position_embeddings=POSITIONS,
+        num_hidden_layers=encoder.layers,
+        hidden_size=encoder.hidden[-1],
+        num_attention_heads=encoder.heads,
+        intermediate_size=encoder.feed_forward[-1],
+        hidden_act=encoder.activation,
+    )
+    if shape is encoder:
+        build = LayeredBert
+        config = LayeredBertConfig.of(config.to_dict(), hidden=encoder.hidden, feed_forward=encoder.feed_forward)
+    config._attn_implementation = "eager"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        return build(config).eval()
 
 
 class LatencyBench:
@@ -32,21 +63,14 @@ class LatencyBench:
     Raises UserError for an unknown runtime, or for `fused: false` on a runtime that rewrites no graph.
     """
 
-    def __init__(
-        self,
-        conditions: Conditions,
-        protocol: Benchmark,
-        *,
-        vocabulary: int = VOCABULARY,
-        processor: Processor = "cpu",
-    ) -> None:
+    def __init__(self, conditions: Conditions, protocol: Benchmark, *, vocabulary: int = VOCABULARY) -> None:
         if not conditions.fused and not find_runtime(conditions.runtime).graph:
             raise UserError(
                 f"runtime '{conditions.runtime}' rewrites no graph that could be left as it is; set fused: true"
             )
         self.conditions, self._protocol, self._vocabulary = conditions, protocol, vocabulary
-        self._how = RunOptions(conditions.threads, processor, optimised=conditions.fused)
-        self._inputs = _random_inputs(vocabulary, conditions.batch, conditions.length)
+        self._how = RunOptions(conditions.threads, "cpu", optimised=conditions.fused)
+        self._inputs = self._random_inputs(conditions.batch)
 
     def key(self, **what: Any) -> str:
         """Key of a measurement under these conditions, on this machine and with the installed packages."""
@@ -86,15 +110,14 @@ class LatencyBench:
             raise UserError(f"runtime '{runtime}' cannot run {architecture.name}: {reason}") from reason
 
     def _sample(self) -> Sample:
-        length = self.conditions.length
-        rows = [_tensors(_random_inputs(self._vocabulary, 1, length, seed)) for seed in range(CALIBRATION_ROWS)]
-        return Sample(_tensors(_random_inputs(self._vocabulary, 2, length)), rows, min(length, POSITIONS))
+        rows = [_tensors(self._random_inputs(1, seed)) for seed in range(CALIBRATION_ROWS)]
+        return Sample(_tensors(self._random_inputs(2)), rows, min(self.conditions.length, POSITIONS))
 
-
-def _random_inputs(vocabulary: int, batch: int, length: int, seed: int = SEED) -> dict[str, np.ndarray]:
-    """Random tokens under a full mask: (B, L) int64 each."""
-    ids = np.random.default_rng([SEED, seed]).integers(1, vocabulary, size=(batch, length), dtype=np.int64)
-    return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    def _random_inputs(self, batch: int, seed: int = SEED) -> dict[str, np.ndarray]:
+        """Random tokens under a full mask: (B, L) int64 each."""
+        size = batch, self.conditions.length
+        ids = np.random.default_rng([SEED, seed]).integers(1, self._vocabulary, size=size, dtype=np.int64)
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,8 @@ import numpy as np
 
 from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.parquet import read_parquet
-from distilgrid.search.architecture import Architecture
+from distilgrid.search.architecture import Architecture, read_architecture
 from distilgrid.search.conditions import Conditions
-from distilgrid.search.encoder import encoder_of
-from distilgrid.search.space import read_architecture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,20 +19,6 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = ("relu", "silu", "gelu")
 SETTINGS, TABLE = "predictor.json", "measurements.parquet"
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Errors of predicted latencies."""
-
-    rows: int  # shapes that were compared
-    median_error: float  # relative
-    p90_error: float  # relative, exceeded by one in ten
-    kendall_tau: float  # rank correlation
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 class LatencyPredictor:
@@ -52,34 +35,36 @@ class LatencyPredictor:
 
     def __init__(self, conditions: Conditions, shapes: Sequence[Architecture], latencies: Sequence[float]) -> None:
         self.conditions, self.shapes = conditions, tuple(shapes)
-        self.latencies = np.asarray(latencies, dtype=float)
+        self.measured = np.asarray(latencies, dtype=float)
         known = self._features(shapes)
         with warnings.catch_warnings():  # the length scale of an irrelevant feature ends at the upper bound
             warnings.simplefilter("ignore")
-            self._model = _regressor(known.shape[1]).fit(known, np.log(self.latencies))
+            self._model = _regressor(known.shape[1]).fit(known, np.log(self.measured))
 
     def predict(self, shapes: Sequence[Architecture]) -> np.ndarray:
         """Latencies in ms: (N,)."""
         return np.exp(self._model.predict(self._features(shapes)))
 
-    def spread(self, shapes: Sequence[Architecture]) -> np.ndarray:
-        """Standard deviation of each prediction, as a share of it: (N,)."""
-        _, deviation = self._model.predict(self._features(shapes), return_std=True)
-        return np.asarray(deviation)
+    def latencies(self, architectures: Sequence[Architecture]) -> list[float]:
+        """Predicted latency in ms of each architecture, for searches that cannot measure every candidate."""
+        return self.predict(architectures).tolist() if architectures else []
 
-    def quality(self, shapes: Sequence[Architecture], latencies: Sequence[float]) -> Quality:
-        """Errors on measurements that were held out."""
-        return compare(self.predict(shapes), np.asarray(latencies, dtype=float))
+    def quality(self, shapes: Sequence[Architecture], latencies: Sequence[float]) -> dict[str, float]:
+        """Relative errors and rank correlation on measurements that were held out; nine in ten keep to `p90_error`."""
+        from scipy.stats import kendalltau
 
-    def table(self) -> "pd.DataFrame":
-        """Training data: the choices of each shape and `latency_ms`."""
-        import pandas as pd
-
-        return pd.DataFrame([shape.as_dict() for shape in self.shapes]).assign(latency_ms=self.latencies)
+        predicted, measured = self.predict(shapes), np.asarray(latencies, dtype=float)
+        errors = np.abs(predicted - measured) / measured
+        median, p90 = map(float, np.quantile(errors, (0.5, 0.9)))
+        tau = float(kendalltau(predicted, measured).statistic)
+        return {"rows": len(errors), "median_error": median, "p90_error": p90, "kendall_tau": tau}
 
     def save(self, folder: Path, **facts: Any) -> None:
-        """Write `measurements.parquet`, and `predictor.json` with the conditions and further facts."""
-        self.table().to_parquet(folder / TABLE, index=False)
+        """Write `measurements.parquet`, with the choices and `latency_ms` of each shape, and `predictor.json`."""
+        import pandas as pd
+
+        table = pd.DataFrame([shape.as_dict() for shape in self.shapes]).assign(latency_ms=self.measured)
+        table.to_parquet(folder / TABLE, index=False)
         write_json(folder / SETTINGS, {"conditions": self.conditions.as_dict(), **facts})
 
     @classmethod
@@ -95,15 +80,6 @@ class LatencyPredictor:
         return features(shapes, length=self.conditions.length, batch=self.conditions.batch).to_numpy()
 
 
-def compare(predicted: np.ndarray, measured: np.ndarray) -> Quality:
-    """Relative errors and rank correlation of predictions: (N,) each."""
-    from scipy.stats import kendalltau
-
-    errors = np.abs(predicted - measured) / measured
-    tau = float(kendalltau(predicted, measured).statistic)
-    return Quality(len(errors), float(np.median(errors)), float(np.quantile(errors, 0.9)), tau)
-
-
 def _regressor(width: int) -> "Pipeline":
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
@@ -117,7 +93,7 @@ def _regressor(width: int) -> "Pipeline":
 
 def multiply_adds(shape: Architecture, *, length: int, batch: int = 1) -> dict[str, int]:
     """Multiply-adds of one run by part: projections (of attention and between widths), attention, feed-forward."""
-    tokens, (hidden, feed_forward, _, _) = length * batch, encoder_of(shape)
+    tokens, hidden, feed_forward = length * batch, shape.encoder.hidden, shape.encoder.feed_forward
     resized = sum(before * after for before, after in pairwise(hidden) if before != after)
     return {
         "projections": tokens * (4 * sum(width**2 for width in hidden) + resized),
@@ -135,14 +111,21 @@ def features(shapes: Sequence[Architecture], *, length: int, batch: int = 1) -> 
 
     rows = []
     for shape in shapes:
+        encoder = shape.encoder
+        layers, feed_forward, width = encoder.layers, sum(encoder.feed_forward), sum(encoder.hidden) / encoder.layers
         work = multiply_adds(shape, length=length, batch=batch)
-        hidden, feed_forward, heads, activation = encoder_of(shape)
-        layers, width = len(hidden), sum(hidden) / len(hidden)
-        sizes = {"layers": layers, "hidden": width, "heads": heads, "feed_forward": sum(feed_forward) / layers}
-        sizes |= {"parameters": shape.parameters}
-        elements = {"head_width": width / heads, "scores": layers * heads * length**2 * batch}
-        elements |= {"activated": sum(feed_forward) * length * batch}
-        whole = {"all": sum(work.values())}
-        logs = {name: float(np.log(value)) for name, value in {**sizes, **work, **elements, **whole}.items()}
-        rows.append({**logs, "activation": ACTIVATIONS.index(activation)})
+        sizes = {
+            "layers": layers,
+            "hidden": width,
+            "heads": encoder.heads,
+            "feed_forward": feed_forward / layers,
+            "parameters": shape.parameters,
+            "head_width": width / encoder.heads,
+            "scores": layers * encoder.heads * length**2 * batch,
+            "activated": feed_forward * length * batch,
+            **work,
+            "all": sum(work.values()),
+        }
+        logs = {name: float(np.log(value)) for name, value in sizes.items()}
+        rows.append({**logs, "activation": ACTIVATIONS.index(encoder.activation)})
     return pd.DataFrame(rows)

@@ -7,35 +7,34 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.fingerprint import canonical_json
 from distilgrid.core.progress import progress
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.controllers.base import Controller, Observation
+from distilgrid.search.controllers.registry import Controller, Observation
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Measured quality and latency of a candidate."""
+class Estimate:
+    """Estimated quality of a candidate."""
 
-    score: float  # the task's main metric on dev
-    loss: float  # distillation loss
-    latency_ms: float
+    score: float  # main metric on `dev`, negated where lower is better
+    loss: float  # distance from the teacher, lower is better
     seconds: float  # cost of the estimate
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One architecture that a search has tried, with the results."""
+class Finding(Estimate):
+    """Quality and latency of a candidate."""
+
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class Trial(Observation, Finding):
+    """One architecture that a search has tried, with the results; `seconds` is 0 where they were known before."""
 
     number: int  # counted from 0 over the whole search
     episode: int  # counted from 0
-    architecture: Architecture
-    score: float  # the task's main metric on dev
-    loss: float  # distillation loss of the last epoch
-    latency_ms: float
-    quality: float  # score or loss as one number, higher is better
-    reward: float  # value that the controller learns
-    seconds: float  # cost of the estimate; 0 where it is known from an earlier trial
     repeated: bool  # whether this search has tried the architecture before
 
     def as_dict(self) -> dict[str, Any]:
@@ -54,9 +53,7 @@ def as_table(trials: Sequence[Trial]) -> "pd.DataFrame":
 
 def best_trials(trials: Sequence[Trial], *, count: int) -> list[Trial]:
     """Trials of the highest rewards, each architecture once; ties keep the earlier one."""
-    first: dict[Architecture, Trial] = {}
-    for trial in trials:
-        first.setdefault(trial.architecture, trial)
+    first = {trial.architecture: trial for trial in reversed(trials)}
     return sorted(first.values(), key=lambda trial: (-trial.reward, trial.number))[:count]
 
 
@@ -78,16 +75,13 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
         asked = controller.ask(candidates)
         unseen = [architecture for architecture in dict.fromkeys(asked) if architecture not in known]
         known |= zip(unseen, examine(unseen), strict=True)
-        told = []
         for architecture in asked:
-            repeated = architecture not in unseen
+            found, repeated = known[architecture], architecture not in unseen
             if not repeated:
                 unseen.remove(architecture)
-            finding = known[architecture]
-            reward, quality = judge(finding)
-            told.append(Observation(architecture, reward, quality, finding.latency_ms))
-            cost = 0.0 if repeated else finding.seconds
-            facts = (finding.score, finding.loss, finding.latency_ms, quality, reward, cost, repeated)
-            trials.append(Trial(len(trials), episode, architecture, *facts))
-        controller.tell(told)
+            reward, quality = judge(found)
+            facts: dict[str, Any] = vars(found) | {"reward": reward, "quality": quality, "repeated": repeated}
+            facts["seconds"] = 0.0 if repeated else found.seconds
+            trials.append(Trial(architecture=architecture, number=len(trials), episode=episode, **facts))
+        controller.tell(trials[len(trials) - len(asked) :])
     return trials

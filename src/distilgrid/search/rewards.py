@@ -60,57 +60,41 @@ class LimitReward(Settings):
 Reward = Annotated[LossReward | ScoreReward | LimitReward, Field(discriminator="kind")]
 
 
-def latency_power(latency_ms: float, *, teacher_ms: float, alpha: float, beta: float) -> float:
-    """Latency factor of KD-NAS: (lat(S) / (beta * lat(T)))^alpha. Raises ValueError for a latency of 0 or less."""
-    _require_latency(latency_ms)
-    _require_latency(teacher_ms)
-    return float((latency_ms / (beta * teacher_ms)) ** alpha)
-
-
 def limit_ms(settings: LimitReward, *, teacher_ms: float) -> float:
     """Latency limit in ms, as set or as a share of the teacher's latency."""
     return settings.limit_ms if settings.limit_ms is not None else (settings.limit_share or 0) * teacher_ms
 
 
-def quality(settings: LossReward | ScoreReward | LimitReward, *, score: float, loss: float) -> float:
+def quality(settings: Reward, *, score: float, loss: float) -> float:
     """Part of a reward without latency, higher is better: the score, or 1 - loss.
 
     Raises UserError when the reward's product has no meaning for it, unless the settings clamp it.
     """
+    if isinstance(settings, LimitReward):
+        if math.isnan(score):
+            raise UserError(
+                "search.reward: a candidate's score is not a number; check the estimator's training settings"
+            )
+        return score
+    value, valid, needs = score, score >= 0, f"a score of 0 or more, found {score:g}"
     if isinstance(settings, LossReward):
-        return _checked(settings, 1 - loss, valid=loss < 1, needs=f"a loss below 1, found {loss:g}")
-    if isinstance(settings, ScoreReward):
-        return _checked(settings, score, valid=score >= 0, needs=f"a score of 0 or more, found {score:g}")
-    if math.isnan(score):
-        raise UserError("search.reward: a candidate's score is not a number; check the estimator's training settings")
-    return score
+        value, valid, needs = 1 - loss, loss < 1, f"a loss below 1, found {loss:g}"
+    if not valid and settings.outside == "refuse":
+        raise UserError(
+            f"search.reward: {settings.kind} needs {needs}; set `outside: clamp` to give such candidates the quality 0"
+        )
+    return value if valid else 0.0
 
 
-def reward(
-    settings: LossReward | ScoreReward | LimitReward, *, quality: float, latency_ms: float, teacher_ms: float
-) -> float:
+def reward(settings: Reward, *, quality: float, latency_ms: float, teacher_ms: float) -> float:
     """Value that a search maximises, from a candidate's quality and latency, and the teacher's latency.
 
     Both latencies hold under the same conditions. Raises ValueError for a latency of 0 or less.
     """
+    if not min(latency_ms, teacher_ms) > 0:
+        raise ValueError(f"latencies must be above 0 ms, found {latency_ms} and {teacher_ms}")
     if isinstance(settings, LatencyPower):
-        factor = latency_power(latency_ms, teacher_ms=teacher_ms, alpha=settings.alpha, beta=settings.beta)
+        factor: float = (latency_ms / (settings.beta * teacher_ms)) ** settings.alpha
         return quality * factor
-    _require_latency(latency_ms)
     limit = limit_ms(settings, teacher_ms=teacher_ms)
     return quality - settings.gamma * max(0.0, latency_ms - limit) / limit
-
-
-def _checked(settings: LossReward | ScoreReward, value: float, *, valid: bool, needs: str) -> float:
-    if valid:
-        return value
-    if settings.outside == "clamp":
-        return 0.0
-    raise UserError(
-        f"search.reward: {settings.kind} needs {needs}; set `outside: clamp` to give such candidates the quality 0"
-    )
-
-
-def _require_latency(latency_ms: float) -> None:
-    if not latency_ms > 0:
-        raise ValueError(f"a latency must be above 0 ms, found {latency_ms}")

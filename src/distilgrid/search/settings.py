@@ -36,7 +36,7 @@ class CandidateLatency(Settings):
 
     def conditions(self, benchmark: Benchmark) -> "Conditions":
         """Conditions of the measurements. Raises UserError when the device is not this machine."""
-        from distilgrid.devices.files import load_device
+        from distilgrid.devices.settings import load_device
         from distilgrid.search.conditions import Conditions
 
         where = load_device(self.device)

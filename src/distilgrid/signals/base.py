@@ -1,26 +1,19 @@
-"""The protocol of signals, and what a plan tells a signal. Light: no torch here."""
+"""Signals: the teacher outputs that losses need, and those on training rows. Light: no torch here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from distilgrid.methods.base import BaseMethod
+    from distilgrid.plan.recordings import Recordings
+    from distilgrid.signals.asking import AskedTeacher, Asking
 
-    from distilgrid.signals.asking import Asking
-    from distilgrid.training.teacher import TeacherOutputs
-
-
-class Learning(Protocol):
-    """The part of a method that signals see."""
-
-    def taught(self, training: Training) -> Training:
-        """The training settings of the epochs that learn from a teacher."""
+RowName = Literal["logits", "cls-states", "hidden-states"]
 
 
 @dataclass(frozen=True)
@@ -28,108 +21,85 @@ class Lesson:
     """What a student learns, and from whom."""
 
     cell: Mapping[str, Any]  # the student's task, teacher, method, student, augmentation, fraction and seed
-    method: Learning  # the student's method
+    method: "BaseMethod"  # the student's method
     training: Training  # the student's settings
     data: Artefact  # prepared rows
     augmented: Artefact | None  # rows made of the prepared rows
     instructors: tuple[Artefact, ...]  # models that teach: the teachers, or the last assistant of a chain
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What decides a recording in addition to the signal; planner and stage agree on it."""
-
-    inputs: Mapping[str, Any]  # keys of data, teacher and augmented rows, by the command's option
-    fraction: float  # share of the training rows
-    max_length: int  # longest input of the teacher, in tokens
-
-
-class SignalPlanner(Protocol):
-    """The part of a plan that signals see."""
-
-    def share(self, lesson: Lesson, instructor: Artefact) -> float:
-        """Share of the training rows that serves all students of the grid."""
-
-    def asking(self, lesson: Lesson, name: str) -> Mapping[str, Training]:
-        """Training settings of taught epochs, by method: of those that want a signal of that name for the student."""
-
-    def record(
-        self,
-        signal: "Signal",
-        lesson: Lesson,
-        instructor: Artefact,
-        *,
-        place: str,
-        fraction: float,
-        augmented: Artefact | None = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> Artefact:
-        """A recording, planned once for all students that share it.
-
-        Args:
-            signal: the outputs to record.
-            lesson: the lesson that needs them.
-            instructor: the model that is asked.
-            place: the end of the recording's path.
-            fraction: share of the training rows.
-            augmented: rows that are recorded instead of the prepared ones, or with them.
-            options: options of the command, in addition to task, teacher, kind and fraction.
-        """
-
-
-class Signal(Protocol):
+class Signal:
     """Outputs of a teacher that a method's losses need. Signals are frozen dataclasses, so equal ones are one."""
+
+    asked: ClassVar[str]  # "module:class" of the AskedTeacher, called with the signal and the question
+    option: ClassVar[str] = "teacher-outputs"  # option of `distill` that takes the recordings
 
     @property
     def name(self) -> str:
         """Value of `record --kind`."""
-
-    @property
-    def option(self) -> str:
-        """Option of `distill` that takes the recordings."""
+        raise NotImplementedError
 
     def seen(self, *, viewed: bool, taught: Training) -> "Signal":
         """The signal of a task: where models may see views of rows (`viewed`), rows become views.
 
         `taught` holds the settings of the epochs that learn from the teacher.
         """
+        return self
 
-    def plan(self, lesson: Lesson, grid: SignalPlanner) -> list[Artefact]:
+    def plan(self, lesson: Lesson, grid: "Recordings") -> list[Artefact]:
         """Recordings that a lesson needs, those of the first instructor first."""
+        raise NotImplementedError
 
-    def recipe(self, asked: Asked) -> dict[str, Any]:
-        """Plain values that decide a recording's content, without stage and version."""
+    def recipe(self, inputs: Mapping[str, Any], *, fraction: float, max_length: int) -> dict[str, Any]:
+        """Plain values that decide a recording's content, without stage and version.
 
-    def record(self, asking: "Asking") -> "tuple[dict[str, Tensor], dict[str, Any]]":
-        """Outputs of a teacher, and their manifest. Raises UserError when the rows do not suit."""
-
-    def open(self, folders: Sequence[Path], asking: "Asking") -> "TeacherOutputs":
-        """Recorded outputs of one teacher, aligned to a student's rows.
-
-        Raises UserError when a recording is damaged, or was made from other rows.
+        Args:
+            inputs: keys of data, teacher and augmented rows, by the command's option.
+            fraction: share of the training rows.
+            max_length: longest input of the teacher, in tokens.
         """
+        raise NotImplementedError
 
-    def live(self, asking: "Asking") -> "TeacherOutputs":
-        """The same outputs from a teacher that runs within the student's job."""
+    def teacher(self, asking: "Asking") -> "AskedTeacher":
+        """The teacher that is asked for the signal."""
+        teacher: AskedTeacher = load(self.asked)(self, asking)
+        return teacher
 
 
-class LazySignal:
-    """A signal whose module `outputs` has `record`, `opened` and `live`, loaded on use and called with the signal."""
+@dataclass(frozen=True)
+class RowSignal(Signal):
+    """Outputs on the prepared rows that any student of the grid sees, and on augmented ones.
 
-    outputs: ClassVar[str]
-    option: ClassVar[str] = "teacher-outputs"
+    `cls-states` are logits with the states of the first token, `hidden-states` logits with those of all tokens.
+    """
 
-    def record(self, asking: "Asking") -> "tuple[dict[str, Tensor], dict[str, Any]]":
-        """Outputs of a teacher, and their manifest."""
-        recorded: tuple[dict[str, Tensor], dict[str, Any]] = load(f"{self.outputs}:record")(self, asking)
-        return recorded
+    name: RowName = "logits"
+    asked: ClassVar[str] = "distilgrid.signals.rows:RowTeacher"
 
-    def open(self, folders: Sequence[Path], asking: "Asking") -> "TeacherOutputs":
-        """Recorded outputs of one teacher."""
-        opened: TeacherOutputs = load(f"{self.outputs}:opened")(self, folders, asking)
-        return opened
+    def seen(self, *, viewed: bool, taught: Training) -> Signal:
+        """Logits become logits on views where images look different in each epoch."""
+        if viewed and self.name == "logits" and taught.views.drawn:
+            signal: Signal = load("distilgrid.signals.views.plan:ViewSignal")(taught.views, taught.epochs)
+            return signal
+        return self
 
-    def live(self, asking: "Asking") -> "TeacherOutputs":
-        """Outputs from a teacher that runs within the student's job."""
-        running: TeacherOutputs = load(f"{self.outputs}:live")(self, asking)
-        return running
+    def plan(self, lesson: Lesson, grid: "Recordings") -> list[Artefact]:
+        """One recording of each instructor on prepared rows, and one on augmented rows."""
+        parts = [None, lesson.augmented] if lesson.augmented else [None]
+        return [self._part(lesson, grid, instructor, part) for instructor in lesson.instructors for part in parts]
+
+    def _part(self, lesson: Lesson, grid: "Recordings", instructor: Artefact, augmented: Artefact | None) -> Artefact:
+        if augmented is not None:
+            place = f"{lesson.cell['augmentation']}/frac-{lesson.cell['fraction']:g}/{self.name}"
+            return grid.record(self, lesson, instructor, place=place, fraction=1.0, augmented=augmented)
+        share = grid.share(lesson, instructor)
+        place = f"frac-{share:g}/{self.name}" if share < 1 else self.name
+        return grid.record(self, lesson, instructor, place=place, fraction=share)
+
+    def recipe(self, inputs: Mapping[str, Any], *, fraction: float, max_length: int) -> dict[str, Any]:
+        """Kind of outputs, rows, and length of inputs."""
+        return {"kind": self.name, "max_length": max_length, "fraction": fraction, "inputs": dict(inputs)}
+
+
+ROWS: dict[str, Signal] = {name: RowSignal(name) for name in get_args(RowName)}
+"""Signals that have no settings, by name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.stage import Keys, Recipe
-from distilgrid.training.execution import Execution
+from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan

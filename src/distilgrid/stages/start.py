@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import RANK
 from distilgrid.core.gpus import take_gpus
 from distilgrid.jobs import process
-from distilgrid.training.execution import Execution
+from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params

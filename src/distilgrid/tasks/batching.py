@@ -1,29 +1,45 @@
-"""Rows as models read them, and their batches."""
+"""Rows as models read them: tokens, cached next to their rows, and batches."""
 
+import contextlib
+import logging
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from distilgrid.core.artefacts import read_json, write_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256, recipe_key
+from distilgrid.core.machine import package_versions
+from distilgrid.tasks.dataset import RowsOnDisk, texts
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from distilgrid.tasks.settings import Views
 
 Inputs = dict[str, Tensor]
 Batch = list[int]
 Tokenizer: TypeAlias = "PreTrainedTokenizerBase | None"
-"""None for images."""
+"""None for a kind that is not tokenised."""
 BUCKET_BATCHES = 32
+FORMAT = 2
+PARTS = ("tokens", "segments", "offsets")
+log = logging.getLogger(__name__)
 
 
 class Samples(Protocol):
-    """Rows of one split as a model reads them: tokenised texts, or images."""
+    """Rows of one split as a model reads them."""
 
     @property
     def lengths(self) -> np.ndarray:
-        """(N,) tokens of each row; 1 for an image."""
+        """(N,) tokens of each row; 1 for a row without tokens."""
 
     def __len__(self) -> int: ...
 
@@ -32,6 +48,23 @@ class Samples(Protocol):
 
     def take(self, rows: Sequence[int]) -> "Samples":
         """Some rows, in the given order."""
+
+    def joined(self, others: "Sequence[Samples]") -> "Samples":
+        """These rows, then those of others that the same kind made."""
+
+
+class ViewedSamples(Protocol):
+    """Random views of N rows, one of each in each epoch. Sample e * N + i is row i in epoch e."""
+
+    views: "Views"
+
+    def __len__(self) -> int: ...
+
+    def rows(self, samples: Sequence[int]) -> np.ndarray:
+        """(B,) row numbers of samples."""
+
+    def batch(self, samples: Sequence[int]) -> Inputs:
+        """Model inputs of samples of one epoch."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +83,15 @@ class Encodings:
         joined = None if segments is None else np.concatenate(segments).astype(np.uint8)
         return cls(np.concatenate(rows).astype(np.int32), joined, offsets, pad_id)
 
-    @classmethod
-    def joined(cls, parts: "Sequence[Encodings]") -> "Encodings":
-        """Concatenate rows of one tokeniser."""
+    def joined(self, others: Sequence[Samples]) -> "Encodings":
+        """These rows, then others of the same tokeniser."""
+        parts = [self, *(part for part in others if isinstance(part, Encodings))]
         starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])
         offsets = [part.offsets[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
         tokens = np.concatenate([part.tokens for part in parts])
         segments = [part.segments for part in parts if part.segments is not None]
         joined = np.concatenate(segments) if segments else None
-        return cls(tokens, joined, np.concatenate([*offsets, starts[-1:]]), parts[0].pad_id)
+        return Encodings(tokens, joined, np.concatenate([*offsets, starts[-1:]]), self.pad_id)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -106,6 +139,64 @@ def encode(
         first, second, truncation=True, max_length=max_length, padding=False, return_attention_mask=False
     )
     return Encodings.of(encoded["input_ids"], encoded.get("token_type_ids"), pad_id=int(tokenizer.pad_token_id or 0))
+
+
+def tokenised(source: RowsOnDisk, split: str, *, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Encodings:
+    """Tokenise a whole split, or read it from its cache.
+
+    The cache key holds the data's recipe, the tokeniser's content and the length; hashes verify its files. A read-only
+    folder caches nothing.
+    """
+    # As the first use would: a saved tokeniser must not depend on the state of a cache.
+    tokenizer.backend_tokenizer.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    tokenizer.backend_tokenizer.no_padding()
+    identity = {
+        "format": FORMAT,
+        "data": source.key,
+        "split": split,
+        "tokenizer": tokenizer.backend_tokenizer.to_str(),
+        "inputs": list(tokenizer.model_input_names),  # BERT has segments, DistilBERT with the same tokeniser has none
+        "max_length": max_length,
+        "tokenizers": package_versions()["tokenizers"],
+    }
+    folder = source.folder / ".tokens" / f"{split}-{recipe_key(identity)}"
+    pad = int(tokenizer.pad_token_id or 0)
+    found = _load(folder, pad)
+    if found is None:
+        found = encode(tokenizer, *texts(source.split(split)), max_length=max_length)
+        with contextlib.suppress(OSError):
+            _keep(folder, found)
+    return found
+
+
+def _load(folder: Path, pad: int) -> Encodings | None:
+    """Read a cache; None, with a warning for a damaged one."""
+    if not folder.exists():
+        return None
+    try:
+        hashes = read_json(folder / "manifest.json")
+        if any(file_sha256(folder / name) != digest for name, digest in hashes.items()):
+            raise ValueError("a file differs from the manifest")
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in PARTS if f"{name}.npy" in hashes}
+        return Encodings(arrays["tokens"], arrays.get("segments"), np.asarray(arrays["offsets"]), pad)
+    except (UserError, OSError, ValueError, AttributeError, KeyError):  # a process that keeps it anew may remove files
+        log.warning("%s: damaged; tokenising again", folder)
+        return None
+
+
+def _keep(folder: Path, encodings: Encodings) -> None:
+    scratch = folder.with_name(f".{folder.name}-{os.getpid()}")
+    scratch.mkdir(parents=True)
+    try:
+        for name in PARTS:
+            values = getattr(encodings, name)
+            if values is not None:
+                np.save(scratch / f"{name}.npy", values)
+        write_json(scratch / "manifest.json", {p.name: file_sha256(p) for p in sorted(scratch.glob("*.npy"))})
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def epoch_batches(

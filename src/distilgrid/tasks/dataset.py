@@ -1,24 +1,25 @@
-"""A prepared data set on disk: `dataset.json` and one parquet file per split."""
+"""Prepared rows on disk: a task's data set, rows that augmentation made of it, and seeded subsets of both.
+
+Light: imports NumPy and pandas on use.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import find_kind
+from distilgrid.tasks.kind import TaskKind, find_kind
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 TEXT_COLUMNS = ("text_a", "text_b")
 SEPARATOR = "\x1f"
-COMMON = ("task", "kind", "labels", "metrics", "validation", "notes", "splits")
-"""What `dataset.json` says of every kind."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,42 @@ class Dataset:
         return self.folder / f"{name}.parquet"
 
 
+@dataclass(frozen=True)
+class AugmentedRows:
+    """Rows that an augmentation made."""
+
+    folder: Path  # folder of the files
+    key: str  # recipe key
+    soft: bool  # whether a teacher labelled the rows, in a column `probabilities`
+
+    def split(self, name: str) -> "pd.DataFrame":
+        """Columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and `copy`."""
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / f"{name}.parquet")
+
+
+RowsOnDisk: TypeAlias = Dataset | AugmentedRows
+
+
 def open_dataset(folder: Path | str) -> Dataset:
     """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
     run = verified(folder, stage="prepare")
     stored = read_json(Path(folder) / "dataset.json")
     listed = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
-    details = {name: value for name, value in stored.items() if name not in COMMON}
+    details = {name: value for name, value in stored.items() if name not in Dataset.__dataclass_fields__}
     folder, splits = Path(folder), stored["splits"]
     return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, details=details, **listed)
+
+
+def open_augmented(folder: Path | str, *, dataset: Dataset) -> AugmentedRows:
+    """Open augmented rows and verify their files. Raises UserError for missing or damaged files, or other data."""
+    run = verified(folder, stage="augment")
+    recipe = run["recipe"]
+    made_of = recipe["inputs"]["data"]
+    if made_of != dataset.key:
+        raise UserError(f"{folder}: made of data {made_of}, not of {dataset.key}; augment again")
+    return AugmentedRows(Path(folder), run["key"], recipe["settings"]["labels"] == "teacher")
 
 
 def texts(frame: "pd.DataFrame") -> tuple[list[str], list[str] | None]:
@@ -98,3 +127,46 @@ def _joined(row: Sequence[str]) -> str:
 def content_id(content: bytes) -> int:
     """The first 8 bytes of the SHA-256 of some bytes, as a signed integer."""
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
+
+
+def limit_rows(frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, purpose: str) -> "pd.DataFrame":
+    """A seeded, stratified subset of about `count` rows in their original order."""
+    if count >= len(frame):
+        return frame
+    return frame[sample_rows(frame, count, seed=seed, kind=kind, purpose=purpose)].reset_index(drop=True)
+
+
+def sample_rows(
+    frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, purpose: str, held_out: bool = False
+) -> "np.ndarray":
+    """A mask (N,) of some rows, in the strata of a kind."""
+    ids, strata = frame["example_id"].to_numpy(), kind.rows().strata(frame)
+    return stratified_sample(ids, strata, count=count, seed=seed, purpose=purpose, held_out=held_out)
+
+
+def stratified_sample(
+    ids: "np.ndarray", labels: "np.ndarray | None", *, count: int, seed: int, purpose: str, held_out: bool = False
+) -> "np.ndarray":
+    """A boolean mask (N,) of about `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
+
+    Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side, and purposes are independent.
+    They take turns by their place within their label over the label's size: any first k turns keep the shares
+    (Sainte-Lague), and a smaller sample is part of a larger one. With `held_out`, every label keeps a row behind;
+    otherwise every label gives one.
+    """
+    import numpy as np
+
+    ranks = np.array([content_id(f"{seed}/{purpose}/{int(i)}".encode()) % 2**64 for i in ids], dtype=np.uint64)
+    strata = np.zeros(len(ids), dtype=np.int64) if labels is None else labels
+    _, members, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    order, places, sizes = np.lexsort((ranks, members)), np.empty(len(ids), dtype=np.int64), counts[members]
+    places[order] = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)  # within the label
+    turns = np.lexsort((ranks, (places + 0.5) / sizes))
+    chosen = np.zeros(len(ids), dtype=bool)
+    if held_out:
+        stays = np.isin(ranks, ranks[places == sizes - 1])
+        chosen[turns[~stays[turns]][:count]] = True
+    else:
+        chosen[turns[:count]] = True
+        chosen |= places == 0
+    return np.isin(ranks, ranks[chosen])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, read_parquet, reading
+from distilgrid.tasks.sources import Folders, Raw, files_revision, read_table
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
     """Read the rows, split by the column that names splits. Raises UserError for a missing or unreadable file."""
-    reader = _read_csv if spec.scheme == "csv" else read_parquet
-    frames = {split: reader(path) for split, path in _files(spec).items()}
+    frames = {split: read_table(path, csv=spec.scheme == "csv") for split, path in _files(spec).items()}
     return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])
 
 
@@ -45,13 +44,3 @@ def _by_column(frame: "pd.DataFrame", spec: TaskSpec) -> "dict[str, pd.DataFrame
     if "train" not in values:
         raise UserError(f"{spec.locator}: column '{spec.split_column}' marks no row as train; it holds {values}")
     return {value: frame[frame[spec.split_column] == value].reset_index(drop=True) for value in values}
-
-
-def _read_csv(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    # Only an empty field is missing: texts such as "NA" or "null" are texts.
-    frame = reading(path, lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str))
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise UserError(f"{path}: rows have more fields than the header; quote texts that hold commas")
-    return frame

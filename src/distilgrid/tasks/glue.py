@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, parquet_names, read_parquet
+from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, read_table, split_file, subset_notes
 from distilgrid.tasks.spec import TaskSpec
 
 REPOSITORY = "nyu-mll/glue"
@@ -19,22 +19,18 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
     """Read the splits of a task. Raises UserError when a file is missing or unreadable."""
-    files = _files(spec, folders.glue) if folders.glue else _download(spec)
-    notes = [f"{split}: a subset of the official split" for split, p in files.items() if "_subset" in p.name]
-    return Raw({split: read_parquet(path) for split, path in files.items()}, notes)
+    files = _files(spec, folders.glue)
+    return Raw({split: read_table(path) for split, path in files.items()}, subset_notes(files))
 
 
-def _files(spec: TaskSpec, folder: Path) -> dict[str, Path]:
+def _files(spec: TaskSpec, folder: Path | None) -> dict[str, Path]:
     files = {}
     for split in ["train", *spec.validation]:
-        names = parquet_names(split)
-        found = [folder / spec.locator / name for name in names if (folder / spec.locator / name).is_file()]
-        if not found:
-            raise UserError(f"{folder / spec.locator}: no {names[0]}; check data.glue_dir / DISTILGRID_GLUE_DIR")
-        files[split] = found[0]
+        if folder is None:
+            files[split] = hub_file(REPOSITORY, spec.locator, split, REVISION, key="glue_dir")
+            continue
+        found = split_file(folder / spec.locator, split)
+        if found is None:
+            raise UserError(f"{folder / spec.locator}: no {split}.parquet; check data.glue_dir / DISTILGRID_GLUE_DIR")
+        files[split] = found
     return files
-
-
-def _download(spec: TaskSpec) -> dict[str, Path]:
-    names = {split: f"{spec.locator}/{split}-00000-of-00001.parquet" for split in ["train", *spec.validation]}
-    return {split: hub_file(REPOSITORY, name, REVISION, key="glue_dir") for split, name in names.items()}

@@ -1,7 +1,10 @@
-"""Raw rows of a task spec. The kind names a module with `revision` and `load` for each scheme."""
+"""Raw rows of a task's source, and splits made of them. Light: imports NumPy and pandas on use.
+
+The kind names a module with `revision` and `load` for each scheme of sources.
+"""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +13,8 @@ from typing import TYPE_CHECKING
 from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256
+from distilgrid.tasks.dataset import limit_rows, sample_rows
+from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -22,9 +27,6 @@ class Folders:
 
     glue: Path | None = None
     cifar: Path | None = None
-
-
-HUB = Folders()
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ class Raw:
 
 def source_revision(spec: TaskSpec, folders: Folders) -> str:
     """Fingerprint of the rows behind a spec, without reading them. Raises UserError for a missing file or library."""
-    revision: str = _module(spec).revision(spec, folders)
-    return revision
+    return str(_module(spec).revision(spec, folders))
 
 
 def load_raw(spec: TaskSpec, folders: Folders) -> Raw:
@@ -55,6 +56,38 @@ def _module(spec: TaskSpec) -> ModuleType:
     return importlib.import_module(spec.task_kind.sources[spec.scheme].module)
 
 
+def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data) -> "dict[str, pd.DataFrame]":
+    """Complete the splits of a source by holding rows out of train, seeded and stratified.
+
+    `dev` selects checkpoints and `validation` reports, so no row serves both.
+    """
+    splits = dict(splits)
+    if spec.validation[0] not in splits:
+        _hold_out(splits, spec, data, round(spec.validation_fraction * len(splits["train"])), "validation")
+    absent = [name for name in spec.validation if name not in splits]
+    if absent:
+        raise UserError(f"{spec.source}: brings no rows for the split '{absent[0]}'; add them or drop its name")
+    caps = {"train": data.max_train_rows, **dict.fromkeys(spec.validation, data.max_validation_rows)}
+    if "dev" in splits:
+        caps["dev"] = data.max_dev_rows
+    else:
+        count = len(splits["train"])
+        _hold_out(splits, spec, data, min(round(data.dev_fraction * count), data.max_dev_rows or count), "dev")
+    for name, cap in caps.items():
+        if cap is not None:
+            splits[name] = limit_rows(splits[name], cap, seed=data.seed, kind=spec.task_kind, purpose=name)
+    return splits
+
+
+def _hold_out(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data, count: int, purpose: str) -> None:
+    """Move rows from train to `dev`, or to the first validation split."""
+    train, name = splits["train"], "dev" if purpose == "dev" else spec.validation[0]
+    mask = sample_rows(train, max(1, count), seed=data.seed, kind=spec.task_kind, purpose=purpose, held_out=True)
+    if not mask.any():
+        raise UserError(f"{spec.source}: {len(train)} training row(s) are too few to hold out '{purpose}'; add rows")
+    splits[name], splits["train"] = train[mask].reset_index(drop=True), train[~mask].reset_index(drop=True)
+
+
 def files_revision(named: Mapping[str, Path]) -> str:
     """Fingerprint of files, each under a name that holds on every machine. Raises UserError for an unreadable file."""
     digests = []
@@ -64,15 +97,22 @@ def files_revision(named: Mapping[str, Path]) -> str:
     return "files:" + ",".join(digests)
 
 
-def parquet_names(split: str) -> list[str]:
-    """Possible file names of a published split in a folder of its data set."""
-    return [f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet"]
+def split_file(folder: Path, split: str) -> Path | None:
+    """The parquet file of a published split in a folder of its data set; None if it is absent."""
+    names = (f"{split}.parquet", f"{split}_subset.parquet", f"{split}-00000-of-00001.parquet")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
-    """Download a file of a data set, or find it cached. `data.<key>` works offline. Raises UserError on failure."""
+def subset_notes(files: Mapping[str, Path]) -> list[str]:
+    """What tables must say about splits that are not whole."""
+    return [f"{split}: a subset of the official split" for split, path in files.items() if "_subset" in path.name]
+
+
+def hub_file(repository: str, folder: str, split: str, revision: str, *, key: str) -> Path:
+    """Download the file of a split, or find it cached. `data.<key>` works offline. Raises UserError on failure."""
     from huggingface_hub import hf_hub_download
 
+    name = f"{folder}/{split}-00000-of-00001.parquet"
     try:
         return Path(hf_hub_download(repository, name, repo_type="dataset", revision=revision))
     except Exception as error:  # the hub client raises many types; the user needs one line
@@ -81,37 +121,31 @@ def hub_file(repository: str, name: str, revision: str, *, key: str) -> Path:
         raise UserError(message) from None
 
 
-def read_parquet(path: Path) -> "pd.DataFrame":
-    """Read all rows of a parquet file. Raises UserError when it is unreadable."""
-    import pandas as pd
-
-    return reading(path, lambda: pd.read_parquet(path))
-
-
-def reading(path: Path, read: "Callable[[], pd.DataFrame]") -> "pd.DataFrame":
-    """Run `read` on a file. Raises UserError naming the file when it is unreadable."""
+def read_table(path: Path, *, csv: bool = False) -> "pd.DataFrame":
+    """Read all rows of a parquet or CSV file. Raises UserError when it is unreadable."""
     import pandas as pd
 
     try:
-        frame = read()
+        # Only an empty field is missing: texts such as "NA" or "null" are texts.
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str) if csv else pd.read_parquet(path)
         for name in frame.columns:
             if isinstance(frame[name].dtype, pd.StringDtype):
                 frame[name].tolist()  # invalid UTF-8 fails here, not at its first use
-        return frame
     except UnicodeDecodeError:
-        raise UserError(f"{path}: {_not_utf8(path)}; save it as UTF-8") from None
+        raise UserError(f"{path}: {_not_utf8(path) if csv else 'a text is not UTF-8'}; save it as UTF-8") from None
     except Exception as error:  # pandas and pyarrow raise many types; the user needs one line
         raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
+    if csv and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise UserError(f"{path}: rows have more fields than the header; quote texts that hold commas")
+    return frame
 
 
 def _not_utf8(path: Path) -> str:
-    """Describe the first byte that is not UTF-8, with the line of a CSV file."""
-    if path.suffix == ".parquet":
-        return "a text is not UTF-8"
-    with open(path, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                return f"line {number}: the byte 0x{line[error.start]:02x} is not UTF-8"
+    """Name the first byte that is not UTF-8, and its line."""
+    content = path.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return f"line {line}: the byte 0x{content[error.start]:02x} is not UTF-8"
     return "holds bytes that are not UTF-8"

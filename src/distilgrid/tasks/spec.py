@@ -11,8 +11,7 @@ from pydantic import Field, model_validator
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_table import find_kind, known_kinds
+from distilgrid.tasks.kind import TaskKind, find_kind, known_kinds
 
 FILE_SCHEMES = ("csv", "parquet")
 DESCRIPTIVE = frozenset({"licence", "homepage"})

@@ -18,7 +18,7 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
     def load_context(self, context: Any) -> None:
         """Load the weights, and the tokeniser of a model of texts."""
         from distilgrid.models.io import load_model, load_tokenizer
-        from distilgrid.tasks.kind_table import find_kind
+        from distilgrid.tasks.kind import find_kind
 
         folder = context.artifacts[CELL]
         self._facts = read_json(Path(folder) / FACTS)
@@ -31,7 +31,7 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
 
         The result has a `label` and its probability, the `score`, for each row, or a `value` where labels are numbers.
         """
-        from distilgrid.training.evaluation import predict
+        from distilgrid.training.predictor import predict
 
         rows = self._kind.batch().given(
             model_input, tokenizer=self._tokenizer, max_length=self._facts["max_length"], pair=self._facts["pair"]

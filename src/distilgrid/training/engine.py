@@ -11,32 +11,56 @@ from torch import Tensor
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.core.loading import load
 from distilgrid.tasks.batching import Batch
-from distilgrid.training.clock import Clock
-from distilgrid.training.cpu.flat import FlatParameters
-from distilgrid.training.cpu.fused_encoder import fuse, fusible, unfuse
-from distilgrid.training.cpu.randomness import DropoutMasks, restore_dropout, swap_dropout
-from distilgrid.training.device import exact_products
-from distilgrid.training.forward import forward
+from distilgrid.training.objective import OpenHooks
 from distilgrid.training.optimiser import Optimiser, parameter_groups
-from distilgrid.training.placement import Placement
+from distilgrid.training.outcome import Clock
+from distilgrid.training.placement import Placement, exact_products
+from distilgrid.training.predictor import forward
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Stream
+from distilgrid.training.weights import FlatParameters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PART_TOKENS = 1024  # more make matrix products no faster, and activations larger
+ON_CPU = "distilgrid.training.cpu.acceleration:CpuAcceleration"
+
+
+class Acceleration:
+    """Faster computation of the same mathematics; the base class changes nothing.
+
+    Attributes:
+        compute: precision of the copy of the weights that matrix products read.
+    """
+
+    compute = torch.float32
+
+    def attach(self, flat: FlatParameters) -> None:
+        """Replace parts of the model, whose weights are flat by now."""
+
+    def start_step(self, number: int) -> None:
+        """Prepare a step."""
+
+    def suspended(self) -> contextlib.AbstractContextManager[None]:
+        """Compute with the original parts within the body."""
+        return contextlib.nullcontext()
+
+    def release(self) -> None:
+        """Put the original parts back."""
 
 
 class Engine:
     """Trains a model in place, one step at a time; `release` removes all set-up.
 
     The word embeddings of the fp32 model are cut to the words that occur. `settings` and `steps` are those of the first
-    phase; `layered` tells whether any phase trains layers at different rates.
+    phase, and `hooks` work around its updates; `layered` tells whether any phase trains layers at different rates.
 
     Attributes:
         flat: trained weights.
+        parameters: the same by name, whatever the acceleration replaces.
         buffers: other saved tensors of the model by name, such as batch norm's statistics.
     """
 
@@ -49,6 +73,7 @@ class Engine:
         placement: Placement,
         seed: int,
         steps: int,
+        hooks: OpenHooks = lambda parameters: (),
         layered: bool = False,
     ) -> None:
         self.model, self.streams = model.to(placement.device), streams
@@ -61,27 +86,26 @@ class Engine:
         on_cpu = placement.device.type == "cpu"
         if not on_cpu:
             _set_attention(model, "sdpa")  # eager attention is faster on CPUs only
-        fused = on_cpu and settings.engine == "auto" and fusible(model)
+        self.acceleration = Acceleration()
+        if on_cpu and settings.engine == "auto":  # the plain engine is there to be compared with
+            self.acceleration = load(ON_CPU)(model, precision=placement.precision, seed=self.seed)
         groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=layered)
-        compute = torch.bfloat16 if fused and placement.precision == "bf16" else torch.float32
-        self.flat = FlatParameters(groups, compute=compute)
+        self.flat = FlatParameters(groups, compute=self.acceleration.compute)
+        self.parameters = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
         kept = model.state_dict(keep_vars=True)
         self.buffers = {name: tensor for name, tensor in kept.items() if not tensor.requires_grad}
-        self.start_phase(settings, steps=steps)
-        self.masks = DropoutMasks(self.seed)
-        # GPUs draw dropout masks fast; and the plain engine is there to be compared with.
-        self.dropouts = swap_dropout(model, self.masks) if on_cpu and settings.engine == "auto" else {}
-        self.original = fuse(model, self.flat, self.masks) if fused else None
+        self.start_phase(settings, steps=steps, hooks=hooks)
+        self.acceleration.attach(self.flat)
         self.tokens = 0
 
-    def start_phase(self, settings: Training, *, steps: int) -> None:
-        """Start a phase of `steps` updates with a new optimiser."""
-        self.settings, self.parts = settings, settings.accumulation
+    def start_phase(self, settings: Training, *, steps: int, hooks: OpenHooks) -> None:
+        """Start a phase of `steps` updates with a new optimiser and with hooks around each update."""
+        self.settings, self.parts, self.hooks = settings, settings.accumulation, tuple(hooks(self.parameters))
         self.optimiser = Optimiser(self.flat, settings, steps=steps)
 
     def step(self, number: int, batches: Sequence[Batch]) -> dict[str, float]:
         """Update once from a batch of each stream; return mean loss terms. Raises UserError if one is not finite."""
-        self.masks.start_step(number)
+        self.acceleration.start_step(number)
         seed = derive_seed(self.seed, f"step {number}")
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes milliseconds
         if self.placement.device.type == "cuda":
@@ -89,7 +113,7 @@ class Engine:
         totals = self._accumulate(batches)
         with self.clock("optimiser"):
             self.placement.world.sum(self.flat.grads)
-            self.optimiser.step()
+            self._update(number)
             self.flat.zero_grad()
         values = self.placement.world.sum_values(totals)
         if not np.isfinite(list(values.values())).all():
@@ -99,22 +123,24 @@ class Engine:
     @contextlib.contextmanager
     def in_fp32(self) -> Iterator[Placement]:
         """Compute in fp32 within the body, with the placement that it gets."""
-        fused = None if self.original is None else unfuse(self.model, self.original)
-        try:
-            with exact_products(self.placement.device):
-                yield replace(self.placement, precision="fp32")
-        finally:
-            if fused is not None:
-                unfuse(self.model, fused)
+        with self.acceleration.suspended(), exact_products(self.placement.device):
+            yield replace(self.placement, precision="fp32")
 
     def release(self) -> None:
         """Undo all set-up; the model keeps its weights."""
-        if self.original is not None:
-            unfuse(self.model, self.original)
-        restore_dropout(self.model, self.dropouts)
+        self.acceleration.release()
         self.flat.release()
         self.model.to("cpu")
         _set_attention(self.model, "eager")
+
+    def _update(self, number: int) -> None:
+        for hook in self.hooks:
+            hook.before(number)
+        self.optimiser.step()
+        for hook in self.hooks:
+            hook.after(number)
+        if self.hooks:
+            self.flat.refresh()
 
     def _accumulate(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Collect the gradients of this process's share of the batches, in parts that fit into memory."""
@@ -125,7 +151,7 @@ class Engine:
             except torch.OutOfMemoryError:
                 if self.parts >= max(map(len, mine)):
                     raise
-                if any(stream.needs_batch for stream in self.streams):
+                if any(stream.objective.needs_batch for stream in self.streams):
                     raise UserError("out of memory: the losses need whole batches; lower training.batch_size") from None
                 self.parts *= 2  # the same means over the batches, from smaller parts
                 self.flat.grads.zero_()
@@ -147,7 +173,7 @@ class Engine:
 
     def _split(self, stream: Stream, samples: Sequence[int]) -> list[np.ndarray]:
         """Cut samples into equal parts for the model, on a CPU about as large as fit its caches."""
-        if stream.needs_batch:
+        if stream.objective.needs_batch:
             return [np.asarray(samples)]
         count = self.parts
         if self.placement.device.type == "cpu":
@@ -162,7 +188,8 @@ class Engine:
             self.tokens += len(part) if mask is None else int(mask.sum())
         with self.clock("forward"):
             with self.placement.autocast():
-                outputs = forward(self.model, inputs, states=stream.needs_states, tokens=stream.needs_tokens)
+                needs = stream.objective
+                outputs = forward(self.model, inputs, states=needs.needs_states, tokens=needs.needs_tokens)
                 if stream.companion is not None:
                     outputs = stream.companion(outputs)
             terms = stream.losses(part, outputs)
@@ -174,7 +201,7 @@ class Engine:
 
 def _weight(stream: Stream, samples: Sequence[int] | np.ndarray) -> int:
     """Weight of some samples: losses are means over rows, or over tokens."""
-    return int(stream.lengths(list(samples)).sum()) if stream.needs_tokens else len(samples)
+    return int(stream.lengths(list(samples)).sum()) if stream.objective.needs_tokens else len(samples)
 
 
 def _set_attention(model: "PreTrainedModel", name: str) -> None:

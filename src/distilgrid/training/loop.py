@@ -9,28 +9,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from distilgrid.core.loading import late
 from distilgrid.core.progress import progress
 from distilgrid.tasks.batching import Batch, Rows
 from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.averaging import WeightAverage
-from distilgrid.training.best import Best
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
-from distilgrid.training.companion import joined_companion, remove_companion
-from distilgrid.training.cpu.vocabulary import cut_vocabulary
 from distilgrid.training.engine import Engine
-from distilgrid.training.evaluation import evaluate, predict
-from distilgrid.training.outcome import Outcome
+from distilgrid.training.objective import Phase, joined_companion, remove_companion
+from distilgrid.training.outcome import Outcome, tracing
 from distilgrid.training.placement import Placement
-from distilgrid.training.schedule import Phase
+from distilgrid.training.predictor import Predictor, evaluate, predict
 from distilgrid.training.steps import Stretch, plan_steps
 from distilgrid.training.streams import Extra, OpenMain, RowStream, Stream
 from distilgrid.training.teacher import TeacherOutputs
-from distilgrid.training.tracing import tracing
+from distilgrid.training.weights import Best, WeightAverage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 log = logging.getLogger(__name__)
+cut_vocabulary = late("distilgrid.training.cpu.vocabulary:cut_vocabulary")
 LOSS_RECORDS = 50
 
 
@@ -52,6 +50,7 @@ class Trainer:
         probe: training rows for the finished model's loss without dropout.
         watched: rows that `watch_validation` scores along the way; they select nothing.
         checkpoints: storage of the state of an unfinished run; none by default.
+        predictor: how the model answers when it is scored.
     """
 
     def __init__(
@@ -71,11 +70,13 @@ class Trainer:
         probe: Sequence[int] = (),
         watched: Rows | None = None,
         checkpoints: Checkpoints = NOWHERE,
+        predictor: Predictor = predict,
     ) -> None:
         settings = phases[0].settings
         read = [part.encodings for part in (rows, dev, watched) if part is not None]
         self.vocabulary = cut_vocabulary(model, read, optimisers={phase.settings.optimiser for phase in phases})
         self.model, self.kind, self.metrics, self.placement = model, kind, metrics, placement
+        self.predictor = predictor
         rows, self.dev = self._renumbered(rows), self._renumbered(dev)
         self.watched = None if watched is None else self._renumbered(watched)
         self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
@@ -95,12 +96,14 @@ class Trainer:
             placement=placement,
             seed=seed,
             steps=len(self.stretch),
+            hooks=phases[0].hooks,
             layered=any(phase.settings.layer_decay < 1 for phase in phases),
         )
         self.checkpoints = checkpoints
         self.outcome = Outcome()
         self.terms: list[dict[str, float]] = []
-        self.best = Best(self.engine, kind.metrics[metrics[0]])
+        metric = kind.metrics[metrics[0]]
+        self.best = Best(self.engine.flat, self.engine.buffers, metric, patience=settings.patience)
         self.decay = 1.0  # of embeddings that occur in no row
         self.average = self._new_average()
 
@@ -143,8 +146,12 @@ class Trainer:
         self.best.forget(patience=stretch.phase.settings.patience)
         self.outcome.before, self.outcome.watched = self.outcome.epochs, None
         self.stretch = stretch
-        self.engine.start_phase(stretch.phase.settings, steps=len(stretch))
+        self._start_engine()
         self.average = self._new_average()
+
+    def _start_engine(self) -> None:
+        phase = self.stretch.phase
+        self.engine.start_phase(phase.settings, steps=len(self.stretch), hooks=phase.hooks)
 
     def _advance(self, step: int, batches: Sequence[Batch]) -> None:
         phase, moment = self.stretch.phase, self.stretch.moment(step)
@@ -182,8 +189,15 @@ class Trainer:
             self.outcome.watched = self.best.metric.best(seen[self.metrics[0]], self.outcome.watched)
 
     def _scores(self, rows: Rows, placement: Placement) -> dict[str, float]:
-        labels, kind = rows.labels.numpy(), self.kind
-        return evaluate(self.model, rows.encodings, labels, self.metrics, kind=kind, placement=placement)
+        return evaluate(
+            self.model,
+            rows.encodings,
+            rows.labels.numpy(),
+            self.metrics,
+            kind=self.kind,
+            placement=placement,
+            predictor=self.predictor,
+        )
 
     def _renumbered(self, rows: Rows) -> Rows:
         return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)
@@ -195,6 +209,8 @@ class Trainer:
     def _state(self, step: int) -> Saved:
         tensors = {"weights": self.engine.flat.values, **self.engine.optimiser.state(), **self.best.tensors()}
         tensors |= {f"buffers.{name}": buffer for name, buffer in self.engine.buffers.items()}
+        for number, hook in enumerate(self.engine.hooks):
+            tensors |= {f"hook-{number}.{name}": tensor for name, tensor in hook.tensors().items()}
         if self.average is not None:
             tensors["average"] = self.average.values
         seconds = self.outcome.seconds + self.engine.clock.elapsed()
@@ -210,12 +226,16 @@ class Trainer:
             return 0
         tensors, values = saved.tensors, saved.values
         self.stretch = next(part for part in self.stretches if saved.step <= part.end)
-        self.engine.start_phase(self.stretch.phase.settings, steps=len(self.stretch))
+        if self.stretch is not self.stretches[0]:
+            self._start_engine()
         self.engine.flat.values.copy_(tensors["weights"])
         for name, buffer in self.engine.buffers.items():
             buffer.copy_(tensors[f"buffers.{name}"])
         self.engine.optimiser.load_state(tensors, updates=saved.step - self.stretch.start)
-        self.best.load(tensors, values["best"])
+        self.best.load(tensors, values["best"], patience=self.stretch.phase.settings.patience)
+        for number, hook in enumerate(self.engine.hooks):
+            names = [name for name in tensors if name.startswith(f"hook-{number}.")]
+            hook.load({name.partition(".")[2]: tensors[name] for name in names})
         self.average = self._new_average()
         self.decay, unseen = values["decay"]
         if self.average is not None:
@@ -239,7 +259,7 @@ class Trainer:
         if self.outcome.phases:
             self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         if self.probe is not None:
-            made = predict(self.model, self.probe.encodings, kind=self.kind, placement=self.placement)
+            made = self.predictor(self.model, self.probe.encodings, kind=self.kind, placement=self.placement)
             self.outcome.probe_loss = float(self.kind.losses().hard(torch.from_numpy(made), self.probe.labels))
         self.outcome.last_losses = self._last_losses()
         self.engine.release()

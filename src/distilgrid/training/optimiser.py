@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from distilgrid.training.cpu.flat import FlatParameters, Group
 from distilgrid.training.settings import Training
+from distilgrid.training.weights import FlatParameters, Group
 
 MOMENTS = {"adamw": ("exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}  # as torch names them
 CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_

@@ -1,11 +1,84 @@
-"""Results of a training run apart from its weights."""
+"""Results of a training run apart from its weights: history, time, traces."""
 
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from distilgrid.training.history import History
+if TYPE_CHECKING:
+    import pandas as pd
 
-KEPT = ("steps", "epochs", "before", "stopped_early", "phases", "watched")
+COLUMNS = ("step", "epoch", "split", "name", "value")  # of `history.parquet`
+KEPT = ("steps", "epochs", "before", "stopped_early", "phases", "watched")  # in a saved state
+SKIPPED, TRACED = 5, 5  # steps; the first ones still fill caches
+
+
+class Clock:
+    """Seconds by section: `with clock("forward"): ...`.
+
+    On a GPU, a section counts the time to queue its work; waiting counts where a result is first read.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.started = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds since the clock started."""
+        return time.perf_counter() - self.started
+
+    @contextlib.contextmanager
+    def __call__(self, section: str) -> Iterator[None]:
+        """Add the time of the body to a section."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[section] += time.perf_counter() - started
+
+
+@dataclass
+class History:
+    """Records of (step, epoch, split, name, value)."""
+
+    records: list[tuple[int, float, str, str, float]] = field(default_factory=list)
+
+    def add(self, *, step: int, epoch: float, split: str, values: dict[str, float]) -> None:
+        """Append one value per name."""
+        self.records += [(step, epoch, split, name, value) for name, value in values.items()]
+
+    def series(self, split: str, name: str) -> list[float]:
+        """Values of one name, in order."""
+        return [r[4] for r in self.records if r[2] == split and r[3] == name]
+
+    def last_step(self, split: str, *, within: tuple[int, int]) -> int | None:
+        """The last recorded step after `within[0]` and up to `within[1]`; None without any."""
+        steps = [r[0] for r in self.records if r[2] == split and within[0] < r[0] <= within[1]]
+        return max(steps, default=None)
+
+    def means(self, split: str, *, within: tuple[int, int]) -> dict[str, float]:
+        """Mean of each name over steps; a record counts for the steps since the previous one."""
+        found: dict[str, list[tuple[float, int]]] = {}
+        steps = sorted({r[0] for r in self.records if r[2] == split and within[0] < r[0] <= within[1]})
+        counts = {step: step - before for before, step in pairwise([within[0], *steps])}
+        for step, _, kind, name, value in self.records:
+            if kind == split and step in counts:
+                found.setdefault(name, []).append((value, counts[step]))
+        return {name: sum(v * n for v, n in parts) / sum(n for _, n in parts) for name, parts in found.items()}
+
+    def frame(self) -> "pd.DataFrame":
+        """All records as a table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records, columns=list(COLUMNS))
+
+    def write(self, path: Path) -> None:
+        """Save as parquet."""
+        self.frame().to_parquet(path, index=False)
 
 
 @dataclass
@@ -39,3 +112,17 @@ class Outcome:
         self.history.records = [tuple(record) for record in values["history"]]
         for name in (*KEPT, "seconds", "tokens"):
             setattr(self, name, values[name])
+
+
+@contextlib.contextmanager
+def tracing(path: Path | None) -> Iterator[Callable[[], None]]:
+    """Yield a function to call after each step; write a trace for https://ui.perfetto.dev. None traces nothing."""
+    if path is None:
+        yield lambda: None
+        return
+    from torch.profiler import profile, schedule
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plan = schedule(wait=SKIPPED - 1, warmup=1, active=TRACED, repeat=1)
+    with profile(schedule=plan, on_trace_ready=lambda p: p.export_chrome_trace(str(path))) as profiler:
+        yield profiler.step

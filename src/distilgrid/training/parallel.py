@@ -38,8 +38,6 @@ def joined_world(processes: int, *, cuda: bool) -> Iterator[World]:
         _ready(Path(os.environ[MEETING]), int(os.environ[RANK])).touch()
         with _connected(int(os.environ[RANK]), int(os.environ[SIZE]), Path(os.environ[MEETING]), cuda) as world:
             yield world
-    elif processes == 1:
-        yield World()
     else:
         with tempfile.TemporaryDirectory(prefix="distilgrid-") as folder:
             meeting = Path(folder) / "meeting"

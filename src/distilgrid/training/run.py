@@ -1,5 +1,7 @@
 """Training of one model on prepared data, and its artefact's files, for the stages `finetune` and `distill`."""
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,25 +11,22 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
-from distilgrid.core.artefacts import write_json
+from distilgrid.core.artefacts import RANK, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.jobs.process import stopping_gently
+from distilgrid.core.loading import late, load
+from distilgrid.core.stopping import stopping_gently
 from distilgrid.models.io import count_parameters, save_model
 from distilgrid.tasks.batching import Rows, Tokenizer
 from distilgrid.tasks.dataset import Dataset
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import score
 from distilgrid.training.checkpoint import Checkpoints
-from distilgrid.training.device import choose_device, prepare_device
-from distilgrid.training.efficiency import efficiency
-from distilgrid.training.evaluation import predict
-from distilgrid.training.execution import Execution
 from distilgrid.training.loop import Trainer
+from distilgrid.training.objective import Phase
 from distilgrid.training.outcome import Outcome
-from distilgrid.training.parallel import joined_world
-from distilgrid.training.placement import Placement, choose_precision
-from distilgrid.training.schedule import Phase
-from distilgrid.training.settings import Training
+from distilgrid.training.placement import Placement, World, choose_device, choose_precision, prepare_device
+from distilgrid.training.predictor import PLAIN, Predictor, predict
+from distilgrid.training.settings import Execution, Training
 from distilgrid.training.streams import Extra, OpenMain, OpensTeaching, RowStream
 from distilgrid.training.teacher import TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PROBE_ROWS = 1000
+efficiency = late("distilgrid.training.efficiency:efficiency")  # no result depends on it
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TrainingJob:
     seed: int  # seed of shuffling and dropout
     init: str  # origin of the weights, for tables
     execution: Execution = field(default_factory=Execution)  # execution settings
-    main: OpenMain = RowStream  # opens the stream of the training rows
+    predictor: Predictor = predict  # how the model answers when it is scored
     teaching: OpensTeaching | None = None  # opens teachers and additional samples
     facts: Mapping[str, Any] = field(default_factory=dict)  # further facts for `metrics.json`
 
@@ -74,7 +74,7 @@ def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str,
     execution = job.execution
     _check_whole_batches(job)
     device = choose_device(execution.device)
-    with joined_world(execution.processes, cuda=device.type == "cuda") as world, stopping_gently() as stop:
+    with _world(execution.processes, device) as world, stopping_gently() as stop:
         placement = Placement(device, choose_precision(job.settings.precision, device), world)
         prepare_device(placement, deterministic=execution.deterministic)
         checkpoints = Checkpoints(out, key=key, seconds=execution.checkpoint_seconds, stop=stop)
@@ -98,6 +98,15 @@ def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str,
     return metrics
 
 
+def _world(processes: int, device: torch.device) -> contextlib.AbstractContextManager[World]:
+    """The processes of the job; a single one is alone."""
+    if processes == 1 and RANK not in os.environ:
+        return contextlib.nullcontext(World())
+    from distilgrid.training.parallel import joined_world
+
+    return joined_world(processes, cuda=device.type == "cuda")
+
+
 def _train(
     job: TrainingJob,
     teacher: TeacherOutputs | None,
@@ -105,7 +114,7 @@ def _train(
     placement: Placement,
     checkpoints: Checkpoints,
 ) -> Outcome:
-    job.dataset.task_kind.head().describe(job.model.config, job.dataset.labels)
+    job.dataset.task_kind.predict().describe(job.model.config, job.dataset.labels)
     watched = _rows(job, job.dataset.validation[0]) if job.settings.watch_validation else None
     return Trainer(
         job.model,
@@ -117,12 +126,20 @@ def _train(
         placement=placement,
         seed=job.seed,
         teacher=teacher,
-        main=job.main,
+        main=_main(job),
         extras=extras,
         probe=_probe(job),
         watched=watched,
         checkpoints=checkpoints,
+        predictor=job.predictor,
     ).run(trace=job.execution.profile)
+
+
+def _main(job: TrainingJob) -> OpenMain:
+    """The stream of the training rows: as they are, or as the task kind changes them with each epoch."""
+    own = job.dataset.task_kind.stream
+    opened: OpenMain = load(own)(job.training_set, job.settings.views) if own else RowStream
+    return opened
 
 
 def _check_whole_batches(job: TrainingJob) -> None:
@@ -159,7 +176,7 @@ def _predictions(job: TrainingJob) -> "pd.DataFrame":
     parts = []
     for split in job.dataset.validation:
         frame = job.dataset.split(split)
-        outputs = predict(job.model, _rows(job, split).encodings, kind=job.dataset.task_kind)
+        outputs = job.predictor(job.model, _rows(job, split).encodings, kind=job.dataset.task_kind, placement=PLAIN)
         part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
         parts.append(part.assign(logits=list(outputs)))
     return pd.concat(parts, ignore_index=True)

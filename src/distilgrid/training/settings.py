@@ -1,13 +1,15 @@
-"""Settings of the training loop. Light: no torch."""
+"""Settings of the training loop and of its execution. Light: no torch."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
 
 from distilgrid.core.errors import did_you_mean
 from distilgrid.core.schema import Settings, deep_merge, self_contained_schema
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.settings import Views
 
 WHOLE_RUN = ("views", "max_length", "precision", "watch_validation", "engine")
 """Training settings that a run of several phases has only once."""
@@ -105,3 +107,14 @@ StageOverrides = Annotated[
     WithJsonSchema(self_contained_schema(Training, without=WHOLE_RUN)),
 ]
 """Training settings of one stage of a run, over the method's."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Execution settings of a training job, which change results only by the device's rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # `auto` takes a GPU if there is one
+    processes: int = 1  # data-parallel processes, each with a GPU or a part of the threads
+    checkpoint_seconds: float = 60.0  # time between two saves of the training state
+    deterministic: bool = True  # whether a GPU may only use algorithms that repeat the same bits
+    profile: Path | None = None  # file for a trace of some steps, for https://ui.perfetto.dev; None traces nothing

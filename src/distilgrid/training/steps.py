@@ -9,7 +9,7 @@ import torch
 
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.tasks.batching import Batch, epoch_batches
-from distilgrid.training.schedule import Phase
+from distilgrid.training.objective import Phase
 from distilgrid.training.settings import Training
 
 

@@ -18,25 +18,15 @@ if TYPE_CHECKING:
 class Stream(Protocol):
     """Samples of one sort."""
 
+    companion: nn.Module | None  # auxiliary module between the student's outputs and the losses
+
+    @property
+    def objective(self) -> Objective:
+        """The losses, which say what they need of the student."""
+
     @property
     def teacher(self) -> TeacherOutputs | None:
         """Teacher outputs on the samples, for losses that need them."""
-
-    @property
-    def needs_states(self) -> bool:
-        """Whether the losses need the student's [CLS] states."""
-
-    @property
-    def needs_tokens(self) -> bool:
-        """Whether the losses need all tokens' states and are means over tokens."""
-
-    @property
-    def needs_batch(self) -> bool:
-        """Whether the losses need all rows of a batch at once."""
-
-    @property
-    def companion(self) -> nn.Module | None:
-        """Auxiliary module between the student's outputs and the losses."""
 
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of each sample."""
@@ -93,21 +83,6 @@ class RowStream:
     teacher: TeacherOutputs | None
     companion: nn.Module | None = None
 
-    @property
-    def needs_states(self) -> bool:
-        """Whether the objective needs them."""
-        return self.objective.needs_states
-
-    @property
-    def needs_tokens(self) -> bool:
-        """Whether the objective needs them."""
-        return self.objective.needs_tokens
-
-    @property
-    def needs_batch(self) -> bool:
-        """Whether the objective needs it."""
-        return self.objective.needs_batch
-
     def lengths(self, samples: Sequence[int]) -> np.ndarray:
         """Tokens of each row."""
         lengths: np.ndarray = self.rows.encodings.lengths[list(samples)]
@@ -119,9 +94,13 @@ class RowStream:
 
     def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
         """Terms of the objective."""
-        device = student.logits.device
-        teacher = self.teacher.outputs(samples).to(device) if self.teacher is not None else None
-        return self.objective.losses(self.rows.labels[list(samples)].to(device), student, teacher)
+        labels = self.rows.labels[list(samples)].to(student.logits.device)
+        return self.objective.losses(labels, student, answers(self.teacher, samples, student))
+
+
+def answers(teacher: TeacherOutputs | None, samples: Sequence[int], student: Outputs) -> Outputs | None:
+    """A teacher's outputs on samples, on the student's device; None without a teacher."""
+    return None if teacher is None else teacher.outputs(samples).to(student.logits.device)
 
 
 class OpensTeaching(Protocol):

@@ -8,12 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.tasks.augmented import AugmentedRows
 from distilgrid.tasks.batching import Encodings, Rows, Samples, Tokenizer
-from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset
-from distilgrid.tasks.kinds.image.settings import Views
-from distilgrid.tasks.kinds.image.views import Images, ViewedImages
-from distilgrid.tasks.splits import limit_rows
+from distilgrid.tasks.dataset import TEXT_COLUMNS, AugmentedRows, Dataset, limit_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,21 +59,13 @@ class TrainingSet:
             assert source is not None
             whole = batch.samples(source, "train", tokenizer=tokenizer, max_length=max_length)
             parts.append(whole if len(frame) == len(whole) else whole.take(frame["row"].tolist()))
-        return parts[0] if len(parts) == 1 else batch.joined(parts)
+        return parts[0] if len(parts) == 1 else parts[0].joined(parts[1:])
 
     def encodings(self, tokenizer: "PreTrainedTokenizerBase", *, max_length: int) -> Encodings:
         """All rows of texts as tokens; whole splits are tokenised once and cached."""
         samples = self.samples(tokenizer, max_length=max_length)
         assert isinstance(samples, Encodings), "only texts have tokens"
         return samples
-
-    def views(self, settings: Views) -> ViewedImages | None:
-        """Views of the rows in each epoch; None for a kind without views."""
-        if not self.dataset.task_kind.viewed:
-            return None
-        images = self.samples(None, max_length=0)
-        assert isinstance(images, Images), "views are of images"
-        return ViewedImages(images, settings, self.example_ids)
 
     def labels(self) -> Tensor:
         """Targets (N, ...) as the task kind makes them, with a teacher's labels of augmented rows."""

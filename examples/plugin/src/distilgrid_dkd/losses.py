@@ -18,8 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.schedule import Phase
+from distilgrid.training.objective import Objective, Outputs, Phase
 from distilgrid.training.settings import Training
 from distilgrid_dkd.declare import DKD
 

@@ -18,7 +18,7 @@ from distilgrid.core.fingerprint import canonical_json, derive_seed
 from distilgrid.core.journal import Journal
 from distilgrid.core.machine import package_versions
 from distilgrid.core.progress import progress
-from distilgrid.training.device import choose_device
+from distilgrid.training.placement import choose_device
 
 Pair = tuple[str, int]
 DECODING = ("decoding", "beams", "top_k", "temperature", "max_length")

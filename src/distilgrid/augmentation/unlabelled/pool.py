@@ -52,7 +52,7 @@ class Pool:
     def _rows(self, name: str) -> "pd.DataFrame":
         import pandas as pd
 
-        from distilgrid.tasks.rows import check_texts
+        from distilgrid.tasks.kinds.label.rows import check_texts
 
         spec = self.spec(name)
         splits = load_raw(spec, self.folders).splits

@@ -11,8 +11,7 @@ import numpy as np
 
 from distilgrid.augmentation.augmenter import Augmented, RowContext
 from distilgrid.augmentation.unlabelled.declare import Unlabelled
-from distilgrid.tasks.dataset import TEXT_COLUMNS
-from distilgrid.tasks.subset import stratified_sample
+from distilgrid.tasks.dataset import TEXT_COLUMNS, stratified_sample
 
 if TYPE_CHECKING:
     pass

@@ -23,7 +23,7 @@ from distilgrid.augmentation.word_replacement.declare import WordReplacement
 from distilgrid.augmentation.word_replacement.masked_lm import MaskedLM
 from distilgrid.augmentation.words import Words, in_case_of, is_content
 from distilgrid.core.progress import progress
-from distilgrid.training.device import choose_device
+from distilgrid.training.placement import choose_device
 
 Drawn = list[tuple[int, float]]
 

@@ -30,43 +30,27 @@ ADVICE = {
 
 
 @dataclass(frozen=True)
-class AdbOutcome:
-    """Exit code and output of a program on the phone."""
-
-    code: int
-    output: str
-
-
-@dataclass(frozen=True)
 class Phone:
     """A connected phone; methods raise UserError when a command fails."""
 
     serial: str
 
-    def shell(self, words: Sequence[str]) -> AdbOutcome:
+    def shell(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a program on the phone with these arguments; also returns when it fails."""
         return call(["adb", "-s", self.serial, "shell", shlex.join(words)])
 
     def push(self, source: Path, target: str) -> None:
         """Copy a file to the phone."""
         done = call(["adb", "-s", self.serial, "push", str(source), target])
-        if done.code:
-            raise UserError(f"adb push {source}: {last_words(done.output)}")
+        if done.returncode:
+            raise UserError(f"adb push {source}: {last_words(done.stdout)}")
 
     def checked(self, words: Sequence[str]) -> str:
         """Run a program on the phone; return its output."""
         done = self.shell(words)
-        if done.code:
-            raise UserError(f"on the phone: {shlex.join(words)}: {last_words(done.output)}")
-        return done.output
-
-    def clock(self) -> str:
-        """The phone's time, as logcat writes it."""
-        return self.checked(["date", "+%m-%d %H:%M:%S.000"]).strip()
-
-    def log_since(self, time: str) -> str:
-        """Lines of ExecuTorch in the phone's log since a time: its builds for Android write there."""
-        return self.checked(["logcat", "-t", time, "-v", "raw", "-s", "ExecuTorch:I"])
+        if done.returncode:
+            raise UserError(f"on the phone: {shlex.join(words)}: {last_words(done.stdout)}")
+        return done.stdout
 
     def describe(self) -> Description:
         """Describe the phone, without a name of this single one."""
@@ -78,12 +62,12 @@ class Phone:
         )
 
 
-def call(command: Sequence[str]) -> AdbOutcome:
+def call(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a command on this machine; UserError if the program is missing or does not end."""
     if shutil.which(command[0]) is None:
         raise UserError(f"{command[0]}: not found; install Android's platform tools and put them on the PATH")
     try:
-        done = subprocess.run(
+        return subprocess.run(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,15 +79,14 @@ def call(command: Sequence[str]) -> AdbOutcome:
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"{shlex.join(command)[:200]}: still running after {SECONDS} s; stopped waiting") from None
-    return AdbOutcome(done.returncode, done.stdout)
 
 
 def find_phone(serial: str | None) -> Phone:
     """The phone with a serial number, or that of ANDROID_SERIAL, or the only connected one; UserError without one."""
     done = call(["adb", "devices"])
-    if done.code:
-        raise UserError(f"adb devices: {last_words(done.output)}")
-    states = connected(done.output)
+    if done.returncode:
+        raise UserError(f"adb devices: {last_words(done.stdout)}")
+    states = connected(done.stdout)
     wanted = serial or os.environ.get("ANDROID_SERIAL")
     if wanted is None:
         if len(states) > 1:

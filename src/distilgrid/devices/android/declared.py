@@ -46,20 +46,13 @@ class Signature:
 
 @dataclass(frozen=True)
 class Feed:
-    """Inputs for a benchmark program.
-
-    Attributes:
-        several: whether the file has other signatures, so that the program needs the name.
-        shapes: of each input, in order, padding included.
-        contents: bytes of each input, in order, padded with zeros to the size that the file declares.
-        smaller: whether sizes are below the file's bounds, so that the program needs them.
-    """
+    """Inputs for a benchmark program."""
 
     signature: Signature
-    several: bool
-    shapes: tuple[tuple[int, ...], ...]
-    contents: tuple[bytes, ...]
-    smaller: bool
+    several: bool  # whether the file has other signatures, so that the program needs the name
+    shapes: tuple[tuple[int, ...], ...]  # of each input, in order, padding included
+    contents: tuple[bytes, ...]  # of each input, in order, padded with zeros to the size that the file declares
+    smaller: bool  # whether sizes are below the file's bounds, so that the program needs them
 
 
 def declared(engine: str, path: Path) -> list[Signature]:

@@ -8,21 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.devices.android.adb import Phone, find_phone
 from distilgrid.devices.android.declared import Feed, Signature, declared, feed
-from distilgrid.devices.android.programs import (
-    UNKNOWN_FLAG,
-    executorch_command,
-    executorch_times,
-    last_words,
-    litert_command,
-    litert_times,
-)
-from distilgrid.devices.android.settings import AdbDevice, Engine
+from distilgrid.devices.android.programs import PROGRAMS, UNKNOWN_FLAG, last_words
+from distilgrid.devices.android.settings import AdbDevice
 from distilgrid.devices.imported import Imported, Measurement, Skipped, Times
 from distilgrid.runtimes.base import UnsupportedError
 
@@ -32,39 +25,20 @@ if TYPE_CHECKING:
     from distilgrid.benchmark.candidates import ExportFolder, Model
     from distilgrid.benchmark.settings import Benchmark
 
-FILES = {"litert": "model.tflite", "executorch": "model.pte"}
 FACTS_FILE = "model.json"  # of both runtimes
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder on the phone with one export and its program.
-
-    Attributes:
-        signatures: the ways to call the exported file.
-        names: of its inputs, in order.
-        affinity: the mask of the cores to use.
-    """
+    """A folder on the phone with one export and its program."""
 
     phone: Phone
-    engine: Engine
+    engine: str
     folder: str
-    signatures: Sequence[Signature]
-    names: Sequence[str]
-    affinity: str | None
-
-
-@dataclass(frozen=True)
-class PhoneRun:
-    """One run of a benchmark program."""
-
-    inputs: "Sequence[np.ndarray]"
-    batch_size: int
-    length: int
-    threads: int
-    warmup: int
-    repetitions: int
+    signatures: Sequence[Signature]  # ways to call the exported file
+    names: Sequence[str]  # of its inputs, in order
+    affinity: str | None  # mask of the cores to use
 
 
 def measure_on_phone(
@@ -82,28 +56,27 @@ def measure_on_phone(
     Raises:
         UserError: without a phone, a program, a package or a suited export.
     """
-    suited = [(model, export) for model, export in exports if _engine(export) and export.parity["accepted"]]
+    suited = [(model, export) for model, export in exports if _engine(export) in PROGRAMS and export.parity["accepted"]]
     if not suited:
         raise UserError(
             "no accepted export is for a phone; add a runtime of LiteRT or ExecuTorch to benchmark.runtimes"
         )
-    programs = {engine: _program(device, engine) for engine in {_engine(export) for _, export in suited} if engine}
+    programs = {engine: _program(device, engine) for engine in {_engine(export) for _, export in suited}}
     phone = find_phone(device.serial)
     measurements: list[Measurement] = []
     for model, export in suited:
-        engine = cast(Engine, _engine(export))
+        engine = _engine(export)
         with placed(phone, device, engine=engine, program=programs[engine], folder=export.folder) as place:
             measurements += [_measure(place, model, export, protocol, threads) for threads in device.threads]
     tool = " and ".join(sorted(program.name for program in programs.values()))
     return Imported.today(device=phone.describe(), tool=tool, measurements=measurements)
 
 
-def _engine(export: "ExportFolder") -> Engine | None:
-    first = export.parity["runtime"].partition("-")[0]
-    return cast(Engine, first) if first in get_args(Engine) else None
+def _engine(export: "ExportFolder") -> str:
+    return str(export.parity["runtime"]).partition("-")[0]
 
 
-def _program(device: AdbDevice, engine: Engine) -> Path:
+def _program(device: AdbDevice, engine: str) -> Path:
     named = getattr(device.binaries, engine)
     if named is None:
         raise UserError(f"binaries.{engine}: missing, but an export is for it; name the program built for the phone")
@@ -114,14 +87,15 @@ def _program(device: AdbDevice, engine: Engine) -> Path:
 
 
 @contextlib.contextmanager
-def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, folder: Path) -> Iterator[Place]:
+def placed(phone: Phone, device: AdbDevice, *, engine: str, program: Path, folder: Path) -> Iterator[Place]:
     """Put a program and an exported model into a new folder on the phone; delete the folder afterwards."""
-    signatures, names = declared(engine, folder / FILES[engine]), read_json(folder / FACTS_FILE)["inputs"]
+    model = folder / PROGRAMS[engine].file
+    signatures, names = declared(engine, model), read_json(folder / FACTS_FILE)["inputs"]
     target = f"{device.folder}/{uuid.uuid4().hex[:12]}"
     phone.checked(["mkdir", "-p", target])
     try:
         phone.push(program, f"{target}/program")
-        phone.push(folder / FILES[engine], f"{target}/{FILES[engine]}")
+        phone.push(model, f"{target}/{model.name}")
         phone.checked(["chmod", "755", f"{target}/program"])
         yield Place(phone, engine, target, signatures, names, device.affinity)
     finally:
@@ -131,46 +105,38 @@ def placed(phone: Phone, device: AdbDevice, *, engine: Engine, program: Path, fo
 
 
 def _measure(place: Place, model: "Model", export: "ExportFolder", protocol: "Benchmark", threads: int) -> Measurement:
-    shapes: list[Times] = []
-    skipped: list[Skipped] = []
+    found: list[Times | Skipped] = []
     for batch_size, length in dict.fromkeys(product(protocol.batch_sizes, model.lengths(protocol.lengths))):
         log.info("%s on the phone: batch %d, length %d, threads %d", place.engine, batch_size, length, threads)
-        inputs = model.inputs(batch_size, length)
-        work = PhoneRun(
-            [inputs[name] for name in place.names], batch_size, length, threads, protocol.warmup, protocol.repetitions
-        )
+        inputs, at = model.inputs(batch_size, length), {"batch_size": batch_size, "length": length}
         try:
-            shapes.append(run(place, work))
+            found.append(run(place, [inputs[name] for name in place.names], protocol, threads=threads, at=at))
         except UnsupportedError as reason:
-            skipped.append(Skipped.because(str(reason), batch_size=batch_size, length=length))
-    runtime = export.parity["runtime"]
-    return Measurement.of(model=model.run["key"], runtime=runtime, threads=threads, shapes=shapes, skipped=skipped)
+            found.append(Skipped.because(reason, **at))
+    return Measurement.of(found, model=model.run["key"], runtime=export.parity["runtime"], threads=threads)
 
 
-def run(place: Place, work: PhoneRun) -> Times:
-    """Run the benchmark program on the phone once.
+def run(
+    place: Place, inputs: "Sequence[np.ndarray]", protocol: "Benchmark", *, threads: int, at: dict[str, int]
+) -> Times:
+    """Run the benchmark program on the phone once, on inputs of the batch size and the length `at`.
 
     Raises:
         UnsupportedError: when the file refuses such inputs, or the program fails with them.
         UserError: when the phone is gone.
     """
-    wanted = feed(place.signatures, work.inputs)
-    files = _push_inputs(place, wanted)
-    build = litert_command if place.engine == "litert" else executorch_command
-    command = build(
+    wanted, counts = feed(place.signatures, inputs), {"warmup": protocol.warmup, "repetitions": protocol.repetitions}
+    engine = PROGRAMS[place.engine]
+    command = engine.command(
         program=f"{place.folder}/program",
-        model=f"{place.folder}/{FILES[place.engine]}",
+        model=f"{place.folder}/{engine.file}",
         feed=wanted,
-        files=files,
-        threads=work.threads,
-        warmup=work.warmup,
-        repetitions=work.repetitions,
+        files=_push_inputs(place, wanted),
+        threads=threads,
+        **counts,
     )
     output = _output(place, [*(["taskset", place.affinity] if place.affinity else []), *command])
-    at = {"batch_size": work.batch_size, "length": work.length}
-    if place.engine == "litert":
-        return litert_times(output, **at)
-    return executorch_times(output, **at, warmup=work.warmup, repetitions=work.repetitions)
+    return engine.times(output, **at, **counts)
 
 
 def _push_inputs(place: Place, wanted: Feed) -> list[str]:
@@ -187,11 +153,11 @@ def _push_inputs(place: Place, wanted: Feed) -> list[str]:
 def _output(place: Place, command: Sequence[str]) -> str:
     """Output of the program: on the terminal, or in the phone's log for ExecuTorch's builds for Android."""
     logged = place.engine == "executorch"
-    since = place.phone.clock() if logged else ""
+    since = place.phone.checked(["date", "+%m-%d %H:%M:%S.000"]).strip() if logged else ""
     done = place.phone.shell(command)
-    output = done.output
+    output = done.stdout
     if logged and "Iteration " not in output:
-        output += place.phone.log_since(since)
-    if done.code and UNKNOWN_FLAG not in output:
-        raise UnsupportedError(f"the benchmark program failed (exit code {done.code}): {last_words(output)}")
+        output += place.phone.checked(["logcat", "-t", since, "-v", "raw", "-s", "ExecuTorch:I"])
+    if done.returncode and UNKNOWN_FLAG not in output:
+        raise UnsupportedError(f"the benchmark program failed (exit code {done.returncode}): {last_words(output)}")
     return output

@@ -13,7 +13,8 @@ Nobody has run these command lines on a phone.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from distilgrid.devices.android.declared import Feed
 from distilgrid.devices.imported import Times
@@ -66,7 +67,7 @@ def executorch_command(
     ]
 
 
-def litert_times(output: str, *, batch_size: int, length: int) -> Times:
+def litert_times(output: str, *, batch_size: int, length: int, **_: int) -> Times:
     """Median and p95 from `benchmark_model`'s last line of statistics (timed runs, microseconds), which must exist."""
     lines = [line for line in output.splitlines() if "count=" in line and "median=" in line]
     if not lines:
@@ -97,3 +98,17 @@ def last_words(output: str) -> str:
     """The last line of a program's output, shortened."""
     lines = output.strip().splitlines()
     return lines[-1].strip()[:300] if lines else "it wrote nothing"
+
+
+class Program(NamedTuple):
+    """How to run exports of an engine: name of their file, command line, and times from the output."""
+
+    file: str
+    command: Callable[..., list[str]]
+    times: Callable[..., Times]
+
+
+PROGRAMS = {
+    "litert": Program("model.tflite", litert_command, litert_times),
+    "executorch": Program("model.pte", executorch_command, executorch_times),
+}

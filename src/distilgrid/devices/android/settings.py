@@ -8,8 +8,6 @@ from pydantic import Field, field_validator, model_validator
 from distilgrid.benchmark.settings import Threads
 from distilgrid.core.schema import Settings
 
-Engine = Literal["litert", "executorch"]
-"""First part of the names of runtimes with a benchmark program for phones."""
 PHONE_ROOT = "/data/local/tmp"
 """The only place on an Android phone where adb may put and run programs, and where we delete."""
 

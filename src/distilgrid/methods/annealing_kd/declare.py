@@ -1,12 +1,11 @@
-"""Settings of Annealing-KD. Light: no torch here."""
+"""Settings of Annealing-KD, and its temperatures. Light: no torch here."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from distilgrid.methods.annealing import check_annealing
-from distilgrid.methods.base import TaughtMethod, over_default
+from distilgrid.core.errors import UserError
+from distilgrid.methods.base import TaughtMethod
 from distilgrid.training.settings import StageOverrides, Training
 
 
@@ -14,7 +13,9 @@ class AnnealingKD(TaughtMethod):
     """Annealing-KD (Jafari et al. 2021): the teacher's logits from soft to sharp, then the hard labels alone."""
 
     phased: ClassVar[str] = "distilgrid.methods.annealing_kd.losses:annealing_phases"
+    stages: ClassVar[tuple[str, ...]] = ("stage1", "stage2")
     preset: ClassVar[str] = "annealing-kd"
+    sections: ClassVar[tuple[str, ...]] = ("distilgrid.methods.annealing_kd.report:SECTION",)
 
     objective: Literal["annealing_kd"] = "annealing_kd"
     """Stage I: MSE with the annealed logits of the teacher; stage II, from stage I's best weights: hard labels."""
@@ -28,18 +29,11 @@ class AnnealingKD(TaughtMethod):
     stage2: StageOverrides = Field(default={"epochs": 4})
     """Training settings of stage II. Its optimiser and learning rate start anew."""
 
-    _over_default = field_validator("stage1", "stage2", mode="before")(classmethod(over_default))
-
-    @property
-    def stages(self) -> tuple[Mapping[str, Any], ...]:
-        """Overrides of stage I and stage II."""
-        return (self.stage1, self.stage2)
-
-    def staged(self, training: Training) -> tuple[Training, Training]:
+    def staged(self, training: Training) -> list[Training]:
         """Training settings of both stages. Raises UserError when stage I has fewer epochs than temperatures."""
-        first, second = (training.under(stage) for stage in self.stages)
-        check_annealing(first.epochs, self.tau_max, where="annealing_kd, stage1")
-        return first, second
+        found = super().staged(training)
+        check_annealing(found[0].epochs, self.tau_max, where="annealing_kd, stage1")
+        return found
 
     def check(self, training: Training) -> None:
         """Refuse fewer epochs than temperatures."""
@@ -49,6 +43,24 @@ class AnnealingKD(TaughtMethod):
         """Training settings of stage I."""
         return self.staged(training)[0]
 
-    def sections(self) -> tuple[str, ...]:
-        """The dev scores above the schedule."""
-        return ("distilgrid.methods.annealing_kd.report:SECTION",)
+
+def annealed(moment: float, *, epochs: int, tau_max: int) -> dict[str, float]:
+    """T and Phi(T) at a moment, in epochs."""
+    now = temperature(moment, epochs=epochs, tau_max=tau_max)
+    return {"temperature": now, "phi": sharpness(now, tau_max=tau_max)}
+
+
+def temperature(moment: float, *, epochs: int, tau_max: int) -> int:
+    """T at a moment, in epochs: from tau_max down to 1, each for the same number of epochs, or one more."""
+    return max(1, tau_max - min(int(moment), epochs) * tau_max // epochs)
+
+
+def sharpness(temperature: int, *, tau_max: int) -> float:
+    """Phi(T) = 1 - (T - 1) / tau_max: the share of the teacher's logits that the student imitates."""
+    return 1 - (temperature - 1) / tau_max
+
+
+def check_annealing(epochs: int, tau_max: int, *, where: str) -> None:
+    """Refuse more temperatures than epochs. Raises UserError naming the setting."""
+    if tau_max > epochs:
+        raise UserError(f"{where}: tau_max {tau_max} is larger than its {epochs} epoch(s); lower it or raise epochs")

@@ -11,18 +11,17 @@ instead, which the paper found to be worse. README.md lists differences from the
 """
 
 import logging
+import math
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
-from distilgrid.methods.annealing import sharp_from, sharpness, temperature
-from distilgrid.methods.annealing_kd.declare import AnnealingKD
+from distilgrid.methods.annealing_kd.declare import AnnealingKD, annealed
 from distilgrid.methods.finetune.declare import Finetune
 from distilgrid.methods.finetune.losses import FinetuneObjective
-from distilgrid.tasks.kind import TaskKind
-from distilgrid.tasks.kind_parts import Form
-from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.schedule import Phase, plain
+from distilgrid.tasks.kind import Form, TaskKind
+from distilgrid.training.objective import Objective, Outputs, Phase, plain
 from distilgrid.training.settings import Training
 
 log = logging.getLogger(__name__)
@@ -50,15 +49,11 @@ def annealing_phases(settings: AnnealingKD, training: Training, *, kind: TaskKin
     if epochs % tau_max:
         log.info("stage I: %d epochs over %d temperatures, %d or one more for each", epochs, tau_max, epochs // tau_max)
 
-    def phi(moment: float) -> float:
-        return sharpness(temperature(moment, epochs=epochs, tau_max=tau_max), tau_max=tau_max)
-
-    def values(moment: float) -> dict[str, float]:
-        return {"temperature": temperature(moment, epochs=epochs, tau_max=tau_max), "phi": phi(moment)}
+    values = partial(annealed, epochs=epochs, tau_max=tau_max)
 
     def objective(moment: float) -> AnnealedObjective:
-        return AnnealedObjective(phi(moment), settings.distance, kind)
+        return AnnealedObjective(values(moment)["phi"], settings.distance, kind)
 
-    stage1 = Phase(first, objective, "stage-1", values, patient_from=sharp_from(epochs, tau_max))
-    (stage2,) = plain(FinetuneObjective(Finetune(), kind=kind), second, name="stage-2", taught=False)
-    return [stage1, stage2]
+    sharp_from = math.ceil((tau_max - 1) * epochs / tau_max)  # first epoch with T = 1, counted from 0
+    stage1 = Phase(first, objective, "stage-1", values, patient_from=sharp_from)
+    return [stage1, *plain(FinetuneObjective(Finetune(), kind=kind), second, name="stage-2", taught=False)]

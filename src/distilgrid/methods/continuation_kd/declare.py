@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.annealing import check_annealing
+from distilgrid.methods.annealing_kd.declare import check_annealing
 from distilgrid.methods.base import TaughtMethod
 from distilgrid.training.settings import Training
 
@@ -15,6 +15,7 @@ class ContinuationKD(TaughtMethod):
 
     phased: ClassVar[str] = "distilgrid.methods.continuation_kd.losses:continuation_phases"
     preset: ClassVar[str] = "continuation-kd"
+    sections: ClassVar[tuple[str, ...]] = ("distilgrid.methods.annealing_kd.report:SECTION",)
 
     objective: Literal["continuation_kd"] = "continuation_kd"
     """psi * CE + (1 - psi) * max(0, MSE(student, phi * teacher) - margin * phi)."""
@@ -51,7 +52,3 @@ class ContinuationKD(TaughtMethod):
     def check(self, training: Training) -> None:
         """Refuse fewer epochs than temperatures, or none for the labels."""
         self.falling_epochs(training)
-
-    def sections(self) -> tuple[str, ...]:
-        """The dev scores above the schedule."""
-        return ("distilgrid.methods.annealing_kd.report:SECTION",)

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from distilgrid.methods.annealing import sharpness, temperature
+from distilgrid.methods.annealing_kd.declare import annealed
 from distilgrid.methods.continuation_kd.declare import ContinuationKD
 from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.objective import Objective, Outputs
-from distilgrid.training.schedule import Phase
+from distilgrid.training.objective import Objective, Outputs, Phase
 from distilgrid.training.settings import Training
 
 
@@ -35,7 +34,7 @@ class ContinuedObjective(Objective):
     def losses(self, labels: Tensor, student: Outputs, teacher: Outputs | None) -> dict[str, Tensor]:
         """The terms `hard` and `soft`."""
         assert teacher is not None
-        distances = (student.logits - self.phi * teacher.logits).square().mean(dim=1)  # (B,)
+        distances = (student.logits - self.phi * teacher.logits).square().flatten(1).mean(dim=1)  # (B,)
         soft = torch.relu(distances - self.margin * self.phi).mean()
         hard = self.kind.losses().hard(student.logits, labels)
         return {"hard": self.psi * hard, "soft": (1 - self.psi) * soft}
@@ -49,10 +48,9 @@ def continuation_phases(settings: ContinuationKD, training: Training, *, kind: T
     falling = settings.falling_epochs(training)
 
     def values(moment: float) -> dict[str, float]:
-        now = temperature(moment, epochs=falling, tau_max=settings.tau_max)
         linear = settings.psi == "linear"
         psi = min(1.0, moment / training.epochs) if linear else float(moment >= falling)
-        return {"temperature": now, "phi": sharpness(now, tau_max=settings.tau_max), "psi": psi}
+        return {**annealed(moment, epochs=falling, tau_max=settings.tau_max), "psi": psi}
 
     def objective(moment: float) -> ContinuedObjective:
         now = values(moment)

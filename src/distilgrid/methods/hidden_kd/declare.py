@@ -1,13 +1,12 @@
 """Settings of hidden-state distillation. Light: no torch here."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from distilgrid.methods.base import TEXTS, over_default
+from distilgrid.methods.base import TEXTS
 from distilgrid.methods.kd.declare import SoftLabels
-from distilgrid.signals.rows.plan import RowName
+from distilgrid.signals.base import RowName
 from distilgrid.training.settings import StageOverrides
 
 
@@ -15,6 +14,7 @@ class HiddenKD(SoftLabels):
     """Hidden-state distillation (Trivedi et al. 2023, KD-NAS): the teacher's states first, then kd's losses."""
 
     phased: ClassVar[str] = "distilgrid.methods.hidden_kd.losses:hidden_phases"
+    stages: ClassVar[tuple[str, ...]] = ("hidden", "task")
     modalities: ClassVar[frozenset[str] | None] = TEXTS
     row_outputs: ClassVar[RowName] = "hidden-states"
     without_preset: ClassVar[tuple[str, str]] = ("its phases are to be chosen", "{objective: hidden_kd}")
@@ -30,10 +30,3 @@ class HiddenKD(SoftLabels):
     """Training settings of the phase on hidden states, whose last weights are kept. The paper's epochs are unknown."""
     task: StageOverrides | None = Field(default={"epochs": 3})
     """Training settings of the phase on logits and labels; null leaves it out, and the head untrained."""
-
-    _over_default = field_validator("hidden", "task", mode="before")(classmethod(over_default))
-
-    @property
-    def stages(self) -> tuple[Mapping[str, Any], ...]:
-        """Overrides of `hidden` and, unless it is left out, of `task`."""
-        return (self.hidden,) if self.task is None else (self.hidden, self.task)

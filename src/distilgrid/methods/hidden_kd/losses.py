@@ -19,8 +19,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.objective import Objective, Outputs, Sizes
-from distilgrid.training.schedule import Phase, plain
+from distilgrid.training.objective import Objective, Outputs, Phase, Sizes, plain
 from distilgrid.training.settings import Training
 
 
@@ -94,9 +93,8 @@ class HiddenObjective(Objective):
 
 def hidden_phases(settings: HiddenKD, training: Training, *, kind: TaskKind) -> list[Phase]:
     """The phase on hidden states and, unless it is left out, that on logits and labels."""
-    first = training.under(settings.hidden)
+    first, *rest = settings.staged(training)
     phases = plain(HiddenObjective(settings), first, name="hidden", selects=False)
-    if settings.task is None:
-        return phases
-    second = training.under(settings.task)
-    return phases + plain(KDObjective(settings, kind=kind), second, name="task")
+    for second in rest:
+        phases += plain(KDObjective(settings, kind=kind), second, name="task")
+    return phases

@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from distilgrid.core.loading import load
+from distilgrid.core.artefacts import read_json, trained_model
+from distilgrid.core.errors import UserError
 from distilgrid.core.schema import Settings
-from distilgrid.methods.base import BaseMethod, Before, TaughtMethod
+from distilgrid.methods.base import Before, TaughtMethod
 from distilgrid.tasks.kind import TaskKind
 
 
@@ -49,6 +50,7 @@ class KD(SoftLabels):
 
     version: ClassVar[int] = 2
     preset: ClassVar[str] = "kd"
+    sections: ClassVar[tuple[str, ...]] = ("distilgrid.methods.kd.report:SECTION",)
 
     objective: Literal["kd"] = "kd"
     """(1 - alpha) * CE + alpha * T^2 * KL, or the mean squared error between logits."""
@@ -80,15 +82,32 @@ class KD(SoftLabels):
         seed = self.tuning.seed if self.tuning else 0
         return Before(tried=self.tried(cell["method"], tempered=tempered), tried_seed=seed)
 
-    def settle(self, folders: Sequence[Path], *, kind: TaskKind) -> tuple[BaseMethod, dict[str, Any]]:
-        """The method with the values of the best cell."""
-        settle = load("distilgrid.methods.kd.tuning:tuned")
-        settled: tuple[BaseMethod, dict[str, Any]] = settle(self, folders, kind=kind)
-        return settled
+    def settle(self, folders: Sequence[Path], *, kind: TaskKind) -> "tuple[KD, dict[str, Any]]":
+        """The method with the values of the cell that is best on `dev`; ties keep the earlier one.
 
-    def sections(self) -> tuple[str, ...]:
-        """The table of tuned values."""
-        return ("distilgrid.methods.kd.report:SECTION",)
+        Raises UserError when there are no cells, or a cell tried none of the pairs.
+        """
+        if self.tuning is None:
+            return self, {}
+        wanted = [_values(planned.model_dump()) for planned in self.tried("", tempered=kind.tempered).values()]
+        if not folders:
+            raise UserError(f"the method's tuning tries {len(wanted)} pairs of values; give --tried once for each cell")
+        tried: list[dict[str, Any]] = []
+        merits: list[float] = []
+        for folder in folders:
+            values = _values(trained_model(folder)["recipe"].get("method", {}))
+            if values not in wanted:
+                raise UserError(f"{folder}: trained with {values}, which the tuning does not try; give its own cells")
+            metrics = read_json(folder / "metrics.json")
+            tried.append({**values, "dev": metrics["dev"][metrics["score_name"]]})
+            merits.append(kind.metrics[metrics["score_name"]].merit(tried[-1]["dev"]))
+        chosen = _values(tried[merits.index(max(merits))])
+        return self.model_copy(update={**chosen, "tuning": None}), {"tuning": {"chosen": chosen, "tried": tried}}
+
+
+def _values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that tuning chooses."""
+    return {name: settings.get(name) for name in ("alpha", "temperature")}
 
 
 def _shortest(value: float) -> str:

@@ -7,10 +7,8 @@ from pydantic import Field
 
 from distilgrid.core.loading import load
 from distilgrid.methods.base import TEXTS, BaseMethod, TaughtMethod
-from distilgrid.signals.base import Signal
-from distilgrid.signals.mixed.plan import MixedSignal
-from distilgrid.signals.mixed.settings import Mixup, check_batches
-from distilgrid.signals.rows.plan import RowSignal
+from distilgrid.signals.base import ROWS, Signal
+from distilgrid.signals.mixed.plan import MixedSignal, Mixup, check_batches
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class MixKD(TaughtMethod):
 
     def signals(self) -> tuple[Signal, ...]:
         """Teacher outputs that the terms with a weight need."""
-        wanted: dict[Signal, float] = {RowSignal("logits"): self.alpha_kd, MixedSignal(self.mixup): self.alpha_tmkd}
+        wanted: dict[Signal, float] = {ROWS["logits"]: self.alpha_kd, MixedSignal(self.mixup): self.alpha_tmkd}
         return tuple(signal for signal, weight in wanted.items() if weight > 0)
 
     def check(self, training: Training) -> None:
@@ -66,9 +64,5 @@ class MixKD(TaughtMethod):
         """The stream of mixed samples, if any term is on them."""
         if self.mixing is None:
             return ()
-        from distilgrid.signals.mixed.mixing import make_schedule
-        from distilgrid.signals.mixed.stream import Mixing
-
-        schedule = make_schedule(rows.text_lengths, self.mixup, training)
-        objective = load(self.losses)(self, kind=rows.dataset.task_kind)
-        return [Mixing(schedule, objective, outputs.get(MixedSignal.option), self.mixup.token_types)]
+        mixing: Extra = load("distilgrid.methods.mixkd.losses:mixing")(self, rows, training, outputs)
+        return [mixing]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from distilgrid.methods.base import TEXTS, TaughtMethod
 from distilgrid.models.source import is_new
-from distilgrid.signals.rows.plan import RowName
+from distilgrid.signals.base import RowName
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student

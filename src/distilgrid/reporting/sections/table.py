@@ -20,7 +20,7 @@ SECTIONS = (
 def section_targets(findings: Findings) -> list[str]:
     """The names of all sections: those of the table, and those of the grid's methods at the places they ask for."""
     params, targets = findings.collected.plan.params, list(SECTIONS)
-    for target in (target for name in params.grid.methods for target in params.methods[name].sections()):
+    for target in (target for name in params.grid.methods for target in params.methods[name].sections):
         if target not in targets:
             before = load(target).before
             targets.insert(targets.index(before) if before in targets else len(targets), target)

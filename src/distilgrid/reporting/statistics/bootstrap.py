@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from distilgrid.tasks.kind_table import find_metric
+from distilgrid.tasks.kind import find_metric
 
 BLOCK = 4_000_000
 """The number of weights in memory at a time: 32 MB."""

@@ -1,15 +1,31 @@
-"""Regularised evolution (Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search")."""
+"""Random search, and regularised evolution (Real et al. 2019, "Regularized Evolution for Image Classifier Architecture
+Search"), which begins with it."""
 
 from collections import deque
 from collections.abc import Sequence
 from random import Random
 
-from distilgrid.search.architecture import Architecture, SearchSpace
-from distilgrid.search.controllers.base import Observation
-from distilgrid.search.controllers.settings import Evolution
-from distilgrid.search.drawing import Untried
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.controllers.registry import Observation
+from distilgrid.search.controllers.settings import Evolution, RandomSearch
+from distilgrid.search.decisions import SearchSpace, Untried
 
 CHILDREN = 30  # children that are drawn until one is new
+
+
+class RandomController:
+    """Draws architectures without repetition, each decision uniform, until the space is exhausted."""
+
+    def __init__(self, space: SearchSpace, settings: RandomSearch, *, seed: int) -> None:
+        del settings
+        self._untried = Untried(space, Random(f"random-search/{seed}"))
+
+    def ask(self, count: int) -> list[Architecture]:
+        """New candidates."""
+        return self._untried.several(count)
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Ignore the results."""
 
 
 class EvolutionController:

@@ -5,11 +5,72 @@ from collections.abc import Sequence
 from random import Random
 from statistics import fmean, pstdev
 
-from distilgrid.search.architecture import Architecture, SearchSpace
-from distilgrid.search.controllers.base import Observation
-from distilgrid.search.controllers.kd_nas_predictor import Predictor
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distilgrid.core.fingerprint import derive_seed
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import KDNAS
-from distilgrid.search.drawing import Untried
+from distilgrid.search.decisions import SearchSpace, Untried
+
+NOTHING = 0
+"""Code of a missing decision, and of all decisions of a missing architecture."""
+
+
+class RewardPredictor(nn.Module):
+    """An LSTM over three architectures: the previous episode's best, the global best and a candidate.
+
+    An architecture is the concatenation of its choices' embeddings; a linear layer maps the LSTM's last state to the
+    reward. Shorter architectures are padded. `seed` decides weights and order of batches.
+    """
+
+    def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
+        super().__init__()
+        self._space, self._settings = space, settings
+        self._order = Random(f"kd-nas/order/{seed}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "kd-nas/weights"))
+            self.embeddings = nn.ModuleList(
+                nn.Embedding(len(each.values) + 1, settings.embedding, padding_idx=NOTHING) for each in space.choices
+            )
+            self.lstm = nn.LSTM(len(space.choices) * settings.embedding, settings.hidden, batch_first=True)
+            self.reward = nn.Linear(settings.hidden, 1)
+        self._optimiser = torch.optim.RMSprop(self.parameters(), lr=settings.learning_rate)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Rewards (N) from the codes (N, 3, K) of each candidate and its two bests."""
+        embedded = [embedding(codes[..., at]) for at, embedding in enumerate(self.embeddings)]
+        states, _ = self.lstm(torch.cat(embedded, dim=-1))  # (N, 3, H)
+        predicted: Tensor = self.reward(states[:, -1]).squeeze(-1)
+        return predicted
+
+    def inputs(self, bests: Sequence[Architecture | None], candidates: Sequence[Architecture]) -> Tensor:
+        """Codes (N, 3, K) of candidates behind the previous and the global best, which may be missing."""
+        known = [self._codes(best) for best in bests]
+        return torch.tensor([[*known, self._codes(candidate)] for candidate in candidates])
+
+    @torch.no_grad()
+    def predict(self, bests: Sequence[Architecture | None], candidates: Sequence[Architecture]) -> list[float]:
+        """Predicted rewards of candidates."""
+        rewards: list[float] = self(self.inputs(bests, candidates)).tolist()
+        return rewards
+
+    def fit(self, bests: Sequence[Architecture | None], rewards: Sequence[tuple[Architecture, float]]) -> None:
+        """Train on observed rewards, by mean squared error."""
+        codes = self.inputs(bests, [architecture for architecture, _ in rewards])
+        targets = torch.tensor([reward for _, reward in rewards], dtype=torch.float32)
+        for _ in range(self._settings.epochs):
+            order = torch.tensor(self._order.sample(range(len(rewards)), len(rewards)))
+            for rows in order.split(self._settings.batch_size):
+                self._optimiser.zero_grad()
+                F.mse_loss(self(codes[rows]), targets[rows]).backward()
+                self._optimiser.step()
+
+    def _codes(self, architecture: Architecture | None) -> list[int]:
+        places = () if architecture is None else self._space.encode(architecture)
+        return [place + 1 for place in places] + [NOTHING] * (len(self._space.choices) - len(places))
 
 
 class KDNASController:
@@ -23,10 +84,11 @@ class KDNASController:
     def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
         self._space, self._settings = space, settings
         self._random = Random(f"kd-nas/{seed}")
-        self._predictor = Predictor(space, settings, seed=seed)
+        self._predictor = RewardPredictor(space, settings, seed=seed)
         self._episode = 0
         self._known: dict[Architecture, Observation] = {}
-        self._previous: Observation | None = None
+        self._previous: Observation | None = None  # best of the previous episode
+        self._best: Observation | None = None
 
     @property
     def epsilon(self) -> float:
@@ -36,7 +98,9 @@ class KDNASController:
 
     def ask(self, count: int) -> list[Architecture]:
         """Candidates of an episode: random ones, then the best predicted in falling order."""
-        untried = self._untried()
+        untried = Untried(self._space, self._random)
+        for architecture in () if self._settings.repeats else self._known:
+            untried.take(architecture)
         drawn = untried.several(int(self.epsilon * count + self._random.random()))
         pool = untried.several(max(self._settings.pool, count) if len(drawn) < count else 0)
         predicted = self._predictor.predict(self._bests(), pool) if pool else []
@@ -47,33 +111,17 @@ class KDNASController:
         """Train the predictor on the episode's rewards and begin the next episode."""
         if not observations:
             return
-        bests = [seen for seen in (self._global_best(), self._previous) if seen is not None]
+        bests = [seen for seen in (self._best, self._previous) if seen is not None]
         told = {seen.architecture: seen for seen in (*bests, *observations)}
-        known = self._known | told
-        rows = (known if self._settings.memory == "all" else told).values()
-        centre, scale = self._scale([seen.reward for seen in known.values()])
+        self._known |= told
+        rows = (self._known if self._settings.memory == "all" else told).values()
+        rewards, raw = [seen.reward for seen in self._known.values()], self._settings.targets == "rewards"
+        centre, scale = (0.0, 1.0) if raw else (fmean(rewards), pstdev(rewards) or 1.0)
         self._predictor.fit(self._bests(), [(seen.architecture, (seen.reward - centre) / scale) for seen in rows])
-        self._known = known
+        self._best = max(self._known.values(), key=lambda seen: seen.reward)
         self._previous = max(observations, key=lambda seen: seen.reward)
         self._episode += 1
 
-    def _scale(self, rewards: Sequence[float]) -> tuple[float, float]:
-        """Centre and scale of targets."""
-        if self._settings.targets == "rewards":
-            return 0.0, 1.0
-        return fmean(rewards), pstdev(rewards) or 1.0
-
-    def _untried(self) -> Untried:
-        """Architectures that an episode draws from."""
-        untried = Untried(self._space, self._random)
-        for architecture in () if self._settings.repeats else self._known:
-            untried.take(architecture)
-        return untried
-
-    def _global_best(self) -> Observation | None:
-        return max(self._known.values(), key=lambda seen: seen.reward, default=None)
-
-    def _bests(self) -> tuple[Architecture | None, Architecture | None]:
+    def _bests(self) -> tuple[Architecture | None, ...]:
         """The previous episode's best and the global best, which precede a candidate in the predictor's input."""
-        previous, best = (seen.architecture if seen else None for seen in (self._previous, self._global_best()))
-        return previous, best
+        return tuple(seen.architecture if seen else None for seen in (self._previous, self._best))

@@ -1,19 +1,17 @@
 """Search by Optuna (Akiba et al. 2019), with Parzen estimators (TPE) or NSGA-II."""
 
 import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from random import Random
 
 import optuna
 from optuna.trial import Trial, TrialState
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.search.architecture import Architecture, Choice, SearchSpace
-from distilgrid.search.controllers.base import Observation
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import Optuna
-from distilgrid.search.drawing import Untried, walk
+from distilgrid.search.decisions import Choice, SearchSpace, Untried, walk
 
 TRIALS = 20  # trials of Optuna for each candidate until one is new
 
@@ -31,35 +29,34 @@ class OptunaController:
         self._untried = Untried(space, Random(f"optuna/{seed}"))
         self._known: dict[Architecture, tuple[float, ...]] = {}
         self._open: dict[Architecture, Trial] = {}
-        with _quiet():
-            self._study = _study(settings, derive_seed(seed, "optuna") % 2**32)
+        self._study = _study(settings, derive_seed(seed, "optuna") % 2**32)
 
     def ask(self, count: int) -> list[Architecture]:
         """New candidates."""
-        self._drop()
-        with _quiet():
-            for _ in range(count * TRIALS):
-                if len(self._open) < count:
-                    self._propose()
-            while len(self._open) < count and (drawn := self._untried.draw()) is not None:
-                self._study.enqueue_trial(self._parameters(drawn))
+        for trial in self._open.values():  # without a result
+            self._study.tell(trial, state=TrialState.FAIL)
+        self._open = {}
+        for _ in range(count * TRIALS):
+            if len(self._open) < count:
                 self._propose()
+        while len(self._open) < count and (drawn := self._untried.draw()) is not None:
+            self._study.enqueue_trial(self._parameters(drawn))
+            self._propose()
         return list(self._open)
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """Tell Optuna the rewards; NSGA-II gets quality and latency."""
-        with _quiet():
-            for seen in observations:
-                values = (seen.quality, seen.latency_ms) if self._settings.sampler == "nsga2" else (seen.reward,)
-                self._known[seen.architecture] = values
-                trial = self._open.pop(seen.architecture, None)
-                if trial is not None:
-                    self._study.tell(trial, values)
+        for seen in observations:
+            values = (seen.quality, seen.latency_ms) if self._settings.sampler == "nsga2" else (seen.reward,)
+            self._known[seen.architecture] = values
+            trial = self._open.pop(seen.architecture, None)
+            if trial is not None:
+                self._study.tell(trial, values)
 
     def _propose(self) -> None:
         """Run one trial: a new candidate, or a repetition that is told at once."""
         trial = self._study.ask()
-        architecture = self._space.decode(walk(self._space, lambda choice: _suggest(trial, choice)))
+        architecture = self._space.decode(walk(self._space, lambda _, choice: _suggest(trial, choice)))
         if architecture in self._known:
             self._study.tell(trial, self._known[architecture])
         elif architecture in self._open:
@@ -67,13 +64,6 @@ class OptunaController:
         else:
             self._open[architecture] = trial
             self._untried.take(architecture)
-
-    def _drop(self) -> None:
-        """End trials without a result."""
-        with _quiet():
-            for trial in self._open.values():
-                self._study.tell(trial, state=TrialState.FAIL)
-        self._open = {}
 
     def _parameters(self, architecture: Architecture) -> dict[str, int | str]:
         places = self._space.encode(architecture)
@@ -84,11 +74,17 @@ class OptunaController:
 
 
 def _study(settings: Optuna, seed: int) -> optuna.Study:
-    if settings.sampler == "nsga2":
+    sampler: optuna.samplers.BaseSampler
+    if both := settings.sampler == "nsga2":
         sampler = optuna.samplers.NSGAIISampler(population_size=settings.population, seed=seed)
-        return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    tpe = optuna.samplers.TPESampler(n_startup_trials=settings.startup, seed=seed)
-    return optuna.create_study(direction="maximize", sampler=tpe)
+    else:
+        sampler = optuna.samplers.TPESampler(n_startup_trials=settings.startup, seed=seed)
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # else it announces each study
+    study = optuna.create_study(directions=["maximize", "minimize"] if both else ["maximize"], sampler=sampler)
+    logger.setLevel(level)
+    return study
 
 
 def _ordered(choice: Choice) -> bool:
@@ -108,17 +104,3 @@ def _suggest(trial: Trial, choice: Choice) -> int:
     ranks = _ranks(choice)
     wanted = trial.suggest_int(choice.name, 0, len(ranks) - 1)
     return min(choice.allowed, key=lambda place: (abs(ranks.index(place) - wanted), ranks.index(place)))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide Optuna's log lines and its warnings of experimental parts."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        logger.setLevel(level)

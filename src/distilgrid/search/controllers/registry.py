@@ -1,20 +1,45 @@
-"""The table of controllers: targets and versions. Light: no torch here.
+"""The protocol and the table of controllers. Light: no torch here.
 
 A controller is a file here with a class that takes a space, settings and a seed, settings in `settings.py`, and a row
 below.
 """
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
-from distilgrid.search.architecture import SearchSpace
-from distilgrid.search.controllers.base import Controller
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.decisions import SearchSpace
 
 if TYPE_CHECKING:
     from distilgrid.search.controllers.settings import ControllerSettings
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a controller learns about a tried architecture."""
+
+    architecture: Architecture
+    reward: float  # value that the search maximises
+    quality: float  # part of the reward without latency, higher is better: the score, or 1 - loss
+    latency_ms: float
+
+
+class Controller(Protocol):
+    """Proposes architectures, episode by episode, and learns from their rewards.
+
+    A controller is built from a space, its settings and a seed, and trains or measures no candidate itself. The same
+    asks and tells give the same state, so a killed search goes on by repeating them.
+    """
+
+    def ask(self, count: int) -> list[Architecture]:
+        """Candidates of an episode: up to `count` different ones, maybe tried before; none when the space is empty."""
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Learn from the candidates of an episode, all of them together."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +52,7 @@ class ControllerEntry:
 
 
 CONTROLLERS = {
-    "random": ControllerEntry("distilgrid.search.controllers.random_search:RandomController", 1),
+    "random": ControllerEntry("distilgrid.search.controllers.evolution:RandomController", 1),
     "evolution": ControllerEntry("distilgrid.search.controllers.evolution:EvolutionController", 1),
     "kd_nas": ControllerEntry("distilgrid.search.controllers.kd_nas:KDNASController", 1),
     "reinforce": ControllerEntry("distilgrid.search.controllers.reinforce:ReinforceController", 1),

@@ -1,37 +1,63 @@
-"""Data of candidates: rows, tokenised once, and the teacher's outputs on them."""
+"""What estimators share: estimates, rows that are tokenised once, and the teacher's outputs on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from distilgrid.core.errors import UserError
-from distilgrid.methods.base import BaseMethod
 from distilgrid.methods.teaching import Sources, Teaching
 from distilgrid.models.io import load_tokenizer
+from distilgrid.search.architecture import Architecture
+from distilgrid.search.estimators.settings import MiniKDSettings, SupernetSettings
+from distilgrid.search.loop import Estimate
 from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.training.loop import Trainer
+from distilgrid.training.outcome import Outcome
+from distilgrid.training.placement import Placement, choose_device, choose_precision
 from distilgrid.training.settings import Training
-from distilgrid.training.teacher import TeacherOutputs
+from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+AnySettings = TypeVar("AnySettings", bound=MiniKDSettings | SupernetSettings)
+
+
+class Estimator(Protocol):
+    """Estimates candidates; only the seconds differ when a candidate is estimated again."""
+
+    def estimate(self, architecture: Architecture) -> Estimate:
+        """Quality of one architecture. Raises UserError when it cannot be built or trained."""
 
 
 @dataclass(frozen=True)
-class Lessons:
+class Lessons(Generic[AnySettings]):
     """Rows and teacher outputs that all candidates of a search share, opened on use.
 
     Opening raises UserError for images, and for inputs that are missing, damaged or of other rows.
     """
 
-    sources: Sources  # prepared data, and recorded teacher outputs or the teacher
+    settings: AnySettings
+    common: Training  # training settings of the grid, which those of the estimator override
+    sources: Sources  # data, recorded outputs, the fine-tuned teacher that candidates may inherit, a supernet
     origin: Path  # folder of the pretrained model, whose tokeniser candidates share
-    method: BaseMethod
-    training: Training
-    share: float  # share of the training rows
-    subset_seed: int = 0
+    device: str = "auto"
+    subset_seed: int = 0  # seed of the choice of training rows
+
+    @cached_property
+    def training(self) -> Training:
+        """Training settings of candidates."""
+        return self.settings.trained(self.common)
+
+    @cached_property
+    def placement(self) -> Placement:
+        """Device and precision of candidates' training."""
+        device = choose_device(self.device)
+        return Placement(device, choose_precision(self.training.precision, device))
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -56,9 +82,34 @@ class Lessons:
     @cached_property
     def teacher(self) -> TeacherOutputs:
         """Teacher outputs on the rows."""
-        teacher = Teaching(self.method, self.training, self._training_set, self.sources).outputs()
+        teacher = Teaching(self.settings.method, self.training, self._training_set, self.sources).outputs()
         assert teacher is not None, "methods of estimators have a teacher"
         return teacher
+
+    def distil(self, model: "PreTrainedModel", *, seed: int, some: list[int] | None = None) -> Outcome:
+        """Train a model by the estimator's method, on all rows or by one pass over some."""
+        training, rows, teacher = self.training, self.rows, self.teacher
+        if some is not None:
+            training = training.model_copy(update={"epochs": 1})
+            rows = Rows(rows.encodings.take(some), rows.labels[some])
+            teacher = StoredTeacher(teacher.outputs(some).logits.cpu())
+        kind = self.dataset.task_kind
+        return Trainer(
+            model,
+            self.settings.method.phases(training, kind=kind),
+            rows=rows,
+            dev=self.dev,
+            kind=kind,
+            metrics=self.dataset.metrics,
+            placement=self.placement,
+            seed=seed,
+            teacher=teacher,
+        ).run()
+
+    def merit(self, scores: Mapping[str, float]) -> float:
+        """Main metric of scores on `dev`, negated where lower is better."""
+        main = self.dataset.task_kind.metrics[self.dataset.metrics[0]]
+        return main.merit(scores[main.name])
 
     @cached_property
     def _tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -66,4 +117,4 @@ class Lessons:
 
     @cached_property
     def _training_set(self) -> TrainingSet:
-        return TrainingSet(self.dataset, self.share, self.subset_seed)
+        return TrainingSet(self.dataset, self.settings.share, self.subset_seed)

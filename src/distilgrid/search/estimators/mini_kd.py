@@ -2,30 +2,46 @@
 
 import gc
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
+from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.candidate import candidate_model
-from distilgrid.search.estimators.base import Estimate
+from distilgrid.models.io import CLASSIFIER
+from distilgrid.models.settings import Student
+from distilgrid.models.student import build_student
+from distilgrid.search.architecture import Architecture, student_shape
 from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.estimators.registry import SEED
 from distilgrid.search.estimators.settings import MiniKDSettings
-from distilgrid.training.loop import Trainer
-from distilgrid.training.placement import Placement
+from distilgrid.search.loop import Estimate
+from distilgrid.search.space import AnySpace
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TAUGHT = ("hidden", "soft")  # terms that compare student and teacher
+
+
+def candidate_student(
+    architecture: Architecture, *, inherit: Literal["none", "leading", "importance"], finetuned: bool
+) -> Student:
+    """Settings of a student with this architecture, which inherits from the teacher if that is `finetuned`.
+
+    Raises UserError when the heads do not divide a width.
+    """
+    shape = student_shape(architecture)
+    if inherit == "none":
+        return Student(architecture=shape, init="scratch")
+    return Student(architecture=shape, init="finetuned" if finetuned else "pretrained", inherit=inherit)
 
 
 @dataclass(frozen=True)
 class MiniKD:
     """Distils each candidate through the training loop, in this process."""
 
-    settings: MiniKDSettings  # method and inheritance of candidates
-    # rows and teacher outputs of `settings.method`; with `init: finetuned` candidates inherit the weights of
-    # `lessons.sources.teacher`
-    lessons: Lessons
-    seed: int  # seed of all candidates' weights, shuffling and dropout
-    placement: Placement = field(default_factory=Placement)  # device and precision
+    lessons: Lessons[MiniKDSettings]
+    seed: int = SEED  # seed of all candidates' weights, shuffling and dropout
 
     def estimate(self, architecture: Architecture) -> Estimate:
         """Best score on `dev`, and the teacher's term of the losses, weighted as in training, in the last epoch.
@@ -34,29 +50,28 @@ class MiniKD:
 
         Raises UserError when the candidate cannot be built, diverges, or is deeper than a teacher that it imitates.
         """
-        start, lessons = time.perf_counter(), self.lessons
-        kind = lessons.dataset.task_kind
-        model = candidate_model(
-            architecture,
-            origin=lessons.origin,
-            outputs=lessons.dataset.outputs,
-            seed=derive_seed(self.seed, "init"),
-            inherit=self.settings.inherit,
-            teacher=lessons.sources.teacher if self.settings.init == "finetuned" else None,
-        )
-        outcome = Trainer(
-            model,
-            self.settings.method.phases(lessons.training, kind=kind),
-            rows=lessons.rows,
-            dev=lessons.dev,
-            kind=kind,
-            metrics=lessons.dataset.metrics,
-            placement=self.placement,
-            seed=derive_seed(self.seed, "training"),
-            teacher=lessons.teacher,
-        ).run()
+        start = time.perf_counter()
+        model = self._candidate(architecture)
+        outcome = self.lessons.distil(model, seed=derive_seed(self.seed, "training"))
         loss = next(outcome.last_losses[name] for name in TAUGHT if name in outcome.last_losses)
         del model
         gc.collect()  # modules and their training set-up refer to each other
-        main = kind.metrics[lessons.dataset.metrics[0]]
-        return Estimate(main.merit(outcome.best_dev[main.name]), loss, time.perf_counter() - start)
+        return Estimate(self.lessons.merit(outcome.best_dev), loss, time.perf_counter() - start)
+
+    def _candidate(self, architecture: Architecture) -> "PreTrainedModel":
+        lessons, settings = self.lessons, self.lessons.settings
+        return build_student(
+            candidate_student(architecture, inherit=settings.inherit, finetuned=settings.inherits_teacher),
+            origin=lessons.origin,
+            teacher=lessons.sources.teacher,
+            outputs=lessons.dataset.outputs,
+            auto=CLASSIFIER,
+            seed=derive_seed(self.seed, "init"),
+        )
+
+
+def open_mini_kd(lessons: Lessons[MiniKDSettings], _: AnySpace) -> MiniKD:
+    """The estimator of any space. Raises UserError without the teacher whose weights candidates inherit."""
+    if lessons.settings.inherits_teacher and lessons.sources.teacher is None:
+        raise UserError("the estimator's candidates inherit the teacher's weights: give --teacher-dir")
+    return MiniKD(lessons)

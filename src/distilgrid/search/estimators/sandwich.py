@@ -15,62 +15,39 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.core.progress import progress
 from distilgrid.methods.kd.losses import KDObjective
+from distilgrid.search.architecture import Shape
+from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.settings import SupernetSettings
 from distilgrid.search.estimators.supernet import Supernet
-from distilgrid.search.space import Shape
 from distilgrid.tasks.batching import Inputs, Rows
-from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
-from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.vocabulary import cut_vocabulary
-from distilgrid.training.objective import Outputs
+from distilgrid.training.objective import Outputs, plain
 from distilgrid.training.optimiser import Optimiser, parameter_groups
-from distilgrid.training.placement import Placement
-from distilgrid.training.schedule import plain
-from distilgrid.training.settings import Training
 from distilgrid.training.steps import plan_steps
-from distilgrid.training.teacher import TeacherOutputs
+from distilgrid.training.weights import FlatParameters
 
 
 class Sandwich:
-    """One training run of a supernet: `run` trains it in place, from the last saved state if there is one.
+    """One training run of a supernet in fp32: `run` trains it in place, from the last saved state if there is one.
 
-    Args:
-        supernet: weights in fp32.
-        kind: task kind.
-        rows: training rows.
-        teacher: logits of the fine-tuned teacher on the rows.
-        settings: settings of the supernet.
-        training: settings of the optimiser.
-        seed: seed of shuffling, dropout and drawn sub-networks.
-        placement: device and precision.
-        checkpoints: store of the state of an unfinished run.
-
-    Attributes:
-        losses: for each step, the loss of the largest sub-network and the sum of the others' losses.
+    `seed` is that of shuffling, dropout and drawn sub-networks. `losses` has, for each step, the loss of the largest
+    sub-network and the sum of the others' losses.
     """
 
     def __init__(
-        self,
-        supernet: Supernet,
-        *,
-        kind: TaskKind,
-        rows: Rows,
-        teacher: TeacherOutputs,
-        settings: SupernetSettings,
-        training: Training,
-        seed: int,
-        placement: Placement,
-        checkpoints: Checkpoints = NOWHERE,
+        self, supernet: Supernet, lessons: Lessons[SupernetSettings], *, seed: int, checkpoints: Checkpoints = NOWHERE
     ) -> None:
-        self.supernet, self.settings, self.seed, self.placement = supernet, settings, seed, placement
-        model = supernet.model
+        self.supernet, self.settings, self.seed = supernet, lessons.settings, seed
+        self.placement = lessons.placement
+        model, training, rows = supernet.model, lessons.training, lessons.rows
         self.vocabulary = cut_vocabulary(model, [rows.encodings], optimisers={training.optimiser})
-        self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), teacher
-        self.kind, self.objective = kind, KDObjective(settings.method, kind=kind)
+        self.rows, self.teacher = Rows(self.vocabulary.renumbered(rows.encodings), rows.labels), lessons.teacher
+        self.kind = lessons.dataset.task_kind
+        self.objective = KDObjective(self.settings.method, kind=self.kind)
         (self.stretch,) = plan_steps(plain(self.objective, training), rows.encodings.lengths, seed=seed)
-        model.to(placement.device)
-        teacher.move(placement.device)
+        model.to(self.placement.device)
+        self.teacher.move(self.placement.device)
         groups = parameter_groups(model, layers=model.config.num_hidden_layers, layered=False)
         self.flat = FlatParameters(groups, compute=torch.float32)
         self.optimiser = Optimiser(self.flat, training, steps=len(self.stretch))
@@ -91,7 +68,9 @@ class Sandwich:
             self.optimiser.step()
             self.flat.zero_grad()
             if self.checkpoints.due(step, last=step == len(self.stretch)):
-                self.checkpoints.save(self._state(step))
+                tensors = {"weights": self.flat.values, **self.optimiser.state()}
+                values = {"decay": self.decay, "losses": self.losses}
+                self.checkpoints.save(Saved(step=step, tensors=tensors, values=values))
         self.flat.release()
         self.supernet.model.to("cpu")
         self.vocabulary.restore(decay=self.decay)
@@ -112,23 +91,17 @@ class Sandwich:
         terms = self.objective.losses(labels, Outputs(logits), self.teacher.outputs(batch).to(device))
         losses = [_backward(torch.stack(list(terms.values())).sum()), 0.0]
         for shape in self.others(step):
-            losses[1] += _backward(self.distance(self._logits(shape, inputs, training=False), logits.detach()))
+            others = self._logits(shape, inputs, training=False)
+            distance = self.kind.losses().soft(others, logits.detach(), temperature=self.settings.temperature)
+            losses[1] += _backward(distance)
         if not all(map(torch.isfinite, torch.tensor(losses))):
             raise UserError(f"the supernet's loss is not finite in step {step}; lower its learning_rate")
         return losses
-
-    def distance(self, logits: Tensor, largest: Tensor) -> Tensor:
-        """Distance d between logits (B, C) of a sub-network and of the largest."""
-        return self.kind.losses().soft(logits, largest, temperature=self.settings.temperature)
 
     def _logits(self, shape: Shape, inputs: Inputs, *, training: bool) -> Tensor:
         with self.placement.autocast():
             logits = self.supernet.forward(shape, inputs, training=training)
         return logits.float()
-
-    def _state(self, step: int) -> Saved:
-        tensors = {"weights": self.flat.values, **self.optimiser.state()}
-        return Saved(step=step, tensors=tensors, values={"decay": self.decay, "losses": self.losses})
 
     def _resume(self) -> int:
         saved = self.checkpoints.load()

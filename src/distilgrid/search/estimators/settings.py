@@ -47,9 +47,14 @@ class MiniKDSettings(ProxySettings):
     """Model that candidates inherit from: the pretrained one, or the fine-tuned teacher with its head, from which far
     fewer steps tell candidates apart."""
 
+    @property
+    def inherits_teacher(self) -> bool:
+        """Whether candidates start from the weights of the fine-tuned teacher."""
+        return self.init == "finetuned"
+
     @model_validator(mode="after")
     def _inherits_something(self) -> "MiniKDSettings":
-        if self.init == "finetuned" and self.inherit == "none":
+        if self.inherits_teacher and self.inherit == "none":
             raise ValueError("init: finetuned inherits the teacher's weights, so it cannot go with inherit: none")
         return self
 

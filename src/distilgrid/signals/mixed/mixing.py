@@ -13,7 +13,7 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.signals.mixed.settings import Mixup, check_batches
+from distilgrid.signals.mixed.plan import Mixup, check_batches
 from distilgrid.tasks.batching import BUCKET_BATCHES, Batch
 from distilgrid.training.settings import Training
 

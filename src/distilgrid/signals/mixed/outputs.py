@@ -1,21 +1,18 @@
-"""Outputs of a teacher on mixed samples: recorded, opened, or computed live."""
+"""Mixed samples as a model's inputs, and outputs of a teacher on them."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from distilgrid.core.errors import UserError
-from distilgrid.core.progress import progress
-from distilgrid.signals.asking import Asking
-from distilgrid.signals.mixed.inputs import mixed_inputs
-from distilgrid.signals.mixed.mixing import Schedule, make_schedule
+from distilgrid.signals.asking import AskedTeacher, Asking, Recording, answer
+from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
 from distilgrid.signals.mixed.plan import MixedSignal
-from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked
-from distilgrid.tasks.batching import Batch, Encodings
-from distilgrid.training.forward import forward
+from distilgrid.tasks.batching import Batch, Encodings, Inputs
 from distilgrid.training.objective import Outputs
 from distilgrid.training.teacher import StoredTeacher
 
@@ -23,73 +20,104 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def record(signal: MixedSignal, asking: Asking) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Logits (M, C) on all mixed samples of a run, and the weights of the mixtures.
+class MixedTeacher(AskedTeacher):
+    """A teacher that reads mixed samples in the batches of a recording, through its own embeddings."""
 
-    Raises UserError when the rows cannot be mixed.
-    """
-    rows, schedule = asking.training_set, _schedule(signal, asking)
-    teacher, batches = live(signal, asking), schedule.batches
-    logits = torch.empty(len(schedule.mixtures), teacher.model.config.num_labels)
-    for batch in progress(batches, total=len(batches), label=LABEL):
-        logits[batch] = teacher.logits_of(batch).cpu()
-    manifest = {"kind": "mixed-logits", "data_key": rows.dataset.key, "schedule": schedule.digest(rows.example_ids)}
-    return {"logits": logits, "weights": torch.from_numpy(schedule.mixtures.weight)}, manifest
+    signal: MixedSignal
 
-
-def opened(signal: MixedSignal, folders: Sequence[Path], asking: Asking) -> StoredTeacher:
-    """Recorded outputs, addressed by sample.
-
-    Raises UserError when the recording is damaged, or was made from other data or for other mixed samples.
-    """
-    from safetensors.torch import load_file
-
-    folder = folders[0]
-    manifest = checked(folder, asking.data_keys)
-    if manifest["kind"] != "mixed-logits":
-        raise UserError(f"{folder}: holds no outputs on mixed samples; record --kind mixed-logits")
-    if manifest["schedule"] != _schedule(signal, asking).digest(asking.training_set.example_ids):
-        raise UserError(
-            f"{folder}: recorded for other mixed samples; rows, epochs, batch size and mixup must be those of the "
-            "student; record again"
-        )
-    return StoredTeacher(load_file(folder / FILE)["logits"])
-
-
-def live(signal: MixedSignal, asking: Asking) -> "LiveMixedTeacher":
-    """A teacher that computes each batch when it is asked for."""
-    schedule, encodings = _schedule(signal, asking), asking.encodings()
-    return LiveMixedTeacher(asking.model(), encodings, schedule, token_types=signal.mixup.token_types)
-
-
-def _schedule(signal: MixedSignal, asking: Asking) -> Schedule:
-    return make_schedule(asking.training_set.text_lengths, signal.mixup, signal.settled)
-
-
-class LiveMixedTeacher(RunningTeacher):
-    """A teacher that reads mixed samples in the batches of a recording."""
-
-    def __init__(self, model: "PreTrainedModel", encodings: Encodings, schedule: Schedule, *, token_types: str) -> None:
-        super().__init__(model)
-        self.encodings, self.schedule, self.token_types = encodings, schedule, token_types
-        self.batch_of = {sample: batch for batch in schedule.batches for sample in batch}
+    def __init__(self, signal: MixedSignal, asking: Asking) -> None:
+        super().__init__(signal, asking)
         self.batch: Batch = []
         self.logits = torch.empty(0)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The mixed samples of the run."""
+        if not self.rows.dataset.task_kind.tokenised:
+            raise self.misfit("only texts are mixed")
+        return make_schedule(self.rows.text_lengths, self.signal.mixup, self.signal.settled)
+
+    @cached_property
+    def batch_of(self) -> dict[int, Batch]:
+        """The batch that a sample lies in."""
+        return {sample: batch for batch in self.schedule.batches for sample in batch}
+
+    def inputs(self, samples: Batch) -> Inputs:
+        """Mixed embeddings."""
+        encodings, mixtures = self.asking.samples, self.schedule.mixtures.take(samples)
+        assert isinstance(encodings, Encodings), "texts have tokens"
+        return mixed_inputs(self.model, encodings, mixtures, token_types=self.signal.mixup.token_types)
 
     def outputs(self, samples: Sequence[int]) -> Outputs:
         """Outputs of samples of one batch, which goes through the teacher whole: parts would round differently."""
         batch = self.batch_of[samples[0]]
         if batch is not self.batch:
-            self.batch = batch
-            self.logits = self.logits_of(batch)
+            self.batch, self.logits = batch, answer(self.model, self.inputs(batch)).logits
             self.forwards += len(batch)
         place = {sample: number for number, sample in enumerate(batch)}
         return Outputs(self.logits[[place[sample] for sample in samples]])
 
-    @torch.no_grad()
-    def logits_of(self, batch: Batch) -> Tensor:
-        """Logits (M, C) on a batch, through the teacher's own embeddings and on its device."""
-        with torch.autocast(self.model.device.type, enabled=False):
-            mixtures = self.schedule.mixtures.take(batch)
-            inputs = mixed_inputs(self.model, self.encodings, mixtures, token_types=self.token_types)
-            return forward(self.model, inputs, states=False).logits
+    def record(self) -> Recording:
+        """Logits (M, ...) on all mixed samples of a run, and the weights of the mixtures."""
+        mixtures, digest = self.schedule.mixtures, self.schedule.digest(self.rows.example_ids)
+        logits = self.everything(len(mixtures), self.schedule.batches)
+        manifest = {"kind": "mixed-logits", "data_key": self.rows.dataset.key, "schedule": digest}
+        return {"logits": logits, "weights": torch.from_numpy(mixtures.weight)}, manifest
+
+    def open(self, folders: Sequence[Path]) -> StoredTeacher:
+        """Recorded outputs, addressed by sample; refuses those of other mixed samples."""
+        tensors, manifest = self.checked(folders[0])
+        if manifest["schedule"] != self.schedule.digest(self.rows.example_ids):
+            raise UserError(
+                f"{folders[0]}: recorded for other mixed samples; rows, epochs, batch size and mixup must be those of "
+                "the student; record again"
+            )
+        return StoredTeacher(tensors["logits"])
+
+
+def mixed_inputs(model: "PreTrainedModel", encodings: Encodings, mixtures: Mixtures, *, token_types: str) -> Inputs:
+    """Inputs of mixed samples through a model's own embedding table, for `forward`.
+
+    Both rows are padded to the longer one. A position counts if a row with a weight above zero has a token there.
+    Positions and layer norm are those of the model, as for any input.
+
+    Args:
+        model: the model whose word and token-type embeddings are mixed.
+        encodings: rows, tokenised for the model.
+        mixtures: samples.
+        token_types: `mix`, or `keep` those of the first row.
+
+    Returns:
+        `inputs_embeds` (M, L, H), `attention_mask` (M, L) and, for models with segments, `token_type_ids` (M, L).
+    """
+    length = int(mixtures.lengths(encodings.lengths).max())
+    first, second = (encodings.batch(rows.tolist(), length=length) for rows in (mixtures.first, mixtures.second))
+    weight = torch.from_numpy(mixtures.weight)[:, None]  # (M, 1)
+    there = (weight > 0) & (first["attention_mask"] > 0) | (weight < 1) & (second["attention_mask"] > 0)
+    inputs = {
+        "inputs_embeds": _mixed(model.get_input_embeddings(), first["input_ids"], second["input_ids"], weight),
+        "attention_mask": there.long(),
+    }
+    if "token_type_ids" not in first:
+        return inputs
+    kinds = (first["token_type_ids"], second["token_type_ids"])
+    if token_types == "mix" and any(bool(kind.any()) for kind in kinds):
+        inputs["inputs_embeds"] = inputs["inputs_embeds"] + _mixed_types(model, *kinds, weight)
+        kinds = (torch.zeros_like(kinds[0]), kinds[1])
+    return inputs | {"token_type_ids": kinds[0]}
+
+
+def _mixed(table: torch.nn.Module, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Mixed embeddings (M, L, H) of two ids (M, L)."""
+    place = next(table.parameters()).device
+    mixed: Tensor = torch.lerp(table(second.to(place)), table(first.to(place)), weight[:, :, None].to(place))
+    return mixed
+
+
+def _mixed_types(model: "PreTrainedModel", first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Mixed token-type embeddings (M, L, H), relative to type 0, which the model adds itself."""
+    table = getattr(getattr(model.base_model, "embeddings", None), "token_type_embeddings", None)
+    if table is None:
+        kind = model.config.model_type
+        raise UserError(f"mixkd: found no token-type embeddings in a '{kind}' model; set mixup.token_types: keep")
+    return _mixed(table, first, second, weight) - table.weight[0]

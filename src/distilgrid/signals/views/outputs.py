@@ -1,21 +1,24 @@
-"""Outputs of a teacher on views of images: recorded, opened, or computed live."""
+"""Views of images: outputs of a teacher on them, and the stream of a student's training rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from distilgrid.core.errors import UserError
-from distilgrid.core.progress import progress
-from distilgrid.signals.asking import Asking
-from distilgrid.signals.recorded import FILE, LABEL, RunningTeacher, checked, positions_of
+from distilgrid.signals.asking import AskedTeacher, Recording, positions_of
 from distilgrid.signals.views.plan import ViewSignal
-from distilgrid.tasks.kinds.image.views import ViewedImages
-from distilgrid.training.forward import forward
+from distilgrid.tasks.batching import Batch, Inputs, ViewedSamples
+from distilgrid.tasks.settings import Views
 from distilgrid.training.objective import Outputs
+from distilgrid.training.streams import OpenMain, RowStream, answers
 from distilgrid.training.teacher import StoredTeacher
+from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,63 +26,75 @@ if TYPE_CHECKING:
 VIEW_BATCH = 256
 
 
-def record(signal: ViewSignal, asking: Asking) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Logits (E, N, C) on the views of all training images in each epoch.
+class ViewTeacher(AskedTeacher):
+    """A teacher that sees the views of its student, a batch when it is asked for."""
 
-    Raises UserError when the task is not made of images.
-    """
-    rows, teacher = asking.training_set, live(signal, asking)
-    count, epochs = len(teacher.views.images), signal.epochs
-    flat = torch.empty(epochs * count, teacher.model.config.num_labels)
-    starts = [epoch * count + row for epoch in range(epochs) for row in range(0, count, VIEW_BATCH)]
-    for start in progress(starts, total=len(starts), label=LABEL):
-        samples = range(start, min(start + VIEW_BATCH, (start // count + 1) * count))
-        flat[samples.start : samples.stop] = teacher.outputs(samples).logits.cpu()
-    logits, views = flat.view(epochs, count, -1), signal.views.model_dump()
-    manifest = {"kind": "view-logits", "data_key": rows.dataset.key, "views": views, "epochs": epochs}
-    return {"example_ids": torch.from_numpy(rows.example_ids.copy()), "logits": logits}, manifest
+    signal: ViewSignal
 
+    @cached_property
+    def views(self) -> ViewedSamples:
+        """Views of the rows. Raises UserError when the task is not made of images."""
+        if not self.rows.dataset.task_kind.viewed:
+            raise self.misfit("take logits")
+        return viewed_rows(self.rows, self.signal.views)
 
-def opened(signal: ViewSignal, folders: Sequence[Path], asking: Asking) -> StoredTeacher:
-    """Recorded outputs, addressed by sample: e * N + row.
+    def inputs(self, samples: Batch) -> Inputs:
+        """Views of one epoch."""
+        return self.views.batch(samples)
 
-    Raises UserError when the recording is damaged, was made from other data or views, or has too few epochs.
-    """
-    from safetensors.torch import load_file
+    def record(self) -> Recording:
+        """Logits (E, N, ...) on the views of all training images in each epoch."""
+        count, epochs, views = len(self.rows), self.signal.epochs, self.signal.views.model_dump()
+        starts = [epoch * count + row for epoch in range(epochs) for row in range(0, count, VIEW_BATCH)]
+        batches = [list(range(start, min(start + VIEW_BATCH, (start // count + 1) * count))) for start in starts]
+        logits = self.everything(epochs * count, batches).unflatten(0, (epochs, count))
+        manifest = {"kind": "view-logits", "data_key": self.rows.dataset.key, "views": views, "epochs": epochs}
+        return {"example_ids": torch.from_numpy(self.rows.example_ids.copy()), "logits": logits}, manifest
 
-    folder, views, epochs = folders[0], signal.views.model_dump(), signal.epochs
-    manifest = checked(folder, asking.data_keys)
-    if manifest["kind"] != "view-logits":
-        raise UserError(f"{folder}: holds no outputs on views of images; record --kind view-logits")
-    if manifest["views"] != views or manifest["epochs"] < epochs:
-        raise UserError(
-            f"{folder}: recorded for {manifest['epochs']} epochs of views {manifest['views']}, but this student needs "
-            f"{epochs} epochs of {views}; record again"
-        )
-    tensors = load_file(folder / FILE)
-    rows = torch.from_numpy(positions_of(folder, tensors["example_ids"].numpy(), asking.training_set.example_ids))
-    return StoredTeacher(tensors["logits"][:epochs, rows].flatten(0, 1))
-
-
-def live(signal: ViewSignal, asking: Asking) -> "LiveViewTeacher":
-    """A teacher that computes each batch when it is asked for. Raises UserError when the task is not made of images."""
-    dataset, seen = asking.training_set.dataset, asking.training_set.views(signal.views)
-    if seen is None:
-        made = dataset.task_kind.words.rows
-        raise UserError(f"--kind view-logits: task '{dataset.task}' is made of {made}; take logits")
-    return LiveViewTeacher(asking.model(), seen)
+    def open(self, folders: Sequence[Path]) -> StoredTeacher:
+        """Recorded outputs, addressed by sample, e * N + row; refuses those of other views, or of too few epochs."""
+        folder, views, epochs = folders[0], self.signal.views.model_dump(), self.signal.epochs
+        tensors, manifest = self.checked(folder)
+        if manifest["views"] != views or manifest["epochs"] < epochs:
+            raise UserError(
+                f"{folder}: recorded for {manifest['epochs']} epochs of views {manifest['views']}, but this student "
+                f"needs {epochs} epochs of {views}; record again"
+            )
+        rows = positions_of(folder, tensors["example_ids"].numpy(), self.rows.example_ids)
+        return StoredTeacher(tensors["logits"][:epochs, rows].flatten(0, 1))
 
 
-class LiveViewTeacher(RunningTeacher):
-    """A teacher that sees the views of its student."""
+def viewed_rows(training_set: TrainingSet, views: Views) -> ViewedSamples:
+    """Views of the rows in each epoch."""
+    samples, batching = training_set.samples(None, max_length=0), training_set.dataset.task_kind.batch()
+    return batching.viewed(samples, views, training_set.example_ids)
 
-    def __init__(self, model: "PreTrainedModel", views: ViewedImages) -> None:
-        super().__init__(model)
-        self.views = views
 
-    @torch.no_grad()
-    def outputs(self, samples: Sequence[int]) -> Outputs:
-        """Logits (B, C) on views of one epoch, in fp32."""
-        self.forwards += len(samples)
-        with torch.autocast(self.model.device.type, enabled=False):
-            return Outputs(forward(self.model, self.views.batch(samples), states=False).logits)
+def main_stream(training_set: TrainingSet, views: Views) -> OpenMain:
+    """The stream of views of the training images."""
+    return partial(ViewStream, views=viewed_rows(training_set, views))
+
+
+@dataclass
+class ViewStream(RowStream):
+    """Views of the training images in each epoch. Samples are numbered as in `ViewedSamples`."""
+
+    per_epoch: ClassVar[bool] = True
+
+    views: ViewedSamples = field(kw_only=True)
+
+    def lengths(self, samples: Sequence[int]) -> np.ndarray:
+        """Zeros: a batch is never cut for its size, because batch norm needs the statistics of the whole batch."""
+        return np.zeros(len(samples), dtype=np.int64)
+
+    def inputs(self, model: "PreTrainedModel", samples: Sequence[int]) -> Inputs:
+        """Views of the samples."""
+        return self.views.batch(samples)
+
+    def losses(self, samples: Sequence[int], student: Outputs) -> dict[str, Tensor]:
+        """Terms of the objective."""
+        rows = self.views.rows(samples)
+        labels, asked = self.rows.labels[rows].to(student.logits.device), samples
+        if not self.views.views.drawn:
+            asked = rows.tolist()
+        return self.objective.losses(labels, student, answers(self.teacher, asked, student))

@@ -9,7 +9,7 @@ from distilgrid.core.artefacts import STATE, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.signals.rows.outputs import teacher_outputs
+from distilgrid.signals.rows import teacher_outputs
 from distilgrid.stages.augment.declare import AugmentSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import encode
@@ -45,5 +45,5 @@ def augment(settings: AugmentSettings, job: Job) -> int:
 def _labelled(frame: "pd.DataFrame", dataset: Dataset, teacher: Path, max_length: int) -> "pd.DataFrame":
     """The rows with the teacher's labels."""
     encodings = encode(load_tokenizer(teacher), *texts(frame), max_length=max_length)
-    outputs = teacher_outputs(load_model(teacher), encodings, states=False).logits
+    outputs = teacher_outputs(load_model(teacher), encodings, kind=dataset.task_kind).logits
     return dataset.task_kind.batch().relabelled(frame, outputs)

@@ -28,7 +28,7 @@ class BenchmarkSettings:
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> BenchmarkSettings:
-    from distilgrid.devices.files import load_device
+    from distilgrid.devices.settings import load_device
 
     labels = {axis: options[axis] for axis in ("device", "task", "teacher")}
     return BenchmarkSettings(params.benchmark, options["device"], load_device(options["device"]), labels)
@@ -36,7 +36,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> BenchmarkSettings
 
 def _recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
     """The protocol, the device, the models and exports in the order of the candidates."""
-    from distilgrid.devices.files import device_recipe
+    from distilgrid.devices.settings import device_recipe
 
     texts = chosen.protocol.texts > 0
     if texts and "data" not in keys:

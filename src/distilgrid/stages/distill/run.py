@@ -4,22 +4,23 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.core.loading import late, load
 from distilgrid.methods.teaching import Sources, Teaching
 from distilgrid.models.io import load_tokenizer
 from distilgrid.models.settings import Student
 from distilgrid.models.source import is_new, model_folder
-from distilgrid.models.student import build_student, check_kinds, new_model
-from distilgrid.search.best import found_architecture, shaped
-from distilgrid.signals.views.stream import main_stream
+from distilgrid.models.student import build_student, check_kinds
 from distilgrid.stages.distill.declare import DistillSettings
 from distilgrid.stages.job import Job
-from distilgrid.tasks.augmented import open_augmented
-from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.dataset import Dataset, open_augmented, open_dataset
 from distilgrid.training.run import TrainingJob, run_job
 from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+new_model = late("distilgrid.models.new:new_model")
+shaped = late("distilgrid.search.best:shaped")
 
 
 def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
         seed=settings.seed,
         init=course.student.init,
         execution=job.execution,
-        main=main_stream(training_set, phases[0].settings.views),
+        predictor=load(method.predictor),
         teaching=Teaching(method, course.training, training_set, sources),
         facts=found,
     )
@@ -66,7 +67,8 @@ def _student(
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """The student as it begins, and its tokeniser, if it reads texts."""
     source, own = settings.course.origin, settings.course.student
-    student, seed, teacher = shaped(own, sources.search), derive_seed(settings.seed, "init"), sources.teacher
+    seed, teacher = derive_seed(settings.seed, "init"), sources.teacher
+    student = own if own.found is None else shaped(own, sources.search)
     if is_new(source):
         return new_model(source, dataset, seed=seed), None
     origin = model_folder(source)
@@ -74,11 +76,14 @@ def _student(
     tokenizer = load_tokenizer(teacher if inherits and teacher else origin)
     if student.init == "supernet":
         return _slice(own, sources), tokenizer
-    return build_student(student, origin=origin, teacher=teacher, outputs=dataset.outputs, seed=seed), tokenizer
+    head = dataset.task_kind.predict().auto_model
+    made = build_student(student, origin=origin, teacher=teacher, outputs=dataset.outputs, auto=head, seed=seed)
+    return made, tokenizer
 
 
 def _slice(student: Student, sources: Sources) -> "PreTrainedModel":
     """The slice of a supernet that a search found."""
+    from distilgrid.search.best import found_architecture
     from distilgrid.search.estimators.supernet_estimator import supernet_slice
 
     if student.found is None or sources.search is None or sources.supernet is None:

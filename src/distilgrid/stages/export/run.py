@@ -25,8 +25,7 @@ from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Inputs, Samples
 from distilgrid.tasks.dataset import Dataset, open_dataset
-from distilgrid.tasks.kind_parts import Parity
-from distilgrid.tasks.metrics import score
+from distilgrid.tasks.kind import Predictions, score
 from distilgrid.training.training_set import read_split
 
 if TYPE_CHECKING:
@@ -150,10 +149,10 @@ def _convert_and_judge(
     for values in logits.values():
         _check_finite(values)
     parity.update(_scores(source, logits))
-    _judge(parity, source.dataset.task_kind.parity())
+    _judge(parity, source.dataset.task_kind.predict())
 
 
-def _judge(parity: Mapping[str, Any], judge: Parity) -> None:
+def _judge(parity: Mapping[str, Any], judge: Predictions) -> None:
     difference, tolerance, least = (parity[name] for name in ("max_abs_difference", "tolerance", "least_agreement"))
     if tolerance is not None and difference > tolerance:
         raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {tolerance:g}")
@@ -205,7 +204,7 @@ def _scores(source: Source, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
         validation[split] = score(kind, dataset.metrics, labels=labels, outputs=outputs[split])
         own.append(decode(outputs[split]))
         torchs.append(decode(np.stack(torch_rows["logits"].to_list())))
-    judge = kind.parity()
+    judge = kind.predict()
     return {
         judge.field: judge.agreement(np.concatenate(torchs), np.concatenate(own)),
         "score": validation[dataset.validation[0]][dataset.metrics[0]],

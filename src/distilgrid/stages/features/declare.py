@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from distilgrid.plan.features_settings import Features
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
-    from distilgrid.signals.mixed.settings import Mixup
+    from distilgrid.signals.mixed.plan import Mixup
     from distilgrid.training.settings import Training
 
 

@@ -10,14 +10,13 @@ import torch
 from distilgrid.core.artefacts import write_json
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.features_settings import MIXED, ORIGINAL, Features
-from distilgrid.signals.mixed.inputs import mixed_inputs
 from distilgrid.signals.mixed.mixing import make_schedule
+from distilgrid.signals.mixed.outputs import mixed_inputs
 from distilgrid.stages.features.declare import FeaturesSettings
 from distilgrid.stages.job import Job
-from distilgrid.tasks.augmented import open_augmented
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, evaluation_batches
-from distilgrid.tasks.dataset import open_dataset
-from distilgrid.training.forward import forward
+from distilgrid.tasks.dataset import open_augmented, open_dataset
+from distilgrid.training.predictor import forward
 from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:

@@ -50,8 +50,7 @@ def measured(protocol: "Benchmark", device: str, runtime: str, *, fused: bool) -
     Raises:
         UserError: when the device is another machine, or a GPU.
     """
-    from distilgrid.devices.files import load_device
-    from distilgrid.devices.settings import LocalDevice
+    from distilgrid.devices.settings import LocalDevice, load_device
     from distilgrid.search.conditions import Conditions
 
     where = load_device(device)

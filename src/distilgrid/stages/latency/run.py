@@ -11,8 +11,7 @@ from distilgrid.core.journal import Journal
 from distilgrid.core.machine import describe_machine
 from distilgrid.core.progress import progress
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.build import VOCABULARY
-from distilgrid.search.latency_bench import AT_ONCE, LatencyBench
+from distilgrid.search.latency_bench import AT_ONCE, VOCABULARY, LatencyBench
 from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.stages.job import Job
 from distilgrid.stages.latency.declare import LatencySettings
@@ -50,7 +49,7 @@ def _judged(predictor: LatencyPredictor, shapes: Sequence[Architecture], latenci
     """The held-out shapes with what was measured and predicted, and how far these are apart."""
     rows = zip(shapes, latencies, predictor.predict(shapes).tolist(), strict=True)
     held_out = [{**s.as_dict(), "latency_ms": measured, "predicted_ms": found} for s, measured, found in rows]
-    return {"quality": predictor.quality(shapes, latencies).as_dict(), "held_out": held_out}
+    return {"quality": predictor.quality(shapes, latencies), "held_out": held_out}
 
 
 def _scaled(groups: Sequence[Sequence[float]]) -> tuple[list[float], dict[str, float]]:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import write_json
 from distilgrid.stages.job import Job
 from distilgrid.stages.prepare.declare import PrepareSettings
-from distilgrid.tasks.sources import Raw, load_raw
+from distilgrid.tasks.sources import Raw, complete_splits, load_raw
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.tasks.splits import complete_splits
 
 if TYPE_CHECKING:
     import pandas as pd

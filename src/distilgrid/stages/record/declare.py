@@ -39,9 +39,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
 
 
 def _recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
-    from distilgrid.signals.base import Asked
-
-    return chosen.signal.recipe(Asked(keys, chosen.fraction, chosen.max_length))
+    return chosen.signal.recipe(keys, fraction=chosen.fraction, max_length=chosen.max_length)
 
 
 def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:

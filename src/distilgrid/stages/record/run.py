@@ -7,12 +7,10 @@ from typing import Any
 import torch
 
 from distilgrid.core.artefacts import write_json
-from distilgrid.signals.asking import Asking
-from distilgrid.signals.recorded import FILE
+from distilgrid.signals.asking import FILE, Asking
 from distilgrid.stages.job import Job
 from distilgrid.stages.record.declare import RecordSettings
-from distilgrid.tasks.augmented import open_augmented
-from distilgrid.tasks.dataset import open_dataset
+from distilgrid.tasks.dataset import open_augmented, open_dataset
 from distilgrid.training.training_set import TrainingSet
 
 
@@ -23,7 +21,7 @@ def record(settings: RecordSettings, job: Job) -> None:
     teacher = job.given("teacher-dir")
     rows = TrainingSet(dataset, settings.fraction, settings.subset_seed, added)
     asking = Asking(rows, settings.max_length, teacher.folder)
-    _write(job.folder, *settings.signal.record(asking), teacher.run)
+    _write(job.folder, *settings.signal.teacher(asking).record(), teacher.run)
 
 
 def _write(

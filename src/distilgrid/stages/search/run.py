@@ -7,8 +7,8 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import KNOWN
 from distilgrid.search import rewards
-from distilgrid.search.architecture import SearchSpace
 from distilgrid.search.best import BEST
+from distilgrid.search.decisions import SearchSpace
 from distilgrid.search.latencies import refuse_impossible_limit
 from distilgrid.search.loop import Trial, as_table, best_trials
 from distilgrid.search.loop import search as search_loop

@@ -8,14 +8,13 @@ from pathlib import Path
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.journal import Journal
+from distilgrid.methods.teaching import Sources
 from distilgrid.models.source import model_folder, model_revision
 from distilgrid.search import rewards
-from distilgrid.search.architecture import Architecture
-from distilgrid.search.controllers.base import Controller
-from distilgrid.search.controllers.registry import build_controller
-from distilgrid.search.encoder import shape_of
-from distilgrid.search.estimators.base import Estimator
-from distilgrid.search.estimators.registry import EstimatorSources, estimate_recipe, open_estimator
+from distilgrid.search.architecture import Architecture, shape_of
+from distilgrid.search.controllers.registry import Controller, build_controller
+from distilgrid.search.estimators.lessons import Estimator, Lessons
+from distilgrid.search.estimators.registry import estimate_recipe, open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
 from distilgrid.search.settings import Search
@@ -91,9 +90,8 @@ class Searching:
         about = architecture.as_dict()
         facts = self._estimates.find(about)
         if facts is None:
-            found = self._estimator.estimate(architecture)
-            facts = self._estimates.keep(about, {"score": found.score, "loss": found.loss, "seconds": found.seconds})
-        return Finding(facts["score"], facts["loss"], latency_ms, facts["seconds"])
+            facts = self._estimates.keep(about, vars(self._estimator.estimate(architecture)))
+        return Finding(**facts, latency_ms=latency_ms)
 
     @cached_property
     def _estimates(self) -> Journal:
@@ -106,13 +104,18 @@ class Searching:
     @cached_property
     def _estimator(self) -> Estimator:
         job, chosen = self.job, self.chosen
-        sources = EstimatorSources(
+        sources = Sources(
             job.given("data").folder,
-            model_folder(chosen.origin),
-            job.folders("teacher-outputs"),
-            job.folder_of("teacher-dir"),
+            teachers=job.folders("teacher-dir"),
+            teacher_outputs=job.folders("teacher-outputs"),
             supernet=job.folder_of("supernet"),
+        )
+        lessons = Lessons(
+            self.settings.estimator,
+            chosen.training,
+            sources,
+            model_folder(chosen.origin),
             subset_seed=chosen.subset_seed,
             device=job.execution.device,
         )
-        return open_estimator(self.settings.estimator, space=self.space, training=chosen.training, sources=sources)
+        return open_estimator(lessons, self.space)

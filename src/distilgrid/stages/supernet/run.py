@@ -1,14 +1,16 @@
 """Stage `supernet`: one model whose slices are all architectures of a space, trained together."""
 
 from distilgrid.core.artefacts import write_json
-from distilgrid.jobs.process import stopping_gently
+from distilgrid.core.stopping import stopping_gently
+from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_tokenizer, save_model
 from distilgrid.models.source import model_folder
-from distilgrid.search.estimators.registry import SEED, EstimatorSources, homogeneous, open_lessons, placed
+from distilgrid.search.estimators.lessons import Lessons
+from distilgrid.search.estimators.registry import homogeneous
 from distilgrid.stages.job import Job
 from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.training.checkpoint import Checkpoints
-from distilgrid.training.device import prepare_device
+from distilgrid.training.placement import prepare_device
 
 
 def supernet(settings: SupernetStageSettings, job: Job) -> None:
@@ -21,21 +23,15 @@ def supernet(settings: SupernetStageSettings, job: Job) -> None:
     from distilgrid.search.estimators.supernet_estimator import train_supernet
 
     own, how, origin = settings.estimator, job.execution, model_folder(settings.origin)
-    sources = EstimatorSources(
+    sources = Sources(
         job.given("data").folder,
-        origin,
-        job.folders("teacher-outputs"),
-        job.folder_of("teacher-dir"),
-        subset_seed=settings.subset_seed,
-        device=how.device,
+        teachers=job.folders("teacher-dir"),
+        teacher_outputs=job.folders("teacher-outputs"),
     )
-    lessons = open_lessons(own, settings.training, sources)
-    placement = placed(lessons.training, how.device)
-    prepare_device(placement, deterministic=how.deterministic)
+    lessons = Lessons(own, settings.training, sources, origin, subset_seed=settings.subset_seed, device=how.device)
+    prepare_device(lessons.placement, deterministic=how.deterministic)
     with stopping_gently() as stop:
         checkpoints = Checkpoints(job.out, key=job.key, seconds=how.checkpoint_seconds, stop=stop)
-        trained = train_supernet(
-            own, lessons, homogeneous(settings.space), seed=SEED, placement=placement, checkpoints=checkpoints
-        )
+        trained = train_supernet(lessons, homogeneous(settings.space), checkpoints=checkpoints)
         save_model(trained.model, load_tokenizer(origin), job.folder)
         write_json(job.folder / "supernet.json", {"space": settings.space.model_dump(), "settings": own.model_dump()})

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from distilgrid.tasks.docs_corpus.rows import Corpus
+    from distilgrid.tasks.sources import Folders, Raw
+    from distilgrid.tasks.spec import TaskSpec
 
 VERSION = 1
 """Bumped when the corpus may change for the same versions of the libraries."""
@@ -31,17 +33,21 @@ PACKAGES = {
     "sqlalchemy": "sqlalchemy",
     "sympy": "sympy",
 }
-"""The package to read of each library, by distribution name."""
-
-LIBRARIES = tuple(PACKAGES)
-"""Distribution names; their order is that of the labels of `docs-topic`."""
+"""The package to read of each library, by distribution name, in the order of the labels of `docs-topic`."""
 
 COLUMNS = {"docs-topic": ["sentence", "label"], "docs-match": ["summary", "description", "label"]}
 
 
-def revision() -> str:
+def revision(spec: "TaskSpec | None" = None, folders: "Folders | None" = None) -> str:
     """The versions of the corpus and its libraries, without reading files. Raises UserError for a missing library."""
     return f"docs-corpus-v{VERSION}:" + ",".join(f"{library}={_version(library)}" for library in PACKAGES)
+
+
+def load(spec: "TaskSpec", folders: "Folders") -> "Raw":
+    """Rows of a task. Raises UserError when a library is missing."""
+    from distilgrid.tasks.sources import Raw
+
+    return Raw(build(spec.locator), ["docs corpus: docstrings of installed libraries"])
 
 
 def build(task: str) -> "dict[str, pd.DataFrame]":
@@ -75,6 +81,6 @@ def _corpus(_revision: str) -> "Corpus":
     from distilgrid.tasks.docs_corpus.sentences import read_entry
 
     return {
-        library: [read_entry(found.module, found.text) for found in read_docstrings(package_folder(package))]
+        library: [read_entry(module, text) for module, text in read_docstrings(package_folder(package))]
         for library, package in PACKAGES.items()
     }

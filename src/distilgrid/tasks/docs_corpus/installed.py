@@ -3,10 +3,8 @@
 import ast
 import importlib.util
 import inspect
-import os
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
@@ -17,14 +15,6 @@ CARRIED_ALONG = frozenset({"_lib", "extern", "externals", "_vendor"})
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True)
-class Docstring:
-    """A docstring without indentation, and the module file that holds it (relative, `/`-separated)."""
-
-    module: str
-    text: str
-
-
 def package_folder(package: str) -> Path:
     """Find an installed package's folder without importing it. Raises UserError if there is none."""
     found = importlib.util.find_spec(package)
@@ -33,22 +23,20 @@ def package_folder(package: str) -> Path:
     return Path(next(iter(found.submodule_search_locations)))
 
 
-def read_docstrings(folder: Path) -> Iterator[Docstring]:
-    """All docstrings below a package folder, ordered by path and line. Raises UserError for invalid Python."""
-    modules = {path.relative_to(folder.parent).as_posix(): path for path in _module_files(folder)}
-    for module in sorted(modules):
-        for text in _texts(_parse(modules[module])):
-            yield Docstring(module, text)
+def read_docstrings(folder: Path) -> Iterator[tuple[str, str]]:
+    """All docstrings below a package folder, ordered by path and line: module file (relative, `/`-separated) and text.
+
+    Raises UserError for invalid Python.
+    """
+    files = [path for path in folder.rglob("*.py") if not any(map(_left_out, path.relative_to(folder).parts))]
+    for module, path in sorted((path.relative_to(folder.parent).as_posix(), path) for path in files):
+        for text in _texts(_parse(path)):
+            yield module, text
 
 
-def _module_files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name not in CARRIED_ALONG and not _for_tests(name)]
-        yield from (Path(parent, name) for name in names if name.endswith(".py") and not _for_tests(name))
-
-
-def _for_tests(name: str) -> bool:
-    return name.lstrip("_").startswith(("test", "conftest"))
+def _left_out(name: str) -> bool:
+    """Whether a file or folder holds tests, or code from elsewhere."""
+    return name in CARRIED_ALONG or name.lstrip("_").startswith(("test", "conftest"))
 
 
 def _parse(path: Path) -> ast.Module:

@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 from distilgrid.tasks.docs_corpus.sentences import DocEntry, normalised
 
 Corpus = Mapping[str, Sequence[DocEntry]]
-"""The entries of each library, in the order of LIBRARIES; those of one library in the order of paths and lines."""
+"""The entries of each library, in the order of PACKAGES; those of one library in the order of paths and lines."""
 Row = tuple[Any, ...]
 
-SPLITS = ("train", "dev", "validation")
 TOPIC_ROWS = {"train": 2000, "dev": 200, "validation": 300}
 """Most sentences per library and split: the smallest library still fills them, so classes are balanced."""
 MIN_DESCRIPTION, MAX_DESCRIPTION = 8, 60  # words
@@ -37,7 +36,7 @@ def topic_rows(corpus: Corpus) -> dict[str, list[Row]]:
     """Rows (sentence, label) of `docs-topic`, shuffled; the label is the library's position."""
     labels = {library: i for i, library in enumerate(corpus)}
     sentences = ((library, (entry.module, text)) for library, entry in _entries(corpus) for text in entry.sentences)
-    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[Row]] = {split: [] for split in TOPIC_ROWS}
     for (library, split), texts in _groups(_distinct(sentences, lambda item: normalised(item[1]))).items():
         rows[split] += [(text, labels[library]) for _, text in texts[: TOPIC_ROWS[split]]]
     return {split: _shuffled(found) for split, found in rows.items()}
@@ -52,7 +51,7 @@ def match_rows(corpus: Corpus) -> dict[str, list[Row]]:
     found = [(library, (e.module, e.sentences[0], _description(e))) for library, e in _entries(corpus) if e.has_summary]
     pairs = [pair for pair in found if len(pair[1][2].split()) >= MIN_DESCRIPTION]
     pairs = _distinct(_distinct(pairs, lambda item: normalised(item[1])), lambda item: normalised(item[2]))
-    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[Row]] = {split: [] for split in TOPIC_ROWS}
     for (_, split), group in _groups(pairs).items():
         for (_, wrong, _), (_, summary, description) in zip(group[1:] + group[:1], group, strict=True):
             if len(group) > 1:
@@ -78,13 +77,11 @@ def _distinct(items: Iterable[tuple[str, T]], key: Callable[[T], Hashable]) -> l
     """The first item with each key, without keys that two libraries share."""
     items = list(items)
     owners = Counter(same for same, _ in {(key(item), library) for library, item in items})
-    seen: set[Hashable] = set()
-    kept = []
+    kept: dict[Hashable, tuple[str, T]] = {}
     for library, item in items:
-        if owners[key(item)] == 1 and key(item) not in seen:
-            seen.add(key(item))
-            kept.append((library, item))
-    return kept
+        if owners[key(item)] == 1:
+            kept.setdefault(key(item), (library, item))
+    return list(kept.values())
 
 
 def _groups(items: Iterable[tuple[str, tuple[str, ...]]]) -> dict[tuple[str, str], list[Any]]:

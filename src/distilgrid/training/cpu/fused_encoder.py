@@ -8,10 +8,10 @@ from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from distilgrid.models.layouts import LAYOUTS, Names
-from distilgrid.training.cpu.flat import FlatParameters
 from distilgrid.training.cpu.fused_layer import Dense, FusedLayer, Norm
 from distilgrid.training.cpu.randomness import DropoutMasks
 from distilgrid.training.cpu.workspace import Workspaces
+from distilgrid.training.weights import FlatParameters
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distilgrid.training.cpu.flat import FlatParameters, FlatViews
 from distilgrid.training.cpu.randomness import DropoutMasks
 from distilgrid.training.cpu.workspace import Workspace, Workspaces
+from distilgrid.training.weights import FlatParameters, FlatViews
 
 aten = torch.ops.aten
 

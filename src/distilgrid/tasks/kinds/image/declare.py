@@ -1,7 +1,9 @@
 """The kind `image`: an image with one label."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from distilgrid.core.loading import load
 from distilgrid.tasks.kind import Nouns, SourceScheme
 from distilgrid.tasks.kinds.label.declare import FILES, METRICS, LabelKind
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
@@ -34,13 +36,17 @@ KIND = ImageKind(
     modality="image",
     metrics=METRICS,
     tempered=True,
-    words=Nouns(row="image", rows="images", label="label"),
+    words=Nouns(row="image", rows="images"),
     sources={
         "digits": SourceScheme(PUBLISHED, known=("sklearn",)),
         "cifar": SourceScheme(PUBLISHED, known=("cifar10", "cifar100")),
         "parquet": FILES,
     },
     fields=frozenset({"labels", "image", "image_size", "mean", "std"}),
-    viewed=True,
-    parts={**LABEL.parts, "rows": f"{HERE}.rows:ROWS", "batch": f"{HERE}.batch:BATCHING"},
+    tokenised=False,
+    stream="distilgrid.signals.views.outputs:main_stream",
+    rows=partial(load, f"{HERE}.rows:ROWS"),
+    batch=partial(load, f"{HERE}.views:BATCH"),
+    losses=LABEL.losses,
+    predict=LABEL.predict,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, parquet_names, read_parquet
+from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, read_table, split_file, subset_notes
 from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DIGITS = "datasets/data/digits.csv.gz"  # within scikit-learn
 SIDE, CHANNELS = 32, 3  # of CIFAR's images
+OWNER = "uoft-cs"  # of the repositories on the hub
 JPEG = b"\xff\xd8\xff"
 
 
@@ -22,11 +23,9 @@ JPEG = b"\xff\xd8\xff"
 class Cifar:
     """Publications of CIFAR-10 or CIFAR-100, and the names of their files."""
 
-    repository: str  # repository on the hub, with parquet files in `folder` at `revision`
-    revision: str
+    revision: str  # revision on the hub, where `folder` holds parquet files
     folder: str
     batches: str  # folder inside the official archive of binary files
-    archive: str  # name of that archive
     pickled: tuple[str, str]  # folder and one file of the Python archive, which holds pickles
     binary: dict[str, tuple[str, ...]]  # names of the binary files of each split
     labels: tuple[str, ...]  # meaning of the bytes before the pixels of a binary record
@@ -34,21 +33,17 @@ class Cifar:
 
 CIFAR = {
     "cifar10": Cifar(
-        repository="uoft-cs/cifar10",
         revision="0b2714987fa478483af9968de7c934580d0bb9a2",
         folder="plain_text",
         batches="cifar-10-batches-bin",
-        archive="cifar-10-binary.tar.gz",
         pickled=("cifar-10-batches-py", "data_batch_1"),
         binary={"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
         labels=("label",),
     ),
     "cifar100": Cifar(
-        repository="uoft-cs/cifar100",
         revision="aadb3af77e9048adbea6b47c21a81e47dd092ae5",
         folder="cifar100",
         batches="cifar-100-binary",
-        archive="cifar-100-binary.tar.gz",
         pickled=("cifar-100-python", "train"),
         binary={"train": ("train.bin",), "test": ("test.bin",)},
         labels=("coarse_label", "fine_label"),
@@ -62,8 +57,7 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
         path = _digits_file()
         return files_revision({path.name: path})
     if folders.cifar is None:
-        published = CIFAR[spec.locator]
-        return f"hub:{published.repository}@{published.revision}"
+        return f"hub:{OWNER}/{spec.locator}@{CIFAR[spec.locator].revision}"
     files = _local_files(spec, folders.cifar)
     return files_revision({path.name: path for paths in files.values() for path in paths})
 
@@ -73,11 +67,10 @@ def load(spec: TaskSpec, folders: Folders) -> Raw:
     if spec.scheme == "digits":
         return Raw({"train": _digits(spec)}, ["digits: 1,797 images of scikit-learn; they have no official test split"])
     files = _local_files(spec, folders.cifar) if folders.cifar else _download(spec)
-    notes = [f"{split}: a subset of the official split" for split, p in files.items() if "_subset" in p[0].name]
-    splits = {}
+    notes, splits = subset_notes({split: paths[0] for split, paths in files.items()}), {}
     for split, paths in files.items():
         binary = paths[0].suffix == ".bin"
-        rows = _read_binary(paths, CIFAR[spec.locator]) if binary else read_parquet(paths[0])
+        rows = _read_binary(paths, CIFAR[spec.locator]) if binary else read_table(paths[0])
         splits[split] = _named(rows, spec)
         if spec.image in splits[split].columns and any(map(_is_jpeg, splits[split][spec.image])):
             notes.append(f"{split}: JPEG copies, pixels are close to the official ones, not equal")
@@ -128,8 +121,8 @@ def _pickles(folder: Path, name: str, published: Cifar) -> str | None:
     found = next((place for place in (folder / inner, folder, folder / name) if (place / file).is_file()), None)
     if found is None:
         return None
-    wanted = f"take {published.archive}, which holds {published.binary['train'][0]}, or parquet files"
-    return f"{found}: pickled batches are not read; {wanted}"
+    archive, first = f"{name.replace('cifar', 'cifar-')}-binary.tar.gz", published.binary["train"][0]
+    return f"{found}: pickled batches are not read; take {archive}, which holds {first}, or parquet files"
 
 
 def _named_files(names: Sequence[str | Path]) -> str:
@@ -139,18 +132,14 @@ def _named_files(names: Sequence[str | Path]) -> str:
 
 def _files(place: Path, split: str, published: Cifar) -> list[Path]:
     """The files of a split in a folder: one parquet file, or all binary ones; empty if they are absent."""
-    whole = [place / name for name in parquet_names(split) if (place / name).is_file()]
-    binary = [place / name for name in published.binary[split]]
-    return whole[:1] or (binary if all(path.is_file() for path in binary) else [])
+    whole, binary = split_file(place, split), [place / name for name in published.binary[split]]
+    return [whole] if whole else binary if all(path.is_file() for path in binary) else []
 
 
 def _download(spec: TaskSpec) -> dict[str, list[Path]]:
-    published = CIFAR[spec.locator]
-    names = {split: f"{published.folder}/{split}-00000-of-00001.parquet" for split in _splits(spec)}
-    return {
-        split: [hub_file(published.repository, name, published.revision, key="cifar_dir")]
-        for split, name in names.items()
-    }
+    repository, published = f"{OWNER}/{spec.locator}", CIFAR[spec.locator]
+    place = (repository, published.folder)
+    return {s: [hub_file(*place, s, published.revision, key="cifar_dir")] for s in _splits(spec)}
 
 
 def _read_binary(paths: Sequence[Path], published: Cifar) -> "pd.DataFrame":

@@ -6,14 +6,18 @@ Pixels stay uint8; the models normalise them.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.tasks.batching import Inputs
-from distilgrid.tasks.kinds.image.settings import Views
+from distilgrid.tasks.batching import Inputs, Samples, Tokenizer, ViewedSamples
+from distilgrid.tasks.dataset import Dataset, RowsOnDisk
+from distilgrid.tasks.kinds.image.rows import ImageShape, image_shape, read_pixels
+from distilgrid.tasks.kinds.label.tensors import LabelledBatching
+from distilgrid.tasks.settings import Views
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,20 @@ class Images:
         """Some images, in the given order."""
         return Images(self.pixels[np.asarray(rows, dtype=np.int64)])
 
+    def joined(self, others: Sequence[Samples]) -> "Images":
+        """These images, then others."""
+        return Images(np.concatenate([self.pixels, *(part.pixels for part in others if isinstance(part, Images))]))
 
-class ViewedImages:
-    """A view of each image for each epoch. Sample e * N + i is image i in epoch e.
 
-    Args:
-        images: N images.
-        views: settings of the views.
-        ids: (N,) example ids, which decide the views: a subset keeps the views of the whole data set.
-    """
+class ViewedImages(ViewedSamples):
+    """A view of each image for each epoch. Example ids (N,) decide them: a subset keeps the views of the whole set."""
 
     def __init__(self, images: Images, views: Views, ids: np.ndarray) -> None:
         self.images, self.views, self.ids = images, views, ids
         self._drawn: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def rows(self, samples: Sequence[int]) -> np.ndarray:
         """(B,) image numbers of samples."""
@@ -95,17 +100,14 @@ def _hashed(values: np.ndarray, seed: int) -> np.ndarray:
 def augmented(
     images: np.ndarray, rows: Sequence[int] | np.ndarray, *, offsets: np.ndarray, flips: np.ndarray, padding: int
 ) -> Tensor:
-    """Pad images (N, H, W, C) with zeros, cut them to their original size at an offset, and mirror some of them.
+    """Pad images with zeros, cut them to their original size at an offset, and mirror some of them left to right.
 
     Args:
-        images: uint8; may be mapped from a file.
+        images: (N, H, W, C) uint8; may be mapped from a file. The result is (B, C, H, W), channels last in memory.
         rows: (B,) image numbers.
         offsets: (B, 2) first row and column of each cut, 0 to 2 * padding; `padding` keeps the whole image.
-        flips: (B,) bool, whether to mirror left to right after the cut.
+        flips: (B,) bool, whether to mirror after the cut.
         padding: pixels of zeros on each side.
-
-    Returns:
-        (B, C, H, W) uint8, channels last in memory.
     """
     height, width, channels = images.shape[1:]
     padded = np.zeros((len(rows), height + 2 * padding, width + 2 * padding, channels), dtype=np.uint8)
@@ -121,3 +123,28 @@ def augmented(
 def _channels_last(images: np.ndarray) -> Tensor:
     """View (B, H, W, C) as (B, C, H, W) on the same memory."""
     return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+class ImageBatching(LabelledBatching):
+    """Batching of pixels."""
+
+    def samples(self, source: RowsOnDisk, split: str, *, tokenizer: Tokenizer, max_length: int) -> Images:
+        """Pixels of prepared data."""
+        assert isinstance(source, Dataset), "images are not augmented in files"
+        return Images(read_pixels(source, split))
+
+    def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Images:
+        """Wrap (N, H, W, C) uint8."""
+        return Images(np.asarray(rows, dtype=np.uint8))
+
+    def viewed(self, samples: Samples, views: Views, ids: np.ndarray) -> ViewedImages:
+        """Shifted and mirrored images."""
+        assert isinstance(samples, Images)
+        return ViewedImages(samples, views, ids)
+
+    def shape(self, dataset: Dataset) -> ImageShape:
+        """Size, channels and normalisation."""
+        return image_shape(dataset)
+
+
+BATCH = ImageBatching()

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UNPRINTABLE
 from distilgrid.core.loading import late
-from distilgrid.tasks.kind import Nouns, SourceScheme, TaskKind, own_parts
-from distilgrid.tasks.metric import Metric
+from distilgrid.tasks.kind import Metric, Nouns, SourceScheme, TaskKind, own_parts
 
 if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
@@ -15,17 +14,12 @@ FORMULAS = f"{HERE}.formulas"
 METRICS = {
     "accuracy": Metric(name="accuracy", per_row=late(f"{FORMULAS}:hits"), combine=late(f"{FORMULAS}:accuracy")),
     "f1": Metric(name="f1", per_row=late(f"{FORMULAS}:positives"), combine=late(f"{FORMULAS}:f1")),
-    "matthews": Metric(
-        name="matthews",
-        per_row=late(f"{FORMULAS}:confusion"),
-        combine=late(f"{FORMULAS}:matthews"),
-        direct=late(f"{FORMULAS}:direct_matthews"),
-    ),
+    "matthews": Metric(name="matthews", per_row=late(f"{FORMULAS}:confusion"), combine=late(f"{FORMULAS}:matthews")),
 }
 FILES = SourceScheme("distilgrid.tasks.files")
 TEXT_SOURCES = {
     "glue": SourceScheme("distilgrid.tasks.glue"),
-    "docs": SourceScheme("distilgrid.tasks.docs_corpus.source"),
+    "docs": SourceScheme("distilgrid.tasks.docs_corpus"),
     "csv": FILES,
     "parquet": FILES,
 }
@@ -52,9 +46,9 @@ KIND = LabelKind(
     modality="text",
     metrics=METRICS,
     tempered=True,
-    words=Nouns(row="text", rows="texts", label="label"),
+    words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text", "labels"}),
     pipeline="text-classification",
-    parts=own_parts(HERE),
+    **own_parts(HERE),
 )

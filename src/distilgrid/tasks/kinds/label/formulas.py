@@ -38,13 +38,6 @@ def matthews(sums: np.ndarray) -> np.ndarray:
     return ratio(correct * total - (truths * guesses).sum(axis=-1), np.sqrt(spreads))
 
 
-def direct_matthews(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """The same correlation from the rows."""
-    from sklearn.metrics import matthews_corrcoef
-
-    return float(matthews_corrcoef(labels, predicted))
-
-
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """The quotient, 0 where it is undefined."""
     safe = np.where(denominator > 0, denominator, 1.0)

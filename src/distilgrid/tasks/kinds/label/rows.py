@@ -1,22 +1,24 @@
-"""Rows of texts with one label."""
+"""Rows of texts with one label, and the checks of columns, texts and missing values that other kinds share."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.core.errors import UNPRINTABLE, UserError
-from distilgrid.tasks.kind_parts import RowReader
-from distilgrid.tasks.rows import as_texts, blank, check_columns, check_filled, text_rows
-from distilgrid.tasks.spec import TaskSpec
+from distilgrid.core.errors import UNPRINTABLE, UserError, did_you_mean
+from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset, example_ids
+from distilgrid.tasks.kind import RowReader
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from distilgrid.tasks.dataset import Dataset
+    from distilgrid.tasks.spec import TaskSpec
 
+NO_TEXT = (bytes, bytearray, list, tuple, dict, np.ndarray)
+NOTHING = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*")
 SERVED = {"text_a": "text", "text_b": "text_pair"}
 
 
@@ -26,7 +28,7 @@ class LabelRows(RowReader):
     columns: list[str] | None = None
     placeholder: int | float = 0
 
-    def label_set(self, spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
+    def label_set(self, spec: "TaskSpec", train: "pd.DataFrame", origin: str) -> list[str]:
         """The spec's labels, or those of the training rows, numbers before words. Raises UserError when none fit."""
         check_columns(train, [spec.label], origin)
         if spec.labels is not None:
@@ -44,12 +46,20 @@ class LabelRows(RowReader):
         return found
 
     def check(
-        self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec, labels: list[str], origins: Mapping[str, str]
+        self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec", labels: list[str], origins: Mapping[str, str]
     ) -> "dict[str, pd.DataFrame]":
         """Check all splits and return `text_a`, `text_b` (pairs only), `label` and `example_id`, or raise UserError."""
-        return {split: self._checked(frame, spec, labels, origins[split]) for split, frame in splits.items()}
+        import pandas as pd
 
-    def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, Any]:
+        checked = {}
+        for split, frame in splits.items():
+            codes = self.checked_codes(frame, spec.text, spec, labels, origins[split])
+            columns = check_texts(frame, spec, origins[split])
+            ids = np.array(example_ids(list(columns.values())), dtype=np.int64)
+            checked[split] = pd.DataFrame({**columns, "label": codes, "example_id": ids})
+        return checked
+
+    def describe(self, splits: "Mapping[str, pd.DataFrame]", spec: "TaskSpec") -> dict[str, Any]:
         """Whether rows are pairs of texts."""
         return {"pair": len(spec.text) > 1}
 
@@ -61,13 +71,21 @@ class LabelRows(RowReader):
         """One group for each label."""
         return frame["label"].to_numpy()
 
-    def example(self, dataset: "Dataset", split: str, count: int) -> "pd.DataFrame | np.ndarray":
+    def example(self, dataset: Dataset, split: str, count: int) -> "pd.DataFrame | np.ndarray":
         """Columns `text`, and `text_pair` for pairs."""
         rows = dataset.split(split).head(count)
         names = [name for name in SERVED if name in rows.columns]
         return rows[names].rename(columns=SERVED).astype(object)
 
-    def codes(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
+    def checked_codes(
+        self, frame: "pd.DataFrame", inputs: list[str], spec: "TaskSpec", labels: list[str], origin: str
+    ) -> np.ndarray:
+        """Labels (N,) of rows whose columns all exist. Raises UserError for a missing column or label too."""
+        check_columns(frame, [*inputs, spec.label], origin)
+        check_filled(frame[spec.label], origin)
+        return self.codes(frame, spec, labels, origin)
+
+    def codes(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
         """Label numbers (N,). Integers stay where labels are words, as in GLUE; other values are looked up by name.
 
         Raises UserError with the first row whose label is outside the set.
@@ -88,10 +106,51 @@ class LabelRows(RowReader):
             )
         return codes
 
-    def _checked(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> "pd.DataFrame":
-        check_columns(frame, [*spec.text, spec.label], origin)
-        check_filled(frame[spec.label], origin)
-        return text_rows(frame, spec, origin, labels=self.codes(frame, spec, labels, origin))
+
+def check_texts(frame: "pd.DataFrame", spec: "TaskSpec", origin: str) -> dict[str, list[str]]:
+    """Return the texts of some rows as `text_a` and `text_b` (pairs only).
+
+    Raises UserError for a missing column, an empty split or, in a user's file, a missing text.
+    """
+    check_columns(frame, spec.text, origin)
+    if spec.own_file:  # published corpora do hold a few empty texts
+        for name in spec.text:
+            check_filled(frame[name], origin)
+    return dict(zip(TEXT_COLUMNS, (as_texts(frame[name], origin) for name in spec.text), strict=False))
+
+
+def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> None:
+    """Raises UserError with the nearest column for a missing column, and for a frame without rows."""
+    for column in columns:
+        if column not in frame.columns:
+            raise UserError(f"{origin}: no column '{column}'; {did_you_mean(column, [str(c) for c in frame.columns])}")
+    if len(frame) == 0:
+        raise UserError(f"{origin}: no rows; a split must not be empty")
+
+
+def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
+    """Return a column's values as texts, numbers written out. Raises UserError for bytes, lists and the like."""
+    values: Sequence[object] = column.tolist()
+    odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
+    if odd is not None:
+        kind = type(values[odd]).__name__
+        raise UserError(f"{origin}: row {odd + 1}: column '{column.name}' holds no text ({kind}); store strings")
+    return [str(value) for value in values]
+
+
+def blank(column: "pd.Series[str]") -> np.ndarray:
+    """(N,) boolean: missing values, white space, control characters and zero-width marks."""
+    empty = [NOTHING.fullmatch(str(value)) is not None for value in column]
+    return column.isna().to_numpy(dtype=bool) | np.array(empty, dtype=bool)
+
+
+def check_filled(column: "pd.Series[str]", origin: str) -> None:
+    """Raises UserError with the first row that is missing or white space."""
+    rows = np.flatnonzero(blank(column))
+    if len(rows):
+        raise UserError(
+            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} row(s)); fill or remove"
+        )
 
 
 def _natural(label: str) -> tuple[int, float, str]:

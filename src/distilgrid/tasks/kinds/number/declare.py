@@ -1,11 +1,8 @@
 """The kind `number`: a text, or a pair of texts, with a real number (a regression)."""
 
-from collections.abc import Sequence
-
 from distilgrid.core.loading import late
-from distilgrid.tasks.kind import Nouns, TaskKind, own_parts
+from distilgrid.tasks.kind import Metric, Nouns, TaskKind, own_parts
 from distilgrid.tasks.kinds.label.declare import TEXT_SOURCES
-from distilgrid.tasks.metric import Metric
 
 HERE = "distilgrid.tasks.kinds.number"
 FORMULAS = f"{HERE}.formulas"
@@ -25,26 +22,13 @@ METRICS = {
     ),
 }
 
-
-class NumberKind(TaskKind):
-    """A kind without a set of labels."""
-
-    def outputs(self, labels: Sequence[str]) -> int:
-        """One output."""
-        return 1
-
-    def named(self, label: float, labels: Sequence[str]) -> float:
-        """The number."""
-        return float(label)
-
-
-KIND = NumberKind(
+KIND = TaskKind(
     name="number",
     modality="text",
     metrics=METRICS,
     tempered=False,
-    words=Nouns(row="text", rows="texts", label="number"),
+    words=Nouns(row="text", rows="texts"),
     sources=TEXT_SOURCES,
     fields=frozenset({"text"}),
-    parts=own_parts(HERE),
+    **own_parts(HERE),
 )

@@ -6,10 +6,11 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.kinds.label.rows import LabelRows
-from distilgrid.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from distilgrid.tasks.spec import TaskSpec
 
 
 class NumberRows(LabelRows):
@@ -17,7 +18,7 @@ class NumberRows(LabelRows):
 
     placeholder: int | float = 0.0
 
-    def label_set(self, spec: TaskSpec, train: "pd.DataFrame", origin: str) -> list[str]:
+    def label_set(self, spec: "TaskSpec", train: "pd.DataFrame", origin: str) -> list[str]:
         """An empty set."""
         return []
 
@@ -25,7 +26,7 @@ class NumberRows(LabelRows):
         """None: all rows are one group."""
         return None
 
-    def codes(self, frame: "pd.DataFrame", spec: TaskSpec, labels: list[str], origin: str) -> np.ndarray:
+    def codes(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
         """Numbers (N,). Raises UserError with the first row that has none, or an infinite one."""
         import pandas as pd
 

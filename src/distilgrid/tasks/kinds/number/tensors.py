@@ -1,13 +1,15 @@
-"""A regression's single output (N, 1): what it means, its losses, predictions and agreement."""
+"""Tensors of texts with a number: targets, and a regression's single output (N, 1)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.kind_parts import Form, Head, Losses, Parity, Predictions
+from distilgrid.tasks.kind import Form, Losses, Predictions
+from distilgrid.tasks.kinds.label.tensors import TextBatching
 from distilgrid.tasks.kinds.number.formulas import direct_pearson
 
 if TYPE_CHECKING:
@@ -15,16 +17,30 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
-class NumberHead(Head):
-    """One real number."""
+class NumberBatching(TextBatching):
+    """Batching of numbers as labels."""
+
+    def labels(self, frame: "pd.DataFrame") -> Tensor:
+        """Numbers (N,), float32."""
+        return torch.from_numpy(frame["label"].to_numpy().copy()).float()
+
+    def softened(self, labels: Tensor, added: "pd.DataFrame", *, outputs: int) -> Tensor:
+        """Numbers (N,), a teacher's included."""
+        return torch.cat([labels, self.labels(added)])
+
+    def relabelled(self, frame: "pd.DataFrame", outputs: Tensor) -> "pd.DataFrame":
+        """Replace labels by the teacher's numbers."""
+        return frame.assign(label=outputs[:, 0].double().numpy())
+
+
+class NumberOutputs(Losses, Predictions):
+    """The number itself; exports agree by Pearson's correlation with torch's numbers."""
+
+    field = "correlation"
 
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Mark the output as a number."""
         config.problem_type = "regression"
-
-
-class NumberLosses(Losses):
-    """Mean squared errors of the output (B, 1)."""
 
     def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The error from the numbers (B,)."""
@@ -37,10 +53,6 @@ class NumberLosses(Losses):
     def mixable(self, labels: Tensor, *, outputs: int) -> Tensor:
         """The numbers themselves."""
         return labels
-
-
-class NumberPredictions(Predictions):
-    """The output itself."""
 
     def allocate(self, rows: int, config: "PretrainedConfig") -> np.ndarray:
         """Memory for outputs (N, 1)."""
@@ -56,12 +68,6 @@ class NumberPredictions(Predictions):
 
         return pd.DataFrame({"value": outputs[:, 0].astype(np.float64)})
 
-
-class NumberParity(Parity):
-    """Pearson's correlation between the numbers of an export and torch's."""
-
-    field = "correlation"
-
     def agreement(self, expected: np.ndarray, found: np.ndarray) -> float:
         """The correlation."""
         return direct_pearson(expected, found)
@@ -71,4 +77,5 @@ class NumberParity(Parity):
         return f"correlates with torch's numbers by {agreement:.3f} only, the least is {least:g}"
 
 
-HEAD, LOSSES, PREDICTIONS, PARITY = NumberHead(), NumberLosses(), NumberPredictions(), NumberParity()
+BATCH = NumberBatching()
+LOSSES = PREDICT = NumberOutputs()

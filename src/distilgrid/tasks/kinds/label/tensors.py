@@ -1,32 +1,70 @@
-"""A classifier's outputs, one logit for each label: what they mean, their losses, predictions and agreement."""
+"""Tensors of labelled texts: inputs, targets, and a classifier's outputs, one logit for each label."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.tasks.kind_parts import Form, Head, Losses, Parity, Predictions
+from distilgrid.tasks.batching import Encodings, Tokenizer, encode, tokenised
+from distilgrid.tasks.dataset import RowsOnDisk
+from distilgrid.tasks.kind import Batching, Form, Losses, Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
     from transformers import PretrainedConfig
 
 
-class LabelHead(Head):
-    """One logit for each label."""
+class TextBatching(Batching):
+    """Batching of texts with any sort of label."""
+
+    def samples(self, source: RowsOnDisk, split: str, *, tokenizer: Tokenizer, max_length: int) -> Encodings:
+        """Tokens of a split, cached next to its rows."""
+        assert tokenizer is not None, "models of texts have a tokeniser"
+        return tokenised(source, split, tokenizer=tokenizer, max_length=max_length)
+
+    def given(self, rows: Any, *, tokenizer: Tokenizer, max_length: int, pair: bool) -> Encodings:
+        """Tokenise a frame with `text`, and `text_pair` for pairs."""
+        assert tokenizer is not None, "models of texts have a tokeniser"
+        second = rows["text_pair"].tolist() if pair else None
+        return encode(tokenizer, rows["text"].tolist(), second, max_length=max_length)
+
+
+class LabelledBatching(Batching):
+    """Batching of label numbers for any sort of input."""
+
+    def labels(self, frame: "pd.DataFrame") -> Tensor:
+        """Label numbers (N,), int64."""
+        return torch.from_numpy(frame["label"].to_numpy().copy()).long()
+
+    def softened(self, labels: Tensor, added: "pd.DataFrame", *, outputs: int) -> Tensor:
+        """Probabilities (N, C)."""
+        certain = F.one_hot(labels, outputs).float()
+        given = [torch.tensor(values) for values in added["probabilities"]]
+        return torch.cat([certain, torch.stack(given).float()]) if given else certain
+
+    def relabelled(self, frame: "pd.DataFrame", outputs: Tensor) -> "pd.DataFrame":
+        """Add the column `probabilities`; a row without an origin takes the likeliest label."""
+        named = frame["label"].where(frame["parents"].map(len) > 0, outputs.argmax(dim=-1).numpy())
+        return frame.assign(label=named, probabilities=torch.softmax(outputs, dim=-1).tolist())
+
+
+class LabelBatching(TextBatching, LabelledBatching):
+    """Batching of labelled texts."""
+
+
+class LabelOutputs(Losses, Predictions):
+    """Logits (N, C): the largest one names the label; exports agree by the share of rows with torch's label."""
+
+    field = "label_agreement"
 
     def describe(self, config: "PretrainedConfig", labels: Sequence[str]) -> None:
         """Name the labels."""
         config.problem_type = "single_label_classification"
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: i for i, label in enumerate(labels)}
-
-
-class LabelLosses(Losses):
-    """Cross-entropy with the labels; KL divergence or mean squared error between logits, each (B, C)."""
 
     def hard(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy with label numbers (B,) or with probabilities (B, C)."""
@@ -47,10 +85,6 @@ class LabelLosses(Losses):
         """Probabilities (N, C): the given ones, or 1 for a label number."""
         return F.one_hot(labels, outputs).float() if labels.dtype == torch.int64 else labels
 
-
-class LabelPredictions(Predictions):
-    """The label with the largest logit of (N, C)."""
-
     def allocate(self, rows: int, config: "PretrainedConfig") -> np.ndarray:
         """Memory for logits (N, C)."""
         return np.empty((rows, config.num_labels), dtype=np.float32)
@@ -69,12 +103,6 @@ class LabelPredictions(Predictions):
         named = pd.Series([labels[i] for i in self.decode(outputs)], dtype=object)
         return pd.DataFrame({"label": named, "score": score})
 
-
-class LabelParity(Parity):
-    """The share of rows on which an export predicts torch's label."""
-
-    field = "label_agreement"
-
     def agreement(self, expected: np.ndarray, found: np.ndarray) -> float:
         """The share of equal labels."""
         return float((found == expected).mean())
@@ -84,4 +112,5 @@ class LabelParity(Parity):
         return f"predicts torch's label on {agreement:.1%} of the rows only, the least is {least:.1%}"
 
 
-HEAD, LOSSES, PREDICTIONS, PARITY = LabelHead(), LabelLosses(), LabelPredictions(), LabelParity()
+BATCH = LabelBatching()
+LOSSES = PREDICT = LabelOutputs()

@@ -1,18 +1,22 @@
-"""Forward passes of models, as the Outputs that losses see."""
+"""Answers of models: forward passes as the Outputs that losses see, predictions, and their scores."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.batching import Inputs
-from distilgrid.training.cpu.fused_encoder import FusedEncoder
+from distilgrid.tasks.batching import Inputs, Samples, evaluation_batches
+from distilgrid.tasks.kind import TaskKind, score
 from distilgrid.training.objective import Outputs
+from distilgrid.training.placement import Placement
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+PLAIN = Placement()
 
 
 def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: bool = False) -> Outputs:
@@ -22,7 +26,8 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: b
     """
     if "pixel_values" in inputs:
         return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
-    fused = next((m for m in model.base_model.children() if isinstance(m, FusedEncoder)), None)
+    # A fused encoder (training/cpu) keeps the states of its layers, and takes masks as addends.
+    fused = next((m for m in model.base_model.children() if hasattr(m, "layer_states")), None)
     mask = inputs["attention_mask"]
     padded = not bool(mask.all())
     given = {name: value.to(model.device) for name, value in inputs.items() if name != "attention_mask"}
@@ -56,3 +61,43 @@ def _stacked(layers: Sequence[Tensor]) -> Tensor:
 def _additive(mask: Tensor) -> Tensor:
     """Turn a mask (B, L) of 1 and 0 into addends of scores (B, 1, 1, L): 0 and the lowest bf16 number."""
     return ((1 - mask) * torch.finfo(torch.bfloat16).min)[:, None, None, :]
+
+
+class Predictor(Protocol):
+    """How a trained model answers: by its forward pass, or with more than its weights, such as retrieved rows."""
+
+    def __call__(
+        self, model: "PreTrainedModel", encodings: Samples, *, kind: TaskKind, placement: Placement
+    ) -> np.ndarray:
+        """Outputs (N, ...) on every row, in row order."""
+
+
+@torch.inference_mode()
+def predict(
+    model: "PreTrainedModel", encodings: Samples, *, kind: TaskKind, placement: Placement = PLAIN
+) -> np.ndarray:
+    """Outputs (N, ...) on every row, in row order, at the placement's precision. The model keeps its mode."""
+    training = model.training
+    model.eval()
+    made = kind.predict().allocate(len(encodings), model.config)
+    for rows in evaluation_batches(encodings.lengths):
+        with placement.autocast():
+            outputs = forward(model, encodings.batch(rows), states=False)
+        made[rows] = outputs.logits.cpu().numpy()
+    model.train(training)
+    return made
+
+
+def evaluate(
+    model: "PreTrainedModel",
+    encodings: Samples,
+    labels: np.ndarray,
+    metrics: Sequence[str],
+    *,
+    kind: TaskKind,
+    placement: Placement = PLAIN,
+    predictor: Predictor = predict,
+) -> dict[str, float]:
+    """Scores of a model on one split."""
+    outputs = predictor(model, encodings, kind=kind, placement=placement)
+    return score(kind, metrics, labels=labels, outputs=outputs)

@@ -1,1 +1,0 @@
-"""The teacher's outputs on training rows."""
