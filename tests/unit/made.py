@@ -8,18 +8,18 @@ from typing import Any
 from distilgrid.devices.settings import load_device
 from distilgrid.methods.teaching import Sources
 from distilgrid.plan.expand import Plan
+from distilgrid.search.conditions import measured
 from distilgrid.stages.augment.declare import AugmentSettings
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
 from distilgrid.stages.distill.declare import Course, DistillSettings
 from distilgrid.stages.export.declare import ExportSettings
 from distilgrid.stages.features.declare import FeaturesSettings
 from distilgrid.stages.finetune.declare import FinetuneSettings
-from distilgrid.stages.latency.declare import LatencySettings, measured
+from distilgrid.stages.latency.declare import LatencySettings
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.stages.report.declare import ReportSettings
 from distilgrid.stages.runner import make, planned_inputs
-from distilgrid.stages.supernet.declare import SupernetStageSettings
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.sources import Folders
 from distilgrid.training.settings import Execution
@@ -34,7 +34,7 @@ def _folders(**given: Path | Sequence[Path] | None) -> dict[str, Sequence[Path]]
 
 
 def prepare(*, task: str, spec: Any, data: Any, out: Path, folders: Any = HUB) -> None:
-    make(STAGES["prepare"], PrepareSettings(task, spec, data, folders), {}, out=out)
+    make(STAGES["prepare"], PrepareSettings(task, spec, data, folders), {}, out=out, options={"task": task})
 
 
 def finetune(
@@ -46,11 +46,10 @@ def finetune(
     out: Path,
     labels: Labels,
     fraction: float = 1.0,
-    subset_seed: int = 0,
     execution: Execution = DEFAULT,
 ) -> Any:
-    settings = FinetuneSettings(source, training, seed, fraction, subset_seed, labels)
-    return make(STAGES["finetune"], settings, _folders(data=data), out=out, execution=execution)
+    settings = FinetuneSettings(source, training, seed, fraction)
+    return make(STAGES["finetune"], settings, _folders(data=data), out=out, labels=labels, execution=execution)
 
 
 def augment(
@@ -60,13 +59,12 @@ def augment(
     teacher: Path | None,
     max_length: int,
     fraction: float,
-    subset_seed: int,
     out: Path,
     labels: Labels,
     pool: Any = None,
 ) -> Any:
-    chosen = AugmentSettings(settings, pool, max_length, fraction, subset_seed, labels)
-    return make(STAGES["augment"], chosen, _folders(data=data, teacher_dir=teacher), out=out)
+    chosen = AugmentSettings(settings, pool, max_length, fraction)
+    return make(STAGES["augment"], chosen, _folders(data=data, teacher_dir=teacher), out=out, labels=labels)
 
 
 def record(
@@ -79,9 +77,8 @@ def record(
     labels: Labels,
     augmented: Path | None = None,
     fraction: float = 1.0,
-    subset_seed: int = 0,
 ) -> None:
-    settings = RecordSettings(signal, max_length, fraction, subset_seed)
+    settings = RecordSettings(signal, max_length, fraction)
     folders = _folders(data=data, teacher_dir=teacher, augmented=augmented)
     make(STAGES["record"], settings, folders, out=out, labels=labels)
 
@@ -95,12 +92,11 @@ class Cell:
     augmentation: str
     fraction: float
     seed: int
-    subset_seed: int
 
     @property
     def settings(self) -> DistillSettings:
         course = Course(self.method, self.student, self.origin, self.training)
-        return DistillSettings(course, self.augmentation, self.fraction, self.seed, self.subset_seed)
+        return DistillSettings(course, self.augmentation, self.fraction, self.seed)
 
 
 def distill(*, cell: Cell, sources: Sources, out: Path, labels: Labels, execution: Execution = DEFAULT) -> Any:
@@ -119,7 +115,8 @@ def distill(*, cell: Cell, sources: Sources, out: Path, labels: Labels, executio
 
 def export(*, data: Path, model: Path, runtime: str, settings: Any, out: Path, threads: int = 1) -> Any:
     folders = _folders(data=data, model=model)
-    return make(STAGES["export"], ExportSettings(runtime, settings), folders, out=out, threads=threads)
+    how: dict[str, Any] = {"options": {"runtime": runtime}, "threads": threads}
+    return make(STAGES["export"], ExportSettings(runtime, settings), folders, out=out, **how)
 
 
 def benchmark(
@@ -132,8 +129,8 @@ def benchmark(
     labels: Labels,
     data: Path | None = None,
 ) -> Any:
-    chosen = BenchmarkSettings(settings, device, load_device(device), labels)
-    return make(STAGES["benchmark"], chosen, _folders(model=models, export=exports, data=data), out=out)
+    chosen = BenchmarkSettings(settings, device, load_device(device))
+    return make(STAGES["benchmark"], chosen, _folders(model=models, export=exports, data=data), out=out, labels=labels)
 
 
 def latency(
@@ -154,25 +151,6 @@ def latency(
     return make(STAGES["latency"], chosen, {}, out=out)
 
 
-def supernet(
-    *,
-    settings: Any,
-    training: Any,
-    space: Any,
-    origin: str,
-    data: Path,
-    teacher: Path,
-    teacher_outputs: Path,
-    subset_seed: int,
-    out: Path,
-    labels: Labels,
-    execution: Execution = DEFAULT,
-) -> None:
-    chosen = SupernetStageSettings(settings, training, space, origin, subset_seed, labels)
-    folders = _folders(data=data, teacher_dir=teacher, teacher_outputs=teacher_outputs)
-    make(STAGES["supernet"], chosen, folders, out=out, execution=execution)
-
-
 def features(
     *,
     data: Path,
@@ -183,16 +161,15 @@ def features(
     training: Any,
     max_length: int,
     fraction: float,
-    subset_seed: int,
     out: Path,
     labels: Labels,
 ) -> Any:
-    chosen = FeaturesSettings(settings, mixup, training, max_length, fraction, subset_seed, labels)
+    chosen = FeaturesSettings(settings, mixup, training, max_length, fraction)
     folders = _folders(data=data, teacher_dir=teacher, augmented=augmented)
-    return make(STAGES["features"], chosen, folders, out=out)
+    return make(STAGES["features"], chosen, folders, out=out, labels=labels)
 
 
 def report(*, plan: Plan, results: Path, out: Path) -> None:
     stage = STAGES["report"]
-    settings: ReportSettings = stage.chosen(plan.params, {})
+    settings: ReportSettings = stage.settings(plan.params, {})
     make(stage, settings, {}, out=out, **planned_inputs(stage, plan, results))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from distilgrid.plan.params import parse_params
-from distilgrid.reporting.sections.ablations import Ablation, find_ablations
+from distilgrid.reporting.sections import Ablation, find_ablations
 
 Values = dict[str, Any]
 

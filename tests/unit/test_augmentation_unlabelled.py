@@ -57,7 +57,7 @@ def pool(work: Path, *names: str, text: tuple[str, ...] = ("text",)) -> Pool:
 
 def make(work: Path, out: Path, *names: str, **settings: Any) -> pd.DataFrame:
     names = names or ("csv:{work}/other.csv", "parquet:{work}/more.parquet")
-    given: dict[str, Any] = {"teacher": work / "teacher", "max_length": 32, "fraction": 1.0, "subset_seed": 0}
+    given: dict[str, Any] = {"teacher": work / "teacher", "max_length": 32, "fraction": 1.0}
     chosen = Unlabelled(texts=list(names), **settings)
     augment(data=work / "data", settings=chosen, pool=pool(work, *names), out=out, labels={}, **given)
     return pd.read_parquet(out / "train.parquet")
@@ -113,7 +113,7 @@ def test_a_smaller_choice_is_part_of_a_larger_one(work: Path, tmp_path: Path) ->
 def test_a_share_of_the_training_rows_leaves_all_of_them(work: Path, tmp_path: Path) -> None:
     count = len(make(work, tmp_path / "rows"))
     dataset = open_dataset(work / "data")
-    rows = TrainingSet(dataset, 0.25, 0, open_augmented(tmp_path / "rows", dataset=dataset))
+    rows = TrainingSet(dataset, 0.25, open_augmented(tmp_path / "rows", dataset=dataset))
     assert rows.added is not None and len(rows.added) == count
     assert len(rows) == 24 + count == len(rows.encodings(load_tokenizer(work / "teacher"), max_length=32))
     assert rows.labels().shape == (24 + count, 2)

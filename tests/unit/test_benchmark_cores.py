@@ -15,9 +15,10 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
 from distilgrid.devices.settings import LocalDevice
 from distilgrid.plan.params import parse_params
+from distilgrid.search.conditions import measured
 from distilgrid.search.space import Space
 from distilgrid.stages.benchmark.declare import BenchmarkSettings
-from distilgrid.stages.latency.declare import LatencySettings, measured
+from distilgrid.stages.latency.declare import LatencySettings
 from distilgrid.stages.table import STAGES
 
 
@@ -77,7 +78,7 @@ def test_cores_count_in_a_recipe() -> None:
         protocol, space = Benchmark(cores=cores), Space(layers=[2], hidden=[8], heads=[2], feed_forward=[16])
         conditions = measured(protocol, "local-cpu", "onnxruntime-fp32", fused=True)
         return [
-            STAGES["benchmark"].made_from(BenchmarkSettings(protocol, "local-cpu", LocalDevice(), {}), {}),
+            STAGES["benchmark"].made_from(BenchmarkSettings(protocol, "local-cpu", LocalDevice()), {}),
             STAGES["latency"].made_from(LatencySettings(space, conditions, protocol, 1, 1), {}),
         ]
 

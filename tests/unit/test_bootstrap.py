@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from distilgrid.reporting.statistics import bootstrap
-from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores, weighted_scores
+from distilgrid.reporting import intervals as bootstrap
+from distilgrid.reporting.intervals import interval, resampled_scores, weighted_scores
 from distilgrid.tasks.kind import find_metric
 
 ROWS = 60

@@ -17,9 +17,8 @@ from tests.unit.made import report
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting.claims.judge import Judgement, Result, evaluate
-from distilgrid.reporting.claims.published_table import published_table
 from distilgrid.reporting.claims.schema import ClaimsFile
-from distilgrid.reporting.claims.tables import claims_json, claims_table, claims_tables, reason
+from distilgrid.reporting.claims.tables import claims_json, claims_table, claims_tables, published_table, reason
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.table import Table, latex, markdown

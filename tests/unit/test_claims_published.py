@@ -12,8 +12,7 @@ import yaml
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import Params, load_params, parse_params
-from distilgrid.reporting.claims.file import load_claims
-from distilgrid.reporting.claims.published import read_published
+from distilgrid.reporting.claims.file import load_claims, read_published
 from distilgrid.reporting.claims.schema import Published
 
 ROOT = Path(__file__).parents[2]

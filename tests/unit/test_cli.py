@@ -262,7 +262,7 @@ def test_the_printed_options_make_the_planned_keys(tmp_path: Path, tiny_values: 
         stage = STAGES[artefact.stage]
         given = parsed([stage.name, *shlex.split(artefact.arguments("results"))])
         options = {option.name: given[option.name.replace("-", "_")] for option in stage.options}
-        recipe = stage.made_from(stage.chosen(settings, options), stage.keys(artefact.inputs))
+        recipe = stage.made_from(stage.settings(settings, options), stage.keys(artefact.inputs))
         assert recipe_key(recipe) == artefact.key
 
 

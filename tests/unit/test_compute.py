@@ -11,7 +11,7 @@ import pytest
 
 from distilgrid.core import cost, energy
 from distilgrid.core.artefacts import read_json, writing
-from distilgrid.reporting.sections.compute import compute_json, compute_table, spending
+from distilgrid.reporting.tables import compute_json, compute_table, spending
 
 
 def run(stage: str, *, seconds: float = 10.0, **cost: Any) -> dict[str, Any]:
@@ -97,10 +97,10 @@ def test_a_whole_board_alone_is_no_counter_of_packages(tmp_path: Path, monkeypat
 def test_costs_are_added_up_by_stage() -> None:
     runs = [run("finetune"), run("distill", cpu_seconds=5.0, peak_memory_mib=900.0), run("distill", seconds=30.0)]
     finetune, distill, everything = spending(runs)
-    assert (finetune.name, finetune.used, finetune.energy_j) == ("finetune", 15.0 / 20.0, None)
-    assert (distill.seconds, distill.cpu_seconds, distill.peak_memory_mib) == (40.0, 20.0, 900.0)
-    assert distill.used == pytest.approx(20.0 / 80.0)
-    assert (everything.name, everything.artefacts, everything.cpu_seconds) == ("all", 3, 35.0)
+    assert (finetune["name"], finetune["used"], finetune["energy_j"]) == ("finetune", 15.0 / 20.0, None)
+    assert (distill["seconds"], distill["cpu_seconds"], distill["peak_memory_mib"]) == (40.0, 20.0, 900.0)
+    assert distill["used"] == pytest.approx(20.0 / 80.0)
+    assert (everything["name"], everything["artefacts"], everything["cpu_seconds"]) == ("all", 3, 35.0)
     json.dumps(compute_json(runs), allow_nan=False)
 
 

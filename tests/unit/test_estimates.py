@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
-from distilgrid.reporting.statistics.estimates import (
+from distilgrid.reporting.intervals import (
     EffectEstimate,
     RowPart,
     SeedBlock,
     SeedPart,
     bounds,
     estimate,
+    interval,
     mean_of,
     p_value,
+    resampled_scores,
     rows_too_few,
     seeds_needed,
 )

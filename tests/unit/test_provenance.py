@@ -13,8 +13,7 @@ from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import find
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report.provenance import provenances
-from distilgrid.stages.report.publish import publish
+from distilgrid.stages.report.page import origins, publish
 
 
 class Page(HTMLParser):
@@ -82,8 +81,8 @@ def test_its_commands_are_those_of_the_plan(made: tuple[Plan, Path]) -> None:
 
 def test_a_line_names_all_that_its_numbers_come_from(made: tuple[Plan, Path]) -> None:
     findings = find(collect(*made))
-    for line, entry in zip(findings.lines, provenances(findings), strict=True):
-        told = [origin.run.removesuffix("/run.json") for origin in entry.origins]
+    for line in findings.lines:
+        told = [artefact.folder for _, artefact in origins(findings, line)]
         assert [model.artefact.folder for model in line.models] == told[: len(line.models)]
         exports = [export.artefact.folder for found in line.exports.values() for export in found]
         assert set(exports) <= set(told)

@@ -53,7 +53,7 @@ def make_recording(work: Path, kind: str, out: Path) -> None:
 
 
 def run_cell(work: Path, tiny_model: Path, out: Path, method: BaseMethod, **inputs: Any) -> dict[str, Any]:
-    cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", inputs.pop("fraction", 1.0), 0, 0)
+    cell = Cell(method, Student(layers=2), f"path:{tiny_model}", TRAINING, "none", inputs.pop("fraction", 1.0), 0)
     return distill(cell=cell, sources=Sources(**({"data": work / "data"} | inputs)), out=out, labels={})
 
 
@@ -110,7 +110,7 @@ def test_a_student_of_another_width_learns_from_hidden_states(work: Path, tiny_m
     shape = StudentShape(num_hidden_layers=2, hidden_size=16, num_attention_heads=2, intermediate_size=24)
     student = Student(architecture=shape)
     for name, source in (("a", {"teacher_outputs": [tmp_path / "rec"]}), ("b", {"teachers": [work / "teacher"]})):
-        cell = Cell(method, student, f"path:{tiny_model}", TRAINING, "none", 1.0, 0, 0)
+        cell = Cell(method, student, f"path:{tiny_model}", TRAINING, "none", 1.0, 0)
         sources = Sources(data=work / "data", **source)  # type: ignore[arg-type]
         metrics = distill(cell=cell, sources=sources, out=tmp_path / name, labels={})
         assert [phase["name"] for phase in metrics["phases"]] == ["hidden", "task"]

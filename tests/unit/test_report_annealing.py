@@ -19,8 +19,8 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.scoring import scoring
-from distilgrid.reporting.sections.selection import selection_table
-from distilgrid.reporting.sections.table import task_sections
+from distilgrid.reporting.section import task_sections
+from distilgrid.reporting.sections import SELECTION
 from distilgrid.stages.report.page import render
 
 SCORING = scoring("accuracy")
@@ -74,8 +74,7 @@ def test_a_page_shows_each_part_once_and_a_grid_without_them_none(
 def test_optimistic_scores_stand_beside_the_honest_ones_and_are_called_so(
     findings: Findings, made: tuple[Plan, Path]
 ) -> None:
-    table = selection_table(findings, "reviews")
-    assert table is not None
+    (table,) = SELECTION.tables(findings, "reviews")
     titles = {column.title: (number, column.note) for number, column in enumerate(table.columns)}
     number, note = titles["best on validation over all evaluations"]
     assert note == "optimistic, selected nothing"
@@ -100,8 +99,7 @@ def test_scores_and_differences_do_not_look_at_optimistic_scores(findings: Findi
 
 
 def test_dev_scores_of_phases_stand_beside_the_final_one(findings: Findings) -> None:
-    table = selection_table(without(findings, "optimistic_score"), "reviews")
-    assert table is not None
+    (table,) = SELECTION.tables(without(findings, "optimistic_score"), "reviews")
     assert [column.title for column in table.columns] == ["model", "accuracy", "dev after stage-1", "dev"]
     assert "optimistic" not in table.caption.lower() and "stage-1" in table.caption
     annealed = next(line for line in findings.of("reviews") if line.labels["method"] == "annealing-kd")
@@ -115,7 +113,7 @@ def test_dev_scores_of_phases_stand_beside_the_final_one(findings: Findings) -> 
 
 
 def test_without_phases_and_optimistic_scores_there_is_no_table(findings: Findings) -> None:
-    assert selection_table(without(findings, "optimistic_score", "phases"), "reviews") is None
+    assert SELECTION.tables(without(findings, "optimistic_score", "phases"), "reviews") == []
 
 
 def test_a_search_is_shown_with_the_chosen_pair(findings: Findings, made: tuple[Plan, Path]) -> None:

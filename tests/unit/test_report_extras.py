@@ -17,18 +17,17 @@ from distilgrid.augmentation.report import SECTION as AUGMENTED
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import listed
-from distilgrid.methods.mixkd.report import gap_table
+from distilgrid.methods.mixkd.report import SECTION as GAP
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
+from distilgrid.reporting.figures import band
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.scoring import scoring
-from distilgrid.reporting.sections.ablation_views import ablation_table
-from distilgrid.reporting.sections.ablations import find_ablations
-from distilgrid.reporting.sections.bands import band
-from distilgrid.reporting.sections.limited_data import data_plots, row_counts
-from distilgrid.reporting.sections.table import task_sections
-from distilgrid.stages.features.plot import features_plots
-from distilgrid.stages.report import data
+from distilgrid.reporting.section import task_sections
+from distilgrid.reporting.sections import LIMITED_DATA as LIMITED
+from distilgrid.reporting.sections import AblationSection, find_ablations, row_counts
+from distilgrid.stages.features.plot import SECTION
+from distilgrid.stages.report import run as data
 from distilgrid.stages.report.page import render
 
 SCORING = scoring("accuracy")
@@ -134,7 +133,7 @@ def test_a_single_small_share_has_its_own_teacher(tmp_path: Path) -> None:
 
 
 def test_a_plot_for_each_student_names_methods_rows_and_bands(findings: Findings) -> None:
-    (plot,) = data_plots(findings, "reviews")
+    (plot,) = LIMITED.plots(findings, "reviews")
     for name in ("finetune", "kd", "kd with eda", "mild with eda", "teacher big"):
         assert f">{name}</text>" in plot.svg
     for tick in ("12", "120", "10 %", "100 %"):
@@ -151,7 +150,7 @@ def test_a_plot_for_each_student_names_methods_rows_and_bands(findings: Findings
 def test_captions_say_what_the_bands_are(tmp_path: Path, seeds: list[int], said: str, bands: int) -> None:
     grid = {"tasks": ["reviews"], "students": ["two"], "fractions": FRACTIONS, "seeds": seeds}
     found = find(collect(*fabricate_results(tmp_path, overlay={"grid": grid}, skill=skill)))
-    (plot,) = data_plots(found, "reviews")
+    (plot,) = LIMITED.plots(found, "reviews")
     assert said in plot.caption and "which saw all rows" in plot.caption
     assert plot.svg.count("FillBetweenPolyCollection") == bands
 
@@ -168,7 +167,7 @@ def test_bands_are_a_standard_deviation_from_three_seeds_on() -> None:
 
 def test_an_ablation_table_holds_the_scores_of_its_methods(findings: Findings) -> None:
     (ablation,) = find_ablations(findings.collected.plan.params)
-    table = ablation_table(findings, "reviews", ablation)
+    (table,) = AblationSection(ablation).tables(findings, "reviews")
     assert [(row[0].text, row[0].note) for row in table.rows] == [("0.1", "mild"), ("0.4", "usual"), ("4", "strong")]
     names = [column.title for column in table.columns[1:]]
     lines = {(line.name, line.labels["method"]): line for line in findings.of("reviews")}
@@ -178,8 +177,7 @@ def test_an_ablation_table_holds_the_scores_of_its_methods(findings: Findings) -
 
 
 def test_the_gap_table_marks_the_smallest_gap_among_students(findings: Findings, made: tuple[Plan, Path]) -> None:
-    table = gap_table(findings, "reviews")
-    assert table is not None
+    (table,) = GAP.tables(findings, "reviews")
     lines = findings.of("reviews")
     assert [row[0].text for row in table.rows] == [line.labels["method"] for line in lines]
     gaps = [statistics.fmean(m.metrics["generalisation_gap"] for m in line.models) for line in lines]
@@ -196,7 +194,7 @@ def test_without_losses_there_is_no_gap_table(findings: Findings) -> None:
         replace(model, metrics={name: v for name, v in model.metrics.items() if name not in names})
         for model in findings.collected.models
     ]
-    assert gap_table(find(replace(findings.collected, models=models)), "reviews") is None
+    assert GAP.tables(find(replace(findings.collected, models=models)), "reviews") == []
 
 
 # Augmented rows and features ------------------------------------------------------------------------------------------
@@ -226,7 +224,7 @@ def test_unlabelled_texts_have_nothing_before_them(tmp_path: Path) -> None:
 
 
 def test_features_are_shown_by_kind_and_label(findings: Findings) -> None:
-    (plot,) = features_plots(findings, "reviews")
+    (plot,) = SECTION.plots(findings, "reviews")
     for name in ("original", "mixed", "eda", "negative", "positive"):
         assert f">{name}</text>" in plot.svg
     assert "40 original, 40 mixed, 40 eda" in plot.caption
@@ -240,7 +238,7 @@ def test_features_of_a_regression_and_odd_names_are_drawn(findings: Findings) ->
         points = replace(points, frame=points.frame.assign(label=values), values={**points.values, **TSNE})
         datasets = {"reviews": {**findings.collected.datasets["reviews"], "labels": labels}}
         collected = replace(findings.collected, features=[points], datasets=datasets)
-        (plot,) = features_plots(replace(findings, collected=collected), "reviews")
+        (plot,) = SECTION.plots(replace(findings, collected=collected), "reviews")
         assert "distances mean little" in plot.caption
         return plot.svg
 

@@ -9,8 +9,7 @@ from tests.unit.fabricate import fabricate_results
 from distilgrid.reporting.collect import Collected, collect
 from distilgrid.reporting.findings import find
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report.page import render
-from distilgrid.stages.report.provenance import provenances
+from distilgrid.stages.report.page import origins, render
 
 
 @pytest.fixture(scope="module")
@@ -55,5 +54,7 @@ def test_the_page_shows_them_with_the_benchmarks_of_each_teacher(collected: Coll
     findings = find(collected)
     page = render(findings)
     assert "deep+big" in page
-    shown = [found for found in provenances(findings) if "deep+big" in found.title]
-    assert all(sum(origin.what.startswith("latencies") for origin in found.origins) == 2 for found in shown)
+    both = [line for line in findings.lines if line.labels["teacher"] == "deep+big"]
+    assert both
+    for line in both:
+        assert sum(what.startswith("latencies") for what, _ in origins(findings, line)) == 2

@@ -29,10 +29,8 @@ from distilgrid.reporting.plots import pareto, points
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value, latex, markdown
 from distilgrid.reporting.tables import main_table, rejected_table
-from distilgrid.stages.report import data
-from distilgrid.stages.report.outcome import outcomes
-from distilgrid.stages.report.page import render
-from distilgrid.stages.report.publish import PUBLISHED, publish
+from distilgrid.stages.report import run as data
+from distilgrid.stages.report.page import PUBLISHED, outcomes, publish, render
 from distilgrid.stages.table import STAGES
 from distilgrid.tasks.kind import find_metric
 
@@ -148,8 +146,8 @@ def test_markdown_rows_have_as_many_cells_as_the_header(made: tuple[Plan, Path])
     for table in output(made, "table.md").split("### ")[1:]:
         widths = {line.count("|") for line in table.splitlines() if line.startswith("|")}
         assert len(widths) == 1
-    awkward = Table("a", "b", [Column("x|y", number=False)], [[Value("p|q", best=True)]])
-    assert r"| **p\|q** |" in markdown([awkward])
+    awkward = Table("a", "b", [Column("x|y", number=False)], [[Value("p|q", "r|s", best=True)]])
+    assert r"| **p\|q** (r\|s) |" in markdown([awkward])
 
 
 def test_latex_is_escaped_and_its_rows_fit() -> None:

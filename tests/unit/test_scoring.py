@@ -15,8 +15,7 @@ from distilgrid.reporting.findings import Difference, Findings, find
 from distilgrid.reporting.plots import pareto, points
 from distilgrid.reporting.scoring import Scoring, scoring
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report.outcome import outcomes
-from distilgrid.stages.report.page import render
+from distilgrid.stages.report.page import outcomes, render
 
 LOSS = Scoring("perplexity", 1.0, higher_is_better=False)
 
@@ -101,7 +100,7 @@ def test_a_model_is_chosen_by_what_it_loses(turned: Findings) -> None:
 def test_claims_take_the_direction_of_the_metric(turned: Findings) -> None:
     sides = {"better": {"method": "kd"}, "worse": {"method": "finetune"}, "tasks": ["reviews"]}
     (judgement,) = evaluate(turned, file(sides))
-    assert (judgement.measure.direction, judgement.measure.scale) == ("lower", 1.0)
+    assert (judgement.scoring.higher_is_better, judgement.scoring.scale) == (False, 1.0)
     (said,) = evaluate(turned, file({**sides, "direction": "higher"}))
-    assert said.measure.direction == "higher"
+    assert said.scoring.higher_is_better
     assert {judgement.verdict, said.verdict} in ({"confirmed", "refuted"}, {"not enough evidence"})

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.unit.made import Cell, distill, finetune, latency, prepare, record, supernet
+from tests.unit.made import Cell, distill, finetune, latency, prepare, record
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.artefacts import read_json
@@ -24,7 +24,6 @@ from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Space
 from distilgrid.signals.base import ROWS
-from distilgrid.stages.candidate.declare import CandidateSettings
 from distilgrid.stages.runner import make
 from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.table import STAGES
@@ -71,8 +70,6 @@ def chosen(tiny_model: Path, *, seed: int = 0, space: Space = SPACE, **changes: 
         origin=f"path:{tiny_model}",
         seed=seed,
         training=TRAINING,
-        subset_seed=0,
-        labels={},
     )
 
 
@@ -194,7 +191,6 @@ def test_a_found_shape_is_a_student_like_any_other(work: Path, tiny_model: Path,
         "none",
         1.0,
         seed=0,
-        subset_seed=0,
     )
     sources = Taught(data=work / "data", teacher_outputs=[work / "logits"], search=tmp_path / "search")
     metrics = distill(cell=cell, sources=sources, out=tmp_path / "student", labels={})
@@ -214,20 +210,9 @@ def test_a_found_shape_is_a_student_like_any_other(work: Path, tiny_model: Path,
 def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
     work: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    settings = Search(**{**SETTINGS, "estimator": {**MINI, "kind": "supernet"}})
-    assert settings.estimator.kind == "supernet"
-    supernet(
-        settings=settings.estimator,
-        training=TRAINING,
-        space=SPACE,
-        origin=f"path:{tiny_model}",
-        data=work / "data",
-        teacher=work / "teacher",
-        teacher_outputs=work / "logits",
-        subset_seed=0,
-        out=tmp_path / "supernet",
-        labels={},
-    )
+    settings = chosen(tiny_model, estimator={**MINI, "kind": "supernet"})
+    given = folders(work, **{"teacher-dir": work / "teacher"})
+    make(STAGES["supernet"], settings, given, out=tmp_path / "supernet")
     latency(
         space=SPACE,
         runtime="torch-eager-fp32",
@@ -252,7 +237,7 @@ def test_a_supernet_and_a_predictor_stand_in_for_training_and_timing(
     assert cost["preparation_seconds"] == read_json(tmp_path / "supernet/run.json")["seconds"]
     student = Student(found=Found(search="any", rank=2), init="supernet")
     frozen = TRAINING.model_copy(update={"learning_rate": 1e-12})
-    cell = Cell(KD(), student, f"path:{tiny_model}", frozen, "none", 1.0, seed=0, subset_seed=0)
+    cell = Cell(KD(), student, f"path:{tiny_model}", frozen, "none", 1.0, seed=0)
     sources = Taught(data=work / "data", teacher_outputs=[work / "logits"], search=tmp_path / "search")
     metrics = distill(
         cell=cell, sources=replace(sources, supernet=tmp_path / "supernet"), out=tmp_path / "student", labels={}
@@ -299,7 +284,7 @@ def test_candidates_as_jobs_of_their_own_make_the_same_trials(
     settings = chosen(tiny_model, seed=3, reward=LATENCY_FREE)
 
     def candidate(out: Path, *, episode: int, number: int, after: Sequence[Path] = ()) -> None:
-        one = CandidateSettings(settings, episode, number)
+        one = replace(settings, episode=episode, number=number)
         make(STAGES["candidate"], one, {**folders(work), "after": after}, out=out)
 
     names, last = [], list[Path]()

@@ -9,8 +9,7 @@ from distilgrid.core.loading import load
 from distilgrid.methods.kd.declare import KD
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.section import Section
-from distilgrid.reporting.sections.table import SECTIONS, number_tables, task_sections
+from distilgrid.reporting.section import SECTIONS, Section, number_tables, task_sections
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.stages.report.page import render
 

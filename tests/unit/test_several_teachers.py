@@ -116,7 +116,7 @@ def test_recorded_and_live_teachers_teach_the_same(reviews_csv: Path, tiny_model
     for seed, (teacher, recording) in enumerate(zip(teachers, recordings, strict=True)):
         finetune(source=source, training=TRAINING, seed=seed, out=teacher, **given)  # type: ignore[arg-type]
         record(signal=ROWS["logits"], teacher=teacher, max_length=32, out=recording, **given)  # type: ignore[arg-type]
-    cell = Cell(Averaged(), Student(layers=2), source, TRAINING, "none", 1.0, 0, 0)
+    cell = Cell(Averaged(), Student(layers=2), source, TRAINING, "none", 1.0, 0)
     taught: dict[str, dict[str, Any]] = {
         "recorded": {"teacher_outputs": recordings},
         "live": {"teachers": teachers},

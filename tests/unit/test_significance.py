@@ -10,10 +10,10 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.statistics.significance import holm, two_sided
+from distilgrid.reporting.intervals import holm, two_sided
 from distilgrid.reporting.tables import main_table
-from distilgrid.stages.report import data
-from distilgrid.stages.report.outcome import outcomes
+from distilgrid.stages.report import run as data
+from distilgrid.stages.report.page import outcomes
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,9 @@ def write_dataset(folder: Path, *, kind: str = "label") -> Dataset:
     generator = np.random.default_rng(0)
     metrics = ["pearson", "spearman"] if kind == "number" else ["accuracy"]
     splits = {"train": 8, "dev": 8, "validation": 60, "validation_other": 20}
-    with writing(folder, recipe={"stage": "prepare", "kind": kind}, labels={"task": "words"}) as scratch:
+    with writing(
+        folder, recipe={"stage": "prepare", "kind": kind, "data": {"seed": 0}}, labels={"task": "words"}
+    ) as scratch:
         for split, rows in splits.items():
             lines = [" ".join(generator.choice(WORDS, size=generator.integers(1, 25))) for _ in range(rows)]
             label = generator.normal(size=rows) if kind == "number" else generator.integers(3, size=rows)

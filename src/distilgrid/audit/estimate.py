@@ -34,7 +34,7 @@ def estimate(
     for artefact in left:
         stage = STAGES[artefact.stage]
         each = START_UP + known.get(stage.name, stage.seconds) * stage.units(artefact.recipe)
-        alone = stage.exclusive(artefact.recipe) or stage.finds_inputs  # the report comes last
+        alone = stage.alone(artefact.recipe) or stage.finds_inputs  # the report comes last
         seconds += each if alone else each / side_by_side
     source = "from finished artefacts" if known else "a rough figure: nothing has been measured here yet"
     return f"left: {len(left)} artefacts, about {seconds / 60:.0f} min on {count} cores ({source})"

@@ -87,7 +87,7 @@ def papers(results: Results = RESULTS_DEFAULT) -> None:
 
     A page has the paper's claims, its numbers next to ours, and the cost of ours.
     """
-    from distilgrid.stages.report.publish import publish_papers
+    from distilgrid.stages.report.page import publish_papers
 
     for page in publish_papers(results):
         typer.echo(page)

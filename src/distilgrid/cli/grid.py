@@ -37,7 +37,7 @@ def plan(
 def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:
     """Copy a finished report to results/latest, for DVC and readers."""
     _, expanded = support.load_plan(params, grid)
-    from distilgrid.stages.report.publish import publish as copy
+    from distilgrid.stages.report.page import publish as copy
 
     typer.echo(f"report: {copy(plan=expanded, results=results)}")
 

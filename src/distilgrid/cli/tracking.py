@@ -32,7 +32,7 @@ def track(
 ) -> None:
     """Show a grid's finished cells in MLflow; a repeat changes nothing."""
     settings, expanded = support.load_plan(params, grid)
-    from distilgrid.stages.start import start
+    from distilgrid.stages.runner import start
 
     start(settings, threads=1, torch=False)
     from distilgrid.core.artefacts import readable_os_errors, write_json
@@ -69,7 +69,7 @@ def register(
 ) -> None:
     """Put a model, by default the best student, into MLflow's registry."""
     settings, plan = support.load_plan(params, grid)
-    from distilgrid.stages.start import start
+    from distilgrid.stages.runner import start
 
     start(settings, threads=None, torch=True)
     from distilgrid.tracking import default_uri

@@ -93,6 +93,18 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def write_changed(path: Path, content: bytes) -> None:
+    """Write a file that appears whole, unless it holds that content already."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    scratch = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 def read_json(path: Path | str) -> Any:
     """A JSON file.
 

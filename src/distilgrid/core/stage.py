@@ -6,7 +6,7 @@ time and docs/stages.md read that table.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from distilgrid.core.planned import Artefact, Inputs, listed
 
@@ -40,28 +40,6 @@ class Input:
     counts: bool = True  # whether the recipe holds its key; otherwise it only has to be there first
 
 
-class Known(Protocol):
-    """Part of an input that a recipe needs: of a planned artefact, or of a finished one."""
-
-    @property
-    def key(self) -> str:
-        """The recipe key."""
-
-    @property
-    def labels(self) -> Mapping[str, Any]:
-        """Task, teacher, method, ... for tables."""
-
-
-def never(_: Mapping[str, Any]) -> bool:
-    """Let other jobs run at the same time."""
-    return False
-
-
-def always(_: Mapping[str, Any]) -> bool:
-    """Give the job the whole machine."""
-    return True
-
-
 @dataclass(frozen=True)
 class Stage:
     """One row of the stage table."""
@@ -79,12 +57,14 @@ class Stage:
     recipe: Callable[[Any, Keys], Recipe]
     # From a planner and the values of options to the planned artefact.
     plan: Callable[[Any, Mapping[str, Any]], Artefact]
-    run: str  # "module:function" that makes the artefact from its settings and a job; refuses damaged inputs
     options: tuple[Option, ...] = ()  # of the command
     inputs: tuple[Input, ...] = ()  # of the command
     # From a planner to the artefacts that the grid itself asks for; other stages ask for the rest.
     wanted: Callable[[Any], Iterable[Artefact]] = lambda _: ()
     said: Callable[[Any], Iterable[str]] = lambda _: ()  # from what `run` returned to lines for the user
+    axes: tuple[str, ...] = ()  # the options whose values are labels of the artefact in tables
+    # From the settings and options to further labels.
+    labelled: Callable[[Any, Mapping[str, Any]], Mapping[str, Any]] = lambda *_: {}
     labelled_by: str | None = None  # the input whose labels the artefact inherits
     target: str = "all"  # the part of the workflow that it belongs to: `snakemake -- <target>`
     declared: tuple[str, ...] = ()  # what else declares versions that the recipe holds, as patterns below the package
@@ -92,7 +72,8 @@ class Stage:
     torch: bool = True  # whether it needs torch
     # The number of threads, of the settings; None takes it from `--threads` or `resources.threads`.
     threads: Callable[[Any], int] | None = None
-    exclusive: Callable[[Mapping[str, Any]], bool] = never  # whether a job, by its recipe, needs the machine to itself
+    # Whether a job needs the machine to itself, or a question about its recipe.
+    exclusive: bool | Callable[[Mapping[str, Any]], bool] = False
     environment: Mapping[str, str] = field(default_factory=dict)  # variables that libraries read when they are loaded
     finds_inputs: bool = False  # whether the command looks for the inputs itself, in the folder that `--results` names
     seconds: float = 15  # a rough figure for one unit of work, before anything was measured
@@ -100,12 +81,12 @@ class Stage:
 
     @property
     def module(self) -> str:
-        """The module of `run`, which a warm process loads beforehand."""
-        return self.run.partition(":")[0]
+        """The module whose function of the stage's name makes the artefact; a warm process loads it beforehand."""
+        return f"distilgrid.stages.{self.name}.run"
 
-    def chosen(self, params: Any, options: Mapping[str, Any]) -> Any:
-        """The settings of one artefact; options that are not given take their defaults."""
-        return self.settings(params, {option.name: option.default for option in self.options} | dict(options))
+    def alone(self, recipe: Mapping[str, Any]) -> bool:
+        """Whether the job of a recipe needs the machine to itself."""
+        return self.exclusive(recipe) if callable(self.exclusive) else self.exclusive
 
     def made_from(self, settings: Any, keys: Keys) -> Recipe:
         """Everything that decides an artefact's content: planner and job both build it here."""
@@ -124,10 +105,11 @@ class Stage:
                 keys[each.name] = [known.key for known in found] if each.several else found[0].key
         return keys
 
-    def labels(self, settings: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def labels(self, settings: Any, options: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Labels of the artefact in tables: its own, on top of those of the input that it inherits from."""
         above = listed(inputs[self.labelled_by])[0].labels if self.labelled_by else {}
-        return {**above, **settings.labels}
+        own = {axis: options[axis] for axis in self.axes if axis in options}
+        return {**above, **own, **self.labelled(settings, options)}
 
     def artefact(self, params: Any, options: Mapping[str, Any], inputs: Inputs, *, place: str) -> Artefact:
         """The planned artefact.
@@ -138,16 +120,17 @@ class Stage:
             inputs: by option.
             place: its folder below the stage's, without the key.
         """
-        options = {each.name: options[each.name] for each in self.options if each.name in options}
-        settings = self.chosen(params, options)
+        given = {each.name: options[each.name] for each in self.options if each.name in options}
+        whole = {each.name: each.default for each in self.options} | given
+        settings = self.settings(params, whole)
         return Artefact(
             stage=self.name,
             location=f"{self.folder}/{place}",
             recipe=self.made_from(settings, self.keys(inputs)),
             files=self.files,
-            options=_texts(options),
+            options=_texts(given),
             inputs=inputs,
-            labels=self.labels(settings, inputs),
+            labels=self.labels(settings, whole, inputs),
             passes_inputs=not self.finds_inputs,
         )
 

@@ -8,7 +8,6 @@ from pydantic import Field
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
 from distilgrid.methods.base import BaseMethod
-from distilgrid.signals.mixed.plan import Mixup
 
 ORIGINAL, MIXED = "original", "mixed"
 KINDS = {ORIGINAL, MIXED}
@@ -26,17 +25,17 @@ class Features(Settings):
     """The grid's method whose mixing is shown; null takes the first that mixes."""
 
 
-def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str, BaseMethod]) -> tuple[str, Mixup]:
-    """The method whose mixed samples are shown, among `names`, and how it mixes.
+def mixing_method(features: Features, names: Sequence[str], methods: Mapping[str, BaseMethod]) -> str:
+    """The method whose mixed samples are shown, among `names`.
 
     Raises:
         UserError: when no method of the grid has that name, or none mixes samples.
     """
-    mixing = {n: mixup for n in names if (mixup := methods[n].mixing) is not None}
+    mixing = [name for name in names if methods[name].mixing is not None]
     if not mixing:
         raise UserError("report.features: no method of the grid mixes samples; add one, or set report.features: null")
-    name = features.method or next(iter(mixing))
+    name = features.method or mixing[0]
     if name not in mixing:
         hint = did_you_mean(name, mixing)
         raise UserError(f"report.features.method: '{name}' names no method of the grid that mixes samples; {hint}")
-    return name, mixing[name]
+    return name

@@ -9,9 +9,7 @@ from distilgrid.plan.learners import GridStudent, Teacher
 from distilgrid.plan.params import Params, data_folders, effective_training, find_method
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import ROWS, Signal
-from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.tasks.spec import find_task
-from distilgrid.training.settings import Training
 
 Named = TypeVar("Named")
 
@@ -61,18 +59,6 @@ def signal_named(params: Params, kind: str, *, task: str, method: str | None, st
     if found is None:
         raise UserError(f"--method: '{method}' wants no {kind} of its teacher; name a method that does")
     return found
-
-
-def mixing(params: Params, method: str) -> tuple[Mixup, Training]:
-    """The mixing of a method, and the training settings that make its batches.
-
-    Raises:
-        UserError: for an unknown name, and a method that mixes none.
-    """
-    chosen = find_method(params, method)
-    if chosen.mixing is None:
-        raise UserError(f"--method: '{method}' mixes no samples; name one whose objective is mixkd")
-    return chosen.mixing, effective_training(params, chosen.training)
 
 
 def text_pool(params: Params, *, task: str, augmentation: str) -> LentTexts | None:

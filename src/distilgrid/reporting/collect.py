@@ -29,6 +29,10 @@ class TrainedModel:
         """The training seed."""
         return int(self.artefact.labels["seed"])
 
+    def dev(self, metric: str) -> "pd.DataFrame":
+        """The part of the history with a metric on dev."""
+        return self.history[(self.history["split"] == "dev") & (self.history["name"] == metric)]
+
 
 @dataclass(frozen=True)
 class FinishedArtefact:
@@ -102,7 +106,9 @@ def collect(plan: Plan, results: Path) -> Collected:
     def read(cls: type[Kept], artefact: Artefact, *names: str) -> Kept:
         folder = results / artefact.folder
         run = verified(folder, stage=artefact.stage, only=names)
-        return cls(artefact, run, *(_content(folder / name) for name in names))
+        paths = [folder / name for name in names]
+        contents: list[Any] = [read_json(path) if path.suffix == ".json" else read_parquet(path) for path in paths]
+        return cls(artefact, run, *contents)
 
     def values(artefacts: list[Artefact], name: str) -> list[FinishedArtefact]:
         return [read(FinishedArtefact, artefact, name) for artefact in artefacts]
@@ -120,7 +126,3 @@ def collect(plan: Plan, results: Path) -> Collected:
         searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.searches],
         runs=[read_json(results / made.folder / RUN) for made in plan.artefacts.values() if made != plan.report],
     )
-
-
-def _content(path: Path) -> Any:
-    return read_json(path) if path.suffix == ".json" else read_parquet(path)

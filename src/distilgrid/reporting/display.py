@@ -1,6 +1,6 @@
 """Table values: how the numbers of a line are written, and which one is the best of its column."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from distilgrid.reporting import wording
@@ -24,11 +24,28 @@ def mean(values: list[float], scoring: Scoring) -> Value:
     return Value(scoring.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
 
 
+def marked(lines: Sequence[Line], written: Callable[[Line], tuple[Value, float | None]]) -> list[Value]:
+    """Written values of lines, with the students' best marked unless all students are equal.
+
+    `written` gives a line's value, and a number that is higher for better values, or None.
+    """
+    shown = [written(line) for line in lines]
+    known = {merit for line, (_, merit) in zip(lines, shown, strict=True) if merit is not None and not line.is_teacher}
+    best = max(known) if len(known) > 1 else None
+    return [
+        replace(value, best=best is not None and merit == best and not line.is_teacher)
+        for line, (value, merit) in zip(lines, shown, strict=True)
+    ]
+
+
 def scores(lines: Sequence[Line]) -> list[Value]:
     """The main scores."""
-    return mark(
-        lines, [mean(line.scores, line.scoring) for line in lines], [_merit(line, line.score) for line in lines]
-    )
+    return marked(lines, lambda line: (mean(line.scores, line.scoring), line.scoring.merit(line.score)))
+
+
+def smallest(lines: Sequence[Line], fact: str, write: Callable[[float], str]) -> list[Value]:
+    """A fact of each line, the smaller the better."""
+    return marked(lines, lambda line: (Value(write(line.facts[fact])), -line.facts[fact]))
 
 
 def difference(findings: Findings, line: Line) -> Value:
@@ -46,62 +63,25 @@ def difference(findings: Findings, line: Line) -> Value:
     return Value(scoring.signed(found.value) + star, scoring.bounds(found.low, found.high), tone=tone)
 
 
-def parameters(lines: Sequence[Line]) -> list[Value]:
-    """Numbers of parameters."""
-    values = [line.facts["parameters"] for line in lines]
-    return mark(lines, [Value(wording.count(value)) for value in values], [-value for value in values])
+def speed(line: Line, runtime: str) -> tuple[Value, float | None]:
+    """The latency in a runtime with the speed-up over the teacher, and its merit."""
+    found = line.speeds.get(runtime)
+    if found is None:
+        return Value("rejected") if runtime in line.rejected else EMPTY, None
+    against = [found.same] if runtime.startswith("torch-") else [found.same, found.torch]
+    note = " / ".join(wording.times(factor) for factor in against if factor is not None)
+    return Value(wording.milliseconds(found.latency_ms), note), -found.latency_ms
 
 
-def sizes(lines: Sequence[Line]) -> list[Value]:
-    """Sizes of the weights on disk."""
-    values = [line.facts["size_bytes"] for line in lines]
-    return mark(lines, [Value(wording.size(value)) for value in values], [-value for value in values])
-
-
-def speeds(lines: Sequence[Line], runtime: str) -> list[Value]:
-    """Latencies in a runtime, with the speed-up over the teacher."""
-    found = [line.speeds.get(runtime) for line in lines]
-    return mark(lines, [_speed(line, runtime) for line in lines], [-s.latency_ms if s else None for s in found])
-
-
-def exports(lines: Sequence[Line], runtime: str) -> list[Value]:
-    """Scores of the exports for a runtime, with their change to torch."""
-    merits = [_merit(line, line.export_score(runtime)) for line in lines]
-    return mark(lines, [_export(line, runtime) for line in lines], merits)
-
-
-def mark(lines: Sequence[Line], shown: list[Value], values: Sequence[float | None]) -> list[Value]:
-    """The shown values, with the students' highest marked as best unless all students are equal."""
-    known = {v for line, v in zip(lines, values, strict=True) if v is not None and not line.is_teacher}
-    best = max(known) if len(known) > 1 else None
-    return [
-        replace(written, best=best is not None and value == best and not line.is_teacher)
-        for line, written, value in zip(lines, shown, values, strict=True)
-    ]
+def export(line: Line, runtime: str) -> tuple[Value, float | None]:
+    """The score of the exports for a runtime with its change to torch, and its merit."""
+    score, change = line.export_score(runtime), line.export_change(runtime)
+    if score is None or change is None:
+        return EMPTY, None
+    note = f"{line.scoring.signed(change)}, n={len(line.exports[runtime])}"
+    return Value(line.scoring.score(score), note), line.scoring.merit(score)
 
 
 def number(value: float | None, pattern: str) -> Value:
     """A number formatted by `pattern`, or a dash."""
     return EMPTY if value is None else Value(pattern.format(value))
-
-
-def _merit(line: Line, score: float | None) -> float | None:
-    return None if score is None else line.scoring.merit(score)
-
-
-def _speed(line: Line, runtime: str) -> Value:
-    if runtime in line.rejected:
-        return Value("rejected")
-    speed = line.speeds.get(runtime)
-    if speed is None:
-        return EMPTY
-    against = [speed.same] if runtime.startswith("torch-") else [speed.same, speed.torch]
-    note = " / ".join(wording.times(factor) for factor in against if factor is not None)
-    return Value(wording.milliseconds(speed.latency_ms), note)
-
-
-def _export(line: Line, runtime: str) -> Value:
-    score, change = line.export_score(runtime), line.export_change(runtime)
-    if score is None or change is None:
-        return EMPTY
-    return Value(line.scoring.score(score), f"{line.scoring.signed(change)}, n={len(line.exports[runtime])}")

@@ -1,5 +1,6 @@
 """Findings of a report: its lines, and the difference of each one to its baseline, with an interval."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,10 +10,9 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
+from distilgrid.reporting.intervals import holm, interval, resampled_scores, two_sided
 from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
 from distilgrid.reporting.scoring import Scoring
-from distilgrid.reporting.statistics.bootstrap import interval, resampled_scores
-from distilgrid.reporting.statistics.significance import holm, two_sided
 
 Verdict = Literal["better", "worse", "unclear"]
 
@@ -109,17 +109,15 @@ def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key
     pairs = [(line, baseline) for line, baseline in found_pairs if baseline is not None and line is not baseline]
     if not pairs:
         return {}
-    involved = {model.artefact.folder: model for pair in pairs for line in pair for model in line.models}
-    resampled = score_resamples(task, list(involved.values()), collected)
-    column = {folder: number for number, folder in enumerate(involved)}
+    involved = dict.fromkeys(line for pair in pairs for line in pair)
+    scores = score_resamples(task, [model for line in involved for model in line.models], collected)
     means = {
-        line.key: resampled[:, [column[model.artefact.folder] for model in line.models]].mean(axis=1)
-        for pair in pairs
-        for line in pair
+        line: np.stack([scores[model.artefact.folder] for model in line.models], axis=1).mean(axis=1)
+        for line in involved
     }
     found = {}
     for line, baseline in pairs:
-        apart = means[line.key] - means[baseline.key]
+        apart = means[line] - means[baseline]
         bounds, p = interval(apart, settings.confidence), two_sided(apart)
         found[line.key] = Difference(line.score - baseline.score, *bounds, p=p, sign=line.scoring.sign)
     return found
@@ -129,25 +127,28 @@ def _without_method(line: Line) -> Key:
     return tuple(value for axis, value in line.labels.items() if axis != "method")
 
 
-def score_resamples(task: str, models: list[TrainedModel], collected: Collected) -> np.ndarray:
-    """The main score of each model on each resample of the main validation split: (S, M).
+def score_resamples(task: str, models: Iterable[TrainedModel], collected: Collected) -> dict[str, np.ndarray]:
+    """The main score of each model on each resample of the main validation split, by folder: (S,).
 
     Raises:
         UserError: when models of a task were scored on different rows.
     """
-    metric, split = models[0].metrics["score_name"], models[0].metrics["split"]
-    frames = [model.predictions[model.predictions["split"] == split] for model in models]
-    for model, frame in zip(models, frames, strict=True):
+    found = {model.artefact.folder: model for model in models}
+    first, *_ = found.values()
+    metric, split = first.metrics["score_name"], first.metrics["split"]
+    frames = [model.predictions[model.predictions["split"] == split] for model in found.values()]
+    for folder, frame in zip(found, frames, strict=True):
         if not np.array_equal(frame["example_id"], frames[0]["example_id"]):
             raise UserError(
-                f"{model.artefact.folder}: predictions on '{split}' are of other rows than those of "
-                f"{models[0].artefact.folder}; remove both and run their stages again"
+                f"{folder}: predictions on '{split}' are of other rows than those of {first.artefact.folder}; remove "
+                "both and run their stages again"
             )
     decode = collected.task_kind(task).predict().decode
-    return resampled_scores(
+    scores = resampled_scores(
         metric,
         labels=frames[0]["label"].to_numpy(),
         predicted=np.stack([decode(np.stack(frame["logits"].to_list())) for frame in frames], axis=1),
         samples=collected.plan.params.report.bootstrap_samples,
         seed=derive_seed(0, f"bootstrap/{task}/{split}"),
     )
+    return dict(zip(found, scores.T, strict=True))

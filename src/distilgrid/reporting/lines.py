@@ -200,10 +200,11 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     role = TEACHER if method == TEACHER else "student"
     reference = _latencies(usual, TEACHER, teacher, shown, threads)
     own = _latencies(usual, role, student, shown, threads)
-    return {
-        runtime: Speed(ms, error, _quotient(reference.get(runtime), ms), _quotient(reference.get(TORCH), ms))
-        for runtime, (ms, error) in own.items()
-    }
+    speeds = {}
+    for runtime, (ms, width) in own.items():
+        same, torch = (reference[name][0] / ms if name in reference else None for name in (runtime, TORCH))
+        speeds[runtime] = Speed(ms, None if width is None else ms * width / 2, same, torch)
+    return speeds
 
 
 def _entries(collected: Collected, **labels: str) -> list[dict[str, Any]]:
@@ -214,19 +215,11 @@ def _entries(collected: Collected, **labels: str) -> list[dict[str, Any]]:
 def _latencies(
     entries: Iterable[dict[str, Any]], role: str, name: str, wanted: tuple[int, int], threads: int
 ) -> dict[str, tuple[float, float | None]]:
-    """p50 in ms, and half the width of its interval, by runtime at one shape."""
+    """p50 in ms, and the relative width of its interval, by runtime at one shape."""
     return {
-        entry["runtime"]: (measured["p50_ms"], _half(measured["p50_ms"], measured.get("width")))
+        entry["runtime"]: (measured["p50_ms"], measured.get("width"))
         for entry in entries
         if entry["role"] == role and entry["name"] == name and not entry["skipped"]
         for measured in fixed_shapes(entry, threads)
         if (measured["batch_size"], measured["length"]) == wanted
     }
-
-
-def _half(median: float, width: float | None) -> float | None:
-    return None if width is None else median * width / 2
-
-
-def _quotient(teacher: tuple[float, float | None] | None, own: float) -> float | None:
-    return teacher[0] / own if teacher is not None else None

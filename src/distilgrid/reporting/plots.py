@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distilgrid.core.planned import TEACHER
 from distilgrid.reporting import wording
 from distilgrid.reporting.figures import INK, MARKERS, PALETTE, drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings, batch_words
@@ -15,7 +16,6 @@ from distilgrid.reporting.tables import engine_and_precision
 from distilgrid.runtimes.registry import is_exact
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
@@ -55,9 +55,20 @@ class ScorePoint:
         return self.line.scoring.scale * self.score
 
 
+@dataclass(frozen=True)
+class Look:
+    """Colour and filling of points: by method and runtime, or for many runtimes by engine and precision."""
+
+    keys: Mapping[ScorePoint, tuple[str, str]]
+    colours: Mapping[str, str]  # by the first key
+    markers: Mapping[str, str]  # by the name of the student or teacher
+    fills: Mapping[str, float]  # by the second key
+
+
 def task_plots(findings: Findings, task: str) -> list[Plot]:
     """The plots of a task. The first one needs latencies."""
-    plots = [score_against_latency(findings, task)] if points(findings, task) else []
+    found = points(findings, task)
+    plots = [score_against_latency(findings, task, found)] if found else []
     return [*plots, score_of_seeds(findings, task), training_curves(findings, task)]
 
 
@@ -84,16 +95,14 @@ def pareto(found: list[ScorePoint]) -> list[ScorePoint]:
     return front
 
 
-def score_against_latency(findings: Findings, task: str) -> Plot:
+def score_against_latency(findings: Findings, task: str, found: list[ScorePoint]) -> Plot:
     """All models in all runtimes, with the Pareto front. Colour is the method, shape the model, filling the runtime."""
-    found, front = points(findings, task), pareto(points(findings, task))
-    split = findings.main(task)[1]
-    keys = _keys(findings, found)
+    front, look = pareto(found), _look(findings, found)
+    keys = _keys(look)
     with drawing(6.0, 4.2 + 0.2 * max(0, len(keys) // KEY_COLUMNS - SHORT_KEY)) as (figure, (axes,)):
-        _scatter(findings, axes, found)
+        _scatter(axes, found, look)
         axes.plot([p.latency_ms for p in front], [p.height for p in front], color=INK, alpha=0.55, lw=1, zorder=1)
-        axes.set_xscale("log")
-        _plain_log_axis(axes)
+        _latency_axis(axes)
         axes.set_xlabel(f"latency in ms ({batch_words(findings, task)})")
         axes.set_ylabel(findings.scoring(task).axis)
         axes.grid()
@@ -102,8 +111,8 @@ def score_against_latency(findings: Findings, task: str) -> Plot:
         figure.legend(handles=keys, loc="outside lower center", ncols=KEY_COLUMNS, handletextpad=0.4)
         image = svg(figure, name=f"latency-{task}", title=f"{task}: score against latency")
     text = (
-        f"Score on {split} against latency. No other model beats the numbered ones in both (Pareto front). "
-        "Quantised models: the mean score plus what quantisation changed in the exported seeds."
+        f"Score on {findings.main(task)[1]} against latency. No other model beats the numbered ones in both (Pareto "
+        "front). Quantised models: the mean score plus what quantisation changed in the exported seeds."
     )
     return Plot(image, text, tuple(_described(point) for point in front))
 
@@ -113,49 +122,34 @@ def _described(point: ScorePoint) -> str:
     return f"{name}: {point.line.scoring.score(point.score)} at {wording.milliseconds(point.latency_ms)} ms"
 
 
-def _scatter(findings: Findings, axes: "Axes", found: list[ScorePoint]) -> None:
-    markers, look = _markers(found), _look(findings, found)
+def _scatter(axes: "Axes", found: list[ScorePoint], look: Look) -> None:
     for point in found:
-        colour = look.colour(point)
+        hue, tone = look.keys[point]
         axes.scatter(
             point.latency_ms,
             point.height,
             s=110 if point.line.is_teacher else 46,
-            marker=markers[point.line.name],
-            facecolors=[(colour, look.fill(point))],
-            edgecolors=colour,
+            marker=look.markers[point.line.name],
+            facecolors=[(look.colours[hue], look.fills[tone])],
+            edgecolors=look.colours[hue],
             linewidths=1.3,
             zorder=3,
         )
 
 
-@dataclass(frozen=True)
-class Look:
-    """Meaning of colour and filling: method and runtime, or for many runtimes engine and precision."""
-
-    colours: Mapping[str, str]
-    fills: Mapping[str, float]
-    by_engine: bool
-
-    def colour(self, point: ScorePoint) -> str:
-        """The colour of the engine or the method. Teachers are in ink."""
-        if self.by_engine:
-            return self.colours[engine_and_precision(point.runtime)[0]]
-        return INK if point.line.is_teacher else self.colours[point.line.labels["method"]]
-
-    def fill(self, point: ScorePoint) -> float:
-        """The filling of the runtime or the precision."""
-        return self.fills[engine_and_precision(point.runtime)[1] if self.by_engine else point.runtime]
-
-
 def _look(findings: Findings, found: list[ScorePoint]) -> Look:
     runtimes = list(dict.fromkeys(point.runtime for point in found))
+    students = dict.fromkeys(point.line.name for point in found if not point.line.is_teacher)
+    markers = {point.line.name: "*" for point in found} | {
+        name: MARKERS[n % len(MARKERS)] for n, name in enumerate(students)
+    }
     if len(runtimes) <= len(FILLS):
-        return Look(_colours(findings), _spread(runtimes), by_engine=False)
-    names = [engine_and_precision(runtime) for runtime in runtimes]
-    engines = list(dict.fromkeys(engine for engine, _ in names))
+        keys = {point: (str(point.line.labels["method"]), point.runtime) for point in found}
+        return Look(keys, {**method_colours(findings), TEACHER: INK}, markers, _spread(runtimes))
+    keys = {point: engine_and_precision(point.runtime) for point in found}
+    engines = dict.fromkeys(engine for engine, _ in keys.values())
     colours = {engine: PALETTE[n % len(PALETTE)] for n, engine in enumerate(engines)}
-    return Look(colours, _spread(sorted({precision for _, precision in names})), by_engine=True)
+    return Look(keys, colours, markers, _spread(sorted({precision for _, precision in keys.values()})))
 
 
 def _spread(names: Sequence[str]) -> dict[str, float]:
@@ -165,24 +159,12 @@ def _spread(names: Sequence[str]) -> dict[str, float]:
     return {name: n / (len(names) - 1) for n, name in enumerate(names)}
 
 
-def _colours(findings: Findings) -> dict[str, str]:
-    params = findings.collected.plan.params
-    return method_colours(params.grid.methods, params.report.baseline)
-
-
-def _markers(found: list[ScorePoint]) -> dict[str, str]:
-    students = dict.fromkeys(point.line.name for point in found if not point.line.is_teacher)
-    markers = {name: MARKERS[n % len(MARKERS)] for n, name in enumerate(students)}
-    return {point.line.name: "*" if point.line.is_teacher else markers[point.line.name] for point in found}
-
-
-def _keys(findings: Findings, found: list[ScorePoint]) -> list["Line2D"]:
+def _keys(look: Look) -> list["Line2D"]:
     """The legend, with a column each for colours, shapes and fillings."""
-    look = _look(findings, found)
-    used = {point.line.labels["method"] for point in found}
+    used = {hue for hue, _ in look.keys.values()} - {TEACHER}
     columns = [
-        [_key(name, "o", colour, 1.0) for name, colour in look.colours.items() if look.by_engine or name in used],
-        [_key(name, marker, INK, 0.0) for name, marker in _markers(found).items()],
+        [_key(name, "o", colour, 1.0) for name, colour in look.colours.items() if name in used],
+        [_key(name, marker, INK, 0.0) for name, marker in look.markers.items()],
         [_key(name, "o", INK, fill) for name, fill in look.fills.items()],
     ]
     longest = max(len(column) for column in columns)
@@ -196,10 +178,11 @@ def _key(label: str, marker: str, colour: str, fill: float) -> "Line2D":
     return Line2D([], [], ls="", marker=marker, label=label, markersize=size, mfc=face, mec=colour)
 
 
-def _plain_log_axis(axes: "Axes") -> None:
+def _latency_axis(axes: "Axes") -> None:
     """Put ticks at 1, 2, 5, 10, ..., written as plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+    axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -216,9 +199,10 @@ def _number(axes: "Axes", front: list[ScorePoint]) -> None:
 def score_of_seeds(findings: Findings, task: str) -> Plot:
     """Every seed as a dot, the mean as a bar, and the teacher as a line."""
     lines = [line for line in findings.of(task) if not line.is_teacher]
-    split, scale, colours = findings.main(task)[1], findings.scoring(task).scale, _colours(findings)
+    split, scale, colours = findings.main(task)[1], findings.scoring(task).scale, method_colours(findings)
     with drawing(6.0, 1.1 + 0.36 * len(lines) + 0.25 * len({line.name for line in lines})) as (figure, (axes,)):
-        places = _places(lines)
+        gaps = np.cumsum([0] + [line.name != before.name for before, line in itertools.pairwise(lines)])
+        places = [float(n + 0.7 * gap) for n, gap in enumerate(gaps)]  # students stand apart
         for line, y in zip(lines, places, strict=True):
             colour = colours[line.labels["method"]]
             scores = [scale * score for score in line.scores]
@@ -238,12 +222,6 @@ def score_of_seeds(findings: Findings, task: str) -> Plot:
     return Plot(image, f"Score on {split}: a dot for each seed, a bar for their mean, the teacher as a dashed line.")
 
 
-def _places(lines: list[Line]) -> list[float]:
-    """Heights of the lines, with a gap between students."""
-    gaps = np.cumsum([0] + [line.name != before.name for before, line in itertools.pairwise(lines)])
-    return [float(n + 0.7 * gap) for n, gap in enumerate(gaps)]
-
-
 def training_curves(findings: Findings, task: str) -> Plot:
     """The dev score by epoch, as the mean over seeds and faint single seeds, with a panel for each student."""
     from matplotlib.ticker import MaxNLocator
@@ -256,7 +234,7 @@ def training_curves(findings: Findings, task: str) -> Plot:
     with drawing(6.0, height, panels=len(names), columns=columns) as (figure, panels):
         for name, axes in zip(names, panels, strict=True):
             for line in (line for line in lines if line.name == name):
-                _curve(axes, line, metric, _colours(findings)[line.labels["method"]])
+                _curve(axes, line, metric, method_colours(findings)[line.labels["method"]])
             axes.set_title(name)
             axes.set_xlabel("epoch")
             axes.set_xlim(left=0)
@@ -273,14 +251,8 @@ def _curve(axes: "Axes", line: Line, metric: str, colour: str) -> None:
     import pandas as pd
 
     scale = line.scoring.scale
-    curves = [dev_curve(model.history, metric) for model in line.models]
+    curves = [model.dev(metric).set_index("epoch")["value"] for model in line.models]
     for curve in curves:
         axes.plot(curve.index, scale * curve, color=colour, alpha=0.25, lw=1)
     mean = pd.concat(curves, axis=1).mean(axis=1)
     axes.plot(mean.index, scale * mean, color=colour, lw=2, marker="o", markersize=3.5, label=line.labels["method"])
-
-
-def dev_curve(history: "pd.DataFrame", metric: str) -> "pd.Series[float]":
-    """The dev score by epoch."""
-    kept = history[(history["split"] == "dev") & (history["name"] == metric)]
-    return kept.set_index("epoch")["value"]

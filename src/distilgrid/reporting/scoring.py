@@ -25,16 +25,21 @@ class Scoring:
     higher_is_better: bool  # whether a larger score is better
 
     def score(self, value: float) -> str:
-        """A scaled score."""
-        return wording.scaled(value, self.scale)
+        """A scaled score: one decimal for scores times 100, three for unscaled ones."""
+        return f"{self.scale * value:.{self._decimals}f}".replace("-", wording.MINUS)
 
     def signed(self, value: float) -> str:
         """A difference of scores, with its sign."""
-        return wording.signed(value, self.scale)
+        text = f"{self.scale * value:+.{self._decimals}f}"
+        return text[1:] if float(text) == 0 else text.replace("-", wording.MINUS)
 
     def bounds(self, low: float, high: float) -> str:
         """An interval of scores or differences."""
-        return wording.bounds(low, high, self.scale)
+        return f"[{self.score(low)},{wording.NO_BREAK}{self.score(high)}]"
+
+    @property
+    def _decimals(self) -> int:
+        return 1 if self.scale >= HUNDRED else 2 if self.scale >= 10 else 3
 
     def points(self, value: float) -> str:
         """A difference of scores with its sign and unit."""
@@ -52,21 +57,8 @@ class Scoring:
 
     @property
     def axis(self) -> str:
-        """The label of a plot's axis."""
-        return self._with_scale(self.title)
-
-    @property
-    def sentence(self) -> str:
-        """The title as the first word of a sentence."""
-        return f"{self.title[0].upper()}{self.title[1:]}"
-
-    @property
-    def scaled_sentence(self) -> str:
-        """The title as the first words of a sentence, with the scale."""
-        return self._with_scale(self.sentence)
-
-    def _with_scale(self, title: str) -> str:
-        return title if self.scale == 1 else f"{title} {wording.TIMES} {self.scale:g}"
+        """The title with the scale: the label of a plot's axis."""
+        return self.title if self.scale == 1 else f"{self.title} {wording.TIMES} {self.scale:g}"
 
     @property
     def sign(self) -> int:

@@ -27,23 +27,22 @@ class SearchLine:
 
 def search_lines(findings: Findings, task: str) -> list[SearchLine]:
     """The searches on a task, by teacher and name."""
-    grouped: dict[tuple[str, str], list[Searched]] = {}
-    for run in findings.collected.searches:
-        labels = run.artefact.labels
-        if labels["task"] == task:
-            grouped.setdefault((labels["teacher"], labels["search"]), []).append(run)
-    return [
-        SearchLine({"task": task, "teacher": teacher, "search": search}, tuple(runs))
-        for (teacher, search), runs in grouped.items()
-    ]
+    axes = ("task", "teacher", "search")
+    grouped = _grouped(findings, task, *axes)
+    return [SearchLine(dict(zip(axes, values, strict=True)), tuple(runs)) for values, runs in grouped.items()]
 
 
 def searched(findings: Findings, task: str) -> dict[str, list[Searched]]:
     """The searches on a task by name, one for each seed."""
-    found: dict[str, list[Searched]] = {}
-    for search in findings.collected.searches:
-        if search.artefact.labels["task"] == task:
-            found.setdefault(search.artefact.labels["search"], []).append(search)
+    return {name: runs for (name,), runs in _grouped(findings, task, "search").items()}
+
+
+def _grouped(findings: Findings, task: str, *axes: str) -> dict[tuple[Any, ...], list[Searched]]:
+    found: dict[tuple[Any, ...], list[Searched]] = {}
+    for run in findings.collected.searches:
+        labels = run.artefact.labels
+        if labels["task"] == task:
+            found.setdefault(tuple(labels[axis] for axis in axes), []).append(run)
     return found
 
 

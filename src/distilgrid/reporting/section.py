@@ -1,7 +1,8 @@
-"""Sections of a report: tables and plots that a feature adds to each task."""
+"""Sections of a report: tables and plots that a feature adds to each task, and the table of all sections."""
 
 from collections.abc import Sequence
 
+from distilgrid.core.loading import load
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.table import Table
@@ -11,7 +12,7 @@ class Section:
     """Base class of sections.
 
     A feature defines a subclass in its own folder and names an instance, `package.module:NAME`, in
-    `sections/table.py`. A method names its own by `sections`.
+    `SECTIONS`. A method names its own by `sections`.
     """
 
     title: str = ""  # the heading on the page
@@ -35,3 +36,43 @@ class Section:
     def plots(self, findings: Findings, task: str) -> list[Plot]:
         """The plots of a task."""
         return []
+
+
+SECTIONS = (
+    "distilgrid.reporting.sections:LIMITED_DATA",
+    "distilgrid.reporting.sections:ABLATIONS",
+    "distilgrid.reporting.sections:SELECTION",
+    "distilgrid.search.report.section:SECTION",
+    "distilgrid.benchmark.report:SECTION",
+    "distilgrid.methods.mixkd.report:SECTION",  # every method's models may have the losses that it shows
+    "distilgrid.stages.features.plot:SECTION",
+    "distilgrid.augmentation.report:SECTION",
+)
+"""Sections in the order of the page. Their strings keep reporting from importing features."""
+
+
+def section_targets(findings: Findings) -> list[str]:
+    """The names of all sections: those of the table, and those of the grid's methods at the places they ask for."""
+    params, targets = findings.collected.plan.params, list(SECTIONS)
+    for target in (target for name in params.grid.methods for target in params.methods[name].sections):
+        if target not in targets:
+            before = load(target).before
+            targets.insert(targets.index(before) if before in targets else len(targets), target)
+    return targets
+
+
+def task_sections(findings: Findings, task: str) -> list[Section]:
+    """The sections that show anything of a task, in the order of the page."""
+    parts = [part for target in section_targets(findings) for part in load(target).split(findings, task)]
+    return [part for part in parts if part.applies(findings, task)]
+
+
+def number_tables(findings: Findings) -> list[Table]:
+    """The tables of numbers, for `table.md` and `table.tex`."""
+    return [
+        table
+        for task in findings.tasks
+        for section in task_sections(findings, task)
+        if section.numbers
+        for table in section.tables(findings, task)
+    ]

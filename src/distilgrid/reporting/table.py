@@ -6,15 +6,8 @@ from typing import Any
 
 from distilgrid.reporting import wording
 
-LATEX = {
+LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
@@ -26,6 +19,7 @@ LATEX = {
     wording.DOT: r"$\cdot$",
     wording.NO_BREAK: "~",
 }
+ESCAPED = str.maketrans(LATEX)
 
 
 @dataclass(frozen=True)
@@ -74,12 +68,13 @@ def _markdown(table: Table) -> str:
     head = [column.title + (f" ({column.note})" if column.note else "") for column in table.columns]
     rule = ["---:" if column.number else ":---" for column in table.columns]
     body = [[_markdown_value(value) for value in row] for row in table.rows]
-    lines = [f"| {' | '.join(row)} |" for row in ([text.replace("|", r"\|") for text in head], rule, *body)]
+    escaped = ([text.replace("|", r"\|") for text in row] for row in (head, rule, *body))
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
     return "\n".join([f"### {table.name}", "", table.caption, "", *lines, ""])
 
 
 def _markdown_value(value: Value) -> str:
-    text = value.text.replace("|", r"\|").replace("*", r"\*")
+    text = value.text.replace("*", r"\*")
     return (f"**{text}**" if value.best else text) + (f" ({value.note})" if value.note else "")
 
 
@@ -93,11 +88,11 @@ def _latex(table: Table) -> str:
     lines = [
         r"\begin{table}",
         r"\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_latex_text(f'{table.name}: {table.caption}')}}}",
+        rf"\caption{{{f'{table.name}: {table.caption}'.translate(ESCAPED)}}}",
         rf"\makebox[\linewidth][c]{{\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",  # may reach into the margins
         r"\toprule",
-        _latex_row([_latex_text(column.title) for column in table.columns]),
-        _latex_row([_latex_text(column.note) for column in table.columns]),
+        _latex_row([column.title.translate(ESCAPED) for column in table.columns]),
+        _latex_row([column.note.translate(ESCAPED) for column in table.columns]),
         r"\midrule",
     ]
     for number, row in enumerate(table.rows):
@@ -111,9 +106,5 @@ def _latex_row(texts: list[str]) -> str:
 
 
 def _latex_value(value: Value) -> str:
-    text = _latex_text(value.text) + (f" {_latex_text(value.note)}" if value.note else "")
+    text = f"{value.text} {value.note}".rstrip(" ").translate(ESCAPED)
     return rf"\textbf{{{text}}}" if value.best else text
-
-
-def _latex_text(text: str) -> str:
-    return "".join(LATEX.get(character, character) for character in text)

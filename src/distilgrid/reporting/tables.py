@@ -1,7 +1,10 @@
-"""Tables of a report: main results, other metrics, data, export parity, rejected exports."""
+"""Tables of a report: main results, other metrics, data, export parity, rejected exports, costs."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
@@ -20,7 +23,15 @@ MOST_RUNTIMES = 4
 MOST_LABELS = 20
 """The most labels whose counts are listed one by one."""
 ORIGIN = ("task", "student", "method", "seed", "runtime")
+ORIGIN_COLUMNS = [Column(title, number=title == "seed") for title in ORIGIN]
+Run = Mapping[str, Any]  # `run.json`
 SMALL_PRINT = "In small print the speed-up over the teacher in the same runtime / in torch."
+COST_TITLES = ("artefacts", "time", "processor time", "processor used", "peak memory, MiB", "energy, Wh")
+COST_CAPTION = (
+    "Times of jobs, added up: those side by side count each. Processor used: processor time by time and threads. "
+    "Energy: of the processor, by a job's share of its machine's work, and of its GPUs, where they have counters. "
+    "A job that was killed counts from where it went on."
+)
 
 
 def main_table(findings: Findings, task: str) -> Table:
@@ -34,18 +45,22 @@ def main_table(findings: Findings, task: str) -> Table:
         Column(f"vs. {report.baseline}", f"{unit}{wording.level(report.confidence)} CI"): [
             display.difference(findings, line) for line in lines
         ],
-        Column("parameters"): display.parameters(lines),
-        Column("size", "fp32"): display.sizes(lines),
+        Column("parameters"): display.smallest(lines, "parameters", wording.count),
+        Column("size", "fp32"): display.smallest(lines, "size_bytes", wording.size),
     }
     for runtime in runtimes:
         engine, precision = engine_and_precision(runtime)
-        columns[Column(engine, f"{precision}{LATENCY}")] = display.speeds(lines, runtime)
+        columns[Column(engine, f"{precision}{LATENCY}")] = display.marked(
+            lines, partial(display.speed, runtime=runtime)
+        )
     # A task of images may have no accepted export for a runtime.
     inexact = [name for name in runtimes if not is_exact(name) and any(name in line.exports for line in lines)]
     for runtime in inexact:
         engine, precision = engine_and_precision(runtime)
         named = precision if len(inexact) == 1 else f"{engine} {precision}"
-        columns[Column(f"{named} {scoring.title}", CHANGE)] = display.exports(lines, runtime)
+        columns[Column(f"{named} {scoring.title}", CHANGE)] = display.marked(
+            lines, partial(display.export, runtime=runtime)
+        )
     columns[Column("init", number=False)] = [Value(line.facts["init"]) for line in lines]
     caption = f"{_captions(findings, task)} {SMALL_PRINT}"
     return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
@@ -56,11 +71,9 @@ def shown_runtimes(findings: Findings, task: str) -> list[str]:
     runtimes = findings.collected.plan.params.benchmark.runtimes
     if len(runtimes) <= MOST_RUNTIMES:
         return list(runtimes)
-    found: dict[str, list[float]] = {}
-    for line in (line for line in findings.of(task) if not line.is_teacher):
-        for runtime, speed in line.speeds.items():
-            found.setdefault(runtime, []).append(speed.latency_ms)
-    fastest = sorted((name for name in found if name != runtimes[0]), key=lambda name: min(found[name]))
+    speeds = [line.speeds for line in findings.of(task) if not line.is_teacher]
+    found = {name: [own[name].latency_ms for own in speeds if name in own] for name in runtimes[1:]}
+    fastest = sorted((name for name, measured in found.items() if measured), key=lambda name: min(found[name]))
     kept = {runtimes[0], *fastest[: MOST_RUNTIMES - 1]}
     return [runtime for runtime in runtimes if runtime in kept]
 
@@ -108,7 +121,7 @@ def scores_caption(findings: Findings, task: str) -> str:
     spreading = f"mean {wording.PLUS_MINUS} standard deviation over {len(seeds)} seeds"
     if len(seeds) == 1:
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
-    scored = f"{findings.scoring(task).sentence} on split {split} ({wording.plural(rows, 'row')})"
+    scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
     return f"{scored}, {spreading}; the teacher is one run."
 
 
@@ -129,54 +142,46 @@ def other_table(findings: Findings, task: str) -> Table | None:
     others = [(metric, split) for split, values in validation.items() for metric in values if (metric, split) != main]
     if not others:
         return None
-    columns = [MODEL, *(Column(title(metric), split) for metric, split in others)]
-    rows = [
-        [display.model(line), *(display.mean(line.values(split, m), scoring(m)) for m, split in others)]
-        for line in lines
-    ]
-    scales = " / ".join(dict.fromkeys(factor for m, _ in others if (factor := scoring(m).factor)))
-    shown = f" {scales[0]} {scales[1:]}" if scales else ""
-    caption = f"Other metrics{shown}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    return Table(task, caption, columns, rows, name_groups(lines), links(lines))
+    columns = {MODEL: [display.model(line) for line in lines]}
+    for metric, split in others:
+        shown = [display.mean(line.values(split, metric), scoring(metric)) for line in lines]
+        columns[Column(title(metric), split)] = shown
+    scales = " / ".join(dict.fromkeys(factor for metric, _ in others if (factor := scoring(metric).factor)))
+    scaled = f" {scales[0]} {scales[1:]}" if scales else ""
+    caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
+    return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
 
 def parity_table(findings: Findings) -> Table:
     """Accepted exports, compared with their torch models."""
-    rows = [
-        [
-            *(Value(text) for text in (line.labels["task"], line.name, line.labels["method"])),
-            *(Value(str(export.artefact.labels[name])) for name in ("seed", "runtime")),
-            display.number(export.values["max_abs_difference"], "{:.2g}"),
-            _agreement(export.values),
-            Value(line.scoring.score(export.values["torch_score"])),
-            Value(line.scoring.score(export.values["score"])),
-            Value(wording.size(export.values["size_bytes"])),
-        ]
-        for line in findings.lines
-        for runtime, exports in line.exports.items()
-        for export in exports
-    ]
-    measures = ["largest logit difference", "same label", "torch score", "its score", "size"]
-    return Table("Exports", "", [*_origin_columns(), *(Column(title) for title in measures)], rows)
-
-
-def _agreement(parity: Mapping[str, Any]) -> Value:
-    """The share of rows with torch's label, or for a regression the correlation with torch's numbers."""
-    if parity["label_agreement"] is not None:
-        return Value(f"{parity['label_agreement']:.2%}")
-    return display.number(parity.get("correlation"), "r {:.4f}")
+    rows = []
+    for line in findings.lines:
+        for export in (export for exports in line.exports.values() for export in exports):
+            labels, parity = export.artefact.labels, export.values
+            texts = [line.labels["task"], line.name, line.labels["method"], str(labels["seed"]), labels["runtime"]]
+            agreement = parity["label_agreement"]
+            measured = [
+                display.number(parity["max_abs_difference"], "{:.2g}"),
+                # A regression has no labels, but a correlation with torch's numbers.
+                display.number(parity.get("correlation"), "r {:.4f}")
+                if agreement is None
+                else Value(f"{agreement:.2%}"),
+            ]
+            scores = [line.scoring.score(parity[name]) for name in ("torch_score", "score")]
+            rows.append([*map(Value, texts), *measured, *map(Value, (*scores, wording.size(parity["size_bytes"])))])
+    measures = ("largest logit difference", "same label", "torch score", "its score", "size")
+    return Table("Exports", "", [*ORIGIN_COLUMNS, *map(Column, measures)], rows)
 
 
 def rejected_table(findings: Findings) -> Table | None:
     """Exports that failed the parity gate, with the reason, or None."""
     rejected = [export for export in findings.collected.exports if not export.values["accepted"]]
-    if not rejected:
-        return None
     rows = [
-        [Value(str(text)) for text in (*(export.artefact.labels[name] for name in ORIGIN), export.values["reason"])]
+        [*(Value(str(export.artefact.labels[name])) for name in ORIGIN), Value(export.values["reason"])]
         for export in rejected
     ]
-    return Table("Rejected exports", "", [*_origin_columns(), Column("reason", number=False)], rows)
+    columns = [*ORIGIN_COLUMNS, Column("reason", number=False)]
+    return Table("Rejected exports", "", columns, rows) if rows else None
 
 
 def data_table(findings: Findings) -> Table:
@@ -204,10 +209,6 @@ def _label_counts(counts: Mapping[str, int]) -> str:
     return f"{len(counts)} labels, {fewest:,} {'each' if fewest == most else f'to {most:,} rows each'}"
 
 
-def _origin_columns() -> list[Column]:
-    return [Column(title, number=title == "seed") for title in ORIGIN]
-
-
 def links(lines: Sequence[Line]) -> dict[int, str]:
     """The page's anchor for the provenance of each row."""
     return {number: line.anchor for number, line in enumerate(lines)}
@@ -216,3 +217,74 @@ def links(lines: Sequence[Line]) -> dict[int, str]:
 def name_groups(lines: Sequence[Line]) -> set[int]:
     """The rows where the name of the model changes."""
     return {n for n in range(1, len(lines)) if lines[n].name != lines[n - 1].name}
+
+
+def spending(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The costs of each stage, in the order of their first artefacts, and of all stages together.
+
+    A value is None when no artefact recorded it. `known` is the number of artefacts that recorded more than their time,
+    `metered` that of those that recorded their energy. `used` is processor time divided by time and threads.
+    """
+    stages: dict[str, list[Run]] = {}
+    for run in runs:
+        stages.setdefault(run["stage"], []).append(run)
+    return [_spent(name, group) for name, group in [*stages.items(), ("all", runs)]]
+
+
+def compute_table(runs: Sequence[Run]) -> Table:
+    """The costs of each stage and of all stages."""
+    rows = [_spent_row(stage) for stage in spending(runs)]
+    columns = [Column("stage", number=False), *map(Column, COST_TITLES)]
+    return Table("Compute", COST_CAPTION, columns, rows, {len(rows) - 1})
+
+
+def compute_json(runs: Sequence[Run]) -> dict[str, Any]:
+    """The costs as plain values, with the number of artefacts of each machine and each set of package versions."""
+    environment = [{"text": text, "artefacts": count} for text, count in environment_texts(runs)]
+    return {"stages": spending(runs), "environment": environment}
+
+
+def environment_texts(runs: Sequence[Run]) -> list[tuple[str, int]]:
+    """The distinct machines, then the distinct sets of package versions, each with its number of artefacts."""
+    counted = [Counter(_described(run[name]) for run in runs) for name in ("machine", "versions")]
+    return [item for counts in counted for item in counts.items()]
+
+
+def _described(values: Mapping[str, Any]) -> str:
+    shown = {name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in values.items()}
+    return f" {wording.DOT} ".join(f"{name} {v if isinstance(v, str) else json.dumps(v)}" for name, v in shown.items())
+
+
+def _spent(name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    known = [run for run in runs if "cost" in run]
+    costs = [run["cost"] for run in known]
+    energies = [sum(cost["energy_j"].values()) for cost in costs if cost["energy_j"]]
+    available = sum(run["seconds"] * run["cost"]["threads"] for run in known)
+    cpu_seconds = sum(cost["cpu_seconds"] for cost in costs)
+    return {
+        "name": name,
+        "artefacts": len(runs),
+        "known": len(known),
+        "seconds": sum(run["seconds"] for run in runs),
+        "cpu_seconds": cpu_seconds,
+        "used": cpu_seconds / available if available else None,
+        "peak_memory_mib": max((cost["peak_memory_mib"] for cost in costs), default=None),
+        "energy_j": sum(energies) if energies else None,
+        "metered": len(energies),
+    }
+
+
+def _spent_row(spent: Mapping[str, Any]) -> list[Value]:
+    partly, metered = (
+        "" if spent[name] == spent["artefacts"] else f"of {spent[name]}" for name in ("known", "metered")
+    )
+    used, memory, energy = spent["used"], spent["peak_memory_mib"], spent["energy_j"]
+    return [
+        Value(spent["name"]),
+        Value(f"{spent['artefacts']:,}"),
+        Value(wording.duration(spent["seconds"])),
+        Value(wording.duration(spent["cpu_seconds"]), partly) if spent["known"] else display.EMPTY,
+        display.EMPTY if used is None else Value(wording.percent(used)),
+        display.EMPTY if memory is None else Value(f"{memory:,.0f}"),
+        display.EMPTY if energy is None else Value(f"{energy / 3600:,.1f}", metered),
+    ]

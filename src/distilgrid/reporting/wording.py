@@ -5,26 +5,9 @@ SURE = "*"
 MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
 
 
-def scaled(value: float, scale: float) -> str:
-    """A score times its metric's scale: one decimal for scores times 100, three for unscaled ones."""
-    return f"{scale * value:.{_decimals(scale)}f}".replace("-", MINUS)
-
-
 def loss(value: float) -> str:
     """A loss, or a difference of two, with three decimals."""
-    text = f"{value:.3f}"
-    return "0.000" if text == "-0.000" else text.replace("-", MINUS)
-
-
-def signed(value: float, scale: float) -> str:
-    """A difference of scores times their metric's scale, with its sign."""
-    text = f"{scale * value:+.{_decimals(scale)}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", MINUS)
-
-
-def bounds(low: float, high: float, scale: float) -> str:
-    """An interval of scores or differences times their metric's scale."""
-    return f"[{scaled(low, scale)},{NO_BREAK}{scaled(high, scale)}]"
+    return f"{value:z.3f}".replace("-", MINUS)
 
 
 def digits(value: float, sign: str = "") -> str:
@@ -79,8 +62,9 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def _decimals(scale: float) -> int:
-    return 1 if scale >= 100 else 2 if scale >= 10 else 3
+def sentence(words: str) -> str:
+    """Words that begin a sentence."""
+    return words[0].upper() + words[1:]
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:

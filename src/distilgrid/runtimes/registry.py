@@ -8,11 +8,14 @@ declares an entry point of the group `distilgrid.runtimes` instead, which names 
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.loading import load, load_instance, with_added
 from distilgrid.runtimes.base import Exporter, Processor, Runtime
+
+if TYPE_CHECKING:
+    from distilgrid.tasks.kind import TaskKind
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class RuntimeEntry:
     def exported(self) -> bool:
         """Whether it runs exports; otherwise it runs the trained model's folder."""
         return bool(self.exports)
+
+    def refusal(self, kind: "TaskKind") -> str | None:
+        """The reason why it takes no models of a kind, if any."""
+        return self.refuses.get(kind.modality)
 
 
 ONNX = "distilgrid.runtimes.onnxruntime:OnnxRuntime"

@@ -1,19 +1,15 @@
 """Settings of an architecture search. Light: no torch here."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from distilgrid.benchmark.settings import Benchmark, DeviceName, Runtime
-from distilgrid.core.errors import UserError
 from distilgrid.core.schema import Settings
-from distilgrid.devices.settings import LocalDevice
+from distilgrid.search.conditions import Conditions, measured
 from distilgrid.search.controllers.settings import ControllerSettings
 from distilgrid.search.estimators.settings import EstimatorSettings
 from distilgrid.search.rewards import Reward
-
-if TYPE_CHECKING:
-    from distilgrid.search.conditions import Conditions
 
 Seed = Annotated[int, Field(ge=0)]
 
@@ -34,16 +30,9 @@ class CandidateLatency(Settings):
     held_out: int = Field(default=40, ge=2)
     """Further shapes that judge the predictor."""
 
-    def conditions(self, benchmark: Benchmark) -> "Conditions":
-        """Conditions of the measurements. Raises UserError when the device is not this machine."""
-        from distilgrid.devices.settings import load_device
-        from distilgrid.search.conditions import Conditions
-
-        where = load_device(self.device)
-        if not isinstance(where, LocalDevice):
-            raise UserError(f"latency.device: candidates are measured on this machine, and '{self.device}' is another")
-        shape = (where.threads[0], benchmark.batch_sizes[0], benchmark.lengths[-1])
-        return Conditions(self.device, self.runtime, *shape, fused=self.fused)
+    def conditions(self, benchmark: Benchmark) -> Conditions:
+        """Conditions of the measurements. Raises UserError when the device is no CPU of this machine."""
+        return measured(benchmark, self.device, self.runtime, fused=self.fused, asked="latency.device")
 
 
 class Search(Settings):

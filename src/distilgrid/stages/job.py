@@ -1,13 +1,11 @@
-"""The argument of a stage's `run`: its opened inputs, where to write, and how to compute. Light: no torch."""
+"""The argument of a stage's function: its opened inputs, where to write, and how to compute. Light: no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.fingerprint import recipe_key
-from distilgrid.core.stage import Keys, Recipe
+from distilgrid.core.stage import Keys
 from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
@@ -34,22 +32,17 @@ class Given:
 
 @dataclass(frozen=True)
 class Job:
-    """One making of an artefact."""
+    """One making of an artefact: the argument of a stage's `run`, next to the settings."""
 
     folder: Path  # for new files; they move to `out` once all are written
     out: Path  # where the artefact goes. Unfinished work is kept there
-    recipe: Recipe  # of the artefact
+    key: str  # of its recipe
     keys: Keys  # of the inputs, as the recipe holds them
     inputs: Mapping[str, Sequence[Given]]  # by option, each a list
     execution: Execution = field(default_factory=Execution)  # how the job computes
     threads: int = 1  # of this process
     plan: "Plan | None" = None  # the grid's, for a stage that finds its inputs itself
     results: Path = Path("results")  # the folder where these lie
-
-    @cached_property
-    def key(self) -> str:
-        """The recipe key."""
-        return recipe_key(self.recipe)
 
     def each(self, name: str) -> tuple[Given, ...]:
         """The inputs that an option gave."""

@@ -1,16 +1,20 @@
-"""The run of a stage: resolve names, verify inputs, build the recipe, write the artefact. Light: no torch."""
+"""The run of a stage, which verifies inputs and writes one artefact. Light until a job asks for torch."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import MODEL_STAGES, trained_model, verified, writing
+from distilgrid.core.artefacts import MODEL_STAGES, RANK, trained_model, verified, writing
 from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.gpus import take_gpus
 from distilgrid.core.loading import load
-from distilgrid.core.planned import listed
 from distilgrid.core.stage import Input, Stage
+from distilgrid.jobs import process
 from distilgrid.stages.job import Given, Job
-from distilgrid.stages.start import execution, start
+from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan
@@ -32,10 +36,14 @@ def run_command(
         out: folder of the artefact.
         results: folder with the inputs of a stage that finds them itself.
     """
-    settings = stage.chosen(params, options)
+    settings = stage.settings(params, options)
     count = stage.threads(settings) if stage.threads else options.get("threads")
-    threads = start(params, threads=count, torch=stage.torch, environment=stage.environment)
-    how: dict[str, Any] = {"execution": execution(params, options), "threads": threads}
+    for name, value in stage.environment.items():
+        os.environ.setdefault(name, value)
+    threads = start(params, threads=count, torch=stage.torch)
+    shared = params.resources.model_dump(include={"device", "processes", "checkpoint_seconds", "deterministic"})
+    execution = Execution(**shared, profile=options.get("profile"))
+    how: dict[str, Any] = {"execution": execution, "threads": threads, "options": options}
     if stage.finds_inputs:
         from distilgrid.plan.expand import expand
 
@@ -49,19 +57,21 @@ def make(
     folders: Folders,
     *,
     out: Path,
+    options: Mapping[str, Any] = MappingProxyType({}),
     labels: Mapping[str, Any] | None = None,
-    inputs: Mapping[str, list[Given]] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     **how: Any,
 ) -> Any:
-    """Make an artefact in this process; returns what the stage's `run` returns.
+    """Make an artefact in this process; returns what the stage's function returns.
 
     Args:
         stage: of the artefact.
         settings: of the artefact.
         folders: of the inputs, by option.
         out: folder of the artefact.
+        options: values by name; those of the stage's axes are labels.
         labels: in tables; default: those of the stage.
-        inputs: opened inputs, instead of folders.
+        inputs: planned ones, instead of folders, of a stage that finds them itself.
         how: further fields of the job.
 
     Raises:
@@ -70,10 +80,10 @@ def make(
     opened = inputs or {each.name: _opened(each, folders.get(each.name, ())) for each in stage.inputs}
     keys = stage.keys(opened)
     recipe = stage.made_from(settings, keys)
-    said = stage.labels(settings, opened) if labels is None else labels
+    said = stage.labels(settings, options, opened) if labels is None else labels
     with writing(out, recipe=recipe, labels=said) as folder:
-        job = Job(folder=folder, out=Path(out), recipe=recipe, keys=keys, inputs=opened, **how)
-        return load(stage.run)(settings, job)
+        job = Job(folder=folder, out=Path(out), key=recipe_key(recipe), keys=keys, inputs=opened, **how)
+        return load(f"{stage.module}:{stage.name}")(settings, job)
 
 
 def _opened(each: Input, folders: Sequence[Path]) -> list[Given]:
@@ -84,13 +94,24 @@ def _opened(each: Input, folders: Sequence[Path]) -> list[Given]:
 
 
 def planned_inputs(stage: Stage, plan: "Plan", results: Path) -> dict[str, Any]:
-    """The inputs that the grid's plan names, at their places in the results folder; their readers verify them."""
+    """Fields of the job of a stage that finds its inputs itself: those that the plan names, in the results folder."""
     (planned,) = plan.of(stage.name)
-    inputs = {
-        option: [
-            Given(results / each.folder, {"key": each.key, "labels": each.labels, "recipe": each.recipe})
-            for each in listed(source)
-        ]
-        for option, source in planned.inputs.items()
-    }
-    return {"plan": plan, "results": results, "inputs": inputs}
+    return {"plan": plan, "results": results, "inputs": planned.inputs}
+
+
+def start(params: "Params", *, threads: int | None, torch: bool) -> int:
+    """Set up this process as a job, with GPUs for itself where the machine has any; returns its number of threads.
+
+    Args:
+        params: whose section `resources` says how jobs run.
+        threads: of this process; None takes `resources.threads`.
+        torch: whether the job computes with torch.
+    """
+    resources = params.resources
+    if torch and resources.device != "cpu" and RANK not in os.environ:  # helpers share those of their job
+        take_gpus(count=resources.processes, cells_per_gpu=resources.cells_per_gpu)
+    whole = threads or resources.threads
+    count = max(1, whole // resources.processes) if torch else whole
+    begin = process.start_torch_job if torch else process.start_job
+    begin(threads=count, log_level=resources.log_level)
+    return count

@@ -9,6 +9,20 @@ from distilgrid.core.stage import Stage
 BEFORE_STUDENTS = ("prepare", "finetune", "augment", "record", "latency", "supernet", "candidate", "search")
 NAMES = (*BEFORE_STUDENTS, "distill", "export", "benchmark", "features", "report")
 STAGES: dict[str, Stage] = {name: load(f"distilgrid.stages.{name}.declare:STAGE") for name in NAMES}
+TARGETS = {
+    "data": "the rows are prepared",
+    "teachers": "the teachers are trained and recorded, the rows augmented",
+    "searches": "architectures are found",
+    "students": "the students are trained",
+    "benchmarks": "the exports are checked and measured, the rows projected",
+    "report": "the report is written",
+}
+"""The parts of a grid that have a name in the workflow, and a stage in `dvc.yaml`; what is true once they are made."""
+
+
+def stages_of(target: str) -> list[Stage]:
+    """The stages that belong to a part."""
+    return [stage for stage in STAGES.values() if stage.target == target]
 
 
 def warm_stages() -> dict[str, str]:

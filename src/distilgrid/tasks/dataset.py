@@ -35,6 +35,7 @@ class Dataset:
     validation: tuple[str, ...]  # splits that scores are reported on; the first gives the main score
     notes: tuple[str, ...]  # remarks on the rows that tables must show
     splits: dict[str, Any]  # rows and label counts by split
+    subset_seed: int = 0  # of shares of the training rows, independent of the training seeds
     details: Mapping[str, Any] = field(default_factory=dict)  # facts that the kind adds
 
     @property
@@ -87,10 +88,11 @@ def open_dataset(folder: Path | str) -> Dataset:
     """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
     run = verified(folder, stage="prepare")
     stored = read_json(Path(folder) / "dataset.json")
-    listed = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
+    listed: dict[str, Any] = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
     details = {name: value for name, value in stored.items() if name not in Dataset.__dataclass_fields__}
     folder, splits = Path(folder), stored["splits"]
-    return Dataset(folder, run["key"], stored["task"], stored["kind"], splits=splits, details=details, **listed)
+    listed |= {"splits": splits, "subset_seed": run["recipe"]["data"]["seed"], "details": details}
+    return Dataset(folder, run["key"], stored["task"], stored["kind"], **listed)
 
 
 def open_augmented(folder: Path | str, *, dataset: Dataset) -> AugmentedRows:

@@ -162,6 +162,12 @@ class Predictions(Protocol):
     def allocate(self, rows: int, config: "PretrainedConfig") -> "np.ndarray":
         """fp32 memory for the outputs (N, ...) on some rows."""
 
+    def stored(self, predictions: "pd.DataFrame") -> "np.ndarray":
+        """The outputs (N, ...) in rows of `predictions.parquet`."""
+        import numpy as np
+
+        return np.stack(predictions["logits"].to_list())
+
     def decode(self, outputs: "np.ndarray") -> "np.ndarray":
         """(N,) predicted labels, in the form that metrics take."""
 

@@ -22,14 +22,18 @@ class TrainingSet:
 
     dataset: Dataset  # prepared data
     fraction: float = 1.0  # share of its training rows: one seeded, stratified subset for all methods
-    subset_seed: int = 0  # seed of that subset, independent of the training seeds
     # rows made of training rows, or of none; those with an origin outside the chosen rows are left out
     augmented: AugmentedRows | None = None
 
     @cached_property
     def chosen(self) -> "pd.DataFrame":
         """The prepared rows, with their numbers in the whole split as the column `row`."""
-        return chosen_rows(self.dataset, fraction=self.fraction, subset_seed=self.subset_seed)
+        dataset, frame = self.dataset, self.dataset.split("train")
+        frame = frame.assign(row=np.arange(len(frame)))
+        if self.fraction >= 1:
+            return frame
+        wanted = max(1, round(self.fraction * len(frame)))
+        return limit_rows(frame, wanted, seed=dataset.subset_seed, kind=dataset.task_kind, purpose="fraction")
 
     @cached_property
     def added(self) -> "pd.DataFrame | None":
@@ -88,16 +92,6 @@ class TrainingSet:
 def read_split(dataset: Dataset, split: str, *, tokenizer: Tokenizer, max_length: int) -> Samples:
     """Rows of a whole split as a model reads them."""
     return dataset.task_kind.batch().samples(dataset, split, tokenizer=tokenizer, max_length=max_length)
-
-
-def chosen_rows(dataset: Dataset, *, fraction: float, subset_seed: int) -> "pd.DataFrame":
-    """The share of the training rows for every method of a grid, with numbers in the split as the column `row`."""
-    frame = dataset.split("train")
-    frame = frame.assign(row=np.arange(len(frame)))
-    if fraction >= 1:
-        return frame
-    wanted = max(1, round(fraction * len(frame)))
-    return limit_rows(frame, wanted, seed=subset_seed, kind=dataset.task_kind, purpose="fraction")
 
 
 def label_tensor(frame: "pd.DataFrame", dataset: Dataset) -> Tensor:

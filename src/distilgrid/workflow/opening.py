@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from distilgrid.core.artefacts import not_in_the_future, readable_os_errors
+from distilgrid.core.artefacts import not_in_the_future, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.jobs.process import mark_workflow
@@ -82,18 +82,12 @@ def start_jobs(plan: Plan, *, results: str, main: bool) -> None:
 
 
 def freeze(params: Params, results: Path) -> Path:
-    """Write the parameters to a file that is named after their content, unless it exists."""
+    """Write the parameters to a file that is named after their content."""
     values = params.model_dump(mode="json")
     path = results / ".params" / f"{params.grid.name}-{recipe_key(values)}.yaml"
-    if not path.is_file():
-        with readable_os_errors(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = path.with_suffix(f".{os.getpid()}")
-            try:
-                scratch.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-                scratch.replace(path)
-            finally:
-                scratch.unlink(missing_ok=True)
+    with readable_os_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_changed(path, yaml.safe_dump(values, sort_keys=False).encode())
     return path
 
 
@@ -110,7 +104,8 @@ def release_stale_locks(folder: Path) -> None:
     ours = folder / "distilgrid"
     with readable_os_errors(folder):
         ours.mkdir(parents=True, exist_ok=True)
-        _check_room(folder)
+        with tempfile.TemporaryFile(dir=folder) as stream:  # Snakemake writes files before its first job
+            stream.write(bytes(ROOM))
         with FileLock(ours / "gate.lock", fallback_to_soft=False):
             others = _living(ours)
             _held.append(FileLock(ours / f"{secrets.token_hex(8)}.process", fallback_to_soft=False))
@@ -136,18 +131,11 @@ def _living(folder: Path) -> bool:
     return living
 
 
-def _check_room(folder: Path) -> None:
-    """Refuse a disk without room for the files that Snakemake writes before its first job."""
-    with tempfile.TemporaryFile(dir=folder) as stream:
-        stream.write(bytes(ROOM))
-
-
 def schema_file() -> str:
     """The packaged JSON Schema; with features of other packages, a schema with their settings for this workflow."""
     if not any(group.startswith("distilgrid.") for group in entry_points().groups):
         return str(SCHEMA)
-    written, text = Path(".snakemake") / SCHEMA.name, schema_text()
+    written = Path(".snakemake") / SCHEMA.name
     written.parent.mkdir(exist_ok=True)
-    if not written.exists() or written.read_text(encoding="utf-8") != text:
-        written.write_text(text, encoding="utf-8")
+    write_changed(written, schema_text().encode())
     return str(written.resolve())

@@ -10,7 +10,7 @@ WARM_STAGES: dict[str, str] = importlib.import_module("distilgrid.stages.table")
 """The module that does the work of each warm stage."""
 # Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
 OURS = (
-    *("cli.app", "plan.expand", "plan.names", "stages.runner", "stages.start", "search.architecture"),
+    *("cli.app", "plan.expand", "plan.names", "stages.runner", "search.architecture"),
     *("training.cpu.acceleration", "training.cpu.vocabulary", "training.efficiency"),
 )
 FEATURES = ("methods", "signals", "tasks.kinds")

@@ -1,13 +1,13 @@
 """Report section on annealed training: dev scores by epoch, above the temperature."""
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.reporting.figures import INK, method_colours, stacked, svg
+from distilgrid.reporting.figures import DASHES, INK, band_words, draw_band, drawing, method_colours, svg
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.plots import Plot, dev_curve
+from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.section import Section
-from distilgrid.reporting.sections.bands import DASHES, band_words, draw_band, score_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,22 +22,25 @@ KEY_COLUMNS = 3
 def _plot(findings: Findings, task: str, name: str) -> Plot:
     own = [line for line in findings.of(task) if line.name == name and not line.is_teacher]
     annealed = [line for line in own if _recorded(line)]
-    params, metric = findings.collected.plan.params, findings.main(task)[0]
-    colours = method_colours(params.grid.methods, params.report.baseline)
-    references = _references(findings, own)
+    metric, colours, references = findings.main(task)[0], method_colours(findings), _references(findings, own)
     rows = -(-(len(references) + len(annealed)) // KEY_COLUMNS)
-    with stacked(6.0, 4.2 + 0.2 * rows, shares=(3, 1)) as (figure, (above, below)):
-        for line in references:
-            _dev_band(above, line, metric, colours)
+    with drawing(6.0, 4.2 + 0.2 * rows, shares=(3, 1)) as (figure, (above, below)):
+        for line, style in [*((line, 0) for line in references), *((line, n) for n, line in enumerate(annealed))]:
+            drawn: dict[str, Any] = {"colour": colours[line.labels["method"]], "label": line.labels["method"]}
+            scores = dev_scores(line, metric)
+            draw_band(above, scores, scale=line.scoring.scale, style=style, markers=False, **drawn)
         for number, line in enumerate(annealed):
-            _dev_band(above, line, metric, colours, style=number)
-            _draw_schedule(below, line, color=colours[line.labels["method"]], ls=DASHES[number % len(DASHES)])
-        stages = _mark_stages(annealed, above, below)
-        _label(findings, task, above, below, quantity=_recorded(annealed[0]))
+            values, dashes = _schedule(line), DASHES[number % len(DASHES)]
+            held: dict[str, Any] = {"where": "pre", "lw": 1.8, "ls": dashes, "color": colours[line.labels["method"]]}
+            below.step([0.0, *values.index], [values.iloc[0], *values], **held)  # a record holds from the one before
+        ends = _stage_ends(annealed)
+        for axes, end in itertools.product((above, below), ends):
+            axes.axvline(end, color=INK, lw=1, ls=(0, (1, 2)), alpha=0.7)
+        _label(above, below, score=findings.scoring(task).axis, quantity=_recorded(annealed[0]))
         above.set_title(name)
         figure.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=KEY_COLUMNS)
         image = svg(figure, name=f"annealing-{task}-{name}", title=f"{task}, {name}: dev score and temperature")
-    return Plot(image, _caption(findings, annealed, stages=stages))
+    return Plot(image, _caption(findings, annealed, stages=bool(ends)))
 
 
 def _caption(findings: Findings, annealed: list[Line], *, stages: bool) -> str:
@@ -64,19 +67,13 @@ def _references(findings: Findings, lines: list[Line]) -> list[Line]:
     return [found[objective] for objective in REFERENCES if objective in found]
 
 
-def _dev_band(axes: "Axes", line: Line, metric: str, colours: dict[str, str], *, style: int = 0) -> None:
-    method = line.labels["method"]
-    scores, scale = dev_scores(line, metric), line.scoring.scale
-    draw_band(axes, scores, colour=colours[method], label=method, scale=scale, style=style, markers=False)
-
-
 def dev_scores(line: Line, metric: str) -> dict[float, list[float]]:
     """Dev scores of all seeds by epoch, up to the first end: patience may stop a seed early."""
     import pandas as pd
 
     curves = []
     for model in line.models:
-        curve = dev_curve(model.history, metric)
+        curve = model.dev(metric).set_index("epoch")["value"]
         # Where batches are filled by tokens, the evaluations of seeds are up to a step apart.
         curves.append(curve.groupby(curve.index.to_series().round(2)).last())
     frame = pd.concat(curves, axis=1).dropna()
@@ -90,30 +87,16 @@ def _schedule(line: Line) -> "pd.Series[float]":
     return kept.set_index("epoch")["value"]
 
 
-def _draw_schedule(axes: "Axes", line: Line, **style: Any) -> None:
-    """Draw a schedule: a record holds from the record before it."""
-    values = _schedule(line)
-    axes.step([0.0, *values.index], [values.iloc[0], *values], where="pre", lw=1.8, **style)
+def _stage_ends(annealed: list[Line]) -> list[float]:
+    """The epochs where runs continue without a temperature."""
+    ends = {line: float(_schedule(line).index[-1]) for line in annealed}
+    return sorted({end for line, end in ends.items() if end < line.models[0].history["epoch"].max()})
 
 
-def _mark_stages(annealed: list[Line], *panels: "Axes") -> bool:
-    """Mark where runs continue without a temperature; return whether there are such places."""
-    ends = set()
-    for line in annealed:
-        end = float(_schedule(line).index[-1])
-        if end < line.models[0].history["epoch"].max():
-            ends.add(end)
-    for axes in panels:
-        for end in sorted(ends):
-            axes.axvline(end, color=INK, lw=1, ls=(0, (1, 2)), alpha=0.7)
-    return bool(ends)
-
-
-def _label(findings: Findings, task: str, above: "Axes", below: "Axes", *, quantity: str) -> None:
+def _label(above: "Axes", below: "Axes", *, score: str, quantity: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    above.set_ylabel(f"dev {score_axis(findings, task)}")
-    above.grid(axis="y")
+    above.set_ylabel(f"dev {score}")
     below.set_ylabel(QUANTITIES[quantity])
     below.margins(y=0.12)
     below.set_ylim(bottom=0)
@@ -121,14 +104,15 @@ def _label(findings: Findings, task: str, above: "Axes", below: "Axes", *, quant
     below.set_xlim(left=0)
     below.set_xlabel("epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
-    below.grid(axis="y")
+    for axes in (above, below):
+        axes.grid(axis="y")
 
 
 class AnnealingSection(Section):
     """Dev scores above the schedules of annealed methods."""
 
     title = "Annealed training"
-    before = "distilgrid.reporting.sections.selection:SECTION"
+    before = "distilgrid.reporting.sections:SELECTION"
 
     def applies(self, findings: Findings, task: str) -> bool:
         """Whether a student of the task recorded a schedule."""

@@ -1,11 +1,8 @@
 """Report section on tuning: the tried values, their dev scores and the choice."""
 
-from typing import Any
-
-from distilgrid.reporting import display
+from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
-from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -14,12 +11,17 @@ TUNING = "tuning"
 
 def _table(findings: Findings, task: str, line: Line) -> Table:
     found = line.facts[TUNING]
-    alphas, temperatures = (sorted({tried[name] for tried in found["tried"]}) for name in ("alpha", "temperature"))
     scores = {(tried["alpha"], tried["temperature"]): tried["dev"] for tried in found["tried"]}
+    chosen = found["chosen"]["alpha"], found["chosen"]["temperature"]
+    alphas, temperatures = (sorted(set(values)) for values in zip(*scores, strict=True))
+
+    def value(pair: tuple[float, float]) -> Value:
+        if pair not in scores:
+            return display.EMPTY
+        return Value(line.scoring.score(scores[pair]), "chosen" if pair == chosen else "", best=pair == chosen)
+
     columns = [Column("alpha"), *(Column(f"T = {temperature:g}") for temperature in temperatures)]
-    rows = [
-        [Value(f"{a:g}"), *(_value(line.scoring, scores, found["chosen"], a, t) for t in temperatures)] for a in alphas
-    ]
+    rows = [[Value(f"{alpha:g}"), *(value((alpha, temperature)) for temperature in temperatures)] for alpha in alphas]
     return Table(f"{task}: tuning of {line.labels['method']}, {line.name}", _caption(findings, line), columns, rows)
 
 
@@ -28,18 +30,9 @@ def _caption(findings: Findings, line: Line) -> str:
     before = findings.collected.plan.params.methods[name].before({"method": name}, tempered=True)
     seeds = f" with seed {before.tried_seed}" if before.tried else ""
     return (
-        f"{line.scoring.scaled_sentence} on dev by alpha, the weight of the teacher term, and "
+        f"{wording.sentence(line.scoring.axis)} on dev by alpha, the weight of the teacher term, and "
         f"temperature T: one run each{seeds}. The chosen pair was then trained with each seed of the grid."
     )
-
-
-def _value(
-    scoring: Scoring, scores: dict[tuple[float, float], float], chosen: dict[str, Any], alpha: float, temperature: float
-) -> Value:
-    if (alpha, temperature) not in scores:
-        return display.EMPTY
-    taken = (chosen["alpha"], chosen["temperature"]) == (alpha, temperature)
-    return Value(scoring.score(scores[alpha, temperature]), "chosen" if taken else "", best=taken)
 
 
 class TuningSection(Section):

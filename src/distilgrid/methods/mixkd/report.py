@@ -13,21 +13,6 @@ from distilgrid.reporting.tables import MODEL, name_groups
 TRAINING, VALIDATION, GAP = "train_loss", "validation_loss", "generalisation_gap"
 
 
-def gap_table(findings: Findings, task: str) -> Table | None:
-    """Losses and gap of each model; None when no student has them."""
-    lines = [line for line in findings.of(task) if _values(line, GAP)]
-    if not any(not line.is_teacher for line in lines):
-        return None
-    split = findings.main(task)[1]
-    columns = {
-        MODEL: [display.model(line) for line in lines],
-        Column("training loss"): [_mean(line, TRAINING) for line in lines],
-        Column("validation loss", split): _lowest(lines, VALIDATION),
-        Column("gap"): _lowest(lines, GAP),
-    }
-    return Table.of(f"{task}: generalisation gap", _caption(split), columns, groups=name_groups(lines))
-
-
 def _caption(split: str) -> str:
     return (
         f"How much worse a model does on rows that it has not seen: its loss on split {split} less its loss on "
@@ -39,8 +24,7 @@ def _caption(split: str) -> str:
 
 def _lowest(lines: Sequence[Line], name: str) -> list[Value]:
     """A number of each line, with the students' lowest marked."""
-    means = [-statistics.fmean(_values(line, name)) for line in lines]
-    return display.mark(lines, [_mean(line, name) for line in lines], means)
+    return display.marked(lines, lambda line: (_mean(line, name), -statistics.fmean(_values(line, name))))
 
 
 def _mean(line: Line, name: str) -> Value:
@@ -62,9 +46,18 @@ class GapSection(Section):
     title = "Generalisation gap"
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
-        """One table, if models recorded both losses."""
-        found = gap_table(findings, task)
-        return [found] if found else []
+        """Losses and gap of each model; nothing when no student has them."""
+        lines, split = [line for line in findings.of(task) if _values(line, GAP)], findings.main(task)[1]
+        if all(line.is_teacher for line in lines):
+            return []
+        columns = {
+            MODEL: [display.model(line) for line in lines],
+            Column("training loss"): [_mean(line, TRAINING) for line in lines],
+            Column("validation loss", split): _lowest(lines, VALIDATION),
+            Column("gap"): _lowest(lines, GAP),
+        }
+        name = f"{task}: generalisation gap"
+        return [Table.of(name, _caption(split), columns, groups=name_groups(lines))]
 
 
 SECTION = GapSection()

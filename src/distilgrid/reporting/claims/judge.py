@@ -1,33 +1,51 @@
-"""Verdicts on a paper's claims: effect and interval for each task, and for their mean."""
+"""Verdicts on a paper's claims: effect and interval for each task, and for their mean.
 
-from collections.abc import Iterable, Mapping, Sequence
+A contrast holds the lines on the sides of a claim. A grid that lacks cells for it is told what it lacks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from distilgrid.reporting.claims.contrasts import Contrast, contrast, missing, search_contrast
-from distilgrid.reporting.claims.measure import Measure, measure_of
-from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
-from distilgrid.reporting.claims.values import Resamples, blocks, measured, values_of
+from distilgrid.core.planned import TEACHER
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Axes, Claim, ClaimsFile
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings, score_resamples
-from distilgrid.reporting.lines import Line
-from distilgrid.reporting.searches import search_lines
-from distilgrid.reporting.statistics.estimates import (
+from distilgrid.reporting.intervals import (
     EffectEstimate,
+    SeedBlock,
     bounds,
     estimate,
+    holm,
     mean_of,
     p_value,
     rows_too_few,
     seeds_needed,
 )
-from distilgrid.reporting.statistics.significance import holm
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.scoring import HUNDRED, Scoring
+from distilgrid.reporting.searches import SearchLine, search_lines
 
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
 """Effects below this are rounding errors."""
+Resamples = Mapping[str, np.ndarray]
+"""The main score of models on each resample of their task's rows, by folder: (S,)."""
+Weights = Mapping[Line | SearchLine, float]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A claim's effect on one task, as a weighted sum of the lines' means over seeds.
+
+    The effect is the mean of `pairs` matched comparisons.
+    """
+
+    task: str
+    weights: Weights
+    pairs: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Judgement:
     claim: Claim
     results: tuple[Result, ...]
     missing: tuple[str, ...]
-    measure: Measure
+    scoring: Scoring  # the direction of the claim, and the scale of its effects
 
     @property
     def verdict(self) -> Verdict:
@@ -69,10 +87,21 @@ def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
     resamples = _resample(findings, [c for claim, contrasts, _ in found if claim.metric == MAIN for c in contrasts])
     judged = []
     for claim, contrasts, absent in found:
-        measure = measure_of(findings, claim, [each.task for each in contrasts])
-        results = tuple(_results(findings, claim, contrasts, resamples, measure))
-        judged.append(Judgement(claim, results, tuple(absent), measure))
+        scoring = _scoring(findings, claim, [each.task for each in contrasts])
+        results = tuple(_results(findings, claim, contrasts, resamples, scoring))
+        judged.append(Judgement(claim, results, tuple(absent), scoring))
     return _corrected(judged)
+
+
+def _scoring(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Scoring:
+    """The direction and the scale of a claim's effects: of its metric, unless the claim gives a direction or a unit.
+
+    The first task decides, because tasks whose metrics differ in scale or direction have no common mean.
+    """
+    scores = claim.metric == MAIN and tasks
+    known = findings.scoring(tasks[0]) if scores else Scoring(claim.metric, HUNDRED, higher_is_better=True)
+    higher = claim.direction == "higher" if claim.direction else known.higher_is_better
+    return replace(known, scale=known.scale if claim.unit == POINTS else 1.0, higher_is_better=higher)
 
 
 def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
@@ -86,27 +115,32 @@ def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
 
 
 def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
-    """The claim's comparison on each task that has one, and what the other tasks lack."""
-    contrasts, lacking = [], {}
+    """The claim's comparison on each task that has one, and what the other tasks lack.
+
+    What is lacking is named once, with its tasks if others have it.
+    """
+    contrasts: list[Contrast] = []
+    lacking: dict[str, list[str]] = {}
     for task in claim.tasks or [task for task in findings.tasks if task not in claim.without]:
         found = _contrast(findings, claim, task)
         if isinstance(found, Contrast):
             contrasts.append(found)
         else:
-            lacking[task] = found
+            for thing in found:
+                lacking.setdefault(thing, []).append(task)
     if not contrasts and not lacking:
         return [], [f"task but {', '.join(claim.without)}"]
-    return contrasts, _absent(lacking, name_tasks=bool(contrasts))
+    return contrasts, [
+        f"{thing} on {', '.join(tasks)}" if contrasts and thing != f"task {tasks[0]}" else thing
+        for thing, tasks in lacking.items()
+    ]
 
 
 def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[str]:
     """The claim's comparison on a task, or what the task lacks."""
     if task not in findings.tasks:
         return [f"task {task}"]
-    lines = findings.of(task)
-    if claim.of_searches:
-        searches = search_lines(findings, task)
-        return search_contrast(claim, task, searches) or missing(claim, searches)
+    lines = search_lines(findings, task) if claim.of_searches else findings.of(task)
     found = contrast(claim, task, lines, teacher=findings.teacher)
     if found is None:
         return missing(claim, lines)
@@ -115,59 +149,40 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
     return found
 
 
-def _absent(lacking: Mapping[str, Sequence[str]], *, name_tasks: bool) -> list[str]:
-    """What tasks lack, each thing once, with the names of these tasks if others have it."""
-    tasks: dict[str, list[str]] = {}
-    for task, things in lacking.items():
-        for thing in things:
-            tasks.setdefault(thing, []).append(task)
-    return [
-        f"{thing} on {', '.join(found)}" if name_tasks and thing != f"task {found[0]}" else thing
-        for thing, found in tasks.items()
-    ]
-
-
 def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
     """The main score of each model on each resample of its task's rows, by folder: (S,)."""
-    involved: dict[str, dict[str, TrainedModel]] = {}
+    involved: dict[str, list[TrainedModel]] = {}
     for found in contrasts:
         lines = [line for line in found.weights if isinstance(line, Line)]
-        own = {model.artefact.folder: model for line in lines for model in line.models}
-        involved.setdefault(found.task, {}).update(own)
-    scores: dict[str, np.ndarray] = {}
-    for task, models in involved.items():
-        table = score_resamples(task, list(models.values()), findings.collected)
-        scores |= dict(zip(models, table.T, strict=True))
-    return scores
+        involved.setdefault(found.task, []).extend(model for line in lines for model in line.models)
+    resampled = [score_resamples(task, models, findings.collected) for task, models in involved.items()]
+    return {folder: scores for found in resampled for folder, scores in found.items()}
 
 
 def _results(
-    findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples, measure: Measure
+    findings: Findings, claim: Claim, contrasts: Sequence[Contrast], resamples: Resamples, scoring: Scoring
 ) -> Iterable[Result]:
     estimates = [_estimate(findings, claim, found, resamples) for found in contrasts]
     confidence = findings.collected.plan.params.report.confidence
     if len(contrasts) > 1:
-        yield _result(claim, contrasts, mean_of(estimates), confidence, measure)
+        yield _result(claim, contrasts, mean_of(estimates), confidence, scoring)
     if claim.aggregate == "each" or len(contrasts) == 1:
         for found, estimated in zip(contrasts, estimates, strict=True):
-            yield _result(claim, [found], estimated, confidence, measure)
+            yield _result(claim, [found], estimated, confidence, scoring)
 
 
 def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resamples) -> EffectEstimate:
     if claim.metric.startswith(LATENCY):
         return measured(found.weights, claim.metric.removeprefix(LATENCY))
-    if claim.metric != MAIN:
-        return estimate(blocks(found.weights, claim.metric, None), rows=0)
-    _, split = findings.main(found.task)
-    rows = findings.collected.datasets[found.task]["splits"][split]["rows"]
-    return estimate(blocks(found.weights, claim.metric, resamples), rows=rows)
+    rows = findings.collected.datasets[found.task]["splits"][findings.main(found.task)[1]]["rows"]
+    return estimate(blocks(found.weights, claim.metric, resamples if claim.metric == MAIN else None), rows=rows)
 
 
 def _result(
-    claim: Claim, contrasts: Sequence[Contrast], found: EffectEstimate, confidence: float, measure: Measure
+    claim: Claim, contrasts: Sequence[Contrast], found: EffectEstimate, confidence: float, scoring: Scoring
 ) -> Result:
     between = bounds(found, confidence)
-    verdict, distance = _judge(claim, measure, found.effect, between)
+    verdict, distance = _judge(claim, scoring, found.effect, between)
     unclear = verdict == "not enough evidence"
     return Result(
         tasks=tuple(c.task for c in contrasts),
@@ -184,16 +199,119 @@ def _result(
     )
 
 
-def _judge(claim: Claim, measure: Measure, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
+def _judge(claim: Claim, scoring: Scoring, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
     """The verdict, and the distance of the effect beyond the threshold on its side: `minimum` or zero."""
-    sign = 1 if measure.direction == "higher" else -1
-    minimum = claim.minimum / measure.scale
-    gain = sign * effect
+    minimum, gain = claim.minimum / scoring.scale, scoring.merit(effect)
     distance = gain - minimum if gain > minimum else -gain if gain < 0 else 0.0
     distance = distance if distance > ROUNDING else 0.0
     if between is None:
         return "not enough evidence", distance
-    low, high = sorted(sign * bound for bound in between)
+    low, high = sorted(scoring.merit(bound) for bound in between)
     if low > minimum + ROUNDING:
         return "confirmed", distance
     return "refuted" if high < -ROUNDING else "not enough evidence", distance
+
+
+def contrast(
+    claim: Claim, task: str, lines: Sequence[Line | SearchLine], *, teacher: Callable[[Line], Line]
+) -> Contrast | None:
+    """The claim's comparison among a task's lines or searches, or None when a side has none.
+
+    Axes that the claim does not give are matched: each comparison has the same values of them on all sides. The
+    effect is the mean over the values for which all sides have lines. `teacher` finds the teacher of a student's line.
+    """
+    own = [line for line in lines if not line.is_teacher]
+    given = [axes for _, axes in claim.sides() if axes.get("method") != TEACHER]
+    free = [axis for axis in (own[0].labels if own else ()) if axis not in given[0]]
+    found = [{tuple(s.labels[a] for a in free): s for s in own if _has(s.labels, axes)} for axes in given]
+    matched = [values for values in found[0] if all(values in side for side in found)]
+    weights: dict[Line | SearchLine, float] = {}
+    remaining = iter(found)
+    for weight, axes in claim.sides():
+        taught = axes.get("method") == TEACHER
+        side = found[0] if taught else next(remaining)
+        for values in matched:
+            line = side[values]
+            line = teacher(line) if taught and isinstance(line, Line) else line
+            # A side that two differences share cancels, so each line has one weight.
+            weights[line] = weights.get(line, 0.0) + weight / len(matched)
+    kept = {line: weight for line, weight in weights.items() if weight}
+    return Contrast(task, kept, len(matched)) if matched else None
+
+
+def missing(claim: Claim, lines: Sequence[Line | SearchLine]) -> list[str]:
+    """What a task's students or searches lack for a claim, in words."""
+    own = [line for line in lines if not line.is_teacher]
+    sides = [axes for _, axes in claim.sides() if axes.get("method") != TEACHER]
+    empty = [axes for axes in sides if not any(_has(line.labels, axes) for line in own)]
+    if not empty:
+        return ["cells that differ in nothing else than the claim says"]
+    absent = [
+        _named(axis, value)
+        for axes in empty
+        for axis, value in axes.items()
+        if all(line.labels[axis] != value for line in own)
+    ]
+    return list(dict.fromkeys(absent or [" with ".join(_named(*item) for item in axes.items()) for axes in empty]))
+
+
+def _has(labels: Mapping[str, Any], axes: Axes) -> bool:
+    return all(labels[axis] == value for axis, value in axes.items())
+
+
+def _named(axis: str, value: Any) -> str:
+    return f"{axis} {value:g}" if isinstance(value, float) else f"{axis} {value}"
+
+
+def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
+    """A claim's metric for each seed of a line, or once for a latency; None when the line lacks it."""
+    if isinstance(line, SearchLine):
+        return line.values(metric)
+    if metric.startswith(LATENCY):
+        speed = line.speeds.get(metric.removeprefix(LATENCY))
+        return None if speed is None else [speed.latency_ms]
+    found = [model.metrics.get("score" if metric == MAIN else metric) for model in line.models]
+    numbers = [float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
+    return numbers if len(numbers) == len(found) else None
+
+
+def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[SeedBlock]:
+    """One block of paired seeds when all lines have the same seeds, else one block for each line.
+
+    A teacher is one run, and intervals do not cover its seed. Compared with students, it counts as equal for each seed.
+    """
+    seeds = {line: tuple(sorted(model.seed for model in line.models)) for line in weights}
+    students = [found for line, found in seeds.items() if not line.is_teacher]
+    made = []
+    for line, weight in weights.items():
+        repeats = 1
+        if line.is_teacher and len(line.models) == 1 and students:
+            seeds[line], repeats = students[0], len(students[0])
+        made.append(_block(line, weight, metric, resamples, repeats))
+    if len(set(seeds.values())) > 1:
+        return made
+    together = [block.resampled for block in made if block.resampled is not None]
+    return [SeedBlock(np.sum([block.values for block in made], axis=0), np.sum(together, axis=0) if together else None)]
+
+
+def measured(weights: Weights, runtime: str) -> EffectEstimate:
+    """An effect on latencies in ms, which are measured once for an architecture.
+
+    Its bounds assume that all medians lie at the worse ends of their intervals.
+    """
+    speeds = {line: line.speeds[runtime] for line in weights if isinstance(line, Line)}
+    effect = sum(weights[line] * speed.latency_ms for line, speed in speeds.items())
+    errors = [abs(weights[line]) * speed.error_ms for line, speed in speeds.items() if speed.error_ms is not None]
+    found = estimate([SeedBlock(np.array([effect]))], rows=0)
+    return found if len(errors) < len(speeds) else EffectEstimate(found.effect, None, (), None, error=sum(errors))
+
+
+def _block(line: Line | SearchLine, weight: float, metric: str, resamples: Resamples | None, repeats: int) -> SeedBlock:
+    values = values_of(line, metric)
+    assert values is not None, "contrasts have what their claims compare"
+    order = np.argsort([model.seed for model in line.models])
+    resampled = None
+    if resamples is not None:
+        scores = np.stack([resamples[line.models[place].artefact.folder] for place in order], axis=1)  # (S, n)
+        resampled = np.repeat(weight * scores, repeats, axis=1)
+    return SeedBlock(np.repeat(weight * np.array(values)[order], repeats), resampled)

@@ -1,18 +1,25 @@
-"""Papers, with the newest report of each grid that reproduces them. Light: no torch."""
+"""Papers, with the newest report of each grid that reproduces them, and the tables of their pages. Light: no torch."""
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import RUN, read_json, verified
 from distilgrid.core.errors import UserError
+from distilgrid.reporting import wording
+from distilgrid.reporting.claims.tables import TONES, number_value
+from distilgrid.reporting.display import EMPTY
+from distilgrid.reporting.scoring import scoring
+from distilgrid.reporting.table import Column, Table, Value
 
 if TYPE_CHECKING:
     import pandas as pd
 
 READ = ("report.html", "table.csv", "claims.json", "compute.json")
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,3 +83,117 @@ def _newest(results: Path) -> Iterator[Reported]:
         if claims["paper"]:
             table = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values=[""])
             yield Reported(grid, folder, started, claims, read_json(folder / "compute.json"), table)
+
+
+def paper_tables(paper: PaperReports) -> list[Table]:
+    """The tables of claims, published numbers, comparisons and costs that have rows."""
+    tables = [verdicts(paper), published(paper), comparisons(paper), costs(paper)]
+    return [table for table in tables if table.rows]
+
+
+def verdicts(paper: PaperReports) -> Table:
+    """A row for each claim, with the verdict and effect of each grid."""
+    judged = [{claim["id"]: claim for claim in each.claims["claims"]} for each in paper.reports]
+    rows = []
+    for name, claim in _first(judged).items():
+        about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
+        rows.append([*about, *(_verdict(claims.get(name)) for claims in judged)])
+    columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
+    columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
+    caption = (
+        "Each grid judges the claims by its own cells; intervals and verdicts: docs/claims.md. Where a grid has "
+        "several tasks, this is their mean; single tasks stand in its report. p: of no effect, corrected for all "
+        "results of the claims in that grid (Holm 1979)."
+    )
+    return Table("Claims", caption, columns, rows)
+
+
+def published(paper: PaperReports) -> Table:
+    """A row for each published number, with our number of each grid."""
+    axes = ("task", "model", "metric", "split", "source")
+    listed = [{tuple(row[axis] for axis in axes): row for row in each.claims["published"]} for each in paper.reports]
+    rows = []
+    for key, row in _first(listed).items():
+        about = [Value(row["task"]), Value(row["model"]), number_value(row["value"], row["metric"], row["split"])]
+        about.append(Value(row["source"], row["certainty"]))
+        ours = [found.get(key, {}).get("ours") for found in listed]
+        rows.append([*about, *(Value(each["text"], each["note"]) if each else EMPTY for each in ours)])
+    columns = [Column(title, number=title == "published") for title in ("task", "model", "published", "source")]
+    columns += [Column(each.grid, "ours") for each in paper.reports]
+    caption = (
+        "Published numbers are those of other models and splits, as printed. Ours are of the models and splits in "
+        "small print. Each grid's report says what else differs."
+    )
+    return Table("Published numbers and ours", caption, columns, rows)
+
+
+def _first(listed: Iterable[dict[Any, Record]]) -> dict[Any, Record]:
+    """Each record once, in the order of the grids."""
+    return functools.reduce(lambda known, more: known | more | known, listed)
+
+
+def comparisons(paper: PaperReports) -> Table:
+    """A row for each comparison with a baseline: interval, p-value and corrected p-value."""
+    rows: list[list[Value]] = []
+    groups: set[int] = set()
+    for each in paper.reports:
+        compared = each.table[each.table["difference"].notna()]
+        groups |= {len(rows)} if len(compared) else set()
+        rows += [_comparison(each.grid, row) for row in compared.to_dict("records")]
+    columns = [*(Column(title, number=False) for title in ("grid", "task", "model")), Column("score")]
+    columns += [Column("difference", "to"), *map(Column, ("interval", "p", "p, Holm"))]
+    caption = (
+        "Paired bootstrap over validation rows of the mean over seeds; p-values from the same resamples, then "
+        "corrected for all comparisons of the grid (Holm 1979)."
+    )
+    return Table("Significance", caption, columns, rows, groups)
+
+
+def costs(paper: PaperReports) -> Table:
+    """The costs of each grid."""
+    rows = []
+    for each in paper.reports:
+        total = each.compute["stages"][-1]
+        spent = [
+            wording.duration(total["seconds"]),
+            wording.duration(total["cpu_seconds"]) if total["known"] else wording.DASH,
+            wording.DASH if total["energy_j"] is None else f"{total['energy_j'] / 3600:,.1f}",
+        ]
+        rows.append([Value(each.grid), Value(f"{total['artefacts']:,}"), *map(Value, spent)])
+    columns = [Column("grid", number=False), *map(Column, ("artefacts", "time", "processor time", "energy, Wh"))]
+    return Table("Compute spent", "Known costs of all jobs behind a report.", columns, rows)
+
+
+def _verdict(claim: Mapping[str, Any] | None) -> Value:
+    if claim is None or not claim["results"]:
+        return Value("not in this grid")
+    result = claim["results"][0]
+    note = f"{wording.digits(result['effect'], '+')} {claim['unit']}"
+    if result["low"] is not None:
+        note += f" {wording.plain_bounds(result['low'], result['high'])}"
+    over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
+    note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
+    return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
+
+
+def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
+    deviation, shown = row["score_std"], scoring(row["metric"])
+    spread = f"{wording.PLUS_MINUS} {shown.score(deviation)}, " if deviation == deviation else ""
+    clear = row["p_holm"] <= 1 - row["confidence"]
+    tone = "" if not clear else "better" if shown.merit(row["difference"]) > 0 else "worse"
+    return [
+        Value(grid),
+        Value(row["task"], row["split"]),
+        Value(row["method"], _name(row)),
+        Value(shown.score(row["score"]), f"{spread}n={row['seeds']}"),
+        Value(shown.signed(row["difference"]), row["baseline"], tone=tone),
+        Value(shown.bounds(row["ci_low"], row["ci_high"]), wording.level(row["confidence"])),
+        *(Value(f"{row[name]:.3g}") for name in ("p", "p_holm")),
+    ]
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    """The student, with the axes that differ from their defaults."""
+    parts = [row["student"], *([row["augmentation"]] if row["augmentation"] != "none" else [])]
+    parts += [wording.percent(row["fraction"])] if row["fraction"] != 1 else []
+    return ", ".join(map(str, parts))

@@ -124,13 +124,9 @@ class Claim(Pair):
         return value
 
     @model_validator(mode="after")
-    def _all_but(self) -> "Claim":
+    def _fits(self) -> "Claim":
         if self.tasks is not None and self.without:
             raise ValueError("without goes with tasks: all; leave tasks out that the list need not name")
-        return self
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Claim":
         if (self.worse.search is None) == self.of_searches or (self.than is not None and self.than.of_searches):
             raise ValueError("a claim about searches names one on both sides, and has no than")
         if self.of_searches != (self.metric in OF_SEARCHES):
@@ -140,16 +136,11 @@ class Claim(Pair):
         taught = [side.method for side in (self.better, self.worse) if side.method == TEACHER]
         if self.than is not None and (taught or self.times != 1 or self.metric.startswith(LATENCY)):
             raise ValueError("a second difference goes with neither a teacher, times nor latencies")
-        return self
-
-    @model_validator(mode="after")
-    def _compares(self) -> "Claim":
         sides = [axes for _, axes in self.sides()]
-        if sides[0] == sides[1]:
-            raise ValueError("better and worse are the same cells; give an axis that differs")
-        if len(sides) == 4 and sides[2] == sides[3]:
-            raise ValueError("than: better and worse are the same cells; give an axis that differs")
-        if len(sides) == 4 and sides[:2] == sides[2:]:
+        for pair, prefix in ((sides[:2], ""), (sides[2:], "than: ")):
+            if pair and pair[0] == pair[1]:
+                raise ValueError(f"{prefix}better and worse are the same cells; give an axis that differs")
+        if sides[:2] == sides[2:]:
             raise ValueError("than is the same difference; give an axis that differs")
         return self
 

@@ -1,15 +1,16 @@
 """Claims with verdicts, and published numbers with ours, as tables and as plain values."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.claims.judge import Judgement, Result
-from distilgrid.reporting.claims.measure import Measure
-from distilgrid.reporting.claims.published_table import published_json, published_table
-from distilgrid.reporting.claims.schema import LATENCY, MAIN, Claim, ClaimsFile
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile, Published
+from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import DEFAULTS
+from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 
 TONES = {"confirmed": "better", "refuted": "worse"}
@@ -71,17 +72,15 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
 
 
 def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Value]]:
-    claim = judgement.claim
-    rows = [
-        [
-            Value(result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks", _metric(claim)),
-            _effect(judgement.measure, result),
-            Value(result.verdict + _star(result, confidence), reason(claim, result), tone=_tone(result)),
-        ]
-        for result in judgement.results
-    ]
+    claim, rows = judgement.claim, []
+    for result in judgement.results:
+        over = result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks"
+        tone = TONES.get(result.verdict, "")
+        sure = tone and result.adjusted is not None and result.adjusted <= 1 - confidence
+        verdict = Value(result.verdict + (wording.SURE if sure else ""), reason(claim, result), tone=tone)
+        rows.append([Value(over, _metric(claim)), _effect(judgement, result), verdict])
     if judgement.missing:
-        rows.append([display.EMPTY, display.EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}")])
+        rows.append([EMPTY, EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}")])
     heads = [[Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]]
     heads += [[Value("")] * 3] * (len(rows) - 1)
     return [[*head, *row] for head, row in zip(heads, rows, strict=True)]
@@ -93,20 +92,15 @@ def _metric(claim: Claim) -> str:
     return ", ".join(parts + (["less is claimed"] if claim.direction == "lower" else []))
 
 
-def _star(result: Result, confidence: float) -> str:
-    """A star for a verdict that stays clear among all results of the claims."""
-    return wording.SURE if _tone(result) and result.adjusted is not None and result.adjusted <= 1 - confidence else ""
-
-
-def _tone(result: Result) -> str:
-    return TONES.get(result.verdict, "")
-
-
-def _effect(measure: Measure, result: Result) -> Value:
-    text, count = measure.effect(result.effect), f"n={result.seeds}"
+def _effect(judgement: Judgement, result: Result) -> Value:
+    """An effect with its interval, in points or in the claim's unit."""
+    scoring, unit, in_points = judgement.scoring, judgement.claim.unit, judgement.claim.unit == POINTS
+    text = scoring.signed(result.effect) if in_points else f"{wording.digits(result.effect, '+')} {unit}"
+    count = f"n={result.seeds}"
     if result.low is None or result.high is None:
         return Value(text, count)
-    return Value(text, f"{measure.bounds(result.low, result.high)}, {count}")
+    write = scoring.bounds if in_points else wording.plain_bounds
+    return Value(text, f"{write(result.low, result.high)}, {count}")
 
 
 def reason(claim: Claim, result: Result) -> str:
@@ -126,29 +120,89 @@ def reason(claim: Claim, result: Result) -> str:
 
 
 def _plain(judgement: Judgement) -> dict[str, Any]:
-    claim = judgement.claim
-    before, after = {"id", "claim", "source", "certainty", "metric", "unit"}, {"minimum"}
+    shown = {"id", "claim", "source", "certainty", "metric", "unit", "direction", "minimum"}
     return {
-        **claim.model_dump(include=before),
-        "direction": judgement.measure.direction,
-        **claim.model_dump(include=after),
+        **judgement.claim.model_dump(include=shown),
+        "direction": "higher" if judgement.scoring.higher_is_better else "lower",
         "verdict": judgement.verdict,
         "missing": list(judgement.missing),
-        "results": [_plain_result(judgement.measure, result) for result in judgement.results],
+        "results": [_plain_result(judgement.scoring, result) for result in judgement.results],
     }
 
 
-def _plain_result(measure: Measure, result: Result) -> dict[str, Any]:
-    numbers = {"effect": result.effect, "low": result.low, "high": result.high}
-    return {
-        "tasks": list(result.tasks),
-        "verdict": result.verdict,
-        **{name: None if value is None else measure.scale * value for name, value in numbers.items()},
-        "covers": result.covers,
-        "seeds": result.seeds,
-        "pairs": result.pairs,
-        "seeds_needed": result.seeds_needed,
-        "rows_too_few": result.rows_too_few,
-        "p": result.p,
-        "p_holm": result.adjusted,
+def _plain_result(scoring: Scoring, result: Result) -> dict[str, Any]:
+    """A result with its effect in the claim's unit, and the corrected p-value by the name of the correction."""
+    values = {**asdict(result), "tasks": list(result.tasks), "p_holm": result.adjusted}
+    del values["adjusted"]
+    known = (name for name in ("effect", "low", "high") if values[name] is not None)
+    return values | {name: scoring.scale * values[name] for name in known}
+
+
+def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
+    """The published numbers of the grid's tasks, with ours where the grid has them; None without any."""
+    listed = _listed(findings, file)
+    if not listed:
+        return None
+    columns = {
+        Column("task", number=False): [Value(row.task) for row in listed],
+        Column("model", number=False): [Value(row.model) for row in listed],
+        Column("published"): [number_value(row.value, row.metric, row.split) for row in listed],
+        Column("source", number=False): [Value(row.source) for row in listed],
+        Column("certainty", number=False): [Value(row.certainty) for row in listed],
+        Column("ours"): (ours := [_ours(findings, row) for row in listed]),
     }
+    groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
+    paired = f"{sum(value != EMPTY for value in ours)} of {wording.plural(len(listed), 'number')}"
+    caption = f"{_set_ups(findings, listed)} {paired} have a counterpart here."
+    return Table.of("Published numbers", caption, columns, groups=groups)
+
+
+def published_json(findings: Findings, file: ClaimsFile) -> list[dict[str, Any]]:
+    """The table as plain values: published numbers as printed, ours as the table shows them, or null."""
+    kept = {"task", "model", "value", "metric", "split", "source", "certainty"}
+    paired = [(published, _ours(findings, published)) for published in _listed(findings, file)]
+    return [
+        published.model_dump(include=kept)
+        | {"ours": None if value == EMPTY else {"text": value.text, "note": value.note}}
+        for published, value in paired
+    ]
+
+
+def _listed(findings: Findings, file: ClaimsFile) -> list[Published]:
+    return [row for task in findings.tasks for row in file.published if row.task == task]
+
+
+def number_value(value: float | None, metric: str, split: str) -> Value:
+    """A published number as printed, with its metric and split."""
+    return Value("unknown" if value is None else f"{value:g}", f"{title(metric)}, {split}")
+
+
+def _ours(findings: Findings, published: Published) -> Value:
+    """Our mean score on all original rows. Several scores stand side by side where an axis is not named."""
+    if published.method is None:
+        return EMPTY
+    split, metric = published.our_split or findings.main(published.task)[1], published.metric
+    wanted = published.model_dump(include={"teacher", "method", "student"}, exclude_none=True) | DEFAULTS
+    lines = [line for line in findings.of(published.task) if wanted.items() <= line.labels.items()]
+    known = [line for line in lines if metric in line.facts["validation"].get(split, {})]
+    means = [display.mean(line.values(split, metric), scoring(metric)) for line in known]
+    notes = (f"{line.name}, {split}, {mean.note}" for line, mean in zip(known, means, strict=True))
+    return (
+        Value(f" {wording.DOT} ".join(mean.text for mean in means), f" {wording.DOT} ".join(notes)) if means else EMPTY
+    )
+
+
+def _set_ups(findings: Findings, listed: list[Published]) -> str:
+    """The origins of both kinds of numbers, which may be scores on different rows."""
+    params = findings.collected.plan.params
+    names = params.grid.teacher_names
+    splits = ", ".join(dict.fromkeys(row.split for row in listed))
+    caps = {"of": params.data.max_validation_rows, "trained on": params.data.max_train_rows}
+    capped = "".join(f", {what} at most {cap:,} rows" for what, cap in caps.items() if cap is not None)
+    held = f"{wording.percent(params.data.dev_fraction)} of the training rows may be held out to select checkpoints"
+    return (
+        f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
+        f"{wording.TIMES}100 on the splits in small print{capped}, "
+        f"from the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}; {held}. "
+        "Certainty: how well the number is known."
+    )

@@ -46,7 +46,6 @@ class Lessons(Generic[AnySettings]):
     sources: Sources  # data, recorded outputs, the fine-tuned teacher that candidates may inherit, a supernet
     origin: Path  # folder of the pretrained model, whose tokeniser candidates share
     device: str = "auto"
-    subset_seed: int = 0  # seed of the choice of training rows
 
     @cached_property
     def training(self) -> Training:
@@ -117,4 +116,4 @@ class Lessons(Generic[AnySettings]):
 
     @cached_property
     def _training_set(self) -> TrainingSet:
-        return TrainingSet(self.dataset, self.settings.share, self.subset_seed)
+        return TrainingSet(self.dataset, self.settings.share)

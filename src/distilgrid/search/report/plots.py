@@ -7,9 +7,8 @@ import numpy as np
 
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Searched
-from distilgrid.reporting.figures import INK, PALETTE, drawing, svg
+from distilgrid.reporting.figures import INK, MANY_SEEDS, PALETTE, draw_band, drawing, svg
 from distilgrid.reporting.plots import Plot
-from distilgrid.reporting.sections.bands import MANY_SEEDS, draw_band
 from distilgrid.search.architecture import LayeredShape, read_architecture
 
 if TYPE_CHECKING:

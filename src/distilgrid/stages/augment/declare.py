@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.models.source import model_revision
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED, FRACTION, TASK, TEACHER
 
@@ -24,8 +25,6 @@ class AugmentSettings:
     pool: "LentTexts | None"  # where an augmentation that rewrites nothing finds its texts
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float  # share of the training rows to augment: the students' own
-    subset_seed: int  # of that share; the key of the data holds it
-    labels: Mapping[str, Any]  # what tables say about the rows
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
@@ -34,15 +33,12 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> AugmentSettings:
     task, name = options["task"], options["augmentation"]
     augmentation = named(params.augmentations, name, kind="augmentation")
     pool = text_pool(params, task=task, augmentation=name)
-    labels = {axis: options[axis] for axis in ("task", "teacher", "augmentation", "fraction")}
     length = teacher_length(params, options["teacher"])
-    return AugmentSettings(augmentation, pool, length, options["fraction"], params.data.seed, labels)
+    return AugmentSettings(augmentation, pool, length, options["fraction"])
 
 
 def _recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
     """The settings, the code's version, the revisions of models and unlabelled texts, and which rows."""
-    from distilgrid.models.source import model_revision
-
     own = chosen.augmentation
     if own.needs_teacher and "teacher-dir" not in keys:
         raise UserError(f"augmentation '{own.kind}' needs a teacher; give --teacher-dir")
@@ -79,10 +75,10 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.augment.run:augment",
     options=(TASK, TEACHER, AUGMENTATION, FRACTION),
     inputs=(DATA, replace(FINETUNED, required=False)),
     said=lambda count: [f"{count} augmented rows"],
+    axes=("task", "teacher", "augmentation", "fraction"),
     target="teachers",
     declared=("augmentation/*.py", "augmentation/*/declare.py"),
     warm=True,

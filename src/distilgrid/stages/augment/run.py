@@ -14,7 +14,7 @@ from distilgrid.stages.augment.declare import AugmentSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import encode
 from distilgrid.tasks.dataset import Dataset, open_dataset, texts
-from distilgrid.training.training_set import chosen_rows
+from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ def augment(settings: AugmentSettings, job: Job) -> int:
     """
     data, own, teacher = job.given("data").folder, settings.augmentation, job.folder_of("teacher-dir")
     dataset = open_dataset(data)
-    rows = chosen_rows(dataset, fraction=settings.fraction, subset_seed=settings.subset_seed)
+    rows = TrainingSet(dataset, settings.fraction).chosen
     surroundings = Surroundings(teacher=teacher, journal=job.out / STATE, device=job.execution.device)
     found: Augmented = load(own.row_source)(own, RowContext(dataset, rows, surroundings, settings.pool))
     frame = found.frame

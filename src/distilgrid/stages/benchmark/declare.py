@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs, listed
-from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage, always
+from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.stages.common import MODELS, TASK, TEACHER
 
@@ -24,14 +24,12 @@ class BenchmarkSettings:
     protocol: "Benchmark"  # how often, how precisely
     name: str  # of the device
     device: "Device"  # what it is
-    labels: Mapping[str, Any]  # what tables say about it
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> BenchmarkSettings:
     from distilgrid.devices.settings import load_device
 
-    labels = {axis: options[axis] for axis in ("device", "task", "teacher")}
-    return BenchmarkSettings(params.benchmark, options["device"], load_device(options["device"]), labels)
+    return BenchmarkSettings(params.benchmark, options["device"], load_device(options["device"]))
 
 
 def _recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
@@ -95,7 +93,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.benchmark.run:benchmark",
     options=(Option("device", "Name of a file in the folder `devices`: local-cpu."), TASK, TEACHER),
     inputs=(
         Input("model", "Trained models, the teacher first.", MODELS, several=True),
@@ -103,9 +100,10 @@ STAGE = Stage(
         Input("data", "Prepared data, for `benchmark.texts`.", ("prepare",), required=False),
     ),
     wanted=_wanted,
+    axes=("device", "task", "teacher"),
     target="benchmarks",
     threads=_threads,
-    exclusive=always,
+    exclusive=True,
     environment={"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"},  # torch's default: training jobs keep fewer kernels
     seconds=10,
     # Models to measure, exported and trained.

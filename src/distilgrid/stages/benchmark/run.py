@@ -42,7 +42,7 @@ def benchmark(settings: BenchmarkSettings, job: Job) -> dict[str, Any]:
         texts = _texts(protocol, trained, job.folder_of("data"))
         result = _run(protocol, where, list_candidates(trained, converted, protocol, where.processor), texts)
     else:
-        result = _elsewhere(protocol, where, settings.name, trained, converted)
+        result = _elsewhere(settings, trained, converted)
     result = {"device": settings.name, "kind": where.kind, **result}
     write_json(job.folder / "benchmark.json", result)
     return result
@@ -67,8 +67,7 @@ def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], 
             with pinned(threads, settings.cores) as cores[threads]:
                 open_entries(entries, settings, threads=threads, processor=device.processor)
                 measure_shapes(entries, settings, threads=threads, processor=device.processor, texts=texts)
-    _warn_if_noisy(entries)
-    _say_what_is_missing(entries)
+    _warn(entries)
     return {
         "protocol": {**settings.model_dump(), "priming": PRIMING, "burst": BURST, "seed": SEED},
         "cores": [{"threads": threads, "cores": used} for threads, used in cores.items()],
@@ -79,35 +78,21 @@ def _run(settings: Benchmark, device: LocalDevice, candidates: list[Candidate], 
     }
 
 
-def _elsewhere(
-    settings: Benchmark,
-    device: AdbDevice | ImportDevice,
-    name: str,
-    models: Sequence[Model],
-    exports: Sequence[ExportFolder],
-) -> dict[str, Any]:
+def _elsewhere(settings: BenchmarkSettings, models: list[Model], exports: list[ExportFolder]) -> dict[str, Any]:
     """What a phone measures now, or another device measured before."""
-    if isinstance(device, ImportDevice):
-        found = read_import(Path(device.file))
+    where, protocol = settings.device, settings.protocol
+    if isinstance(where, ImportDevice):
+        found = read_import(Path(where.file))
     else:
+        assert isinstance(where, AdbDevice), "this machine measures itself"
         by_key = {model.run["key"]: model for model in models}
         pairs = [(by_key[export.run["recipe"]["inputs"]["model"]], export) for export in exports]
-        found = measure_on_phone(device, protocol=settings, exports=pairs)
-    return as_benchmark(found, device=name, max_drift=settings.max_drift, models=models, exports=exports)
+        found = measure_on_phone(where, protocol=protocol, exports=pairs)
+    return as_benchmark(found, device=settings.name, max_drift=protocol.max_drift, models=models, exports=exports)
 
 
-def _say_what_is_missing(entries: Sequence[Entry]) -> None:
-    """A line for each candidate, or shape of one, that was not measured."""
-    for entry in entries:
-        name = f"{entry.candidate.name}, {entry.candidate.runtime}"
-        if entry.candidate.skipped is not None:
-            log.warning("%s: not measured: %s", name, entry.candidate.skipped)
-        for shape in entry.skipped_shapes:
-            log.warning("%s: not measured at %s: %s", name, shape_words(shape), shape["reason"])
-
-
-def _warn_if_noisy(entries: list[Entry]) -> None:
-    """One line when measurements stayed noisy; the numbers stay, marked, and so do the raw samples."""
+def _warn(entries: Sequence[Entry]) -> None:
+    """A line when measurements stayed noisy, whose numbers stay, and one for each that was not made."""
     shapes = [shape for entry in entries for shape in entry.shapes]
     noisy = [max(abs(shape["drift"]), shape["width"] or 0.0) for shape in shapes if shape["noisy"]]
     if noisy:
@@ -118,3 +103,9 @@ def _warn_if_noisy(entries: list[Entry]) -> None:
             len(shapes),
             100 * max(noisy),
         )
+    for entry in entries:
+        name = f"{entry.candidate.name}, {entry.candidate.runtime}"
+        if entry.candidate.skipped is not None:
+            log.warning("%s: not measured: %s", name, entry.candidate.skipped)
+        for shape in entry.skipped_shapes:
+            log.warning("%s: not measured at %s: %s", name, shape_words(shape), shape["reason"])

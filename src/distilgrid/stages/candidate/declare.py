@@ -1,7 +1,6 @@
 """The stage `candidate`: one candidate of a search, so that those of an episode can be jobs side by side."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
@@ -12,37 +11,16 @@ from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episo
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
-    from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
-    from distilgrid.search.loop import Finding
 
 
-@dataclass(frozen=True)
-class CandidateSettings:
-    """Settings of one candidate."""
-
-    search: SearchStageSettings  # the search's
-    episode: int  # counted from 0
-    number: int  # of the candidate among those of the episode, counted from 0
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The search's, and the place in it."""
-        return {**self.search.labels, "episode": self.episode, "number": self.number}
-
-
-def _settings(params: "Params", options: Mapping[str, Any]) -> CandidateSettings:
-    return CandidateSettings(SEARCHES.chosen(params, options), options["episode"], options["number"])
-
-
-def _recipe(chosen: CandidateSettings, keys: Keys) -> Recipe:
+def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     """The search's recipe, and the place in it."""
-    own = chosen.search.search
+    own = chosen.search
     for option, value, count in (("episode", chosen.episode, own.episodes), ("number", chosen.number, own.candidates)):
         if not 0 <= value < count:
             raise UserError(f"--{option} {value}: the search has {count}, counted from 0")
-    search = SEARCHES.made_from(chosen.search, keys)
-    return {"search": search, "episode": chosen.episode, "number": chosen.number}
+    return {"search": SEARCHES.made_from(chosen, keys), "episode": chosen.episode, "number": chosen.number}
 
 
 def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
@@ -54,10 +32,6 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     return planner.made("candidate", names, inputs, place=place)
 
 
-def _said(found: "Finding") -> Iterator[str]:
-    yield f"score {found.score:.4f}, loss {found.loss:.4f}, {found.latency_ms:.2f} ms, {found.seconds:.1f} s"
-
-
 STAGE = Stage(
     name="candidate",
     version=1,
@@ -67,10 +41,9 @@ STAGE = Stage(
     message="trying",
     example="--task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
     "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3",
-    settings=_settings,
+    settings=SEARCHES.settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.candidate.run:candidate",
     options=(
         TASK,
         TEACHER,
@@ -80,7 +53,8 @@ STAGE = Stage(
         CONTROLLER_SEED,
     ),
     inputs=SOURCES,
-    said=_said,
+    said=lambda one: [f"score {one.score:.4f}, loss {one.loss:.4f}, {one.latency_ms:.2f} ms, {one.seconds:.1f} s"],
+    axes=("task", "teacher", "search", "seed", "episode", "number"),
     target="searches",
     declared=SEARCHES.declared,
     exclusive=lambda made: measures(made["search"]),

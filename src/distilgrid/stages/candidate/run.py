@@ -3,13 +3,13 @@
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.planned import KNOWN
 from distilgrid.search.loop import Finding, search
-from distilgrid.stages.candidate.declare import CandidateSettings
 from distilgrid.stages.job import Job
+from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.search.run import check_limits
 from distilgrid.stages.search.searching import Searching
 
 
-def candidate(settings: CandidateSettings, job: Job) -> Finding:
+def candidate(settings: SearchStageSettings, job: Job) -> Finding:
     """Evaluate a candidate; the search itself and later episodes find the result next to it.
 
     The search runs again up to this episode, which costs seconds: results of earlier candidates are known, and the
@@ -18,9 +18,9 @@ def candidate(settings: CandidateSettings, job: Job) -> Finding:
     Raises:
         UserError: when no architecture keeps to the latency limit.
     """
-    searching = Searching(settings.search, job, job.out.parent / KNOWN)
+    searching = Searching(settings, job, job.out.parent / KNOWN)
     check_limits(searching)
-    controller, width = searching.controller, settings.search.search.candidates
+    controller, width = searching.controller, settings.search.candidates
     counts = {"episodes": settings.episode, "candidates": width}
     search(controller, examine=searching.examine, judge=searching.judge, **counts)
     architecture = controller.ask(width)[settings.number]

@@ -1,7 +1,7 @@
 """The stage `distill`: one cell of the grid, a student trained by one method."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,6 @@ class DistillSettings:
     augmentation: str = "none"  # by name, or none
     fraction: float = 1.0  # share of the training rows
     seed: int = 0  # of training
-    subset_seed: int = 0  # of that share; the key of the data holds it
-    labels: Mapping[str, Any] = field(default_factory=dict)  # what tables say about the cell
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
@@ -60,10 +58,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
     course = params.remembered(
         f"course {teacher} {method} {student}", lambda: _course(params, teacher=teacher, method=method, student=student)
     )
-    labels = {axis: options[axis] for axis in AXES}
-    return DistillSettings(
-        course, options["augmentation"], options["fraction"], options["seed"], params.data.seed, labels
-    )
+    return DistillSettings(course, options["augmentation"], options["fraction"], options["seed"])
 
 
 def _course(params: "Params", *, teacher: str, method: str, student: str) -> Course:
@@ -117,7 +112,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.distill.run:distill",
     options=(
         TASK,
         TEACHER,
@@ -144,6 +138,7 @@ STAGE = Stage(
     ),
     wanted=_wanted,
     said=common.scored,
+    axes=AXES,
     target="students",
     declared=("methods/*/declare.py", "models/architectures.py"),
     warm=True,

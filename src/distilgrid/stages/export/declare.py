@@ -11,7 +11,6 @@ from distilgrid.stages.common import DATA, MODELS
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Export
-    from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
 
 
@@ -21,15 +20,6 @@ class ExportSettings:
 
     runtime: str  # by name
     limits: "Export"  # of the parity gate
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The runtime; all other labels are the model's."""
-        return {"runtime": self.runtime}
-
-
-def _settings(params: "Params", options: Mapping[str, Any]) -> ExportSettings:
-    return ExportSettings(options["runtime"], params.export)
 
 
 def _recipe(chosen: ExportSettings, keys: Keys) -> Recipe:
@@ -75,14 +65,14 @@ STAGE = Stage(
     summary="Export a model to a runtime, and check that it computes the same.",
     message="exporting",
     example="--runtime onnxruntime-int8 --data work/data --model work/student --out work/int8",
-    settings=_settings,
+    settings=lambda params, options: ExportSettings(options["runtime"], params.export),
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.export.run:export",
     options=(Option("runtime", "One of `benchmark.runtimes`."),),
     inputs=(DATA, Input("model", "A trained model: a folder made by `finetune` or `distill`.", MODELS)),
     wanted=_wanted,
     said=lambda parity: ["accepted" if parity["accepted"] else f"rejected: {parity['reason']}"],
+    axes=("runtime",),
     labelled_by="model",
     target="benchmarks",
     warm=True,

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,12 +28,8 @@ from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kind import Predictions, score
 from distilgrid.training.training_set import read_split
 
-if TYPE_CHECKING:
-    from distilgrid.benchmark.settings import Export
-
-
-class RejectedError(Exception):
-    """An export that must not be used; the message is the reason."""
+OPEN = ("reason", "max_abs_difference", "label_agreement", "correlation", "score", "graph")
+"""What `parity.json` says of an accepted export, or of a rejected one, but not of both."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,16 @@ class Source:
     dataset: Dataset  # the data it was trained on
     samples: dict[str, Samples]  # `dev` and every validation split, as the model reads them
     longest: int  # the most tokens of an input; `IMAGE_LENGTH` for images
+
+    @property
+    def main(self) -> Samples:
+        """The main validation split."""
+        return self.samples[self.dataset.validation[0]]
+
+    @property
+    def first_rows(self) -> Inputs:
+        """Two rows of it."""
+        return self.main.batch([0, len(self.main) - 1])
 
 
 def export(settings: ExportSettings, job: Job) -> dict[str, Any]:
@@ -56,20 +62,20 @@ def export(settings: ExportSettings, job: Job) -> dict[str, Any]:
     Raises:
         UserError: for missing packages, damaged inputs, or a model trained on other data.
     """
-    entry = find_runtime(settings.runtime)
+    entry, source = find_runtime(settings.runtime), _source(job)
     exporter = open_exporter(settings.runtime) if entry.exported else None
-    source, model, folder = _source(job), job.given("model").folder, job.folder
+    made, files = (source.folder, ("model.safetensors",)) if exporter is None else (job.folder, exporter.files)
     torch.set_num_threads(job.threads)
     if source.dataset.task_kind.tokenised and exporter is not None:
-        shutil.copyfile(model / "tokenizer.json", folder / "tokenizer.json")
-    parity = _report(source, settings.runtime, settings.limits)
+        shutil.copyfile(source.folder / "tokenizer.json", made / "tokenizer.json")
+    parity = _report(source, settings, exact=entry.exact)
     try:
-        _convert_and_judge(source, exporter, entry, folder, job.threads, parity)
+        _convert_and_judge(source, exporter, entry, made, job.threads, parity)
         parity["accepted"] = True
-    except RejectedError as reason:
+    except UnsupportedError as reason:
         parity["reason"] = str(reason)
-    parity["size_bytes"] = _size(model, "model.safetensors") if exporter is None else _size(folder, *exporter.files)
-    write_json(folder / "parity.json", parity)
+    parity["size_bytes"] = sum((made / name).stat().st_size for name in files if (made / name).exists())
+    write_json(job.folder / "parity.json", parity)
     return parity
 
 
@@ -93,84 +99,66 @@ def _source(job: Job) -> Source:
     return Source(model.folder, dataset, read, longest)
 
 
-def _size(folder: Path, *files: str) -> int:
-    """Bytes of a model's own files."""
-    return sum((folder / name).stat().st_size for name in files if (folder / name).exists())
-
-
-def _report(source: Source, runtime: str, settings: "Export") -> dict[str, Any]:
+def _report(source: Source, settings: ExportSettings, *, exact: bool) -> dict[str, Any]:
     """`parity.json` before the verdict."""
-    metrics, exact = read_json(source.folder / "metrics.json"), find_runtime(runtime).exact
+    metrics, limits = read_json(source.folder / "metrics.json"), settings.limits
     return {
-        "runtime": runtime,
+        "runtime": settings.runtime,
         "accepted": False,
-        "reason": None,
-        "max_abs_difference": None,
-        "tolerance": settings.tolerance if exact else None,
-        "least_agreement": None if exact else settings.agreement,
+        **dict.fromkeys(OPEN),
+        "tolerance": limits.tolerance if exact else None,
+        "least_agreement": None if exact else limits.agreement,
         "rows": 0,
-        "label_agreement": None,
-        "correlation": None,
-        "score": None,
         "score_name": metrics["score_name"],
         "torch_score": metrics["score"],
         "validation": {},
-        "graph": None,
-        FIELD: describe_inputs(read_json(source.folder / "config.json"), list(_first_rows(source))),
+        FIELD: describe_inputs(read_json(source.folder / "config.json"), list(source.first_rows)),
     }
 
 
 def _convert_and_judge(
-    source: Source, exporter: Exporter | None, entry: RuntimeEntry, folder: Path, threads: int, parity: dict[str, Any]
+    source: Source, exporter: Exporter | None, entry: RuntimeEntry, made: Path, threads: int, parity: dict[str, Any]
 ) -> None:
-    """Fill in the report; raises RejectedError with the reason when the export must not be used."""
-    refusal = entry.refuses.get(source.dataset.task_kind.modality)
+    """Fill in the report; raises UnsupportedError with the reason when the export must not be used."""
+    refusal, dataset = entry.refusal(source.dataset.task_kind), source.dataset
     if refusal:
-        raise RejectedError(refusal)
+        raise UnsupportedError(refusal)
     model = load_model(source.folder)
-    samples = source.samples[source.dataset.validation[0]]
     if exporter is not None:
         with _rejecting("conversion failed"):
-            exporter.export(model, _sample(source, calibrated=entry.calibrated), folder)
-            graph = exporter.graph(folder)
+            exporter.export(model, _sample(source, calibrated=entry.calibrated), made)
+            graph = exporter.graph(made)
             parity["graph"] = None if graph is None else graph.as_dict()
     with _rejecting("the exported model does not run"):
-        made = source.folder if exporter is None else folder
         session = open_judge(parity["runtime"]).load(made, RunOptions(threads))
-        rows = gate_rows(len(samples))
-        difference = max_abs_difference(model, session, samples, rows)
+        rows = gate_rows(len(source.main))
+        difference = max_abs_difference(model, session, source.main, rows)
         parity["rows"] = len(rows)
         _check_finite(difference)
         parity["max_abs_difference"] = difference
-        logits = {
+        outputs = {
             split: session_logits(session, source.samples[split], label=f"{parity['runtime']} on {split}")
-            for split in source.dataset.validation
+            for split in dataset.validation
         }
-    for values in logits.values():
+    for values in outputs.values():
         _check_finite(values)
-    parity.update(_scores(source, logits))
-    _judge(parity, source.dataset.task_kind.predict())
+    parity.update(_scores(source, outputs))
+    _judge(parity, dataset.task_kind.predict())
 
 
 def _judge(parity: Mapping[str, Any], judge: Predictions) -> None:
     difference, tolerance, least = (parity[name] for name in ("max_abs_difference", "tolerance", "least_agreement"))
     if tolerance is not None and difference > tolerance:
-        raise RejectedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {tolerance:g}")
+        raise UnsupportedError(f"logits differ from torch's by {difference:.2g}, the tolerance is {tolerance:g}")
     agreement = parity[judge.field]
     if least is not None and agreement < least:
-        raise RejectedError(judge.complaint(agreement, least))
+        raise UnsupportedError(judge.complaint(agreement, least))
 
 
 def _sample(source: Source, *, calibrated: bool) -> Sample:
     dev = source.samples["dev"]
     rows = gate_rows(len(dev)).tolist() if calibrated else []
-    return Sample(_first_rows(source), [dev.batch([row]) for row in rows], source.longest)
-
-
-def _first_rows(source: Source) -> Inputs:
-    """Two rows of the main validation split."""
-    samples = source.samples[source.dataset.validation[0]]
-    return samples.batch([0, len(samples) - 1])
+    return Sample(source.first_rows, [dev.batch([row]) for row in rows], source.longest)
 
 
 @contextlib.contextmanager
@@ -178,35 +166,33 @@ def _rejecting(what: str) -> Iterator[None]:
     """Turn a runtime's own errors into a reason; a full disk or memory says nothing about the export."""
     try:
         yield
-    except UnsupportedError as reason:
-        raise RejectedError(str(reason)) from None
-    except (RejectedError, UserError, OSError, MemoryError):
+    except (UnsupportedError, UserError, OSError, MemoryError):
         raise
     except Exception as error:  # exporters and runtimes raise many types
-        raise RejectedError(f"{what}: {first_line(error)[:LONGEST]}") from error
+        raise UnsupportedError(f"{what}: {first_line(error)[:LONGEST]}") from error
 
 
 def _check_finite(values: float | np.ndarray) -> None:
     if not np.isfinite(values).all():
-        raise RejectedError("logits are not finite")
+        raise UnsupportedError("logits are not finite")
 
 
-def _scores(source: Source, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+def _scores(source: Source, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The export's own scores on all validation rows, and how far its labels agree with torch's."""
     import pandas as pd
 
     dataset, kind = source.dataset, source.dataset.task_kind
     stored = pd.read_parquet(source.folder / "predictions.parquet")
-    validation, own, torchs, decode = {}, [], [], kind.predict().decode
-    for split in dataset.validation:
-        torch_rows = stored[stored["split"] == split]
-        labels = torch_rows["label"].to_numpy()
-        validation[split] = score(kind, dataset.metrics, labels=labels, outputs=outputs[split])
-        own.append(decode(outputs[split]))
-        torchs.append(decode(np.stack(torch_rows["logits"].to_list())))
+    frames = {split: stored[stored["split"] == split] for split in dataset.validation}
+    validation = {
+        split: score(kind, dataset.metrics, labels=frame["label"].to_numpy(), outputs=outputs[split])
+        for split, frame in frames.items()
+    }
     judge = kind.predict()
+    expected = np.concatenate([judge.decode(judge.stored(frame)) for frame in frames.values()])
+    found = np.concatenate([judge.decode(outputs[split]) for split in frames])
     return {
-        judge.field: judge.agreement(np.concatenate(torchs), np.concatenate(own)),
+        judge.field: judge.agreement(expected, found),
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
         "validation": validation,
     }

@@ -27,23 +27,22 @@ class FeaturesSettings:
     training: "Training"
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float  # share of the training rows that the students see
-    subset_seed: int  # of that share
-    labels: Mapping[str, Any]  # what tables say about it
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> FeaturesSettings:
     from distilgrid.plan.features_settings import Features
-    from distilgrid.plan.names import mixing, teacher_length
+    from distilgrid.plan.names import teacher_length
+    from distilgrid.plan.params import effective_training, find_method
 
-    mixup, training = mixing(params, options["method"])
+    method = find_method(params, options["method"])
+    if method.mixing is None:
+        raise UserError(f"--method: '{options['method']}' mixes no samples; name one whose objective is mixkd")
     return FeaturesSettings(
         features=params.report.features or Features(),
-        mixup=mixup,
-        training=training,
+        mixup=method.mixing,
+        training=effective_training(params, method.training),
         max_length=teacher_length(params, options["teacher"]),
         fraction=options["fraction"],
-        subset_seed=params.data.seed,
-        labels={axis: options[axis] for axis in ("task", "teacher", "method")},
     )
 
 
@@ -82,7 +81,7 @@ def _wanted(planner: "Planner") -> Iterable[Artefact]:
         return
     if taken := KINDS & set(params.grid.augmentations):
         raise UserError(f"augmentations: '{min(taken)}' names other rows in the plot of features; choose another name")
-    method, _ = mixing_method(features, params.grid.methods, params.methods)
+    method = mixing_method(features, params.grid.methods, params.methods)
     for teacher in planner.largest_teachers():
         task, name = teacher.labels["task"], teacher.labels["teacher"]
         if planner.of_texts(task):
@@ -102,15 +101,11 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.features.run:features",
     options=(TASK, TEACHER, METHOD, FRACTION),
-    inputs=(
-        DATA,
-        FINETUNED,
-        replace(AUGMENTED, several=True, by="augmentation"),
-    ),
+    inputs=(DATA, FINETUNED, replace(AUGMENTED, several=True, by="augmentation")),
     wanted=_wanted,
     said=lambda counts: [", ".join(f"{number} {kind}" for kind, number in counts.items())],
+    axes=("task", "teacher", "method"),
     target="benchmarks",
     warm=True,
     seconds=15,

@@ -19,12 +19,6 @@ LONGEST = 28
 SPECTRUM = "viridis"
 
 
-def features_plots(findings: Findings, task: str) -> list[Plot]:
-    """One plot for each teacher with stored features."""
-    found = [points for points in findings.collected.features if points.artefact.labels["task"] == task]
-    return [_plot(findings, task, points) for points in found]
-
-
 def _plot(findings: Findings, task: str, points: Points) -> Plot:
     labels = findings.collected.datasets[task]["labels"]
     teacher = points.artefact.labels["teacher"]
@@ -62,14 +56,13 @@ def _axis(points: Points, number: int) -> str:
 
 def _scatter(axes: "Axes", frame: "pd.DataFrame", markers: dict[str, str], labels: Sequence[str]) -> None:
     """Points of each kind; rows of the last kinds lie on top, so all are half transparent."""
+    numbers = {"cmap": SPECTRUM, "vmin": frame["label"].min(), "vmax": frame["label"].max()}
     for kind, marker in markers.items():
         part = frame[frame["kind"] == kind]
-        style: dict[str, Any] = {"marker": marker, "s": 20, "alpha": 0.6, "linewidths": 0}
+        style: dict[str, Any] = {"c": part["label"], **numbers}
         if labels:
-            axes.scatter(part["x"], part["y"], color=[_colour(int(n), len(labels)) for n in part["label"]], **style)
-        else:
-            limits = {"vmin": frame["label"].min(), "vmax": frame["label"].max()}
-            axes.scatter(part["x"], part["y"], c=part["label"], cmap=SPECTRUM, **limits, **style)
+            style = {"color": [_colour(int(n), len(labels)) for n in part["label"]]}
+        axes.scatter(part["x"], part["y"], marker=marker, s=20, alpha=0.6, linewidths=0, **style)
 
 
 def _colour(number: int, count: int) -> Any:
@@ -103,11 +96,15 @@ class FeaturesSection(Section):
 
     def applies(self, findings: Findings, task: str) -> bool:
         """For tasks with a teacher whose features were stored."""
-        return any(points.artefact.labels["task"] == task for points in findings.collected.features)
+        return bool(_stored(findings, task))
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
         """A plot for each teacher."""
-        return features_plots(findings, task)
+        return [_plot(findings, task, points) for points in _stored(findings, task)]
+
+
+def _stored(findings: Findings, task: str) -> list[Points]:
+    return [points for points in findings.collected.features if points.artefact.labels["task"] == task]
 
 
 SECTION = FeaturesSection()

@@ -32,22 +32,18 @@ def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
     dataset, teacher = open_dataset(job.given("data").folder), job.given("teacher-dir").folder
     share = min(settings.fraction, settings.features.rows / dataset.splits["train"]["rows"])
     # Smaller shares are parts of larger ones: these are some of the students' own rows.
-    plain = TrainingSet(dataset, share, settings.subset_seed)
+    plain = TrainingSet(dataset, share)
     model, tokenizer = load_model(teacher).requires_grad_(False), load_tokenizer(teacher)
     encodings = plain.encodings(tokenizer, max_length=settings.max_length)
-    parts = [_original(model, plain, encodings), _mixed(model, plain, encodings, settings)]
+    labels = plain.chosen["label"].to_numpy()
+    parts = [_points(model, ORIGINAL, labels, encodings.lengths, encodings.batch)]
+    parts.append(_mixed(model, plain, encodings, settings))
     for given in job.each("augmented"):
-        added = open_augmented(given.folder, dataset=dataset)
-        rows = TrainingSet(dataset, share, settings.subset_seed, added)
+        rows = TrainingSet(dataset, share, open_augmented(given.folder, dataset=dataset))
         read = rows.encodings(tokenizer, max_length=settings.max_length)
         name = str(given.labels.get("augmentation", given.folder.name))
         parts.append(_added(model, rows, read, name, settings.features.rows))
     return _write(job.folder, parts, settings.features)
-
-
-def _original(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings) -> Part:
-    states = _states(model, encodings.lengths, encodings.batch)
-    return _described(ORIGINAL, rows.chosen["label"].to_numpy()), states
 
 
 def _mixed(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings, settings: FeaturesSettings) -> Part:
@@ -59,38 +55,38 @@ def _mixed(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings, se
     def inputs(samples: Batch) -> Inputs:
         return mixed_inputs(model, encodings, mixtures.take(samples), token_types=mixup.token_types)
 
-    lengths = mixtures.lengths(encodings.lengths)
     nearer = np.where(mixtures.weight >= 0.5, mixtures.first, mixtures.second)
     labels = rows.chosen["label"].to_numpy()[nearer]
-    return _described(MIXED, labels, mixtures.weight), _states(model, lengths, inputs)
+    return _points(model, MIXED, labels, mixtures.lengths(encodings.lengths), inputs, mixtures.weight)
 
 
 def _added(model: "PreTrainedModel", rows: TrainingSet, encodings: Encodings, name: str, count: int) -> Part:
     """Augmented rows of the original ones: first copies first."""
     assert rows.added is not None
     chosen = np.argsort(rows.added["copy"].to_numpy(), kind="stable")[:count]
-    places = chosen + len(rows.chosen)
-    states = _states(model, encodings.lengths[places], lambda batch: encodings.batch(places[batch].tolist()))
-    return _described(name, rows.added["label"].to_numpy()[chosen]), states
-
-
-def _described(kind: str, labels: np.ndarray, weights: np.ndarray | None = None) -> "pd.DataFrame":
-    """Kind, label and weight of points; a row that is not mixed counts in full."""
-    import pandas as pd
-
-    given = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
-    return pd.DataFrame({"kind": kind, "label": labels, "weight": given})
+    places, labels = chosen + len(rows.chosen), rows.added["label"].to_numpy()[chosen]
+    return _points(model, name, labels, encodings.lengths[places], lambda b: encodings.batch(places[b].tolist()))
 
 
 @torch.no_grad()
-def _states(model: "PreTrainedModel", lengths: np.ndarray, inputs: Callable[[Batch], Inputs]) -> np.ndarray:
-    """The last layer's [CLS] state of all samples, (M, H) fp32, in the batches of an evaluation."""
+def _points(
+    model: "PreTrainedModel",
+    kind: str,
+    labels: np.ndarray,
+    lengths: np.ndarray,
+    inputs: Callable[[Batch], Inputs],
+    weights: np.ndarray | None = None,
+) -> Part:
+    """Points with the last layer's [CLS] states, in the batches of an evaluation; an unmixed row counts in full."""
+    import pandas as pd
+
     states = np.empty((len(lengths), model.config.hidden_size), dtype=np.float32)
     for batch in evaluation_batches(lengths) if len(lengths) else []:
         found = forward(model, inputs(batch), states=True).cls_states
         assert found is not None
         states[batch] = found[:, -1].numpy()
-    return states
+    weight = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
+    return pd.DataFrame({"kind": kind, "label": labels, "weight": weight}), states
 
 
 def _write(folder: Path, parts: Sequence[Part], settings: Features) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.planned import TEACHER as TEACHER_METHOD
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.models.source import model_revision
 from distilgrid.stages.common import DATA, FRACTION, MODEL_FILES, PROFILE, TASK, TEACHER, scored
 
 if TYPE_CHECKING:
@@ -23,25 +24,19 @@ class FinetuneSettings:
     training: "Training"  # training settings
     seed: int  # of training
     fraction: float  # share of the training rows
-    subset_seed: int  # of that share; the key of the data holds it
-    labels: Mapping[str, Any]  # what tables say about the teacher
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> FinetuneSettings:
     from distilgrid.plan.names import named
     from distilgrid.plan.params import effective_training
 
-    name, fraction = options["teacher"], options["fraction"]
-    teacher = named(params.teachers, name, kind="teacher")
+    teacher = named(params.teachers, options["teacher"], kind="teacher")
     training = effective_training(params, teacher.training)
-    labels = {"task": options["task"], "teacher": name, "method": TEACHER_METHOD, "student": name}
-    labels |= {"seed": teacher.seed, "fraction": fraction}
-    return FinetuneSettings(teacher.source, training, teacher.seed, fraction, params.data.seed, labels)
+    return FinetuneSettings(teacher.source, training, teacher.seed, options["fraction"])
 
 
 def _recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
     from distilgrid.methods.finetune.declare import Finetune
-    from distilgrid.models.source import model_revision
 
     return {
         "method": Finetune.version,
@@ -75,10 +70,11 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.finetune.run:finetune",
     options=(TASK, TEACHER, FRACTION, PROFILE),
     inputs=(DATA,),
     said=scored,
+    axes=("task", "teacher", "fraction"),
+    labelled=lambda own, options: {"method": TEACHER_METHOD, "student": options["teacher"], "seed": own.seed},
     target="teachers",
     declared=("methods/finetune/declare.py", "models/architectures.py"),
     warm=True,

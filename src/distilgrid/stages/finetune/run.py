@@ -28,7 +28,7 @@ def finetune(settings: FinetuneSettings, job: Job) -> dict[str, Any]:
     check_kinds(source, dataset)
     new, seed = is_new(source), derive_seed(settings.seed, "init")
     torch.manual_seed(seed)
-    rows = TrainingSet(dataset, settings.fraction, settings.subset_seed)
+    rows = TrainingSet(dataset, settings.fraction)
     training = TrainingJob(
         training_set=rows,
         tokenizer=None if new else load_tokenizer(model_folder(source)),

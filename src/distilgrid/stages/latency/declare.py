@@ -1,13 +1,12 @@
 """The stage `latency`: a predictor of latency, fitted to random shapes of a search space."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
-from distilgrid.core.stage import Keys, Option, Recipe, Stage, always
-from distilgrid.search.conditions import VERSION
+from distilgrid.core.stage import Keys, Option, Recipe, Stage
+from distilgrid.search.conditions import VERSION, measured
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
@@ -29,11 +28,6 @@ class LatencySettings:
     seed: int = 0  # of the draw
     vocabulary: int | None = None  # tokens of the models' embeddings; None takes the usual number
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The device and the runtime."""
-        return {"device": self.conditions.device, "runtime": self.conditions.runtime}
-
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> LatencySettings:
     """Read the space, and find the device."""
@@ -42,22 +36,6 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> LatencySettings:
     protocol, space = params.benchmark, known_space(params, str(options["space"]))
     conditions = measured(protocol, options["device"], options["runtime"], fused=not options["unfused"])
     return LatencySettings(space, conditions, protocol, options["architectures"], options["held-out"])
-
-
-def measured(protocol: "Benchmark", device: str, runtime: str, *, fused: bool) -> "Conditions":
-    """What is measured: the device's first number of threads, the protocol's first batch size and last length.
-
-    Raises:
-        UserError: when the device is another machine, or a GPU.
-    """
-    from distilgrid.devices.settings import LocalDevice, load_device
-    from distilgrid.search.conditions import Conditions
-
-    where = load_device(device)
-    if not isinstance(where, LocalDevice) or where.processor != "cpu":
-        raise UserError(f"--device: shapes are measured on a CPU of this machine, and '{device}' names another device")
-    shape = (where.threads[0], protocol.batch_sizes[0], protocol.lengths[-1])
-    return Conditions(device, runtime, *shape, fused=fused)
 
 
 def _recipe(chosen: LatencySettings, keys: Keys) -> Recipe:
@@ -88,13 +66,6 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     return planner.made("latency", options, {}, place=place)
 
 
-def _said(quality: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
-        f"{100 * quality['p90_error']:.1f} %, Kendall's tau {quality['kendall_tau']:.3f}"
-    )
-
-
 STAGE = Stage(
     name="latency",
     version=VERSION,
@@ -106,7 +77,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.latency.run:latency",
     options=(
         Option("space", "A search space: grids/spaces/minilm.yaml."),
         Option("runtime", "One of `benchmark.runtimes`."),
@@ -115,10 +85,14 @@ STAGE = Stage(
         Option("unfused", "Leave the graph as it was exported.", bool, False),
         Option("device", "Name of a file in the folder `devices`.", default="local-cpu"),
     ),
-    said=_said,
+    said=lambda quality: [
+        f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
+        f"{100 * quality['p90_error']:.1f} %, Kendall's tau {quality['kendall_tau']:.3f}"
+    ],
+    axes=("device", "runtime"),
     target="searches",
     declared=("search/conditions.py",),
     threads=lambda _: 1,
-    exclusive=always,
+    exclusive=True,
     seconds=600,
 )

@@ -41,8 +41,7 @@ def latency(settings: LatencySettings, job: Job) -> dict[str, Any]:
     judged = _judged(predictor, shapes[fitted:], latencies[fitted:])
     facts = {"space": space.model_dump(), **judged, "yardstick": yardstick, "protocol": protocol.model_dump()}
     predictor.save(job.folder, **facts, machine=describe_machine())
-    quality: dict[str, Any] = judged["quality"]
-    return quality
+    return dict(judged["quality"])
 
 
 def _judged(predictor: LatencyPredictor, shapes: Sequence[Architecture], latencies: Sequence[float]) -> dict[str, Any]:

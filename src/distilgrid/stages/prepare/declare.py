@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.stages.common import TASK
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
-    from distilgrid.plan.planner import Planner
     from distilgrid.tasks.settings import Data
     from distilgrid.tasks.sources import Folders
     from distilgrid.tasks.spec import TaskSpec
@@ -24,11 +22,6 @@ class PrepareSettings:
     spec: "TaskSpec"  # what the task is
     data: "Data"  # how its rows are split and capped
     folders: "Folders"  # local folders of published data sets
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The task."""
-        return {"task": self.task}
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
@@ -54,10 +47,6 @@ def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
     }
 
 
-def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
-    return planner.made("prepare", names, {}, place="{task}/{task}".format(**names))
-
-
 STAGE = Stage(
     name="prepare",
     version=1,
@@ -68,9 +57,9 @@ STAGE = Stage(
     example="--task docs-topic --out work/data",
     settings=_settings,
     recipe=_recipe,
-    plan=_plan,
-    run="distilgrid.stages.prepare.run:prepare",
+    plan=lambda planner, names: planner.made("prepare", names, {}, place="{task}/{task}".format(**names)),
     options=(TASK,),
+    axes=("task",),
     target="data",
     declared=("tasks/specs",),
     torch=False,

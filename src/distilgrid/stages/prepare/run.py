@@ -11,6 +11,8 @@ from distilgrid.tasks.spec import TaskSpec
 if TYPE_CHECKING:
     import pandas as pd
 
+    Splits = dict[str, pd.DataFrame]
+
 
 def prepare(settings: PrepareSettings, job: Job) -> None:
     """Write `train`, `dev` and the validation splits of a task, and `dataset.json`.
@@ -25,7 +27,7 @@ def prepare(settings: PrepareSettings, job: Job) -> None:
     reader = spec.task_kind.rows()
     labels = reader.label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
     splits = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, settings.data)
-    description = _description(settings.task, spec, labels, splits, raw) | reader.describe(splits, spec)
+    description = _description(settings, labels, splits, raw) | reader.describe(splits, spec)
     for name, frame in splits.items():
         reader.write(frame, job.folder / f"{name}.parquet")
     write_json(job.folder / "dataset.json", description)
@@ -39,26 +41,24 @@ def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:
     return f"{spec.source} ({split})"
 
 
-def _description(
-    task: str, spec: TaskSpec, labels: list[str], splits: "dict[str, pd.DataFrame]", raw: Raw
-) -> dict[str, Any]:
+def _description(own: PrepareSettings, labels: list[str], splits: "Splits", raw: Raw) -> dict[str, Any]:
+    spec = own.spec
+    counts = {
+        name: {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
+        for name, frame in splits.items()
+    }
     return {
-        "task": task,
+        "task": own.task,
         "kind": spec.kind,
         "labels": labels,
         "metrics": spec.metrics,
         "validation": spec.validation,
         "notes": raw.notes + _capped(spec, splits, raw),
-        "splits": {name: _summary(frame, labels) for name, frame in splits.items()},
+        "splits": {name: {"rows": len(splits[name]), "label_counts": count} for name, count in counts.items()},
     }
 
 
-def _summary(frame: "pd.DataFrame", labels: list[str]) -> dict[str, Any]:
-    counts = {label: int((frame["label"] == i).sum()) for i, label in enumerate(labels)}
-    return {"rows": len(frame), "label_counts": counts}
-
-
-def _capped(spec: TaskSpec, splits: "dict[str, pd.DataFrame]", raw: Raw) -> list[str]:
+def _capped(spec: TaskSpec, splits: "Splits", raw: Raw) -> list[str]:
     """What tables must say about validation splits that are not whole."""
     sizes = {name: (len(splits[name]), len(raw.splits[name])) for name in spec.validation if name in raw.splits}
     return [f"{name}: {kept:,} of {whole:,} rows" for name, (kept, whole) in sizes.items() if kept < whole]

@@ -22,12 +22,6 @@ class RecordSettings:
     signal: "Signal"  # what is kept
     max_length: int  # of the teacher's inputs, in tokens
     fraction: float = 1.0  # share of the training rows
-    subset_seed: int = 0  # of that share; the key of the data holds it
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """Method and kind; all other labels are the teacher's."""
-        return {"method": "record", "kind": self.signal.name}
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
@@ -35,7 +29,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> RecordSettings:
 
     asked = {name: options[name] for name in ("task", "method", "student")}
     signal = signal_named(params, options["kind"], **asked)
-    return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"], params.data.seed)
+    return RecordSettings(signal, teacher_length(params, options["teacher"]), options["fraction"])
 
 
 def _recipe(chosen: RecordSettings, keys: Keys) -> Recipe:
@@ -58,7 +52,6 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.record.run:record",
     options=(
         TASK,
         TEACHER,
@@ -73,6 +66,7 @@ STAGE = Stage(
         FRACTION,
     ),
     inputs=(DATA, AUGMENTED, TEACHER_DIR),
+    labelled=lambda own, _: {"method": "record", "kind": own.signal.name},
     labelled_by="teacher-dir",
     target="teachers",
     warm=True,

@@ -20,11 +20,6 @@ class ReportSettings:
     params: "Params"
     claims: "ClaimsFile | None"
 
-    @property
-    def labels(self) -> dict[str, Any]:
-        """The grid's name."""
-        return {"grid": self.params.grid.name}
-
 
 def settings(params: "Params", options: Mapping[str, Any]) -> ReportSettings:
     """Read the claims.
@@ -93,11 +88,11 @@ STAGE = Stage(
     settings=settings,
     recipe=recipe,
     plan=plan,
-    run="distilgrid.stages.report.run:report",
     inputs=tuple(
         Input(name, "Finished artefacts.", stages, required=False, several=True) for name, stages in SHOWN.items()
     ),
     wanted=wanted,
+    labelled=lambda own, _: {"grid": own.params.grid.name},
     target="report",
     torch=False,
     threads=lambda _: 1,

@@ -1,49 +1,56 @@
-"""The page of a report. Everything is inline, so that it opens offline and can be mailed as one file."""
+"""The page of a report, that of a paper, and copies under fixed names, for DVC and readers.
 
-from collections.abc import Mapping, Sequence
+Everything on a page is inline, so that it opens offline and can be mailed as one file. The page of a report begins with
+a summary of each task, in a sentence or two and three figures.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from distilgrid.core.artefacts import is_complete, readable_os_errors, verified, write_changed
+from distilgrid.core.errors import UserError
+from distilgrid.core.loading import load
+from distilgrid.core.planned import Artefact
+from distilgrid.plan.expand import TABLE, Plan
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
-from distilgrid.reporting.claims.paper_tables import paper_tables
-from distilgrid.reporting.claims.papers import PaperReports
+from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.plots import Plot, task_plots
-from distilgrid.reporting.section import Section
-from distilgrid.reporting.sections.compute import compute_table, environment_texts
-from distilgrid.reporting.sections.table import task_sections
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.plots import task_plots
+from distilgrid.reporting.section import task_sections
 from distilgrid.reporting.table import Column, Table, Value
-from distilgrid.reporting.tables import data_table, main_table, other_table, parity_table, rejected_table
-from distilgrid.stages.report.outcome import outcomes
-from distilgrid.stages.report.provenance import provenances
+from distilgrid.reporting.tables import (
+    compute_table,
+    data_table,
+    environment_texts,
+    main_table,
+    other_table,
+    parity_table,
+    rejected_table,
+)
+
+PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 
 
 def render(findings: Findings, *, claims: Sequence[Table] = ()) -> str:
     """Render a report as HTML, with the tables of a paper's claims."""
-    plan = findings.collected.plan
+    params = findings.collected.plan.params
     return _rendered(
         "report.html",
-        title=plan.params.grid.name,
+        findings=findings,
+        plan=findings.collected.plan,
+        title=params.grid.name,
         subtitle=_subtitle(findings),
-        outcomes=outcomes(findings),
-        tasks=[_task(findings, task) for task in findings.tasks],
         claims=claims,
         others=[table for task in findings.tasks if (table := other_table(findings, task))],
-        data=data_table(findings),
-        parity=parity_table(findings),
-        rejected=rejected_table(findings),
         cells=_cells(findings),
-        provenances=provenances(findings),
-        comparisons=len(findings.differences),
         settings=_settings(findings),
-        compute=[compute_table(findings.collected.runs)],
-        environment=environment_texts(findings.collected.runs),
-        confidence=wording.level(plan.params.report.confidence),
-        report=plan.params.report,
-        key=plan.report.key,
-        one_seed=len(plan.params.grid.seeds) == 1,
+        confidence=wording.level(params.report.confidence),
     )
 
 
@@ -66,17 +73,82 @@ def _rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["inline"] = Markup  # SVG made here, and the style sheet
+    parts = (outcomes, main_table, task_plots, task_sections, data_table, parity_table, rejected_table, compute_table)
+    environment.globals |= {part.__name__: part for part in (*parts, environment_texts, origins)}
     style = resources.files("distilgrid.stages.report").joinpath("report.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(style=style, **values)
 
 
-Shown = tuple[Section, list[Table], list[Plot]]
+@dataclass(frozen=True)
+class TaskSummary:
+    """The summary of a task."""
+
+    task: str  # the task's name
+    headline: str  # the share of the teacher's score that the best student keeps, and its speed
+    comparison: str  # whether a method differs clearly from the baseline
+    figures: list[tuple[str, str]]  # pairs of a number and its meaning, at most three
 
 
-def _task(findings: Findings, task: str) -> tuple[Table, list[Plot], list[Shown]]:
-    sections = task_sections(findings, task)
-    shown = [(section, section.tables(findings, task), section.plots(findings, task)) for section in sections]
-    return main_table(findings, task), task_plots(findings, task), shown
+def outcomes(findings: Findings) -> list[TaskSummary]:
+    """One summary for each task."""
+    return [_outcome(findings, task) for task in findings.tasks]
+
+
+def _outcome(findings: Findings, task: str) -> TaskSummary:
+    students = [line for line in findings.of(task) if not line.is_teacher]
+    best = max(students, key=lambda line: line.scoring.merit(line.score))
+    scoring, teacher = best.scoring, findings.teacher(best)
+    score, taught = scoring.score(best.score), scoring.score(teacher.score)
+    kept, fast = f"scores {score} of {taught} ({scoring.title}, student of teacher)", ""
+    # A share is meaningless for a score of zero, a negative correlation, or a metric that should be small.
+    if teacher.score > 0 and scoring.higher_is_better:
+        share, verb = best.score / teacher.score, "keeps" if best.score < teacher.score else "reaches"
+        kept = f"{verb} {wording.percent(share)} of the teacher's {scoring.title} ({score} of {taught})"
+    figures = [(score, f"{scoring.title}; teacher {taught}")]
+    compared = {runtime: speed for runtime, speed in best.speeds.items() if speed.same is not None}
+    if compared:
+        runtime = min(compared, key=lambda runtime: compared[runtime].latency_ms)
+        times = wording.times(compared[runtime].same or 0)
+        change = best.export_change(runtime) if runtime.endswith("int8") else None
+        fast = f" at {times} its speed ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
+        figures.append((times, f"the teacher's speed, both in {runtime}"))
+    share = best.facts["parameters"] / teacher.facts["parameters"]
+    figures.append((wording.count(best.facts["parameters"]), f"parameters, {wording.percent(share)} of the teacher's"))
+    return TaskSummary(task, f"{_named(best)} {kept}{fast}.", _comparison(findings, task, best), figures)
+
+
+def _comparison(findings: Findings, task: str, best: Line) -> str:
+    settings = findings.collected.plan.params
+    baseline, confidence = settings.report.baseline, wording.level(settings.report.confidence)
+    compared = {line: findings.differences[line.key] for line in findings.of(task) if line.key in findings.differences}
+    if not compared:
+        alone = baseline in settings.grid.methods
+        return f"Only {baseline} was run." if alone else f"{baseline} was not run, so methods have no baseline."
+
+    def points(line: Line) -> str:
+        found, scoring = compared[line], line.scoring
+        return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}"
+
+    better = [line for line, difference in compared.items() if difference.verdict == "better"]
+    if better:
+        shown = best if best in better else max(better, key=lambda line: compared[line].gain)
+        # One clear gain among many comparisons means less.
+        sure = sum(findings.is_sure(line) for line in better)
+        counts = f"Clear gains in {len(better)} of {len(compared)} comparisons, in {sure} after Holm's correction."
+        said = f"{_named(shown)} beats {baseline} by {points(shown).lstrip(f'+{wording.MINUS}')}."
+        return said if len(compared) == 1 else f"{said} {counts}"
+    worse = [line for line, difference in compared.items() if difference.verdict == "worse"]
+    if worse:
+        shown = min(worse, key=lambda line: compared[line].gain)
+        known = f"No method is clearly better than {baseline}"
+        return f"{known}; {_named(shown)} is clearly worse: {points(shown)}."
+    shown = max(compared, key=lambda line: compared[line].gain)
+    largest = "" if len(compared) == 1 else "largest difference: "
+    return f"No method differs clearly from {baseline} ({largest}{_named(shown)} {points(shown)})."
+
+
+def _named(line: Line) -> str:
+    return f"{line.labels['method']} {line.name}"
 
 
 def _subtitle(findings: Findings) -> str:
@@ -106,15 +178,25 @@ def _cells(findings: Findings) -> Table:
             texts += [*_efficiency(model.metrics), model.metrics["precision"]]
             texts += [model.artefact.key, model.artefact.folder]
             rows.append([Value(text) for text in texts])
-    numbers = ("seed", "score", "training, s", _inputs(findings), "of peak", "memory, MiB")
+    kinds = {"images" if findings.collected.reads_images(task) else "tokens" for task in findings.tasks}
+    speed = f"{' or '.join(sorted(kinds, reverse=True))}/s"
+    numbers = ("seed", "score", "training, s", speed, "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
 
 
-def _inputs(findings: Findings) -> str:
-    """The unit of training speed."""
-    kinds = {"images" if findings.collected.reads_images(task) else "tokens" for task in findings.tasks}
-    return f"{' or '.join(sorted(kinds, reverse=True))}/s"
+def origins(findings: Findings, line: Line) -> Iterator[tuple[str, Artefact]]:
+    """The models, exports and latencies behind a line of the tables, each after what it gave."""
+    for model in line.models:
+        yield f"seed {model.seed}: {line.scoring.score(model.metrics['score'])}", model.artefact
+    for runtime, exports in line.exports.items():
+        for export in exports:
+            score = line.scoring.score(export.values["score"])
+            yield f"{runtime}, seed {export.artefact.labels['seed']}: {score}", export.artefact
+    for benchmark in findings.collected.benchmarks:
+        labels = benchmark.artefact.labels
+        if labels["task"] == line.labels["task"] and labels["teacher"] in teacher_names(line.labels["teacher"]):
+            yield f"latencies on {labels['device']}", benchmark.artefact
 
 
 def _efficiency(metrics: Mapping[str, Any]) -> list[str]:
@@ -153,3 +235,44 @@ def _portable(definition: dict[str, Any]) -> dict[str, Any]:
         if scheme in ("csv", "parquet", "path"):
             shown[key] = f"{scheme}:{Path(locator).name}"
     return shown
+
+
+def publish(*, plan: Plan, results: Path) -> Path:
+    """Copy the report of a plan to `results/latest`, and return the path of the page.
+
+    Files appear atomically, and equal ones are not touched. Folders of stages that the grid does not need are made,
+    too, so that DVC finds all outputs of `dvc.yaml`.
+
+    Raises:
+        UserError: when the report is not made yet, is damaged, or the folder cannot be written.
+    """
+    source, target = results / plan.report.folder, results / "latest"
+    if not is_complete(source):
+        raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
+    verified(source, stage="report", only=PUBLISHED)
+    with readable_os_errors(target):
+        for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
+            folder.mkdir(parents=True, exist_ok=True)
+        for name in PUBLISHED:
+            content = (source / name).read_bytes()
+            # The page of `latest` is one folder nearer to the targets of its links than `reports/<grid>`.
+            write_changed(
+                target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content
+            )
+    return target / "report.html"
+
+
+def publish_papers(results: Path) -> list[Path]:
+    """Write a page for each paper that finished grids reproduce, `papers/<title>.html`, and return the paths.
+
+    Raises:
+        UserError: when no report is one of a paper, one is damaged, or the folder cannot be written.
+    """
+    written = []
+    for paper in papers(results):
+        target = results / "papers" / f"{paper.slug}.html"
+        with readable_os_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_changed(target, render_paper(paper).encode())
+        written.append(target)
+    return written

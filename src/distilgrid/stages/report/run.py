@@ -1,6 +1,8 @@
-"""Running the stage `report`."""
+"""Running the stage `report`: tables, claims, the page, and machine-readable files in full precision."""
 
 from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
@@ -9,13 +11,21 @@ from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper_claims_table
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.sections.compute import compute_json, compute_table
-from distilgrid.reporting.sections.table import number_tables
+from distilgrid.reporting.lines import Line, shape, spread
+from distilgrid.reporting.section import number_tables
+from distilgrid.reporting.sections import optimistic_mean
 from distilgrid.reporting.table import Table, latex, markdown
-from distilgrid.reporting.tables import main_table, other_table, paper_table
+from distilgrid.reporting.tables import compute_json, compute_table, main_table, other_table, paper_table
+from distilgrid.runtimes.registry import find_runtime
 from distilgrid.stages.job import Job
-from distilgrid.stages.report import data
 from distilgrid.stages.report.declare import ReportSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FACTS = ("init", "layers", "hidden_size", "parameters", "size_bytes", "precision", "train_rows")
+COSTS = ("train_seconds", "tokens_per_second", "peak_memory_mib")
+CURVE_COLUMNS = ("task", "student", "method", "seed", "step", "epoch", "metric", "value")
 
 
 def report(settings: ReportSettings, job: Job) -> None:
@@ -29,16 +39,16 @@ def report(settings: ReportSettings, job: Job) -> None:
 
     assert job.plan is not None, "a report is about a plan"
     folder, findings = job.folder, find(collect(job.plan, job.results))
-    others = [table for task in findings.tasks if (table := other_table(findings, task))]
+    others = [other for task in findings.tasks if (other := other_table(findings, task))]
     others += [*number_tables(findings), compute_table(findings.collected.runs)]
     main = [main_table(findings, task) for task in findings.tasks]
     claimed = _claims(findings, settings.claims, folder)
     (folder / "table.md").write_text(markdown([*main, *others, *claimed]), encoding="utf-8")
     paper = [paper_table(findings, task) for task in findings.tasks]
     (folder / "table.tex").write_text(latex([*paper, *others, *map(paper_claims_table, claimed)]), encoding="utf-8")
-    data.table(findings).to_csv(folder / "table.csv", index=False)
-    data.curves(findings).to_csv(folder / "curves.csv", index=False)
-    write_json(folder / "metrics.json", data.metrics(findings))
+    table(findings).to_csv(folder / "table.csv", index=False)
+    curves(findings).to_csv(folder / "curves.csv", index=False)
+    write_json(folder / "metrics.json", metrics(findings))
     write_json(folder / "compute.json", compute_json(findings.collected.runs))
     (folder / "report.html").write_text(render(findings, claims=claimed), encoding="utf-8")
 
@@ -56,3 +66,92 @@ def _check_packages() -> None:
     missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
     if missing:
         raise UserError(f"a report needs {' and '.join(missing)}: pip install 'distilgrid[report]'")
+
+
+def table(findings: Findings) -> "pd.DataFrame":
+    """One row for each line. Missing values are empty."""
+    import pandas as pd
+
+    return pd.DataFrame([_row(findings, line) for line in findings.lines])
+
+
+def _row(findings: Findings, line: Line) -> dict[str, Any]:
+    metric, split = findings.main(line.labels["task"])
+    teacher = findings.teacher(line).score
+    row = {
+        "role": "teacher" if line.is_teacher else "student",
+        **line.labels,
+        "seeds": len(line.models),
+        "metric": metric,
+        "split": split,
+        "score": line.score,
+        "score_std": spread(line.scores),
+        "share_of_teacher": line.score / teacher if teacher > 0 and line.scoring.higher_is_better else None,
+        **_difference(findings, line),
+        **{name: line.facts[name] for name in FACTS},
+        **{name: fmean(model.metrics[name] for model in line.models) for name in COSTS},
+        **_measured(findings, line),
+    }
+    optimistic = optimistic_mean(line)
+    if optimistic is not None:
+        row["optimistic_score"] = optimistic
+    for name, values in line.facts["validation"].items():
+        for other in values:
+            found = line.values(name, other)
+            row |= {f"{name}/{other}": sum(found) / len(found), f"{name}/{other}_std": spread(found)}
+    return row
+
+
+def _difference(findings: Findings, line: Line) -> dict[str, Any]:
+    names = ("baseline", "difference", "ci_low", "ci_high", "confidence", "p", "p_holm")
+    found, settings = findings.differences.get(line.key), findings.collected.plan.params.report
+    if found is None:
+        return dict.fromkeys(names)
+    values = (settings.baseline, found.value, found.low, found.high, settings.confidence, found.p, found.adjusted)
+    return dict(zip(names, values, strict=True))
+
+
+def _measured(findings: Findings, line: Line) -> dict[str, Any]:
+    """Latency, speed-up, score and size in each runtime."""
+    protocol = findings.collected.plan.params.benchmark
+    batch, length = shape(findings.collected, line.labels["task"])
+    row: dict[str, Any] = {"device": protocol.devices[0], "batch_size": batch, "length": length}
+    for runtime in protocol.runtimes:
+        speed, exports = line.speeds.get(runtime), line.exports.get(runtime, ())
+        for name, fact in (("latency_ms", "latency_ms"), ("speedup", "same"), ("speedup_vs_torch", "torch")):
+            row[f"{runtime}/{name}"] = getattr(speed, fact, None)
+        if not find_runtime(runtime).reference:
+            row[f"{runtime}/score"] = line.export_score(runtime)
+            row[f"{runtime}/score_change"] = line.export_change(runtime)
+            row[f"{runtime}/seeds"] = len(exports)
+            row[f"{runtime}/size_bytes"] = exports[0].values["size_bytes"] if exports else None
+    return row
+
+
+def metrics(findings: Findings) -> dict[str, Any]:
+    """Numbers nested by task, model and method. Unknown values are left out."""
+    nested: dict[str, Any] = {}
+    for line in findings.lines:
+        difference = findings.differences.get(line.key)
+        numbers = {
+            "score": line.score,
+            "std": spread(line.scores),
+            "difference": difference.value if difference else None,
+            "latency_ms": {runtime: speed.latency_ms for runtime, speed in line.speeds.items()} or None,
+        }
+        methods = nested.setdefault(line.labels["task"], {}).setdefault(line.name, {})
+        methods[line.labels["method"]] = {name: value for name, value in numbers.items() if value is not None}
+    return nested
+
+
+def curves(findings: Findings) -> "pd.DataFrame":
+    """The main metric on dev during training, in long form with the columns of CURVE_COLUMNS."""
+    import pandas as pd
+
+    parts = []
+    for line in findings.lines:
+        metric = findings.main(line.labels["task"])[0]
+        names = {"task": line.labels["task"], "student": line.name, "method": line.labels["method"]}
+        for model in line.models:
+            parts.append(model.dev(metric).assign(**names, seed=model.seed).rename(columns={"name": "metric"}))
+    return pd.concat(parts, ignore_index=True)[list(CURVE_COLUMNS)]

@@ -1,19 +1,19 @@
 """The stage `search`: architectures of students, proposed, estimated and timed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Input, Keys, Recipe, Stage
+from distilgrid.models.source import model_revision
 from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
-    from distilgrid.search.conditions import Conditions
     from distilgrid.search.settings import Search
     from distilgrid.search.space import AnySpace
     from distilgrid.training.settings import Training
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchStageSettings:
-    """Settings of a search."""
+    """Settings of a search, of one of its candidates, or of its supernet."""
 
     search: "Search"  # what proposes, what estimates, what is kept
     space: "AnySpace"  # where it looks
@@ -29,13 +29,15 @@ class SearchStageSettings:
     origin: str  # source of the pretrained model behind the teacher
     seed: int  # of the controller
     training: "Training"  # the common training settings
-    subset_seed: int  # of the rows that candidates learn from
-    labels: Mapping[str, Any]  # what tables say about the search
+    episode: int = 0  # of a candidate, counted from 0
+    number: int = 0  # of a candidate among those of its episode, counted from 0
 
-    @property
-    def conditions(self) -> "Conditions":
-        """What a latency is the latency of."""
-        return self.search.latency.conditions(self.benchmark)
+    def estimate(self, inputs: Keys) -> Recipe:
+        """Everything that decides an estimate, apart from the architecture."""
+        from distilgrid.search.estimators.registry import estimate_recipe
+
+        own, origin = self.search.estimator, model_revision(self.origin)
+        return estimate_recipe(settings=own, training=self.training, origin=origin, inputs=inputs)
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
@@ -48,28 +50,25 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
         space=known_space(params, search.space),
         benchmark=params.benchmark,
         origin=named(params.teachers, options["teacher"], kind="teacher").source,
-        seed=options["seed"],
+        seed=options.get("seed", 0),
         training=params.training,
-        subset_seed=params.data.seed,
-        labels={axis: options[axis] for axis in ("task", "teacher", "search", "seed")},
+        **{name: options[name] for name in ("episode", "number") if name in options},
     )
 
 
 def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     """The controller, the estimator, the latency protocol, the space and the seed."""
-    from distilgrid.models.source import model_revision
     from distilgrid.search.controllers.registry import CONTROLLERS
-    from distilgrid.search.estimators.registry import estimate_recipe
 
-    own, origin = chosen.search, model_revision(chosen.origin)
+    own = chosen.search
     kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"}
     measured = own.latency.source == "measured"
     return {
-        **estimate_recipe(settings=own.estimator, training=chosen.training, origin=origin, inputs=keys),
+        **chosen.estimate(keys),
         **own.model_dump(include=kept),
         "controller": own.controller.model_dump() | {"version": CONTROLLERS[own.controller.kind].version},
         "latency": {
-            **chosen.conditions.as_dict(),
+            **own.latency.conditions(chosen.benchmark).as_dict(),
             "source": own.latency.source,
             "protocol": chosen.benchmark.of_shapes() if measured else None,
         },
@@ -126,11 +125,6 @@ def _wanted(planner: "Planner") -> Iterable[Artefact]:
                 yield planner.ask("search", task=task, teacher=teacher, search=name, seed=seed)
 
 
-def _said(found: list[dict[str, Any]]) -> Iterator[str]:
-    for one in found:
-        yield f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms"
-
-
 SOURCES = (
     DATA,
     replace(OUTPUTS, required=False, several=True),
@@ -159,11 +153,13 @@ STAGE = Stage(
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
-    run="distilgrid.stages.search.run:search",
     options=(TASK, TEACHER, SEARCH, CONTROLLER_SEED),
     inputs=SOURCES,
     wanted=_wanted,
-    said=_said,
+    said=lambda found: [
+        f"{one['rank']}. {one['name']}: reward {one['reward']:.4f}, {one['latency_ms']:.2f} ms" for one in found
+    ],
+    axes=("task", "teacher", "search", "seed"),
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),
     exclusive=measures,

@@ -1,6 +1,5 @@
 """Stage `search`: propose, estimate and time architectures, and keep the best."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from distilgrid.core.artefacts import write_json
@@ -13,7 +12,7 @@ from distilgrid.search.latencies import refuse_impossible_limit
 from distilgrid.search.loop import Trial, as_table, best_trials
 from distilgrid.search.loop import search as search_loop
 from distilgrid.search.rewards import LimitReward
-from distilgrid.stages.job import Given, Job
+from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.search.searching import Searching
 
@@ -43,7 +42,7 @@ def search(settings: SearchStageSettings, job: Job) -> list[dict[str, Any]]:
     found = _kept(trials, count=own.keep, limit=own.limit_ms(teacher_ms=searching.teacher_ms))
     as_table(trials).to_parquet(job.folder / "trials.parquet", index=False)
     write_json(job.folder / BEST, found)
-    write_json(job.folder / "search.json", _described(searching) | {"cost": _cost(trials, job.each("supernet"))})
+    write_json(job.folder / "search.json", _described(searching, trials))
     return found
 
 
@@ -53,12 +52,12 @@ def check_limits(searching: Searching) -> None:
     Raises:
         UserError: naming the fastest architecture.
     """
-    settings = searching.settings
+    settings = searching.chosen.search
     limits = [limit] if (limit := settings.limit_ms(teacher_ms=searching.teacher_ms)) else []
     if isinstance(settings.reward, LimitReward):
         limits.append(rewards.limit_ms(settings.reward, teacher_ms=searching.teacher_ms))
     if limits:
-        space: SearchSpace = searching.space
+        space: SearchSpace = searching.chosen.space
         looked_at = sorted(space.sample(LOOKED_AT, seed=0), key=lambda each: each.parameters)
         count = MEASURED if settings.latency.source == "measured" else None
         refuse_impossible_limit(min(limits), looked_at[:count], searching.latencies)
@@ -80,23 +79,20 @@ def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[
     ]
 
 
-def _described(searching: Searching) -> dict[str, Any]:
-    settings = searching.settings
-    by_loss = settings.reward.kind == "loss-latency"
+def _described(searching: Searching, trials: list[Trial]) -> dict[str, Any]:
+    """What was searched by what; seconds of estimates, without findings of other searches, and of the supernet."""
+    own, space = searching.chosen.search, searching.chosen.space
+    by_loss = own.reward.kind == "loss-latency"
     return {
-        "controller": settings.controller.kind,
-        "estimator": settings.estimator.kind,
-        "reward": settings.reward.kind,
+        "controller": own.controller.kind,
+        "estimator": own.estimator.kind,
+        "reward": own.reward.kind,
         "quality": "1 - distillation loss" if by_loss else "score on dev",
-        "space": {"size": searching.space.size, "counted": searching.space.counted},
+        "space": {"size": space.size, "counted": space.counted},
         "teacher": {"name": searching.teacher.name, "latency_ms": searching.teacher_ms},
-    }
-
-
-def _cost(trials: list[Trial], supernets: Sequence[Given]) -> dict[str, float]:
-    """Seconds of estimates, counted without the findings of other searches, and of the supernet before them."""
-    return {
-        "architectures": sum(not trial.repeated for trial in trials),
-        "estimates_seconds": sum(trial.seconds for trial in trials),
-        "preparation_seconds": sum(supernet.run["seconds"] for supernet in supernets),
+        "cost": {
+            "architectures": sum(not trial.repeated for trial in trials),
+            "estimates_seconds": sum(trial.seconds for trial in trials),
+            "preparation_seconds": sum(supernet.run["seconds"] for supernet in searching.job.each("supernet")),
+        },
     }

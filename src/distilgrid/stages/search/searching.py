@@ -4,21 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.journal import Journal
 from distilgrid.methods.teaching import Sources
-from distilgrid.models.source import model_folder, model_revision
+from distilgrid.models.source import model_folder
 from distilgrid.search import rewards
 from distilgrid.search.architecture import Architecture, shape_of
 from distilgrid.search.controllers.registry import Controller, build_controller
 from distilgrid.search.estimators.lessons import Estimator, Lessons
-from distilgrid.search.estimators.registry import estimate_recipe, open_estimator
+from distilgrid.search.estimators.registry import open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
 from distilgrid.search.loop import Finding
-from distilgrid.search.settings import Search
-from distilgrid.search.space import AnySpace
 from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 
@@ -38,19 +37,9 @@ class Searching:
     known: Path  # folder of findings about architectures, which searches of a task and teacher share
 
     @property
-    def settings(self) -> Search:
-        """The search's."""
-        return self.chosen.search
-
-    @property
-    def space(self) -> AnySpace:
-        """Where it looks."""
-        return self.chosen.space
-
-    @property
     def controller(self) -> Controller:
         """A new controller, without any observation."""
-        return build_controller(self.settings.controller, self.space, seed=self.chosen.seed)
+        return build_controller(self.chosen.search.controller, self.chosen.space, seed=self.chosen.seed)
 
     @cached_property
     def teacher(self) -> Architecture:
@@ -67,7 +56,7 @@ class Searching:
     def latencies(self) -> LatencySource:
         """Measured or predicted ones."""
         return open_source(
-            self.chosen.conditions,
+            self.chosen.search.latency.conditions(self.chosen.benchmark),
             protocol=self.chosen.benchmark,
             predictor=self.job.folder_of("latency"),
             yardstick=self.teacher,
@@ -81,7 +70,7 @@ class Searching:
 
     def judge(self, finding: Finding) -> tuple[float, float]:
         """Reward, and quality without regard to latency."""
-        reward = self.settings.reward
+        reward = self.chosen.search.reward
         quality = rewards.quality(reward, score=finding.score, loss=finding.loss)
         latencies = {"latency_ms": finding.latency_ms, "teacher_ms": self.teacher_ms}
         return rewards.reward(reward, quality=quality, **latencies), quality
@@ -96,26 +85,20 @@ class Searching:
     @cached_property
     def _estimates(self) -> Journal:
         inputs = {name: key for name, key in self.job.keys.items() if name != "latency"}
-        chosen, origin = self.chosen, model_revision(self.chosen.origin)
-        estimator = self.settings.estimator
-        recipe = estimate_recipe(settings=estimator, training=chosen.training, origin=origin, inputs=inputs)
-        return Journal(self.known / f"estimates-{recipe_key(recipe)}")
+        return Journal(self.known / f"estimates-{recipe_key(self.chosen.estimate(inputs))}")
 
     @cached_property
     def _estimator(self) -> Estimator:
-        job, chosen = self.job, self.chosen
-        sources = Sources(
-            job.given("data").folder,
-            teachers=job.folders("teacher-dir"),
-            teacher_outputs=job.folders("teacher-outputs"),
-            supernet=job.folder_of("supernet"),
-        )
-        lessons = Lessons(
-            self.settings.estimator,
-            chosen.training,
-            sources,
-            model_folder(chosen.origin),
-            subset_seed=chosen.subset_seed,
-            device=job.execution.device,
-        )
-        return open_estimator(lessons, self.space)
+        return open_estimator(lessons_of(self.chosen, self.job), self.chosen.space)
+
+
+def lessons_of(chosen: SearchStageSettings, job: Job) -> Lessons[Any]:
+    """What an estimator is made from, of the inputs of a search, of its candidates or of its supernet."""
+    sources = Sources(
+        job.given("data").folder,
+        teachers=job.folders("teacher-dir"),
+        teacher_outputs=job.folders("teacher-outputs"),
+        supernet=job.folder_of("supernet"),
+    )
+    origin, device = model_folder(chosen.origin), job.execution.device
+    return Lessons(chosen.search.estimator, chosen.training, sources, origin, device=device)

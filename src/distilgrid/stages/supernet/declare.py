@@ -1,54 +1,26 @@
 """The stage `supernet`: one model whose slices are all architectures of a space."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
-from distilgrid.core.stage import Keys, Recipe, Stage
+from distilgrid.core.stage import Stage
 from distilgrid.stages.common import DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
+from distilgrid.stages.search.declare import STAGE as SEARCHES
+from distilgrid.stages.search.declare import SearchStageSettings
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
     from distilgrid.plan.planner import Planner
-    from distilgrid.search.estimators.settings import SupernetSettings
-    from distilgrid.search.space import AnySpace
-    from distilgrid.training.settings import Training
 
 
-@dataclass(frozen=True)
-class SupernetStageSettings:
-    """Settings of a trained supernet."""
-
-    estimator: "SupernetSettings"  # of the supernet
-    training: "Training"  # the common training settings
-    space: "AnySpace"  # the architectures
-    origin: str  # source of the pretrained model
-    subset_seed: int  # of the rows that it learns from
-    labels: Mapping[str, Any]  # what tables say about it
-
-
-def _settings(params: "Params", options: Mapping[str, Any]) -> SupernetStageSettings:
-    from distilgrid.plan.names import named
-    from distilgrid.plan.params import known_space
-
-    name, teacher = options["search"], options["teacher"]
-    search = named(params.searches, name, kind="search")
-    if search.estimator.kind != "supernet":
-        raise UserError(f"--search: the estimator of '{name}' is {search.estimator.kind}, and needs no supernet")
-    origin = named(params.teachers, teacher, kind="teacher").source
-    space, labels = known_space(params, search.space), {"task": options["task"], "teacher": teacher}
-    return SupernetStageSettings(search.estimator, params.training, space, origin, params.data.seed, labels)
-
-
-def _recipe(chosen: SupernetStageSettings, keys: Keys) -> Recipe:
-    from distilgrid.models.source import model_revision
-    from distilgrid.search.estimators.registry import estimate_recipe
-
-    origin = model_revision(chosen.origin)
-    estimate = estimate_recipe(settings=chosen.estimator, training=chosen.training, origin=origin, inputs=keys)
-    return {"space": chosen.space.model_dump(), **estimate}
+def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
+    chosen = SEARCHES.settings(params, options)
+    kind = chosen.search.estimator.kind
+    if kind != "supernet":
+        raise UserError(f"--search: the estimator of '{options['search']}' is {kind}, and needs no supernet")
+    return chosen
 
 
 def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
@@ -68,11 +40,11 @@ STAGE = Stage(
     example="--task sst2 --teacher minilm-l6 --search supernet --data work/data "
     "--teacher-dir work/teacher --teacher-outputs work/outputs --out work/supernet",
     settings=_settings,
-    recipe=_recipe,
+    recipe=lambda chosen, keys: {"space": chosen.space.model_dump(), **chosen.estimate(keys)},
     plan=_plan,
-    run="distilgrid.stages.supernet.run:supernet",
     options=(TASK, TEACHER, SEARCH),
     inputs=(DATA, TEACHER_DIR, OUTPUTS),
+    axes=("task", "teacher"),
     target="searches",
     declared=("search/estimators/registry.py",),
     warm=True,

@@ -2,18 +2,16 @@
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.stopping import stopping_gently
-from distilgrid.methods.teaching import Sources
 from distilgrid.models.io import load_tokenizer, save_model
-from distilgrid.models.source import model_folder
-from distilgrid.search.estimators.lessons import Lessons
 from distilgrid.search.estimators.registry import homogeneous
 from distilgrid.stages.job import Job
-from distilgrid.stages.supernet.declare import SupernetStageSettings
+from distilgrid.stages.search.declare import SearchStageSettings
+from distilgrid.stages.search.searching import lessons_of
 from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.placement import prepare_device
 
 
-def supernet(settings: SupernetStageSettings, job: Job) -> None:
+def supernet(settings: SearchStageSettings, job: Job) -> None:
     """Train a supernet by the sandwich rule, from the fine-tuned teacher's weights.
 
     Raises:
@@ -22,16 +20,10 @@ def supernet(settings: SupernetStageSettings, job: Job) -> None:
     """
     from distilgrid.search.estimators.supernet_estimator import train_supernet
 
-    own, how, origin = settings.estimator, job.execution, model_folder(settings.origin)
-    sources = Sources(
-        job.given("data").folder,
-        teachers=job.folders("teacher-dir"),
-        teacher_outputs=job.folders("teacher-outputs"),
-    )
-    lessons = Lessons(own, settings.training, sources, origin, subset_seed=settings.subset_seed, device=how.device)
+    own, how, lessons = settings.search.estimator, job.execution, lessons_of(settings, job)
     prepare_device(lessons.placement, deterministic=how.deterministic)
     with stopping_gently() as stop:
         checkpoints = Checkpoints(job.out, key=job.key, seconds=how.checkpoint_seconds, stop=stop)
         trained = train_supernet(lessons, homogeneous(settings.space), checkpoints=checkpoints)
-        save_model(trained.model, load_tokenizer(origin), job.folder)
+        save_model(trained.model, load_tokenizer(lessons.origin), job.folder)
         write_json(job.folder / "supernet.json", {"space": settings.space.model_dump(), "settings": own.model_dump()})

@@ -1,8 +1,7 @@
 # What the rules share: the plan, and look-ups of an artefact by its path.
 from distilgrid.core.project import packaged
-from distilgrid.stages.table import STAGES
+from distilgrid.stages.table import STAGES, TARGETS, stages_of
 from distilgrid.workflow.opening import open_workflow, schema_file, start_jobs
-from distilgrid.workflow.targets import TARGETS, rule_name, stages_of
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
@@ -44,7 +43,7 @@ def outputs(stage):
 def exclusive(wildcards):
     """Whether a job needs the machine to itself: it measures latency."""
     artefact = planned(wildcards)
-    return STAGES[artefact.stage].exclusive(artefact.recipe)
+    return STAGES[artefact.stage].alone(artefact.recipe)
 
 
 def threads_of(wildcards):

@@ -3,7 +3,7 @@ for stage in STAGES.values():
 
     rule:
         name:
-            rule_name(stage)
+            f"write_{stage.name}" if stage.name in TARGETS else stage.name
         input:
             inputs,
         output:

@@ -1,7 +1,12 @@
-"""An effect with an interval that covers both the choice of seeds and the choice of validation rows.
+"""Intervals and tests over seeds and rows.
 
-An effect varies with the seeds of its models (a), with the rows that they are scored on (r), and with both together:
-each seed gets other rows wrong (e). For n seeds on the same N rows, the variance of the mean is
+Rows: the paired bootstrap (Efron & Tibshirani 1993, ch. 13; paired as in Berg-Kirkpatrick et al. 2012). Every model is
+scored on the same resamples, so the difference of two models keeps what their rows have in common. A resample is a row
+of multinomial weights: how often each validation row was drawn. A metric combines weighted sums of the statistics of
+rows, so that scoring a model on all resamples is a matrix product.
+
+Seeds and rows: an effect varies with the seeds of its models (a), with the rows that they are scored on (r), and with
+both together: each seed gets other rows wrong (e). For n seeds on the same N rows, the variance of the mean is
 
     var(a) / n + var(e) / n + var(r)
 
@@ -15,14 +20,73 @@ with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap i
 seeds. One that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
 """
 
+import bisect
+import functools
+import itertools
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from distilgrid.reporting.statistics.bootstrap import interval
-from distilgrid.reporting.statistics.significance import two_sided
+from distilgrid.tasks.kind import find_metric
+
+Name = TypeVar("Name", bound=Hashable)
+BLOCK = 4_000_000
+"""The number of weights in memory at a time: 32 MB."""
+
+
+def resampled_scores(metric: str, *, labels: np.ndarray, predicted: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """A metric of each model on each of S resamples of the rows: (S, M).
+
+    Labels are (N,), and predictions (N, M): a column for each model. Equal seeds and N draw equal rows.
+    """
+    weights = _weights(len(labels), samples, seed)
+    return np.concatenate([weighted_scores(metric, block, labels, predicted) for block in weights])
+
+
+def weighted_scores(metric: str, weights: np.ndarray, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """A metric under row weights (S, N), labels (N,) and predictions (N, M): (S, M). Undefined values count as 0."""
+    scorer = find_metric(metric)
+    return np.stack([scorer.resampled(weights, scorer.per_row(labels, column)) for column in predicted.T], axis=1)
+
+
+def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The percentile interval of resampled statistics (S,)."""
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _weights(rows: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+    """Blocks of multinomial weights (S', N) with sum N: counts of N draws with replacement."""
+    generator = np.random.default_rng(seed)
+    block = max(1, BLOCK // rows)
+    for start in range(0, samples, block):
+        count = min(block, samples - start)
+        drawn = generator.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
+
+
+def two_sided(differences: np.ndarray) -> float:
+    """The two-sided p-value of resampled differences (S,): twice the share beyond zero.
+
+    Efron & Tibshirani 1993, ch. 15. The observed difference counts as one resample, so the smallest p is 2 / (S + 1).
+    """
+    beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    return min(1.0, 2 * (1 + beyond) / (len(differences) + 1))
+
+
+def holm(values: Mapping[Name, float]) -> dict[Name, float]:
+    """P-values of a family of comparisons, corrected by Holm's step-down procedure.
+
+    The k-th smallest of m is multiplied by m - k + 1, and no corrected value is smaller than the one before it.
+    """
+    ranked = sorted(values.items(), key=lambda item: item[1])
+    corrected = (min(1.0, (len(values) - rank) * value) for rank, (_, value) in enumerate(ranked))
+    return dict(zip((name for name, _ in ranked), itertools.accumulate(corrected, max), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,14 +214,9 @@ def seeds_needed(found: EffectEstimate, distance: float, confidence: float) -> i
     """
     if found.seeds is None or distance <= 0 or rows_too_few(found, distance, confidence):
         return None
-    low, high = 1, 2  # one seed is never enough, as its variance is unknown
-    while _margin(found.seeds, found.rows, confidence, high) >= distance:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        enough = _margin(found.seeds, found.rows, confidence, middle) < distance
-        low, high = (low, middle) if enough else (middle, high)
-    return high
+    narrow = functools.partial(_margin, found.seeds, found.rows, confidence)
+    counts = range(2, sys.maxsize)  # one seed is never enough, as its variance is unknown
+    return counts[bisect.bisect_left(counts, True, key=lambda count: narrow(count) < distance)]
 
 
 def _margin(seeds: Sequence[SeedPart], rows: Sequence[RowPart], confidence: float, count: int | None = None) -> float:

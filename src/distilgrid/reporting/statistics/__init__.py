@@ -1,1 +1,0 @@
-"""Intervals and tests over seeds and rows."""
