@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-pytest_plugins = ("tests.markers", "tests.worktree")
+pytest_plugins = ("tests.markers", "tests.one_process", "tests.worktree")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny models gain nothing from threads, and lose much on a busy machine
 

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from distilgrid.jobs import process as job
 
 if TYPE_CHECKING:
     from tests.unit.tiny_benchmark import Chain
+    from tests.unit.tracked import Store
+
+    from distilgrid.plan.expand import Plan
 
 CAPABILITIES_VERSION = 0x20080522  # of linux/capability.h: two words of each set
 OVERRIDES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
@@ -73,3 +77,43 @@ def run_benchmark(chain: "Chain", tmp_path: Path) -> Callable[..., list[dict[str
     from tests.unit.tiny_benchmark import candidates_of
 
     return functools.partial(candidates_of, chain, tmp_path / "out")
+
+
+@pytest.fixture(scope="session")
+def fabricated(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Plan, Path]":
+    """The plan and results of a finished grid of default values. Tests must not change them."""
+    from tests.unit.fabricate import fabricate_results
+
+    return fabricate_results(tmp_path_factory.mktemp("fabricated"))
+
+
+@pytest.fixture(scope="session")
+def shown(fabricated: "tuple[Plan, Path]", tmp_path_factory: pytest.TempPathFactory) -> "Store":
+    """The results, tracked once; for tests that only look, and to copy: MLflow's migrations take seconds."""
+    from tests.unit.tracked import Store
+
+    plan, results = fabricated
+    store = Store(plan, Path(shutil.copytree(results, tmp_path_factory.mktemp("shown") / "results")))
+    assert store.track() == {"grid": "fabricated", "runs": 18, "created": 18, "updated": 0, "unchanged": 0}
+    return store
+
+
+@pytest.fixture
+def store(shown: "Store", tmp_path: Path) -> "Store":
+    """A tracked copy to change."""
+    return type(shown)(shown.plan, Path(shutil.copytree(shown.results, tmp_path / "results")))
+
+
+@pytest.fixture
+def untracked(store: "Store") -> "Store":
+    """The same, as if nothing had been tracked but the store were there."""
+    store.forget()
+    return store
+
+
+@pytest.fixture(scope="module")
+def undrawn() -> Iterator[None]:
+    """Reports without the drawing of their figures, which takes most of their time; for tests that look elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda _, stream, **__: stream.write("<svg></svg>"))
+        yield

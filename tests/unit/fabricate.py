@@ -1,5 +1,6 @@
 """A finished grid without training: a real plan, really prepared data, made-up results in the documented formats."""
 
+import functools
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -155,9 +156,15 @@ def _model(model: Artefact, dataset: Dataset, results: Path, skill: float, *, lo
     return metrics
 
 
+@functools.lru_cache(maxsize=8)
+def _rows(data: Path, split: str) -> pd.DataFrame:
+    """The rows of a split, which all models of a task predict."""
+    return open_dataset(data).split(split)
+
+
 def _predictions(dataset: Dataset, split: str, skill: float, chance: np.random.Generator) -> pd.DataFrame:
     """A row is hard for all models alike, and a little harder or easier for each."""
-    frame = dataset.split(split)
+    frame = _rows(dataset.folder, split)
     labels, rows = frame["label"].to_numpy(), np.arange(len(frame))
     hardness = np.random.default_rng(zlib.crc32(split.encode())).normal(size=len(frame))
     margin = skill + chance.normal(scale=0.4, size=len(frame)) - hardness

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.unit.test_runtimes import CONFIGS, VOCABULARY
+from tests.unit.word_models import CONFIGS, VOCABULARY
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from distilgrid.models.resnet import ResNet, ResNetConfig

@@ -251,9 +251,11 @@ def test_a_read_only_folder_gives_one_line(tmp_path: Path) -> None:
 
 
 WRITER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from distilgrid.core.artefacts import writing
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell runs in the background
 
 out, events, name, seconds = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 

@@ -327,10 +327,9 @@ def test_plain_values_are_json_in_the_claims_unit(findings: Findings) -> None:
     assert (tmkd["verdict"], tmkd["missing"], tmkd["results"]) == ("not in this grid", ["method tmkd"], [])
 
 
-def test_a_report_shows_claims_in_every_format_and_nothing_without_them(
-    made: tuple[Plan, Path], findings: Findings, tmp_path: Path
-) -> None:
-    plan, results = made
+def test_a_report_shows_claims_in_every_format_and_nothing_without_them(tmp_path: Path) -> None:
+    overlay = {"grid": {"tasks": ["topics"], "students": ["three"], "seeds": [0, 1, 2]}}
+    plan, results = fabricate_results(tmp_path / "grid", overlay=overlay, skill=skill)
     claims = file({"better": KD, "worse": FINETUNE, "claim": "Soft <labels> help."})
     stated = tmp_path / "stated.claims.yaml"
     values = claims.model_dump(mode="json", exclude_none=True)
@@ -345,7 +344,7 @@ def test_a_report_shows_claims_in_every_format_and_nothing_without_them(
     assert "Soft &lt;labels&gt; help." in page and 'class="better">confirmed' in page
     assert "Claims of A paper (2021)" in (tmp_path / "with" / "table.md").read_text()
     assert "Published numbers" in (tmp_path / "with" / "table.tex").read_text()
-    plain = render(findings)
+    plain = render(find(collect(plan, results)))
     assert "Claims of" not in plain and '"claims"' not in plain
     head, _, rest = page.partition('<section class="claims">')
     assert head + rest.partition("</section>\n\n")[2] == plain, "a claims section is all that claims add"

@@ -71,6 +71,8 @@ def test_a_space_can_be_searched_to_its_end(name: str) -> None:
         asked = controller.ask(4)
         controller.tell([observe(candidate) for candidate in asked])
         seen |= set(asked)
+        if name != "reinforce" and seen == set(TINY.shapes):
+            break
     if name == "reinforce":
         assert {shape.layers for shape in seen} == {1, 2} and len(seen) >= 4
     else:

@@ -16,7 +16,7 @@ from distilgrid.core.artefacts import file_sha256, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 
-pytestmark = pytest.mark.chain
+pytestmark = [pytest.mark.chain, pytest.mark.usefixtures("undrawn")]
 
 MODELS = 2 * (1 + 2 * 2 * 2)  # of two tasks: a teacher, and two methods, students and seeds
 
@@ -30,7 +30,7 @@ def reported(tmp_path: Path, **changes: Any) -> tuple[Plan, Path]:
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def usual(tmp_path_factory: pytest.TempPathFactory, undrawn: None) -> Path:
     return reported(tmp_path_factory.mktemp("usual"))[1]
 
 

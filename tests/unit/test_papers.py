@@ -48,7 +48,7 @@ def with_claims(plan: Plan, file: Path, name: str) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory, undrawn: None) -> Path:
     """Two grids of one paper, the second without a seed of the first; and a report without a paper."""
     root = tmp_path_factory.mktemp("papers")
     (root / "paper.claims.yaml").write_text(yaml.safe_dump(CLAIMS))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.unit.test_runtimes import VOCABULARY, write_dataset, write_model
+from tests.unit.word_models import VOCABULARY, write_dataset, write_model
 
 from distilgrid.runtimes import torch_compile as module
 from distilgrid.runtimes.base import RunOptions, UnsupportedError

@@ -27,7 +27,7 @@ from tests.unit.mobile_models import (
     text_sample,
     texts,
 )
-from tests.unit.test_runtimes import CONFIGS, write_dataset, write_model
+from tests.unit.word_models import CONFIGS, write_dataset, write_model
 from transformers import PreTrainedModel
 
 from distilgrid.benchmark.settings import Export

@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto
-from tests.unit.test_runtimes import CONFIGS, VOCABULARY
+from tests.unit.word_models import CONFIGS, VOCABULARY
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
