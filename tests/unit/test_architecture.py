@@ -13,6 +13,8 @@ from tests.conftest import ROOT
 
 from distilgrid.augmentation.registry import AUGMENTATIONS
 from distilgrid.methods.registry import METHODS, method_classes
+from distilgrid.runtimes.registry import OWN_RUNTIMES
+from distilgrid.tasks.kind import KINDS, known_kinds
 
 SOURCE = ROOT / "src" / "distilgrid"
 FILES = sorted(SOURCE.rglob("*.py"))
@@ -42,6 +44,19 @@ def test_nobody_asks_what_class_a_method_is() -> None:
 def test_nobody_compares_an_objective_with_a_name() -> None:
     names = "|".join(map(re.escape, METHODS))
     assert found(rf"objective\s*(==|!=|in)\s*[(\[{{]*\"({names})\"", outside("methods")) == []
+
+
+def test_nobody_compares_a_kind_or_a_modality_with_a_name() -> None:
+    names = "|".join(map(re.escape, [*KINDS, *(kind.modality for kind in known_kinds().values())]))
+    compared = rf"(kind|modality)\w*(\.name|\.modality)?\s*(==|!=|in)\s*[(\[{{]*\"({names})\""
+    assert found(compared, outside("tasks")) == []
+    assert found(r"isinstance\([^)]*\b(ImageModel|Images)\b|\"pixel_values\" in ", outside("tasks")) == []
+
+
+def test_nobody_compares_a_runtime_with_a_name() -> None:
+    names = "|".join({name.partition("-")[0] for name in OWN_RUNTIMES})
+    asked = rf"runtime\w*(\"\])?\s*(==|!=|in)\s*[(\[{{]*\"({names})|runtime\w*\.startswith\("
+    assert found(asked, outside("runtimes")) == []
 
 
 def test_nobody_asks_what_class_an_augmentation_is() -> None:

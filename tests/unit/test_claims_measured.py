@@ -51,6 +51,8 @@ def test_latencies_are_compared_with_the_error_of_their_medians(findings: Findin
     assert unclear.verdict == "not enough evidence"
     assert judged(findings, better=side, worse=TEACHER, times=2 * slack, **claim).verdict == "confirmed"
     assert judged(findings, better=side, worse=TEACHER, times=slack / 2, **claim).verdict == "refuted"
+    del claim["direction"]
+    assert judged(findings, better=side, worse=TEACHER, times=2 * slack, **claim).verdict == "confirmed", "by default"
     absent = {**claim, "metric": "latency.openvino-fp32"}
     assert judged(findings, better=side, worse=TEACHER, **absent).missing == ("metric latency.openvino-fp32",)
 

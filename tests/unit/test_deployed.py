@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         tokenizer.pre_tokenizer = Whitespace()
         tokenizer.save(str(tmp_path / "tokenizer.json"))
         made = {"runtime": runtime, "inputs": ["input_ids"], "labels": ["bad", "fine"], "max_length": 8}
-        write_json(tmp_path / FACTS, {**made, **facts})
+        write_json(tmp_path / FACTS, {"kind": "label", **made, **facts})
         return tmp_path
 
     return make

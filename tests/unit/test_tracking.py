@@ -16,7 +16,8 @@ from distilgrid.core.artefacts import read_json
 from distilgrid.core.schema import deep_merge
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import parse_params
-from distilgrid.tracking import default_uri, track
+from distilgrid.tasks.kind import find_metric
+from distilgrid.tracking import default_uri, measured, track
 from distilgrid.tracking.datasets import DataSets
 
 pytestmark = [
@@ -93,6 +94,17 @@ def test_methods_share_their_metric_names_and_are_measured_against_their_teacher
     later_seed = runs["reviews / kd / three / seed 1"].data.metrics
     assert "score_int8" not in later_seed
     assert later_seed["latency_ms/torch-eager-fp32-b1-len32"] == metrics["latency_ms/torch-eager-fp32-b1-len32"]
+
+
+def test_a_score_to_keep_low_is_no_share_of_the_teachers(
+    fabricated: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, results = fabricated
+    student = plan.students[0]
+    own = read_json(results / student.folder / "metrics.json")
+    assert "score_vs_teacher" in measured.Measured(plan, results).of(student, own)[0]
+    monkeypatch.setattr(measured, "find_metric", lambda name: replace(find_metric(name), higher_is_better=False))
+    assert "score_vs_teacher" not in measured.Measured(plan, results).of(student, own)[0]
 
 
 def test_the_grid_shows_the_best_recipe_of_each_task(shown: Store) -> None:

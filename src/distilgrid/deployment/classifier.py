@@ -24,7 +24,7 @@ class Classifier:
         measured = facts.get("measured", {})
         how = RunOptions(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
         self._labels: list[str] = facts["labels"]
-        self._kind = find_kind(facts.get("kind") or ("label" if self._labels else "number"))  # of older folders
+        self._kind = find_kind(facts["kind"])
         self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
         try:
             self._session = open_runtime(facts["runtime"])(Path(folder), how)

@@ -70,7 +70,7 @@ def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool)
 
     The call of an ONNX file runs without DistilGrid, where the kind says how its outputs are read.
     """
-    code = kind.answer_code if option.runtime.startswith("onnxruntime") else None
+    code = kind.answer_code if find_runtime(option.runtime).bare else None
     return filled(
         "distilgrid.deployment",
         "readme.md.jinja",

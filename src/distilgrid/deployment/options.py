@@ -21,8 +21,8 @@ from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import FinishedArtefact
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import TORCH, Line
-from distilgrid.runtimes.registry import find_runtime
+from distilgrid.reporting.lines import Line
+from distilgrid.runtimes.registry import REFERENCE, find_runtime
 
 Entry = Mapping[str, Any]
 Wanted = tuple[str, int, int | None]
@@ -144,7 +144,7 @@ def _option(
 def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float]:
     """The folder that would ship, its model, its size, and the runtime's change of the score."""
     first = line.models[0]
-    if runtime == TORCH:
+    if runtime == REFERENCE:
         return first.artefact.folder, first.artefact, first.metrics["size_bytes"], 0.0
     exports: tuple[FinishedArtefact, ...] = line.exports.get(runtime, ())
     change = line.export_change(runtime)

@@ -29,6 +29,7 @@ class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
 
     main_input_name = "pixel_values"
     input_modalities = "image"
+    normalises = True  # whether inputs are normalised in fp32, before the first weights
 
     def feature_maps(self, pixels: Tensor) -> list[Tensor]:
         """Normalised pixels (B, C, H, W) to feature maps (B, channels, height, width), first layer first."""
@@ -46,11 +47,31 @@ class ImageModel(PreTrainedModel):  # type: ignore[misc,unused-ignore]
             logits=logits, hidden_states=tuple(maps) if output_hidden_states else None
         )
 
+    def traceable(self) -> nn.Module:
+        """The model as a module from pixels to logits, which exporters trace."""
+        return PixelsToLogits(self)
+
     def set_attn_implementation(self, *_: Any, **__: Any) -> None:
         """Do nothing: these models have no attention."""
 
     def _init_weights(self, module: nn.Module) -> None:
         """Keep the weights that torch drew with the modules."""
+
+
+class PixelsToLogits(nn.Module):
+    """From pixels to logits; the normalisation takes few operators that every runtime has."""
+
+    def __init__(self, model: ImageModel) -> None:
+        super().__init__()
+        self.model = model
+        self.mean, self.std = (
+            255 * torch.tensor(values)[:, None, None] for values in (model.config.image_mean, model.config.image_std)
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Classify images (B, C, H, W) of 0 to 255: logits (B, outputs)."""
+        maps = self.model.feature_maps((pixels.float() - self.mean) / self.std)
+        return self.model.classified(maps[-1])
 
 
 def normalised(pixels: Tensor, config: ImageConfig) -> Tensor:

@@ -8,6 +8,7 @@ from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, spread
 from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.table import Value
+from distilgrid.runtimes.registry import runs_trained
 
 EMPTY = Value(wording.DASH)
 
@@ -68,7 +69,7 @@ def speed(line: Line, runtime: str) -> tuple[Value, float | None]:
     found = line.speeds.get(runtime)
     if found is None:
         return Value("rejected") if runtime in line.rejected else EMPTY, None
-    against = [found.same] if runtime.startswith("torch-") else [found.same, found.torch]
+    against = [found.same] if runs_trained(runtime) else [found.same, found.torch]
     note = " / ".join(wording.times(factor) for factor in against if factor is not None)
     return Value(wording.milliseconds(found.latency_ms), note), -found.latency_ms
 

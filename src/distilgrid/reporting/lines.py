@@ -15,10 +15,10 @@ from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting.collect import Collected, FinishedArtefact, TrainedModel
 from distilgrid.reporting.scoring import Scoring, scoring
 from distilgrid.runtimes.base import IMAGE_LENGTH
+from distilgrid.runtimes.registry import REFERENCE
 
 AXES = ("task", "teacher", "method", "student", "augmentation", "fraction")
 DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # a teacher sees original rows only
-TORCH = "torch-eager-fp32"
 
 Key = tuple[Any, ...]
 
@@ -202,7 +202,7 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
     own = _latencies(usual, role, student, shown, threads)
     speeds = {}
     for runtime, (ms, width) in own.items():
-        same, torch = (reference[name][0] / ms if name in reference else None for name in (runtime, TORCH))
+        same, torch = (reference[name][0] / ms if name in reference else None for name in (runtime, REFERENCE))
         speeds[runtime] = Speed(ms, None if width is None else ms * width / 2, same, torch)
     return speeds
 

@@ -156,7 +156,7 @@ def operators(path: Path) -> dict[str, int]:
 
 
 def export_onnx(model: "PreTrainedModel", sample: Sample, path: Path) -> None:
-    """Write a classifier as ONNX: its inputs by name, and `logits` (B, C).
+    """Write a classifier as ONNX: its inputs by name, and `logits` (B, ...).
 
     Token inputs are (B, L) with both axes dynamic. Pixels are (B, channels, H, W) with a dynamic batch axis: an image
     model has one size, and a runtime plans better for known shapes.

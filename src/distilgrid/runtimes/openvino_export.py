@@ -81,7 +81,7 @@ class OpenVinoInt8Exporter(OpenVinoExporter):
 
 
 def converted(model: "PreTrainedModel", sample: Sample) -> Any:
-    """A classifier as OpenVINO's Model: its inputs by name, and `logits` (B, C).
+    """A classifier as OpenVINO's Model: its inputs by name, and `logits` (B, ...).
 
     Token inputs are (B, L) with both axes dynamic; pixels are (B, channels, H, W) with a dynamic batch axis.
 

@@ -34,6 +34,7 @@ class RuntimeEntry:
     processors: tuple[Processor, ...] = ("cpu",)  # those that it supports; the parity gate judges on a CPU
     graph: bool = False  # whether it can run with and without rewriting the graph
     mobile: bool = False  # whether it is made for phones: its latency on another processor is not a phone's
+    bare: bool = False  # whether exports are ONNX files, which ONNX Runtime runs without this package
     refuses: Mapping[str, str] = field(default_factory=dict)  # reasons against modalities of kinds, and processors
 
     @property
@@ -58,7 +59,7 @@ def _row(loads: str, exports: str = "", **facts: Any) -> RuntimeEntry:
 
 def _onnx(exporter: str, **facts: Any) -> RuntimeEntry:
     needs = {"packages": ("onnxruntime",), "converters": ("onnx",), "extra": "onnx"}
-    return _row("onnxruntime:OnnxSession", f"onnx_export:{exporter}", graph=True, **needs, **facts)
+    return _row("onnxruntime:OnnxSession", f"onnx_export:{exporter}", graph=True, bare=True, **needs, **facts)
 
 
 def _openvino(loader: str, exporter: str, **facts: Any) -> RuntimeEntry:
@@ -101,6 +102,8 @@ RUNTIMES: dict[str, RuntimeEntry] = {
     for name, target in _added.items()
 }
 
+REFERENCE = next(name for name, entry in RUNTIMES.items() if entry.reference)
+
 
 def find_runtime(name: str) -> RuntimeEntry:
     """A row by its name; UserError with a suggestion for an unknown one."""
@@ -112,6 +115,11 @@ def find_runtime(name: str) -> RuntimeEntry:
 def is_exact(name: str) -> bool:
     """Whether a runtime's models score as torch's do. An imported engine outside the table may not."""
     return name in RUNTIMES and RUNTIMES[name].exact
+
+
+def runs_trained(name: str) -> bool:
+    """Whether a runtime runs the trained model's folder. An imported engine outside the table does not."""
+    return name in RUNTIMES and not RUNTIMES[name].exported
 
 
 def open_runtime(name: str, *, judging: bool = False) -> Load:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distilgrid.models.image_model import ImageModel
 from distilgrid.models.io import load_model
 from distilgrid.runtimes.base import RunOptions, UnsupportedError
 
@@ -30,8 +29,8 @@ def load_bf16(folder: Path, how: RunOptions) -> "TorchSession":
     standard deviation 3 (3-layer MiniLM on SST-2).
     """
     model = placed(folder, how).to(torch.bfloat16)
-    # Models of images normalise pixels in fp32: autocast rounds them where the first weights are.
-    return TorchSession(model, how, autocast=isinstance(model, ImageModel))
+    # Some models normalise their inputs in fp32: autocast rounds them where the first weights are.
+    return TorchSession(model, how, autocast=getattr(model, "normalises", False))
 
 
 class TorchSession:
@@ -50,7 +49,7 @@ class TorchSession:
         return lambda: self.logits(tensors)
 
     def logits(self, tensors: Mapping[str, Tensor]) -> np.ndarray:
-        """Logits (B, C) in fp32; inputs lie in the memory of the CPU."""
+        """Logits (B, ...) in fp32; inputs lie in the memory of the CPU."""
         with torch.inference_mode(), self._rounding:
             there = {name: tensor.to(self._processor) for name, tensor in tensors.items()}  # no copy on a CPU
             logits: np.ndarray = self._model(**there).logits.float().cpu().numpy()

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
-from distilgrid.models.image_model import ImageModel
 from distilgrid.models.layouts import LAYOUTS, Names
 
 if TYPE_CHECKING:
@@ -22,11 +21,13 @@ if TYPE_CHECKING:
 
 
 def traceable(model: "PreTrainedModel", names: Sequence[str]) -> nn.Module:
-    """A classifier in evaluation mode that takes inputs in the order of `names` and returns logits (B, C).
+    """A classifier in evaluation mode that takes inputs in the order of `names` and returns logits (B, ...).
 
-    The last layer of a model of texts computes the first token alone (`first_token_only`).
+    A model may say itself how (`traceable`). The last layer of others computes the first token alone, where it can
+    (`first_token_only`).
     """
-    return (_ImageLogits(model) if isinstance(model, ImageModel) else _TextLogits(model, names)).eval()
+    own = getattr(model, "traceable", None)
+    return (_TextLogits(model, names) if own is None else own()).eval()
 
 
 class _TextLogits(nn.Module):
@@ -39,21 +40,6 @@ class _TextLogits(nn.Module):
         named = dict(zip(self.names, inputs, strict=True))
         logits: Tensor = self.model(**named).logits
         return logits
-
-
-class _ImageLogits(nn.Module):
-    """From pixels to logits; the normalisation takes few operators that every runtime has."""
-
-    def __init__(self, model: ImageModel) -> None:
-        super().__init__()
-        self.model = model
-        self.mean, self.std = (
-            255 * torch.tensor(values)[:, None, None] for values in (model.config.image_mean, model.config.image_std)
-        )
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        maps = self.model.feature_maps((pixels.float() - self.mean) / self.std)
-        return self.model.classified(maps[-1])
 
 
 class FirstTokenLayer(nn.Module):

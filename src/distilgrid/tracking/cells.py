@@ -67,7 +67,7 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, dataset
     run, metrics = read_json(folder / RUN), read_json(folder / "metrics.json")
     of = axes(model)
     started, ended = span(run)
-    found, sources = measured.of(model, metrics["score"])
+    found, sources = measured.of(model, metrics)
     tags = cell_tags(plan, model) | {
         "score_name": metrics["score_name"],
         "mlflow.source.name": f"distilgrid {model.stage}",

@@ -1,5 +1,6 @@
 """Measurements of cells by finished exports and benchmarks, compared with their teachers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.runtimes.base import IMAGE_LENGTH
+from distilgrid.tasks.kind import find_metric
 from distilgrid.tracking.record import role_of
 
 INT8 = "onnxruntime-int8"
@@ -47,8 +49,8 @@ class Measured:
             and is_complete(results / benchmark.folder)
         }
 
-    def of(self, model: Artefact, score: float) -> Found:
-        """Metrics and tags of a model from other artefacts."""
+    def of(self, model: Artefact, own: Mapping[str, Any]) -> Found:
+        """Metrics and tags of a model from other artefacts; `own` is its `metrics.json`."""
         metrics, tags = self._speed(model)
         for export in self.exports.get(model.folder, []):
             tags[f"export.{export.labels['runtime']}"] = export.folder
@@ -57,8 +59,9 @@ class Measured:
                 metrics |= {"score_int8": parity["score"], "size_mb_int8": round(parity["size_bytes"] / 1e6, 2)}
         whole = self.teacher_scores.get((*_pair(model), 1.0), 0)
         reference = self.teacher_scores.get((*_pair(model), model.labels["fraction"]), whole)
-        if reference > 0:  # a share of zero or of a negative correlation is meaningless
-            metrics["score_vs_teacher"] = round(score / reference, 4)
+        # A share of zero, of a negative correlation or of a metric to keep low is meaningless.
+        if reference > 0 and find_metric(own["score_name"]).higher_is_better:
+            metrics["score_vs_teacher"] = round(own["score"] / reference, 4)
         return metrics, tags
 
     def _speed(self, model: Artefact) -> Found:

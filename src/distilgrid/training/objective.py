@@ -22,7 +22,7 @@ COMPANION = "companion"
 class Outputs:
     """Outputs of a model that losses see."""
 
-    logits: Tensor  # (B, C), fp32
+    logits: Tensor  # (B, ...), fp32; the task kind says what they mean
     # (B, layers, H), fp32: first token's hidden state after each layer; None unless requested
     cls_states: Tensor | None = None
     # (T, layers, H), fp32 or recorded fp16: all tokens' states row by row without padding; None unless requested

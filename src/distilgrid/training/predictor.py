@@ -24,8 +24,8 @@ def forward(model: "PreTrainedModel", inputs: Inputs, *, states: bool, tokens: b
 
     `states` adds the first token's state after each layer, `tokens` all tokens' states.
     """
-    if "pixel_values" in inputs:
-        return Outputs(model(inputs["pixel_values"].to(model.device)).logits.float())
+    if "attention_mask" not in inputs:  # rows without tokens
+        return Outputs(model(**{name: value.to(model.device) for name, value in inputs.items()}).logits.float())
     # A fused encoder (training/cpu) keeps the states of its layers, and takes masks as addends.
     fused = next((m for m in model.base_model.children() if hasattr(m, "layer_states")), None)
     mask = inputs["attention_mask"]

@@ -58,7 +58,7 @@ class TeacherOutputs(Protocol):
 
 
 class StoredTeacher:
-    """Outputs in memory: (N, C) logits, and (N, layers, H) [CLS] states and all tokens' states, or None."""
+    """Outputs in memory: (N, ...) logits, and (N, layers, H) [CLS] states and all tokens' states, or None."""
 
     def __init__(self, logits: Tensor, cls_states: Tensor | None = None, tokens: TokenStates | None = None) -> None:
         self.logits, self.cls_states, self.tokens, self.forwards = logits, cls_states, tokens, 0

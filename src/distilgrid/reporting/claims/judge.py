@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from distilgrid.core.planned import TEACHER
-from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Axes, Claim, ClaimsFile
+from distilgrid.reporting.claims.schema import LATENCY, LESS, MAIN, POINTS, Axes, Claim, ClaimsFile
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.intervals import (
@@ -99,7 +99,7 @@ def _scoring(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Scoring:
     The first task decides, because tasks whose metrics differ in scale or direction have no common mean.
     """
     scores = claim.metric == MAIN and tasks
-    known = findings.scoring(tasks[0]) if scores else Scoring(claim.metric, HUNDRED, higher_is_better=True)
+    known = findings.scoring(tasks[0]) if scores else Scoring(claim.metric, HUNDRED, not claim.metric.startswith(LESS))
     higher = claim.direction == "higher" if claim.direction else known.higher_is_better
     return replace(known, scale=known.scale if claim.unit == POINTS else 1.0, higher_is_better=higher)
 

@@ -18,6 +18,8 @@ LATENCY = "latency."
 """Prefix of a metric that is the median latency in ms in a runtime: latency.onnxruntime-fp32."""
 OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")
 """The metrics of a claim about searches."""
+LESS = (LATENCY, "best_latency_ms", "minutes")
+"""The metrics that are better when they are lower."""
 
 
 class Paper(Settings):
