@@ -26,9 +26,9 @@ class Median(NamedTuple):
 def medians(path: Path) -> dict[Row, Median]:
     """The rows of a run."""
     found = {}
-    for candidate in json.loads(path.read_text(encoding="utf-8"))["candidates"]:
-        name = candidate["name"], candidate["runtime"], candidate["optimised"]
-        for shape in candidate["shapes"]:
+    for entry in json.loads(path.read_text(encoding="utf-8"))["entries"]:
+        name = entry["name"], entry["runtime"], entry["optimised"]
+        for shape in entry["shapes"]:
             row = (*name, shape["kind"], shape["threads"], shape["batch_size"], shape["length"])
             found[row] = Median(shape["p50_ms"], bool(shape["noisy"]))
     return found

@@ -73,10 +73,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, reviews_cs
 
 @pytest.fixture
 def run_benchmark(chain: "Chain", tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Measures the tiny models and returns the candidates."""
-    from tests.unit.tiny_benchmark import candidates_of
+    """Measures the tiny models and returns the entries."""
+    from tests.unit.tiny_benchmark import entries_of
 
-    return functools.partial(candidates_of, chain, tmp_path / "out")
+    return functools.partial(entries_of, chain, tmp_path / "out")
 
 
 @pytest.fixture(scope="session")

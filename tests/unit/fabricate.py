@@ -286,7 +286,7 @@ def _benchmark(params: Params, benchmark: Artefact, dataset: Dataset, results: P
     models = benchmark.inputs["model"]
     assert isinstance(models, list)
     runtimes = params.benchmark.runtimes
-    candidates = [_candidate(params, model, runtime, dataset) for model in models for runtime in runtimes]
+    entries = [_entry(params, model, runtime, dataset) for model in models for runtime in runtimes]
     value = {
         "protocol": params.benchmark.model_dump(),
         "machine": describe_machine(),
@@ -294,13 +294,13 @@ def _benchmark(params: Params, benchmark: Artefact, dataset: Dataset, results: P
         "kind": "local",
         "processor": "cpu",
         "load_average": {"before": [0.1, 0.1, 0.1], "after": [0.9, 0.4, 0.2]},
-        "candidates": candidates,
+        "entries": entries,
     }
     with writing(results / benchmark.folder, recipe=benchmark.recipe, labels=benchmark.labels) as folder:
         write_json(folder / "benchmark.json", value)
 
 
-def _candidate(params: Params, model: Artefact, runtime: str, dataset: Dataset) -> dict[str, Any]:
+def _entry(params: Params, model: Artefact, runtime: str, dataset: Dataset) -> dict[str, Any]:
     layers, unfit = LAYERS[model.labels["student"]], unquantised(runtime, dataset)
     shapes: list[dict[str, Any]] = []
     for batch_size in [] if unfit else params.benchmark.batch_sizes:

@@ -27,24 +27,24 @@ from distilgrid.tasks.dataset import open_dataset
 def test_every_model_is_measured_on_every_runtime(
     run_benchmark: Callable[..., Any], chain: Chain, tmp_path: Path
 ) -> None:
-    candidates = run_benchmark()
+    entries = run_benchmark()
     runtimes = ["torch-eager-fp32", "onnxruntime-fp32", "onnxruntime-int8"]
     expected = [(*model, runtime) for model in (("tiny", "teacher"), ("half", "student")) for runtime in runtimes]
-    assert [(c["name"], c["role"], c["runtime"]) for c in candidates] == expected
-    for candidate in candidates:
-        assert candidate["skipped"] is None
-        assert [(s["batch_size"], s["length"]) for s in candidate["shapes"]] == [(1, 8), (1, 16)]
-        for shape in candidate["shapes"]:
+    assert [(c["name"], c["role"], c["runtime"]) for c in entries] == expected
+    for entry in entries:
+        assert entry["skipped"] is None
+        assert [(s["batch_size"], s["length"]) for s in entry["shapes"]] == [(1, 8), (1, 16)]
+        for shape in entry["shapes"]:
             assert len(shape["samples_ms"]) == QUICK["repetitions"]
             assert shape["p50_ms"] == pytest.approx(np.median(shape["samples_ms"]), abs=1e-4)
             assert shape["p50_ms"] <= shape["p90_ms"] <= max(shape["samples_ms"])
             assert shape["throughput"] == pytest.approx(1e3 / shape["p50_ms"], rel=1e-3)
-    sizes = [c["size_bytes"] for c in candidates[:3]]
+    sizes = [c["size_bytes"] for c in entries[:3]]
     assert sizes[0] == (chain.teacher / "model.safetensors").stat().st_size
     assert sizes[1:] == [(folder / "model.onnx").stat().st_size for folder in chain.exports[:2]]
-    assert {c["parameters"] for c in candidates} == {read_json(chain.teacher / "metrics.json")["parameters"]}
+    assert {c["parameters"] for c in entries} == {read_json(chain.teacher / "metrics.json")["parameters"]}
     stored = read_json(tmp_path / "out/benchmark.json")
-    assert stored["candidates"] == candidates
+    assert stored["entries"] == entries
     assert stored["device"] == "local-cpu"
     assert {"warmup", "priming", "burst", "seed"} <= set(stored["protocol"])
     assert {"cpu", "cores", "flags"} <= set(stored["machine"])
@@ -59,23 +59,23 @@ def test_drifting_measurements_are_marked_and_announced(
         return [Series([[1.0], [1.0], [2.0], [2.0]]) for _ in works]
 
     monkeypatch.setattr(shapes_module, "measure", drifting)
-    candidates = run_benchmark(lengths=[8])
+    entries = run_benchmark(lengths=[8])
     assert "noisy machine: 6 of 6 measurements drift or are not well known to the last, by up to 67 %" in caplog.text
-    assert all(shape["noisy"] for candidate in candidates for shape in candidate["shapes"])
+    assert all(shape["noisy"] for entry in entries for shape in entry["shapes"])
 
 
 def test_threads_are_measured_one_after_the_other(run_benchmark: Callable[..., Any]) -> None:
     if usable_cores() < 2:
         pytest.skip("one core only")
-    for candidate in run_benchmark(lengths=[8], device="local-cpu-2"):
-        assert [shape["threads"] for shape in candidate["shapes"]] == [2, 1]
+    for entry in run_benchmark(lengths=[8], device="local-cpu-2"):
+        assert [shape["threads"] for shape in entry["shapes"]] == [2, 1]
 
 
 def test_texts_are_measured_at_their_own_lengths_and_to_the_label(
     run_benchmark: Callable[..., Any], chain: Chain
 ) -> None:
-    for candidate in run_benchmark(lengths=[8], texts=6, data=chain.data):
-        kinds = {shape["kind"]: shape for shape in candidate["shapes"]}
+    for entry in run_benchmark(lengths=[8], texts=6, data=chain.data):
+        kinds = {shape["kind"]: shape for shape in entry["shapes"]}
         assert list(kinds) == ["shape", "texts", "text-to-label"]
         for kind in ("texts", "text-to-label"):
             assert kinds[kind]["texts"] == 6 and len(kinds[kind]["samples_ms"]) == 2 * 6

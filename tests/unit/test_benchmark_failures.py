@@ -21,8 +21,8 @@ from distilgrid.runtimes.registry import open_runtime
 
 
 def test_footprint_is_measured_in_a_process_of_its_own(run_benchmark: Callable[..., Any]) -> None:
-    for candidate in run_benchmark(lengths=[8], runtimes=["onnxruntime-int8"], footprint=True):
-        found = candidate["footprint"]
+    for entry in run_benchmark(lengths=[8], runtimes=["onnxruntime-int8"], footprint=True):
+        found = entry["footprint"]
         assert set(found) == {"import_seconds", "load_seconds", "first_run_seconds", "loaded_mib", "peak_mib"}
         assert 0 < found["loaded_mib"] < found["peak_mib"] < 400
 
@@ -31,9 +31,9 @@ def test_a_footprint_that_does_not_end_is_a_reason(
     run_benchmark: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(footprint_module, "SECONDS", 0.01)
-    for candidate in run_benchmark(lengths=[8], runtimes=["onnxruntime-fp32"], footprint=True):
-        assert candidate["footprint"] == {"reason": "loading and 4 runs took more than 0.01 s"}
-        assert len(candidate["shapes"]) == 1
+    for entry in run_benchmark(lengths=[8], runtimes=["onnxruntime-fp32"], footprint=True):
+        assert entry["footprint"] == {"reason": "loading and 4 runs took more than 0.01 s"}
+        assert len(entry["shapes"]) == 1
 
 
 class Odd:
@@ -76,7 +76,7 @@ def test_a_model_that_does_not_load_costs_no_other_its_measurement(
         raise RuntimeError("Unsupported opset\nat node 3")
 
     behave_oddly(monkeypatch, load=fail)
-    skipped = [candidate["skipped"] for candidate in run_benchmark(chain.exports, **BOTH)]
+    skipped = [entry["skipped"] for entry in run_benchmark(chain.exports, **BOTH)]
     assert skipped == [None, "does not run: Unsupported opset"] * 2
 
 
@@ -96,12 +96,12 @@ def test_a_batch_that_does_not_run_skips_this_shape_alone(
             raise error
 
     behave_oddly(monkeypatch, call=fail)
-    for candidate in run_benchmark(**BOTH, batch_sizes=[1, 64]):
-        odd = candidate["runtime"] == "onnxruntime-int8"
-        assert candidate["skipped"] is None
-        assert [shape["batch_size"] for shape in candidate["shapes"]] == ([1] if odd else [1, 64])
-        assert [shape["batch_size"] for shape in candidate["skipped_shapes"]] == ([64] if odd else [])
-        assert all(shape["reason"].startswith(reason) for shape in candidate["skipped_shapes"])
+    for entry in run_benchmark(**BOTH, batch_sizes=[1, 64]):
+        odd = entry["runtime"] == "onnxruntime-int8"
+        assert entry["skipped"] is None
+        assert [shape["batch_size"] for shape in entry["shapes"]] == ([1] if odd else [1, 64])
+        assert [shape["batch_size"] for shape in entry["skipped_shapes"]] == ([64] if odd else [])
+        assert all(shape["reason"].startswith(reason) for shape in entry["skipped_shapes"])
 
 
 def test_a_text_that_does_not_run_skips_the_texts_alone(
@@ -129,9 +129,9 @@ def test_a_failure_while_timing_skips_the_shape(
         return measure(works, label=label, **options)
 
     monkeypatch.setattr(shapes_module, "measure", fail)
-    for candidate in run_benchmark():
-        assert [shape["length"] for shape in candidate["shapes"]] == [16]
-        [skipped] = candidate["skipped_shapes"]
+    for entry in run_benchmark():
+        assert [shape["length"] for shape in entry["shapes"]] == [16]
+        [skipped] = entry["skipped_shapes"]
         assert (skipped["length"], skipped["reason"]) == (
             8,
             "one of the models that took turns does not run: device lost",
@@ -170,7 +170,7 @@ def test_memory_of_a_gpu_is_torchs_peak(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_processor_that_a_runtime_has_not_is_skipped(run_benchmark: Callable[..., Any]) -> None:
-    skipped = [candidate["skipped"] for candidate in run_benchmark(lengths=[8], device="local-cuda")]
+    skipped = [entry["skipped"] for entry in run_benchmark(lengths=[8], device="local-cuda")]
     assert skipped[2] == "does not run on cuda"
     if not torch.cuda.is_available():
         assert skipped[0] == "no CUDA GPU here" and "has no CUDAExecutionProvider" in skipped[1]
@@ -178,14 +178,14 @@ def test_a_processor_that_a_runtime_has_not_is_skipped(run_benchmark: Callable[.
 
 def test_rejected_export_is_skipped_with_its_reason(run_benchmark: Callable[..., Any], chain: Chain) -> None:
     rejected = convert(chain.teacher.parent, "tiny", "fp32", tolerance=1e-12)
-    candidates = run_benchmark([rejected, *chain.exports[1:]], lengths=[8])
-    assert candidates[1]["skipped"].startswith("export rejected: logits differ from torch's by")
-    assert candidates[1]["shapes"] == []
-    assert [c["skipped"] for i, c in enumerate(candidates) if i != 1] == [None] * 5
+    entries = run_benchmark([rejected, *chain.exports[1:]], lengths=[8])
+    assert entries[1]["skipped"].startswith("export rejected: logits differ from torch's by")
+    assert entries[1]["shapes"] == []
+    assert [c["skipped"] for i, c in enumerate(entries) if i != 1] == [None] * 5
 
 
 def test_missing_export_is_skipped(run_benchmark: Callable[..., Any]) -> None:
-    skipped = [candidate["skipped"] for candidate in run_benchmark([], lengths=[8])]
+    skipped = [entry["skipped"] for entry in run_benchmark([], lengths=[8])]
     assert skipped == [None, "not exported for this runtime", "not exported for this runtime"] * 2
 
 
@@ -193,11 +193,11 @@ def test_lengths_beyond_the_positions_are_skipped_and_announced(
     run_benchmark: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     reason = "length 65 is more than the model's 64 positions"
-    for candidate in run_benchmark(lengths=[64, 65]):
-        assert candidate["skipped"] is None
-        assert [shape["length"] for shape in candidate["shapes"]] == [64]
-        assert candidate["skipped_shapes"] == [
+    for entry in run_benchmark(lengths=[64, 65]):
+        assert entry["skipped"] is None
+        assert [shape["length"] for shape in entry["shapes"]] == [64]
+        assert entry["skipped_shapes"] == [
             {"kind": "shape", "threads": 1, "batch_size": 1, "length": 65, "reason": reason}
         ]
     assert f"tiny, torch-eager-fp32: not measured at 1 thread, batch 1, length 65: {reason}" in caplog.text
-    assert {candidate["skipped"] for candidate in run_benchmark(lengths=[65])} == {reason}
+    assert {entry["skipped"] for entry in run_benchmark(lengths=[65])} == {reason}

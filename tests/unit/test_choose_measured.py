@@ -43,9 +43,9 @@ def changed(findings: Findings, change: Callable[[dict[str, Any]], None], *, onl
 
 
 def shapes(values: dict[str, Any], runtime: str = "") -> Iterator[dict[str, Any]]:
-    for candidate in values["candidates"]:
-        if candidate["runtime"].startswith(runtime):
-            yield from candidate["shapes"]
+    for entry in values["entries"]:
+        if entry["runtime"].startswith(runtime):
+            yield from entry["shapes"]
 
 
 def slower(values: dict[str, Any], factor: float) -> None:
@@ -75,9 +75,9 @@ def test_each_student_has_the_latency_from_the_benchmark_of_its_own_teacher(find
 
 def test_a_teacher_with_the_name_of_a_student_is_no_student(findings: Findings) -> None:
     def rename(values: dict[str, Any]) -> None:
-        for candidate in values["candidates"]:
-            if candidate["role"] == "teacher":
-                candidate["name"] = "three"
+        for entry in values["entries"]:
+            if entry["role"] == "teacher":
+                entry["name"] = "three"
 
     assert offer(changed(findings, rename)) == offer(findings)
 
@@ -137,10 +137,10 @@ def test_p95_comes_from_raw_samples_where_it_was_not_stored(findings: Findings) 
 
 def test_a_model_that_was_not_measured_at_the_longest_length_is_not_judged_at_a_shorter_one(findings: Findings) -> None:
     def fail(values: dict[str, Any]) -> None:
-        for candidate in values["candidates"]:
-            if candidate["runtime"] == "onnxruntime-int8":
-                *candidate["shapes"], last = candidate["shapes"]
-                candidate["skipped_shapes"] = [{**last, "reason": "too long"}]
+        for entry in values["entries"]:
+            if entry["runtime"] == "onnxruntime-int8":
+                *entry["shapes"], last = entry["shapes"]
+                entry["skipped_shapes"] = [{**last, "reason": "too long"}]
 
     found = offer(changed(findings, fail))
     assert {o.runtime for o in found.options} == {"torch-eager-fp32", "onnxruntime-fp32"}
@@ -165,8 +165,8 @@ def test_texts_that_were_not_measured_are_refused_with_the_setting_that_measures
 
 def with_bf16(findings: Findings) -> Findings:
     def add(values: dict[str, Any]) -> None:
-        own = [c for c in values["candidates"] if c["runtime"] == "torch-eager-fp32"]
-        values["candidates"] += [{**candidate, "runtime": BF16} for candidate in own]
+        own = [c for c in values["entries"] if c["runtime"] == "torch-eager-fp32"]
+        values["entries"] += [{**entry, "runtime": BF16} for entry in own]
 
     return changed(findings, add)
 

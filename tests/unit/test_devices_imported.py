@@ -175,10 +175,10 @@ def percentiles(values: dict[str, Any], **given: float) -> None:
 # Beside our own measurements.
 
 
-def test_raw_samples_become_a_candidate_like_ours() -> None:
+def test_raw_samples_become_a_entry_like_ours() -> None:
     found = joined(drop())
-    [candidate] = found["candidates"]
-    assert {name: candidate[name] for name in ("name", "role", "runtime", "parameters", "size_bytes", "skipped")} == {
+    [entry] = found["entries"]
+    assert {name: entry[name] for name in ("name", "role", "runtime", "parameters", "size_bytes", "skipped")} == {
         "name": "student-01",
         "role": "student",
         "runtime": "onnxruntime-int8",
@@ -186,7 +186,7 @@ def test_raw_samples_become_a_candidate_like_ours() -> None:
         "size_bytes": 11,
         "skipped": None,
     }
-    [measured] = candidate["shapes"]
+    [measured] = entry["shapes"]
     assert (measured["kind"], measured["threads"], measured["batch_size"], measured["length"]) == ("shape", 4, 1, 32)
     samples = shape(drop())["samples_ms"]
     assert measured["samples_ms"] == samples
@@ -201,18 +201,18 @@ def test_raw_samples_become_a_candidate_like_ours() -> None:
 def test_turns_tell_how_well_a_median_is_known() -> None:
     values = drop()
     shape(values).update(samples_ms=[1.0 + 0.001 * n for n in range(60)], turn=5)
-    [measured] = joined(values)["candidates"][0]["shapes"]
+    [measured] = joined(values)["entries"][0]["shapes"]
     assert measured["turns"] == 12
     assert 0 < measured["width"] < 0.1
     assert measured["drift"] == pytest.approx(0.03 / 1.0295, rel=0.02)
     assert not measured["noisy"]
-    assert joined(values, max_drift=0.01)["candidates"][0]["shapes"][0]["noisy"]
+    assert joined(values, max_drift=0.01)["entries"][0]["shapes"][0]["noisy"]
 
 
 def test_percentiles_alone_leave_the_rest_unknown() -> None:
     values = drop()
     percentiles(values, p50_ms=2.0, p95_ms=3.0, n=40)
-    [measured] = joined(values)["candidates"][0]["shapes"]
+    [measured] = joined(values)["entries"][0]["shapes"]
     assert (measured["n"], measured["p50_ms"], measured["p95_ms"]) == (40, 2.0, 3.0)
     assert measured["samples_ms"] == []
     unknown = ("p90_ms", "p99_ms", "width", "drift", "turns", "noisy", "attempts", "energy_mj")
@@ -223,32 +223,32 @@ def test_percentiles_alone_leave_the_rest_unknown() -> None:
 def test_models_are_named_by_key_or_by_the_digest_of_a_file(named: str) -> None:
     values = drop()
     values["measurements"][0]["model"] = named
-    assert joined(values)["candidates"][0]["name"] == "student-01"
+    assert joined(values)["entries"][0]["name"] == "student-01"
 
 
-def test_threads_of_one_model_and_runtime_are_one_candidate() -> None:
+def test_threads_of_one_model_and_runtime_are_one_entry() -> None:
     values = drop()
     values["measurements"].append({**values["measurements"][0], "threads": 1})
-    [candidate] = joined(values)["candidates"]
-    assert [measured["threads"] for measured in candidate["shapes"]] == [4, 1]
+    [entry] = joined(values)["entries"]
+    assert [measured["threads"] for measured in entry["shapes"]] == [4, 1]
 
 
 def test_other_models_are_left_out_with_a_line(caplog: pytest.LogCaptureFixture) -> None:
     values = drop()
     values["measurements"].append({**values["measurements"][0], "model": OTHER})
-    assert len(joined(values)["candidates"]) == 1
+    assert len(joined(values)["entries"]) == 1
     assert f"left out 1 measurements of other models, the first of {OTHER}" in caplog.text
     with pytest.raises(UserError, match=f"pi: model {KEY} is none of these models"):
         joined(drop(), models=[model(OTHER)])
 
 
-def test_a_candidate_without_any_shape_is_skipped_with_the_reason() -> None:
+def test_a_entry_without_any_shape_is_skipped_with_the_reason() -> None:
     values = drop()
     reason = {"batch_size": 1, "length": 32, "reason": "out of memory"}
     values["measurements"][0].update(shapes=[], skipped_shapes=[reason])
-    [candidate] = joined(values)["candidates"]
-    assert candidate["skipped"] == "out of memory"
-    assert candidate["skipped_shapes"] == [{**reason, "kind": "shape", "threads": 4}]
+    [entry] = joined(values)["entries"]
+    assert entry["skipped"] == "out of memory"
+    assert entry["skipped_shapes"] == [{**reason, "kind": "shape", "threads": 4}]
 
 
 @pytest.mark.parametrize(("named", "runtime"), [(KEY, "onnxruntime"), (DIGEST, "onnxruntime"), (DIGEST, "their-own")])
@@ -257,7 +257,7 @@ def test_what_the_gate_rejected_comes_back_by_no_import(named: str, runtime: str
     first(values).update(model=named, runtime=runtime)
     values["measurements"].append({**first(drop()), "runtime": "openvino", "model": KEY})
     gate = {"runtime": "onnxruntime-int8", "accepted": False, "reason": "logits are not finite", "size_bytes": 11}
-    rejected, other = joined(values, exports=[replace(export(), parity=gate)])["candidates"]
+    rejected, other = joined(values, exports=[replace(export(), parity=gate)])["entries"]
     assert rejected["shapes"] == []
     assert rejected["skipped"] == "export rejected: logits are not finite"
     assert other["runtime"] == "openvino-int8" and other["skipped"] is None and len(other["shapes"]) == 1
@@ -281,7 +281,7 @@ def test_features_that_nobody_told_are_unknown_and_not_absent() -> None:
 def test_an_engine_of_their_own_is_shown_with_its_precision() -> None:
     values = drop()
     values["measurements"][0].update(runtime="ncnn", precision="fp16")
-    assert joined(values)["candidates"][0]["runtime"] == "ncnn-fp16"
+    assert joined(values)["entries"][0]["runtime"] == "ncnn-fp16"
 
 
 def test_the_documented_file_can_be_read(tmp_path: Path) -> None:

@@ -100,8 +100,8 @@ def test_exports_are_measured_side_by_side_and_join_ours(tmp_path: Path) -> None
         assert (measurement.runtime, measurement.precision, measurement.threads) == ("onnxruntime-fp32", "fp32", 1)
         assert [(s.batch_size, s.length) for s in measurement.shapes] == [(1, 8), (1, 16), (2, 8), (2, 16)]
         assert all(s.samples_ms is not None and len(s.samples_ms) == 10 and s.turn == 5 for s in measurement.shapes)
-    candidates = as_benchmark(found, device="pi", max_drift=0.05, models=[model(), model(OTHER)])["candidates"]
-    assert [len(candidate["shapes"]) for candidate in candidates] == [4, 4]
+    entries = as_benchmark(found, device="pi", max_drift=0.05, models=[model(), model(OTHER)])["entries"]
+    assert [len(entry["shapes"]) for entry in entries] == [4, 4]
 
 
 def test_inputs_that_a_model_cannot_take_are_skipped_with_the_reason(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def timed(runs: list[Run], **protocol: Any) -> list[Series]:
     return measure([repeated(run) for run in runs], protocol=Benchmark(**{**QUICK, **protocol}), label="test")
 
 
-def test_candidates_take_turns_in_shuffled_rounds() -> None:
+def test_entries_take_turns_in_shuffled_rounds() -> None:
     calls: list[str] = []
     series = timed([lambda n=n: calls.append(n) for n in "abc"], warmup=2, repetitions=BURST * 20)
     assert calls[:6] == list("aabbcc")
@@ -70,7 +70,7 @@ def test_repetitions_go_on_until_the_median_is_known(monkeypatch: pytest.MonkeyP
     assert known.steadiness.turns == 10 and known.steadiness.width == 0
 
 
-def test_a_candidate_that_drifts_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_entry_that_drifts_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = {"repetitions": 50, "max_repetitions": 50}
     pretend_times(monkeypatch, lambda call: 10 if call < 25 else 12)  # the machine slows down once
     again = timed([lambda: None], retries=2, **quick)[0]

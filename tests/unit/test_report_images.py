@@ -148,14 +148,14 @@ def test_a_footprint_that_failed_is_named_and_a_gpus_memory_stands_where_it_is_k
     findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (benchmark,) = [b for b in findings.collected.benchmarks if b.artefact.labels["task"] == "reviews"]
-    candidate = benchmark.values["candidates"][0]
-    monkeypatch.setitem(candidate, "footprint", {"reason": "took more than 600 s"})
+    entry = benchmark.values["entries"][0]
+    monkeypatch.setitem(entry, "footprint", {"reason": "took more than 600 s"})
     (table,) = [table for table in SECTION.tables(findings, "reviews") if table.name.endswith("not measured")]
     assert [cell.text for cell in table.rows[0]][2:] == ["load time and memory", "took more than 600 s"]
     assert len(table.rows) == 1 and table.name == "reviews on local-cpu: not measured"
     found = {"import_seconds": 1.0, "load_seconds": 0.5, "first_run_seconds": 0.1, "loaded_mib": 90, "peak_mib": 200}
     for more, shown in (({}, False), ({"gpu_peak_mib": 312.4}, True)):
-        monkeypatch.setitem(candidate, "footprint", {**found, **more})
+        monkeypatch.setitem(entry, "footprint", {**found, **more})
         (table,) = [table for table in SECTION.tables(findings, "reviews") if table.name.endswith("memory")]
         assert ("peak on the GPU, MiB" in [column.title for column in table.columns]) == shown
         assert (table.rows[0][-1].text == "312") == shown

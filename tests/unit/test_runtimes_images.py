@@ -133,23 +133,23 @@ def run_benchmark(root: Path, tmp_path: Path) -> Callable[..., list[dict[str, An
         result = benchmark(
             settings=settings, device="local-cpu", models=models, exports=exports, out=tmp_path / "out", labels=labels
         )
-        candidates: list[dict[str, Any]] = result["candidates"]
-        return candidates
+        entries: list[dict[str, Any]] = result["entries"]
+        return entries
 
     return run
 
 
 def test_images_are_measured_once_for_each_batch_size(run_benchmark: Callable[..., Any]) -> None:
-    candidates = run_benchmark(batch_sizes=[1, 4])
-    assert [c["runtime"] for c in candidates] == ["torch-eager-fp32", FP32, INT8] * 2
-    for candidate in candidates:
-        if candidate["runtime"] == INT8:
-            assert candidate["skipped"].startswith("export rejected: dynamic quantisation leaves convolutions")
-            assert candidate["shapes"] == []
+    entries = run_benchmark(batch_sizes=[1, 4])
+    assert [c["runtime"] for c in entries] == ["torch-eager-fp32", FP32, INT8] * 2
+    for entry in entries:
+        if entry["runtime"] == INT8:
+            assert entry["skipped"].startswith("export rejected: dynamic quantisation leaves convolutions")
+            assert entry["shapes"] == []
         else:
-            assert candidate["skipped"] is None
-            assert [(s["batch_size"], s["length"]) for s in candidate["shapes"]] == [(1, 1), (4, 1)]
-            assert candidate["skipped_shapes"] == []
+            assert entry["skipped"] is None
+            assert [(s["batch_size"], s["length"]) for s in entry["shapes"]] == [(1, 1), (4, 1)]
+            assert entry["skipped_shapes"] == []
 
 
 def test_inputs_are_random_pixels_of_the_models_size(root: Path, images: Images) -> None:

@@ -47,7 +47,7 @@ def convert(root: Path, name: str, kind: str, *, tolerance: float = 1e-4) -> Pat
     return out
 
 
-def candidates_of(
+def entries_of(
     chain: Chain,
     out: Path,
     exports: list[Path] | None = None,
@@ -56,7 +56,7 @@ def candidates_of(
     device: str = "local-cpu",
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Runs the stage and returns the candidates."""
+    """Runs the stage and returns the entries."""
     result = benchmark(
         settings=Benchmark(**{**QUICK, **options}),
         device=device,
@@ -66,5 +66,5 @@ def candidates_of(
         labels=LABELS,
         data=data,
     )
-    candidates: list[dict[str, Any]] = result["candidates"]
-    return candidates
+    entries: list[dict[str, Any]] = result["entries"]
+    return entries

@@ -28,9 +28,9 @@ SECONDS = 600
 def footprint(*, runtime: str, folder: Path, how: RunOptions, inputs: "Mapping[str, np.ndarray]") -> dict[str, Any]:
     """Measure one entry, on inputs of its largest shape, in a separate process.
 
-    Returns `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model, `first_run_seconds`,
-    `loaded_mib` of memory that loading added, `peak_mib` of the whole process, and `gpu_peak_mib` if torch computes on
-    a GPU; or `reason` if the process failed or did not end.
+    Returns `import_seconds` of the runtime's packages, `load_seconds` from files to a ready model and
+    `first_run_seconds`. Memory is `loaded_mib`, which loading added, `peak_mib` of the process, and `gpu_peak_mib` if
+    torch computes on a GPU. A process that failed or did not end gives its `reason` alone.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
 """The latency protocol: warm-up, then turns until the median is known. It keeps every sample.
 
-Candidates take turns (ABAB), so a machine that slows down slows all of them alike. A turn is a short burst of timed
+Entries take turns (ABAB), so a machine that slows down slows all of them alike. A turn is a short burst of timed
 calls after some untimed ones: the same call repeated, or one for each of many texts. A device that serves one model
 runs it steadily. A single run right after another model's took a 3-layer MiniLM at length 32 about 1.5 times as long.
 """
@@ -30,7 +30,7 @@ FEWEST = 6
 
 Run = Callable[[], object]
 Work = Sequence[Run]
-"""The timed calls of one turn of a candidate."""
+"""The timed calls of one turn of an entry."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Steadiness:
 
 @dataclass
 class Series:
-    """The turns of one candidate at one shape."""
+    """The turns of one entry at one shape."""
 
     turns: list[list[float]] = field(default_factory=list)  # the times of each turn's runs in ms, in the order taken
     joules: float | None = None  # energy of all runs, untimed ones included; None without a counter
@@ -117,11 +117,11 @@ def repeated(run: Run) -> Work:
 
 
 def measure(works: Sequence[Work], *, protocol: Benchmark, label: str, energy: Counter | None = None) -> list[Series]:
-    """Time the candidates' calls in turns until each median is known, or the most repetitions are reached.
+    """Time the entries' calls in turns until each median is known, or the most repetitions are reached.
 
-    The number of turns is a fifth of the protocol's repetitions. Candidates whose times drift are measured again,
+    The number of turns is a fifth of the protocol's repetitions. Entries whose times drift are measured again,
     together, as often as the protocol allows. `label` names the work on the progress line; `energy` is the counter of
-    the processor. Returns one series for each candidate, in their order.
+    the processor. Returns one series for each entry, in their order.
     """
     found = _attempt(works, protocol, label, energy)
     for attempt in range(2, protocol.retries + 2):

@@ -28,10 +28,10 @@ MEMORY = {
     "gpu_peak_mib": "peak on the GPU, MiB",
 }
 FUSION = (
-    "Graph optimisation switched off and on, at the longest length with the first number of threads; operators in the "
+    "Graph optimisation switched off and on, at the longest length with the first number of threads. Operators in the "
     "exported file and after the runtime's rewriting; how many blocks run as one operator each."
 )
-FOOTPRINTS = "Each candidate in a separate process, which imports the runtime, loads the model and runs it."
+FOOTPRINTS = "Each entry in a separate process, which imports the runtime, loads the model and runs it."
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Tables:
     findings: Findings
     benchmark: FinishedArtefact
     name: str
-    measured: list[Measured]  # the candidates with a measured shape
+    measured: list[Measured]  # the entries with a measured shape
 
     def all(self) -> list[Table]:
         if not self.measured:
@@ -57,12 +57,12 @@ class _Tables:
         ]
 
     def grid(self, title: str, caption: str, value: Callable[[Measured], Value]) -> Table:
-        """A row for each candidate, a column for each shape."""
+        """A row for each entry, a column for each shape."""
         shapes = list(dict.fromkeys(_shape(shape) for each in self.measured for shape in each["shapes"]))
         rows = []
-        for candidate in self.measured:
-            own = {_shape(shape): shape for shape in candidate["shapes"]}
-            rows.append([*self.who(candidate), *(value(own[shape]) if shape in own else EMPTY for shape in shapes)])
+        for entry in self.measured:
+            own = {_shape(shape): shape for shape in entry["shapes"]}
+            rows.append([*self.who(entry), *(value(own[shape]) if shape in own else EMPTY for shape in shapes)])
         columns = [MODEL, RUNTIME, *(Column(*_titles(shape)) for shape in shapes)]
         return Table(f"{self.name}: {title}", caption, columns, rows, _groups(self.measured))
 
@@ -80,22 +80,22 @@ class _Tables:
     def missing(self) -> list[Table]:
         """The measurements that are missing, with the reason."""
         rows = []
-        for candidate in self.benchmark.values["candidates"]:
-            skipped = [(shape_words(shape), shape["reason"]) for shape in candidate["skipped_shapes"]]
-            if candidate["skipped"]:
-                skipped = [("anything", candidate["skipped"])]
-            if candidate["footprint"] and "reason" in candidate["footprint"]:
-                skipped.append(("load time and memory", candidate["footprint"]["reason"]))
-            rows += [[*self.who(candidate), Value(what), Value(reason)] for what, reason in skipped]
+        for entry in self.benchmark.values["entries"]:
+            skipped = [(shape_words(shape), shape["reason"]) for shape in entry["skipped_shapes"]]
+            if entry["skipped"]:
+                skipped = [("anything", entry["skipped"])]
+            if entry["footprint"] and "reason" in entry["footprint"]:
+                skipped.append(("load time and memory", entry["footprint"]["reason"]))
+            rows += [[*self.who(entry), Value(what), Value(reason)] for what, reason in skipped]
         columns = [MODEL, RUNTIME, Column("not measured", number=False), Column("reason", number=False)]
         return [Table(f"{self.name}: not measured", "", columns, rows)] if rows else []
 
-    def who(self, candidate: Measured) -> list[Value]:
+    def who(self, entry: Measured) -> list[Value]:
         """The model, and the runtime with a note if it is made for phones and ran elsewhere."""
-        values, runtime = self.benchmark.values, str(candidate["runtime"])
+        values, runtime = self.benchmark.values, str(entry["runtime"])
         note = phone_note(values["machine"], runtime=runtime, kind=values["kind"])
-        notes = ["graph as exported"] * (not candidate["optimised"]) + [note] * bool(note)
-        return [Value(candidate["name"]), Value(", ".join([runtime, *notes]))]
+        notes = ["graph as exported"] * (not entry["optimised"]) + [note] * bool(note)
+        return [Value(entry["name"]), Value(", ".join([runtime, *notes]))]
 
     def fusion(self) -> list[Table]:
         """The gain of rewriting the graph: latencies and operators with graph optimisation off and on."""
@@ -107,10 +107,10 @@ class _Tables:
         }
         plain = {(each["name"], each["runtime"]): each for each in self.measured if not each["optimised"]}
         rows = []
-        for candidate in (each for each in self.measured if each["optimised"]):
-            key = candidate["name"], candidate["runtime"]
+        for entry in (each for each in self.measured if each["optimised"]):
+            key = entry["name"], entry["runtime"]
             if key in plain or graphs.get(key):
-                rows.append([*map(Value, key), *_ratios(candidate, plain.get(key)), *_operators(graphs.get(key))])
+                rows.append([*map(Value, key), *_ratios(entry, plain.get(key)), *_operators(graphs.get(key))])
         titles = ("as exported, ms", "optimised, ms", "speed-up", "operators before", "after", *BLOCKS.values())
         columns = [MODEL, RUNTIME, *map(Column, titles)]
         return [Table(f"{self.name}: what fusion brings", FUSION, columns, rows)] if rows else []
@@ -157,13 +157,13 @@ def _titles(shape: Shape) -> tuple[str, str]:
     return title, wording.plural(threads, "thread")
 
 
-def _groups(candidates: Sequence[Measured]) -> set[int]:
-    return {n for n in range(1, len(candidates)) if candidates[n]["name"] != candidates[n - 1]["name"]}
+def _groups(entries: Sequence[Measured]) -> set[int]:
+    return {n for n in range(1, len(entries)) if entries[n]["name"] != entries[n - 1]["name"]}
 
 
-def _ratios(candidate: Measured, plain: Measured | None) -> list[Value]:
+def _ratios(entry: Measured, plain: Measured | None) -> list[Value]:
     shape = max(
-        (s for s in candidate["shapes"] if s["kind"] == "shape"),
+        (s for s in entry["shapes"] if s["kind"] == "shape"),
         key=lambda s: (-s["threads"], s["length"]),
         default=None,
     )
@@ -197,7 +197,7 @@ class LatencySection(Section):
             labels = benchmark.artefact.labels
             if labels["task"] == task:
                 name = f"{task} on {labels['device']}" + (f", students of {labels['teacher']}" if several else "")
-                measured = [each for each in benchmark.values["candidates"] if each["shapes"]]
+                measured = [each for each in benchmark.values["entries"] if each["shapes"]]
                 found += _Tables(findings, benchmark, name, measured).all()
         return found
 

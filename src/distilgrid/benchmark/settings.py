@@ -48,19 +48,19 @@ class Benchmark(Settings):
     process may use."""
     texts: int = Field(default=0, ge=0)
     """Validation texts, spread evenly over the task's lengths, to measure one by one: the model alone at its own
-    length, and from text to label with the tokeniser; 0 measures fixed lengths only."""
+    length, and from text to label with the tokeniser. 0 measures fixed lengths only."""
     unfused: bool = False
     """Measure graph runtimes without rewriting the graph, too."""
     footprint: bool = False
-    """Measure load time and peak memory, each candidate in a separate process."""
+    """Measure load time and peak memory, each entry in a separate process."""
     warmup: int = Field(default=5, ge=0)
-    """Untimed runs per candidate and shape."""
+    """Untimed runs per entry and shape."""
     repetitions: int = Field(default=50, ge=3)
-    """Least number of timed runs per candidate and shape, taken in turns (ABAB) within one process."""
+    """Least number of timed runs per entry and shape, taken in turns (ABAB) within one process."""
     max_repetitions: int = Field(default=400, ge=3)
     """Most timed runs: further ones are taken until the median is known to `precision`."""
     precision: float = Field(default=0.03, gt=0, lt=1)
-    """Width of the 95 % confidence interval of the median, as a share of it, at which a candidate is done."""
+    """Width of the 95 % confidence interval of the median, as a share of it, at which an entry is done."""
     max_drift: float = Field(default=0.05, gt=0, lt=1)
     """Largest change of the median from the first half of a measurement to the second, as a share; one that drifts
     further is taken again. One that drifts again, or whose median's interval is wider than this, is marked as noisy."""

@@ -42,8 +42,8 @@ class Meter:
     def read(self) -> dict[str, Any]:
         """The entries `started`, `seconds` and `cost` of `run.json`.
 
-        `cost` holds seconds of processor time, the job's threads, peak memory in MiB, energy in joules by what used it
-        (`cpu`, `cuda`), and the job of the batch system where there is one.
+        `cost` holds seconds of processor time, the job's threads, peak memory in MiB and energy in joules by what used
+        it (`cpu`, `cuda`). In a batch system it also names the job.
         """
         spent = _cpu_seconds() - self._cpu
         cost = {

@@ -100,7 +100,7 @@ def _nothing(fitting: Sequence[Shape], task: str, where: Where, left_out: Sequen
 
 def _entries(benchmark: Mapping[str, Any]) -> list[Entry]:
     """The students of a benchmark, with optimised graphs."""
-    return [entry for entry in benchmark["candidates"] if entry["role"] == "student" and entry["optimised"]]
+    return [entry for entry in benchmark["entries"] if entry["role"] == "student" and entry["optimised"]]
 
 
 def _measured(

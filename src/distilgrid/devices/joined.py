@@ -20,7 +20,7 @@ def as_benchmark(
 
     Percentiles that were not sent are None; without raw samples, so are the values that follow from them. Measurements
     of other models are left out, with one line in the log. Those of exports that the parity gate rejected are left out,
-    with the gate's reason in the candidate's entry.
+    with the gate's reason in its entry.
 
     `device` is its name in paths. Samples that drift by more than `max_drift`, or of a less known median, are noisy.
     `models` decide names, roles and parameters; a measurement may also name its model by the files of an export.
@@ -53,7 +53,7 @@ def as_benchmark(
         "protocol": {"tool": found.tool, "date": found.date.isoformat()},
         "machine": found.device.model_dump(),
         "device": device,
-        "candidates": [entry.as_dict() for entry in entries.values()],
+        "entries": [entry.as_dict() for entry in entries.values()],
     }
 
 

@@ -26,7 +26,7 @@ class LocalDevice(Settings):
     processor: Processor = "cpu"
     """What computes: the CPU, or a GPU by CUDA."""
     threads: Threads = Field(default=[1])
-    """Threads of every candidate; several values are measured one after the other."""
+    """Threads of every entry; several values are measured one after the other."""
 
 
 class ImportDevice(Settings):

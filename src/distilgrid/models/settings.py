@@ -81,7 +81,8 @@ class Student(Settings):
     """A shape that a search found, in place of `architecture`; inherits in the same way."""
     inherit: Literal["leading", "importance"] = "leading"
     """Inheritance of another shape: the origin's leading rows and columns, or its most important heads,
-    feed-forward units and hidden units, by the norms of the weights that read them; that needs a BERT or RoBERTa."""
+    feed-forward units and hidden units, by the norms of the weights that read them. `importance` needs a BERT or
+    RoBERTa."""
     inherit_layers: Literal["first", "spread"] = "first"
     """The origin's layers that a shallower shape inherits: the first ones, or evenly spread ones and the last."""
     init: Literal["pretrained", "finetuned", "supernet", "scratch"] = "pretrained"

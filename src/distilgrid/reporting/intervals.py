@@ -6,12 +6,12 @@ of multinomial weights: how often each validation row was drawn. A metric combin
 rows, so that scoring a model on all resamples is a matrix product.
 
 Seeds and rows: an effect varies with the seeds of its models (a), with the rows that they are scored on (r), and with
-both together: each seed gets other rows wrong (e). For n seeds on the same N rows, the variance of the mean is
+both together (e). Each seed gets other rows wrong. For n seeds on the same N rows, the variance of the mean is
 
     var(a) / n + var(e) / n + var(r)
 
-The sample variance S^2 over seeds estimates var(a) + var(e). The paired bootstrap over rows tells the rest apart: E,
-the variance of the seeds' distances from their mean, estimates var(e); that of the mean, less E / n, estimates
+The sample variance S^2 over seeds estimates var(a) + var(e). The paired bootstrap over rows tells the rest apart. E,
+the variance of the seeds' distances from their mean, estimates var(e). That of the mean, less E / n, estimates
 var(r) = C. So the variance is V = max(S^2, E) / n + C, and the interval is
 
     effect +- t_v sqrt(V),    v = V^2 / ((S^2 / n)^2 / (n - 1) + C^2 / (N - 1))

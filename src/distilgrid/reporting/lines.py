@@ -209,7 +209,7 @@ def _speeds(collected: Collected, key: Key) -> dict[str, Speed]:
 
 def _entries(collected: Collected, **labels: str) -> list[dict[str, Any]]:
     found = [b for b in collected.main_benchmarks if labels.items() <= b.artefact.labels.items()]
-    return [entry for benchmark in found for entry in benchmark.values["candidates"]]
+    return [entry for benchmark in found for entry in benchmark.values["entries"]]
 
 
 def _latencies(

@@ -26,8 +26,8 @@ class ExecuTorchSession:
     model is loaded.
 
     Models are converted for one row: texts of any length up to the longest, images of their one size. A batch runs row
-    by row. A batch axis works too, but ExecuTorch plans and clears memory for the largest shape: 119 MiB where one row
-    took 29 (4 layers, 312 wide, 32 rows of 128 tokens).
+    by row. A batch axis works too, but ExecuTorch plans and clears memory for the largest shape. It took 119 MiB where
+    one row took 29 (4 layers, 312 wide, 32 rows of 128 tokens).
     """
 
     def __init__(self, folder: Path, how: RunOptions) -> None:

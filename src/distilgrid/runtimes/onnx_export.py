@@ -161,9 +161,9 @@ def export_onnx(model: "PreTrainedModel", sample: Sample, path: Path) -> None:
     Token inputs are (B, L) with both axes dynamic. Pixels are (B, channels, H, W) with a dynamic batch axis: an image
     model has one size, and a runtime plans better for known shapes.
 
-    The tracing exporter (`dynamo=False`) suits these models: it takes about a second where the `torch.export` one takes
-    four, gives the same logits, writes equal bytes for equal weights, and needs no onnxscript. ONNX Runtime fuses the
-    result on load into LayerNormalization and BiasGelu. Its separate Attention fusion
+    The tracing exporter (`dynamo=False`) suits these models. It takes about a second where the `torch.export` one takes
+    four. It gives the same logits, writes equal bytes for equal weights, and needs no onnxscript. ONNX Runtime fuses
+    the result on load into LayerNormalization and BiasGelu. Its separate Attention fusion
     (`onnxruntime.transformers.optimizer`) was no faster at one thread in fp32, and slower in int8.
     """
     names = list(sample.example)

@@ -60,8 +60,8 @@ class OpenVinoInt8Exporter(OpenVinoExporter):
         """Write `model.xml` and `model.bin` in int8.
 
         The result depends on the calibration rows alone. Weights have one scale per output channel, and use half of the
-        range of int8. With all of it, sums of two products saturate on x86 CPUs without VNNI (avx512_vnni, avx_vnni),
-        where a model would agree with torch less often than on the CPU that judged it. Raises ValueError without
+        range of int8. With all of it, sums of two products saturate on x86 CPUs without VNNI (avx512_vnni, avx_vnni).
+        There a model would agree with torch less often than on the CPU that judged it. Raises ValueError without
         calibration rows.
         """
         if not sample.calibration:

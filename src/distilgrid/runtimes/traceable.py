@@ -2,8 +2,8 @@
 
 The last layer of a classifier of texts computes the first token's states alone, the only ones that the head reads. Keys
 and values still come from all tokens, so the logits stay the same. The last layer skips queries, output projection and
-feed-forward network for L - 1 of L tokens: a quarter of all arithmetic in three equal layers, and more than a third in
-two. Runtimes cannot find this by themselves, since the choice of the token comes last.
+feed-forward network for L - 1 of L tokens. That is a quarter of all arithmetic in three equal layers, and more than a
+third in two. Runtimes cannot find this by themselves, since the choice of the token comes last.
 """
 
 import copy

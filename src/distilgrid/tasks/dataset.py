@@ -152,7 +152,7 @@ def stratified_sample(
     """A boolean mask (N,) of about `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
 
     Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side, and purposes are independent.
-    They take turns by their place within their label over the label's size: any first k turns keep the shares
+    They take turns by their place within their label over the label's size. Any first k turns keep the shares
     (Sainte-Lague), and a smaller sample is part of a larger one. With `held_out`, every label keeps a row behind;
     otherwise every label gives one.
     """

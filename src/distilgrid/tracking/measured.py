@@ -43,7 +43,7 @@ class Measured:
             if isinstance(model, Artefact) and is_complete(results / export.folder):
                 self.exports.setdefault(model.folder, []).append(export)
         self.benchmarks = {
-            _pair(benchmark): (benchmark.folder, read_json(results / benchmark.folder / "benchmark.json")["candidates"])
+            _pair(benchmark): (benchmark.folder, read_json(results / benchmark.folder / "benchmark.json")["entries"])
             for benchmark in plan.of("benchmark")
             if benchmark.labels["device"] == plan.params.benchmark.devices[0]
             and is_complete(results / benchmark.folder)

@@ -88,8 +88,8 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
     A version with the same training of the cell is found again instead of made twice. By default, the model's name is
     `distilgrid-<task>`, so that the versions of a task compare.
 
-    Raises StoreDownError when a server does not answer, and UserError when the store or the name is refused, or a file
-    of the cell or its data is missing or damaged.
+    Raises StoreDownError when a server does not answer. Raises UserError when the store or the name is refused, or a
+    file of the cell or its data is missing or damaged.
     """
     name = name or f"distilgrid-{cell.labels['task']}"
     if not name.strip() or {*name} & {*"/:'"}:

@@ -104,7 +104,7 @@ class MaskedLM:
     """Guesses of words that fit in the place of a word.
 
     The model reads the text with the word masked, followed by the whole text as a second segment, so that guesses stay
-    near the word's meaning; every word is masked alone. That is the authors' code; the paper's Algorithm 1 shows the
+    near the word's meaning. Every word is masked alone. That is the authors' code; the paper's Algorithm 1 shows the
     words replaced so far instead. A forward pass holds one text, so a text's candidates depend on no other text. The
     tokeniser must know offsets.
     """

@@ -1,7 +1,7 @@
 """An Android phone through `adb`, the command of Android's platform tools.
 
-Follows the documentation of adb: `adb shell` hands one string to the phone's shell and returns its exit code (Android 7
-and newer), `adb devices` lists serial and state, `logcat -t TIME` prints later lines. Not tried on a real phone.
+Follows the documentation of adb. `adb shell` hands one string to the phone's shell and returns its exit code (Android 7
+and newer). `adb devices` lists serial and state, `logcat -t TIME` prints later lines. Not tried on a real phone.
 """
 
 import os

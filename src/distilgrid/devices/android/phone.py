@@ -46,7 +46,7 @@ def measure_on_phone(
 ) -> Imported:
     """Measure accepted exports for LiteRT and ExecuTorch on a phone, at the batch sizes and lengths of the protocol.
 
-    Candidates do not take turns as on this machine: each run of a benchmark program loads a model again.
+    Entries do not take turns as on this machine: each run of a benchmark program loads a model again.
 
     Args:
         device: the phone, the programs and the threads.

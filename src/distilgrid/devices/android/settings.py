@@ -39,7 +39,7 @@ class AdbDevice(Settings):
     binaries: Binaries
     """The benchmark programs."""
     threads: Threads = Field(default=[1])
-    """Threads of every candidate; several values are measured one after the other."""
+    """Threads of every entry; several values are measured one after the other."""
     affinity: str | None = Field(default=None, pattern=r"^[0-9a-f]{1,16}$")
     """The cores to use, as the mask that `taskset` takes: f0 are cores 4 to 7; null lets the phone choose."""
 

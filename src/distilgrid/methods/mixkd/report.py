@@ -16,8 +16,8 @@ TRAINING, VALIDATION, GAP = "train_loss", "validation_loss", "generalisation_gap
 def _caption(split: str) -> str:
     return (
         f"How much worse a model does on rows that it has not seen: its loss on split {split} less its loss on "
-        "original training rows, both with the true labels and without dropout. MixKD's theory says that training on "
-        "mixed samples makes this smaller. A small gap alone says little: a model that has learnt nothing has none. "
+        "original training rows. Both are with the true labels and without dropout. MixKD's theory says that training "
+        "on mixed samples makes this smaller. A small gap alone says little: a model that has learnt nothing has none. "
         f"Mean {wording.PLUS_MINUS} standard deviation over seeds."
     )
 

@@ -20,7 +20,7 @@ class OptunaController:
     """Optuna's ask and tell in memory, each decision a parameter.
 
     Numbers are parameters by rank over the whole list, so that all trials share one space that Optuna can model and
-    cross; a value that is not allowed becomes the nearest allowed one. Optuna is told the known values of repeated
+    cross. A value that is not allowed becomes the nearest allowed one. Optuna is told the known values of repeated
     architectures. Where it proposes nothing new, a random architecture takes the place.
     """
 

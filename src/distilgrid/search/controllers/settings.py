@@ -53,7 +53,7 @@ class KDNAS(Settings):
     """Training data: the episode's candidates with both bests, or all tried architectures."""
     targets: Literal["rewards", "standardised"] = "rewards"
     """Targets of the predictor: rewards, as in the paper, or rewards with mean 0 and deviation 1 over all observed
-    ones, from which the predictor learns an order in far fewer steps."""
+    ones. From those the predictor learns an order in far fewer steps."""
     epsilon: float = Field(default=1.0, ge=0, le=1)
     """Share of random candidates in the first episode."""
     epsilon_step: float = Field(default=0.05, ge=0)

@@ -109,7 +109,7 @@ def estimates_table(findings: Findings, task: str) -> Table | None:
     ]
     caption = (
         "Rank correlation between the quality that a search estimated and the dev score after full distillation (mean "
-        f"over seeds), over architectures that were both; searches that share fewer than {FEWEST} are left out. A "
+        f"over seeds), over architectures that were both. Searches that share fewer than {FEWEST} are left out. A "
         "whole search: its estimates and what they need, such as a supernet, against distilling all that it tried."
     )
     return Table(f"{task}: what estimates are worth", caption, columns, rows)

@@ -33,7 +33,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> BenchmarkSettings
 
 
 def _recipe(chosen: BenchmarkSettings, keys: Keys) -> Recipe:
-    """The protocol, the device, the models and exports in the order of the candidates."""
+    """The protocol, the device, the models and exports in the order of the entries."""
     from distilgrid.devices.settings import device_recipe
 
     texts = chosen.protocol.texts > 0
@@ -83,7 +83,7 @@ def _threads(chosen: BenchmarkSettings) -> int:
 
 STAGE = Stage(
     name="benchmark",
-    version=5,
+    version=6,
     folder="benchmarks",
     files=("benchmark.json", "run.json"),
     summary="Measure latency: all models and runtimes in turns in one process.",

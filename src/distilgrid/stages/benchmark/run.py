@@ -32,8 +32,8 @@ def benchmark(settings: BenchmarkSettings, job: Job) -> dict[str, Any]:
     """Measure the models and their exports; returns what `benchmark.json` holds.
 
     Raises:
-        UserError: when an input is damaged, an export belongs to none of the models, a runtime's packages are missing,
-            or the process may not use as many cores as the protocol says.
+        UserError: when an input is damaged or an export belongs to none of the models. Also when a runtime's packages
+            are missing, or the process may not use as many cores as the protocol says.
     """
     protocol, where = settings.protocol, settings.device
     trained = [open_model(folder) for folder in job.folders("model")]
@@ -74,7 +74,7 @@ def _run(settings: Benchmark, device: LocalDevice, entries: list[Entry], texts: 
         "machine": machine,
         "processor": device.processor,
         "load_average": {"before": list(before), "after": list(os.getloadavg())},
-        "candidates": [entry.as_dict() for entry in entries],
+        "entries": [entry.as_dict() for entry in entries],
     }
 
 

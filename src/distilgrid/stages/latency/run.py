@@ -20,7 +20,7 @@ from distilgrid.stages.latency.declare import LatencySettings
 def latency(settings: LatencySettings, job: Job) -> dict[str, Any]:
     """Measure shapes and fit a predictor to the first of them; returns how well it predicts the others.
 
-    Shapes are measured in groups of 8, each next to one shape that is the same in all, the yardstick: a group's
+    Shapes are measured in groups of 8, each next to one shape that is the same in all, the yardstick. A group's
     latencies are scaled by what the machine did to that, against its median over groups. A killed run goes on after
     its last group.
 
