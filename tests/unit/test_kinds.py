@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.pkd.declare import PKD
 from distilgrid.models.io import load_tokenizer
+from distilgrid.plan import planner
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kind import GROUP, KINDS, TaskKind, find_kind, find_metric, known_kinds, score
 from distilgrid.tasks.settings import Data
@@ -222,3 +224,14 @@ def test_methods_take_text_kinds_of_other_packages_with_one_label_per_row(monkey
     monkeypatch.setattr(base, "find_kind", find_kind)
     for method in (PKD, MixKD, HiddenKD):
         assert method.accepts("odd") and method.accepts("number") and not method.accepts("image")
+
+
+def test_models_that_do_not_read_a_kinds_rows_are_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = find_kind("odd")
+    parts = {field.name: getattr(odd, field.name) for field in dataclasses.fields(odd)}
+    spoken = SpanKind(**parts | {"modality": "sound"})
+    monkeypatch.setattr(planner, "find_task", lambda name, tasks: SimpleNamespace(task_kind=spoken))
+    sources: Any = {"one": SimpleNamespace(source="path:text-model")}
+    params: Any = SimpleNamespace(tasks={}, students=sources, teachers=sources)
+    said = planner.misfit(params, {"task": "talks", "student": "one", "teachers": ["one"]})
+    assert f"take models of {odd.words.rows}, or" in said

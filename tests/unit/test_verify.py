@@ -19,9 +19,11 @@ from distilgrid.audit.verify import verify
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
 from distilgrid.core.fingerprint import recipe_key
+from distilgrid.methods.kd.declare import KD
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import effective_training, parse_params
 from distilgrid.tasks.kind import find_metric
+from distilgrid.training.predictor import predict
 
 pytestmark = pytest.mark.chain
 
@@ -201,6 +203,14 @@ def test_the_tolerance_is_on_the_scale_of_the_metric(
     monkeypatch.setattr(rescore, "find_metric", lambda name: replace(find_metric(name), scale=1))
     assert run(results, "--tolerance", "0.1")[0] == 0, "0.05 printed as 0.05"
     assert run(results, "--tolerance", "0.01")[0] == 1
+
+
+def test_a_model_is_scored_by_the_predictor_of_its_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rescore.predictor({"method": 1}) is predict, "a teacher's"
+    assert rescore.predictor({"method": KD().recipe()}) is predict
+    monkeypatch.setattr(KD, "predictor", f"{__name__}:relist")
+    monkeypatch.setattr(rescore, "load", lambda target: target)
+    assert rescore.predictor({"method": KD().recipe()}) == f"{__name__}:relist"
 
 
 def test_other_weights_with_their_fingerprint_are_found_by_scoring_again(trained: Path, tmp_path: Path) -> None:

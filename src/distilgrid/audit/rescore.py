@@ -2,16 +2,19 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from distilgrid.audit.made import Made, by_key
 from distilgrid.core.artefacts import MODEL_STAGES, read_json, read_parquet
 from distilgrid.core.errors import UserError
+from distilgrid.core.loading import load
+from distilgrid.methods.registry import method_classes
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kind import find_metric, score
-from distilgrid.training.predictor import predict
+from distilgrid.training.predictor import PLAIN, Predictor, predict
 from distilgrid.training.training_set import read_split
 
 LOGITS = 0.05
@@ -40,7 +43,7 @@ def _rescored(model: Made, artefacts: Mapping[str, Made], tolerance: float) -> t
     recorded, metrics = read_parquet(model.folder / "predictions.parquet"), read_json(model.folder / "metrics.json")
     name, before, logits, main = metrics["score_name"], metrics["score"], _logits(model, dataset), dataset.validation[0]
     largest = max(
-        float(np.abs(values - np.stack(recorded["logits"][recorded["split"] == split].to_list())).max())
+        float(np.abs(values - dataset.task_kind.predict().stored(recorded[recorded["split"] == split])).max())
         for split, values in logits.items()
     )
     labels, scale = dataset.split(main)["label"].to_numpy(), find_metric(name).scale
@@ -50,12 +53,19 @@ def _rescored(model: Made, artefacts: Mapping[str, Made], tolerance: float) -> t
     return f"{model.folder}: {said}; logits differ by at most {largest:.1g}", agrees
 
 
+def predictor(recipe: Mapping[str, Any]) -> Predictor:
+    """How the model of a recipe answers: as its method says. A teacher's recipe has no settings of a method."""
+    method = recipe["method"]
+    if not isinstance(method, Mapping):
+        return predict
+    found: Predictor = load(method_classes()[method["objective"]].predictor)
+    return found
+
+
 def _logits(model: Made, dataset: Dataset) -> dict[str, np.ndarray]:
     loaded = load_model(model.folder)
-    kind = dataset.task_kind
+    kind, answers = dataset.task_kind, predictor(model.recipe)
     tokenizer = load_tokenizer(model.folder) if kind.tokenised else None
     longest = model.recipe["training"]["max_length"]
-    return {
-        split: predict(loaded, read_split(dataset, split, tokenizer=tokenizer, max_length=longest), kind=kind)
-        for split in dataset.validation
-    }
+    given = {split: read_split(dataset, split, tokenizer=tokenizer, max_length=longest) for split in dataset.validation}
+    return {split: answers(loaded, rows, kind=kind, placement=PLAIN) for split, rows in given.items()}

@@ -120,7 +120,7 @@ def misfit(params: Params, cell: Mapping[str, Any]) -> str:
     kind, student = find_task(cell["task"], params.tasks).task_kind, params.students[cell["student"]]
     if any(reads(source) != kind.modality for source in _sources(params, cell)):
         wanted = f"tasks of {kind.words.rows} like '{cell['task']}' want teachers and students that read them"
-        return f"{wanted}: take {READERS[kind.modality]}, or take it out"
+        return f"{wanted}: take {READERS.get(kind.modality, f'models of {kind.words.rows}')}, or take it out"
     if not kind.tokenised and (student.found is not None or cell["augmentation"] != "none"):
         return "searches and augmentations are for texts: add a text task, or take it out"
     method, count = params.methods[cell["method"]], len(cell["teachers"])

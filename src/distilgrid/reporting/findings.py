@@ -143,11 +143,11 @@ def score_resamples(task: str, models: Iterable[TrainedModel], collected: Collec
                 f"{folder}: predictions on '{split}' are of other rows than those of {first.artefact.folder}; remove "
                 "both and run their stages again"
             )
-    decode = collected.task_kind(task).predict().decode
+    judge = collected.task_kind(task).predict()
     scores = resampled_scores(
         metric,
         labels=frames[0]["label"].to_numpy(),
-        predicted=np.stack([decode(np.stack(frame["logits"].to_list())) for frame in frames], axis=1),
+        predicted=np.stack([judge.decode(judge.stored(frame)) for frame in frames], axis=1),
         samples=collected.plan.params.report.bootstrap_samples,
         seed=derive_seed(0, f"bootstrap/{task}/{split}"),
     )

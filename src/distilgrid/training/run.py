@@ -187,7 +187,7 @@ def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> di
     if outcome.probe_loss is None:
         return {}
     labels = label_tensor(predicted, dataset)
-    logits = torch.from_numpy(np.stack(predicted["logits"].to_list()))
+    logits = torch.from_numpy(dataset.task_kind.predict().stored(predicted))
     loss = float(dataset.task_kind.losses().hard(logits, labels))
     losses = {"train_loss": outcome.probe_loss, "validation_loss": loss}
     return losses | {"generalisation_gap": loss - outcome.probe_loss}
@@ -197,7 +197,7 @@ def _metrics(job: TrainingJob, outcome: Outcome, predicted: "pd.DataFrame", *, t
     dataset, config = job.dataset, job.model.config
     validation = {}
     for split, part in predicted.groupby("split", sort=False):
-        labels, outputs = part["label"].to_numpy(), np.stack(part["logits"].to_list())
+        labels, outputs = part["label"].to_numpy(), dataset.task_kind.predict().stored(part)
         validation[split] = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=outputs)
     return {
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
