@@ -42,7 +42,7 @@ SETTINGS = Training(
     precision="fp32",
 )
 # The sequences that each declared version of a method gave. When a change of them is meant, bump the version in
-# `registry.py`, so that old results are not taken for new ones, and add the new sequence here.
+# its `declare.py`, so that old results are not taken for new ones, and add the new sequence to the file.
 GOLDEN: dict[str, list[float]] = json.loads(Path(__file__).with_name("sequences.json").read_text())
 
 

@@ -18,6 +18,7 @@ FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PACKAGE = ROOT / "src" / "distilgrid"
+DEEPER = [*sorted((ROOT / "docs").glob("*/*.md")), *sorted(PACKAGE.rglob("*.md")), ROOT / "examples/plugin/README.md"]
 NEEDED = {"cff-version", "message", "title", "type", "authors", "version", "date-released", "license", "abstract"}
 
 
@@ -95,7 +96,7 @@ def offered(clone: Path) -> dict[str, str]:
     return dict(re.findall(r"^(DISTILGRID_\w+_DIR)=(.*)$", said, re.MULTILINE))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [*DOCUMENTS, *DEEPER], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_links_to_files_that_exist(document: Path) -> None:
     links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text())}
     assert [link for link in links if "://" not in link and not (document.parent / link).exists()] == []
