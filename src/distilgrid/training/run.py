@@ -88,7 +88,7 @@ def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str,
     outcome.history.write(folder / "history.parquet")
     predicted.to_parquet(folder / "predictions.parquet", index=False)
     metrics = _metrics(job, outcome, predicted, train_rows=len(job.training_set))
-    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], dataset=job.dataset)
+    metrics |= _gap(outcome)
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
     asked = (teacher, *(extra.teacher for extra in extras))
     metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
@@ -182,20 +182,19 @@ def _predictions(job: TrainingJob) -> "pd.DataFrame":
     return pd.concat(parts, ignore_index=True)
 
 
-def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> dict[str, float]:
-    """Loss on unseen rows minus loss on training rows, both on hard labels: the subject of MixKD's theory."""
-    if outcome.probe_loss is None:
+def _gap(outcome: Outcome) -> dict[str, float]:
+    """Loss on unseen rows minus loss on training rows, both on hard labels: the subject of MixKD's theory.
+
+    Rows of `dev` are drawn from where the training rows are; a validation split may differ in other ways too.
+    """
+    if outcome.probe_loss is None or outcome.dev_loss is None:
         return {}
-    labels = label_tensor(predicted, dataset)
-    logits = torch.from_numpy(np.stack(predicted["logits"].to_list()))
-    loss = float(dataset.task_kind.losses().hard(logits, labels))
-    losses = {"train_loss": outcome.probe_loss, "validation_loss": loss}
-    return losses | {"generalisation_gap": loss - outcome.probe_loss}
+    losses = {"train_loss": outcome.probe_loss, "dev_loss": outcome.dev_loss}
+    return losses | {"generalisation_gap": outcome.dev_loss - outcome.probe_loss}
 
 
 def _metrics(job: TrainingJob, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
-    dataset, config = job.dataset, job.model.config
-    validation = {}
+    dataset, config, validation = job.dataset, job.model.config, {}
     for split, part in predicted.groupby("split", sort=False):
         labels, outputs = part["label"].to_numpy(), np.stack(part["logits"].to_list())
         validation[split] = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=outputs)
