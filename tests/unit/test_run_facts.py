@@ -1,8 +1,10 @@
-"""Facts of a trained model in `metrics.json`: the generalisation gap."""
+"""Facts of a trained model in `metrics.json`: the generalisation gap, and models that learned nothing."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -45,3 +47,15 @@ def test_the_gap_is_that_of_dev_to_training_rows(rows: pd.DataFrame, tiny_model:
         loss = float(F.cross_entropy(model(**encodings.batch(range(len(labels)))).logits, labels))
     assert metrics["dev_loss"] == pytest.approx(loss, rel=1e-4)
     assert metrics["generalisation_gap"] == metrics["dev_loss"] - metrics["train_loss"]
+    assert "constant" not in metrics
+
+
+def test_a_model_that_answers_the_same_for_every_row_is_said_to_have_learned_nothing(
+    rows: pd.DataFrame, tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rare = np.arange(len(rows)) % 16 == 0
+    unrelated = rows.assign(sentiment=np.where(rare, "negative", "positive"))
+    with caplog.at_level(logging.WARNING):
+        metrics = trained(unrelated, tiny_model, tmp_path)
+    assert metrics["constant"] is True
+    assert "the model answers the same for every row: it learned nothing" in caplog.text

@@ -1,6 +1,7 @@
 """Training of one model on prepared data, and its artefact's files, for the stages `finetune` and `distill`."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel
 
+log = logging.getLogger(__name__)
 PROBE_ROWS = 1000
 efficiency = late("distilgrid.training.efficiency:efficiency")  # no result depends on it
 
@@ -194,15 +196,19 @@ def _gap(outcome: Outcome) -> dict[str, float]:
 
 
 def _metrics(job: TrainingJob, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
-    dataset, config, validation = job.dataset, job.model.config, {}
+    dataset, config, validation, constant = job.dataset, job.model.config, {}, True
     for split, part in predicted.groupby("split", sort=False):
         labels, outputs = part["label"].to_numpy(), np.stack(part["logits"].to_list())
         validation[split] = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=outputs)
+        constant = constant and len(np.unique(dataset.task_kind.predict().decode(outputs))) == 1
+    if constant:
+        log.warning("the model answers the same for every row: it learned nothing; train it longer, or at another rate")
     return {
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
         "score_name": dataset.metrics[0],
         "split": dataset.validation[0],
         "validation": validation,
+        **({"constant": True} if constant else {}),
         "dev": outcome.best_dev,
         "best_step": outcome.best_step,
         **({"phases": outcome.phases} if outcome.phases else {}),
