@@ -130,7 +130,9 @@ def scores_caption(findings: Findings, task: str) -> str:
     if len(seeds) == 1:
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
     scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
-    return f"{scored}, {spreading}; the teacher is one run."
+    failed = any(line.failed for line in findings.of(task))
+    constant = " Constant: models that answer the same for every row; they learned nothing." if failed else ""
+    return f"{scored}, {spreading}; the teacher is one run.{constant}"
 
 
 def latency_caption(findings: Findings, task: str) -> str:
