@@ -216,7 +216,7 @@ def _metrics(dataset: Dataset, validation: dict[str, dict[str, float]], layers: 
 def _losses(skill: float, chance: np.random.Generator) -> dict[str, float]:
     """The better the model, the lower its losses and their gap."""
     train, gap = 0.5 - 0.2 * skill + 0.01 * chance.random(), 0.3 - 0.1 * skill + 0.01 * chance.random()
-    return {"train_loss": train, "validation_loss": train + gap, "generalisation_gap": gap}
+    return {"train_loss": train, "dev_loss": train + gap, "generalisation_gap": gap}
 
 
 def fabricate_augmented(rows: Artefact, dataset: Dataset, results: Path) -> None:

@@ -14,11 +14,13 @@ from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import parse_params
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
 
+NOTED = {"note": "it saw such texts before"}
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path, Path]:
     """A grid, its results, its cards."""
-    plan, results = fabricate_results(tmp_path_factory.mktemp("cards"))
+    plan, results = fabricate_results(tmp_path_factory.mktemp("cards"), overlay={"teachers": {"big": NOTED}})
     out = results / "cards"
     assert write_cards(plan=plan, results=results, out=out) == len(list(out.rglob("README.md")))
     return plan, results, out
@@ -51,6 +53,7 @@ def test_the_text_says_how_it_was_made_and_what_it_may_be_used_for(made: tuple[P
     assert '"num_hidden_layers"' not in text
     assert "Licence of the data: unknown" in text
     assert "onnxruntime-int8" in text
+    assert "- it saw such texts before.\n" in text
     (teacher,) = [t for t in plan.teachers if t.labels["task"] == student.labels["task"]]
     assert teacher.folder in text or student.labels["method"] == "finetune"
 

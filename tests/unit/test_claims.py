@@ -67,6 +67,27 @@ def judged(findings: Findings, **claim: Any) -> Judgement:
     return judgement
 
 
+def test_models_that_learned_nothing_decide_no_claim(made: tuple[Plan, Path]) -> None:
+    collected = collect(*made)
+    for model in collected.models:
+        labels = model.artefact.labels
+        if (labels["task"], labels["method"], labels["student"], labels["seed"]) == ("topics", "pkd", "two", 1):
+            model.metrics["constant"] = True
+    judgement = judged(find(collected), better={"method": "kd"}, worse={"method": "pkd"})
+    assert {result.tasks for result in judgement.results} == {("reviews",)}
+    assert any("models that learned anything for pkd, two" in each for each in judgement.missing)
+
+
+def test_students_of_a_teacher_that_learned_nothing_decide_no_claim(made: tuple[Plan, Path]) -> None:
+    collected = collect(*made)
+    for model in collected.models:
+        if model.artefact.labels["task"] == "topics" and model.artefact.labels["method"] == "teacher":
+            model.metrics["constant"] = True
+    judgement = judged(find(collected), better=KD, worse=FINETUNE)
+    assert {result.tasks for result in judgement.results} == {("reviews",)}
+    assert any("models that learned anything for teacher" in each for each in judgement.missing)
+
+
 def scores(findings: Findings, **labels: Any) -> list[float]:
     """The main score of each seed, mean over the cells with these labels."""
     models = [m for m in findings.collected.models if m.artefact.stage == "distill"]

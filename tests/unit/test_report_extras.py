@@ -189,7 +189,7 @@ def test_the_gap_table_marks_the_smallest_gap_among_students(findings: Findings,
 
 
 def test_without_losses_there_is_no_gap_table(findings: Findings) -> None:
-    names = ("train_loss", "validation_loss", "generalisation_gap")
+    names = ("train_loss", "dev_loss", "generalisation_gap")
     models = [
         replace(model, metrics={name: v for name, v in model.metrics.items() if name not in names})
         for model in findings.collected.models

@@ -17,7 +17,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Collected:
     """The same results, but the students of `kd` learned from both teachers."""
     root = tmp_path_factory.mktemp("teachers")
     source = f"path:{root / 'grid' / 'model'}"
-    teachers = {"deep": {"source": source, "seed": 1}}
+    teachers = {"deep": {"source": source, "seed": 1, "note": "saw such texts before"}}
     grid = {"tasks": ["reviews"], "teachers": ["deep", "big"], "students": ["two"], "fractions": [0.5, 1.0]}
     found = collect(*fabricate_results(root / "grid", overlay={"grid": grid, "teachers": teachers}))
     params = found.plan.params
@@ -48,6 +48,11 @@ def test_a_line_of_several_teachers_is_compared_with_the_first(collected: Collec
     assert order == sorted(order, key=["deep", "big", "deep+big"].index)
     (row,) = [row for row in main_table(findings, "reviews").rows if row[0].note.startswith("two (from deep+big, 50")]
     assert row[0].text == "kd"
+
+
+def test_what_is_noted_of_a_teacher_stands_below_the_table_once(collected: Collected) -> None:
+    caption = main_table(find(collected), "reviews").caption
+    assert caption.count("deep: saw such texts before.") == 1 and "big:" not in caption
 
 
 def test_the_page_shows_them_with_the_benchmarks_of_each_teacher(collected: Collected) -> None:

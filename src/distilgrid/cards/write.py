@@ -16,6 +16,7 @@ from distilgrid.core.templates import filled
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import origin_source, text_pool
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
@@ -75,6 +76,7 @@ def _model_card(
         kind=findings.collected.task_kind(task),
         exports=dict.fromkeys([*line.exports, *line.speeds]),
         settings=json.dumps(settings, indent=1, sort_keys=True),
+        notes=_notes(findings, line),
         terms=terms,
         data_terms=data_terms,
         library=library,
@@ -82,6 +84,12 @@ def _model_card(
         mean=statistics.fmean,
         listed=listed,
     )
+
+
+def _notes(findings: Findings, line: Line) -> list[str]:
+    """What the parameters say of the models behind a line."""
+    teachers = findings.collected.plan.params.teachers
+    return [note for name in teacher_names(line.labels["teacher"]) if (note := teachers[name].note)]
 
 
 def _model_block(findings: Findings, line: Line, model: TrainedModel, terms: Terms, library: str) -> ModelCardData:

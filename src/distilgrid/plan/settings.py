@@ -80,6 +80,8 @@ class Teacher(Settings):
     """Training rows that the teacher sees where students see a share: all of them, or those of its students."""
     training: TrainingOverrides = Field(default_factory=dict)
     """Training settings that differ from the `training` section for this teacher."""
+    note: str | None = None
+    """What readers of scores must know of the model, such as data that it was tuned on. Tables and cards say it."""
 
 
 class GridStudent(Student):

@@ -40,8 +40,15 @@ def marked(lines: Sequence[Line], written: Callable[[Line], tuple[Value, float |
 
 
 def scores(lines: Sequence[Line]) -> list[Value]:
-    """The main scores."""
-    return marked(lines, lambda line: (mean(line.scores, line.scoring), line.scoring.merit(line.score)))
+    """The main scores. Models that learned nothing are counted in small print, and their line is never the best."""
+
+    def written(line: Line) -> tuple[Value, float | None]:
+        value = mean(line.scores, line.scoring)
+        if line.failed:
+            return replace(value, note=f"{value.note}, {line.failed} constant"), None
+        return value, line.scoring.merit(line.score)
+
+    return marked(lines, written)
 
 
 def smallest(lines: Sequence[Line], fact: str, write: Callable[[float], str]) -> list[Value]:

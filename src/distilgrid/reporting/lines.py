@@ -75,6 +75,11 @@ class Line:
         return [model.metrics["score"] for model in self.models]
 
     @property
+    def failed(self) -> int:
+        """The number of seeds whose model answers the same for every row: it learned nothing."""
+        return sum(model.metrics.get("constant", False) for model in self.models)
+
+    @property
     def score(self) -> float:
         """The mean main score over seeds."""
         return statistics.fmean(self.scores)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label
@@ -102,7 +103,14 @@ def _short(column: Column, note: str) -> str:
 
 def _captions(findings: Findings, task: str) -> str:
     parts = (scores_caption(findings, task), significance_caption(findings), latency_caption(findings, task))
-    return " ".join(part for part in parts if part)
+    return " ".join(part for part in (*parts, notes_caption(findings, task)) if part)
+
+
+def notes_caption(findings: Findings, task: str) -> str:
+    """The notes of the pretrained models behind the lines, each once."""
+    teachers = findings.collected.plan.params.teachers
+    names = dict.fromkeys(name for line in findings.of(task) for name in teacher_names(line.labels["teacher"]))
+    return " ".join(dict.fromkeys(f"{name}: {note}." for name in names if (note := teachers[name].note)))
 
 
 def significance_caption(findings: Findings) -> str:
@@ -122,7 +130,9 @@ def scores_caption(findings: Findings, task: str) -> str:
     if len(seeds) == 1:
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
     scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
-    return f"{scored}, {spreading}; the teacher is one run."
+    failed = any(line.failed for line in findings.of(task))
+    constant = " Constant: models that answer the same for every row; they learned nothing." if failed else ""
+    return f"{scored}, {spreading}; the teacher is one run.{constant}"
 
 
 def latency_caption(findings: Findings, task: str) -> str:

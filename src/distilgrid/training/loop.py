@@ -47,7 +47,7 @@ class Trainer:
         teacher: outputs on the training rows, or on views of them, for methods that need them.
         main: opens the stream of the training rows; images, which change with each epoch, have a separate one.
         extras: streams of additional samples for each step.
-        probe: training rows for the finished model's loss without dropout.
+        probe: training rows whose loss is compared with that on `dev`, for the finished model without dropout.
         watched: rows that `watch_validation` scores along the way; they select nothing.
         checkpoints: storage of the state of an unfinished run; none by default.
         predictor: how the model answers when it is scored.
@@ -199,6 +199,10 @@ class Trainer:
             predictor=self.predictor,
         )
 
+    def _loss(self, rows: Rows) -> float:
+        made = self.predictor(self.model, rows.encodings, kind=self.kind, placement=self.placement)
+        return float(self.kind.losses().hard(torch.from_numpy(made), rows.labels))
+
     def _renumbered(self, rows: Rows) -> Rows:
         return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)
 
@@ -259,8 +263,7 @@ class Trainer:
         if self.outcome.phases:
             self.outcome.phases.append(self.best.record(self.stretch.phase.name))
         if self.probe is not None:
-            made = self.predictor(self.model, self.probe.encodings, kind=self.kind, placement=self.placement)
-            self.outcome.probe_loss = float(self.kind.losses().hard(torch.from_numpy(made), self.probe.labels))
+            self.outcome.probe_loss, self.outcome.dev_loss = self._loss(self.probe), self._loss(self.dev)
         self.outcome.last_losses = self._last_losses()
         self.engine.release()
         if self.companion is not None:

@@ -96,7 +96,9 @@ class Outcome:
     tokens: int = 0
     resumed_at: int = 0  # step of the saved state that this process continued from
     time_split: dict[str, float] = field(default_factory=dict)  # seconds of this process by section
-    probe_loss: float | None = None  # loss on some training rows, without dropout
+    # losses on some training rows and on `dev`, with hard labels and without dropout; None unless asked for
+    probe_loss: float | None = None
+    dev_loss: float | None = None
     # name, best step and scores of each phase, if there are several
     phases: list[dict[str, Any]] = field(default_factory=list)
     watched: float | None = None  # best score on the watched validation split in the last phase

@@ -1,6 +1,7 @@
 """Training of one model on prepared data, and its artefact's files, for the stages `finetune` and `distill`."""
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from transformers import PreTrainedModel
 
+log = logging.getLogger(__name__)
 PROBE_ROWS = 1000
 efficiency = late("distilgrid.training.efficiency:efficiency")  # no result depends on it
 
@@ -88,7 +90,7 @@ def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str,
     outcome.history.write(folder / "history.parquet")
     predicted.to_parquet(folder / "predictions.parquet", index=False)
     metrics = _metrics(job, outcome, predicted, train_rows=len(job.training_set))
-    metrics |= _gap(outcome, predicted[predicted["split"] == metrics["split"]], dataset=job.dataset)
+    metrics |= _gap(outcome)
     metrics |= efficiency(job.model, outcome, placement, batch=job.settings.batch_size)
     asked = (teacher, *(extra.teacher for extra in extras))
     metrics["teacher_forwards"] = sum(source.forwards for source in asked if source)
@@ -182,28 +184,31 @@ def _predictions(job: TrainingJob) -> "pd.DataFrame":
     return pd.concat(parts, ignore_index=True)
 
 
-def _gap(outcome: Outcome, predicted: "pd.DataFrame", *, dataset: Dataset) -> dict[str, float]:
-    """Loss on unseen rows minus loss on training rows, both on hard labels: the subject of MixKD's theory."""
-    if outcome.probe_loss is None:
+def _gap(outcome: Outcome) -> dict[str, float]:
+    """Loss on unseen rows minus loss on training rows, both on hard labels: the subject of MixKD's theory.
+
+    Rows of `dev` are drawn from where the training rows are; a validation split may differ in other ways too.
+    """
+    if outcome.probe_loss is None or outcome.dev_loss is None:
         return {}
-    labels = label_tensor(predicted, dataset)
-    logits = torch.from_numpy(dataset.task_kind.predict().stored(predicted))
-    loss = float(dataset.task_kind.losses().hard(logits, labels))
-    losses = {"train_loss": outcome.probe_loss, "validation_loss": loss}
-    return losses | {"generalisation_gap": loss - outcome.probe_loss}
+    losses = {"train_loss": outcome.probe_loss, "dev_loss": outcome.dev_loss}
+    return losses | {"generalisation_gap": outcome.dev_loss - outcome.probe_loss}
 
 
 def _metrics(job: TrainingJob, outcome: Outcome, predicted: "pd.DataFrame", *, train_rows: int) -> dict[str, Any]:
-    dataset, config = job.dataset, job.model.config
-    validation = {}
+    dataset, config, validation, constant = job.dataset, job.model.config, {}, True
     for split, part in predicted.groupby("split", sort=False):
         labels, outputs = part["label"].to_numpy(), dataset.task_kind.predict().stored(part)
         validation[split] = score(dataset.task_kind, dataset.metrics, labels=labels, outputs=outputs)
+        constant = constant and len(np.unique(dataset.task_kind.predict().decode(outputs))) == 1
+    if constant:
+        log.warning("the model answers the same for every row: it learned nothing; train it longer, or at another rate")
     return {
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
         "score_name": dataset.metrics[0],
         "split": dataset.validation[0],
         "validation": validation,
+        **({"constant": True} if constant else {}),
         "dev": outcome.best_dev,
         "best_step": outcome.best_step,
         **({"phases": outcome.phases} if outcome.phases else {}),

@@ -10,16 +10,16 @@ from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.reporting.tables import MODEL, name_groups
 
-TRAINING, VALIDATION, GAP = "train_loss", "validation_loss", "generalisation_gap"
+TRAINING, DEV, GAP = "train_loss", "dev_loss", "generalisation_gap"
 
 
-def _caption(split: str) -> str:
-    return (
-        f"How much worse a model does on rows that it has not seen: its loss on split {split} less its loss on "
-        "original training rows. Both are with the true labels and without dropout. MixKD's theory says that training "
-        "on mixed samples makes this smaller. A small gap alone says little: a model that has learnt nothing has none. "
-        f"Mean {wording.PLUS_MINUS} standard deviation over seeds."
-    )
+CAPTION = (
+    "How much worse a model does on rows that it has not trained on: its loss on `dev`, which is drawn from where the "
+    "training rows are and also chose the checkpoint, less its loss on original training rows. Both are with the true "
+    "labels and without dropout. MixKD's theory says that training on mixed samples makes this smaller. A small gap "
+    "alone says little: a model that has learnt nothing has none. "
+    f"Mean {wording.PLUS_MINUS} standard deviation over seeds."
+)
 
 
 def _lowest(lines: Sequence[Line], name: str) -> list[Value]:
@@ -36,7 +36,7 @@ def _mean(line: Line, name: str) -> Value:
 
 def _values(line: Line, name: str) -> list[float]:
     """A number of each seed that has all three."""
-    wanted = {TRAINING, VALIDATION, GAP}
+    wanted = {TRAINING, DEV, GAP}
     return [model.metrics[name] for model in line.models if wanted <= model.metrics.keys()]
 
 
@@ -47,17 +47,17 @@ class GapSection(Section):
 
     def tables(self, findings: Findings, task: str) -> list[Table]:
         """Losses and gap of each model; nothing when no student has them."""
-        lines, split = [line for line in findings.of(task) if _values(line, GAP)], findings.main(task)[1]
+        lines = [line for line in findings.of(task) if _values(line, GAP)]
         if all(line.is_teacher for line in lines):
             return []
         columns = {
             MODEL: [display.model(line) for line in lines],
             Column("training loss"): [_mean(line, TRAINING) for line in lines],
-            Column("validation loss", split): _lowest(lines, VALIDATION),
+            Column("dev loss"): _lowest(lines, DEV),
             Column("gap"): _lowest(lines, GAP),
         }
         name = f"{task}: generalisation gap"
-        return [Table.of(name, _caption(split), columns, groups=name_groups(lines))]
+        return [Table.of(name, CAPTION, columns, groups=name_groups(lines))]
 
 
 SECTION = GapSection()

@@ -102,7 +102,7 @@ repeated = partial(Input, required=False, several=True)
 
 STAGE = Stage(
     name="distill",
-    version=3,
+    version=4,
     folder="students",
     files=common.MODEL_FILES,
     summary="Train one student by one method: a cell of the grid.",

@@ -61,7 +61,7 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 STAGE = Stage(
     name="finetune",
-    version=3,
+    version=4,
     folder="teachers",
     files=MODEL_FILES,
     summary="Fine-tune a teacher on a task's labels.",
