@@ -214,6 +214,12 @@ def test_a_wrong_place_for_results_ends_in_one_line(run: Run, tmp_path: Path, ti
     assert str(tmp_path / "file") in one_line(run("schema", "--out", tmp_path / "file" / "schema.json"))
 
 
+def test_an_estimate_wants_a_core(run: Run, tiny_params_file: Path) -> None:
+    code, _, errors = run("plan", "--params", str(tiny_params_file), "--cores", "-3")
+    assert code == 2
+    assert "--cores" in errors
+
+
 def test_an_interrupted_command_says_so_by_its_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -149,6 +149,25 @@ def test_a_search_tries_each_value_once(tiny_values: Values, values: tuple[str, 
     assert f"methods.kd.tuning.{values[0]}: each value can be tried once only" in message
 
 
+@pytest.mark.parametrize(
+    ("dotted", "given", "suggestion"),
+    [
+        ("augmentations.e", {"kind": "eda", "copis": 1}, "copies"),
+        ("searches.s.controller", {"kind": "optuna", "samplr": "tpe"}, "sampler"),
+        ("searches.s.estimator.method", {"objective": "kd", "alpah": 1}, "alpha"),
+        ("methods.kd.tuning", {"alpah": [1]}, "alpha"),
+    ],
+)
+def test_a_key_is_named_as_the_file_has_it(
+    tiny_values: Values, dotted: str, given: dict[str, Any], suggestion: str
+) -> None:
+    if dotted.startswith("searches"):
+        estimator = {"kind": "mini_kd", "share": 0.5, "epochs": 1}
+        tiny_values["searches"] = {"s": {"space": "s.yaml", "controller": {"kind": "random"}, "estimator": estimator}}
+    message = complaint(changed(tiny_values, dotted, given))
+    assert f"{dotted}.{list(given)[-1]}: unknown key; did you mean '{suggestion}'?" in message
+
+
 def test_suggestions_for_a_method_are_those_of_its_objective(tiny_values: Values) -> None:
     message = complaint(changed(tiny_values, "methods.kd.beta", 500))
     assert "methods.kd.beta: unknown key" in message
@@ -316,7 +335,7 @@ def test_the_shipped_parameters_are_valid(overlay: Path | None) -> None:
 
 def test_a_setting_with_another_name_says_the_new_one() -> None:
     values = deep_merge(read_yaml(ROOT / "params.yaml"), {"methods": {"kd": {"search": {"alpha": [0.5]}}}})
-    with pytest.raises(UserError, match=r"^test: methods\.kd\..*search has gone; write tuning"):
+    with pytest.raises(UserError, match=r"^test: methods\.kd: search has gone; write tuning"):
         parse_params(values, origin="test")
 
 

@@ -38,7 +38,7 @@ def plan(
     results: Results = RESULTS_DEFAULT,
     commands: Annotated[bool, typer.Option("--commands", help="Print each artefact's command instead.")] = False,
     check: Annotated[bool, typer.Option("--check", help="One line only; exit code 1 when work is left.")] = False,
-    cores: Annotated[int | None, typer.Option("--cores", help="Cores for the estimate; default: all usable.")] = None,
+    cores: Annotated[int | None, typer.Option(help="Cores for the estimate; default: all usable.", min=1)] = None,
 ) -> None:
     """List what is done, stale or to do, and estimate the time left.
 

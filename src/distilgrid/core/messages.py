@@ -34,15 +34,12 @@ def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
     Unknown keys come first: a misspelt key also leaves the right one missing.
     """
     problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    location, objective = list(problem["loc"]), None
-    if not location:  # of the whole
+    if not problem["loc"]:  # of the whole
         return problem["msg"].removeprefix("Value error, ")
-    if location[0] == "methods" and len(location) > 3:
-        objective = location.pop(2)  # pydantic inserts the tag of the union here
-    dotted = ".".join(str(part) for part in location)
+    location, known = _walked(schema, problem["loc"])
+    dotted = ".".join(location)
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(schema, location[:-1], objective)
-        return f"{dotted}: unknown key; {did_you_mean(str(location[-1]), known)}"
+        return f"{dotted}: unknown key; {did_you_mean(location[-1], known)}"
     if problem["type"] == "union_tag_invalid":
         context = problem["ctx"]
         tags = [tag.strip(" '") for tag in context["expected_tags"].split(",")]
@@ -56,17 +53,21 @@ def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
     return f"{dotted}: {message}{shown}"
 
 
-def _known_keys(schema: dict[str, Any], location: Sequence[int | str], objective: int | str | None) -> list[str]:
-    """The keys that the schema allows at a location; for a method, those of its objective."""
-    node = schema
+def _walked(schema: dict[str, Any], location: Sequence[int | str]) -> tuple[list[str], list[str]]:
+    """A location without the tags that pydantic inserts for unions, and the keys that the schema allows there."""
+    shown: list[str] = []
+    node = above = schema
     for part in location:
-        node = _step(schema, node, part)
-    properties = dict(node.get("properties", {}))
-    for option in [*node.get("oneOf", []), *node.get("anyOf", [])]:
-        found = _resolve(schema, option).get("properties", {})
-        if objective is None or found.get("objective", {}).get("const") == objective:
-            properties |= found
-    return list(properties)
+        tagged = node.get("discriminator", {}).get("mapping", {}).get(part)
+        if tagged:
+            node = _resolve(schema, {"$ref": tagged})
+        else:
+            shown.append(str(part))
+            node, above = _step(schema, node, part), node
+    properties = dict(above.get("properties", {}))
+    for option in [*above.get("oneOf", []), *above.get("anyOf", [])]:
+        properties |= _resolve(schema, option).get("properties", {})
+    return shown, list(properties)
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
