@@ -281,3 +281,9 @@ def test_the_schema_is_written_to_a_file_or_printed(run: Run, tmp_path: Path) ->
 def test_the_doctor_fails_only_on_failures(run: Run, monkeypatch: pytest.MonkeyPatch, state: Any, code: int) -> None:
     monkeypatch.setattr("distilgrid.jobs.doctor.examine", lambda: [Check("disk", state, "2 GiB", "free some")])
     assert run("doctor")[:2] == (code, f"{state:4}  disk: 2 GiB - free some\n")
+
+
+def test_a_folder_in_place_of_a_file_is_one_line(run: Run, tmp_path: Path) -> None:
+    code, _, said = run("schema", "--out", tmp_path)
+    assert code == 2
+    assert said == f"distilgrid: {tmp_path}: a folder is where a file is wanted; name a file in it\n"

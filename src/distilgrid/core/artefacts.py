@@ -42,6 +42,7 @@ OS_PROBLEMS = {
     (errno.EIO,): "the disk reports an error; check it, nothing finished is lost",
     (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS): "this file system has no locks; take a folder elsewhere "
     "(NFS needs its lock service)",
+    (errno.EISDIR,): "a folder is where a file is wanted; name a file in it",
     (errno.EEXIST, errno.ENOTDIR): "a file is where a folder is wanted; move it or choose another folder",
 }
 log = logging.getLogger(__name__)
