@@ -16,7 +16,6 @@ from distilgrid.core.templates import filled
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import origin_source, text_pool
-from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
@@ -76,7 +75,7 @@ def _model_card(
         kind=findings.collected.task_kind(task),
         exports=dict.fromkeys([*line.exports, *line.speeds]),
         settings=json.dumps(settings, indent=1, sort_keys=True),
-        notes=_notes(findings, line),
+        notes=list(findings.notes(line).values()),
         terms=terms,
         data_terms=data_terms,
         library=library,
@@ -84,12 +83,6 @@ def _model_card(
         mean=statistics.fmean,
         listed=listed,
     )
-
-
-def _notes(findings: Findings, line: Line) -> list[str]:
-    """What the parameters say of the models behind a line."""
-    teachers = findings.collected.plan.params.teachers
-    return [note for name in teacher_names(line.labels["teacher"]) if (note := teachers[name].note)]
 
 
 def _model_block(findings: Findings, line: Line, model: TrainedModel, terms: Terms, library: str) -> ModelCardData:

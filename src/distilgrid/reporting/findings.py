@@ -8,6 +8,7 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
 from distilgrid.reporting.intervals import holm, interval, resampled_scores, two_sided
@@ -79,6 +80,11 @@ class Findings:
         own = [t for t in lines if t.is_teacher and t.labels["teacher"] == first_teacher(line.key)]
         fraction = line.labels["fraction"]
         return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
+
+    def notes(self, line: Line) -> dict[str, str]:
+        """Notes of the parameters on a line's teachers, by name."""
+        teachers = self.collected.plan.params.teachers
+        return {name: note for name in teacher_names(line.labels["teacher"]) if (note := teachers[name].note)}
 
 
 def batch_words(findings: Findings, task: str) -> str:

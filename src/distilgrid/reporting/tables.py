@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
-from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.lines import Line, benchmark_label
@@ -108,9 +107,8 @@ def _captions(findings: Findings, task: str) -> str:
 
 def notes_caption(findings: Findings, task: str) -> str:
     """The notes of the pretrained models behind the lines, each once."""
-    teachers = findings.collected.plan.params.teachers
-    names = dict.fromkeys(name for line in findings.of(task) for name in teacher_names(line.labels["teacher"]))
-    return " ".join(dict.fromkeys(f"{name}: {note}." for name in names if (note := teachers[name].note)))
+    notes = {name: note for line in findings.of(task) for name, note in findings.notes(line).items()}
+    return " ".join(f"{name}: {note}." for name, note in notes.items())
 
 
 def significance_caption(findings: Findings) -> str:
