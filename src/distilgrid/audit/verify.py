@@ -48,7 +48,7 @@ class Verified:
 
 
 def verify(results: Path) -> Verified:
-    """Check every file of every artefact, and the inputs of each. Raises UserError when there is no such folder."""
+    """Check every file of every artefact, and the inputs of each. Raises UserError for a missing folder."""
     check_results(results)
     folders = [folder for folder in keyed_folders(results) if not NOT_ARTEFACTS & {*folder.relative_to(results).parts}]
     finished = [folder for folder in folders if _has_run(folder)]

@@ -74,7 +74,7 @@ class Metric:
         return value > other if self.higher_is_better else value < other
 
     def best(self, value: float, other: float | None) -> float:
-        """The better value; `value` if there is no other."""
+        """The better value; `value` without another."""
         return value if other is None or self.better(value, other) else other
 
     def merit(self, value: float) -> float:
