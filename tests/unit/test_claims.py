@@ -211,16 +211,16 @@ def one_seed(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     return find(collect(*fabricate_results(tmp_path_factory.mktemp("one"), overlay=overlay)))
 
 
-def test_one_seed_covers_rows_only_as_the_main_table_does_and_says_so(one_seed: Findings) -> None:
+def test_one_seed_has_no_interval_in_claims_and_in_the_main_table_and_both_say_so(one_seed: Findings) -> None:
     found = judged(one_seed, better=KD, worse=FINETUNE)
     (result,) = found.results
     (difference,) = one_seed.differences.values()
-    assert (result.effect, result.low, result.high) == pytest.approx(
-        (difference.value, difference.low, difference.high)
-    )
-    assert (result.covers, result.seeds) == ("rows", 1)
-    assert reason(found.claim, result) == "one seed: the interval covers rows only"
-    assert "One seed only" in table_of(one_seed, file({"better": KD, "worse": FINETUNE})).caption
+    assert result.effect == pytest.approx(difference.value)
+    assert (result.low, result.high, result.p, difference.low, difference.p) == (None,) * 5
+    assert (result.verdict, result.covers, result.seeds) == ("not enough evidence", "nothing", 1)
+    assert reason(found.claim, result) == "one seed: no interval is known"
+    caption = table_of(one_seed, file({"better": KD, "worse": FINETUNE})).caption
+    assert "one seed, so no interval over seeds exists and none is shown" in caption
 
 
 def test_one_seed_of_a_number_without_rows_has_no_interval(one_seed: Findings) -> None:

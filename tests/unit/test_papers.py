@@ -49,11 +49,11 @@ def with_claims(plan: Plan, file: Path, name: str) -> Plan:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, undrawn: None) -> Path:
-    """Two grids of one paper, the second without a seed of the first; and a report without a paper."""
+    """Two grids of one paper, with three seeds as comparisons need them to be clear; and a report without a paper."""
     root = tmp_path_factory.mktemp("papers")
     (root / "paper.claims.yaml").write_text(yaml.safe_dump(CLAIMS))
     pd.DataFrame(NUMBERS).to_csv(root / "paper.expected.csv", index=False)
-    plan, results = fabricate_results(root / "grid")
+    plan, results = fabricate_results(root / "grid", overlay={"grid": {"seeds": [0, 1, 2]}})
     for name in ("first", "second"):
         own = with_claims(plan, root / "paper.claims.yaml", name)
         report(plan=own, results=results, out=results / own.report.folder)

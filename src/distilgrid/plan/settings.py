@@ -104,7 +104,7 @@ class Report(Settings):
     """How results are compared."""
 
     baseline: Name = "finetune"
-    """The method that others are compared with by a paired bootstrap."""
+    """The method that others are compared with."""
     bootstrap_samples: int = Field(default=2000, ge=100)
     """Resamples of the validation rows for each confidence interval."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)

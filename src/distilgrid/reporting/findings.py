@@ -10,7 +10,8 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
-from distilgrid.reporting.intervals import holm, interval, resampled_scores, two_sided
+from distilgrid.reporting.contrasts import seed_blocks
+from distilgrid.reporting.intervals import FEWEST_SEEDS, bounds, estimate, holm, p_value, resampled_scores
 from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
 from distilgrid.reporting.scoring import Scoring
 
@@ -22,15 +23,18 @@ class Difference:
     """A line's mean score less its baseline's."""
 
     value: float  # the unscaled difference
-    low: float  # lower bound of the confidence interval
-    high: float  # upper bound of the confidence interval
-    p: float = 1.0  # two-sided p-value of no difference, from the same resamples
-    adjusted: float = 1.0  # p corrected for all comparisons of the report
+    low: float | None  # lower bound of the confidence interval over seeds and rows; None with one seed
+    high: float | None  # upper bound of the confidence interval; None with one seed
+    p: float | None = None  # two-sided p-value of no difference; None with one seed
+    adjusted: float | None = None  # p corrected for all comparisons of the report
     sign: int = 1  # 1 where a higher score is better, else -1
+    seeds: int = FEWEST_SEEDS  # the smallest number of seeds of both lines
 
     @property
     def verdict(self) -> Verdict:
-        """The side of zero that the interval lies on; `unclear` when it includes zero."""
+        """The side of zero that the interval lies on; `unclear` when it includes zero or is not known."""
+        if self.low is None or self.high is None:
+            return "unclear"
         low, high = sorted((self.sign * self.low, self.sign * self.high))
         if low > 0:
             return "better"
@@ -60,9 +64,14 @@ class Findings:
         return [line for line in self.lines if line.labels["task"] == task]
 
     def is_sure(self, line: Line) -> bool:
-        """Whether a line's difference stays clear after the correction for all comparisons."""
+        """Whether a line's difference stays clear after the correction for all comparisons.
+
+        Fewer than FEWEST_SEEDS seeds are never enough.
+        """
         found = self.differences.get(line.key)
-        return found is not None and found.adjusted <= 1 - self.collected.plan.params.report.confidence
+        if found is None or found.adjusted is None or found.seeds < FEWEST_SEEDS:
+            return False
+        return found.adjusted <= 1 - self.collected.plan.params.report.confidence
 
     def main(self, task: str) -> tuple[str, str]:
         """The main metric of a task, and the split that it is computed on."""
@@ -96,13 +105,13 @@ def find(collected: Collected) -> Findings:
     for task in collected.plan.params.grid.tasks:
         students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
         differences |= _differences(task, students, collected)
-    adjusted = holm({key: difference.p for key, difference in differences.items()})
-    differences = {key: replace(found, adjusted=adjusted[key]) for key, found in differences.items()}
+    adjusted = holm({key: difference.p for key, difference in differences.items() if difference.p is not None})
+    differences = {key: replace(found, adjusted=adjusted.get(key)) for key, found in differences.items()}
     return Findings(collected, lines, differences)
 
 
 def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key, Difference]:
-    """The difference of each line to the baseline with the same student. The statistic is the mean over seeds."""
+    """The difference of each line to the baseline with the same student, paired by seed."""
     settings = collected.plan.params.report
     baselines = {_without_method(line): line for line in lines if line.labels["method"] == settings.baseline}
     found_pairs = [(line, baselines.get(_without_method(line))) for line in lines]
@@ -111,15 +120,15 @@ def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key
         return {}
     involved = dict.fromkeys(line for pair in pairs for line in pair)
     scores = score_resamples(task, [model for line in involved for model in line.models], collected)
-    means = {
-        line: np.stack([scores[model.artefact.folder] for model in line.models], axis=1).mean(axis=1)
-        for line in involved
-    }
+    rows = collected.datasets[task]["splits"][pairs[0][0].facts["split"]]["rows"]
     found = {}
     for line, baseline in pairs:
-        apart = means[line] - means[baseline]
-        bounds, p = interval(apart, settings.confidence), two_sided(apart)
-        found[line.key] = Difference(line.score - baseline.score, *bounds, p=p, sign=line.scoring.sign)
+        blocks = seed_blocks({line: 1.0, baseline: -1.0}, lambda each: each.scores, scores)
+        estimated = estimate(blocks, rows=rows)
+        low, high = bounds(estimated, settings.confidence) or (None, None)
+        seeds = min(len(line.models), len(baseline.models))
+        sign = line.scoring.sign
+        found[line.key] = Difference(estimated.effect, low, high, p=p_value(estimated), sign=sign, seeds=seeds)
     return found
 
 

@@ -55,6 +55,11 @@ class Line:
         return bool(self.labels["method"] == TEACHER)
 
     @property
+    def shares_streams(self) -> bool:
+        """Whether equal seeds of two lines mean the same initialisation and order of rows (`core.fingerprint`)."""
+        return True
+
+    @property
     def anchor(self) -> str:
         """The page's anchor for the provenance of the line."""
         return f"made-{self.models[0].artefact.folder.replace('/', '-')}"

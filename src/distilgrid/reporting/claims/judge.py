@@ -12,6 +12,7 @@ import numpy as np
 from distilgrid.core.planned import TEACHER
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Axes, Claim, ClaimsFile
 from distilgrid.reporting.collect import TrainedModel
+from distilgrid.reporting.contrasts import Resamples, seed_blocks
 from distilgrid.reporting.findings import Findings, score_resamples
 from distilgrid.reporting.intervals import (
     EffectEstimate,
@@ -31,8 +32,6 @@ from distilgrid.reporting.searches import SearchLine, search_lines
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
 """Effects below this are rounding errors."""
-Resamples = Mapping[str, np.ndarray]
-"""The main score of models on each resample of their task's rows, by folder: (S,)."""
 Weights = Mapping[Line | SearchLine, float]
 
 
@@ -57,7 +56,7 @@ class Result:
     effect: float  # better less worse (less the second difference), as in `metrics.json`: a share, not points
     low: float | None  # lower bound of the interval
     high: float | None  # upper bound of the interval
-    covers: str  # variation within the interval: seeds and rows, seeds, rows, measuring, or nothing
+    covers: str  # variation within the interval: seeds and rows, seeds, measuring, or nothing
     seeds: int  # the smallest number of seeds of a model
     pairs: int  # number of matched comparisons in the effect
     seeds_needed: int | None  # number of seeds that would make an unclear effect clear
@@ -175,7 +174,8 @@ def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resa
     if claim.metric.startswith(LATENCY):
         return measured(found.weights, claim.metric.removeprefix(LATENCY))
     rows = findings.collected.datasets[found.task]["splits"][findings.main(found.task)[1]]["rows"]
-    return estimate(blocks(found.weights, claim.metric, resamples if claim.metric == MAIN else None), rows=rows)
+    drawn = resamples if claim.metric == MAIN else None
+    return estimate(seed_blocks(found.weights, lambda line: _values(line, claim.metric), drawn), rows=rows)
 
 
 def _result(
@@ -275,23 +275,10 @@ def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
     return numbers if len(numbers) == len(found) else None
 
 
-def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[SeedBlock]:
-    """One block of paired seeds when all lines have the same seeds, else one block for each line.
-
-    A teacher is one run, and intervals do not cover its seed. Compared with students, it counts as equal for each seed.
-    """
-    seeds = {line: tuple(sorted(model.seed for model in line.models)) for line in weights}
-    students = [found for line, found in seeds.items() if not line.is_teacher]
-    made = []
-    for line, weight in weights.items():
-        repeats = 1
-        if line.is_teacher and len(line.models) == 1 and students:
-            seeds[line], repeats = students[0], len(students[0])
-        made.append(_block(line, weight, metric, resamples, repeats))
-    if len(set(seeds.values())) > 1:
-        return made
-    together = [block.resampled for block in made if block.resampled is not None]
-    return [SeedBlock(np.sum([block.values for block in made], axis=0), np.sum(together, axis=0) if together else None)]
+def _values(line: Line | SearchLine, metric: str) -> list[float]:
+    found = values_of(line, metric)
+    assert found is not None, "contrasts have what their claims compare"
+    return found
 
 
 def measured(weights: Weights, runtime: str) -> EffectEstimate:
@@ -303,15 +290,4 @@ def measured(weights: Weights, runtime: str) -> EffectEstimate:
     effect = sum(weights[line] * speed.latency_ms for line, speed in speeds.items())
     errors = [abs(weights[line]) * speed.error_ms for line, speed in speeds.items() if speed.error_ms is not None]
     found = estimate([SeedBlock(np.array([effect]))], rows=0)
-    return found if len(errors) < len(speeds) else EffectEstimate(found.effect, None, (), None, error=sum(errors))
-
-
-def _block(line: Line | SearchLine, weight: float, metric: str, resamples: Resamples | None, repeats: int) -> SeedBlock:
-    values = values_of(line, metric)
-    assert values is not None, "contrasts have what their claims compare"
-    order = np.argsort([model.seed for model in line.models])
-    resampled = None
-    if resamples is not None:
-        scores = np.stack([resamples[line.models[place].artefact.folder] for place in order], axis=1)  # (S, n)
-        resampled = np.repeat(weight * scores, repeats, axis=1)
-    return SeedBlock(np.repeat(weight * np.array(values)[order], repeats), resampled)
+    return found if len(errors) < len(speeds) else EffectEstimate(found.effect, None, (), error=sum(errors))

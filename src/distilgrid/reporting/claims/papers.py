@@ -12,6 +12,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.tables import TONES, number_value
 from distilgrid.reporting.display import EMPTY
+from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -101,7 +102,7 @@ def verdicts(paper: PaperReports) -> Table:
     columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
     caption = (
-        "Each grid judges the claims by its own cells; intervals and verdicts: docs/claims.md. Where a grid has "
+        f"Each grid judges the claims by its own cells (docs/claims.md). {wording.INTERVALS}. Where a grid has "
         "several tasks, this is their mean; single tasks stand in its report. p: of no effect, corrected for all "
         "results of the claims in that grid (Holm 1979)."
     )
@@ -143,8 +144,8 @@ def comparisons(paper: PaperReports) -> Table:
     columns = [*(Column(title, number=False) for title in ("grid", "task", "model")), Column("score")]
     columns += [Column("difference", "to"), *map(Column, ("interval", "p", "p, Holm"))]
     caption = (
-        "Paired bootstrap over validation rows of the mean over seeds; p-values from the same resamples, then "
-        "corrected for all comparisons of the grid (Holm 1979)."
+        f"{wording.INTERVALS}; p-values are then corrected for all comparisons of the grid (Holm 1979). One seed has "
+        f"neither. Colours mark what is clear with at least {FEWEST_SEEDS} seeds after the correction."
     )
     return Table("Significance", caption, columns, rows, groups)
 
@@ -179,16 +180,17 @@ def _verdict(claim: Mapping[str, Any] | None) -> Value:
 def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
     deviation, shown = row["score_std"], scoring(row["metric"])
     spread = f"{wording.PLUS_MINUS} {shown.score(deviation)}, " if deviation == deviation else ""
-    clear = row["p_holm"] <= 1 - row["confidence"]
-    tone = "" if not clear else "better" if shown.merit(row["difference"]) > 0 else "worse"
+    low, high = row["ci_low"], row["ci_high"]
+    known = low == low  # a missing value is NaN
+    tone = "" if not row["sure"] else "better" if shown.merit(row["difference"]) > 0 else "worse"
     return [
         Value(grid),
         Value(row["task"], row["split"]),
         Value(row["method"], _name(row)),
         Value(shown.score(row["score"]), f"{spread}n={row['seeds']}"),
         Value(shown.signed(row["difference"]), row["baseline"], tone=tone),
-        Value(shown.bounds(row["ci_low"], row["ci_high"]), wording.level(row["confidence"])),
-        *(Value(f"{row[name]:.3g}") for name in ("p", "p_holm")),
+        Value(shown.bounds(low, high), wording.level(row["confidence"])) if known else Value(wording.DASH, "one seed"),
+        *(Value(f"{row[name]:.3g}") if known else Value(wording.DASH) for name in ("p", "p_holm")),
     ]
 
 

@@ -9,6 +9,7 @@ from distilgrid.reporting.claims.judge import Judgement, Result
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile, Published
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import DEFAULTS
 from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
@@ -60,14 +61,12 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
     parts = [
         f"{file.paper.url}. Certainty: how well it is known that the paper says so.",
         "Effect: the first side less the second, mean over seeds and matched cells; in points where no unit is named.",
-        "Intervals cover the choice of seeds and of validation rows, not the teacher, which is one run. A star marks "
-        "what is still clear when p-values are corrected for all results of these claims (Holm 1979).",
+        f"{wording.INTERVALS}; searches are not paired, as equal seeds of two controllers share nothing. The teacher "
+        f"is one run. A star marks what is still clear with at least {FEWEST_SEEDS} seeds when p-values are corrected "
+        "for all results of these claims (Holm 1979).",
     ]
     if len(findings.collected.plan.params.grid.seeds) == 1:
-        parts[-1] = (
-            "One seed only: intervals cover the choice of validation rows, not of seeds; another seed may decide "
-            "otherwise. A star marks what is still clear when corrected for all results of these claims (Holm 1979)."
-        )
+        parts.append(f"Students have {wording.ONE_SEED}.")
     return " ".join(parts)
 
 
@@ -77,6 +76,7 @@ def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Value]]:
         over = result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks"
         tone = TONES.get(result.verdict, "")
         sure = tone and result.adjusted is not None and result.adjusted <= 1 - confidence
+        sure = sure and result.seeds >= FEWEST_SEEDS
         verdict = Value(result.verdict + (wording.SURE if sure else ""), reason(claim, result), tone=tone)
         rows.append([Value(over, _metric(claim)), _effect(judgement, result), verdict])
     if judgement.missing:
@@ -107,8 +107,6 @@ def reason(claim: Claim, result: Result) -> str:
     """A remark on a verdict: what a clearer one needs, or what its interval leaves out."""
     if result.low is None:
         return "measured too briefly" if claim.metric.startswith(LATENCY) else "one seed: no interval is known"
-    if result.covers == "rows":
-        return "one seed: the interval covers rows only"
     if result.rows_too_few:
         return "too few validation rows for an effect of this size, whatever the number of seeds"
     if result.seeds_needed is not None:

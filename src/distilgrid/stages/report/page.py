@@ -127,8 +127,13 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
 
     def points(line: Line) -> str:
         found, scoring = compared[line], line.scoring
+        if found.low is None or found.high is None:
+            return scoring.points(found.value)
         return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}"
 
+    if all(found.low is None for found in compared.values()):
+        shown = best if best in compared else max(compared, key=lambda line: compared[line].gain)
+        return f"{_named(shown)} to {baseline}: {points(shown)}; {wording.ONE_SEED}."
     better = [line for line, difference in compared.items() if difference.verdict == "better"]
     if better:
         shown = best if best in better else max(better, key=lambda line: compared[line].gain)
