@@ -1,9 +1,11 @@
 """Stars, tones and p-values of a report: the claims' estimator, and Holm's correction by its false alarms."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.unit.fabricate import fabricate_results
 from tests.unit.test_claims import file
 
@@ -12,7 +14,7 @@ from distilgrid.reporting.claims.judge import Judgement, evaluate
 from distilgrid.reporting.claims.tables import claims_table
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.intervals import holm
+from distilgrid.reporting.intervals import holm, resampled_scores, samples_needed
 from distilgrid.reporting.tables import main_table
 from distilgrid.stages.report import run as data
 from distilgrid.stages.report.page import outcomes
@@ -125,6 +127,41 @@ def test_two_seeds_have_no_star_whatever_the_p_value(many: Findings) -> None:
     (judgement,) = evaluate(two, file({"better": {"method": "kd"}, "worse": {"method": "finetune"}}))
     table = claims_table(two, file(), judged=[replace_p(judgement)])
     assert not any("*" in value.text for row in table.rows for value in row)
+
+
+def test_hundreds_of_comparisons_can_still_be_passed(many: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares of 200 resamples are never below 2 / 201: 60 comparisons would take the least of them to 0.6."""
+    collected, fractions, drawn = many.collected, [(n + 1) / 30 for n in range(30)], []
+    params = collected.plan.params
+    grid = params.grid.model_copy(update={"fractions": fractions})
+    plan = replace(collected.plan, params=params.model_copy(update={"grid": grid}))
+    models = []
+    for model in collected.models:
+        for fraction in [1.0] if model.artefact.stage == "finetune" else fractions:
+            labels = {**model.artefact.labels, "fraction": fraction}
+            models.append(replace(model, artefact=replace(model.artefact, labels=labels)))
+
+    def noted(*args: Any, samples: int, **more: Any) -> Any:
+        drawn.append(samples)
+        return resampled_scores(*args, samples=samples, **more)
+
+    monkeypatch.setattr("distilgrid.reporting.findings.resampled_scores", noted)
+    found = find(replace(collected, plan=plan, models=models))
+    assert len(found.differences) == 60
+    assert all(found.is_sure(line) for line in found.lines if line.key in found.differences)
+    find(collected)
+    assert drawn[0] > drawn[1] > 200, "more comparisons draw more resamples"
+
+
+@pytest.mark.parametrize("comparisons", [1, 56, 96, 1000])
+def test_resamples_are_enough_for_the_strictest_threshold(comparisons: int) -> None:
+    """The spread of p-values at the threshold, over variances that were estimated from that many resamples."""
+    samples = samples_needed(comparisons, 0.95, least=100)
+    z = stats.norm.isf(0.025 / comparisons)
+    variances = np.random.default_rng(0).chisquare(samples - 1, size=4000) / (samples - 1)
+    values = 2 * stats.norm.sf(z / np.sqrt(variances))
+    assert 0.07 < values.std() / values.mean() < 0.14
+    assert samples_needed(comparisons, 0.95, least=10**6) == 10**6
 
 
 def replace_p(judgement: Judgement) -> Judgement:

@@ -11,7 +11,15 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
 from distilgrid.reporting.contrasts import seed_blocks
-from distilgrid.reporting.intervals import FEWEST_SEEDS, bounds, estimate, holm, p_value, resampled_scores
+from distilgrid.reporting.intervals import (
+    FEWEST_SEEDS,
+    bounds,
+    estimate,
+    holm,
+    p_value,
+    resampled_scores,
+    samples_needed,
+)
 from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
 from distilgrid.reporting.scoring import Scoring
 
@@ -102,24 +110,39 @@ def find(collected: Collected) -> Findings:
     """Compare the lines of a finished grid with their baselines."""
     lines = make_lines(collected)
     differences: dict[Key, Difference] = {}
-    for task in collected.plan.params.grid.tasks:
-        students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
-        differences |= _differences(task, students, collected)
+    pairs = {task: _pairs(task, lines, collected) for task in collected.plan.params.grid.tasks}
+    samples = samples_for(sum(map(len, pairs.values())), collected)
+    for task, compared in pairs.items():
+        differences |= _differences(task, compared, collected, samples)
     adjusted = holm({key: difference.p for key, difference in differences.items() if difference.p is not None})
     differences = {key: replace(found, adjusted=adjusted.get(key)) for key, found in differences.items()}
     return Findings(collected, lines, differences)
 
 
-def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key, Difference]:
-    """The difference of each line to the baseline with the same student, paired by seed."""
+def samples_for(comparisons: int, collected: Collected) -> int:
+    """The number of resamples for a family of comparisons: `report.bootstrap_samples`, or more if they need more."""
     settings = collected.plan.params.report
-    baselines = {_without_method(line): line for line in lines if line.labels["method"] == settings.baseline}
-    found_pairs = [(line, baselines.get(_without_method(line))) for line in lines]
-    pairs = [(line, baseline) for line, baseline in found_pairs if baseline is not None and line is not baseline]
+    return samples_needed(comparisons, settings.confidence, least=settings.bootstrap_samples)
+
+
+def _pairs(task: str, lines: list[Line], collected: Collected) -> list[tuple[Line, Line]]:
+    """Each student of a task with the baseline of the same student."""
+    students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
+    baseline = collected.plan.params.report.baseline
+    baselines = {_without_method(line): line for line in students if line.labels["method"] == baseline}
+    found = [(line, baselines.get(_without_method(line))) for line in students]
+    return [(line, other) for line, other in found if other is not None and line is not other]
+
+
+def _differences(
+    task: str, pairs: list[tuple[Line, Line]], collected: Collected, samples: int
+) -> dict[Key, Difference]:
+    """The difference of each line to its baseline, paired by seed."""
+    settings = collected.plan.params.report
     if not pairs:
         return {}
     involved = dict.fromkeys(line for pair in pairs for line in pair)
-    scores = score_resamples(task, [model for line in involved for model in line.models], collected)
+    scores = score_resamples(task, [model for line in involved for model in line.models], collected, samples)
     rows = collected.datasets[task]["splits"][pairs[0][0].facts["split"]]["rows"]
     found = {}
     for line, baseline in pairs:
@@ -136,7 +159,9 @@ def _without_method(line: Line) -> Key:
     return tuple(value for axis, value in line.labels.items() if axis != "method")
 
 
-def score_resamples(task: str, models: Iterable[TrainedModel], collected: Collected) -> dict[str, np.ndarray]:
+def score_resamples(
+    task: str, models: Iterable[TrainedModel], collected: Collected, samples: int
+) -> dict[str, np.ndarray]:
     """The main score of each model on each resample of the main validation split, by folder: (S,).
 
     Raises:
@@ -157,7 +182,7 @@ def score_resamples(task: str, models: Iterable[TrainedModel], collected: Collec
         metric,
         labels=frames[0]["label"].to_numpy(),
         predicted=np.stack([decode(np.stack(frame["logits"].to_list())) for frame in frames], axis=1),
-        samples=collected.plan.params.report.bootstrap_samples,
+        samples=samples,
         seed=derive_seed(0, f"bootstrap/{task}/{split}"),
     )
     return dict(zip(found, scores.T, strict=True))

@@ -39,6 +39,8 @@ from distilgrid.tasks.kind import find_metric
 Name = TypeVar("Name", bound=Hashable)
 BLOCK = 4_000_000
 """The number of weights in memory at a time: 32 MB."""
+TOLERANCE = 0.1
+"""The relative error that resampling may add to a p-value which decides a comparison."""
 FEWEST_SEEDS = 3
 """The fewest seeds of a comparison that may be marked as clear. With two, S^2 has one degree of freedom."""
 
@@ -66,6 +68,19 @@ def _weights(rows: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         count = min(block, samples - start)
         drawn = generator.integers(rows, size=(count, rows)) + rows * np.arange(count)[:, None]
         yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
+
+
+def samples_needed(comparisons: int, confidence: float, *, least: int) -> int:
+    """The number of resamples S, for the strictest threshold that Holm's correction sets among `comparisons`.
+
+    That threshold is alpha / m, the quantile z of a normal distribution. S resamples know a variance with a relative
+    error of sqrt(2 / S), and d ln p / d ln V is about z^2 / 2. So p has the relative error TOLERANCE for
+    S = z^4 / (2 TOLERANCE^2). No p-value is a share of resamples, which would never be below 2 / (S + 1).
+    """
+    from scipy.special import ndtri
+
+    z = float(ndtri(1 - (1 - confidence) / (2 * max(1, comparisons))))
+    return max(least, math.ceil(z**4 / (2 * TOLERANCE**2)))
 
 
 def holm(values: Mapping[Name, float]) -> dict[Name, float]:

@@ -13,7 +13,7 @@ from distilgrid.core.planned import TEACHER
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Axes, Claim, ClaimsFile
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.contrasts import Resamples, seed_blocks
-from distilgrid.reporting.findings import Findings, score_resamples
+from distilgrid.reporting.findings import Findings, samples_for, score_resamples
 from distilgrid.reporting.intervals import (
     EffectEstimate,
     SeedBlock,
@@ -83,7 +83,10 @@ class Judgement:
 def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
     """Judge every claim of a file by the cells of a grid."""
     found = [(claim, *_contrasts(findings, claim)) for claim in file.claims]
-    resamples = _resample(findings, [c for claim, contrasts, _ in found if claim.metric == MAIN for c in contrasts])
+    scored = [contrast for claim, contrasts, _ in found if claim.metric == MAIN for contrast in contrasts]
+    # Equal comparisons of the main table and of claims have equal intervals where both take as many resamples.
+    family = max(len(findings.differences), sum(_count(claim, contrasts) for claim, contrasts, _ in found))
+    resamples = _resample(findings, scored, samples_for(family, findings.collected))
     judged = []
     for claim, contrasts, absent in found:
         scoring = _scoring(findings, claim, [each.task for each in contrasts])
@@ -148,13 +151,19 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
     return found
 
 
-def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
+def _count(claim: Claim, contrasts: Sequence[Contrast]) -> int:
+    """The number of results of a claim, which Holm's correction counts."""
+    each = claim.aggregate == "each" or len(contrasts) == 1
+    return (len(contrasts) > 1) + (len(contrasts) if each else 0)
+
+
+def _resample(findings: Findings, contrasts: Iterable[Contrast], samples: int) -> Resamples:
     """The main score of each model on each resample of its task's rows, by folder: (S,)."""
     involved: dict[str, list[TrainedModel]] = {}
     for found in contrasts:
         lines = [line for line in found.weights if isinstance(line, Line)]
         involved.setdefault(found.task, []).extend(model for line in lines for model in line.models)
-    resampled = [score_resamples(task, models, findings.collected) for task, models in involved.items()]
+    resampled = [score_resamples(task, models, findings.collected, samples) for task, models in involved.items()]
     return {folder: scores for found in resampled for folder, scores in found.items()}
 
 

@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=7,
+    version=8,
     folder="reports",
     files=(
         "report.html",
