@@ -48,11 +48,6 @@ class Difference:
             return "better"
         return "worse" if high < 0 else "unclear"
 
-    @property
-    def gain(self) -> float:
-        """The difference, positive where the line is better."""
-        return self.sign * self.value
-
 
 @dataclass(frozen=True)
 class Findings:

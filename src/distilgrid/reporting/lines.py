@@ -84,6 +84,16 @@ class Line:
         """The mean main score over seeds."""
         return statistics.fmean(self.scores)
 
+    @property
+    def dev(self) -> float:
+        """The mean of the main metric on dev over seeds. Choices go by it, reports by `score`."""
+        return statistics.fmean(dev_score(model.metrics) for model in self.models)
+
+    @property
+    def dev_merit(self) -> float:
+        """The mean score on dev, higher for better lines."""
+        return self.scoring.merit(self.dev)
+
     def values(self, split: str, metric: str) -> list[float]:
         """A metric on a validation split for each seed."""
         return [model.metrics["validation"][split][metric] for model in self.models]
@@ -102,6 +112,11 @@ class Line:
 def first_teacher(key: Key) -> str:
     """The teacher that a line is compared with."""
     return teacher_names(key[1])[0]
+
+
+def dev_score(metrics: Mapping[str, Any]) -> float:
+    """The main metric on dev, from `metrics.json`. The validation score of what was chosen by it is unbiased."""
+    return float(metrics["dev"][metrics["score_name"]])
 
 
 def spread(values: list[float]) -> float | None:

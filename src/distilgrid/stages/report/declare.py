@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=8,
+    version=9,
     folder="reports",
     files=(
         "report.html",
