@@ -16,6 +16,7 @@ from distilgrid.reporting.intervals import (
     resampled_scores,
     rows_too_few,
     seeds_needed,
+    tau_bounds,
 )
 
 ROWS = 150
@@ -160,6 +161,24 @@ def test_a_p_value_is_below_the_level_just_where_the_interval_excludes_zero() ->
         p = p_value(found)
         assert p is not None
         assert (p < 0.05) == (low > 0 or high < 0)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_intervals_of_kendalls_tau_hold_it_as_often_as_they_say(rho: float) -> None:
+    """Normal pairs with a correlation rho have the tau 2 asin(rho) / pi."""
+    generator, truth, held = np.random.default_rng(0), 2 * np.arcsin(rho) / np.pi, []
+    for _ in range(600):
+        pairs = generator.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=20)
+        low, high = tau_bounds(float(stats.kendalltau(*pairs.T).statistic), 20, 0.95)
+        held.append(low <= truth <= high)
+    assert 0.92 <= np.mean(held) <= 0.995
+
+
+def test_a_perfect_order_of_few_is_not_certain() -> None:
+    low, high = tau_bounds(1.0, 6, 0.95)
+    assert low < 0.8 and high == 1.0
+    assert tau_bounds(-1.0, 6, 0.95) == pytest.approx((-high, -low))
+    assert tau_bounds(1.0, 20, 0.95)[0] > low
 
 
 def test_without_rows_it_is_the_paired_t_test() -> None:

@@ -28,6 +28,9 @@ CLAIMS = {
         {"id": "other", "claim": "Mixing helps.", "source": "abstract", "certainty": "recalled"}
         | {"better": {"method": "tmkd"}, "worse": {"method": "finetune"}},
     ],
+    "joint": [
+        {"id": "both", "claim": "Both help.", "source": "abstract", "certainty": "sourced", "of": ["kd-helps", "other"]}
+    ],
     "published": "paper.expected.csv",
 }
 NUMBERS = [
@@ -74,6 +77,7 @@ def test_grids_stand_side_by_side(results: Path) -> None:
     assert rows(claims) == [
         ["kd-helps", "abstract", "confirmed", "confirmed"],
         ["other", "abstract", "not in this grid", "not in this grid"],
+        ["both", "abstract", "not in this grid", "not in this grid"],
     ]
     judged = read_json(paper.reports[0].folder / "claims.json")["claims"][0]["results"][0]
     assert claims.rows[0][2].note.startswith(f"{judged['effect']:+.3g} points [{judged['low']:.3g},")

@@ -187,16 +187,33 @@ def bounds(found: EffectEstimate, confidence: float) -> tuple[float, float] | No
     return found.effect - margin, found.effect + margin
 
 
-def p_value(found: EffectEstimate) -> float | None:
-    """The two-sided p-value of no effect, from Student's t; None with a single seed, and for a measured effect."""
+def p_value(found: EffectEstimate, *, against: float = 0.0) -> float | None:
+    """The two-sided p-value of an effect that equals `against`, from Student's t.
+
+    It is None with a single seed, and for a measured effect.
+    """
     if found.error is not None or found.seeds is None:
         return None
     from scipy.special import stdtr
 
     variance, freedom = _variance(found.seeds, found.rows)
     if variance == 0:
-        return 0.0 if found.effect else 1.0
-    return float(2 * stdtr(freedom, -abs(found.effect) / math.sqrt(variance)))
+        return 0.0 if found.effect != against else 1.0
+    return float(2 * stdtr(freedom, -abs(found.effect - against) / math.sqrt(variance)))
+
+
+def tau_bounds(tau: float, count: int, confidence: float) -> tuple[float, float]:
+    """An approximate interval of Kendall's tau over `count` pairs of values, at least 5.
+
+    Fieller, Hartley & Pearson 1957: atanh(tau) is nearly normal with the variance 0.437 / (count - 4). A perfect order
+    counts as half a discordant pair, because atanh(1) is infinite.
+    """
+    from scipy.special import ndtri
+
+    most = 1 - 2 / (count * (count - 1))
+    middle = math.atanh(min(most, max(-most, tau)))
+    margin = float(ndtri((1 + confidence) / 2)) * math.sqrt(0.437 / (count - 4))
+    return min(tau, math.tanh(middle - margin)), max(tau, math.tanh(middle + margin))
 
 
 def rows_too_few(found: EffectEstimate, distance: float, confidence: float) -> bool:

@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from distilgrid.core.planned import TEACHER
-from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Axes, Claim, ClaimsFile
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Axes, Claim, ClaimsFile, JointClaim
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.contrasts import Resamples, seed_blocks
 from distilgrid.reporting.findings import Findings, samples_for, score_resamples
 from distilgrid.reporting.intervals import (
+    FEWEST_SEEDS,
     EffectEstimate,
     SeedBlock,
     bounds,
@@ -61,8 +62,9 @@ class Result:
     pairs: int  # number of matched comparisons in the effect
     seeds_needed: int | None  # number of seeds that would make an unclear effect clear
     rows_too_few: bool  # whether no number of seeds would make the effect clear on these rows
-    p: float | None = None  # two-sided p-value of no effect
+    p: float | None = None  # two-sided p-value of the threshold that the verdict compares with
     adjusted: float | None = None  # p corrected for all results of the file's claims
+    corrected: Verdict = "not enough evidence"  # the verdict by `adjusted`
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,51 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict over all tasks."""
+        """The verdict over all tasks, by the claim's own interval."""
         return self.results[0].verdict if self.results else "not in this grid"
+
+    @property
+    def corrected(self) -> Verdict:
+        """The verdict over all tasks, corrected for all results of the file."""
+        return self.results[0].corrected if self.results else "not in this grid"
+
+
+@dataclass(frozen=True)
+class JointJudgement:
+    """A conjunction of claims with its verdicts over all tasks, and the verdicts of its parts."""
+
+    claim: JointClaim
+    parts: tuple[Judgement, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict by the parts' own intervals."""
+        return conjunction([part.verdict for part in self.parts])
+
+    @property
+    def corrected(self) -> Verdict:
+        """The verdict by the parts' corrected p-values."""
+        return conjunction([part.corrected for part in self.parts])
+
+
+def conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of a claim that all of several claims hold.
+
+    It is confirmed when each part is: this intersection-union test keeps the level of its parts without a correction
+    (Berger 1982). It is refuted when one part is, which has several chances, so that only the corrected verdict keeps
+    the level. A part without cells leaves the rest undecided, unless another part is refuted.
+    """
+    if "refuted" in verdicts:
+        return "refuted"
+    if "not in this grid" in verdicts:
+        return "not in this grid"
+    return "confirmed" if set(verdicts) == {"confirmed"} else "not enough evidence"
+
+
+def judge_joint(file: ClaimsFile, judged: Sequence[Judgement]) -> list[JointJudgement]:
+    """Judge the conjunctions of a file by the judgements of its claims."""
+    known = {judgement.claim.id: judgement for judgement in judged}
+    return [JointJudgement(joint, tuple(known[name] for name in joint.of)) for joint in file.joint]
 
 
 def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
@@ -92,7 +137,7 @@ def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
         scoring = _scoring(findings, claim, [each.task for each in contrasts])
         results = tuple(_results(findings, claim, contrasts, resamples, scoring))
         judged.append(Judgement(claim, results, tuple(absent), scoring))
-    return _corrected(judged)
+    return _corrected(judged, findings.collected.plan.params.report.confidence)
 
 
 def _scoring(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Scoring:
@@ -106,14 +151,26 @@ def _scoring(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Scoring:
     return replace(known, scale=known.scale if claim.unit == POINTS else 1.0, higher_is_better=higher)
 
 
-def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
-    """The judgements with p-values that are corrected for all results together (Holm 1979)."""
+def _corrected(judged: Sequence[Judgement], confidence: float) -> list[Judgement]:
+    """The judgements with p-values and verdicts that are corrected for all results together (Holm 1979)."""
     known = {(n, m): r.p for n, each in enumerate(judged) for m, r in enumerate(each.results) if r.p is not None}
     adjusted = holm(known)
     return [
-        replace(each, results=tuple(replace(r, adjusted=adjusted.get((n, m))) for m, r in enumerate(each.results)))
+        replace(
+            each,
+            results=tuple(_corrected_result(r, adjusted.get((n, m)), confidence) for m, r in enumerate(each.results)),
+        )
         for n, each in enumerate(judged)
     ]
+
+
+def _corrected_result(result: Result, adjusted: float | None, confidence: float) -> Result:
+    """A result with its corrected verdict. Bounds of a measurement are no test, so that nothing corrects them."""
+    known = result.covers == "measuring" or (
+        adjusted is not None and adjusted <= 1 - confidence and result.seeds >= FEWEST_SEEDS
+    )
+    corrected: Verdict = result.verdict if known else "not enough evidence"
+    return replace(result, adjusted=adjusted, corrected=corrected)
 
 
 def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
@@ -204,8 +261,16 @@ def _result(
         pairs=sum(c.pairs for c in contrasts),
         seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
         rows_too_few=unclear and rows_too_few(found, distance, confidence),
-        p=p_value(found),
+        p=_p_value(claim, scoring, found),
     )
+
+
+def _p_value(claim: Claim, scoring: Scoring, found: EffectEstimate) -> float | None:
+    """The p-value against `minimum` beyond it, against zero on the other side, and 1 between them."""
+    minimum, gain = claim.minimum / scoring.scale, scoring.merit(found.effect)
+    if 0 < gain <= minimum:
+        return None if p_value(found) is None else 1.0
+    return p_value(found, against=scoring.merit(minimum) if gain > minimum else 0.0)
 
 
 def _judge(claim: Claim, scoring: Scoring, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:

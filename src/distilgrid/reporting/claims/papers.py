@@ -99,12 +99,17 @@ def verdicts(paper: PaperReports) -> Table:
     for name, claim in _first(judged).items():
         about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
         rows.append([*about, *(_verdict(claims.get(name)) for claims in judged)])
+    joint = [{claim["id"]: claim for claim in each.claims["joint"]} for each in paper.reports]
+    for name, claim in _first(joint).items():
+        about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
+        rows.append([*about, *(_joint_verdict(claims.get(name)) for claims in joint)])
     columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
     caption = (
         f"Each grid judges the claims by its own cells (docs/claims.md). {wording.INTERVALS}. Where a grid has "
-        "several tasks, this is their mean; single tasks stand in its report. p: of no effect, corrected for all "
-        "results of the claims in that grid (Holm 1979)."
+        "several tasks, this is their mean; single tasks stand in its report. Verdicts are those of each "
+        "claim's own interval; p and the corrected verdict are corrected for all results of the claims in that grid "
+        "(Holm 1979). A joint claim is confirmed when all of its parts are."
     )
     return Table("Claims", caption, columns, rows)
 
@@ -174,7 +179,15 @@ def _verdict(claim: Mapping[str, Any] | None) -> Value:
         note += f" {wording.plain_bounds(result['low'], result['high'])}"
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
     note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
+    note += f", corrected: {result['corrected']}"
     return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
+
+
+def _joint_verdict(claim: Mapping[str, Any] | None) -> Value:
+    if claim is None:
+        return Value("not in this grid")
+    note = f"{' and '.join(claim['of'])}, corrected: {claim['corrected']}"
+    return Value(claim["verdict"], note, tone=TONES.get(claim["verdict"], ""))
 
 
 def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
