@@ -13,6 +13,7 @@ from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import ModelOption, Offer, list_options
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.stages.report.page import outcomes
 
 SKILL = {"teacher": 0.95, "kd": 0.94, "finetune": 0.1}
 
@@ -29,7 +30,18 @@ def options(findings: Findings, **where: Any) -> tuple[ModelOption, ...]:
 
 
 def with_teacher(options: tuple[ModelOption, ...], score: float) -> Offer:
-    return Offer(tuple(replace(option, teacher=score) for option in options), ())
+    return Offer(tuple(replace(option, dev_teacher=score) for option in options), ())
+
+
+def with_dev(findings: Findings, dev: dict[tuple[str, str, int], float]) -> Findings:
+    """The same results with other scores on dev, by method, student and seed. Validation stays as it is."""
+    models = []
+    for model in findings.collected.models:
+        labels = model.artefact.labels
+        value = dev.get((labels["method"], labels.get("student", ""), model.seed))
+        found = {} if value is None else {"dev": {**model.metrics["dev"], model.metrics["score_name"]: value}}
+        models.append(replace(model, metrics={**model.metrics, **found}))
+    return find(replace(findings.collected, models=models))
 
 
 def test_every_student_in_every_runtime_is_an_option(findings: Findings) -> None:
@@ -65,6 +77,52 @@ def test_the_smallest_file_within_both_limits_wins(findings: Findings) -> None:
     assert f"{len(found)} take at most" in strict.reasons[0] and f"{len(good)} do both" in strict.reasons[0]
 
 
+def test_the_seed_that_is_best_on_dev_ships_and_its_own_score_is_told(findings: Findings) -> None:
+    for best in (0, 1):
+        dev = {("kd", "two", seed): 0.9 if seed == best else 0.2 for seed in (0, 1)}
+        changed = with_dev(findings, dev)
+        (option,) = [o for o in options(changed) if (o.line.labels["method"], o.line.name) == ("kd", "two")
+                     and o.runtime == "torch-eager-fp32"]  # fmt: skip
+        (model,) = [m for m in option.line.models if m.seed == best]
+        assert (option.model, option.folder) == (model.artefact, model.artefact.folder)
+        assert (option.score, option.dev) == (model.metrics["score"], 0.9), "neither is a mean over seeds"
+        said = choose(Offer((option,), ()), limits=Limits(latency_ms=1e6, loss=100.0)).reasons
+        score = option.line.scoring.score(model.metrics["score"])
+        assert any(f"it scores {score} (" in reason and f"on validation, seed {best}" in reason for reason in said)
+
+
+def test_an_export_ships_with_the_score_of_that_export(findings: Findings) -> None:
+    exported = [o for o in options(findings) if o.runtime == "onnxruntime-int8"]
+    assert exported
+    for option in exported:
+        (export,) = [e for e in option.line.exports[option.runtime] if e.artefact.folder == option.folder]
+        assert export.artefact.inputs["model"] == option.model
+        assert option.score == export.values["score"]
+        (model,) = [m for m in option.line.models if m.artefact == option.model]
+        assert option.dev == pytest.approx(model.metrics["dev"]["accuracy"] - 0.004)
+
+
+def test_dev_decides_and_validation_is_reported(findings: Findings) -> None:
+    """Fine-tuning is far worse on validation. If dev says otherwise, dev is believed, and the loss is told."""
+    dev = {(method, name, seed): {"finetune": 0.9, "kd": 0.2}[method]
+           for method in ("finetune", "kd") for name in ("three", "two") for seed in (0, 1)}  # fmt: skip
+    decision = choose(
+        Offer(options(with_dev(findings, {**dev, ("teacher", "big", 0): 0.9})), ()),
+        limits=Limits(latency_ms=1e6, loss=5.0),
+    )
+    assert decision.winner is not None and decision.winner.line.labels["method"] == "finetune"
+    assert any("on validation it loses more than the limit of 5" in reason for reason in decision.reasons)
+
+
+def test_the_headline_is_of_the_line_that_is_best_on_dev(findings: Findings) -> None:
+    dev = {("finetune", "two", seed): 0.99 for seed in (0, 1)}
+    changed = with_dev(findings, dev)
+    (line,) = [line for line in changed.of("reviews") if line.key[2:4] == ("finetune", "two")]
+    assert line.score < max(each.score for each in changed.of("reviews") if not each.is_teacher)
+    said = outcomes(changed)[0].headline
+    assert said.startswith("finetune two, best on dev, keeps ") and f"({line.scoring.score(line.score)} of " in said
+
+
 def test_latency_is_a_limit_too(findings: Findings) -> None:
     found = options(findings)
     fastest = min(o.latency_ms for o in found)
@@ -81,10 +139,10 @@ def test_when_nothing_fits_the_nearest_are_named(findings: Findings) -> None:
 
 
 def test_a_loss_of_exactly_the_limit_keeps_to_it(findings: Findings) -> None:
-    option = replace(options(findings)[0], score=0.89, teacher=0.90)
+    option = replace(options(findings)[0], dev=0.89, dev_teacher=0.90)
     assert option.loss > 1, "binary fractions"
     assert choose(Offer((option,), ()), limits=Limits(latency_ms=1e6, loss=1.0)).winner is option
-    less = replace(option, score=0.8899)
+    less = replace(option, dev=0.8899)
     assert choose(Offer((less,), ()), limits=Limits(latency_ms=1e6, loss=1.0)).winner is None
 
 

@@ -83,10 +83,10 @@ def test_a_teacher_with_the_name_of_a_student_is_no_student(findings: Findings) 
 
 
 def test_points_are_lost_against_the_own_teacher(findings: Findings) -> None:
-    teachers = {line.labels["teacher"]: line.score for line in findings.of("reviews") if line.is_teacher}
+    teachers = {line.labels["teacher"]: line.dev for line in findings.of("reviews") if line.is_teacher}
     assert teachers["big"] < teachers["deep"] - 0.05, "the fabricated grid should make deep the better teacher"
     everything = offer(findings)
-    assert all(o.teacher == teachers[o.line.labels["teacher"]] for o in everything.options)
+    assert all(o.dev_teacher == teachers[o.line.labels["teacher"]] for o in everything.options)
     chosen = choose(everything, limits=Limits(latency_ms=1e6, loss=5.0))
     assert "of their own teacher's score" in chosen.reasons[0]
     assert f" {len([o for o in everything.options if o.loss <= 5])} lose at most 5 points" in chosen.reasons[0]
@@ -190,8 +190,11 @@ def test_torch_in_another_precision_has_the_change_that_its_parity_recorded(find
     found = [o for o in offer(known).options if o.runtime == BF16]
     assert len(found) == 8
     for option in found:
-        assert option.score == pytest.approx(plain[option.line.key].score - 0.03)
-        assert (option.folder, option.size_bytes) == (plain[option.line.key].folder, plain[option.line.key].size_bytes)
+        exported = option.line.exports[BF16][0].artefact.inputs["model"]
+        (model,) = [m for m in option.line.models if m.artefact == exported]
+        assert (option.model, option.folder) == (model.artefact, model.artefact.folder)
+        assert (option.score, option.dev) == (0.70, pytest.approx(model.metrics["dev"]["accuracy"] - 0.03))
+        assert option.size_bytes == plain[option.line.key].size_bytes
 
 
 # What is said ---------------------------------------------------------------------------------------------------------

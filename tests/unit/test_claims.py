@@ -16,7 +16,7 @@ from tests.unit.made import report
 
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.plan.expand import Plan
-from distilgrid.reporting.claims.judge import Judgement, Result, evaluate
+from distilgrid.reporting.claims.judge import Judgement, Result, evaluate, judge_joint
 from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_table, claims_tables, published_table, reason
 from distilgrid.reporting.collect import collect
@@ -232,16 +232,16 @@ def one_seed(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     return find(collect(*fabricate_results(tmp_path_factory.mktemp("one"), overlay=overlay)))
 
 
-def test_one_seed_covers_rows_only_as_the_main_table_does_and_says_so(one_seed: Findings) -> None:
+def test_one_seed_has_no_interval_in_claims_and_in_the_main_table_and_both_say_so(one_seed: Findings) -> None:
     found = judged(one_seed, better=KD, worse=FINETUNE)
     (result,) = found.results
     (difference,) = one_seed.differences.values()
-    assert (result.effect, result.low, result.high) == pytest.approx(
-        (difference.value, difference.low, difference.high)
-    )
-    assert (result.covers, result.seeds) == ("rows", 1)
-    assert reason(found.claim, result) == "one seed: the interval covers rows only"
-    assert "One seed only" in table_of(one_seed, file({"better": KD, "worse": FINETUNE})).caption
+    assert result.effect == pytest.approx(difference.value)
+    assert (result.low, result.high, result.p, difference.low, difference.p) == (None,) * 5
+    assert (result.verdict, result.covers, result.seeds) == ("not enough evidence", "nothing", 1)
+    assert reason(found.claim, result) == "one seed: no interval is known"
+    caption = table_of(one_seed, file({"better": KD, "worse": FINETUNE})).caption
+    assert "one seed, so no interval over seeds exists and none is shown" in caption
 
 
 def test_one_seed_of_a_number_without_rows_has_no_interval(one_seed: Findings) -> None:
@@ -319,7 +319,7 @@ def test_another_split_of_ours_can_be_named(findings: Findings) -> None:
     assert [row[-1].text for row in table.rows] == [ours, "\u2013"]
 
 
-def test_verdicts_that_stay_clear_among_all_results_have_a_star(findings: Findings) -> None:
+def test_both_verdicts_are_shown_and_the_corrected_one_counts_all_results(findings: Findings) -> None:
     claims = file({"better": KD, "worse": FINETUNE}, {"better": FINETUNE, "worse": KD, "minimum": 0})
     judged = evaluate(findings, claims)
     results = [result for judgement in judged for result in judgement.results]
@@ -327,11 +327,79 @@ def test_verdicts_that_stay_clear_among_all_results_have_a_star(findings: Findin
     assert None not in values and len(values) == 6
     smallest = min(results, key=lambda result: result.p or 0.0)
     assert smallest.adjusted == pytest.approx(min(1.0, 6 * (smallest.p or 0.0)))
-    texts = [row[5].text for row in claims_table(findings, claims, judged=judged).rows]
-    stars = [result.adjusted is not None and result.adjusted <= 0.05 for result in results]
-    assert [text.endswith("*") for text in texts] == stars and any(stars)
+    rows = claims_table(findings, claims, judged=judged).rows
+    assert [row[5].text for row in rows] == [result.verdict for result in results]
+    stay = [result.adjusted is not None and result.adjusted <= 0.05 for result in results]
+    expected = [r.verdict if stays else "not enough evidence" for r, stays in zip(results, stay, strict=True)]
+    assert [row[6].text for row in rows] == expected and any(stay)
     alone = evaluate(findings, file({"better": KD, "worse": FINETUNE, "aggregate": "mean"}))[0].results[0]
     assert alone.adjusted == alone.p
+
+
+def test_a_confirmed_minimum_has_a_small_p_value_and_no_other(findings: Findings) -> None:
+    (alone,) = judged(findings, better=KD, worse=FINETUNE, tasks=["reviews"]).results
+    for share in (0.0, 0.3, 0.6, 0.9, 0.99, 1.0, 1.5):
+        (result,) = judged(
+            findings, better=KD, worse=FINETUNE, tasks=["reviews"], minimum=100 * share * alone.effect
+        ).results
+        assert result.p is not None
+        assert (result.verdict == "confirmed") == (result.p < 0.05)
+    assert result.p == 1.0, "an effect between zero and the minimum supports no verdict"
+
+
+PARTS = {"better": {"better": KD, "worse": FINETUNE}, "worse": {"better": FINETUNE, "worse": KD},
+         "equal": {"better": {"method": "pkd"}, "worse": FINETUNE},
+         "absent": {"better": {"method": "tmkd"}, "worse": FINETUNE}}  # fmt: skip
+
+
+def with_joint(*names: str) -> ClaimsFile:
+    said = {"claim": "Both hold.", "source": "abstract", "certainty": "sourced"}
+    made = file(*({**PARTS[name], "id": name, "aggregate": "mean"} for name in PARTS))
+    return ClaimsFile.model_validate(
+        made.model_dump(exclude_none=True) | {"joint": [{"id": "both", **said, "of": list(names)}]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict"),
+    [
+        (("better", "equal"), "not enough evidence"),
+        (("better", "worse"), "refuted"),
+        (("equal", "worse"), "refuted"),
+        (("better", "absent"), "not in this grid"),
+        (("absent", "worse"), "refuted"),
+    ],
+)
+def test_a_conjunction_has_one_verdict(findings: Findings, names: tuple[str, ...], verdict: str) -> None:
+    claims = with_joint(*names)
+    judged = evaluate(findings, claims)
+    (joint,) = judge_joint(claims, judged)
+    assert joint.verdict == verdict
+    row = claims_table(findings, claims, judged=judged).rows[-1]
+    assert (row[0].text, row[5].text) == ("both", verdict)
+    assert all(f"{name}: " in row[3].note for name in names)
+    (plain,) = claims_json(findings, claims, judged=judged)["joint"]
+    assert (plain["verdict"], plain["corrected"], plain["of"]) == (verdict, joint.corrected, list(names))
+
+
+def test_a_conjunction_is_confirmed_when_all_of_its_parts_are(findings: Findings) -> None:
+    claims = with_joint("better", "worse")
+    first, _, *rest = evaluate(findings, claims)
+    both = [first, replace(first, claim=first.claim.model_copy(update={"id": "worse"})), *rest]
+    (joint,) = judge_joint(claims, both)
+    assert joint.verdict == "confirmed"
+    unsure = replace(both[1], results=(replace(both[1].results[0], corrected="not enough evidence"),))
+    (joint,) = judge_joint(claims, [both[0], unsure, *rest])
+    assert (joint.verdict, joint.corrected) == ("confirmed", "not enough evidence")
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [(["better", "wurse"], "joint.0.of: no claim 'wurse'; .*'?worse"), (["equal", "equal"], "name each claim once")],
+)
+def test_a_conjunction_of_unknown_claims_is_refused(of: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        with_joint(*of)
 
 
 def table_of(findings: Findings, claims: ClaimsFile) -> Table:

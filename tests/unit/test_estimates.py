@@ -11,27 +11,34 @@ from distilgrid.reporting.intervals import (
     SeedPart,
     bounds,
     estimate,
-    interval,
     mean_of,
     p_value,
     resampled_scores,
     rows_too_few,
     seeds_needed,
+    tau_bounds,
 )
 
 ROWS = 150
 QUALITY = np.array([1.0, 0.8])
 
 
-def simulated(generator: np.random.Generator, *, seeds: int, by_seed: float, by_both: float) -> EffectEstimate:
-    """Two methods' accuracies on rows of varying hardness: seeds differ in quality, and in which rows they miss."""
+def simulated(
+    generator: np.random.Generator, *, seeds: int, by_seed: float, by_both: float
+) -> tuple[EffectEstimate, np.ndarray]:
+    """Two methods' accuracies on rows of varying hardness: seeds differ in quality, and in which rows they miss.
+
+    The estimate, and the effect on each resample of the rows.
+    """
     hardness = generator.normal(size=(ROWS, 1, 1))
     luck = by_seed * generator.normal(size=(1, 2, seeds)) + by_both * generator.normal(size=(ROWS, 2, seeds))
     right = (QUALITY[:, None] + luck > hardness).astype(int).reshape(ROWS, 2 * seeds)
     seed = int(generator.integers(2**31))
     drawn = resampled_scores("accuracy", labels=np.ones(ROWS), predicted=right, samples=150, seed=seed)
     scores = right.mean(axis=0)
-    return estimate([SeedBlock(scores[:seeds] - scores[seeds:], drawn[:, :seeds] - drawn[:, seeds:])], rows=ROWS)
+    block = SeedBlock(scores[:seeds] - scores[seeds:], drawn[:, :seeds] - drawn[:, seeds:])
+    assert block.resampled is not None
+    return estimate([block], rows=ROWS), block.resampled.mean(axis=1)
 
 
 def limits(found: EffectEstimate, confidence: float = 0.95) -> tuple[float, float]:
@@ -46,9 +53,9 @@ def coverage(*, seeds: int, by_seed: float, by_both: float) -> tuple[float, floa
     truth = float(np.subtract(*stats.norm.cdf(QUALITY / spread)))
     held = []
     for _ in range(500):
-        found = simulated(generator, seeds=seeds, by_seed=by_seed, by_both=by_both)
-        assert found.resampled is not None
-        held.append([low <= truth <= high for low, high in (limits(found), interval(found.resampled, 0.95))])
+        found, drawn = simulated(generator, seeds=seeds, by_seed=by_seed, by_both=by_both)
+        alone = np.percentile(drawn, [2.5, 97.5])
+        held.append([low <= truth <= high for low, high in (limits(found), alone)])
     both, rows_alone = np.mean(held, axis=0)
     return float(both), float(rows_alone)
 
@@ -65,7 +72,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(seeds: int, by_seed: floa
 def test_intervals_are_not_wider_than_they_need_be() -> None:
     """Where seeds differ by nothing but the rows they miss, 5 of them come near to the error that theory gives."""
     generator = np.random.default_rng(2)
-    made = [simulated(generator, seeds=5, by_seed=0.0, by_both=0.4) for _ in range(300)]
+    made = [simulated(generator, seeds=5, by_seed=0.0, by_both=0.4)[0] for _ in range(300)]
     widths = [high - low for low, high in map(limits, made)]
     ideal = 2 * 1.96 * np.std([found.effect for found in made])
     assert ideal < np.mean(widths) < 1.3 * ideal
@@ -97,17 +104,16 @@ def test_rows_that_all_seeds_share_are_told_from_those_that_each_misses() -> Non
     )
 
 
-def test_one_seed_has_the_percentile_interval_over_rows() -> None:
-    drawn = np.random.default_rng(0).normal(0.02, 0.01, size=(2000, 1))
+def test_one_seed_has_no_interval_however_many_rows_there_are() -> None:
+    drawn = np.random.default_rng(0).normal(0.02, 0.001, size=(2000, 1))
     found = estimate([SeedBlock(np.array([0.02]), drawn)], rows=300)
-    assert found.covers == "rows"
-    assert bounds(found, 0.95) == interval(drawn[:, 0], 0.95)
+    assert (found.covers, bounds(found, 0.95), p_value(found)) == ("nothing", None, None)
     assert seeds_needed(found, 0.02, 0.95) is None
     assert bounds(estimate([SeedBlock(np.array([0.02]))], rows=0), 0.95) is None
 
 
 def test_tasks_weigh_equally_and_their_errors_are_independent() -> None:
-    parts = [EffectEstimate(0.01 * n, (SeedPart(0.04, 0.01, 4),), (RowPart(0.002, 10**9),), None) for n in (1, 3)]
+    parts = [EffectEstimate(0.01 * n, (SeedPart(0.04, 0.01, 4),), (RowPart(0.002, 10**9),)) for n in (1, 3)]
     found = mean_of(parts)
     assert found.effect == pytest.approx(0.02)
     variance = (0.04 / 4 + 0.002) / 2
@@ -116,11 +122,11 @@ def test_tasks_weigh_equally_and_their_errors_are_independent() -> None:
     assert bounds(found, 0.95) == pytest.approx((0.02 - margin, 0.02 + margin))
 
 
-def test_one_task_with_a_single_seed_leaves_rows_only() -> None:
+def test_one_task_with_a_single_seed_leaves_the_mean_without_an_interval() -> None:
     known = estimate([SeedBlock(np.array([0.1, 0.2]), np.zeros((50, 2)))], rows=9)
     single = estimate([SeedBlock(np.array([0.1]), np.ones((50, 1)))], rows=9)
-    assert mean_of([known, single]).covers == "rows"
-    assert bounds(mean_of([known, single]), 0.95) == (0.5, 0.5)
+    assert mean_of([known, single]).covers == "nothing"
+    assert bounds(mean_of([known, single]), 0.95) is None
 
 
 @pytest.mark.parametrize("distance", [0.004, 0.01, 0.03])
@@ -136,7 +142,7 @@ def test_the_needed_seeds_are_the_first_number_that_is_enough(distance: float) -
 
 def test_fewer_rows_ask_for_more_seeds_until_no_number_is_enough() -> None:
     def made(variance: float) -> EffectEstimate:
-        return EffectEstimate(0.02, (SeedPart(0.0004, 0.0, 3),), (RowPart(variance, 1000),), None)
+        return EffectEstimate(0.02, (SeedPart(0.0004, 0.0, 3),), (RowPart(variance, 1000),))
 
     needed = [seeds_needed(made(variance), 0.02, 0.95) for variance in (0.0, 5e-5, 1e-4, 1.2e-4)]
     assert needed[:3] == sorted(needed[:3]) and needed[0] < needed[2]
@@ -157,15 +163,29 @@ def test_a_p_value_is_below_the_level_just_where_the_interval_excludes_zero() ->
         assert (p < 0.05) == (low > 0 or high < 0)
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_intervals_of_kendalls_tau_hold_it_as_often_as_they_say(rho: float) -> None:
+    """Normal pairs with a correlation rho have the tau 2 asin(rho) / pi."""
+    generator, truth, held = np.random.default_rng(0), 2 * np.arcsin(rho) / np.pi, []
+    for _ in range(600):
+        pairs = generator.multivariate_normal([0, 0], [[1, rho], [rho, 1]], size=20)
+        low, high = tau_bounds(float(stats.kendalltau(*pairs.T).statistic), 20, 0.95)
+        held.append(low <= truth <= high)
+    assert 0.92 <= np.mean(held) <= 0.995
+
+
+def test_a_perfect_order_of_few_is_not_certain() -> None:
+    low, high = tau_bounds(1.0, 6, 0.95)
+    assert low < 0.8 and high == 1.0
+    assert tau_bounds(-1.0, 6, 0.95) == pytest.approx((-high, -low))
+    assert tau_bounds(1.0, 20, 0.95)[0] > low
+
+
 def test_without_rows_it_is_the_paired_t_test() -> None:
     values = np.array([0.4, 1.1, 0.7, 0.9])
     assert p_value(estimate([SeedBlock(values)], rows=0)) == pytest.approx(stats.ttest_1samp(values, 0.0).pvalue)
 
 
-def test_one_seed_has_the_share_of_resamples_and_a_measurement_none() -> None:
-    resampled = np.linspace(-0.1, 0.9, 999)[:, None]
-    beyond = int((resampled <= 0).sum())
-    found = estimate([SeedBlock(np.array([0.4]), resampled)], rows=300)
-    assert p_value(found) == pytest.approx(2 * (beyond + 1) / 1000)
+def test_one_seed_and_a_measurement_have_no_p_value() -> None:
     assert p_value(estimate([SeedBlock(np.array([0.4]))], rows=0)) is None
-    assert p_value(EffectEstimate(1.0, None, (), None, error=0.2)) is None
+    assert p_value(EffectEstimate(1.0, None, (), error=0.2)) is None

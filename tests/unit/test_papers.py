@@ -28,6 +28,9 @@ CLAIMS = {
         {"id": "other", "claim": "Mixing helps.", "source": "abstract", "certainty": "recalled"}
         | {"better": {"method": "tmkd"}, "worse": {"method": "finetune"}},
     ],
+    "joint": [
+        {"id": "both", "claim": "Both help.", "source": "abstract", "certainty": "sourced", "of": ["kd-helps", "other"]}
+    ],
     "published": "paper.expected.csv",
 }
 NUMBERS = [
@@ -49,11 +52,11 @@ def with_claims(plan: Plan, file: Path, name: str) -> Plan:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, undrawn: None) -> Path:
-    """Two grids of one paper, the second without a seed of the first; and a report without a paper."""
+    """Two grids of one paper, with three seeds as comparisons need them to be clear; and a report without a paper."""
     root = tmp_path_factory.mktemp("papers")
     (root / "paper.claims.yaml").write_text(yaml.safe_dump(CLAIMS))
     pd.DataFrame(NUMBERS).to_csv(root / "paper.expected.csv", index=False)
-    plan, results = fabricate_results(root / "grid")
+    plan, results = fabricate_results(root / "grid", overlay={"grid": {"seeds": [0, 1, 2]}})
     for name in ("first", "second"):
         own = with_claims(plan, root / "paper.claims.yaml", name)
         report(plan=own, results=results, out=results / own.report.folder)
@@ -74,6 +77,7 @@ def test_grids_stand_side_by_side(results: Path) -> None:
     assert rows(claims) == [
         ["kd-helps", "abstract", "confirmed", "confirmed"],
         ["other", "abstract", "not in this grid", "not in this grid"],
+        ["both", "abstract", "not in this grid", "not in this grid"],
     ]
     judged = read_json(paper.reports[0].folder / "claims.json")["claims"][0]["results"][0]
     assert claims.rows[0][2].note.startswith(f"{judged['effect']:+.3g} points [{judged['low']:.3g},")

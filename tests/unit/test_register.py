@@ -217,11 +217,29 @@ def test_the_command_takes_the_best_recipe_or_what_is_asked_for(grid: tuple[Plan
     words = ["register", "--params", str(params), "--results", str(results)]
     done = CliRunner().invoke(app, [*words, "--cell", str(results / plain.cell)], catch_exceptions=False)
     assert done.output.startswith("models:/distilgrid-reviews/1: was registered before")
-    scores = {cell.folder: read_json(results / cell.folder / "metrics.json")["score"] for cell in plan.students}
+    metrics = {cell.folder: read_json(results / cell.folder / "metrics.json") for cell in plan.students}
+    scores = {folder: found["dev"][found["score_name"]] for folder, found in metrics.items()}
     chosen = best_cell(plan, results, task="topics", wanted={"method": None, "student": None, "seed": 1})
     topics = [c for c in plan.students if (c.labels["task"], c.labels["seed"]) == ("topics", 1)]
     assert chosen.folder == max((cell.folder for cell in topics), key=scores.__getitem__)
     assert best_cell(plan, results, task="topics", wanted={"method": "finetune"}).labels["method"] == "finetune"
+
+
+def test_dev_decides_which_recipe_and_seed_is_registered(
+    grid: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, results = grid
+    cells = [c for c in plan.students if (c.labels["task"], c.labels["method"]) == ("topics", "finetune")]
+    for cell in cells:
+
+        def read(path: Path, *, best: Path = results / cell.folder) -> Any:
+            found = read_json(path)
+            if path.parent == best:
+                found["dev"][found["score_name"]] = 2.0
+            return found
+
+        monkeypatch.setattr("distilgrid.tracking.register.read_json", read)
+        assert best_cell(plan, results, task="topics", wanted={}) == cell
 
 
 @pytest.mark.parametrize(

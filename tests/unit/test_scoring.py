@@ -66,12 +66,14 @@ def test_the_direction_decides_the_verdict(low: float, high: float, sign: int, v
 
 def test_the_lowest_student_is_the_best_one(results: Findings, turned: Findings) -> None:
     students = [line for line in turned.of("reviews") if not line.is_teacher]
-    lowest = min(students, key=lambda line: line.score)
+    chosen = min(students, key=lambda line: line.dev)
     outcome = outcomes(turned)[0]
-    assert outcome.headline.startswith(f"{lowest.labels['method']} {lowest.name} scores {lowest.score:.3f} of ")
+    named = f"{chosen.labels['method']} {chosen.name}, best on dev,"
+    assert outcome.headline.startswith(f"{named} scores {chosen.score:.3f} of ")
     assert "points" not in outcome.headline + outcome.comparison
     table = main_table(turned, "reviews")
     (column,) = [n for n, column in enumerate(table.columns) if column.title == "perplexity" and not column.note]
+    lowest = min(students, key=lambda line: line.score)
     marked = [row[0] for row in table.rows if row[column].best]
     assert [(value.text, value.note) for value in marked] == [(lowest.labels["method"], lowest.name)]
     verdicts = {key: found.verdict for key, found in results.differences.items()}
@@ -91,10 +93,10 @@ def test_fronts_and_plots_follow_the_direction(turned: Findings) -> None:
 
 def test_a_model_is_chosen_by_what_it_loses(turned: Findings) -> None:
     offer = list_options(turned, "reviews", Where(turned.collected.plan.params.benchmark.devices[0]))
-    assert all(option.loss == pytest.approx(option.score - option.teacher) for option in offer.options)
-    worst = replace(offer.options[0], score=99.0)
+    assert all(option.loss == pytest.approx(option.dev - option.dev_teacher) for option in offer.options)
+    worst = replace(offer.options[0], dev=99.0)
     decision = choose(replace(offer, options=(worst, *offer.options)), limits=Limits(latency_ms=1e6, loss=0.0))
-    assert decision.winner is not None and decision.winner.score < 1, "all students score below their teacher"
+    assert decision.winner is not None and decision.winner.dev < 1, "all students score below their teacher"
 
 
 def test_claims_take_the_direction_of_the_metric(turned: Findings) -> None:

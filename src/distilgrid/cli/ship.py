@@ -12,7 +12,7 @@ from distilgrid.core.errors import UserError
 
 def choose(
     max_latency: Annotated[str, typer.Option(help="The most time for one input: 10ms, 0.5s, 800us.")],
-    max_loss: Annotated[float, typer.Option(help="The most points of score below the student's own teacher.")],
+    max_loss: Annotated[float, typer.Option(help="The most points of score below the student's own teacher, on dev.")],
     task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
     device: Annotated[str | None, typer.Option(help="One of `benchmark.devices`; the first one unless given.")] = None,
     at: Annotated[
@@ -48,7 +48,7 @@ def register(
     task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
     method: Annotated[str | None, typer.Option(help="Only students of this method.")] = None,
     student: Annotated[str | None, typer.Option(help="Only this student.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of its training; the first finished one unless given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of its training; the best on dev unless given.")] = None,
     cell: Annotated[Path | None, typer.Option(help="Instead: the folder of a trained student or teacher.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the registered model; default: distilgrid-<task>.")] = None,
     params: ParamsFiles = PARAMS_DEFAULT,
@@ -56,7 +56,7 @@ def register(
     results: Results = RESULTS_DEFAULT,
     uri: Uri = None,
 ) -> None:
-    """Put a model, by default the best student, into MLflow's registry."""
+    """Put a model, by default the best student on dev, into MLflow's registry."""
     plan = support.load_plan(params, grid)
     from distilgrid.stages.runner import start
 

@@ -1,4 +1,9 @@
-"""The command `distilgrid choose`: the smallest model within limits of latency and loss."""
+"""The command `distilgrid choose`: the smallest model within limits of latency and loss.
+
+Dev decides: which seed of a student ships, and whether it keeps to the limit of the loss. The validation score of that
+very model is then said. Exports are scored on validation only, which is why the choice takes their change of the score
+from there.
+"""
 
 import math
 import re
@@ -30,7 +35,10 @@ def parse_latency(text: str) -> float:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of latency, and of the loss against the teacher as tables print it. Raises UserError for no number."""
+    """Limits of latency, and of the loss on dev against the teacher as tables print it.
+
+    Raises UserError for no number.
+    """
 
     latency_ms: float
     loss: float
@@ -46,7 +54,7 @@ class Limits:
 class Decision:
     """The model to ship, or None, with reasons in sentences.
 
-    The winner has the smallest file within both limits. Among equal files, the fastest wins.
+    The winner has the smallest file within both limits. Among equal files, the fastest wins, then the best on dev.
     """
 
     winner: ModelOption | None
@@ -75,18 +83,18 @@ def choose(offer: Offer, *, limits: Limits) -> Decision:
     counted = (
         f"of {wording.plural(len(options), 'model')} in all runtimes, {len(fast)} take at most "
         f"{wording.milliseconds(limits.latency_ms)} ms, {len(good)} lose at most {limits.loss:g}{unit} of "
-        f"{_teachers(options)}, {len(both)} do both"
+        f"{_teachers(options)} on dev, {len(both)} do both"
     )
     if not both:
         return Decision(None, (counted, *_nearest(fast, good), *offer.left_out))
-    winner = min(both, key=lambda option: (option.size_bytes, option.latency_ms))
-    return Decision(winner, (counted, *_described(winner), *_others(winner, both), *offer.left_out))
+    winner = min(both, key=lambda option: (option.size_bytes, option.latency_ms, option.loss))
+    return Decision(winner, (counted, *_described(winner, limits), *_others(winner, both), *offer.left_out))
 
 
 def _teachers(options: Sequence[ModelOption]) -> str:
-    if len({option.teacher for option in options}) > 1:
+    if len({option.dev_teacher for option in options}) > 1:
         return "their own teacher's score"
-    return f"the teacher's {options[0].line.scoring.score(options[0].teacher)}"
+    return f"the teacher's {options[0].line.scoring.score(options[0].dev_teacher)}"
 
 
 def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[str]:
@@ -94,7 +102,7 @@ def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[s
     said = []
     if fast:
         best = min(fast, key=lambda option: option.loss)
-        said.append(f"the best of the fast ones scores {best.line.scoring.score(best.score)}: {best.name}")
+        said.append(f"the best of the fast ones scores {best.line.scoring.score(best.dev)} on dev: {best.name}")
     if good:
         fastest = min(good, key=lambda option: option.latency_ms)
         said.append(f"the fastest of the good ones takes {wording.milliseconds(fastest.latency_ms)} ms: {fastest.name}")
@@ -102,23 +110,31 @@ def _nearest(fast: Sequence[ModelOption], good: Sequence[ModelOption]) -> list[s
     return said
 
 
-def _described(winner: ModelOption) -> list[str]:
+def _described(winner: ModelOption, limits: Limits) -> list[str]:
+    """The winner with its validation score, which decided nothing, and a warning if that breaks the limit."""
     scoring, noisy = winner.line.scoring, " (a noisy measurement)" if winner.noisy else ""
-    return [
-        f"it scores {scoring.score(winner.score)} ({scoring.points(winner.score - winner.teacher)}) in "
-        f"{wording.milliseconds(winner.latency_ms)} ms{noisy} with {wording.size(winner.size_bytes)}",
+    split = winner.line.facts["split"]
+    said = [
+        f"it scores {scoring.score(winner.score)} ({scoring.points(winner.score - winner.teacher)}) on {split}, seed "
+        f"{winner.model.labels['seed']}, in {wording.milliseconds(winner.latency_ms)} ms{noisy} with "
+        f"{wording.size(winner.size_bytes)}",
+        f"chosen on dev, where it scores {scoring.score(winner.dev)} "
+        f"({scoring.points(winner.dev - winner.dev_teacher)}); an export's change of the score is that on {split}",
         f"these milliseconds: {winner.conditions.words}",
     ]
+    if winner.validation_loss > limits.loss + ROUNDING:
+        said.insert(1, f"on {split} it loses more than the limit of {limits.loss:g}, which dev did not show")
+    return said
 
 
 def _others(winner: ModelOption, both: Sequence[ModelOption]) -> list[str]:
-    """Other models within the limits that are faster or better."""
+    """Other models within the limits that are faster, or better on dev."""
     fastest = min(both, key=lambda option: option.latency_ms)
     best = min(both, key=lambda option: option.loss)
     said = []
     if fastest is not winner:
         said.append(f"faster within the limits: {fastest.name}, {wording.milliseconds(fastest.latency_ms)} ms")
-    score = best.line.scoring.score(best.score)
-    if score != winner.line.scoring.score(winner.score):
-        said.append(f"better within the limits: {best.name}, {score}")
+    score = best.line.scoring.score(best.dev)
+    if score != winner.line.scoring.score(winner.dev):
+        said.append(f"better on dev within the limits: {best.name}, {score}")
     return said

@@ -19,9 +19,9 @@ from distilgrid.deployment.measured import (
 )
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
-from distilgrid.reporting.collect import FinishedArtefact
+from distilgrid.reporting.collect import FinishedArtefact, TrainedModel
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import Line
+from distilgrid.reporting.lines import Line, dev_score
 from distilgrid.runtimes.registry import REFERENCE, find_runtime
 
 Entry = Mapping[str, Any]
@@ -38,10 +38,12 @@ class ModelOption:
 
     line: Line  # the student with its method, over all seeds
     runtime: str  # the runtime's name
-    model: Artefact  # the trained model of the exported seed, which would ship
+    model: Artefact  # the trained model that would ship: of the exported seeds the best on dev
     folder: str  # the folder that the runtime loads, under the results folder
-    score: float  # the mean main score over seeds, plus the change by exporting in the exported seeds
-    teacher: float  # the score of the student's teacher
+    score: float  # the main score on validation of what would ship, as an export if it is one; decides nothing
+    teacher: float  # the validation score of the student's teacher
+    dev: float  # the score of the model on dev, plus the change by exporting; decides
+    dev_teacher: float  # the score of the student's teacher on dev
     latency_ms: float  # the wanted percentile
     size_bytes: int  # size of the model's files
     noisy: bool  # whether the measurement is marked as noisy
@@ -54,7 +56,13 @@ class ModelOption:
 
     @property
     def loss(self) -> float:
-        """The loss of score against the teacher, as tables print scores."""
+        """The loss of score on dev against the teacher, as tables print scores. Limits apply to it."""
+        scoring = self.line.scoring
+        return scoring.scale * scoring.merit(self.dev_teacher - self.dev)
+
+    @property
+    def validation_loss(self) -> float:
+        """The loss of score on validation, which the choice does not know."""
         scoring = self.line.scoring
         return scoring.scale * scoring.merit(self.teacher - self.score)
 
@@ -125,33 +133,62 @@ def _option(
     ms = latency(shape, where.percentile)
     if ms is None:
         raise _RuledOutError(f"no {where.percentile} was sent")
-    folder, model, size, change = _shipped(line, runtime)
+    shipped, teacher = _shipped(line, runtime), findings.teacher(line)
     row = findings.collected.task_kind(line.labels["task"]).words.row
     return ModelOption(
         line=line,
         runtime=runtime,
-        model=model,
-        folder=folder,
-        score=line.score + change,
-        teacher=findings.teacher(line).score,
+        model=shipped.model.artefact,
+        folder=shipped.folder,
+        score=shipped.score,
+        teacher=teacher.score,
+        dev=dev_score(shipped.model.metrics) + shipped.change,
+        dev_teacher=teacher.dev,
         latency_ms=ms,
-        size_bytes=size,
+        size_bytes=shipped.size_bytes,
         noisy=bool(shape["noisy"]),
         conditions=conditions(benchmark.values, shape, where, runtime, row=row),
     )
 
 
-def _shipped(line: Line, runtime: str) -> tuple[str, Artefact, int, float]:
-    """The folder that would ship, its model, its size, and the runtime's change of the score."""
-    first = line.models[0]
+@dataclass(frozen=True)
+class _Shipped:
+    """What would ship of a line in a runtime."""
+
+    folder: str  # the folder that the runtime loads
+    model: TrainedModel  # the trained model of one seed
+    size_bytes: int  # size of the model's files
+    score: float  # the main score on validation
+    change: float  # the part of it that the runtime changed
+
+
+def _shipped(line: Line, runtime: str) -> _Shipped:
+    """The seed that is best on dev, among those that the runtime can load.
+
+    Exports are not scored on dev. Their change of the score is a difference of two scores of one model on the same
+    validation rows, which favours no seed or method by much.
+    """
+
+    def merit(model: TrainedModel) -> float:
+        return line.scoring.merit(dev_score(model.metrics))
+
     if runtime == REFERENCE:
-        return first.artefact.folder, first.artefact, first.metrics["size_bytes"], 0.0
+        best = max(line.models, key=merit)
+        return _Shipped(best.artefact.folder, best, best.metrics["size_bytes"], best.metrics["score"], 0.0)
     exports: tuple[FinishedArtefact, ...] = line.exports.get(runtime, ())
-    change = line.export_change(runtime)
-    if not exports or change is None:
+    if not exports:
         unknown = "what it changes in the score is not known"
         raise _RuledOutError("rejected by the parity gate" if runtime in line.rejected else unknown)
-    model, size = exports[0].artefact.inputs["model"], exports[0].values["size_bytes"]
+    models = {model.artefact.folder: model for model in line.models}
+    best, export = max(((models[_origin(each).folder], each) for each in exports), key=lambda pair: merit(pair[0]))
+    loaded = export.artefact if find_runtime(runtime).exported else best.artefact
+    parity = export.values
+    change = parity["score"] - parity["torch_score"]
+    return _Shipped(loaded.folder, best, parity["size_bytes"], parity["score"], change)
+
+
+def _origin(export: FinishedArtefact) -> Artefact:
+    """The trained model behind an export."""
+    model = export.artefact.inputs["model"]
     assert isinstance(model, Artefact)
-    loaded = exports[0].artefact if find_runtime(runtime).exported else model
-    return loaded.folder, model, size, change
+    return model

@@ -106,9 +106,9 @@ class Report(Settings):
     """How results are compared."""
 
     baseline: Name = "finetune"
-    """The method that others are compared with by a paired bootstrap."""
+    """The method that others are compared with."""
     bootstrap_samples: int = Field(default=2000, ge=100)
-    """Resamples of the validation rows for each confidence interval."""
+    """Least number of resamples of the validation rows for each confidence interval; many comparisons take more."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Level of the confidence intervals."""
     claims: str | None = None

@@ -59,7 +59,8 @@ def smallest(lines: Sequence[Line], fact: str, write: Callable[[float], str]) ->
 def difference(findings: Findings, line: Line) -> Value:
     """The difference to the baseline, with its interval.
 
-    The value has a tone when the interval excludes zero, and a star when it stays clear among all comparisons.
+    The value has a tone when the interval excludes zero, and a star when it stays clear among all comparisons. One
+    seed has no interval.
     """
     found = findings.differences.get(line.key)
     if found is None:
@@ -68,6 +69,8 @@ def difference(findings: Findings, line: Line) -> Value:
     tone = "" if found.verdict == "unclear" else found.verdict
     star = wording.SURE if findings.is_sure(line) else ""
     scoring = line.scoring
+    if found.low is None or found.high is None:
+        return Value(scoring.signed(found.value), "one seed")
     return Value(scoring.signed(found.value) + star, scoring.bounds(found.low, found.high), tone=tone)
 
 

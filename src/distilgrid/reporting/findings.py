@@ -11,7 +11,16 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
-from distilgrid.reporting.intervals import holm, interval, resampled_scores, two_sided
+from distilgrid.reporting.contrasts import seed_blocks
+from distilgrid.reporting.intervals import (
+    FEWEST_SEEDS,
+    bounds,
+    estimate,
+    holm,
+    p_value,
+    resampled_scores,
+    samples_needed,
+)
 from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
 from distilgrid.reporting.scoring import Scoring
 
@@ -23,24 +32,22 @@ class Difference:
     """A line's mean score less its baseline's."""
 
     value: float  # the unscaled difference
-    low: float  # lower bound of the confidence interval
-    high: float  # upper bound of the confidence interval
-    p: float = 1.0  # two-sided p-value of no difference, from the same resamples
-    adjusted: float = 1.0  # p corrected for all comparisons of the report
+    low: float | None  # lower bound of the confidence interval over seeds and rows; None with one seed
+    high: float | None  # upper bound of the confidence interval; None with one seed
+    p: float | None = None  # two-sided p-value of no difference; None with one seed
+    adjusted: float | None = None  # p corrected for all comparisons of the report
     sign: int = 1  # 1 where a higher score is better, else -1
+    seeds: int = FEWEST_SEEDS  # the smallest number of seeds of both lines
 
     @property
     def verdict(self) -> Verdict:
-        """The side of zero that the interval lies on; `unclear` when it includes zero."""
+        """The side of zero that the interval lies on; `unclear` when it includes zero or is not known."""
+        if self.low is None or self.high is None:
+            return "unclear"
         low, high = sorted((self.sign * self.low, self.sign * self.high))
         if low > 0:
             return "better"
         return "worse" if high < 0 else "unclear"
-
-    @property
-    def gain(self) -> float:
-        """The difference, positive where the line is better."""
-        return self.sign * self.value
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,14 @@ class Findings:
         return [line for line in self.lines if line.labels["task"] == task]
 
     def is_sure(self, line: Line) -> bool:
-        """Whether a line's difference stays clear after the correction for all comparisons."""
+        """Whether a line's difference stays clear after the correction for all comparisons.
+
+        Fewer than FEWEST_SEEDS seeds are never enough.
+        """
         found = self.differences.get(line.key)
-        return found is not None and found.adjusted <= 1 - self.collected.plan.params.report.confidence
+        if found is None or found.adjusted is None or found.seeds < FEWEST_SEEDS:
+            return False
+        return found.adjusted <= 1 - self.collected.plan.params.report.confidence
 
     def main(self, task: str) -> tuple[str, str]:
         """The main metric of a task, and the split that it is computed on."""
@@ -99,33 +111,48 @@ def find(collected: Collected) -> Findings:
     """Compare the lines of a finished grid with their baselines."""
     lines = make_lines(collected)
     differences: dict[Key, Difference] = {}
-    for task in collected.plan.params.grid.tasks:
-        students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
-        differences |= _differences(task, students, collected)
-    adjusted = holm({key: difference.p for key, difference in differences.items()})
-    differences = {key: replace(found, adjusted=adjusted[key]) for key, found in differences.items()}
+    pairs = {task: _pairs(task, lines, collected) for task in collected.plan.params.grid.tasks}
+    samples = samples_for(sum(map(len, pairs.values())), collected)
+    for task, compared in pairs.items():
+        differences |= _differences(task, compared, collected, samples)
+    adjusted = holm({key: difference.p for key, difference in differences.items() if difference.p is not None})
+    differences = {key: replace(found, adjusted=adjusted.get(key)) for key, found in differences.items()}
     return Findings(collected, lines, differences)
 
 
-def _differences(task: str, lines: list[Line], collected: Collected) -> dict[Key, Difference]:
-    """The difference of each line to the baseline with the same student. The statistic is the mean over seeds."""
+def samples_for(comparisons: int, collected: Collected) -> int:
+    """The number of resamples for a family of comparisons: `report.bootstrap_samples`, or more if they need more."""
     settings = collected.plan.params.report
-    baselines = {_without_method(line): line for line in lines if line.labels["method"] == settings.baseline}
-    found_pairs = [(line, baselines.get(_without_method(line))) for line in lines]
-    pairs = [(line, baseline) for line, baseline in found_pairs if baseline is not None and line is not baseline]
+    return samples_needed(comparisons, settings.confidence, least=settings.bootstrap_samples)
+
+
+def _pairs(task: str, lines: list[Line], collected: Collected) -> list[tuple[Line, Line]]:
+    """Each student of a task with the baseline of the same student."""
+    students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
+    baseline = collected.plan.params.report.baseline
+    baselines = {_without_method(line): line for line in students if line.labels["method"] == baseline}
+    found = [(line, baselines.get(_without_method(line))) for line in students]
+    return [(line, other) for line, other in found if other is not None and line is not other]
+
+
+def _differences(
+    task: str, pairs: list[tuple[Line, Line]], collected: Collected, samples: int
+) -> dict[Key, Difference]:
+    """The difference of each line to its baseline, paired by seed."""
+    settings = collected.plan.params.report
     if not pairs:
         return {}
     involved = dict.fromkeys(line for pair in pairs for line in pair)
-    scores = score_resamples(task, [model for line in involved for model in line.models], collected)
-    means = {
-        line: np.stack([scores[model.artefact.folder] for model in line.models], axis=1).mean(axis=1)
-        for line in involved
-    }
+    scores = score_resamples(task, [model for line in involved for model in line.models], collected, samples)
+    rows = collected.datasets[task]["splits"][pairs[0][0].facts["split"]]["rows"]
     found = {}
     for line, baseline in pairs:
-        apart = means[line] - means[baseline]
-        bounds, p = interval(apart, settings.confidence), two_sided(apart)
-        found[line.key] = Difference(line.score - baseline.score, *bounds, p=p, sign=line.scoring.sign)
+        blocks = seed_blocks({line: 1.0, baseline: -1.0}, lambda each: each.scores, scores)
+        estimated = estimate(blocks, rows=rows)
+        low, high = bounds(estimated, settings.confidence) or (None, None)
+        seeds = min(len(line.models), len(baseline.models))
+        sign = line.scoring.sign
+        found[line.key] = Difference(estimated.effect, low, high, p=p_value(estimated), sign=sign, seeds=seeds)
     return found
 
 
@@ -133,7 +160,9 @@ def _without_method(line: Line) -> Key:
     return tuple(value for axis, value in line.labels.items() if axis != "method")
 
 
-def score_resamples(task: str, models: Iterable[TrainedModel], collected: Collected) -> dict[str, np.ndarray]:
+def score_resamples(
+    task: str, models: Iterable[TrainedModel], collected: Collected, samples: int
+) -> dict[str, np.ndarray]:
     """The main score of each model on each resample of the main validation split, by folder: (S,).
 
     Raises:
@@ -154,7 +183,7 @@ def score_resamples(task: str, models: Iterable[TrainedModel], collected: Collec
         metric,
         labels=frames[0]["label"].to_numpy(),
         predicted=np.stack([judge.decode(judge.stored(frame)) for frame in frames], axis=1),
-        samples=collected.plan.params.report.bootstrap_samples,
+        samples=samples,
         seed=derive_seed(0, f"bootstrap/{task}/{split}"),
     )
     return dict(zip(found, scores.T, strict=True))

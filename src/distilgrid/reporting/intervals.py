@@ -18,6 +18,9 @@ var(r) = C. So the variance is V = max(S^2, E) / n + C, and the interval is
 
 with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap is far too narrow over two or three
 seeds. One that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
+A single seed tells nothing of var(a), so it has neither an interval nor a p-value.
+
+Every interval, p-value, tone and star of a report, a paper's page and its claims comes from here.
 """
 
 import bisect
@@ -36,6 +39,10 @@ from distilgrid.tasks.kind import find_metric
 Name = TypeVar("Name", bound=Hashable)
 BLOCK = 4_000_000
 """The number of weights in memory at a time: 32 MB."""
+TOLERANCE = 0.1
+"""The relative error that resampling may add to a p-value which decides a comparison."""
+FEWEST_SEEDS = 3
+"""The fewest seeds of a comparison that may be marked as clear. With two, S^2 has one degree of freedom."""
 
 
 def resampled_scores(metric: str, *, labels: np.ndarray, predicted: np.ndarray, samples: int, seed: int) -> np.ndarray:
@@ -53,13 +60,6 @@ def weighted_scores(metric: str, weights: np.ndarray, labels: np.ndarray, predic
     return np.stack([scorer.resampled(weights, scorer.per_row(labels, column)) for column in predicted.T], axis=1)
 
 
-def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
-    """The percentile interval of resampled statistics (S,)."""
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(low), float(high)
-
-
 def _weights(rows: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     """Blocks of multinomial weights (S', N) with sum N: counts of N draws with replacement."""
     generator = np.random.default_rng(seed)
@@ -70,13 +70,17 @@ def _weights(rows: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         yield np.bincount(drawn.ravel(), minlength=count * rows).reshape(count, rows).astype(np.float64)
 
 
-def two_sided(differences: np.ndarray) -> float:
-    """The two-sided p-value of resampled differences (S,): twice the share beyond zero.
+def samples_needed(comparisons: int, confidence: float, *, least: int) -> int:
+    """The number of resamples S, for the strictest threshold that Holm's correction sets among `comparisons`.
 
-    Efron & Tibshirani 1993, ch. 15. The observed difference counts as one resample, so the smallest p is 2 / (S + 1).
+    That threshold is alpha / m, the quantile z of a normal distribution. S resamples know a variance with a relative
+    error of sqrt(2 / S), and d ln p / d ln V is about z^2 / 2. So p has the relative error TOLERANCE for
+    S = z^4 / (2 TOLERANCE^2). No p-value is a share of resamples, which would never be below 2 / (S + 1).
     """
-    beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    return min(1.0, 2 * (1 + beyond) / (len(differences) + 1))
+    from scipy.special import ndtri
+
+    z = float(ndtri(1 - (1 - confidence) / (2 * max(1, comparisons))))
+    return max(least, math.ceil(z**4 / (2 * TOLERANCE**2)))
 
 
 def holm(values: Mapping[Name, float]) -> dict[Name, float]:
@@ -121,7 +125,6 @@ class EffectEstimate:
     effect: float  # the mean over seeds
     seeds: tuple[SeedPart, ...] | None  # variance over seeds; None with a single seed
     rows: tuple[RowPart, ...]  # variance over rows; empty for numbers that are not means over rows
-    resampled: np.ndarray | None  # (S,) the effect on each resample of rows, or None without rows
     # the largest error of a measured effect, which has neither seeds nor rows; None for other effects
     error: float | None = None
 
@@ -131,23 +134,24 @@ class EffectEstimate:
         if self.error is not None:
             return "measuring"
         if self.seeds is None:
-            return "nothing" if self.resampled is None else "rows"
+            return "nothing"
         return "seeds and rows" if self.rows else "seeds"
 
 
 def estimate(blocks: Sequence[SeedBlock], *, rows: int) -> EffectEstimate:
-    """The sum of blocks with independent seeds. Paired seeds form one block, unpaired ones a block for each side."""
+    """The sum of blocks with independent seeds. Paired seeds form one block, unpaired ones a block for each side.
+
+    A block of a single seed leaves the variance over seeds unknown.
+    """
     effect = float(sum(block.values.mean() for block in blocks))
-    resampled = None
-    if blocks[0].resampled is not None:
-        resampled = sum((b.resampled.mean(axis=1) for b in blocks if b.resampled is not None), np.zeros(1))
     if any(len(block.values) < 2 for block in blocks):
-        return EffectEstimate(effect, None, (), resampled)
+        return EffectEstimate(effect, None, ())
     parts = tuple(_seed_part(block) for block in blocks)
-    if resampled is None:
-        return EffectEstimate(effect, parts, (), None)
-    shared = float(resampled.var(ddof=1)) - sum(part.row_noise / part.seeds for part in parts)
-    return EffectEstimate(effect, parts, (RowPart(max(0.0, shared), rows),), resampled)
+    drawn = [block.resampled.mean(axis=1) for block in blocks if block.resampled is not None]
+    if not drawn:
+        return EffectEstimate(effect, parts, ())
+    shared = float(np.sum(drawn, axis=0).var(ddof=1)) - sum(part.row_noise / part.seeds for part in parts)
+    return EffectEstimate(effect, parts, (RowPart(max(0.0, shared), rows),))
 
 
 def _seed_part(block: SeedBlock) -> SeedPart:
@@ -165,41 +169,51 @@ def mean_of(estimates: Sequence[EffectEstimate]) -> EffectEstimate:
     errors = [found.error for found in estimates if found.error is not None]
     known = [found.seeds for found in estimates if found.seeds is not None]
     parts = [SeedPart(p.spread * share**2, p.row_noise * share**2, p.seeds) for seeds in known for p in seeds]
-    resampled = [found.resampled for found in estimates if found.resampled is not None]
     return EffectEstimate(
         effect=share * sum(found.effect for found in estimates),
         seeds=tuple(parts) if len(known) == len(estimates) else None,
         rows=tuple(RowPart(part.variance * share**2, part.rows) for found in estimates for part in found.rows),
-        resampled=np.mean(resampled, axis=0) if len(resampled) == len(estimates) else None,
         error=share * sum(errors) if len(errors) == len(estimates) else None,
     )
 
 
 def bounds(found: EffectEstimate, confidence: float) -> tuple[float, float] | None:
-    """The interval. A single seed has the percentile interval over rows, or None without rows."""
+    """The interval, or None with a single seed."""
     if found.error is not None:
         return found.effect - found.error, found.effect + found.error
     if found.seeds is None:
-        return None if found.resampled is None else interval(found.resampled, confidence)
+        return None
     margin = _margin(found.seeds, found.rows, confidence)
     return found.effect - margin, found.effect + margin
 
 
-def p_value(found: EffectEstimate) -> float | None:
-    """The two-sided p-value of no effect, from Student's t, or with a single seed from the resamples of rows.
+def p_value(found: EffectEstimate, *, against: float = 0.0) -> float | None:
+    """The two-sided p-value of an effect that equals `against`, from Student's t.
 
-    It is None for an effect without seeds and rows, which is measured once.
+    It is None with a single seed, and for a measured effect.
     """
-    if found.error is not None or (found.seeds is None and found.resampled is None):
+    if found.error is not None or found.seeds is None:
         return None
-    if found.seeds is None:
-        return two_sided(np.asarray(found.resampled))
     from scipy.special import stdtr
 
     variance, freedom = _variance(found.seeds, found.rows)
     if variance == 0:
-        return 0.0 if found.effect else 1.0
-    return float(2 * stdtr(freedom, -abs(found.effect) / math.sqrt(variance)))
+        return 0.0 if found.effect != against else 1.0
+    return float(2 * stdtr(freedom, -abs(found.effect - against) / math.sqrt(variance)))
+
+
+def tau_bounds(tau: float, count: int, confidence: float) -> tuple[float, float]:
+    """An approximate interval of Kendall's tau over `count` pairs of values, at least 5.
+
+    Fieller, Hartley & Pearson 1957: atanh(tau) is nearly normal with the variance 0.437 / (count - 4). A perfect order
+    counts as half a discordant pair, because atanh(1) is infinite.
+    """
+    from scipy.special import ndtri
+
+    most = 1 - 2 / (count * (count - 1))
+    middle = math.atanh(min(most, max(-most, tau)))
+    margin = float(ndtri((1 + confidence) / 2)) * math.sqrt(0.437 / (count - 4))
+    return min(tau, math.tanh(middle - margin)), max(tau, math.tanh(middle + margin))
 
 
 def rows_too_few(found: EffectEstimate, distance: float, confidence: float) -> bool:

@@ -55,6 +55,11 @@ class Line:
         return bool(self.labels["method"] == TEACHER)
 
     @property
+    def shares_streams(self) -> bool:
+        """Whether equal seeds of two lines mean the same initialisation and order of rows (`core.fingerprint`)."""
+        return True
+
+    @property
     def anchor(self) -> str:
         """The page's anchor for the provenance of the line."""
         return f"made-{self.models[0].artefact.folder.replace('/', '-')}"
@@ -84,6 +89,16 @@ class Line:
         """The mean main score over seeds."""
         return statistics.fmean(self.scores)
 
+    @property
+    def dev(self) -> float:
+        """The mean of the main metric on dev over seeds. Choices go by it, reports by `score`."""
+        return statistics.fmean(dev_score(model.metrics) for model in self.models)
+
+    @property
+    def dev_merit(self) -> float:
+        """The mean score on dev, higher for better lines."""
+        return self.scoring.merit(self.dev)
+
     def values(self, split: str, metric: str) -> list[float]:
         """A metric on a validation split for each seed."""
         return [model.metrics["validation"][split][metric] for model in self.models]
@@ -102,6 +117,11 @@ class Line:
 def first_teacher(key: Key) -> str:
     """The teacher that a line is compared with."""
     return teacher_names(key[1])[0]
+
+
+def dev_score(metrics: Mapping[str, Any]) -> float:
+    """The main metric on dev, from `metrics.json`. The validation score of what was chosen by it is unbiased."""
+    return float(metrics["dev"][metrics["score_name"]])
 
 
 def spread(values: list[float]) -> float | None:

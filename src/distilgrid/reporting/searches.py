@@ -17,6 +17,7 @@ class SearchLine:
     labels: Mapping[str, Any]
     models: tuple[Searched, ...]
     is_teacher: bool = False
+    shares_streams: bool = False  # controllers of equal seeds draw unrelated numbers
 
     def values(self, metric: str) -> list[float]:
         """One of `claims.schema.OF_SEARCHES` for each seed."""

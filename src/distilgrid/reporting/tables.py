@@ -10,6 +10,7 @@ from typing import Any
 from distilgrid.benchmark.labels import low_precision
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.findings import Findings, batch_words
+from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import Line, benchmark_label
 from distilgrid.reporting.scoring import scoring, title
 from distilgrid.reporting.table import Column, Table, Value
@@ -112,11 +113,17 @@ def notes_caption(findings: Findings, task: str) -> str:
 
 
 def significance_caption(findings: Findings) -> str:
-    """The meaning of a star after a difference, or nothing without differences."""
-    count = len(findings.differences)
-    level = wording.level(findings.collected.plan.params.report.confidence)
-    meaning = f"{wording.SURE} clear at {level} after Holm's correction for {wording.plural(count, 'comparison')}."
-    return meaning if count else ""
+    """The estimator of the intervals and the meaning of a star, or nothing without differences."""
+    count, params = len(findings.differences), findings.collected.plan.params
+    if not count:
+        return ""
+    if all(found.low is None for found in findings.differences.values()):
+        return f"{wording.sentence(wording.ONE_SEED)}."
+    level = wording.level(params.report.confidence)
+    return (
+        f"{wording.INTERVALS}. {wording.SURE} clear at {level} after Holm's correction for "
+        f"{wording.plural(count, 'comparison')}, with at least {FEWEST_SEEDS} seeds."
+    )
 
 
 def scores_caption(findings: Findings, task: str) -> str:

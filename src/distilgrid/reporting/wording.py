@@ -2,6 +2,12 @@
 
 SURE = "*"
 """Follows a difference that stays clear among all comparisons of its report."""
+INTERVALS = (
+    "Intervals and p-values cover seeds and validation rows together (Student's t), paired by seed where models share "
+    "their streams of random numbers"
+)
+"""The estimator of `intervals`, in every caption of a table with intervals."""
+ONE_SEED = "one seed, so no interval over seeds exists and none is shown"
 MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
 
 

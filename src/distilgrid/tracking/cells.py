@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +41,28 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
 
 
 def grid_record(plan: Plan, records: Iterable[Record]) -> Record:
-    """The run above the cells, with the mean scores of the teacher and of the best recipe for each task."""
+    """The run above the cells, with the mean scores of the teacher and of the recipe that is best on dev, by task."""
     cells = [record for record in records if "cell" in record.tags]
     metrics = {"cells": float(len(cells)), "cells_planned": float(len(plan.teachers) + len(plan.students))}
     tags = {"grid": plan.params.grid.name, "folder": GRID, "role": GRID}
     for task in plan.params.grid.tasks:
         merit = next((scoring(cell.tags["score_name"]).merit for cell in cells if cell.tags["task"] == task), float)
         for role, name in (("teacher", "teacher_score"), ("student", "best_score")):
-            means = _means(cell for cell in cells if (cell.tags["task"], cell.tags["role"]) == (task, role))
-            if means:
-                best = max(means, key=lambda recipe: merit(means[recipe]))
+            own = [cell for cell in cells if (cell.tags["task"], cell.tags["role"]) == (task, role)]
+            if own:
+                dev = _means(own, lambda cell: cell.metrics[f"dev_best/{cell.tags['score_name']}"])
+                best = max(dev, key=lambda recipe: merit(dev[recipe]))
+                means = _means(own, lambda cell: cell.metrics["score"])
                 metrics[f"{name}/{task}"], tags[f"{name}.{task}"] = means[best], best
     started, ended = min(cell.started for cell in cells), max(cell.ended for cell in cells)
     return Record(GRID, plan.params.grid.name, started, ended, metrics=metrics, tags=tags)
 
 
-def _means(cells: Iterable[Record]) -> dict[str, float]:
+def _means(cells: Iterable[Record], value: Callable[[Record], float]) -> dict[str, float]:
+    """The mean of a value over the cells of each recipe."""
     scores: dict[str, list[float]] = {}
     for cell in cells:
-        scores.setdefault(cell.tags["recipe"], []).append(cell.metrics["score"])
+        scores.setdefault(cell.tags["recipe"], []).append(value(cell))
     return {recipe: statistics.fmean(values) for recipe, values in scores.items()}
 
 

@@ -12,6 +12,7 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
+from distilgrid.reporting.lines import dev_score
 from distilgrid.reporting.scoring import scoring
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tracking.cells import all_records
@@ -57,7 +58,7 @@ def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
 
 
 def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[str, Any]) -> Artefact:
-    """The first finished seed of the recipe with the best mean score over finished seeds.
+    """The best seed on dev of the recipe with the best mean score on dev, among finished seeds.
 
     `wanted` has values of `method`, `student` and `seed`, where None takes any. A grid with one task needs no `task`.
 
@@ -74,12 +75,12 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
     for student in fitting:
         if is_complete(results / student.folder):
             metrics = read_json(results / student.folder / "metrics.json")
-            merit = scoring(metrics["score_name"]).merit(metrics["score"])
+            merit = scoring(metrics["score_name"]).merit(dev_score(metrics))
             recipes.setdefault(recipe_name(plan, axes(student)), []).append((merit, student))
     if not recipes:
         raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
     best = max(recipes.values(), key=lambda found: statistics.fmean(merit for merit, _ in found))
-    return best[0][1]
+    return max(best, key=lambda found: found[0])[1]  # of equal seeds the first
 
 
 def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str | None = None) -> Registered:
@@ -101,6 +102,7 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
         upsert(store, plan, records)
         metrics = read_json(results / cell.folder / "metrics.json")
         score = {"score": f"{metrics['score']:.6g}", "score_name": metrics["score_name"]}
+        score["score_dev"] = f"{dev_score(metrics):.6g}"
         content = content_digest(read_json(results / cell.folder / RUN)["files"])
         tags = cell_tags(plan, cell) | score | {CONTENT: content}
         wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{content}'"

@@ -10,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from distilgrid.core.planned import TEACHER
-from distilgrid.reporting.claims.schema import LATENCY, LESS, MAIN, POINTS, Axes, Claim, ClaimsFile
+from distilgrid.reporting.claims.schema import LATENCY, LESS, MAIN, POINTS, Axes, Claim, ClaimsFile, JointClaim
 from distilgrid.reporting.collect import TrainedModel
-from distilgrid.reporting.findings import Findings, score_resamples
+from distilgrid.reporting.contrasts import Resamples, seed_blocks
+from distilgrid.reporting.findings import Findings, samples_for, score_resamples
 from distilgrid.reporting.intervals import (
+    FEWEST_SEEDS,
     EffectEstimate,
     SeedBlock,
     bounds,
@@ -31,8 +33,6 @@ from distilgrid.reporting.searches import SearchLine, search_lines
 Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
 """Effects below this are rounding errors."""
-Resamples = Mapping[str, np.ndarray]
-"""The main score of models on each resample of their task's rows, by folder: (S,)."""
 Weights = Mapping[Line | SearchLine, float]
 
 
@@ -57,13 +57,14 @@ class Result:
     effect: float  # better less worse (less the second difference), as in `metrics.json`: a share, not points
     low: float | None  # lower bound of the interval
     high: float | None  # upper bound of the interval
-    covers: str  # variation within the interval: seeds and rows, seeds, rows, measuring, or nothing
+    covers: str  # variation within the interval: seeds and rows, seeds, measuring, or nothing
     seeds: int  # the smallest number of seeds of a model
     pairs: int  # number of matched comparisons in the effect
     seeds_needed: int | None  # number of seeds that would make an unclear effect clear
     rows_too_few: bool  # whether no number of seeds would make the effect clear on these rows
-    p: float | None = None  # two-sided p-value of no effect
+    p: float | None = None  # two-sided p-value of the threshold that the verdict compares with
     adjusted: float | None = None  # p corrected for all results of the file's claims
+    corrected: Verdict = "not enough evidence"  # the verdict by `adjusted`
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,66 @@ class Judgement:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict over all tasks."""
+        """The verdict over all tasks, by the claim's own interval."""
         return self.results[0].verdict if self.results else "not in this grid"
+
+    @property
+    def corrected(self) -> Verdict:
+        """The verdict over all tasks, corrected for all results of the file."""
+        return self.results[0].corrected if self.results else "not in this grid"
+
+
+@dataclass(frozen=True)
+class JointJudgement:
+    """A conjunction of claims with its verdicts over all tasks, and the verdicts of its parts."""
+
+    claim: JointClaim
+    parts: tuple[Judgement, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict by the parts' own intervals."""
+        return conjunction([part.verdict for part in self.parts])
+
+    @property
+    def corrected(self) -> Verdict:
+        """The verdict by the parts' corrected p-values."""
+        return conjunction([part.corrected for part in self.parts])
+
+
+def conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of a claim that all of several claims hold.
+
+    It is confirmed when each part is: this intersection-union test keeps the level of its parts without a correction
+    (Berger 1982). It is refuted when one part is, which has several chances, so that only the corrected verdict keeps
+    the level. A part without cells leaves the rest undecided, unless another part is refuted.
+    """
+    if "refuted" in verdicts:
+        return "refuted"
+    if "not in this grid" in verdicts:
+        return "not in this grid"
+    return "confirmed" if set(verdicts) == {"confirmed"} else "not enough evidence"
+
+
+def judge_joint(file: ClaimsFile, judged: Sequence[Judgement]) -> list[JointJudgement]:
+    """Judge the conjunctions of a file by the judgements of its claims."""
+    known = {judgement.claim.id: judgement for judgement in judged}
+    return [JointJudgement(joint, tuple(known[name] for name in joint.of)) for joint in file.joint]
 
 
 def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
     """Judge every claim of a file by the cells of a grid."""
     found = [(claim, *_contrasts(findings, claim)) for claim in file.claims]
-    resamples = _resample(findings, [c for claim, contrasts, _ in found if claim.metric == MAIN for c in contrasts])
+    scored = [contrast for claim, contrasts, _ in found if claim.metric == MAIN for contrast in contrasts]
+    # Equal comparisons of the main table and of claims have equal intervals where both take as many resamples.
+    family = max(len(findings.differences), sum(_count(claim, contrasts) for claim, contrasts, _ in found))
+    resamples = _resample(findings, scored, samples_for(family, findings.collected))
     judged = []
     for claim, contrasts, absent in found:
         scoring = _scoring(findings, claim, [each.task for each in contrasts])
         results = tuple(_results(findings, claim, contrasts, resamples, scoring))
         judged.append(Judgement(claim, results, tuple(absent), scoring))
-    return _corrected(judged)
+    return _corrected(judged, findings.collected.plan.params.report.confidence)
 
 
 def _scoring(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Scoring:
@@ -104,14 +151,26 @@ def _scoring(findings: Findings, claim: Claim, tasks: Sequence[str]) -> Scoring:
     return replace(known, scale=known.scale if claim.unit == POINTS else 1.0, higher_is_better=higher)
 
 
-def _corrected(judged: Sequence[Judgement]) -> list[Judgement]:
-    """The judgements with p-values that are corrected for all results together (Holm 1979)."""
+def _corrected(judged: Sequence[Judgement], confidence: float) -> list[Judgement]:
+    """The judgements with p-values and verdicts that are corrected for all results together (Holm 1979)."""
     known = {(n, m): r.p for n, each in enumerate(judged) for m, r in enumerate(each.results) if r.p is not None}
     adjusted = holm(known)
     return [
-        replace(each, results=tuple(replace(r, adjusted=adjusted.get((n, m))) for m, r in enumerate(each.results)))
+        replace(
+            each,
+            results=tuple(_corrected_result(r, adjusted.get((n, m)), confidence) for m, r in enumerate(each.results)),
+        )
         for n, each in enumerate(judged)
     ]
+
+
+def _corrected_result(result: Result, adjusted: float | None, confidence: float) -> Result:
+    """A result with its corrected verdict. Bounds of a measurement are no test, so that nothing corrects them."""
+    known = result.covers == "measuring" or (
+        adjusted is not None and adjusted <= 1 - confidence and result.seeds >= FEWEST_SEEDS
+    )
+    corrected: Verdict = result.verdict if known else "not enough evidence"
+    return replace(result, adjusted=adjusted, corrected=corrected)
 
 
 def _contrasts(findings: Findings, claim: Claim) -> tuple[list[Contrast], list[str]]:
@@ -154,13 +213,19 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
     return found
 
 
-def _resample(findings: Findings, contrasts: Iterable[Contrast]) -> Resamples:
+def _count(claim: Claim, contrasts: Sequence[Contrast]) -> int:
+    """The number of results of a claim, which Holm's correction counts."""
+    each = claim.aggregate == "each" or len(contrasts) == 1
+    return (len(contrasts) > 1) + (len(contrasts) if each else 0)
+
+
+def _resample(findings: Findings, contrasts: Iterable[Contrast], samples: int) -> Resamples:
     """The main score of each model on each resample of its task's rows, by folder: (S,)."""
     involved: dict[str, list[TrainedModel]] = {}
     for found in contrasts:
         lines = [line for line in found.weights if isinstance(line, Line)]
         involved.setdefault(found.task, []).extend(model for line in lines for model in line.models)
-    resampled = [score_resamples(task, models, findings.collected) for task, models in involved.items()]
+    resampled = [score_resamples(task, models, findings.collected, samples) for task, models in involved.items()]
     return {folder: scores for found in resampled for folder, scores in found.items()}
 
 
@@ -180,7 +245,8 @@ def _estimate(findings: Findings, claim: Claim, found: Contrast, resamples: Resa
     if claim.metric.startswith(LATENCY):
         return measured(found.weights, claim.metric.removeprefix(LATENCY))
     rows = findings.collected.datasets[found.task]["splits"][findings.main(found.task)[1]]["rows"]
-    return estimate(blocks(found.weights, claim.metric, resamples if claim.metric == MAIN else None), rows=rows)
+    drawn = resamples if claim.metric == MAIN else None
+    return estimate(seed_blocks(found.weights, lambda line: _values(line, claim.metric), drawn), rows=rows)
 
 
 def _result(
@@ -200,8 +266,16 @@ def _result(
         pairs=sum(c.pairs for c in contrasts),
         seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
         rows_too_few=unclear and rows_too_few(found, distance, confidence),
-        p=p_value(found),
+        p=_p_value(claim, scoring, found),
     )
+
+
+def _p_value(claim: Claim, scoring: Scoring, found: EffectEstimate) -> float | None:
+    """The p-value against `minimum` beyond it, against zero on the other side, and 1 between them."""
+    minimum, gain = claim.minimum / scoring.scale, scoring.merit(found.effect)
+    if 0 < gain <= minimum:
+        return None if p_value(found) is None else 1.0
+    return p_value(found, against=scoring.merit(minimum) if gain > minimum else 0.0)
 
 
 def _judge(claim: Claim, scoring: Scoring, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
@@ -280,23 +354,10 @@ def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:
     return numbers if len(numbers) == len(found) else None
 
 
-def blocks(weights: Weights, metric: str, resamples: Resamples | None) -> list[SeedBlock]:
-    """One block of paired seeds when all lines have the same seeds, else one block for each line.
-
-    A teacher is one run, and intervals do not cover its seed. Compared with students, it counts as equal for each seed.
-    """
-    seeds = {line: tuple(sorted(model.seed for model in line.models)) for line in weights}
-    students = [found for line, found in seeds.items() if not line.is_teacher]
-    made = []
-    for line, weight in weights.items():
-        repeats = 1
-        if line.is_teacher and len(line.models) == 1 and students:
-            seeds[line], repeats = students[0], len(students[0])
-        made.append(_block(line, weight, metric, resamples, repeats))
-    if len(set(seeds.values())) > 1:
-        return made
-    together = [block.resampled for block in made if block.resampled is not None]
-    return [SeedBlock(np.sum([block.values for block in made], axis=0), np.sum(together, axis=0) if together else None)]
+def _values(line: Line | SearchLine, metric: str) -> list[float]:
+    found = values_of(line, metric)
+    assert found is not None, "contrasts have what their claims compare"
+    return found
 
 
 def measured(weights: Weights, runtime: str) -> EffectEstimate:
@@ -308,15 +369,4 @@ def measured(weights: Weights, runtime: str) -> EffectEstimate:
     effect = sum(weights[line] * speed.latency_ms for line, speed in speeds.items())
     errors = [abs(weights[line]) * speed.error_ms for line, speed in speeds.items() if speed.error_ms is not None]
     found = estimate([SeedBlock(np.array([effect]))], rows=0)
-    return found if len(errors) < len(speeds) else EffectEstimate(found.effect, None, (), None, error=sum(errors))
-
-
-def _block(line: Line | SearchLine, weight: float, metric: str, resamples: Resamples | None, repeats: int) -> SeedBlock:
-    values = values_of(line, metric)
-    assert values is not None, "contrasts have what their claims compare"
-    order = np.argsort([model.seed for model in line.models])
-    resampled = None
-    if resamples is not None:
-        scores = np.stack([resamples[line.models[place].artefact.folder] for place in order], axis=1)  # (S, n)
-        resampled = np.repeat(weight * scores, repeats, axis=1)
-    return SeedBlock(np.repeat(weight * np.array(values)[order], repeats), resampled)
+    return found if len(errors) < len(speeds) else EffectEstimate(found.effect, None, (), error=sum(errors))

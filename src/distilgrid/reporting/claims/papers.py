@@ -12,6 +12,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.reporting import wording
 from distilgrid.reporting.claims.tables import TONES, number_value
 from distilgrid.reporting.display import EMPTY
+from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -98,12 +99,17 @@ def verdicts(paper: PaperReports) -> Table:
     for name, claim in _first(judged).items():
         about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
         rows.append([*about, *(_verdict(claims.get(name)) for claims in judged)])
+    joint = [{claim["id"]: claim for claim in each.claims["joint"]} for each in paper.reports]
+    for name, claim in _first(joint).items():
+        about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
+        rows.append([*about, *(_joint_verdict(claims.get(name)) for claims in joint)])
     columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
     caption = (
-        "Each grid judges the claims by its own cells; intervals and verdicts: docs/claims.md. Where a grid has "
-        "several tasks, this is their mean; single tasks stand in its report. p: of no effect, corrected for all "
-        "results of the claims in that grid (Holm 1979)."
+        f"Each grid judges the claims by its own cells (docs/claims.md). {wording.INTERVALS}. Where a grid has "
+        "several tasks, this is their mean; single tasks stand in its report. Verdicts are those of each "
+        "claim's own interval; p and the corrected verdict are corrected for all results of the claims in that grid "
+        "(Holm 1979). A joint claim is confirmed when all of its parts are."
     )
     return Table("Claims", caption, columns, rows)
 
@@ -143,8 +149,8 @@ def comparisons(paper: PaperReports) -> Table:
     columns = [*(Column(title, number=False) for title in ("grid", "task", "model")), Column("score")]
     columns += [Column("difference", "to"), *map(Column, ("interval", "p", "p, Holm"))]
     caption = (
-        "Paired bootstrap over validation rows of the mean over seeds; p-values from the same resamples, then "
-        "corrected for all comparisons of the grid (Holm 1979)."
+        f"{wording.INTERVALS}; p-values are then corrected for all comparisons of the grid (Holm 1979). One seed has "
+        f"neither. Colours mark what is clear with at least {FEWEST_SEEDS} seeds after the correction."
     )
     return Table("Significance", caption, columns, rows, groups)
 
@@ -173,22 +179,31 @@ def _verdict(claim: Mapping[str, Any] | None) -> Value:
         note += f" {wording.plain_bounds(result['low'], result['high'])}"
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
     note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
+    note += f", corrected: {result['corrected']}"
     return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
+
+
+def _joint_verdict(claim: Mapping[str, Any] | None) -> Value:
+    if claim is None:
+        return Value("not in this grid")
+    note = f"{' and '.join(claim['of'])}, corrected: {claim['corrected']}"
+    return Value(claim["verdict"], note, tone=TONES.get(claim["verdict"], ""))
 
 
 def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
     deviation, shown = row["score_std"], scoring(row["metric"])
     spread = f"{wording.PLUS_MINUS} {shown.score(deviation)}, " if deviation == deviation else ""
-    clear = row["p_holm"] <= 1 - row["confidence"]
-    tone = "" if not clear else "better" if shown.merit(row["difference"]) > 0 else "worse"
+    low, high = row["ci_low"], row["ci_high"]
+    known = low == low  # a missing value is NaN
+    tone = "" if not row["sure"] else "better" if shown.merit(row["difference"]) > 0 else "worse"
     return [
         Value(grid),
         Value(row["task"], row["split"]),
         Value(row["method"], _name(row)),
         Value(shown.score(row["score"]), f"{spread}n={row['seeds']}"),
         Value(shown.signed(row["difference"]), row["baseline"], tone=tone),
-        Value(shown.bounds(row["ci_low"], row["ci_high"]), wording.level(row["confidence"])),
-        *(Value(f"{row[name]:.3g}") for name in ("p", "p_holm")),
+        Value(shown.bounds(low, high), wording.level(row["confidence"])) if known else Value(wording.DASH, "one seed"),
+        *(Value(f"{row[name]:.3g}") if known else Value(wording.DASH) for name in ("p", "p_holm")),
     ]
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from distilgrid.core.errors import did_you_mean
 from distilgrid.core.planned import TEACHER
 from distilgrid.core.schema import Settings
 from distilgrid.plan.settings import Name
@@ -156,6 +157,21 @@ class Claim(Pair):
         return [*first, (-1, {**better, **than_better}), (1, {**worse, **than_worse})]
 
 
+class JointClaim(Settings):
+    """A conjunction: a claim that holds when all of several claims of the file hold for the same models."""
+
+    id: Name
+    """Its short name in tables."""
+    claim: str = Field(min_length=1)
+    """The claim as a sentence, in your own words."""
+    source: str = Field(min_length=1)
+    """The place in the paper: abstract, table 1, ..."""
+    certainty: Certainty
+    """How certain it is that the paper makes the claim."""
+    of: list[Name] = Field(min_length=2)
+    """The ids of its parts."""
+
+
 class Published(Settings):
     """A published number."""
 
@@ -198,6 +214,8 @@ class ClaimsFile(Settings):
     """Methods that only some grids of the paper define, each with a description."""
     claims: list[Claim] = Field(default_factory=list)
     """Its claims."""
+    joint: list[JointClaim] = Field(default_factory=list)
+    """Conjunctions of its claims, each with one verdict: 3.2 times as fast while keeping 97 % of the score."""
     published: list[Published] = Field(default_factory=list)
     """Its numbers, and those of related papers."""
 
@@ -209,3 +227,18 @@ class ClaimsFile(Settings):
         if twice is not None:
             raise ValueError(f"two claims have the id '{twice}'; rename one")
         return claims
+
+    @model_validator(mode="after")
+    def _parts_exist(self) -> "ClaimsFile":
+        known = [claim.id for claim in self.claims]
+        for number, joint in enumerate(self.joint):
+            unknown = next((name for name in joint.of if name not in known), None)
+            if unknown is not None:
+                raise ValueError(f"joint.{number}.of: no claim '{unknown}'; {did_you_mean(unknown, known)}")
+            if len(set(joint.of)) < len(joint.of):
+                raise ValueError(f"joint.{number}.of: must name each claim once")
+        names = [*known, *(joint.id for joint in self.joint)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two claims have the id '{twice}'; rename one")
+        return self

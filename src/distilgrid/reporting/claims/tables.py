@@ -5,10 +5,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from distilgrid.reporting import display, wording
-from distilgrid.reporting.claims.judge import Judgement, Result
+from distilgrid.reporting.claims.judge import JointJudgement, Judgement, Result, judge_joint
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile, Published
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import DEFAULTS
 from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
@@ -24,9 +25,13 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
     confidence = findings.collected.plan.params.report.confidence
     for judgement in judged:
         groups.add(len(rows))
-        rows += _claim_rows(judgement, confidence)
+        rows += _claim_rows(judgement)
     columns = [Column(title, number=False) for title in ("claim", "source", "certainty", "task")]
-    columns += [Column("effect", f"{wording.level(confidence)} CI"), Column("verdict", number=False)]
+    for joint in judge_joint(file, judged):
+        groups.add(len(rows))
+        rows.append(_joint_row(joint))
+    columns += [Column("effect", f"{wording.level(confidence)} CI"), Column("verdict", "uncorrected", number=False)]
+    columns += [Column("verdict", f"corrected, {FEWEST_SEEDS} seeds or more", number=False)]
     return Table(f"Claims of {file.paper.title} ({file.paper.year})", _caption(findings, file), columns, rows, groups)
 
 
@@ -52,6 +57,7 @@ def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence
     return {
         "paper": file.paper.model_dump() if file else None,
         "claims": [_plain(judgement) for judgement in judged],
+        "joint": [_plain_joint(joint) for joint in judge_joint(file, judged)] if file else [],
         "published": published_json(findings, file) if file else [],
     }
 
@@ -60,30 +66,45 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
     parts = [
         f"{file.paper.url}. Certainty: how well it is known that the paper says so.",
         "Effect: the first side less the second, mean over seeds and matched cells; in points where no unit is named.",
-        "Intervals cover the choice of seeds and of validation rows, not the teacher, which is one run. A star marks "
-        "what is still clear when p-values are corrected for all results of these claims (Holm 1979).",
+        f"{wording.INTERVALS}; searches are not paired, as equal seeds of two controllers share nothing. The teacher "
+        "is one run. Both verdicts are shown: by each claim's own interval, and corrected for all results of these "
+        f"claims (Holm 1979), which fewer than {FEWEST_SEEDS} seeds never pass. A joint claim is confirmed when all of "
+        "its parts are, and refuted when one is.",
     ]
     if len(findings.collected.plan.params.grid.seeds) == 1:
-        parts[-1] = (
-            "One seed only: intervals cover the choice of validation rows, not of seeds; another seed may decide "
-            "otherwise. A star marks what is still clear when corrected for all results of these claims (Holm 1979)."
-        )
+        parts.append(f"Students have {wording.ONE_SEED}.")
     return " ".join(parts)
 
 
-def _claim_rows(judgement: Judgement, confidence: float) -> list[list[Value]]:
+def _claim_rows(judgement: Judgement) -> list[list[Value]]:
     claim, rows = judgement.claim, []
     for result in judgement.results:
         over = result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks"
-        tone = TONES.get(result.verdict, "")
-        sure = tone and result.adjusted is not None and result.adjusted <= 1 - confidence
-        verdict = Value(result.verdict + (wording.SURE if sure else ""), reason(claim, result), tone=tone)
-        rows.append([Value(over, _metric(claim)), _effect(judgement, result), verdict])
+        verdict = Value(result.verdict, reason(claim, result), tone=TONES.get(result.verdict, ""))
+        corrected = Value(result.corrected, _p_note(result), tone=TONES.get(result.corrected, ""))
+        rows.append([Value(over, _metric(claim)), _effect(judgement, result), verdict, corrected])
     if judgement.missing:
-        rows.append([EMPTY, EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}")])
+        rows.append([EMPTY, EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}"), EMPTY])
     heads = [[Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]]
     heads += [[Value("")] * 3] * (len(rows) - 1)
     return [[*head, *row] for head, row in zip(heads, rows, strict=True)]
+
+
+def _p_note(result: Result) -> str:
+    """The corrected p-value, or the reason why no verdict of so few seeds stands."""
+    if result.adjusted is None:
+        return ""
+    few = f", only {wording.plural(result.seeds, 'seed')}" if result.seeds < FEWEST_SEEDS else ""
+    return f"p={result.adjusted:.2g}{few}"
+
+
+def _joint_row(joint: JointJudgement) -> list[Value]:
+    """A conjunction: its parts with their verdicts, and its own two verdicts."""
+    claim = joint.claim
+    parts = "; ".join(f"{part.claim.id}: {part.verdict}, corrected: {part.corrected}" for part in joint.parts)
+    verdicts = [Value(verdict, tone=TONES.get(verdict, "")) for verdict in (joint.verdict, joint.corrected)]
+    about = [Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]
+    return [*about, Value("all together", parts), EMPTY, *verdicts]
 
 
 def _metric(claim: Claim) -> str:
@@ -107,8 +128,6 @@ def reason(claim: Claim, result: Result) -> str:
     """A remark on a verdict: what a clearer one needs, or what its interval leaves out."""
     if result.low is None:
         return "measured too briefly" if claim.metric.startswith(LATENCY) else "one seed: no interval is known"
-    if result.covers == "rows":
-        return "one seed: the interval covers rows only"
     if result.rows_too_few:
         return "too few validation rows for an effect of this size, whatever the number of seeds"
     if result.seeds_needed is not None:
@@ -125,9 +144,14 @@ def _plain(judgement: Judgement) -> dict[str, Any]:
         **judgement.claim.model_dump(include=shown),
         "direction": "higher" if judgement.scoring.higher_is_better else "lower",
         "verdict": judgement.verdict,
+        "corrected": judgement.corrected,
         "missing": list(judgement.missing),
         "results": [_plain_result(judgement.scoring, result) for result in judgement.results],
     }
+
+
+def _plain_joint(joint: JointJudgement) -> dict[str, Any]:
+    return {**joint.claim.model_dump(), "verdict": joint.verdict, "corrected": joint.corrected}
 
 
 def _plain_result(scoring: Scoring, result: Result) -> dict[str, Any]:

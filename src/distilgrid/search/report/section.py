@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.intervals import tau_bounds
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.scoring import Scoring
@@ -90,26 +91,29 @@ class Agreement:
 def estimates_table(findings: Findings, task: str) -> Table | None:
     """A line for each search and method that share enough architectures; None without any."""
     rows = []
+    confidence = findings.collected.plan.params.report.confidence
+    level = wording.level(confidence)
     for name, runs in searched(findings, task).items():
         for method in findings.collected.plan.params.grid.methods:
             found = agreement(runs, distilled(findings, task, method, teacher=runs[0].artefact.labels["teacher"]))
             if found is not None:
-                rows.append(_agreement_row(name, runs[0], method, found))
+                rows.append(_agreement_row(name, runs[0], method, found, confidence))
     if not rows:
         return None
     columns = [
         Column("search", "its estimator", number=False),
         Column("distilled by", number=False),
         Column("architectures"),
-        Column("Kendall's tau"),
-        Column("Kendall's tau", "of the loss"),
+        Column("Kendall's tau", f"{level} CI"),
+        Column("Kendall's tau", f"of the loss, {level} CI"),
         Column("an estimate", "seconds"),
         Column("a full distillation", "seconds"),
         Column("a whole search", "of all in full"),
     ]
     caption = (
         "Rank correlation between the quality that a search estimated and the dev score after full distillation (mean "
-        f"over seeds), over architectures that were both. Searches that share fewer than {FEWEST} are left out. A "
+        f"over seeds), over architectures that were both. Intervals cover the choice of architectures (Fieller et al. "
+        f"1957, approximate), not the seeds of their training; searches that share fewer than {FEWEST} are left out. A "
         "whole search: its estimates and what they need, such as a supernet, against distilling all that it tried."
     )
     return Table(f"{task}: what estimates are worth", caption, columns, rows)
@@ -154,12 +158,19 @@ def _tau(estimates: Sequence[float], scores: Sequence[float]) -> float | None:
     return None if math.isnan(tau) else tau
 
 
-def _agreement_row(name: str, run: Searched, method: str, found: Agreement) -> list[Value]:
+def _tau_value(tau: float | None, count: int, confidence: float) -> Value:
+    if tau is None:
+        return display.EMPTY
+    low, high = tau_bounds(tau, count, confidence)
+    return Value(f"{tau:.2f}", f"[{low:.2f},{wording.NO_BREAK}{high:.2f}]".replace("-", wording.MINUS))
+
+
+def _agreement_row(name: str, run: Searched, method: str, found: Agreement, confidence: float) -> list[Value]:
     return [
         Value(name, run.values["estimator"]),
         Value(method),
         Value(str(found.architectures)),
-        *(display.EMPTY if tau is None else Value(f"{tau:.2f}") for tau in (found.tau, found.tau_loss)),
+        *(_tau_value(tau, found.architectures, confidence) for tau in (found.tau, found.tau_loss)),
         Value(f"{found.estimate_seconds:.1f}"),
         Value(f"{found.distilled_seconds:.1f}"),
         Value(f"1/{1 / found.share:.0f}"),

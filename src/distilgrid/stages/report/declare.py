@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=6,
+    version=10,
     folder="reports",
     files=(
         "report.html",

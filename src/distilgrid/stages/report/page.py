@@ -84,7 +84,7 @@ class TaskSummary:
     """The summary of a task."""
 
     task: str  # the task's name
-    headline: str  # the share of the teacher's score that the best student keeps, and its speed
+    headline: str  # the share of the teacher's score that the best student on dev keeps, and its speed
     comparison: str  # whether a method differs clearly from the baseline
     figures: list[tuple[str, str]]  # pairs of a number and its meaning, at most three
 
@@ -96,7 +96,7 @@ def outcomes(findings: Findings) -> list[TaskSummary]:
 
 def _outcome(findings: Findings, task: str) -> TaskSummary:
     students = [line for line in findings.of(task) if not line.is_teacher]
-    best = max(students, key=lambda line: line.scoring.merit(line.score))
+    best = max(students, key=lambda line: line.dev_merit)
     scoring, teacher = best.scoring, findings.teacher(best)
     score, taught = scoring.score(best.score), scoring.score(teacher.score)
     kept, fast = f"scores {score} of {taught} ({scoring.title}, student of teacher)", ""
@@ -114,10 +114,12 @@ def _outcome(findings: Findings, task: str) -> TaskSummary:
         figures.append((times, f"the teacher's speed, both in {runtime}"))
     share = best.facts["parameters"] / teacher.facts["parameters"]
     figures.append((wording.count(best.facts["parameters"]), f"parameters, {wording.percent(share)} of the teacher's"))
-    return TaskSummary(task, f"{_named(best)} {kept}{fast}.", _comparison(findings, task, best), figures)
+    chosen = f"{_named(best)}, best on dev," if len(students) > 1 else _named(best)
+    return TaskSummary(task, f"{chosen} {kept}{fast}.", _comparison(findings, task, best), figures)
 
 
 def _comparison(findings: Findings, task: str, best: Line) -> str:
+    """The clearest difference to the baseline in words. Lines that stand for others are chosen on dev."""
     settings = findings.collected.plan.params
     baseline, confidence = settings.report.baseline, wording.level(settings.report.confidence)
     compared = {line: findings.differences[line.key] for line in findings.of(task) if line.key in findings.differences}
@@ -127,11 +129,16 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
 
     def points(line: Line) -> str:
         found, scoring = compared[line], line.scoring
+        if found.low is None or found.high is None:
+            return scoring.points(found.value)
         return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}"
 
+    if all(found.low is None for found in compared.values()):
+        shown = max(compared, key=lambda line: line.dev_merit)
+        return f"{_named(shown)} to {baseline}: {points(shown)}; {wording.ONE_SEED}."
     better = [line for line, difference in compared.items() if difference.verdict == "better"]
     if better:
-        shown = best if best in better else max(better, key=lambda line: compared[line].gain)
+        shown = best if best in better else max(better, key=lambda line: line.dev_merit)
         # One clear gain among many comparisons means less.
         sure = sum(findings.is_sure(line) for line in better)
         counts = f"Clear gains in {len(better)} of {len(compared)} comparisons, in {sure} after Holm's correction."
@@ -139,11 +146,11 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
         return said if len(compared) == 1 else f"{said} {counts}"
     worse = [line for line, difference in compared.items() if difference.verdict == "worse"]
     if worse:
-        shown = min(worse, key=lambda line: compared[line].gain)
+        shown = min(worse, key=lambda line: line.dev_merit)
         known = f"No method is clearly better than {baseline}"
         return f"{known}; {_named(shown)} is clearly worse: {points(shown)}."
-    shown = max(compared, key=lambda line: compared[line].gain)
-    largest = "" if len(compared) == 1 else "largest difference: "
+    shown = max(compared, key=lambda line: line.dev_merit)
+    largest = "" if len(compared) == 1 else "best on dev: "
     return f"No method differs clearly from {baseline} ({largest}{_named(shown)} {points(shown)})."
 
 

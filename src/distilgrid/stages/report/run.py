@@ -103,12 +103,12 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
 
 
 def _difference(findings: Findings, line: Line) -> dict[str, Any]:
-    names = ("baseline", "difference", "ci_low", "ci_high", "confidence", "p", "p_holm")
+    names = ("baseline", "difference", "ci_low", "ci_high", "confidence", "p", "p_holm", "sure")
     found, settings = findings.differences.get(line.key), findings.collected.plan.params.report
     if found is None:
         return dict.fromkeys(names)
-    values = (settings.baseline, found.value, found.low, found.high, settings.confidence, found.p, found.adjusted)
-    return dict(zip(names, values, strict=True))
+    interval = (found.low, found.high, settings.confidence, found.p, found.adjusted, findings.is_sure(line))
+    return dict(zip(names, (settings.baseline, found.value, *interval), strict=True))
 
 
 def _measured(findings: Findings, line: Line) -> dict[str, Any]:
