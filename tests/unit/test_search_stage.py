@@ -21,6 +21,7 @@ from distilgrid.models.settings import Found, Student
 from distilgrid.search.architecture import Shape
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
+from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Space
 from distilgrid.signals.base import ROWS
@@ -171,6 +172,44 @@ def test_the_best_are_kept_and_within_the_limit(work: Path, tiny_model: Path, tm
     assert max(one["latency_ms"] for one in fast) <= limit * (1 + 1e-9)
     with pytest.raises(ValueError, match="not both"):
         Search(**{**SETTINGS, "max_latency": 1.0, "max_latency_share": 0.5})
+
+
+def test_a_latency_beyond_the_limit_costs_reward_and_is_never_the_best(
+    work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    whole = {"controller": {"kind": "random"}, "episodes": 1, "candidates": 8}
+    run(work, tiny_model, tmp_path / "free", **whole)
+    free = trials(tmp_path / "free").set_index("name")
+    limit = float(free["latency_ms"].sort_values().iloc[3])
+    best = run(work, tiny_model, tmp_path / "limited", **whole, max_latency=limit, limit_penalty=0.5)
+    table = trials(tmp_path / "limited")
+    excess = (table["latency_ms"] - limit).clip(lower=0) / limit
+    assert table["penalty"].tolist() == pytest.approx((0.5 * excess).tolist()) and (excess > 0).sum() == 4
+    assert table["reward"].tolist() == pytest.approx((free.loc[table["name"], "reward"] - 0.5 * excess.values).tolist())
+    assert table["best_reward"].iloc[-1] == best[0]["reward"], "plots and tables show the same quantity"
+    assert read_json(tmp_path / "limited/search.json")["limit_ms"] == limit
+
+
+def test_what_is_predicted_to_be_too_slow_is_not_proposed(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "latency"
+    about: dict[str, Any] = {"space": SPACE, "runtime": "torch-eager-fp32", "settings": QUICK, "device": "local-cpu"}
+    latency(**about, fitted=6, held_out=2, out=folder, vocabulary=40)
+    predictor = LatencyPredictor.load(folder)
+    times = dict(zip(SPACE.shapes, predictor.latencies(SPACE.shapes), strict=True))
+    limit = sorted(times.values())[3]
+    for kind in ("random", "kd_nas", "evolution", "reinforce"):
+        run(
+            work,
+            tiny_model,
+            tmp_path / kind,
+            controller={"kind": kind},
+            latency={"runtime": "torch-eager-fp32", "source": "predicted"},
+            latency_folder=folder,
+            max_latency=limit,
+        )
+        table = trials(tmp_path / kind)
+        assert set(table["name"]) <= {shape.name for shape in SPACE.shapes if times[shape] <= limit}, kind
+        assert (table["penalty"] == 0).all() and len(table) >= 2
 
 
 def test_a_limit_that_nothing_keeps_to_names_the_fastest(work: Path, tiny_model: Path, tmp_path: Path) -> None:

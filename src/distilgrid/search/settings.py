@@ -55,9 +55,12 @@ class Search(Settings):
     keep: int = Field(default=3, ge=1)
     """Architectures to keep, by reward: students of the grid take them by rank."""
     max_latency: float | None = Field(default=None, gt=0)
-    """Only architectures within this many ms are kept; null keeps the best by reward alone."""
+    """Latency limit of the search in ms; null sets none. Candidates that are predicted to be slower are not proposed,
+    measured ones lose reward, and only architectures within the limit are kept."""
     max_latency_share: float | None = Field(default=None, gt=0)
-    """The same as a share of the teacher's latency: 0.5 keeps architectures that take half of its time."""
+    """The same as a share of the teacher's latency: 0.5 finds architectures that take at most half of its time."""
+    limit_penalty: float = Field(default=1.0, gt=0)
+    """Reward that a candidate loses at twice the limit, in proportion to the excess; the form is ours."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
     """Seeds of the controller; each makes a separate search."""
 
@@ -70,6 +73,6 @@ class Search(Settings):
         return self
 
     def limit_ms(self, *, teacher_ms: float) -> float | None:
-        """Highest latency of kept architectures, if there is a limit."""
+        """Latency limit of the search in ms, if there is one."""
         share = self.max_latency_share
         return self.max_latency if share is None else share * teacher_ms

@@ -61,7 +61,7 @@ def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     from distilgrid.search.controllers.registry import CONTROLLERS
 
     own = chosen.search
-    kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"}
+    kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share", "limit_penalty"}
     measured = own.latency.source == "measured"
     return {
         **chosen.estimate(keys),
@@ -143,7 +143,7 @@ SOURCES = (
 
 STAGE = Stage(
     name="search",
-    version=1,
+    version=2,
     folder="searches",
     files=("trials.parquet", "best.json", "search.json", "run.json"),
     summary="Search for architectures of students.",

@@ -39,7 +39,7 @@ def search(settings: SearchStageSettings, job: Job) -> list[dict[str, Any]]:
         episodes=own.episodes,
         candidates=own.candidates,
     )
-    found = _kept(trials, count=own.keep, limit=own.limit_ms(teacher_ms=searching.teacher_ms))
+    found = _kept(trials, count=own.keep, limit=searching.limit_ms)
     as_table(trials).to_parquet(job.folder / "trials.parquet", index=False)
     write_json(job.folder / BEST, found)
     write_json(job.folder / "search.json", _described(searching, trials))
@@ -53,7 +53,7 @@ def check_limits(searching: Searching) -> None:
         UserError: naming the fastest architecture.
     """
     settings = searching.chosen.search
-    limits = [limit] if (limit := settings.limit_ms(teacher_ms=searching.teacher_ms)) else []
+    limits = [limit] if (limit := searching.limit_ms) else []
     if isinstance(settings.reward, LimitReward):
         limits.append(rewards.limit_ms(settings.reward, teacher_ms=searching.teacher_ms))
     if limits:
@@ -65,14 +65,13 @@ def check_limits(searching: Searching) -> None:
 
 def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[str, Any]]:
     """The best within the limit, as `best.json` lists them."""
-    fast = [trial for trial in trials if limit is None or trial.latency_ms <= limit]
-    if not fast:
+    best = best_trials(trials, count=count)
+    if not best and limit is not None:
         nearest = min(trials, key=lambda trial: trial.latency_ms)
         raise UserError(
             f"latency limit {limit:.3g} ms: no trial was that fast; the fastest, {nearest.architecture.name}, takes "
             f"{nearest.latency_ms:.3g} ms; raise the limit, the number of episodes, or narrow the space"
         )
-    best = best_trials(fast, count=count)
     return [
         {**trial.as_dict(), "rank": rank, "architecture": trial.architecture.as_dict()}
         for rank, trial in enumerate(best, start=1)
@@ -88,6 +87,7 @@ def _described(searching: Searching, trials: list[Trial]) -> dict[str, Any]:
         "estimator": own.estimator.kind,
         "reward": own.reward.kind,
         "quality": "1 - distillation loss" if by_loss else "score on dev",
+        "limit_ms": searching.limit_ms,
         "space": {"size": space.size, "counted": space.counted},
         "teacher": {"name": searching.teacher.name, "latency_ms": searching.teacher_ms},
         "cost": {

@@ -14,10 +14,11 @@ from distilgrid.models.source import model_folder
 from distilgrid.search import rewards
 from distilgrid.search.architecture import Architecture, shape_of
 from distilgrid.search.controllers.registry import Controller, build_controller
+from distilgrid.search.decisions import anything
 from distilgrid.search.estimators.lessons import Estimator, Lessons
 from distilgrid.search.estimators.registry import open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
-from distilgrid.search.loop import Finding
+from distilgrid.search.loop import Finding, Judgement
 from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 
@@ -39,7 +40,9 @@ class Searching:
     @property
     def controller(self) -> Controller:
         """A new controller, without any observation."""
-        return build_controller(self.chosen.search.controller, self.chosen.space, seed=self.chosen.seed)
+        own, predicted = self.chosen.search, self.chosen.search.latency.source == "predicted"
+        fits = self._fast if predicted and self.limit_ms is not None else anything
+        return build_controller(own.controller, self.chosen.space, seed=self.chosen.seed, fits=fits)
 
     @cached_property
     def teacher(self) -> Architecture:
@@ -63,17 +66,35 @@ class Searching:
             folder=self.known / "latencies",
         )
 
+    @cached_property
+    def limit_ms(self) -> float | None:
+        """Latency limit of the search, if it has one."""
+        return self.chosen.search.limit_ms(teacher_ms=self.teacher_ms)
+
     def examine(self, architectures: Sequence[Architecture]) -> list[Finding]:
         """Find what is unknown: first all latencies, which are measured in groups, then the estimates."""
         latencies = self.latencies.latencies(architectures)
         return [self._finding(each, latency) for each, latency in zip(architectures, latencies, strict=True)]
 
-    def judge(self, finding: Finding) -> tuple[float, float]:
-        """Reward, and quality without regard to latency."""
-        reward = self.chosen.search.reward
+    def judge(self, finding: Finding) -> Judgement:
+        """Reward, with the penalty of a latency beyond the limit, and quality without regard to latency."""
+        own, reward = self.chosen.search, self.chosen.search.reward
         quality = rewards.quality(reward, score=finding.score, loss=finding.loss)
         latencies = {"latency_ms": finding.latency_ms, "teacher_ms": self.teacher_ms}
-        return rewards.reward(reward, quality=quality, **latencies), quality
+        penalty = own.limit_penalty * rewards.excess(finding.latency_ms, limit_ms=self.limit_ms)
+        return Judgement(rewards.reward(reward, quality=quality, **latencies) - penalty, quality, penalty)
+
+    def _fast(self, architecture: Architecture) -> bool:
+        """Whether the predicted latency keeps to the limit."""
+        if architecture not in self._within:
+            (latency,) = self.latencies.latencies([architecture])
+            self._within[architecture] = not rewards.excess(latency, limit_ms=self.limit_ms)
+        return self._within[architecture]
+
+    @cached_property
+    def _within(self) -> dict[Architecture, bool]:
+        """What is known of architectures' latencies."""
+        return {}
 
     def _finding(self, architecture: Architecture, latency_ms: float) -> Finding:
         about = architecture.as_dict()
