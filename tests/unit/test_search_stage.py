@@ -18,6 +18,8 @@ from distilgrid.core.journal import NAME
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
+from distilgrid.runtimes.base import RunOptions
+from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Shape
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
@@ -210,6 +212,30 @@ def test_what_is_predicted_to_be_too_slow_is_not_proposed(work: Path, tiny_model
         table = trials(tmp_path / kind)
         assert set(table["name"]) <= {shape.name for shape in SPACE.shapes if times[shape] <= limit}, kind
         assert (table["penalty"] == 0).all() and len(table) >= 2
+
+
+def test_a_search_measures_on_the_processor_of_its_device(
+    work: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    class Faked:
+        def __call__(self, folder: Path, how: RunOptions) -> Any:
+            self.processor = how.processor
+            return self
+
+        def bind(self, inputs: Any) -> Any:
+            return lambda: used.append(self.processor)
+
+    monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Faked())
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices/fake-gpu.yaml").write_text("kind: local\nprocessor: cuda\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for device, processor in (("fake-gpu", "cuda"), ("local-cpu", "cpu")):
+        used.clear()
+        latency = {"runtime": "torch-eager-fp32", "device": device}
+        run(work, tiny_model, tmp_path / device, latency=latency, episodes=1)
+        assert set(used) == {processor}
 
 
 def test_a_limit_that_nothing_keeps_to_names_the_fastest(work: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ class CandidateLatency(Settings):
     runtime: Runtime = "onnxruntime-fp32"
     """Runtime that executes the candidates."""
     device: DeviceName = "local-cpu"
-    """A local device of the folder `devices`; its first number of threads counts."""
+    """A local device of the folder `devices`, a CPU or a GPU; its first number of threads counts."""
     fused: bool = True
     """Whether the runtime may rewrite the graph; false searches without a compiler."""
     architectures: int = Field(default=120, ge=8)
@@ -31,7 +31,7 @@ class CandidateLatency(Settings):
     """Further shapes that judge the predictor."""
 
     def conditions(self, benchmark: Benchmark) -> Conditions:
-        """Conditions of the measurements. Raises UserError when the device is no CPU of this machine."""
+        """Conditions of the measurements. Raises UserError for a device on which the runtime cannot be measured."""
         return measured(benchmark, self.device, self.runtime, fused=self.fused, asked="latency.device")
 
 
