@@ -33,7 +33,7 @@ def examine(architectures: Sequence[Architecture]) -> list[Finding]:
     return [finding(architecture) for architecture in architectures]
 
 
-def judge(found: Finding) -> Judgement:
+def judge(_: Architecture, found: Finding) -> Judgement:
     return Judgement(found.score - found.latency_ms / 100, found.score)
 
 
@@ -57,7 +57,7 @@ def test_a_controller_hears_of_each_episode_before_the_next_one_is_asked_for() -
     search(controller, examine=examine, judge=judge, episodes=2, candidates=2)
     assert [[told.architecture for told in episode] for episode in controller.told] == [[SMALL, WIDE], [DEEP]]
     (small, _), _ = controller.told
-    judged = judge(finding(SMALL))
+    judged = judge(SMALL, finding(SMALL))
     assert (small.reward, small.quality, small.penalty) == (judged.reward, judged.quality, 0)
     assert small.latency_ms == finding(SMALL).latency_ms
 
@@ -67,7 +67,7 @@ def test_the_best_are_kept_by_reward_each_once() -> None:
     trials = search(controller, examine=examine, judge=judge, episodes=1, candidates=4)
     best = best_trials(trials, count=3)
     assert [trial.architecture for trial in best] == sorted(
-        (SMALL, WIDE, DEEP), key=lambda shape: -judge(finding(shape)).reward
+        (SMALL, WIDE, DEEP), key=lambda shape: -judge(shape, finding(shape)).reward
     )
     assert len(best_trials(trials, count=2)) == 2
 
@@ -84,7 +84,7 @@ def test_the_table_has_a_row_for_each_trial_and_the_best_reward_so_far() -> None
 def test_a_penalised_trial_is_never_the_best() -> None:
     limit = finding(DEEP).latency_ms
 
-    def limited(found: Finding) -> Judgement:
+    def limited(_: Architecture, found: Finding) -> Judgement:
         penalty = 1e-6 if found.latency_ms > limit else 0.0
         return Judgement(found.score - penalty, found.score, penalty)
 

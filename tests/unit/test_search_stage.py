@@ -20,7 +20,7 @@ from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
 from distilgrid.runtimes.base import RunOptions
 from distilgrid.search import latency_bench
-from distilgrid.search.architecture import Shape
+from distilgrid.search.architecture import Shape, model_parameters, shape_of
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
 from distilgrid.search.latency_predictor import LatencyPredictor
@@ -236,6 +236,17 @@ def test_a_search_measures_on_the_processor_of_its_device(
         latency = {"runtime": "torch-eager-fp32", "device": device}
         run(work, tiny_model, tmp_path / device, latency=latency, episodes=1)
         assert set(used) == {processor}
+
+
+def test_what_is_too_large_is_neither_proposed_nor_kept(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    config = read_json(tiny_model / "config.json")
+    sizes = {shape.name: model_parameters(shape, config) for shape in SPACE.shapes}
+    share = sorted(sizes.values())[3] / model_parameters(shape_of(config), config)
+    run(work, tiny_model, tmp_path / "a", max_size_share=share, controller={"kind": "random"})
+    names = trials(tmp_path / "a")["name"].tolist()
+    assert len(names) == 4 and max(sizes[name] for name in names) <= sorted(sizes.values())[3]
+    with pytest.raises(UserError, match=r"max_size_share 0.01: no architecture is that small; the smallest of 8, 1L-"):
+        run(work, tiny_model, tmp_path / "b", max_size_share=0.01)
 
 
 def test_a_limit_that_nothing_keeps_to_names_the_fastest(work: Path, tiny_model: Path, tmp_path: Path) -> None:

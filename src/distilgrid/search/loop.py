@@ -44,9 +44,9 @@ class Trial(Observation, Finding):
 
 
 def as_table(trials: Sequence[Trial]) -> "pd.DataFrame":
-    """One row for each trial, with `best_reward`, the highest reward within the latency limit until then.
+    """One row for each trial, with `best_reward`, the highest reward within the limits until then.
 
-    It is not a number before the first trial within the limit.
+    It is not a number before the first trial within the limits.
     """
     import pandas as pd
 
@@ -55,7 +55,7 @@ def as_table(trials: Sequence[Trial]) -> "pd.DataFrame":
 
 
 def best_trials(trials: Sequence[Trial], *, count: int) -> list[Trial]:
-    """Trials of the highest rewards within the latency limit, each architecture once; ties keep the earlier one."""
+    """Trials of the highest rewards within the limits, each architecture once; ties keep the earlier one."""
     first = {trial.architecture: trial for trial in reversed(trials) if not trial.penalty}
     return sorted(first.values(), key=lambda trial: (-trial.reward, trial.number))[:count]
 
@@ -70,11 +70,11 @@ class Judgement:
 
     reward: float  # value that a search maximises, after the penalty
     quality: float  # part without regard to latency
-    penalty: float = 0.0  # taken off the reward for a latency beyond the limit of the search; 0 within it
+    penalty: float = 0.0  # taken off the reward for what exceeds the limits of the search; 0 within them
 
 
-Judge = Callable[[Finding], Judgement]
-"""Worth of a finding."""
+Judge = Callable[[Architecture, Finding], Judgement]
+"""Worth of what was found out about an architecture."""
 
 
 def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: int, candidates: int) -> list[Trial]:
@@ -93,7 +93,7 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
             found, repeated = known[architecture], architecture not in unseen
             if not repeated:
                 unseen.remove(architecture)
-            facts: dict[str, Any] = vars(found) | vars(judge(found)) | {"repeated": repeated}
+            facts: dict[str, Any] = vars(found) | vars(judge(architecture, found)) | {"repeated": repeated}
             facts["seconds"] = 0.0 if repeated else found.seconds
             trials.append(Trial(architecture=architecture, number=len(trials), episode=episode, **facts))
         controller.tell(trials[len(trials) - len(asked) :])

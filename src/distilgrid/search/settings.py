@@ -59,8 +59,11 @@ class Search(Settings):
     measured ones lose reward, and only architectures within the limit are kept."""
     max_latency_share: float | None = Field(default=None, gt=0)
     """The same as a share of the teacher's latency: 0.5 finds architectures that take at most half of its time."""
+    max_size_share: float | None = Field(default=None, gt=0)
+    """Limit on parameters, embeddings included and heads left out, as a share of the teacher's; null sets none.
+    Larger architectures are neither proposed nor kept."""
     limit_penalty: float = Field(default=1.0, gt=0)
-    """Reward that a candidate loses at twice the limit, in proportion to the excess; the form is ours."""
+    """Reward that a candidate loses at twice a limit, in proportion to the excess; the form is ours."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
     """Seeds of the controller; each makes a separate search."""
 

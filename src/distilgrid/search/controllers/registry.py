@@ -26,7 +26,7 @@ class Observation:
     reward: float  # value that the search maximises
     quality: float  # part of the reward without latency, higher is better: the score, or 1 - loss
     latency_ms: float
-    penalty: float = field(default=0.0, kw_only=True)  # taken off the reward beyond the search's latency limit
+    penalty: float = field(default=0.0, kw_only=True)  # taken off the reward beyond the search's limits
 
 
 class Controller(Protocol):

@@ -26,5 +26,5 @@ def candidate(settings: SearchStageSettings, job: Job) -> Finding:
     architecture = controller.ask(width)[settings.number]
     (finding,) = searching.examine([architecture])
     facts = {"architecture": architecture.as_dict(), "name": architecture.name}
-    write_json(job.folder / "finding.json", facts | vars(searching.judge(finding)) | vars(finding))
+    write_json(job.folder / "finding.json", facts | vars(searching.judge(architecture, finding)) | vars(finding))
     return finding

@@ -1,11 +1,13 @@
 """Stage `search`: propose, estimate and time architectures, and keep the best."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import KNOWN
 from distilgrid.search import rewards
+from distilgrid.search.architecture import Architecture
 from distilgrid.search.best import BEST
 from distilgrid.search.decisions import SearchSpace
 from distilgrid.search.latencies import refuse_impossible_limit
@@ -56,16 +58,32 @@ def check_limits(searching: Searching) -> None:
     limits = [limit] if (limit := searching.limit_ms) else []
     if isinstance(settings.reward, LimitReward):
         limits.append(rewards.limit_ms(settings.reward, teacher_ms=searching.teacher_ms))
-    if limits:
+    if limits or settings.max_size_share is not None:
         space: SearchSpace = searching.chosen.space
-        looked_at = sorted(space.sample(LOOKED_AT, seed=0), key=lambda each: each.parameters)
+        looked_at = _small(searching, sorted(space.sample(LOOKED_AT, seed=0), key=lambda each: each.parameters))
+    if limits:
         count = MEASURED if settings.latency.source == "measured" else None
         refuse_impossible_limit(min(limits), looked_at[:count], searching.latencies)
+
+
+def _small(searching: Searching, looked_at: Sequence[Architecture]) -> list[Architecture]:
+    """Those within the limit on parameters; UserError where there are none."""
+    small = [each for each in looked_at if not searching.oversize(each)]
+    if not small:
+        least = min(looked_at, key=searching.oversize)
+        raise UserError(
+            f"max_size_share {searching.chosen.search.max_size_share:g}: no architecture is that small; the smallest "
+            f"of {len(looked_at)}, {least.name}, exceeds it by {searching.oversize(least):.0%}; raise the share or "
+            "widen the space"
+        )
+    return small
 
 
 def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[str, Any]]:
     """The best within the limit, as `best.json` lists them."""
     best = best_trials(trials, count=count)
+    if not best and limit is None:
+        raise UserError("max_size_share: no trial was that small; raise the share, or the number of episodes")
     if not best and limit is not None:
         nearest = min(trials, key=lambda trial: trial.latency_ms)
         raise UserError(
