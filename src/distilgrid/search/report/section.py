@@ -71,12 +71,12 @@ def _caption(found: dict[str, list[Searched]]) -> str:
     return (
         f"Each search proposes as many candidates; one that it proposes again costs nothing. The space holds {size} "
         f"architectures, the teacher takes {teacher} ms. Rewards are comparable between searches of the same reward "
-        f"only.{_limits(found)}"
+        f"only.{best_caption(found)}"
     )
 
 
-def _limits(found: Mapping[str, Sequence[Searched]]) -> str:
-    """Sentence about the latency limits of searches, empty where none has one."""
+def best_caption(found: Mapping[str, Sequence[Searched]]) -> str:
+    """Sentence about the latency limits of searches; empty where none has one."""
     limits = sorted({limit for runs in found.values() if (limit := limit_of(runs)) is not None})
     if not limits:
         return ""
