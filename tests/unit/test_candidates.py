@@ -1,7 +1,7 @@
 """Models of found architectures: as grids build their students, with as many parameters as the search counts."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import torch
@@ -11,8 +11,9 @@ from distilgrid.core.errors import UserError
 from distilgrid.models.io import CLASSIFIER, load_model, load_tokenizer, save_model
 from distilgrid.models.layered_bert import LayeredBert
 from distilgrid.models.student import build_student
-from distilgrid.search.architecture import Architecture, LayeredShape, Shape
+from distilgrid.search.architecture import Architecture, LayeredShape, Shape, model_parameters
 from distilgrid.search.estimators.mini_kd import candidate_student
+from distilgrid.search.estimators.settings import MiniKDSettings
 from distilgrid.search.latency_bench import build_shape
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ Inherit = Literal["none", "leading", "importance"]
 def candidate(
     architecture: Architecture, origin: Path, *, inherit: Inherit, teacher: Path | None = None, seed: int = 0
 ) -> "PreTrainedModel":
-    student = candidate_student(architecture, inherit=inherit, finetuned=teacher is not None)
+    settings = MiniKDSettings(inherit=inherit, init="pretrained" if teacher is None else "finetuned")
+    student = candidate_student(architecture, settings)
     return build_student(student, origin=origin, teacher=teacher, outputs=3, auto=CLASSIFIER, seed=seed)
 
 
@@ -86,3 +88,16 @@ def test_heads_that_do_not_divide_a_width_are_refused(architecture: Architecture
         candidate(architecture, tiny_model, inherit="leading")
     with pytest.raises(UserError, match="5 heads do not divide width 24"):
         build_shape(architecture)
+
+
+@pytest.mark.parametrize("way", ["first", "spread"])
+def test_candidates_inherit_the_layers_that_found_students_do(way: Any) -> None:
+    student = candidate_student(PLAIN, MiniKDSettings(inherit_layers=way))
+    assert (student.inherit, student.inherit_layers) == ("importance", way)
+
+
+@pytest.mark.parametrize("architecture", [PLAIN, LAYERED], ids=["homogeneous", "layered"])
+def test_the_parameters_of_a_model_are_counted_without_building_it(architecture: Architecture) -> None:
+    model = build_shape(architecture, vocabulary=50)
+    held = sum(weight.numel() for name, weight in model.named_parameters() if not name.startswith("classifier"))
+    assert model_parameters(architecture, model.config.to_dict()) == held

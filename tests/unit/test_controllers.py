@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import random
+import statistics
 import warnings
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from tests.unit.landscape import LAYERED, SPACE, observe, search
 
 from distilgrid.core.errors import UserError
-from distilgrid.search.controllers.registry import CONTROLLERS, build_controller
+from distilgrid.search.controllers.registry import CONTROLLERS, Observation, build_controller
 from distilgrid.search.controllers.settings import (
     KDNAS,
     ControllerSettings,
@@ -126,3 +127,32 @@ def test_settings_are_chosen_by_kind() -> None:
     assert adapter.validate_python({"kind": "optuna", "sampler": "nsga2"}) == Optuna(sampler="nsga2")
     with pytest.raises(ValidationError, match="larger than population"):
         adapter.validate_python({"kind": "evolution", "population": 3, "tournament": 4})
+
+
+@pytest.mark.parametrize("space", [SPACE, LAYERED], ids=["homogeneous", "layered"])
+@pytest.mark.parametrize("name", FAST)
+def test_what_does_not_fit_is_not_proposed(name: str, space: Any) -> None:
+    median = statistics.median(observe(each).latency_ms for each in space.sample(200, seed=0))
+
+    def fast(architecture: Any) -> bool:
+        return observe(architecture).latency_ms <= median
+
+    controller = build_controller(FAST[name], space, seed=0, fits=fast)
+    for _ in range(5):
+        asked = controller.ask(6)
+        assert asked and all(map(fast, asked))
+        controller.tell([observe(candidate) for candidate in asked])
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_space_without_any_fit_ends_the_search_or_is_left_to_the_penalty(name: str) -> None:
+    controller = build_controller(FAST[name], TINY, seed=0, fits=lambda architecture: False)
+    asked = controller.ask(4)
+    assert asked == [] or name == "reinforce", "the policy's draws are penalised instead"
+
+
+def test_nsga2_is_told_of_the_penalty() -> None:
+    controller = build(name="nsga2")
+    asked = controller.ask(3)
+    controller.tell([Observation(each, 0.4, 0.9, 7.0, penalty=0.5) for each in asked])
+    assert [trial.values for trial in controller._study.trials] == [pytest.approx([0.4, 7.0])] * 3

@@ -26,6 +26,7 @@ from distilgrid.search.latencies import (
 )
 from distilgrid.search.latency_bench import LatencyBench
 from distilgrid.search.latency_predictor import LatencyPredictor
+from distilgrid.search.settings import CandidateLatency
 
 pytestmark = pytest.mark.chain
 
@@ -157,6 +158,65 @@ def test_architectures_are_built_exported_and_timed(fused: bool, monkeypatch: py
     assert all(0 < latency < 100 for latency in latencies)
     assert {how.optimised for how in loaded} == {fused} and {how.threads for how in loaded} == {1}
     assert source.conditions.fused == fused
+
+
+GPU = "kind: local\nprocessor: cuda\nthreads: [1]\n"
+
+
+@pytest.fixture
+def fake_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Name of a device whose file says `cuda`."""
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices/fake-gpu.yaml").write_text(GPU, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return "fake-gpu"
+
+
+@pytest.mark.parametrize("device", ["fake-gpu", "local-cpu"])
+def test_the_processor_that_was_asked_for_is_the_one_that_measures(
+    device: str, fake_gpu: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    class Faked:
+        """A machine whose processors only say that they were called."""
+
+        def __call__(self, folder: Path, how: RunOptions) -> Any:
+            self.processor = how.processor
+            return self
+
+        def bind(self, inputs: Any) -> Any:
+            return lambda: used.append(self.processor)
+
+    monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Faked())
+    asked = CandidateLatency(runtime="torch-eager-fp32", device=device)
+    source = opened(asked.conditions(QUICK.model_copy(update={"lengths": [8]})))
+    source.latencies(SHAPES[:1])
+    assert set(used) == {"cuda" if device == fake_gpu else "cpu"}
+    assert source.conditions.device == device
+
+
+def test_what_a_gpu_measured_is_kept_by_its_name(fake_gpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    for processor, name in (("cpu", "none"), ("cuda", "GPU A"), ("cuda", "GPU B")):
+        found = {"gpu": name} if processor == "cuda" else {}
+        monkeypatch.setattr(latency_bench, "gpu_name", lambda asked, found=found: found)
+        keys.append(LatencyBench(replace(CONDITIONS, processor=processor), QUICK).key(architecture="a"))
+    assert len(set(keys)) == 3
+    assert "processor" not in CONDITIONS.as_dict()
+
+
+def test_a_device_on_which_the_runtime_cannot_be_measured_is_refused(fake_gpu: str) -> None:
+    with pytest.raises(UserError, match=r"latency\.device: runtime 'openvino-fp32' does not run on the cuda"):
+        CandidateLatency(runtime="openvino-fp32", device=fake_gpu).conditions(QUICK)
+    with pytest.raises(UserError, match=r"measured on this machine, and 'android' names another one"):
+        CandidateLatency(device="android").conditions(QUICK)
+
+
+def test_a_gpu_that_is_not_there_is_said(fake_gpu: str) -> None:
+    conditions = CandidateLatency(runtime="torch-eager-fp32", device=fake_gpu).conditions(QUICK)
+    with pytest.raises(UserError, match=r"cannot run 2L-8H-2A-16F-gelu: .*GPU"):
+        opened(conditions).latencies(SHAPES[:1])
 
 
 def test_a_runtime_without_a_graph_is_not_measured_unfused() -> None:

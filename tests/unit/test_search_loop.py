@@ -1,11 +1,12 @@
 """The search loop: what is tried once, what is told, what is kept, and what is known afterwards."""
 
+import math
 import random
 from collections.abc import Sequence
 
 from distilgrid.search.architecture import Architecture, Shape
 from distilgrid.search.controllers.registry import Observation
-from distilgrid.search.loop import Finding, as_table, best_trials, search
+from distilgrid.search.loop import Finding, Judgement, as_table, best_trials, search
 
 SMALL, WIDE, DEEP = Shape(1, 8, 2, 16), Shape(1, 16, 2, 16), Shape(2, 8, 2, 16)
 
@@ -32,8 +33,8 @@ def examine(architectures: Sequence[Architecture]) -> list[Finding]:
     return [finding(architecture) for architecture in architectures]
 
 
-def judge(found: Finding) -> tuple[float, float]:
-    return found.score - found.latency_ms / 100, found.score
+def judge(_: Architecture, found: Finding) -> Judgement:
+    return Judgement(found.score - found.latency_ms / 100, found.score)
 
 
 def test_an_architecture_that_comes_again_is_examined_once_and_costs_nothing() -> None:
@@ -56,8 +57,9 @@ def test_a_controller_hears_of_each_episode_before_the_next_one_is_asked_for() -
     search(controller, examine=examine, judge=judge, episodes=2, candidates=2)
     assert [[told.architecture for told in episode] for episode in controller.told] == [[SMALL, WIDE], [DEEP]]
     (small, _), _ = controller.told
-    reward, quality = judge(finding(SMALL))
-    assert (small.reward, small.quality, small.latency_ms) == (reward, quality, finding(SMALL).latency_ms)
+    judged = judge(SMALL, finding(SMALL))
+    assert (small.reward, small.quality, small.penalty) == (judged.reward, judged.quality, 0)
+    assert small.latency_ms == finding(SMALL).latency_ms
 
 
 def test_the_best_are_kept_by_reward_each_once() -> None:
@@ -65,7 +67,7 @@ def test_the_best_are_kept_by_reward_each_once() -> None:
     trials = search(controller, examine=examine, judge=judge, episodes=1, candidates=4)
     best = best_trials(trials, count=3)
     assert [trial.architecture for trial in best] == sorted(
-        (SMALL, WIDE, DEEP), key=lambda shape: -judge(finding(shape))[0]
+        (SMALL, WIDE, DEEP), key=lambda shape: -judge(shape, finding(shape)).reward
     )
     assert len(best_trials(trials, count=2)) == 2
 
@@ -77,3 +79,18 @@ def test_the_table_has_a_row_for_each_trial_and_the_best_reward_so_far() -> None
     assert len(table) == 9 and table["best_reward"].is_monotonic_increasing
     assert table["best_reward"].iloc[-1] == max(trial.reward for trial in trials)
     assert table["name"].tolist() == [trial.architecture.name for trial in trials]
+
+
+def test_a_penalised_trial_is_never_the_best() -> None:
+    limit = finding(DEEP).latency_ms
+
+    def limited(_: Architecture, found: Finding) -> Judgement:
+        penalty = 1e-6 if found.latency_ms > limit else 0.0
+        return Judgement(found.score - penalty, found.score, penalty)
+
+    trials = search(Scripted([WIDE, SMALL, DEEP, WIDE]), examine=examine, judge=limited, episodes=1, candidates=4)
+    assert max(trials, key=lambda trial: trial.reward).architecture == WIDE
+    assert [trial.architecture for trial in best_trials(trials, count=3)] == [DEEP, SMALL]
+    so_far = as_table(trials)["best_reward"].tolist()
+    assert math.isnan(so_far[0]), "nothing kept to the limit yet"
+    assert so_far[1:] == [trials[1].reward, trials[2].reward, trials[2].reward]

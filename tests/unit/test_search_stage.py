@@ -18,9 +18,12 @@ from distilgrid.core.journal import NAME
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.teaching import Sources as Taught
 from distilgrid.models.settings import Found, Student
-from distilgrid.search.architecture import Shape
+from distilgrid.runtimes.base import RunOptions
+from distilgrid.search import latency_bench
+from distilgrid.search.architecture import Shape, model_parameters, shape_of
 from distilgrid.search.estimators import mini_kd
 from distilgrid.search.estimators.supernet_estimator import supernet_slice
+from distilgrid.search.latency_predictor import LatencyPredictor
 from distilgrid.search.settings import Search
 from distilgrid.search.space import Space
 from distilgrid.signals.base import ROWS
@@ -171,6 +174,79 @@ def test_the_best_are_kept_and_within_the_limit(work: Path, tiny_model: Path, tm
     assert max(one["latency_ms"] for one in fast) <= limit * (1 + 1e-9)
     with pytest.raises(ValueError, match="not both"):
         Search(**{**SETTINGS, "max_latency": 1.0, "max_latency_share": 0.5})
+
+
+def test_a_latency_beyond_the_limit_costs_reward_and_is_never_the_best(
+    work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    whole = {"controller": {"kind": "random"}, "episodes": 1, "candidates": 8}
+    run(work, tiny_model, tmp_path / "free", **whole)
+    free = trials(tmp_path / "free").set_index("name")
+    limit = float(free["latency_ms"].sort_values().iloc[3])
+    best = run(work, tiny_model, tmp_path / "limited", **whole, max_latency=limit, limit_penalty=0.5)
+    table = trials(tmp_path / "limited")
+    excess = (table["latency_ms"] - limit).clip(lower=0) / limit
+    assert table["penalty"].tolist() == pytest.approx((0.5 * excess).tolist()) and (excess > 0).sum() == 4
+    assert table["reward"].tolist() == pytest.approx((free.loc[table["name"], "reward"] - 0.5 * excess.values).tolist())
+    assert table["best_reward"].iloc[-1] == best[0]["reward"], "plots and tables show the same quantity"
+    assert read_json(tmp_path / "limited/search.json")["limit_ms"] == limit
+
+
+def test_what_is_predicted_to_be_too_slow_is_not_proposed(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "latency"
+    about: dict[str, Any] = {"space": SPACE, "runtime": "torch-eager-fp32", "settings": QUICK, "device": "local-cpu"}
+    latency(**about, fitted=6, held_out=2, out=folder, vocabulary=40)
+    predictor = LatencyPredictor.load(folder)
+    times = dict(zip(SPACE.shapes, predictor.latencies(SPACE.shapes), strict=True))
+    limit = sorted(times.values())[3]
+    for kind in ("random", "kd_nas", "evolution", "reinforce"):
+        run(
+            work,
+            tiny_model,
+            tmp_path / kind,
+            controller={"kind": kind},
+            latency={"runtime": "torch-eager-fp32", "source": "predicted"},
+            latency_folder=folder,
+            max_latency=limit,
+        )
+        table = trials(tmp_path / kind)
+        assert set(table["name"]) <= {shape.name for shape in SPACE.shapes if times[shape] <= limit}, kind
+        assert (table["penalty"] == 0).all() and len(table) >= 2
+
+
+def test_a_search_measures_on_the_processor_of_its_device(
+    work: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[str] = []
+
+    class Faked:
+        def __call__(self, folder: Path, how: RunOptions) -> Any:
+            self.processor = how.processor
+            return self
+
+        def bind(self, inputs: Any) -> Any:
+            return lambda: used.append(self.processor)
+
+    monkeypatch.setattr(latency_bench, "open_runtime", lambda name: Faked())
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices/fake-gpu.yaml").write_text("kind: local\nprocessor: cuda\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for device, processor in (("fake-gpu", "cuda"), ("local-cpu", "cpu")):
+        used.clear()
+        latency = {"runtime": "torch-eager-fp32", "device": device}
+        run(work, tiny_model, tmp_path / device, latency=latency, episodes=1)
+        assert set(used) == {processor}
+
+
+def test_what_is_too_large_is_neither_proposed_nor_kept(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    config = read_json(tiny_model / "config.json")
+    sizes = {shape.name: model_parameters(shape, config) for shape in SPACE.shapes}
+    share = sorted(sizes.values())[3] / model_parameters(shape_of(config), config)
+    run(work, tiny_model, tmp_path / "a", max_size_share=share, controller={"kind": "random"})
+    names = trials(tmp_path / "a")["name"].tolist()
+    assert len(names) == 4 and max(sizes[name] for name in names) <= sorted(sizes.values())[3]
+    with pytest.raises(UserError, match=r"max_size_share 0.01: no architecture is that small; the smallest of 8, 1L-"):
+        run(work, tiny_model, tmp_path / "b", max_size_share=0.01)
 
 
 def test_a_limit_that_nothing_keeps_to_names_the_fastest(work: Path, tiny_model: Path, tmp_path: Path) -> None:

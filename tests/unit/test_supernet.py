@@ -60,13 +60,34 @@ def test_the_rows_of_narrower_and_wider_heads_by_hand() -> None:
 
 
 def test_the_largest_computes_what_the_origin_does(origin: BertForSequenceClassification, supernet: Supernet) -> None:
-    assert supernet.largest == Shape(3, 24, 4, 32, "relu")
+    assert supernet.largest == Shape(3, 24, 4, 32, "gelu")
     with torch.no_grad():
         wanted = origin(**inputs()).logits
-        found = supernet.forward(Shape(3, 24, 4, 32, "gelu"), inputs())
+        found = supernet.forward(supernet.largest, inputs())
     assert torch.allclose(found, wanted, atol=1e-5)
     name = "bert.encoder.layer.0.intermediate.dense.weight"
     assert not torch.equal(supernet.model.get_parameter(name), origin.get_parameter(name)), "it was put in order"
+
+
+def activated(activations: list[str]) -> Space:
+    return Space.model_validate({**SPACE.model_dump(), "activation": activations})
+
+
+@pytest.mark.parametrize("usual", ["gelu", "relu", "silu"])
+@pytest.mark.parametrize("listed", [["gelu", "relu", "silu"], ["silu", "relu", "gelu"]])
+def test_both_ends_of_the_sandwich_have_the_origins_activation(
+    origin: BertForSequenceClassification, usual: str, listed: list[str]
+) -> None:
+    changed = copy.deepcopy(origin)
+    changed.config.hidden_act = usual
+    supernet = make_supernet(changed, activated(listed), seed=0)
+    assert supernet.largest.name == f"3L-24H-4A-32F-{usual}"
+    assert supernet.smallest.name == f"1L-16H-2A-20F-{usual}"
+
+
+def test_an_activation_outside_the_space_gives_way_to_its_first_one(origin: BertForSequenceClassification) -> None:
+    supernet = make_supernet(origin, activated(["relu", "silu"]), seed=0)
+    assert {supernet.largest.activation, supernet.smallest.activation} == {"relu"}
 
 
 def test_a_narrower_supernet_keeps_the_most_important_units(origin: BertForSequenceClassification) -> None:

@@ -132,6 +132,16 @@ def parameters_of(hidden: tuple[int, ...], feed_forward: tuple[int, ...]) -> int
     return projections + sum(encoder_layer_parameters(h, f) for h, f in zip(hidden, feed_forward, strict=True))
 
 
+def model_parameters(architecture: Architecture, config: Mapping[str, Any]) -> int:
+    """Parameters of a BERT with its embeddings and pooler, without its head.
+
+    `config` has the sizes of the embeddings' tables, as in `config.json`.
+    """
+    first, last = architecture.encoder.hidden[0], architecture.encoder.hidden[-1]
+    rows = sum(config[name] for name in ("vocab_size", "max_position_embeddings", "type_vocab_size"))
+    return (rows + 2) * first + architecture.parameters + last * (last + 1)  # 2: the layer norm of the embeddings
+
+
 def read_architecture(values: Mapping[str, Any]) -> Shape | LayeredShape:
     """Architecture whose `as_dict` gave these values, also after JSON or parquet.
 

@@ -12,6 +12,17 @@ from pydantic import Field, model_validator
 from distilgrid.core.schema import Settings
 from distilgrid.search.architecture import Activation, Architecture
 
+Fits = Callable[[Architecture], bool]
+"""Whether an architecture may be proposed, such as one whose latency is known to keep to a limit."""
+REJECTED = 10_000
+"""Draws in a row that do not fit, after which no member is left."""
+
+
+def anything(architecture: Architecture) -> bool:
+    """Let every architecture be proposed."""
+    del architecture
+    return True
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -117,21 +128,24 @@ class Untried:
 
     Draws are uniform over decisions, not over members: where each layer has its own width, nearly all members have the
     most layers. Decisions after which every member was taken are left out, so every draw succeeds, and only the taken
-    members are listed.
+    members are listed. Members that do not fit are taken without being drawn.
     """
 
-    def __init__(self, space: SearchSpace, random: Random) -> None:
-        self._space, self._random = space, random
+    def __init__(self, space: SearchSpace, random: Random, *, fits: Fits = anything) -> None:
+        self._space, self._random, self._fits = space, random, fits
         self._spent: set[tuple[int, ...]] = set()
 
     def draw(self) -> Architecture | None:
-        """A member that was not drawn or taken before; None when none is left."""
-        if () in self._spent:
-            return None
-        places = walk(self._space, lambda places, choice: self._random.choice(self._open(places, choice)))
-        architecture = self._space.decode(places)
-        self.take(architecture)
-        return architecture
+        """A member that fits and was not drawn or taken before; None when none is left."""
+        for _ in range(REJECTED):
+            if () in self._spent:
+                break
+            places = walk(self._space, lambda places, choice: self._random.choice(self._open(places, choice)))
+            architecture = self._space.decode(places)
+            self.take(architecture)
+            if self._fits(architecture):
+                return architecture
+        return None
 
     def several(self, count: int) -> list[Architecture]:
         """Up to `count` untried architectures."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from distilgrid.benchmark.footprint import gpu_name
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.protocol import Run, measure, repeated
 from distilgrid.benchmark.settings import Benchmark
@@ -69,7 +70,7 @@ class LatencyBench:
                 f"runtime '{conditions.runtime}' rewrites no graph that could be left as it is; set fused: true"
             )
         self.conditions, self._protocol, self._vocabulary = conditions, protocol, vocabulary
-        self._how = RunOptions(conditions.threads, "cpu", optimised=conditions.fused)
+        self._how = RunOptions(conditions.threads, conditions.processor, optimised=conditions.fused)
         self._inputs = self._random_inputs(conditions.batch)
 
     def key(self, **what: Any) -> str:
@@ -78,6 +79,7 @@ class LatencyBench:
         facts = {"conditions": self.conditions.as_dict(), "protocol": protocol, "vocabulary": self._vocabulary}
         packages = find_runtime(self.conditions.runtime).packages or ("torch",)
         machine = {"version": VERSION, "cpu": cpu_name(), "packages": versions_of(packages)}
+        machine |= gpu_name(self.conditions.processor)
         return recipe_key({**what, **facts, **machine})
 
     def medians(self, architectures: Sequence[Architecture]) -> list[float]:

@@ -44,23 +44,37 @@ class Trial(Observation, Finding):
 
 
 def as_table(trials: Sequence[Trial]) -> "pd.DataFrame":
-    """One row for each trial, with `best_reward`, the highest reward until then."""
+    """One row for each trial, with `best_reward`, the highest reward within the limits until then.
+
+    It is not a number before the first trial within the limits.
+    """
     import pandas as pd
 
     table = pd.DataFrame([trial.as_dict() for trial in trials])
-    return table.assign(best_reward=table["reward"].cummax())
+    return table.assign(best_reward=table["reward"].where(table["penalty"] == 0).cummax().ffill())
 
 
 def best_trials(trials: Sequence[Trial], *, count: int) -> list[Trial]:
-    """Trials of the highest rewards, each architecture once; ties keep the earlier one."""
-    first = {trial.architecture: trial for trial in reversed(trials)}
+    """Trials of the highest rewards within the limits, each architecture once; ties keep the earlier one."""
+    first = {trial.architecture: trial for trial in reversed(trials) if not trial.penalty}
     return sorted(first.values(), key=lambda trial: (-trial.reward, trial.number))[:count]
 
 
 Examine = Callable[[Sequence[Architecture]], Sequence[Finding]]
 """Findings of architectures, in their order; called once for each architecture."""
-Judge = Callable[[Finding], tuple[float, float]]
-"""Reward of a finding, and its quality without latency: higher is better in both."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Worth of a finding; higher is better in reward and quality."""
+
+    reward: float  # value that a search maximises, after the penalty
+    quality: float  # part without regard to latency
+    penalty: float = 0.0  # taken off the reward for what exceeds the limits of the search; 0 within them
+
+
+Judge = Callable[[Architecture, Finding], Judgement]
+"""Worth of what was found out about an architecture."""
 
 
 def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: int, candidates: int) -> list[Trial]:
@@ -79,8 +93,7 @@ def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: 
             found, repeated = known[architecture], architecture not in unseen
             if not repeated:
                 unseen.remove(architecture)
-            reward, quality = judge(found)
-            facts: dict[str, Any] = vars(found) | {"reward": reward, "quality": quality, "repeated": repeated}
+            facts: dict[str, Any] = vars(found) | vars(judge(architecture, found)) | {"repeated": repeated}
             facts["seconds"] = 0.0 if repeated else found.seconds
             trials.append(Trial(architecture=architecture, number=len(trials), episode=episode, **facts))
         controller.tell(trials[len(trials) - len(asked) :])

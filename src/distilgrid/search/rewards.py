@@ -65,6 +65,11 @@ def limit_ms(settings: LimitReward, *, teacher_ms: float) -> float:
     return settings.limit_ms if settings.limit_ms is not None else (settings.limit_share or 0) * teacher_ms
 
 
+def excess(value: float, *, limit: float | None) -> float:
+    """Share by which a latency or a size exceeds its limit: 0 within it, or without one."""
+    return 0.0 if limit is None else max(0.0, value - limit) / limit
+
+
 def quality(settings: Reward, *, score: float, loss: float) -> float:
     """Part of a reward without latency, higher is better: the score, or 1 - loss.
 
@@ -97,4 +102,4 @@ def reward(settings: Reward, *, quality: float, latency_ms: float, teacher_ms: f
         factor: float = (latency_ms / (settings.beta * teacher_ms)) ** settings.alpha
         return quality * factor
     limit = limit_ms(settings, teacher_ms=teacher_ms)
-    return quality - settings.gamma * max(0.0, latency_ms - limit) / limit
+    return quality - settings.gamma * excess(latency_ms, limit=limit)

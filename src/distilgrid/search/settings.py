@@ -22,7 +22,7 @@ class CandidateLatency(Settings):
     runtime: Runtime = "onnxruntime-fp32"
     """Runtime that executes the candidates."""
     device: DeviceName = "local-cpu"
-    """A local device of the folder `devices`; its first number of threads counts."""
+    """A local device of the folder `devices`, a CPU or a GPU; its first number of threads counts."""
     fused: bool = True
     """Whether the runtime may rewrite the graph; false searches without a compiler."""
     architectures: int = Field(default=120, ge=8)
@@ -31,7 +31,7 @@ class CandidateLatency(Settings):
     """Further shapes that judge the predictor."""
 
     def conditions(self, benchmark: Benchmark) -> Conditions:
-        """Conditions of the measurements. Raises UserError when the device is no CPU of this machine."""
+        """Conditions of the measurements. Raises UserError for a device on which the runtime cannot be measured."""
         return measured(benchmark, self.device, self.runtime, fused=self.fused, asked="latency.device")
 
 
@@ -55,9 +55,15 @@ class Search(Settings):
     keep: int = Field(default=3, ge=1)
     """Architectures to keep, by reward: students of the grid take them by rank."""
     max_latency: float | None = Field(default=None, gt=0)
-    """Only architectures within this many ms are kept; null keeps the best by reward alone."""
+    """Latency limit of the search in ms; null sets none. Candidates that are predicted to be slower are not proposed,
+    measured ones lose reward, and only architectures within the limit are kept."""
     max_latency_share: float | None = Field(default=None, gt=0)
-    """The same as a share of the teacher's latency: 0.5 keeps architectures that take half of its time."""
+    """The same as a share of the teacher's latency: 0.5 finds architectures that take at most half of its time."""
+    max_size_share: float | None = Field(default=None, gt=0)
+    """Limit on parameters, embeddings included and heads left out, as a share of the teacher's; null sets none.
+    Larger architectures are neither proposed nor kept."""
+    limit_penalty: float = Field(default=1.0, gt=0)
+    """Reward that a candidate loses at twice a limit, in proportion to the excess; the form is ours."""
     seeds: list[Seed] = Field(default=[0], min_length=1)
     """Seeds of the controller; each makes a separate search."""
 
@@ -70,6 +76,6 @@ class Search(Settings):
         return self
 
     def limit_ms(self, *, teacher_ms: float) -> float | None:
-        """Highest latency of kept architectures, if there is a limit."""
+        """Latency limit of the search in ms, if there is one."""
         share = self.max_latency_share
         return self.max_latency if share is None else share * teacher_ms

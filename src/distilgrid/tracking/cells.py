@@ -133,9 +133,10 @@ def _search(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
     curves = [
         Point("best_reward", trial["best_reward"], trial["number"], started + round(step * trial["number"]))
         for trial in trials
+        if math.isfinite(trial["best_reward"])  # no trial before kept to the latency limit
     ]
     chosen = {part: facts[part] for part in ("controller", "estimator", "reward")}
-    best = _measured(max(trials, key=lambda trial: trial["reward"]))
+    best = _measured(max((trial for trial in trials if not trial["penalty"]), key=lambda trial: trial["reward"]))
     metrics = {f"best/{metric}": value for metric, value in best.items()} | dict(facts["cost"])
     yield Record(search.folder, name, started, ended, params=of | chosen, metrics=metrics, tags=tags, curves=curves)
     for trial in trials:

@@ -8,7 +8,7 @@ from random import Random
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import Evolution, RandomSearch
-from distilgrid.search.decisions import SearchSpace, Untried
+from distilgrid.search.decisions import Fits, SearchSpace, Untried, anything
 
 CHILDREN = 30  # children that are drawn until one is new
 
@@ -16,9 +16,9 @@ CHILDREN = 30  # children that are drawn until one is new
 class RandomController:
     """Draws architectures without repetition, each decision uniform, until the space is exhausted."""
 
-    def __init__(self, space: SearchSpace, settings: RandomSearch, *, seed: int) -> None:
+    def __init__(self, space: SearchSpace, settings: RandomSearch, *, seed: int, fits: Fits = anything) -> None:
         del settings
-        self._untried = Untried(space, Random(f"random-search/{seed}"))
+        self._untried = Untried(space, Random(f"random-search/{seed}"), fits=fits)
 
     def ask(self, count: int) -> list[Architecture]:
         """New candidates."""
@@ -35,10 +35,10 @@ class EvolutionController:
     here rewards are known, so a child that was tried before is drawn again.
     """
 
-    def __init__(self, space: SearchSpace, settings: Evolution, *, seed: int) -> None:
-        self._space, self._settings = space, settings
+    def __init__(self, space: SearchSpace, settings: Evolution, *, seed: int, fits: Fits = anything) -> None:
+        self._space, self._settings, self._fits = space, settings, fits
         self._random = Random(f"evolution/{seed}")
-        self._untried = Untried(space, self._random)
+        self._untried = Untried(space, self._random, fits=fits)
         self._population: deque[Observation] = deque(maxlen=settings.population)
         self._asked: set[Architecture] = set()
 
@@ -60,13 +60,13 @@ class EvolutionController:
         self._population.extend(observations)
 
     def _child(self) -> Architecture | None:
-        """An untried child; None where no drawn parent has one."""
+        """An untried child that fits; None where no drawn parent has one."""
         for _ in range(CHILDREN if self._population else 0):
             size = min(self._settings.tournament, len(self._population))
             parent = max(self._random.sample(self._population, size), key=lambda seen: seen.reward)
             children = list(self._space.neighbours(parent.architecture))
             child = self._random.choice(children) if children else parent.architecture
-            if child not in self._asked:
+            if child not in self._asked and self._fits(child):
                 self._untried.take(child)
                 return child
         return None

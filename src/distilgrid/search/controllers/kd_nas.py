@@ -13,7 +13,7 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import KDNAS
-from distilgrid.search.decisions import SearchSpace, Untried
+from distilgrid.search.decisions import Fits, SearchSpace, Untried, anything
 
 NOTHING = 0
 """Code of a missing decision, and of all decisions of a missing architecture."""
@@ -81,8 +81,8 @@ class KDNASController:
     All of them come behind the two bests of the episode's predictions.
     """
 
-    def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int) -> None:
-        self._space, self._settings = space, settings
+    def __init__(self, space: SearchSpace, settings: KDNAS, *, seed: int, fits: Fits = anything) -> None:
+        self._space, self._settings, self._fits = space, settings, fits
         self._random = Random(f"kd-nas/{seed}")
         self._predictor = RewardPredictor(space, settings, seed=seed)
         self._episode = 0
@@ -98,7 +98,7 @@ class KDNASController:
 
     def ask(self, count: int) -> list[Architecture]:
         """Candidates of an episode: random ones, then the best predicted in falling order."""
-        untried = Untried(self._space, self._random)
+        untried = Untried(self._space, self._random, fits=self._fits)
         for architecture in () if self._settings.repeats else self._known:
             untried.take(architecture)
         drawn = untried.several(int(self.epsilon * count + self._random.random()))

@@ -11,7 +11,7 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import Optuna
-from distilgrid.search.decisions import Choice, SearchSpace, Untried, walk
+from distilgrid.search.decisions import Choice, Fits, SearchSpace, Untried, anything, walk
 
 TRIALS = 20  # trials of Optuna for each candidate until one is new
 
@@ -21,12 +21,13 @@ class OptunaController:
 
     Numbers are parameters by rank over the whole list, so that all trials share one space that Optuna can model and
     cross. A value that is not allowed becomes the nearest allowed one. Optuna is told the known values of repeated
-    architectures. Where it proposes nothing new, a random architecture takes the place.
+    architectures. A proposal that does not fit is told as pruned, which Optuna counts as worse than every result.
+    Where it proposes nothing new, a random architecture takes the place.
     """
 
-    def __init__(self, space: SearchSpace, settings: Optuna, *, seed: int) -> None:
-        self._space, self._settings = space, settings
-        self._untried = Untried(space, Random(f"optuna/{seed}"))
+    def __init__(self, space: SearchSpace, settings: Optuna, *, seed: int, fits: Fits = anything) -> None:
+        self._space, self._settings, self._fits = space, settings, fits
+        self._untried = Untried(space, Random(f"optuna/{seed}"), fits=fits)
         self._known: dict[Architecture, tuple[float, ...]] = {}
         self._open: dict[Architecture, Trial] = {}
         self._study = _study(settings, derive_seed(seed, "optuna") % 2**32)
@@ -45,9 +46,10 @@ class OptunaController:
         return list(self._open)
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Tell Optuna the rewards; NSGA-II gets quality and latency."""
+        """Tell Optuna the rewards; NSGA-II gets quality, less the penalty of a slow candidate, and latency."""
+        both = self._settings.sampler == "nsga2"
         for seen in observations:
-            values = (seen.quality, seen.latency_ms) if self._settings.sampler == "nsga2" else (seen.reward,)
+            values = (seen.quality - seen.penalty, seen.latency_ms) if both else (seen.reward,)
             self._known[seen.architecture] = values
             trial = self._open.pop(seen.architecture, None)
             if trial is not None:
@@ -61,6 +63,8 @@ class OptunaController:
             self._study.tell(trial, self._known[architecture])
         elif architecture in self._open:
             self._study.tell(trial, state=TrialState.FAIL)
+        elif not self._fits(architecture):
+            self._study.tell(trial, state=TrialState.PRUNED)
         else:
             self._open[architecture] = trial
             self._untried.take(architecture)

@@ -6,13 +6,13 @@ below.
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
 from distilgrid.search.architecture import Architecture
-from distilgrid.search.decisions import SearchSpace
+from distilgrid.search.decisions import Fits, SearchSpace, anything
 
 if TYPE_CHECKING:
     from distilgrid.search.controllers.settings import ControllerSettings
@@ -26,13 +26,15 @@ class Observation:
     reward: float  # value that the search maximises
     quality: float  # part of the reward without latency, higher is better: the score, or 1 - loss
     latency_ms: float
+    penalty: float = field(default=0.0, kw_only=True)  # taken off the reward beyond the search's limits
 
 
 class Controller(Protocol):
     """Proposes architectures, episode by episode, and learns from their rewards.
 
-    A controller is built from a space, its settings and a seed, and trains or measures no candidate itself. The same
-    asks and tells give the same state, so a killed search goes on by repeating them.
+    A controller is built from a space, its settings, a seed and `fits`, and trains or measures no candidate itself. It
+    proposes only what fits, as long as it finds such. The same asks and tells give the same state, so a killed search
+    goes on by repeating them.
     """
 
     def ask(self, count: int) -> list[Architecture]:
@@ -60,7 +62,9 @@ CONTROLLERS = {
 }
 
 
-def build_controller(settings: "ControllerSettings", space: SearchSpace, *, seed: int) -> Controller:
+def build_controller(
+    settings: "ControllerSettings", space: SearchSpace, *, seed: int, fits: Fits = anything
+) -> Controller:
     """Build the controller of some settings, imported on use because some need torch.
 
     Raises UserError when a package is not installed, or the settings do not fit the space.
@@ -68,5 +72,5 @@ def build_controller(settings: "ControllerSettings", space: SearchSpace, *, seed
     entry = CONTROLLERS[settings.kind]
     if entry.package and importlib.util.find_spec(entry.package) is None:
         raise UserError(f"controller '{settings.kind}' needs {entry.package}: pip install 'distilgrid[search]'")
-    controller: Controller = load(entry.target)(space, settings, seed=seed)
+    controller: Controller = load(entry.target)(space, settings, seed=seed, fits=fits)
     return controller

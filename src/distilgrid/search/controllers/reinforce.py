@@ -13,10 +13,11 @@ from distilgrid.core.fingerprint import derive_seed
 from distilgrid.search.architecture import Architecture
 from distilgrid.search.controllers.registry import Observation
 from distilgrid.search.controllers.settings import Reinforce
-from distilgrid.search.decisions import Choice, SearchSpace
+from distilgrid.search.decisions import Choice, Fits, SearchSpace, anything
 
 Hold = Callable[[Choice, int], int | None]
 """Place at which a decision is held, by the decision and its number (from 0); None where the policy decides."""
+REDRAWS = 50  # draws of the policy until one fits
 Pick = Callable[[int, Tensor], int]
 """Place of a decision, by its number and its log-probabilities (V)."""
 
@@ -101,9 +102,9 @@ class ReinforceController:
     have no more candidates than the space has numbers of blocks.
     """
 
-    def __init__(self, space: SearchSpace, settings: Reinforce, *, seed: int) -> None:
+    def __init__(self, space: SearchSpace, settings: Reinforce, *, seed: int, fits: Fits = anything) -> None:
         _check_reference(settings.reference, space.choices)
-        self._space, self._settings = space, settings
+        self._space, self._settings, self._fits = space, settings, fits
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "reinforce/weights"))
             self.policy = Policy(space.choices, embedding=settings.embedding, hidden=settings.hidden)
@@ -119,10 +120,19 @@ class ReinforceController:
         """Draw from the policy until `count` architectures differ, or `draws * count` are drawn."""
         self._drawn, found = [], dict[tuple[int, ...], Architecture]()
         while len(found) < count and len(self._drawn) < count * self._settings.draws:
-            places = self.policy.sample(self._space, hold=self._hold, generator=self._generator)
+            places = self._draw()
             self._drawn.append(places)
             found[places] = self._space.decode(places)
         return list(found.values())
+
+    def _draw(self) -> tuple[int, ...]:
+        """Places that fit. Where 50 draws find none, phase 1 draws the sizes, too; others have lower rewards."""
+        for hold in (self._hold, self._hold_depth):
+            for _ in range(REDRAWS):
+                places = self.policy.sample(self._space, hold=hold, generator=self._generator)
+                if self._fits(self._space.decode(places)):
+                    return places
+        return places
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """Take one step along the policy gradient of the drawn architectures; others teach nothing."""
@@ -153,6 +163,11 @@ class ReinforceController:
             self._optimiser.step()
         decay = self._settings.baseline_decay
         self._baseline = decay * baseline + (1 - decay) * mean
+
+    def _hold_depth(self, choice: Choice, number: int) -> int | None:
+        """Place of the number of blocks once phase 1 has found it; nothing else is held."""
+        del choice
+        return self.depth if number == 0 else None
 
     def _hold(self, choice: Choice, number: int) -> int | None:
         """Place at which a phase holds a decision: phase 1 holds all but the first, phase 2 the first."""

@@ -3,7 +3,7 @@
 import gc
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
@@ -23,17 +23,16 @@ if TYPE_CHECKING:
 TAUGHT = ("hidden", "soft")  # terms that compare student and teacher
 
 
-def candidate_student(
-    architecture: Architecture, *, inherit: Literal["none", "leading", "importance"], finetuned: bool
-) -> Student:
-    """Settings of a student with this architecture, which inherits from the teacher if that is `finetuned`.
+def candidate_student(architecture: Architecture, settings: MiniKDSettings) -> Student:
+    """Settings of a student with this architecture, which inherits weights as the estimator's settings say.
 
     Raises UserError when the heads do not divide a width.
     """
     shape = student_shape(architecture)
-    if inherit == "none":
+    if settings.inherit == "none":
         return Student(architecture=shape, init="scratch")
-    return Student(architecture=shape, init="finetuned" if finetuned else "pretrained", inherit=inherit)
+    how: dict[str, Any] = settings.model_dump(include={"init", "inherit", "inherit_layers"})
+    return Student(architecture=shape, **how)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class MiniKD:
     def _candidate(self, architecture: Architecture) -> "PreTrainedModel":
         lessons, settings = self.lessons, self.lessons.settings
         return build_student(
-            candidate_student(architecture, inherit=settings.inherit, finetuned=settings.inherits_teacher),
+            candidate_student(architecture, settings),
             origin=lessons.origin,
             teacher=lessons.sources.teacher,
             outputs=lessons.dataset.outputs,

@@ -16,7 +16,7 @@ ESTIMATORS = {
     "mini_kd": "distilgrid.search.estimators.mini_kd:open_mini_kd",
     "supernet": "distilgrid.search.estimators.supernet_estimator:open_slices",
 }
-VERSIONS = {"mini_kd": 1, "supernet": 1}  # raised when an estimate may change
+VERSIONS = {"mini_kd": 1, "supernet": 2}  # raised when an estimate may change
 UNUSED = {"training", "epochs", "learning_rate", "batch_size"}  # fields that an estimator's training settings repeat
 SEED = 0
 """Seed of weights, rows and dropout: the same for all candidates, so that comparisons are fair."""

@@ -43,6 +43,8 @@ class MiniKDSettings(ProxySettings):
     judged by the loss of its last epoch."""
     inherit: Literal["none", "leading", "importance"] = "importance"
     """Rows and columns of weights that candidates inherit."""
+    inherit_layers: Literal["first", "spread"] = "first"
+    """Layers that shallower candidates inherit; take what the found students take."""
     init: Literal["pretrained", "finetuned"] = "pretrained"
     """Model that candidates inherit from: the pretrained one, or the fine-tuned teacher with its head, from which far
     fewer steps tell candidates apart."""

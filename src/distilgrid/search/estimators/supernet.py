@@ -50,13 +50,20 @@ class Supernet:
 
     @cached_property
     def largest(self) -> Shape:
-        """Shape with most parameters."""
-        return max(self.space.shapes, key=lambda shape: (shape.parameters, shape))
+        """Shape with most parameters and the usual activation; of several, one with most heads."""
+        return max(self._usual_shapes, key=lambda shape: (shape.parameters, shape.heads))
 
     @cached_property
     def smallest(self) -> Shape:
-        """Shape with fewest parameters."""
-        return min(self.space.shapes, key=lambda shape: (shape.parameters, shape))
+        """Shape with fewest parameters and the usual activation; of several, one with fewest heads."""
+        return min(self._usual_shapes, key=lambda shape: (shape.parameters, shape.heads))
+
+    @cached_property
+    def _usual_shapes(self) -> list[Shape]:
+        """Shapes with the activation of the origin, for which the weights were made, else the space's first one."""
+        listed = self.space.activation
+        usual = self.whole.activation if self.whole.activation in listed else listed[0]
+        return [shape for shape in self.space.shapes if shape.activation == usual]
 
     def forward(self, shape: Shape, inputs: Inputs, *, training: bool = False) -> Tensor:
         """Logits (B, C) of a sub-network, with dropout in training; gradients go into the supernet's weights."""

@@ -1,6 +1,6 @@
 """Plots of architecture searches: rewards over trials, trials against latency, and the best shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,15 @@ def rewards_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
         image = svg(figure, name=f"rewards-{task}", title=f"{task}: best reward by trials")
     seeds = max(len(runs) for runs in found.values())
     bands = "one standard deviation to each side" if seeds >= MANY_SEEDS else "from the lowest seed to the highest"
-    return Plot(image, f"The best reward so far against the number of trials: mean over seeds, bands {bands}.")
+    within = " within the latency limit" if any(limit_of(runs) for runs in found.values()) else ""
+    text = f"The best reward so far{within} against the number of trials: mean over seeds, bands {bands}."
+    return Plot(image, text)
+
+
+def limit_of(runs: Sequence[Searched]) -> float | None:
+    """Latency limit of a search in ms, if it has one."""
+    limit: float | None = runs[0].values["limit_ms"]
+    return limit
 
 
 def front_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
@@ -50,13 +58,18 @@ def front_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:
         best = ordered["quality"].cummax()
         front = ordered[(ordered["quality"] == best) & ~best.duplicated()]  # no trial beats these in both
         axes.plot(front["latency_ms"], front["quality"], color=INK, alpha=0.55, lw=1, zorder=1)
+        limits = sorted({limit for runs in found.values() if (limit := limit_of(runs)) is not None})
+        for limit in limits:
+            axes.axvline(limit, color=INK, alpha=0.55, lw=1, ls=(0, (4, 3)))
         axes.set_xscale("log")
         axes.set_xlabel("latency of the candidate in ms")
         axes.set_ylabel(quality)
         axes.grid()
         figure.legend(loc="outside lower center", ncols=KEY_COLUMNS)
         image = svg(figure, name=f"trials-{task}", title=f"{task}: all trials, quality against latency")
-    return Plot(image, f"Every trial of every search: {quality}, as estimated, against latency; line: Pareto front.")
+    dashed = f"; dashed: latency limit{'s' if len(limits) > 1 else ''}" if limits else ""
+    text = f"Every trial of every search: {quality}, as estimated, against latency; line: Pareto front{dashed}."
+    return Plot(image, text)
 
 
 def shapes_plot(task: str, found: Mapping[str, list[Searched]]) -> Plot:

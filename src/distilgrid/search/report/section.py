@@ -15,7 +15,7 @@ from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.searches import cost_minutes, searched
 from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
-from distilgrid.search.report.plots import front_plot, rewards_plot, shapes_plot
+from distilgrid.search.report.plots import front_plot, limit_of, rewards_plot, shapes_plot
 
 SECONDS = 60.0
 FEWEST = 5  # architectures below which a rank correlation says nothing
@@ -72,8 +72,17 @@ def _caption(found: dict[str, list[Searched]]) -> str:
     return (
         f"Each search proposes as many candidates; one that it proposes again costs nothing. The space holds {size} "
         f"architectures, the teacher takes {teacher} ms. Rewards are comparable between searches of the same reward "
-        "only."
+        f"only.{best_caption(found)}"
     )
+
+
+def best_caption(found: Mapping[str, Sequence[Searched]]) -> str:
+    """Sentence about the latency limits of searches; empty where none has one."""
+    limits = sorted({limit for runs in found.values() if (limit := limit_of(runs)) is not None})
+    if not limits:
+        return ""
+    listed = ", ".join(f"{wording.milliseconds(limit)} ms" for limit in limits)
+    return f" Best are those within the latency limit ({listed}), which is also a part of the reward."
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 STAGE = Stage(
     name="candidate",
-    version=1,
+    version=2,
     folder="candidates",
     files=("finding.json", "run.json"),
     summary="Evaluate one candidate of a search.",

@@ -25,7 +25,6 @@ def candidate(settings: SearchStageSettings, job: Job) -> Finding:
     search(controller, examine=searching.examine, judge=searching.judge, **counts)
     architecture = controller.ask(width)[settings.number]
     (finding,) = searching.examine([architecture])
-    reward, quality = searching.judge(finding)
-    facts = {"architecture": architecture.as_dict(), "name": architecture.name, "reward": reward, "quality": quality}
-    write_json(job.folder / "finding.json", facts | vars(finding))
+    facts = {"architecture": architecture.as_dict(), "name": architecture.name}
+    write_json(job.folder / "finding.json", facts | vars(searching.judge(architecture, finding)) | vars(finding))
     return finding

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from distilgrid.benchmark.footprint import gpu_name
 from distilgrid.core.artefacts import STATE
 from distilgrid.core.errors import UserError
 from distilgrid.core.journal import Journal
@@ -40,7 +41,7 @@ def latency(settings: LatencySettings, job: Job) -> dict[str, Any]:
     predictor = LatencyPredictor(conditions, shapes[:fitted], latencies[:fitted])
     judged = _judged(predictor, shapes[fitted:], latencies[fitted:])
     facts = {"space": space.model_dump(), **judged, "yardstick": yardstick, "protocol": protocol.model_dump()}
-    predictor.save(job.folder, **facts, machine=describe_machine())
+    predictor.save(job.folder, **facts, machine=describe_machine() | gpu_name(conditions.processor))
     return dict(judged["quality"])
 
 

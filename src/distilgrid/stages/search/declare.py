@@ -61,7 +61,8 @@ def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     from distilgrid.search.controllers.registry import CONTROLLERS
 
     own = chosen.search
-    kept = {"reward", "episodes", "candidates", "keep", "max_latency", "max_latency_share"}
+    limits = {"max_latency", "max_latency_share", "max_size_share", "limit_penalty"}
+    kept = {"reward", "episodes", "candidates", "keep"} | limits
     measured = own.latency.source == "measured"
     return {
         **chosen.estimate(keys),
@@ -143,7 +144,7 @@ SOURCES = (
 
 STAGE = Stage(
     name="search",
-    version=1,
+    version=2,
     folder="searches",
     files=("trials.parquet", "best.json", "search.json", "run.json"),
     summary="Search for architectures of students.",

@@ -1,11 +1,13 @@
 """Stage `search`: propose, estimate and time architectures, and keep the best."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import KNOWN
 from distilgrid.search import rewards
+from distilgrid.search.architecture import Architecture
 from distilgrid.search.best import BEST
 from distilgrid.search.decisions import SearchSpace
 from distilgrid.search.latencies import refuse_impossible_limit
@@ -39,7 +41,7 @@ def search(settings: SearchStageSettings, job: Job) -> list[dict[str, Any]]:
         episodes=own.episodes,
         candidates=own.candidates,
     )
-    found = _kept(trials, count=own.keep, limit=own.limit_ms(teacher_ms=searching.teacher_ms))
+    found = _kept(trials, count=own.keep, limit=searching.limit_ms)
     as_table(trials).to_parquet(job.folder / "trials.parquet", index=False)
     write_json(job.folder / BEST, found)
     write_json(job.folder / "search.json", _described(searching, trials))
@@ -53,26 +55,41 @@ def check_limits(searching: Searching) -> None:
         UserError: naming the fastest architecture.
     """
     settings = searching.chosen.search
-    limits = [limit] if (limit := settings.limit_ms(teacher_ms=searching.teacher_ms)) else []
+    limits = [limit] if (limit := searching.limit_ms) else []
     if isinstance(settings.reward, LimitReward):
         limits.append(rewards.limit_ms(settings.reward, teacher_ms=searching.teacher_ms))
-    if limits:
+    if limits or settings.max_size_share is not None:
         space: SearchSpace = searching.chosen.space
-        looked_at = sorted(space.sample(LOOKED_AT, seed=0), key=lambda each: each.parameters)
+        looked_at = _small(searching, sorted(space.sample(LOOKED_AT, seed=0), key=lambda each: each.parameters))
+    if limits:
         count = MEASURED if settings.latency.source == "measured" else None
         refuse_impossible_limit(min(limits), looked_at[:count], searching.latencies)
 
 
+def _small(searching: Searching, looked_at: Sequence[Architecture]) -> list[Architecture]:
+    """Those within the limit on parameters; UserError where there are none."""
+    small = [each for each in looked_at if not searching.oversize(each)]
+    if not small:
+        least = min(looked_at, key=searching.oversize)
+        raise UserError(
+            f"max_size_share {searching.chosen.search.max_size_share:g}: no architecture is that small; the smallest "
+            f"of {len(looked_at)}, {least.name}, exceeds it by {searching.oversize(least):.0%}; raise the share or "
+            "widen the space"
+        )
+    return small
+
+
 def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[str, Any]]:
     """The best within the limit, as `best.json` lists them."""
-    fast = [trial for trial in trials if limit is None or trial.latency_ms <= limit]
-    if not fast:
+    best = best_trials(trials, count=count)
+    if not best and limit is None:
+        raise UserError("max_size_share: no trial was that small; raise the share, or the number of episodes")
+    if not best and limit is not None:
         nearest = min(trials, key=lambda trial: trial.latency_ms)
         raise UserError(
             f"latency limit {limit:.3g} ms: no trial was that fast; the fastest, {nearest.architecture.name}, takes "
             f"{nearest.latency_ms:.3g} ms; raise the limit, the number of episodes, or narrow the space"
         )
-    best = best_trials(fast, count=count)
     return [
         {**trial.as_dict(), "rank": rank, "architecture": trial.architecture.as_dict()}
         for rank, trial in enumerate(best, start=1)
@@ -88,6 +105,7 @@ def _described(searching: Searching, trials: list[Trial]) -> dict[str, Any]:
         "estimator": own.estimator.kind,
         "reward": own.reward.kind,
         "quality": "1 - distillation loss" if by_loss else "score on dev",
+        "limit_ms": searching.limit_ms,
         "space": {"size": space.size, "counted": space.counted},
         "teacher": {"name": searching.teacher.name, "latency_ms": searching.teacher_ms},
         "cost": {

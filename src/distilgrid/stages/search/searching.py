@@ -12,12 +12,12 @@ from distilgrid.core.journal import Journal
 from distilgrid.methods.teaching import Sources
 from distilgrid.models.source import model_folder
 from distilgrid.search import rewards
-from distilgrid.search.architecture import Architecture, shape_of
+from distilgrid.search.architecture import Architecture, model_parameters, shape_of
 from distilgrid.search.controllers.registry import Controller, build_controller
 from distilgrid.search.estimators.lessons import Estimator, Lessons
 from distilgrid.search.estimators.registry import open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
-from distilgrid.search.loop import Finding
+from distilgrid.search.loop import Finding, Judgement
 from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 
@@ -39,12 +39,18 @@ class Searching:
     @property
     def controller(self) -> Controller:
         """A new controller, without any observation."""
-        return build_controller(self.chosen.search.controller, self.chosen.space, seed=self.chosen.seed)
+        own, space = self.chosen.search, self.chosen.space
+        return build_controller(own.controller, space, seed=self.chosen.seed, fits=self._fits)
 
     @cached_property
     def teacher(self) -> Architecture:
         """The teacher's encoder: the yardstick of latencies."""
-        return shape_of(read_json(model_folder(self.chosen.origin) / "config.json"))
+        return shape_of(self._config)
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = read_json(model_folder(self.chosen.origin) / "config.json")
+        return config
 
     @cached_property
     def teacher_ms(self) -> float:
@@ -63,17 +69,46 @@ class Searching:
             folder=self.known / "latencies",
         )
 
+    @cached_property
+    def limit_ms(self) -> float | None:
+        """Latency limit of the search, if it has one."""
+        return self.chosen.search.limit_ms(teacher_ms=self.teacher_ms)
+
     def examine(self, architectures: Sequence[Architecture]) -> list[Finding]:
         """Find what is unknown: first all latencies, which are measured in groups, then the estimates."""
         latencies = self.latencies.latencies(architectures)
         return [self._finding(each, latency) for each, latency in zip(architectures, latencies, strict=True)]
 
-    def judge(self, finding: Finding) -> tuple[float, float]:
-        """Reward, and quality without regard to latency."""
-        reward = self.chosen.search.reward
+    def judge(self, architecture: Architecture, finding: Finding) -> Judgement:
+        """Reward, with the penalty of what exceeds the limits, and quality without regard to latency."""
+        own, reward = self.chosen.search, self.chosen.search.reward
         quality = rewards.quality(reward, score=finding.score, loss=finding.loss)
         latencies = {"latency_ms": finding.latency_ms, "teacher_ms": self.teacher_ms}
-        return rewards.reward(reward, quality=quality, **latencies), quality
+        excess = rewards.excess(finding.latency_ms, limit=self.limit_ms) + self.oversize(architecture)
+        penalty = own.limit_penalty * excess
+        return Judgement(rewards.reward(reward, quality=quality, **latencies) - penalty, quality, penalty)
+
+    def oversize(self, architecture: Architecture) -> float:
+        """Share by which the parameters exceed the limit; 0 within it, or without one."""
+        share = self.chosen.search.max_size_share
+        limit = None if share is None else share * model_parameters(self.teacher, self._config)
+        return rewards.excess(model_parameters(architecture, self._config), limit=limit) if limit else 0.0
+
+    def _fits(self, architecture: Architecture) -> bool:
+        """Whether an architecture is known to keep to the limits, of size and of a latency that is predicted."""
+        if self.oversize(architecture):
+            return False
+        if self.limit_ms is None or self.chosen.search.latency.source == "measured":
+            return True
+        if architecture not in self._within:
+            (latency,) = self.latencies.latencies([architecture])
+            self._within[architecture] = not rewards.excess(latency, limit=self.limit_ms)
+        return self._within[architecture]
+
+    @cached_property
+    def _within(self) -> dict[Architecture, bool]:
+        """Whether an architecture's predicted latency keeps to the limit, of those that were asked for."""
+        return {}
 
     def _finding(self, architecture: Architecture, latency_ms: float) -> Finding:
         about = architecture.as_dict()

@@ -32,7 +32,7 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 STAGE = Stage(
     name="supernet",
-    version=1,
+    version=2,
     folder="supernets",
     files=("model.safetensors", "config.json", "supernet.json", "run.json"),
     summary="Train one model that holds every architecture of a space.",
