@@ -5,8 +5,9 @@ threshold. The search is exact. An inverted index proposes pairs that share one 
 Chaudhuri, Ganti, Kaushik: A Primitive Operator for Similarity Joins in Data Cleaning, ICDE 2006).
 """
 
+import logging
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -17,6 +18,8 @@ from distilgrid.tasks.dataset import SEPARATOR, TEXT_COLUMNS
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+log = logging.getLogger("distilgrid")
 
 NEAR = 0.7
 """Jaccard index from which rows are near: texts of ten words that differ in one inner word have 0.73."""
@@ -71,6 +74,36 @@ def likeness(rows: Sequence[str], known: Sequence[str], *, threshold: float = NE
     if not equal.all() and owned:
         near[~equal] = _near([rows[i] for i in np.flatnonzero(~equal)], sorted(owned), threshold)
     return Likeness(equal, near)
+
+
+def alike(
+    splits: "Mapping[str, pd.DataFrame]", *, validation: Sequence[str], left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """Rows that the splits of a data set share, for `dataset.json`; lines in the log say the same.
+
+    Args:
+        splits: the finished splits.
+        validation: names of those that are reported on.
+        left_out: numbers of rows left out of `train` and `dev`, because their texts are those of validation rows.
+
+    Returns:
+        `left_out`, and for `train` and `dev`, by other split, how many of its rows are `equal` to one there, or `near`.
+    """
+    texts = {name: row_texts(frame) for name, frame in splits.items()}
+    others = {"train": ["dev", *validation], "dev": validation}
+    found = {
+        place: {name: likeness(texts[name], texts[place]).counts for name in names} for place, names in others.items()
+    }
+    for name, count in left_out.items():
+        if count:
+            log.info("%d rows of %s left out: their texts are those of validation rows", count, name)
+    for place, names in found.items():
+        for name, counts in names.items():
+            if any(counts.values()):
+                log.info(
+                    "%d rows of %s equal to a row of %s, %d near one", counts["equal"], name, place, counts["near"]
+                )
+    return {"left_out": dict(left_out), **found}
 
 
 def shingles(row: str) -> list[str]:
