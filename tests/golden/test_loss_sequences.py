@@ -78,7 +78,7 @@ def hand_loss(
     soft = 16 * (target * (log_softmax(t_logits / 4) - log_softmax(logits / 4))).sum(dim=1).mean()
     total = 0.3 * hard + 0.7 * soft
     if method == "pkd":  # 2 student layers, 4 teacher layers: student layer 1 imitates teacher layer 2
-        total = total + 50 * ((unit(states[:, 0]) - unit(t_states[:, 1])) ** 2).mean()
+        total = total + 1.5625 * ((unit(states[:, 0]) - unit(t_states[:, 1])) ** 2).sum(dim=-1).mean()
     return total
 
 
@@ -125,7 +125,7 @@ def reference_losses(model: torch.nn.Module, method: str, rows: Rows, logits: Te
     [
         Finetune(),
         KD(alpha=0.7, temperature=4),
-        PKD(alpha=0.7, temperature=4, beta=50),
+        PKD(alpha=0.7, temperature=4, beta=1.5625),
         TAKD(alpha=0.7, temperature=4, assistants=["between"]),
     ],
 )

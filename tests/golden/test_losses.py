@@ -1,5 +1,7 @@
 """Each method's loss against an independent reference in NumPy."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -46,7 +48,7 @@ def patience(student: np.ndarray, teacher: np.ndarray, pairs: list[tuple[int, in
     for row in range(len(student)):
         for s, t in pairs:
             a, b = student[row, s - 1], teacher[row, t - 1]
-            squares += list((a / np.sqrt((a**2).sum()) - b / np.sqrt((b**2).sum())) ** 2)
+            squares.append(2 - 2 * float(a @ b) / float(np.sqrt((a**2).sum() * (b**2).sum())))  # of two unit vectors
     return float(np.mean(squares))
 
 
@@ -115,6 +117,34 @@ def test_pkd_ignores_the_length_of_the_states() -> None:
     states = torch.tensor(TEACHER_STATES)
     same = objective.patience(states[:, [1, 3, 5]] * 7, states)
     assert float(same) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("width", [128, 768])
+def test_pkd_weighs_an_angle_alike_at_any_width(width: int) -> None:
+    states = torch.zeros(5, 3, width)
+    states[..., 0] = 2.0
+    turned = torch.zeros(5, 6, width)
+    turned[..., 1] = 3.0
+    assert float(PKDObjective(PKD(), kind=LABEL).patience(states, turned)) == pytest.approx(2.0), "2 - 2 cos 90 degrees"
+
+
+def test_pkd_by_default_is_the_public_code_at_its_width() -> None:
+    student, teacher = (torch.tensor(GENERATOR.normal(size=(4, layers, 768))) for layers in (6, 12))
+    own, theirs = (x / x.pow(2).sum(dim=-1, keepdim=True).sqrt() for x in (student[:, :5], teacher[:, [1, 3, 5, 7, 9]]))
+    published = 500 * ((own - theirs) ** 2).mean()
+    here = PKD().beta * PKDObjective(PKD(), kind=LABEL).patience(student, teacher)
+    assert float(here) == pytest.approx(float(published), rel=2e-3), "beta is rounded to two digits"
+
+
+def test_pkd_skips_evenly_where_layers_do_not_divide() -> None:
+    assert mapped_layers(student=8, teacher=12, layers="skip") == [2, 3, 5, 6, 8, 9, 11]
+    assert mapped_layers(student=4, teacher=6, layers="skip") == [2, 3, 5]
+    assert mapped_layers(student=4, teacher=10, layers="skip") == [3, 5, 8]
+    for teacher in range(1, 25):
+        for student in range(1, teacher + 1):
+            found = mapped_layers(student=student, teacher=teacher, layers="skip")
+            steps = {b - a for a, b in pairwise(found)}
+            assert all(step > 0 for step in steps) and len(steps) <= 2 and all(1 <= layer <= teacher for layer in found)
 
 
 def test_pkd_maps_the_layers_of_the_paper() -> None:

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.chain
 
 TRAINING = Training(epochs=1, batch_size=16, learning_rate=1e-3, max_length=32, precision="fp32")
 KEY = "augmentations.other.texts"
-OTHER = [f"{text} indeed" for text, _ in sentences(40, seed=9)]
+OTHER = [f"{text} indeed as {n} others said elsewhere" for n, (text, _) in enumerate(sentences(40, seed=9))]
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +70,25 @@ def test_new_texts_come_once_and_those_of_the_data_set_not_at_all(work: Path, tm
     assert rows["text_a"].tolist() == [*dict.fromkeys(OTHER), "from another file"]
     assert (rows["parents"].map(len) == 0).all()
     shown = read_json(tmp_path / "rows" / "samples.json")
-    assert (shown["rows"], shown["unchanged"], shown["repeated"]) == (len(rows), 3, 0)
+    assert (shown["rows"], shown["unchanged"], shown["repeated"], shown["near"]) == (len(rows), 3, 0, 0)
     assert all(row["before"] == [] and row["parents"] == [] for row in shown["samples"])
     assert json.dumps(shown)
+
+
+def test_rows_that_are_like_rows_of_any_split_are_left_out(
+    work: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = open_dataset(work / "data")
+    known = [dataset.split(name)["text_a"].iloc[1] for name in ("train", "dev", "validation")]
+    equal = [f"  {text.upper().replace(' ', '  ')} !" for text in known]
+    near = [f"{text} {text} {text} too" for text in known]  # repeated words are no new shingles
+    pd.DataFrame({"text": [*OTHER, *equal, *near]}).to_csv(tmp_path / "like.csv", index=False)
+    with caplog.at_level("INFO"):
+        rows = make(work, tmp_path / "rows", f"csv:{tmp_path / 'like.csv'}", near=0.5)
+    shown = read_json(tmp_path / "rows" / "samples.json")
+    assert (shown["unchanged"], shown["near"]) == (3, 3)
+    assert rows["text_a"].tolist() == list(dict.fromkeys(OTHER))
+    assert "left out, of any split: 3 equal to a row of the data set, 3 near one" in caplog.text
 
 
 def test_the_teacher_labels_them(work: Path, tmp_path: Path) -> None:
@@ -93,7 +109,7 @@ def test_a_regression_takes_the_teachers_number(tmp_path: Path, tiny_model: Path
     prepare(task="scored", spec=spec, data=Data(), out=tmp_path / "data")
     model = f"path:{tiny_model}"
     finetune(data=tmp_path / "data", source=model, training=TRAINING, seed=0, out=tmp_path / "teacher", labels={})
-    pd.DataFrame({"text": OTHER}).to_csv(tmp_path / "other.csv", index=False)
+    pd.DataFrame({"text": [text for text, _ in sentences(40, seed=5)]}).to_csv(tmp_path / "other.csv", index=False)
     rows = make(tmp_path, tmp_path / "rows", "csv:{work}/other.csv")
     encodings = encode(load_tokenizer(tmp_path / "teacher"), rows["text_a"].tolist(), None, max_length=32)
     with torch.no_grad():

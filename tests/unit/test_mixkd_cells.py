@@ -49,9 +49,10 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
 
 
 def make_mixed(work: Path, out: Path, **changed: Any) -> None:
-    given: dict[str, Any] = {"mixup": METHOD.mixup, "training": TRAINING, "fraction": 1.0} | changed
+    given: dict[str, Any] = {"mixup": METHOD.mixup, "training": TRAINING, "fraction": 1.0}
+    given |= {"teacher": work / "teacher", "max_length": 32} | changed
     signal = MixedSignal(given.pop("mixup"), given.pop("training"))
-    record(signal=signal, data=work / "data", teacher=work / "teacher", max_length=32, out=out, labels={}, **given)
+    record(signal=signal, data=work / "data", out=out, labels={}, **given)
 
 
 def run_cell(
@@ -160,6 +161,32 @@ def test_a_recording_of_other_mixed_samples_is_refused(
     make_mixed(work, tmp_path / "mixed", **changed)
     with pytest.raises(UserError, match=r"recorded for other mixed samples.*record again"):
         run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=[tmp_path / "mixed"])
+
+
+def test_a_recording_with_other_token_types_is_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:
+    make_mixed(work, tmp_path / "mixed", mixup=METHOD.mixup.model_copy(update={"token_types": "keep"}))
+    with pytest.raises(UserError, match=r"mixup\.token_types: keep, but this student's is mix; record again"):
+        run_cell(work, tiny_model, tmp_path / "a", mixed_outputs=[tmp_path / "mixed"])
+
+
+def test_mixed_samples_of_another_length_than_the_rows_are_refused(
+    work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    make_mixed(work, tmp_path / "mixed", max_length=16)
+    sources = {"teacher_outputs": [work / "logits"], "mixed_outputs": [tmp_path / "mixed"]}
+    with pytest.raises(UserError, match=r"mixed: recorded with max_length 16, but .*logits: 32; record again"):
+        run_cell(work, tiny_model, tmp_path / "a", MixKD(alpha_kd=1.0), **sources)
+
+
+def test_mixed_samples_of_another_teacher_than_the_rows_are_refused(
+    work: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"source": f"path:{tiny_model}", "training": TRAINING, "labels": {}}
+    finetune(data=work / "data", seed=1, out=tmp_path / "teacher", **given)
+    make_mixed(work, tmp_path / "mixed", teacher=tmp_path / "teacher")
+    sources = {"teacher_outputs": [work / "logits"], "mixed_outputs": [tmp_path / "mixed"]}
+    with pytest.raises(UserError, match=r"--mixed-outputs: recorded of teacher \w+, but --teacher-outputs of \w+"):
+        run_cell(work, tiny_model, tmp_path / "a", MixKD(alpha_kd=1.0), **sources)
 
 
 def test_recordings_of_the_wrong_kind_are_refused(work: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_unlabelled_texts_have_nothing_before_them(tmp_path: Path) -> None:
     (table,) = AUGMENTED.tables(find(collect(plan, results)), "reviews")
     assert [column.title for column in table.columns] == ["label", "text"]
     assert [len(row) for row in table.rows] == [2, 2]
-    assert table.caption == "1,000 new rows; left out: 7 that the data set holds."
+    assert table.caption == "1,000 new rows; left out: 7 that the data set holds, 3 nearly."
 
 
 def test_features_are_shown_by_kind_and_label(findings: Findings) -> None:

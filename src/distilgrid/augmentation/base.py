@@ -47,6 +47,7 @@ class Augmented:
     frame: "pd.DataFrame"
     unchanged: int  # rows left out because the data set holds them
     repeated: int = 0  # copies left out because they came out as an earlier copy of the same row
+    near: int = 0  # rows left out because they are nearly a row of the data set
 
 
 RowSource: TypeAlias = Callable[[Any, RowContext], Augmented]

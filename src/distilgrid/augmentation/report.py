@@ -33,7 +33,11 @@ def _counts(findings: Findings, rows: FinishedArtefact) -> str:
     if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
-    why = f"unchanged, {values['repeated']:,} repeated" if _rewritten(rows) else "that the data set holds"
+    why = (
+        f"unchanged, {values['repeated']:,} repeated"
+        if _rewritten(rows)
+        else f"that the data set holds, {values['near']:,} nearly"
+    )
     return f"{said}{wording.plural(values['rows'], 'new row')}; left out: {values['unchanged']:,} {why}."
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.methods.base import BaseMethod
 from distilgrid.signals.asking import Asking
 from distilgrid.signals.base import Signal
+from distilgrid.signals.provenance import Recorded, by_teacher, check_lengths, check_teachers, check_together
+from distilgrid.tasks.batching import Tokenizer
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Extra
 from distilgrid.training.teacher import SeveralTeachers, TeacherOutputs
@@ -41,13 +42,16 @@ class Sources:
 class Teaching:
     """Teachers of a method, opened when a job needs them.
 
-    Opening raises UserError for recordings that are missing, damaged or of other rows, or without any teacher.
+    Opening raises UserError for recordings that are missing, damaged, or of other rows or teachers, or without any
+    teacher.
     """
 
     method: BaseMethod
     training: Training
     training_set: TrainingSet
     sources: Sources
+    tokenizer: Tokenizer = None  # the student's, whose tokens hidden states must be of
+    lengths: Sequence[int] = ()  # longest input of each teacher, in tokens, that recordings must have; () takes any
 
     def outputs(self) -> TeacherOutputs | None:
         """Outputs of the teachers on the training rows, if the method needs them."""
@@ -62,13 +66,17 @@ class Teaching:
         """Outputs that the method needs, by the option of their signal."""
         taught, viewed = self.method.taught(self.training), self.training_set.dataset.task_kind.viewed
         wanted = [signal.seen(viewed=viewed, taught=taught) for signal in self.method.signals()]
-        return {signal.option: self._outputs(signal) for signal in wanted}
+        folders = {signal.option: getattr(self.sources, signal.option.replace("-", "_")) for signal in wanted}
+        recordings = {option: by_teacher(option, given) for option, given in folders.items()}
+        check_together(recordings)
+        check_teachers(recordings, self.sources.teachers)
+        check_lengths(recordings, self.lengths)
+        return {signal.option: self._outputs(signal, recordings[signal.option]) for signal in wanted}
 
-    def _outputs(self, signal: Signal) -> TeacherOutputs:
+    def _outputs(self, signal: Signal, recorded: Sequence[Sequence[Recorded]]) -> TeacherOutputs:
         """Recorded outputs if there are recordings, else live ones."""
-        asking = Asking(self.training_set, self.training.max_length)
-        recorded: Sequence[Path] = getattr(self.sources, signal.option.replace("-", "_"))
-        teachers: list[TeacherOutputs] = [signal.teacher(asking).open(own) for own in _by_teacher(recorded)]
+        folders = [[each.folder for each in group] for group in recorded]
+        teachers: list[TeacherOutputs] = [signal.teacher(self._asking(None)).open(own) for own in folders]
         teachers = teachers or [signal.teacher(each) for each in self._live]
         if not teachers:
             name, option = self.method.objective, signal.option
@@ -78,14 +86,9 @@ class Teaching:
     @cached_property
     def _live(self) -> list[Asking]:
         """Questions to live teachers, which read the rows as the student does."""
-        return [Asking(self.training_set, self.training.max_length, folder) for folder in self.sources.teachers]
+        return [self._asking(folder) for folder in self.sources.teachers]
 
-
-def _by_teacher(folders: Sequence[Path]) -> list[list[Path]]:
-    """Recordings grouped by teacher, in the order of the teachers."""
-    groups: dict[str, list[Path]] = {}
-    for folder in folders:
-        manifest = folder / "manifest.json"
-        teacher = read_json(manifest).get("teacher_key", "") if manifest.exists() else ""
-        groups.setdefault(teacher, []).append(folder)
-    return list(groups.values())
+    def _asking(self, teacher: Path | None) -> Asking:
+        first = next(iter(self.method.staged(self.training)), self.training)  # its length holds for all phases
+        longest = self.training.max_length
+        return Asking(self.training_set, longest, teacher, reader=self.tokenizer, reader_length=first.max_length)

@@ -38,6 +38,8 @@ class Asking:
     training_set: TrainingSet
     max_length: int  # longest input of the teacher, in tokens
     folder: Path | None = None  # the teacher; None where only recordings are read
+    reader: Tokenizer = None  # the student's tokeniser, for signals that compare tokens; None compares none
+    reader_length: int = 0  # longest input of the student, in tokens
 
     @cached_property
     def model(self) -> "PreTrainedModel":

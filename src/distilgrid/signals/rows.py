@@ -5,13 +5,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from distilgrid.core.errors import UserError
 from distilgrid.core.progress import progress
 from distilgrid.signals.asking import LABEL, AskedTeacher, Recording, allocated, answer, positions_of
 from distilgrid.signals.base import ROWS, RowSignal
-from distilgrid.tasks.batching import Samples, evaluation_batches
+from distilgrid.tasks.batching import Encodings, Samples, evaluation_batches
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.teacher import StoredTeacher, TokenStates
@@ -39,6 +41,9 @@ class RowTeacher(AskedTeacher):
     def _stored(self) -> StoredTeacher:
         encodings = self.asking.samples
         self.forwards = len(encodings)
+        if self.signal.name == "hidden-states":
+            assert isinstance(encodings, Encodings), "hidden states are those of tokens"
+            self._same_tokens("--teacher-dir", encodings.tokens, encodings.lengths)
         outputs = self._answers(encodings)
         kept = outputs.token_states
         tokens = None if kept is None else TokenStates.packed(kept, torch.from_numpy(encodings.lengths))
@@ -47,7 +52,7 @@ class RowTeacher(AskedTeacher):
     def record(self) -> Recording:
         """Logits (fp32) and states (fp16) on the chosen rows, or on all augmented rows where there are any.
 
-        Raises UserError for hidden states of images.
+        Hidden states come with the tokens that they are of. Raises UserError for hidden states of images.
         """
         kind, dataset, augmented = self.signal.name, self.rows.dataset, self.rows.augmented
         if kind == "hidden-states" and not dataset.task_kind.tokenised:
@@ -63,7 +68,9 @@ class RowTeacher(AskedTeacher):
         if outputs.cls_states is not None:
             tensors["cls_states"] = outputs.cls_states
         if outputs.token_states is not None:
-            tensors |= {"token_states": outputs.token_states, "lengths": torch.from_numpy(samples.lengths.copy())}
+            assert isinstance(samples, Encodings), "hidden states are those of tokens"
+            tokens, lengths = (torch.from_numpy(part.copy()) for part in (samples.tokens, samples.lengths))
+            tensors |= {"token_states": outputs.token_states, "tokens": tokens, "lengths": lengths}
         return tensors, {"kind": kind, "data_key": (augmented or dataset).key}
 
     def _answers(self, samples: Samples) -> Outputs:
@@ -79,7 +86,33 @@ class RowTeacher(AskedTeacher):
         packed = None
         if wanted == "hidden-states":
             packed = TokenStates.packed(_joined(parts, "token_states"), _joined(parts, "lengths")).take(rows)
+            tokens = _joined(parts, "tokens")[packed.places(range(len(rows)))]
+            self._same_tokens(str(folders[0]), tokens.numpy(), packed.lengths.numpy())
         return StoredTeacher(_joined(parts, "logits")[rows], kept, packed)
+
+    def _same_tokens(self, origin: str, tokens: np.ndarray, lengths: np.ndarray) -> None:
+        """Refuse tokens (T,) of the teacher, `lengths` (N,) of them for each row, that are not the student's."""
+        if self.asking.reader is None:
+            return
+        own = self.rows.encodings(self.asking.reader, max_length=self.asking.reader_length)
+        row = _first_difference(tokens, lengths, own)
+        if row is not None:
+            counts = f"{lengths[row]} tokens as the teacher reads it and {own.lengths[row]} as the student does"
+            raise UserError(
+                f"{origin}: training row {row + 1} has {counts}, which are not the same; both need the same tokeniser "
+                "and training.max_length"
+            )
+
+
+def _first_difference(tokens: np.ndarray, lengths: np.ndarray, other: Encodings) -> int | None:
+    """The first row whose tokens differ; None where all are equal."""
+    counts = np.flatnonzero(lengths != other.lengths)
+    same = int(counts[0]) if len(counts) else len(lengths)  # rows before it are equally long
+    end = int(other.offsets[same])
+    places = np.flatnonzero(tokens[:end] != other.tokens[:end])
+    if len(places):
+        return int(np.searchsorted(other.offsets, places[0], side="right")) - 1
+    return same if len(counts) else None
 
 
 def _joined(parts: Sequence[dict[str, Tensor]], name: str) -> Tensor:

@@ -14,6 +14,7 @@ from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256
 from distilgrid.tasks.dataset import limit_rows, sample_rows
+from distilgrid.tasks.likeness import row_texts
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 
@@ -56,10 +57,14 @@ def _module(spec: TaskSpec) -> ModuleType:
     return importlib.import_module(spec.task_kind.sources[spec.scheme].module)
 
 
-def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data) -> "dict[str, pd.DataFrame]":
+def complete_splits(
+    splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data
+) -> "tuple[dict[str, pd.DataFrame], dict[str, int]]":
     """Complete the splits of a source by holding rows out of train, seeded and stratified.
 
-    `dev` selects checkpoints and `validation` reports, so no row serves both.
+    `dev` selects checkpoints and `validation` reports, so no row serves both. Rows of `train` and `dev` whose texts are
+    those of a validation row, apart from case, space, punctuation and order, are left out, and counted by split. Raises
+    UserError when a split is missing, or no row is left in one.
     """
     splits = dict(splits)
     if spec.validation[0] not in splits:
@@ -67,6 +72,7 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
     absent = [name for name in spec.validation if name not in splits]
     if absent:
         raise UserError(f"{spec.source}: brings no rows for the split '{absent[0]}'; add them or drop its name")
+    left_out = _leave_out(splits, spec)
     caps = {"train": data.max_train_rows, **dict.fromkeys(spec.validation, data.max_validation_rows)}
     if "dev" in splits:
         caps["dev"] = data.max_dev_rows
@@ -76,7 +82,24 @@ def complete_splits(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
     for name, cap in caps.items():
         if cap is not None:
             splits[name] = limit_rows(splits[name], cap, seed=data.seed, kind=spec.task_kind, purpose=name)
-    return splits
+    return splits, left_out
+
+
+def _leave_out(splits: "dict[str, pd.DataFrame]", spec: TaskSpec) -> dict[str, int]:
+    """Remove rows of `train` and `dev` whose normalised texts are those of a validation row; returns their numbers."""
+    if not spec.task_kind.tokenised:
+        return {}
+    counts: dict[str, int] = {}
+    scored = {row for name in spec.validation for row in row_texts(splits[name])}
+    for name in ("train", "dev"):
+        if name in splits:
+            kept = [row not in scored for row in row_texts(splits[name])]
+            if not any(kept):
+                said = f"all rows of '{name}' are validation rows, apart from case, space and punctuation"
+                raise UserError(f"{spec.source}: {said}; give other rows")
+            counts[name] = kept.count(False)
+            splits[name] = splits[name][kept].reset_index(drop=True)
+    return counts
 
 
 def _hold_out(splits: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Data, count: int, purpose: str) -> None:

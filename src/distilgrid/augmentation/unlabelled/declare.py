@@ -14,11 +14,14 @@ from pydantic import Field
 from distilgrid.augmentation.base import Added, Augmented, RowContext
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
+from distilgrid.tasks.likeness import NEAR, Likeness, likeness, row_texts
 from distilgrid.tasks.sources import Folders, load_raw, source_revision
 from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from distilgrid.tasks.dataset import Dataset
 
 log = logging.getLogger("distilgrid")
 
@@ -83,6 +86,7 @@ class Unlabelled(Added):
 
     row_source: ClassVar[str] = "distilgrid.augmentation.unlabelled.declare:unlabelled_rows"
     undecisive: ClassVar[frozenset[str]] = frozenset({"texts"})
+    version: ClassVar[int] = 2
 
     kind: Literal["unlabelled"] = "unlabelled"
     """Other texts, labelled by the teacher."""
@@ -91,6 +95,9 @@ class Unlabelled(Added):
     columns. Labels are not read."""
     max_rows: int | None = Field(default=None, ge=1)
     """At most this number of rows, a seeded choice; null takes all."""
+    near: float = Field(default=NEAR, gt=0, le=1)
+    """Rows are left out whose words and pairs of adjacent words have at least this Jaccard index with those of a row of
+    the data set, in any split; 1 leaves out those with the same words and pairs."""
     labels: Literal["teacher"] = "teacher"
     """The teacher's probabilities, or its number for a regression."""
 
@@ -107,8 +114,9 @@ class Unlabelled(Added):
 def unlabelled_rows(settings: "Unlabelled", context: RowContext) -> Augmented:
     """`RowSource` of unlabelled texts, which have no `parents` and a placeholder as their `label`.
 
-    Rows of the data set are left out: training rows because they are not new, rows of `dev` and of the validation
-    splits because they are scored.
+    Rows that are like rows of the data set, in any split, are left out: training rows because they are not new, rows of
+    `dev` and of the validation splits because they are scored. Case, space, punctuation and the order of a pair do not
+    count.
     """
     import numpy as np
     import pandas as pd
@@ -117,15 +125,22 @@ def unlabelled_rows(settings: "Unlabelled", context: RowContext) -> Augmented:
 
     assert context.lent is not None, "unlabelled texts are lent"
     dataset, pool = context.dataset, context.lent.read()
-    known = np.concatenate([dataset.split(name)["example_id"].to_numpy() for name in dataset.splits])
-    new = pool[~pool["example_id"].isin(known)].reset_index(drop=True)
-    left_out = len(pool) - len(new)
+    alike = _known(dataset, pool, threshold=settings.near)
+    new = pool[~(alike.equal | alike.near)].reset_index(drop=True)
     if settings.max_rows is not None and settings.max_rows < len(new):
         ids = new["example_id"].to_numpy()
         taken = stratified_sample(ids, None, count=settings.max_rows, seed=settings.seed, purpose="unlabelled")
         new = new[taken].reset_index(drop=True)
-    log.info("%d unlabelled rows; %d left out, which the data set holds", len(new), left_out)
+    counts = alike.counts
+    said = "%d unlabelled rows; left out, of any split: %d equal to a row of the data set, %d near one"
+    log.info(said, len(new), counts["equal"], counts["near"])
     parentless: pd.Series[Any] = pd.Series([[] for _ in range(len(new))], dtype=object)
     frame = new.assign(label=dataset.task_kind.rows().placeholder, parents=parentless, copy=np.int64(0))
     columns = [name for name in TEXT_COLUMNS if name in new.columns]
-    return Augmented(frame[[*columns, "label", "example_id", "parents", "copy"]], left_out)
+    return Augmented(frame[[*columns, "label", "example_id", "parents", "copy"]], counts["equal"], near=counts["near"])
+
+
+def _known(dataset: "Dataset", pool: "pd.DataFrame", *, threshold: float) -> Likeness:
+    """How rows of a pool are like rows of a data set, in any split."""
+    known = [row for name in dataset.splits for row in row_texts(dataset.split(name))]
+    return likeness(row_texts(pool), known, threshold=threshold)

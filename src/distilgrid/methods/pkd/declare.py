@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class PKD(TaughtMethod):
     """Patient knowledge distillation (Sun et al. 2019): KD plus the teacher's intermediate [CLS] states."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     losses: ClassVar[str] = "distilgrid.methods.pkd.losses:PKDObjective"
     preset: ClassVar[str] = "pkd"
     modalities: ClassVar[frozenset[str] | None] = TEXTS
@@ -29,8 +29,8 @@ class PKD(TaughtMethod):
     """Weight of the soft-label term, as in KD."""
     temperature: float = Field(default=10.0, gt=0)
     """Softmax temperature of the soft-label term."""
-    beta: float = Field(default=500.0, ge=0)
-    """Weight of the patience loss. The public code uses 500 with the mean over layers and hidden units."""
+    beta: float = Field(default=0.65, ge=0)
+    """Weight of the patience loss, for any width. The public code has 500 and divides by the width, 768: 0.65."""
     layers: Literal["skip", "last"] = "skip"
     """Which teacher layers the student's intermediate layers imitate: every k-th (`skip`) or the last ones (`last`)."""
 

@@ -1,6 +1,6 @@
 """What estimators share: estimates, rows that are tokenised once, and the teacher's outputs on them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +46,7 @@ class Lessons(Generic[AnySettings]):
     sources: Sources  # data, recorded outputs, the fine-tuned teacher that candidates may inherit, a supernet
     origin: Path  # folder of the pretrained model, whose tokeniser candidates share
     device: str = "auto"
+    lengths: Sequence[int] = ()  # longest input of the teacher, in tokens, that recordings must have; () takes any
 
     @cached_property
     def training(self) -> Training:
@@ -81,7 +82,8 @@ class Lessons(Generic[AnySettings]):
     @cached_property
     def teacher(self) -> TeacherOutputs:
         """Teacher outputs on the rows."""
-        teacher = Teaching(self.settings.method, self.training, self._training_set, self.sources).outputs()
+        given = (self.settings.method, self.training, self._training_set, self.sources)
+        teacher = Teaching(*given, self._tokenizer, self.lengths).outputs()
         assert teacher is not None, "methods of estimators have a teacher"
         return teacher
 

@@ -62,6 +62,7 @@ class MixedTeacher(AskedTeacher):
         mixtures, digest = self.schedule.mixtures, self.schedule.digest(self.rows.example_ids)
         logits = self.everything(len(mixtures), self.schedule.batches)
         manifest = {"kind": "mixed-logits", "data_key": self.rows.dataset.key, "schedule": digest}
+        manifest["token_types"] = self.signal.mixup.token_types
         return {"logits": logits, "weights": torch.from_numpy(mixtures.weight)}, manifest
 
     def open(self, folders: Sequence[Path]) -> StoredTeacher:
@@ -72,6 +73,10 @@ class MixedTeacher(AskedTeacher):
                 f"{folders[0]}: recorded for other mixed samples; rows, epochs, batch size and mixup must be those of "
                 "the student; record again"
             )
+        recorded, wanted = manifest["token_types"], self.signal.mixup.token_types
+        if recorded != wanted:
+            said = f"recorded with mixup.token_types: {recorded}, but this student's is {wanted}"
+            raise UserError(f"{folders[0]}: {said}; record again")
         return StoredTeacher(tensors["logits"])
 
 

@@ -37,7 +37,7 @@ def augment(settings: AugmentSettings, job: Job) -> int:
     if own.labels == "teacher" and teacher is not None:
         frame = _labelled(frame, dataset, teacher, settings.max_length)
     frame.to_parquet(job.folder / "train.parquet", index=False, compression="zstd")
-    counts = {"rows": len(frame), "unchanged": found.unchanged, "repeated": found.repeated}
+    counts = {"rows": len(frame)} | {name: getattr(found, name) for name in ("unchanged", "repeated", "near")}
     write_json(job.folder / "samples.json", {**counts, "samples": samples(rows, frame)})
     return len(frame)
 

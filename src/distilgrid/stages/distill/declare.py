@@ -51,14 +51,20 @@ class DistillSettings:
     augmentation: str = "none"  # by name, or none
     fraction: float = 1.0  # share of the training rows
     seed: int = 0  # of training
+    # longest input of each teacher, in tokens, which recordings are compared with; () takes any
+    teacher_lengths: tuple[int, ...] = ()
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> DistillSettings:
+    from distilgrid.plan.names import teacher_length
+    from distilgrid.plan.teachers import teacher_names
+
     teacher, method, student = options["teacher"], options["method"], options["student"]
     course = params.remembered(
         f"course {teacher} {method} {student}", lambda: _course(params, teacher=teacher, method=method, student=student)
     )
-    return DistillSettings(course, options["augmentation"], options["fraction"], options["seed"])
+    lengths = tuple(teacher_length(params, name) for name in teacher_names(teacher))
+    return DistillSettings(course, options["augmentation"], options["fraction"], options["seed"], lengths)
 
 
 def _course(params: "Params", *, teacher: str, method: str, student: str) -> Course:

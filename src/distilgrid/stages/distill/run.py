@@ -42,7 +42,7 @@ def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
         init=course.student.init,
         execution=job.execution,
         predictor=load(method.predictor),
-        teaching=Teaching(method, course.training, training_set, sources),
+        teaching=Teaching(method, course.training, training_set, sources, tokenizer, settings.teacher_lengths),
         facts=found,
     )
     return run_job(training, job.folder, out=job.out, key=job.key)

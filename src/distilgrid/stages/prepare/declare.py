@@ -49,7 +49,7 @@ def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
 
 STAGE = Stage(
     name="prepare",
-    version=1,
+    version=2,
     folder="data",
     files=("train.parquet", "dev.parquet", "dataset.json", "run.json"),  # validation splits differ by task
     summary="Read, check and split a task's rows, and write parquet files.",

@@ -42,7 +42,7 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 STAGE = Stage(
     name="record",
-    version=2,
+    version=3,
     folder="teacher-outputs",
     files=("train.safetensors", "manifest.json", "run.json"),
     summary="Run a teacher once, and keep its outputs for every student.",

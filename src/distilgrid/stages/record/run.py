@@ -4,6 +4,7 @@ from safetensors.torch import save_file
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.signals.asking import FILE, Asking
+from distilgrid.signals.provenance import teacher_facts
 from distilgrid.stages.job import Job
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.tasks.dataset import open_augmented, open_dataset
@@ -18,11 +19,10 @@ def record(settings: RecordSettings, job: Job) -> None:
     rows = TrainingSet(dataset, settings.fraction, added)
     tensors, manifest = settings.signal.teacher(Asking(rows, settings.max_length, teacher.folder)).record()
     save_file(tensors, job.folder / FILE)
-    asked, files = tensors["logits"].shape[:-1].numel(), teacher.run["files"]
-    facts = {  # that readers compare with their own
-        "teacher_key": teacher.key,
-        "teacher_weights_sha256": files["model.safetensors"],
-        "tokenizer_sha256": files.get("tokenizer.json"),
+    asked = tensors["logits"].shape[:-1].numel()
+    facts = {
+        **teacher_facts(teacher.run),  # readers compare them with their own, and the length
+        "max_length": settings.max_length if dataset.task_kind.tokenised else None,
         "rows": asked,
         "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
         "teacher_forwards": asked,

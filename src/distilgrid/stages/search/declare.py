@@ -31,6 +31,8 @@ class SearchStageSettings:
     training: "Training"  # the common training settings
     episode: int = 0  # of a candidate, counted from 0
     number: int = 0  # of a candidate among those of its episode, counted from 0
+    # longest input of the teacher, in tokens, which recordings are compared with; () takes any
+    teacher_lengths: tuple[int, ...] = ()
 
     def estimate(self, inputs: Keys) -> Recipe:
         """Everything that decides an estimate, apart from the architecture."""
@@ -41,7 +43,7 @@ class SearchStageSettings:
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettings:
-    from distilgrid.plan.names import named
+    from distilgrid.plan.names import named, teacher_length
     from distilgrid.plan.params import known_space
 
     search = named(params.searches, options["search"], kind="search")
@@ -52,6 +54,7 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> SearchStageSettin
         origin=named(params.teachers, options["teacher"], kind="teacher").source,
         seed=options.get("seed", 0),
         training=params.training,
+        teacher_lengths=(teacher_length(params, options["teacher"]),),
         **{name: options[name] for name in ("episode", "number") if name in options},
     )
 

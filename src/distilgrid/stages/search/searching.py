@@ -136,4 +136,5 @@ def lessons_of(chosen: SearchStageSettings, job: Job) -> Lessons[Any]:
         supernet=job.folder_of("supernet"),
     )
     origin, device = model_folder(chosen.origin), job.execution.device
-    return Lessons(chosen.search.estimator, chosen.training, sources, origin, device=device)
+    own = chosen.search.estimator
+    return Lessons(own, chosen.training, sources, origin, device=device, lengths=chosen.teacher_lengths)
