@@ -186,6 +186,12 @@ def test_part_of_a_nested_setting_leaves_the_rest(tiny_values: Values) -> None:
     assert MiniKDSettings.model_validate(own).trained(common).views.model_dump() == expected
 
 
+def test_an_assistant_is_recorded_on_the_rows_of_its_students(values: Values) -> None:
+    found = plan(values, fractions=[0.1, 0.5])
+    recorded = [(source(each, "teacher-dir").stage, each.recipe["fraction"]) for each in found.of("record")]
+    assert sorted(recorded) == [("distill", 0.1)] * 2 + [("distill", 0.5)] * 2 + [("finetune", 0.5)]
+
+
 def test_all_methods_share_the_views_of_the_longest() -> None:
     found = plan(IMAGES)
     (recording,) = found.of("record")
@@ -193,6 +199,12 @@ def test_all_methods_share_the_views_of_the_longest() -> None:
     assert recording.options["method"] == "annealing-kd"
     taught = [s for s in found.students if s.labels["method"] != "finetune"]
     assert all(source(s, "teacher-outputs") is recording for s in taught)
+
+
+def test_epochs_of_a_live_method_are_not_recorded() -> None:
+    live = {"annealing-kd": {"teacher": "live"}}
+    (recording,) = plan(deep_merge(IMAGES, {"methods": live})).of("record")
+    assert recording.recipe["epochs"] == 3, "those of kd"
 
 
 def test_other_views_are_another_recording() -> None:

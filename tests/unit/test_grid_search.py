@@ -57,6 +57,28 @@ def test_each_search_is_planned_once_and_a_supernet_is_shared(values: dict[str, 
     assert folders.index(search.folder) < folders.index(student.folder)
 
 
+def shares(planned: Plan) -> dict[str, list[float]]:
+    """The recorded shares of the training rows, by what is kept."""
+    found: dict[str, list[float]] = {}
+    for each in planned.of("record"):
+        found.setdefault(each.labels["kind"], []).append(each.recipe["fraction"])
+    return found
+
+
+def test_a_teacher_is_recorded_on_the_rows_that_a_search_or_a_student_learns_from(values: dict[str, Any]) -> None:
+    hidden = {"kind": "mini_kd", "share": 0.4, "method": {"objective": "hidden_kd", "task": None}}
+    values["searches"]["mini"]["estimator"] = hidden
+    values["searches"]["slices"]["estimator"]["share"] = values["searches"]["evolved"]["estimator"]["share"] = 0.5
+    assert shares(plan(values)) == {"logits": [1.0], "hidden-states": [0.4]}, "students have logits of all rows"
+    values["grid"] |= {"methods": ["finetune"], "baselines": []}
+    assert shares(plan(values)) == {"logits": [0.5], "hidden-states": [0.4]}
+    values["grid"] |= {"methods": ["kd"], "fractions": [0.1]}
+    assert shares(plan(values)) == {"logits": [0.5], "hidden-states": [0.4]}, "searches want more than students"
+    values["methods"]["kd"]["teacher"] = "live"
+    values["grid"]["fractions"] = [1.0]
+    assert shares(plan(values)) == {"logits": [0.5], "hidden-states": [0.4]}, "live students read no recording"
+
+
 @pytest.mark.parametrize(
     ("change", "moved"),
     [

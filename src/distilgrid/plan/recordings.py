@@ -1,13 +1,17 @@
 """Planning of teachers' recorded outputs, each once for all students that share it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.plan.params import Params, effective_training
 from distilgrid.signals.base import Lesson, Signal
 from distilgrid.tasks.spec import find_task
 from distilgrid.training.settings import Training
+
+if TYPE_CHECKING:
+    from distilgrid.methods.base import BaseMethod
 
 
 class Recordings:
@@ -30,17 +34,38 @@ class Recordings:
             self._known[key] = dict(inputs)
         return self._known[key]
 
-    def share(self, lesson: Lesson, instructor: Artefact) -> float:
-        """The share of the training rows that serves all students of the grid; a teacher of a share records its own."""
-        own = self.params.teachers[str(instructor.labels["teacher"])].rows == "students"
-        return float(lesson.cell["fraction"] if own else max(self.params.grid.fractions))
+    def share(self, lesson: Lesson, instructor: Artefact, name: str) -> float:
+        """The largest share of the training rows on which a model of the grid learns the signal from an instructor.
+
+        A teacher of a share, and an assistant, teach students of that share alone.
+        """
+        own, search, assistant = lesson.cell["fraction"], lesson.cell.get("search"), instructor.stage == "distill"
+        bound = assistant or self.params.teachers[str(instructor.labels["teacher"])].rows == "students"
+        learned = search is None or any(_wants(method, name) for method in self._recorded(lesson.cell).values())
+        shares = [share for share in self.params.grid.fractions if learned and (share == own or not bound)]
+        if not assistant and (own == 1 or not bound):  # searches learn from the teacher of all rows
+            known, planned = self.params.searches, {search, *self._searches}
+            estimators = [each.estimator for searched, each in known.items() if searched in planned]
+            shares += [each.share for each in estimators if _wants(each.method, name)]
+        return float(max(shares))
+
+    @cached_property
+    def _searches(self) -> set[str]:
+        """The searches of the grid, and those that its students' shapes come from."""
+        students = [self.params.students[name].found for name in self.params.grid.students]
+        return {*self.params.grid.searches, *(found.search for found in students if found)}
+
+    def _recorded(self, cell: Mapping[str, Any]) -> "dict[str, BaseMethod]":
+        """The grid's methods that suit a cell's task and learn from recordings, by name."""
+        kind = find_task(cell["task"], self.params.tasks).kind
+        methods = {name: self.params.methods[name] for name in self.params.grid.methods}
+        return {name: each for name, each in methods.items() if each.suits_kind(kind) and not each.runs_teacher}
 
     def asking(self, lesson: Lesson, name: str) -> dict[str, Training]:
-        """The grid's methods that want a signal of that name for the student, with settings of their taught epochs."""
+        """The grid's methods that want a recording of that name for the student, with settings of taught epochs."""
         own, viewed = self.params.students[lesson.cell["student"]].training, self._viewed(lesson.cell)
         found: dict[str, Training] = {}
-        for method_name in self.params.grid.methods:
-            method = self.params.methods[method_name]
+        for method_name, method in self._recorded(lesson.cell).items():
             if method.signals():
                 taught = method.taught(effective_training(self.params, method.training, own))
                 if any(signal.seen(viewed=viewed, taught=taught).name == name for signal in method.signals()):
@@ -75,3 +100,7 @@ class Recordings:
 
     def _viewed(self, cell: Mapping[str, Any]) -> bool:
         return find_task(cell["task"], self.params.tasks).task_kind.viewed
+
+
+def _wants(method: "BaseMethod", name: str) -> bool:
+    return any(signal.name == name for signal in method.signals())

@@ -92,7 +92,7 @@ class RowSignal(Signal):
         if augmented is not None:
             place = f"{lesson.cell['augmentation']}/frac-{lesson.cell['fraction']:g}/{self.name}"
             return grid.record(self, lesson, instructor, place=place, fraction=1.0, augmented=augmented)
-        share = grid.share(lesson, instructor)
+        share = grid.share(lesson, instructor, self.name)
         place = f"frac-{share:g}/{self.name}" if share < 1 else self.name
         return grid.record(self, lesson, instructor, place=place, fraction=share)
 

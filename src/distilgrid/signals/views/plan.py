@@ -29,7 +29,7 @@ class ViewSignal(Signal):
         signal, options = ViewSignal(self.views, found[longest]), {"method": longest, "student": lesson.cell["student"]}
         return [
             grid.record(signal, lesson, each, place=f"frac-{share:g}/views", fraction=share, options=options)
-            for each, share in ((each, grid.share(lesson, each)) for each in lesson.instructors)
+            for each, share in ((each, grid.share(lesson, each, self.name)) for each in lesson.instructors)
         ]
 
     def recipe(self, inputs: Mapping[str, Any], *, fraction: float, max_length: int) -> dict[str, Any]:
