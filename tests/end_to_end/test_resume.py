@@ -45,6 +45,9 @@ class Work:
         given = {"--params": params, "--task": "reviews", "--teacher": "tiny", "--data": self.folder / "data"}
         if stage == "distill":
             given |= {"--method": "pkd", "--student": "half", "--teacher-outputs": self.folder / "outputs"}
+        if stage == "record":  # the mixed samples of all epochs: 200 batches
+            given |= {"--kind": "mixed-logits", "--method": "tmkd", "--student": "half"}
+            given |= {"--teacher-dir": self.folder / "teacher"}
         return [stage, *(word for pair in given.items() for word in pair), "--out", out]
 
     def start(self, stage: str, out: Path, *, seconds: float, warm: bool = True) -> "subprocess.Popen[bytes]":
@@ -149,6 +152,22 @@ def test_a_job_that_is_killed_goes_on_to_the_same_bytes(work: Work, tmp_path: Pa
     assert len(resumed(out)) == 3
     assert resumed(out) == sorted(resumed(out)) and resumed(out)[0] >= 10
     assert same(out, work.undisturbed("distill"))
+
+
+def test_a_recording_that_is_killed_goes_on_to_the_same_bytes(work: Work, tmp_path: Path) -> None:
+    out, chooser = tmp_path / "recording", random.Random(3)
+    for _ in range(2):
+        process, stop = work.start("record", out, seconds=OFTEN), newest(out) + chooser.randint(10, 60)
+        wait_until(lambda: newest(out) >= stop)  # noqa: B023 - called at once
+        time.sleep(chooser.uniform(0, 0.02))
+        assert kill(process, out), log(out).read_text()
+        assert not (out / "run.json").exists()
+    work.finish("record", out, seconds=OFTEN)
+    assert len(resumed(out)) == 2 and 10 <= resumed(out)[0] < resumed(out)[1] < STUDENT * STEPS
+    assert {path.name for path in out.iterdir()} == {*verified(out)["files"], "run.json", ".lock"}
+    undisturbed = work.undisturbed("record")
+    for name in ("train.safetensors", "manifest.json"):
+        assert (out / name).read_bytes() == (undisturbed / name).read_bytes()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

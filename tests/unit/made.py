@@ -77,10 +77,11 @@ def record(
     labels: Labels,
     augmented: Path | None = None,
     fraction: float = 1.0,
+    execution: Execution = DEFAULT,
 ) -> None:
     settings = RecordSettings(signal, max_length, fraction)
     folders = _folders(data=data, teacher_dir=teacher, augmented=augmented)
-    make(STAGES["record"], settings, folders, out=out, labels=labels)
+    make(STAGES["record"], settings, folders, out=out, labels=labels, execution=execution)
 
 
 @dataclass(frozen=True)

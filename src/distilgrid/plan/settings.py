@@ -131,7 +131,7 @@ class Resources(Settings):
     deterministic: bool = True
     """On a GPU, only algorithms that give the same bits each time; they are slower. The CPU is always deterministic."""
     checkpoint_seconds: float = Field(default=60.0, gt=0)
-    """Time between two saves of a training job's state; a killed job goes on from the last one, to the same bits."""
+    """Time between two saves of a training or a recording; a killed job goes on from the last one, to the same bits."""
     log_level: Literal["debug", "info", "warning"] = "info"
     """How much the logs of jobs say."""
     warm_start: bool = True

@@ -12,11 +12,9 @@ from torch import Tensor
 
 from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
-from distilgrid.core.progress import progress
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.signals.base import Signal
 from distilgrid.tasks.batching import Batch, Inputs, Samples, Tokenizer
-from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.predictor import forward
 from distilgrid.training.teacher import StoredTeacher
@@ -25,10 +23,12 @@ from distilgrid.training.training_set import TrainingSet
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from distilgrid.signals.keeping import Keeping, Slots
+    from distilgrid.signals.tensor_file import FileTensor
+
 FILE = "train.safetensors"
-LABEL = "asking the teacher"
-Recording = tuple[dict[str, Tensor], dict[str, Any]]
-"""Tensors, and their manifest."""
+Manifest = dict[str, Any]
+"""What a recording says about itself."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class AskedTeacher:
         self.forwards += len(samples)
         return answer(self.model, self.inputs(list(samples)))
 
-    def record(self) -> Recording:
-        """Outputs on all samples. Raises UserError when the rows do not suit."""
+    def record(self, file: "Keeping") -> Manifest:
+        """Write outputs on all samples to a file. Raises UserError when the rows do not suit."""
         raise NotImplementedError
 
     def open(self, folders: Sequence[Path]) -> StoredTeacher:
@@ -106,22 +106,26 @@ class AskedTeacher:
         """
         raise NotImplementedError
 
-    def everything(self, count: int, batches: Sequence[Batch]) -> Tensor:
-        """Logits (N, ...) on all samples, `count` in number, on the CPU."""
-        made = allocated(self.rows.dataset.task_kind, count, self.model)
-        for batch in progress(batches, total=len(batches), label=LABEL):
-            made[batch] = answer(self.model, self.inputs(batch)).logits.cpu()
-        return made
+    def logits(self, *lead: int) -> "Slots":
+        """Logits (*lead, ...) of the teacher, to be recorded."""
+        from distilgrid.signals.keeping import Slots
 
-    def checked(self, folder: Path, *instead: str) -> Recording:
-        """A complete recording of the signal, or of one that holds its outputs too.
+        like = torch.from_numpy(self.rows.dataset.task_kind.predict().allocate(1, self.model.config))
+        return Slots(like.dtype, lead, tuple(like.shape[1:]))
+
+    def answers(self, samples: Batch) -> dict[str, Tensor]:
+        """Rows of the recorded tensors."""
+        return {"logits": answer(self.model, self.inputs(samples)).logits.cpu()}
+
+    def checked(self, folder: Path, *instead: str) -> "tuple[dict[str, FileTensor], Manifest]":
+        """A complete recording of the signal, or of one that holds its outputs too: its tensors, and its manifest.
 
         Raises UserError when it is damaged, holds other outputs, or was made from other data.
         """
-        from safetensors.torch import load_file
+        from distilgrid.signals.tensor_file import tensors_of
 
         verified(folder, stage="record")
-        manifest: dict[str, Any] = read_json(folder / "manifest.json")
+        manifest: Manifest = read_json(folder / "manifest.json")
         keys = [self.rows.dataset.key, *([self.rows.augmented.key] if self.rows.augmented else [])]
         recorded, kind, wanted = manifest["data_key"], manifest["kind"], self.signal.name
         if recorded not in keys:
@@ -129,7 +133,7 @@ class AskedTeacher:
             raise UserError(f"{folder}: recorded on data {recorded}, but {own}; record again")
         if kind not in (wanted, *instead):
             raise UserError(f"{folder}: holds {kind} only, but this method needs {wanted}; record --kind {wanted}")
-        return load_file(folder / FILE), manifest
+        return tensors_of(folder / FILE), manifest
 
     def misfit(self, advice: str) -> UserError:
         """Complaint about rows that do not suit the signal."""
@@ -143,11 +147,6 @@ def answer(model: "PreTrainedModel", inputs: Inputs, *, states: bool = False, to
     """A teacher's outputs on a batch in fp32, on its device."""
     with torch.autocast(model.device.type, enabled=False):
         return forward(model, inputs, states=states, tokens=tokens)
-
-
-def allocated(kind: TaskKind, count: int, model: "PreTrainedModel") -> Tensor:
-    """Memory for a teacher's answers on samples, as the task kind lays them out."""
-    return torch.from_numpy(kind.predict().allocate(count, model.config))
 
 
 def positions_of(folder: Path, recorded: np.ndarray, wanted: np.ndarray) -> Tensor:

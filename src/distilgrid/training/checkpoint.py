@@ -1,4 +1,4 @@
-"""Saved states of unfinished training runs, from which a run continues to the same bits.
+"""Saved states of unfinished work, such as training runs, from which it continues to the same bits.
 
 A state is one safetensors file, named after its step and its SHA-256. The name exposes a truncated or changed file, and
 a failed save keeps the previous state. Random numbers need no state: each step derives its own.
@@ -71,7 +71,7 @@ class Checkpoints:
         try:
             self._write(self.folder, saved)
         except (OSError, SafetensorError) as error:  # safetensors raises its error for a full disk
-            log.warning("step %d: the training state could not be saved (%s); training continues", saved.step, error)
+            log.warning("step %d: the state could not be saved (%s); the work continues", saved.step, error)
         self.last = time.monotonic()
         if self.stop():
             log.warning("asked to stop: ends after step %d; start again to go on from the saved state", saved.step)
@@ -84,7 +84,7 @@ class Checkpoints:
             if found is not None:
                 log.info("going on after step %d", found.step)
                 return found
-            log.warning("%s: damaged, or of another recipe or version: set aside, training starts over", path)
+            log.warning("%s: damaged, or of another recipe or version: set aside, the work starts over", path)
             with contextlib.suppress(OSError):  # another process of this job may have been first
                 path.replace(path.with_suffix(".unusable"))
         return None

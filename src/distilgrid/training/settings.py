@@ -115,6 +115,6 @@ class Execution:
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # `auto` takes a GPU if there is one
     processes: int = 1  # data-parallel processes, each with a GPU or a part of the threads
-    checkpoint_seconds: float = 60.0  # time between two saves of the training state
+    checkpoint_seconds: float = 60.0  # time between two saves of unfinished work
     deterministic: bool = True  # whether a GPU may only use algorithms that repeat the same bits
     profile: Path | None = None  # file for a trace of some steps, for https://ui.perfetto.dev; None traces nothing

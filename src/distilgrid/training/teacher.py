@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,16 +10,30 @@ from torch import Tensor
 from distilgrid.training.objective import Outputs, Sizes
 
 
+class Numbered(Protocol):
+    """A tensor in memory, or one in a file whose rows are read on use."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Its shape."""
+
+    def __getitem__(self, index: Any, /) -> Tensor:
+        """Rows of some numbers."""
+
+    def to(self, device: Any, /) -> "Numbered":
+        """A copy on a device; a file stays what it is."""
+
+
 @dataclass(frozen=True)
 class TokenStates:
     """States of rows that differ in length."""
 
-    values: Tensor  # (T, layers, H), adjacent tokens for each row; may be mapped from a file
+    values: Numbered  # (T, layers, H), adjacent tokens for each row
     starts: Tensor  # (N,) first token of each row
     lengths: Tensor  # (N,) tokens of each row
 
     @classmethod
-    def packed(cls, values: Tensor, lengths: Tensor) -> "TokenStates":
+    def packed(cls, values: Numbered, lengths: Tensor) -> "TokenStates":
         """Wrap rows that lie end to end, in order."""
         return cls(values, lengths.cumsum(0) - lengths, lengths)
 
@@ -58,9 +72,9 @@ class TeacherOutputs(Protocol):
 
 
 class StoredTeacher:
-    """Outputs in memory: (N, ...) logits, and (N, layers, H) [CLS] states and all tokens' states, or None."""
+    """Outputs in memory or in files: (N, ...) logits, and (N, layers, H) [CLS] and all tokens' states, or None."""
 
-    def __init__(self, logits: Tensor, cls_states: Tensor | None = None, tokens: TokenStates | None = None) -> None:
+    def __init__(self, logits: Numbered, cls_states: Numbered | None = None, tokens: TokenStates | None = None) -> None:
         self.logits, self.cls_states, self.tokens, self.forwards = logits, cls_states, tokens, 0
 
     @property
@@ -69,7 +83,7 @@ class StoredTeacher:
         return None if self.tokens is None else Sizes(*self.tokens.values.shape[1:])
 
     def move(self, device: torch.device) -> None:
-        """Keep the logits on a device; the states follow batch by batch."""
+        """Keep logits in memory on a device; states and files follow batch by batch."""
         self.logits = self.logits.to(device)
 
     def outputs(self, samples: Sequence[int]) -> Outputs:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.errors import UserError
-from distilgrid.signals.asking import AskedTeacher, Asking, Recording, answer
+from distilgrid.signals.asking import AskedTeacher, Asking, Manifest, answer
 from distilgrid.signals.mixed.mixing import Mixtures, Schedule, make_schedule
 from distilgrid.signals.mixed.plan import MixedSignal
 from distilgrid.tasks.batching import Batch, Encodings, Inputs
@@ -19,6 +19,8 @@ from distilgrid.training.teacher import StoredTeacher
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from distilgrid.signals.keeping import Keeping
+
 
 class MixedTeacher(AskedTeacher):
     """A teacher that reads mixed samples in the batches of a recording, through its own embeddings."""
@@ -27,8 +29,8 @@ class MixedTeacher(AskedTeacher):
 
     def __init__(self, signal: MixedSignal, asking: Asking) -> None:
         super().__init__(signal, asking)
-        self.batch: Batch = []
-        self.logits = torch.empty(0)
+        self.batch: Batch = []  # the last one that was answered
+        self.said = torch.empty(0)  # the logits on that batch
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -52,18 +54,18 @@ class MixedTeacher(AskedTeacher):
         """Outputs of samples of one batch, which goes through the teacher whole: parts would round differently."""
         batch = self.batch_of[samples[0]]
         if batch is not self.batch:
-            self.batch, self.logits = batch, answer(self.model, self.inputs(batch)).logits
+            self.batch, self.said = batch, answer(self.model, self.inputs(batch)).logits
             self.forwards += len(batch)
         place = {sample: number for number, sample in enumerate(batch)}
-        return Outputs(self.logits[[place[sample] for sample in samples]])
+        return Outputs(self.said[[place[sample] for sample in samples]])
 
-    def record(self) -> Recording:
+    def record(self, file: "Keeping") -> Manifest:
         """Logits (M, ...) on all mixed samples of a run, and the weights of the mixtures."""
         mixtures, digest = self.schedule.mixtures, self.schedule.digest(self.rows.example_ids)
-        logits = self.everything(len(mixtures), self.schedule.batches)
+        logits, weights = self.logits(len(mixtures)), torch.from_numpy(mixtures.weight)
+        file.fill({"logits": logits, "weights": weights}, self.schedule.batches, self.answers)
         manifest = {"kind": "mixed-logits", "data_key": self.rows.dataset.key, "schedule": digest}
-        manifest["token_types"] = self.signal.mixup.token_types
-        return {"logits": logits, "weights": torch.from_numpy(mixtures.weight)}, manifest
+        return {**manifest, "token_types": self.signal.mixup.token_types}
 
     def open(self, folders: Sequence[Path]) -> StoredTeacher:
         """Recorded outputs, addressed by sample; refuses those of other mixed samples."""
@@ -77,7 +79,7 @@ class MixedTeacher(AskedTeacher):
         if recorded != wanted:
             said = f"recorded with mixup.token_types: {recorded}, but this student's is {wanted}"
             raise UserError(f"{folders[0]}: {said}; record again")
-        return StoredTeacher(tensors["logits"])
+        return StoredTeacher(tensors["logits"].whole())
 
 
 def mixed_inputs(model: "PreTrainedModel", encodings: Encodings, mixtures: Mixtures, *, token_types: str) -> Inputs:

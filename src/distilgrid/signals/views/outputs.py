@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from distilgrid.core.errors import UserError
-from distilgrid.signals.asking import AskedTeacher, Recording, positions_of
+from distilgrid.signals.asking import AskedTeacher, Manifest, positions_of
 from distilgrid.signals.views.plan import ViewSignal
 from distilgrid.tasks.batching import Batch, Inputs, ViewedSamples
 from distilgrid.tasks.settings import Views
@@ -22,6 +22,8 @@ from distilgrid.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+    from distilgrid.signals.keeping import Keeping
 
 VIEW_BATCH = 256
 
@@ -42,14 +44,14 @@ class ViewTeacher(AskedTeacher):
         """Views of one epoch."""
         return self.views.batch(samples)
 
-    def record(self) -> Recording:
+    def record(self, file: "Keeping") -> Manifest:
         """Logits (E, N, ...) on the views of all training images in each epoch."""
         count, epochs, views = len(self.rows), self.signal.epochs, self.signal.views.model_dump()
         starts = [epoch * count + row for epoch in range(epochs) for row in range(0, count, VIEW_BATCH)]
         batches = [list(range(start, min(start + VIEW_BATCH, (start // count + 1) * count))) for start in starts]
-        logits = self.everything(epochs * count, batches).unflatten(0, (epochs, count))
-        manifest = {"kind": "view-logits", "data_key": self.rows.dataset.key, "views": views, "epochs": epochs}
-        return {"example_ids": torch.from_numpy(self.rows.example_ids.copy()), "logits": logits}, manifest
+        ids = torch.from_numpy(self.rows.example_ids.copy())
+        file.fill({"example_ids": ids, "logits": self.logits(epochs, count)}, batches, self.answers)
+        return {"kind": "view-logits", "data_key": self.rows.dataset.key, "views": views, "epochs": epochs}
 
     def open(self, folders: Sequence[Path]) -> StoredTeacher:
         """Recorded outputs, addressed by sample, e * N + row; refuses those of other views, or of too few epochs."""
@@ -60,8 +62,10 @@ class ViewTeacher(AskedTeacher):
                 f"{folder}: recorded for {manifest['epochs']} epochs of views {manifest['views']}, but this student "
                 f"needs {epochs} epochs of {views}; record again"
             )
-        rows = positions_of(folder, tensors["example_ids"].numpy(), self.rows.example_ids)
-        return StoredTeacher(tensors["logits"][:epochs, rows].flatten(0, 1))
+        ids = tensors["example_ids"].whole()
+        rows = positions_of(folder, ids.numpy(), self.rows.example_ids)
+        chosen = (torch.arange(epochs)[:, None] * len(ids) + rows).flatten()
+        return StoredTeacher(tensors["logits"].flattened(2).take(chosen))
 
 
 def viewed_rows(training_set: TrainingSet, views: Views) -> ViewedSamples:
