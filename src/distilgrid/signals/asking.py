@@ -23,7 +23,7 @@ from distilgrid.training.training_set import TrainingSet
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from distilgrid.signals.keeping import Keeping, Slots
+    from distilgrid.signals.keeping import Keeping
     from distilgrid.signals.tensor_file import FileTensor
 
 FILE = "train.safetensors"
@@ -105,13 +105,6 @@ class AskedTeacher:
         Raises UserError when a recording is damaged, or was made from other rows.
         """
         raise NotImplementedError
-
-    def logits(self, *lead: int) -> "Slots":
-        """Logits (*lead, ...) of the teacher, to be recorded."""
-        from distilgrid.signals.keeping import Slots
-
-        like = torch.from_numpy(self.rows.dataset.task_kind.predict().allocate(1, self.model.config))
-        return Slots(like.dtype, lead, tuple(like.shape[1:]))
 
     def answers(self, samples: Batch) -> dict[str, Tensor]:
         """Rows of the recorded tensors."""

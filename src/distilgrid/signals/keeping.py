@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,7 +20,11 @@ from torch import Tensor
 from distilgrid.core.progress import progress
 from distilgrid.signals.tensor_file import FileTensor, Shapes, bytes_of, filled
 from distilgrid.tasks.batching import Batch
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.checkpoint import Checkpoints, Saved
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Answer = Callable[[Batch], Mapping[str, Tensor]]
 """From a batch to its rows of each column."""
@@ -40,6 +45,12 @@ class Slots:
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
         return self.lead + self.row
+
+
+def logits_slots(kind: TaskKind, model: "PreTrainedModel", *lead: int) -> Slots:
+    """Logits (*lead, ...) of a model, as the task kind lays them out."""
+    like = torch.from_numpy(kind.predict().allocate(1, model.config))
+    return Slots(like.dtype, lead, tuple(like.shape[1:]))
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,22 @@
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from distilgrid.signals.asking import FILE, AskedTeacher, Manifest, answer
-from distilgrid.signals.keeping import Keeping, Slots
+from distilgrid.signals.keeping import Keeping, Slots, logits_slots
 from distilgrid.signals.tensor_file import tensors_of
 from distilgrid.tasks.batching import Batch, Encodings, Samples, evaluation_batches
+from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE
+from distilgrid.training.objective import Outputs
 from distilgrid.training.teacher import StoredTeacher, TokenStates
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def record(teacher: AskedTeacher, file: Keeping) -> Manifest:
@@ -42,7 +48,7 @@ def computed(teacher: AskedTeacher, samples: Samples) -> StoredTeacher:
 
 def _write(teacher: AskedTeacher, samples: Samples, file: Keeping, **content: Tensor | Slots) -> None:
     kind, config = teacher.signal.name, teacher.model.config
-    content["logits"] = teacher.logits(len(samples))
+    content["logits"] = logits_slots(teacher.rows.dataset.task_kind, teacher.model, len(samples))
     if kind == "cls-states":
         content["cls_states"] = Slots(torch.float16, (len(samples),), (config.num_hidden_layers, config.hidden_size))
     if kind == "hidden-states":
@@ -59,3 +65,11 @@ def _answers(teacher: AskedTeacher, samples: Samples, batch: Batch) -> dict[str,
     found = answer(teacher.model, samples.batch(batch), states=kind == "cls-states", tokens=kind == "hidden-states")
     named = {"logits": found.logits, "cls_states": found.cls_states, "token_states": found.token_states}
     return {name: rows.cpu() for name, rows in named.items() if rows is not None}
+
+
+def teacher_outputs(model: "PreTrainedModel", encodings: Samples, *, kind: TaskKind) -> Outputs:
+    """Logits (N, ...) of a teacher on all rows, computed in fp32 in the batches of an evaluation, on the CPU."""
+    logits = torch.from_numpy(kind.predict().allocate(len(encodings), model.config))
+    for rows in evaluation_batches(encodings.lengths):
+        logits[rows] = answer(model, encodings.batch(rows)).logits.cpu()
+    return Outputs(logits)

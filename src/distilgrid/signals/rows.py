@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from distilgrid.core.errors import UserError
-from distilgrid.signals.asking import AskedTeacher, Manifest, answer, positions_of
+from distilgrid.signals.asking import AskedTeacher, Manifest, positions_of
 from distilgrid.signals.base import ROWS, RowSignal
-from distilgrid.tasks.batching import Encodings, Samples, evaluation_batches
-from distilgrid.tasks.kind import TaskKind
+from distilgrid.tasks.batching import Encodings
 from distilgrid.training.objective import Outputs, Sizes
 from distilgrid.training.teacher import StoredTeacher, TokenStates
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from distilgrid.signals.keeping import Keeping
 
 
@@ -97,11 +93,3 @@ def _first_difference(tokens: np.ndarray, lengths: np.ndarray, other: Encodings)
     if len(places):
         return int(np.searchsorted(other.offsets, places[0], side="right")) - 1
     return same if len(counts) else None
-
-
-def teacher_outputs(model: "PreTrainedModel", encodings: Samples, *, kind: TaskKind) -> Outputs:
-    """Logits (N, ...) of a teacher on all rows, computed in fp32 in the batches of an evaluation, on the CPU."""
-    logits = torch.from_numpy(kind.predict().allocate(len(encodings), model.config))
-    for rows in evaluation_batches(encodings.lengths):
-        logits[rows] = answer(model, encodings.batch(rows)).logits.cpu()
-    return Outputs(logits)

@@ -61,8 +61,11 @@ class MixedTeacher(AskedTeacher):
 
     def record(self, file: "Keeping") -> Manifest:
         """Logits (M, ...) on all mixed samples of a run, and the weights of the mixtures."""
+        from distilgrid.signals.keeping import logits_slots
+
         mixtures, digest = self.schedule.mixtures, self.schedule.digest(self.rows.example_ids)
-        logits, weights = self.logits(len(mixtures)), torch.from_numpy(mixtures.weight)
+        logits = logits_slots(self.rows.dataset.task_kind, self.model, len(mixtures))
+        weights = torch.from_numpy(mixtures.weight)
         file.fill({"logits": logits, "weights": weights}, self.schedule.batches, self.answers)
         manifest = {"kind": "mixed-logits", "data_key": self.rows.dataset.key, "schedule": digest}
         return {**manifest, "token_types": self.signal.mixup.token_types}

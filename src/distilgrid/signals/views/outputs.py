@@ -46,11 +46,14 @@ class ViewTeacher(AskedTeacher):
 
     def record(self, file: "Keeping") -> Manifest:
         """Logits (E, N, ...) on the views of all training images in each epoch."""
+        from distilgrid.signals.keeping import logits_slots
+
         count, epochs, views = len(self.rows), self.signal.epochs, self.signal.views.model_dump()
         starts = [epoch * count + row for epoch in range(epochs) for row in range(0, count, VIEW_BATCH)]
         batches = [list(range(start, min(start + VIEW_BATCH, (start // count + 1) * count))) for start in starts]
         ids = torch.from_numpy(self.rows.example_ids.copy())
-        file.fill({"example_ids": ids, "logits": self.logits(epochs, count)}, batches, self.answers)
+        logits = logits_slots(self.rows.dataset.task_kind, self.model, epochs, count)
+        file.fill({"example_ids": ids, "logits": logits}, batches, self.answers)
         return {"kind": "view-logits", "data_key": self.rows.dataset.key, "views": views, "epochs": epochs}
 
     def open(self, folders: Sequence[Path]) -> StoredTeacher:

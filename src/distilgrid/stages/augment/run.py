@@ -9,7 +9,7 @@ from distilgrid.core.artefacts import STATE, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
 from distilgrid.models.io import load_model, load_tokenizer
-from distilgrid.signals.rows import teacher_outputs
+from distilgrid.signals.row_recording import teacher_outputs
 from distilgrid.stages.augment.declare import AugmentSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import encode
