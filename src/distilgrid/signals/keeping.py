@@ -91,7 +91,7 @@ class Keeping:
         self.shapes: Shapes = {}
 
     def fill(self, content: Mapping[str, Tensor | Slots], batches: Sequence[Batch], answer: Answer) -> None:
-        """Write tensors, and the answers on all batches but those that an earlier job wrote into the columns.
+        """Write tensors, and the answers on all batches but those that an earlier job wrote.
 
         Raises Interrupted when the process was asked to stop; what is written is kept.
         """
@@ -148,7 +148,8 @@ class Keeping:
 def _trusted(saved: Saved, answers: Answers, batches: Sequence[Batch]) -> list[Shard]:
     """The shards of a state up to the first one whose rows are no longer those that were written."""
     trusted: list[Shard] = []
-    for shard in (Shard(*values) for values in saved.values["shards"]):
+    shards = [Shard(*values) for values in saved.values["shards"]]
+    for shard in progress(shards, total=len(shards), label="checking what is written"):
         begin, digest = trusted[-1].batches if trusted else 0, hashlib.sha256()
         for batch in batches[begin : shard.batches]:
             _add(digest, answers, answers.read(batch))
