@@ -1,6 +1,7 @@
 """Use of the machine by a training run, for `metrics.json`."""
 
 import contextlib
+import copy
 import json
 import os
 import resource
@@ -97,13 +98,14 @@ def training_flops(*, matrix_weights: int, layers: int, width: int, tokens: int,
 
 @torch.no_grad()
 def image_flops(model: "PreTrainedModel") -> int:
-    """Operations of a forward pass over one image, counted while it runs."""
+    """Operations of a forward pass over one image, counted on shapes alone: nothing is computed."""
     from torch.utils.flop_counter import FlopCounterMode
 
     config = model.config
     height, width = (config.image_size, config.image_size) if isinstance(config.image_size, int) else config.image_size
+    shapes = copy.deepcopy(model).to("meta")
     with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, config.num_channels, height, width, dtype=torch.uint8))
+        shapes(torch.zeros(1, config.num_channels, height, width, dtype=torch.uint8, device="meta"))
     return counter.get_total_flops()
 
 
