@@ -159,6 +159,7 @@ def test_accepted_export_reports_its_own_scores(run_export: Callable[..., Any], 
     assert parity["rows"] == 60
     assert parity["label_agreement"] == 1.0
     assert parity["score"] == parity["torch_score"] == metrics["score"]
+    assert parity["dev"] == pytest.approx(metrics["dev"], abs=1e-4)
     assert set(parity["validation"]) == {"validation", "validation_other"}
     assert parity["size_bytes"] == (tmp_path / "out/model.onnx").stat().st_size
     run = verified(tmp_path / "out", stage="export")
