@@ -21,6 +21,7 @@ from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_table, claims_tables, published_table, reason
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.intervals import EffectEstimate
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.stages.report.page import render
 
@@ -457,9 +458,19 @@ def test_a_number_other_than_the_score_is_named_in_its_own_unit(findings: Findin
     assert (rows[3][3].note, rows[3][4].text) == ("layers", "+0 layers")
 
 
+def test_an_effect_within_the_margin_of_its_claim_is_negligible(findings: Findings) -> None:
+    """pkd is as good as finetune."""
+    sides = {"better": {"method": "pkd"}, "worse": FINETUNE}
+    assert judged(findings, **sides).verdict == "not enough evidence"
+    wide = judged(findings, **sides, margin=50.0)
+    assert wide.verdict == "negligible" and reason(wide.claim, wide.results[0]) == ""
+    assert judged(findings, better=KD, worse=FINETUNE, margin=50.0).verdict == "confirmed"
+
+
 def test_reasons_tell_what_would_help(findings: Findings) -> None:
     claim = file({"better": KD, "worse": FINETUNE}).claims[0]
-    open_result = Result(("a",), "not enough evidence", 0.01, -0.01, 0.03, "seeds and rows", 3, 1, 7, False)
+    found = EffectEstimate(0.01, None, ())
+    open_result = Result(("a",), found, "not enough evidence", 0.01, -0.01, 0.03, "seeds and rows", 3, 1, 7, False)
     assert reason(claim, open_result) == "about 7 seeds needed if the effect stays as it is"
     assert reason(claim, replace(open_result, seeds_needed=4000)).startswith("over 1,000 seeds")
     too_few = replace(open_result, seeds_needed=None, rows_too_few=True)

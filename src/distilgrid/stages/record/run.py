@@ -11,6 +11,7 @@ from distilgrid.stages.job import Job
 from distilgrid.stages.record.declare import RecordSettings
 from distilgrid.tasks.dataset import open_augmented, open_dataset
 from distilgrid.training.checkpoint import Checkpoints
+from distilgrid.training.placement import placement_of
 from distilgrid.training.training_set import TrainingSet
 
 
@@ -24,6 +25,7 @@ def record(settings: RecordSettings, job: Job) -> None:
     teacher = job.given("teacher-dir")
     rows = TrainingSet(dataset, settings.fraction, added)
     asked = settings.signal.teacher(Asking(rows, settings.max_length, teacher.folder))
+    asked.move(placement_of(job.execution).device)
     with stopping_gently() as stop:
         seconds = job.execution.checkpoint_seconds
         file = Keeping(job.out / STATE / FILE, Checkpoints(job.out, key=job.key, seconds=seconds, stop=stop))
