@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from distilgrid.core.planned import TEACHER
+from distilgrid.reporting.budgets import Budget, ratio
 from distilgrid.reporting.claims.schema import LATENCY, LESS, MAIN, POINTS, Axes, Claim, ClaimsFile, JointClaim
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.contrasts import Resamples, seed_blocks
@@ -46,6 +47,7 @@ class Contrast:
     task: str
     weights: Weights
     pairs: int
+    compared: tuple[tuple[Any, Any], ...] = ()  # the lines of each comparison, that of the first side first
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Result:
     p: float | None = None  # two-sided p-value of the threshold that the verdict compares with
     adjusted: float | None = None  # p corrected for all results of the file's claims
     corrected: Verdict = "not enough evidence"  # the verdict by `adjusted`
+    budget: Budget | None = None  # ratio of the sides' training budgets; None where they are equal or do not matter
 
 
 @dataclass(frozen=True)
@@ -267,6 +270,7 @@ def _result(
         seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
         rows_too_few=unclear and rows_too_few(found, distance, confidence),
         p=_p_value(claim, scoring, found),
+        budget=None if claim.metric.startswith(LATENCY) else ratio(pair for c in contrasts for pair in c.compared),
     )
 
 
@@ -305,17 +309,19 @@ def contrast(
     found = [{tuple(s.labels[a] for a in free): s for s in own if _has(s.labels, axes)} for axes in given]
     matched = [values for values in found[0] if all(values in side for side in found)]
     weights: dict[Line | SearchLine, float] = {}
-    remaining = iter(found)
+    remaining, sides = iter(found), []
     for weight, axes in claim.sides():
         taught = axes.get("method") == TEACHER
         side = found[0] if taught else next(remaining)
-        for values in matched:
-            line = side[values]
-            line = teacher(line) if taught and isinstance(line, Line) else line
+        chosen = [side[values] for values in matched]
+        chosen = [teacher(line) if taught and isinstance(line, Line) else line for line in chosen]
+        sides.append(chosen)
+        for line in chosen:
             # A side that two differences share cancels, so each line has one weight.
             weights[line] = weights.get(line, 0.0) + weight / len(matched)
     kept = {line: weight for line, weight in weights.items() if weight}
-    return Contrast(task, kept, len(matched)) if matched else None
+    compared = tuple(pair for n in range(0, len(sides), 2) for pair in zip(sides[n], sides[n + 1], strict=True))
+    return Contrast(task, kept, len(matched), compared) if matched else None
 
 
 def missing(claim: Claim, lines: Sequence[Line | SearchLine]) -> list[str]:

@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=10,
+    version=11,
     folder="reports",
     files=(
         "report.html",

@@ -18,6 +18,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import TABLE, Plan
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
+from distilgrid.reporting.budgets import is_even, to_baseline
 from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
@@ -129,9 +130,11 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
 
     def points(line: Line) -> str:
         found, scoring = compared[line], line.scoring
+        budget = to_baseline(findings, line)
+        spent = "" if budget is None or is_even(budget) else f"; steps {budget.words}"
         if found.low is None or found.high is None:
-            return scoring.points(found.value)
-        return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}"
+            return f"{scoring.points(found.value)}{spent}"
+        return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}{spent}"
 
     if all(found.low is None for found in compared.values()):
         shown = max(compared, key=lambda line: line.dev_merit)
