@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from distilgrid.search.architecture import Architecture, Shape
 from distilgrid.search.controllers.registry import Observation
-from distilgrid.search.loop import Finding, Judgement, as_table, best_trials, search
+from distilgrid.search.loop import Finding, Worth, as_table, best_trials, search
 
 SMALL, WIDE, DEEP = Shape(1, 8, 2, 16), Shape(1, 16, 2, 16), Shape(2, 8, 2, 16)
 
@@ -33,8 +33,8 @@ def examine(architectures: Sequence[Architecture]) -> list[Finding]:
     return [finding(architecture) for architecture in architectures]
 
 
-def judge(_: Architecture, found: Finding) -> Judgement:
-    return Judgement(found.score - found.latency_ms / 100, found.score)
+def judge(_: Architecture, found: Finding) -> Worth:
+    return Worth(found.score - found.latency_ms / 100, found.score)
 
 
 def test_an_architecture_that_comes_again_is_examined_once_and_costs_nothing() -> None:
@@ -84,9 +84,9 @@ def test_the_table_has_a_row_for_each_trial_and_the_best_reward_so_far() -> None
 def test_a_penalised_trial_is_never_the_best() -> None:
     limit = finding(DEEP).latency_ms
 
-    def limited(_: Architecture, found: Finding) -> Judgement:
+    def limited(_: Architecture, found: Finding) -> Worth:
         penalty = 1e-6 if found.latency_ms > limit else 0.0
-        return Judgement(found.score - penalty, found.score, penalty)
+        return Worth(found.score - penalty, found.score, penalty)
 
     trials = search(Scripted([WIDE, SMALL, DEEP, WIDE]), examine=examine, judge=limited, episodes=1, candidates=4)
     assert max(trials, key=lambda trial: trial.reward).architecture == WIDE

@@ -9,7 +9,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.reporting.collect import Searched
 from distilgrid.search.architecture import Shape
 from distilgrid.search.controllers.registry import Controller, Observation
-from distilgrid.search.loop import Finding, Judgement, as_table, best_trials, search
+from distilgrid.search.loop import Finding, Worth, as_table, best_trials, search
 from distilgrid.search.report.plots import front_plot, rewards_plot
 from distilgrid.search.report.section import best_caption
 
@@ -28,9 +28,9 @@ def run(limit: float | None, seed: int = 0) -> Searched:
     def examine(shapes: Any) -> list[Finding]:
         return [Finding(0.2 * each.layers, 0.1, 1.0, latency_ms=float(each.layers)) for each in shapes]
 
-    def judge(_: Any, found: Finding) -> Judgement:
+    def judge(_: Any, found: Finding) -> Worth:
         penalty = 0.0 if limit is None or found.latency_ms <= limit else 0.01
-        return Judgement(found.score - penalty, found.score, penalty)
+        return Worth(found.score - penalty, found.score, penalty)
 
     controller: Controller = Scripted()
     trials = search(controller, examine=examine, judge=judge, episodes=1, candidates=3)

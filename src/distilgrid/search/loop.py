@@ -65,7 +65,7 @@ Examine = Callable[[Sequence[Architecture]], Sequence[Finding]]
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Worth:
     """Worth of a finding; higher is better in reward and quality."""
 
     reward: float  # value that a search maximises, after the penalty
@@ -73,7 +73,7 @@ class Judgement:
     penalty: float = 0.0  # taken off the reward for what exceeds the limits of the search; 0 within them
 
 
-Judge = Callable[[Architecture, Finding], Judgement]
+Judge = Callable[[Architecture, Finding], Worth]
 """Worth of what was found out about an architecture."""
 
 

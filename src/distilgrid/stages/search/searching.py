@@ -17,7 +17,7 @@ from distilgrid.search.controllers.registry import Controller, build_controller
 from distilgrid.search.estimators.lessons import Estimator, Lessons
 from distilgrid.search.estimators.registry import open_estimator
 from distilgrid.search.latencies import LatencySource, open_source
-from distilgrid.search.loop import Finding, Judgement
+from distilgrid.search.loop import Finding, Worth
 from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 
@@ -79,14 +79,14 @@ class Searching:
         latencies = self.latencies.latencies(architectures)
         return [self._finding(each, latency) for each, latency in zip(architectures, latencies, strict=True)]
 
-    def judge(self, architecture: Architecture, finding: Finding) -> Judgement:
+    def judge(self, architecture: Architecture, finding: Finding) -> Worth:
         """Reward, with the penalty of what exceeds the limits, and quality without regard to latency."""
         own, reward = self.chosen.search, self.chosen.search.reward
         quality = rewards.quality(reward, score=finding.score, loss=finding.loss)
         latencies = {"latency_ms": finding.latency_ms, "teacher_ms": self.teacher_ms}
         excess = rewards.excess(finding.latency_ms, limit=self.limit_ms) + self.oversize(architecture)
         penalty = own.limit_penalty * excess
-        return Judgement(rewards.reward(reward, quality=quality, **latencies) - penalty, quality, penalty)
+        return Worth(rewards.reward(reward, quality=quality, **latencies) - penalty, quality, penalty)
 
     def oversize(self, architecture: Architecture) -> float:
         """Share by which the parameters exceed the limit; 0 within it, or without one."""
