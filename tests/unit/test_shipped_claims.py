@@ -90,6 +90,15 @@ def test_each_claim_is_answered_by_a_shipped_grid(file: str, name: str) -> None:
     assert any(answers(grid, claim) for grid in judging(file)), f"no grid of {judging(file)} has its lines"
 
 
+def test_what_random_search_found_is_compared_where_it_is_trained() -> None:
+    """With what the paper's own search found: once by score, once by latency."""
+    for grid, params in grids().items():
+        if "random" in params.grid.students:
+            claims = load_claims(str(params.report.claims)).claims
+            compared = [claim for claim in claims if claim.worse.student == "random" and answers(grid, claim)]
+            assert sorted(claim.metric for claim in compared) == ["latency.onnxruntime-fp32", "main"], grid
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_one_grid_answers_all_parts_of_a_joint_claim(file: str) -> None:
     found = load_claims(file)
