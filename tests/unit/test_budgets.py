@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from tests.conftest import ROOT
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
 from tests.unit.test_papers import CLAIMS, NUMBERS, with_claims
+from tests.unit.test_params import OVERLAYS, below
 
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params, effective_training, load_params
@@ -179,15 +179,6 @@ def test_pages_of_papers_say_it(
     assert comparisons(replace(paper, reports=[older])).columns[-1].title == "p, Holm", "older reports have no budgets"
 
 
-SHIPPED = sorted(path for path in (ROOT / "grids").glob("*.yaml") if "claims" not in path.name)
-
-
-def layered(grid: Path) -> list[str]:
-    """The files of a grid's command, which its header shows."""
-    commands = re.findall(r"--configfile ((?:grids/\w+\.yaml ?)+)", grid.read_text(encoding="utf-8"))
-    return next(files.split() for files in commands if f"grids/{grid.name}" in files.split())
-
-
 def planned(params: Params) -> set[tuple[int, float]]:
     """The epochs of a grid's methods and students, and the mixed examples beside each original one."""
     found = set()
@@ -200,11 +191,10 @@ def planned(params: Params) -> set[tuple[int, float]]:
     return found
 
 
-@pytest.mark.parametrize("grid", SHIPPED, ids=lambda grid: grid.stem)
-def test_a_grid_says_first_when_its_methods_have_different_budgets(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    files = layered(grid)
-    heads = [Path(file).read_text(encoding="utf-8").partition("\ngrid:")[0] for file in files]
-    unequal = len(planned(load_params(["params.yaml", *files]))) > 1
+@pytest.mark.parametrize("grid", OVERLAYS, ids=lambda grid: grid.stem)
+def test_a_grid_says_first_when_its_methods_have_different_budgets(grid: Path) -> None:
+    files = [*below(grid), grid]
+    heads = [file.read_text(encoding="utf-8").partition("\ngrid:")[0] for file in files]
+    unequal = len(planned(load_params(files))) > 1
     said = [verb for head in heads for verb in re.findall(r"^# Budgets (differ|are equal): ", head, re.MULTILINE)]
     assert said[-1:] == ["differ"] if unequal else said[-1:] in ([], ["are equal"])

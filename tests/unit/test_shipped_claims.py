@@ -1,13 +1,13 @@
 """The shipped claims files: each claim is answered by the lines of a shipped grid, as it is planned."""
 
 import functools
-import re
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import pytest
 from tests.conftest import ROOT
+from tests.unit.test_params import OVERLAYS, below
 
 from distilgrid.core.planned import TEACHER
 from distilgrid.plan.params import Params, load_params
@@ -18,7 +18,6 @@ from distilgrid.reporting.claims.schema import LATENCY, Claim
 from distilgrid.reporting.lines import AXES
 
 FILES = sorted(f"grids/{path.name}" for path in (ROOT / "grids").glob("*.claims.yaml"))
-GRIDS = sorted(path for path in (ROOT / "grids").glob("*.yaml") if "claims" not in path.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +35,8 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @functools.cache
 def grids() -> dict[str, Params]:
-    """The shipped grids, each with the files of the command in its header."""
-    found = {}
-    for path in GRIDS:
-        commands = re.findall(r"--configfile ((?:grids/\w+\.yaml ?)+)", path.read_text(encoding="utf-8"))
-        files = next(listed.split() for listed in commands if f"grids/{path.name}" in listed.split())
-        found[path.stem] = load_params(["params.yaml", *files])
-    return found
+    """The shipped grids by name."""
+    return {path.stem: load_params([*below(path), path]) for path in OVERLAYS}
 
 
 @functools.cache
