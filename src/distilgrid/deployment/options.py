@@ -21,6 +21,7 @@ from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import FinishedArtefact, TrainedModel
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.learned import chance, learned_nothing
 from distilgrid.reporting.lines import Line, dev_score
 from distilgrid.runtimes.registry import REFERENCE, find_runtime
 
@@ -133,8 +134,12 @@ def _option(
     ms = latency(shape, where.percentile)
     if ms is None:
         raise _RuledOutError(f"no {where.percentile} was sent")
-    shipped, teacher = _shipped(line, runtime), findings.teacher(line)
-    row = findings.collected.task_kind(line.labels["task"]).words.row
+    teacher = findings.teacher(line)
+    if teacher.failed:
+        raise _RuledOutError("its teacher answers the same for every row, so no loss against it is known")
+    task = line.labels["task"]
+    shipped = _shipped(line, runtime, chance(findings.collected.datasets[task], findings.main(task)[0]))
+    row = findings.collected.task_kind(task).words.row
     return ModelOption(
         line=line,
         runtime=runtime,
@@ -162,8 +167,8 @@ class _Shipped:
     change: float  # the part of it that the runtime changed
 
 
-def _shipped(line: Line, runtime: str) -> _Shipped:
-    """The seed that is best on dev, among those that the runtime can load.
+def _shipped(line: Line, runtime: str, by_chance: float | None) -> _Shipped:
+    """The seed that is best on dev, among those that learned something and that the runtime can load.
 
     Exports are not scored on dev. Their change of the score is a difference of two scores of one model on the same
     validation rows, which favours no seed or method by much.
@@ -172,15 +177,21 @@ def _shipped(line: Line, runtime: str) -> _Shipped:
     def merit(model: TrainedModel) -> float:
         return line.scoring.merit(dev_score(model.metrics))
 
+    failed = {m.artefact.folder: why for m in line.models if (why := learned_nothing(m.metrics, chance=by_chance))}
+    models = {m.artefact.folder: m for m in line.models if m.artefact.folder not in failed}
+    if not models:
+        raise _RuledOutError(next(iter(failed.values())))
     if runtime == REFERENCE:
-        best = max(line.models, key=merit)
+        best = max(models.values(), key=merit)
         return _Shipped(best.artefact.folder, best, best.metrics["size_bytes"], best.metrics["score"], 0.0)
     exports: tuple[FinishedArtefact, ...] = line.exports.get(runtime, ())
     if not exports:
         unknown = "what it changes in the score is not known"
         raise _RuledOutError("rejected by the parity gate" if runtime in line.rejected else unknown)
-    models = {model.artefact.folder: model for model in line.models}
-    best, export = max(((models[_origin(each).folder], each) for each in exports), key=lambda pair: merit(pair[0]))
+    exported = [(models[folder], each) for each in exports if (folder := _origin(each).folder) in models]
+    if not exported:
+        raise _RuledOutError(failed[_origin(exports[0]).folder])
+    best, export = max(exported, key=lambda pair: merit(pair[0]))
     loaded = export.artefact if find_runtime(runtime).exported else best.artefact
     parity = export.values
     change = parity["score"] - parity["torch_score"]
