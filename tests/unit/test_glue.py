@@ -60,7 +60,11 @@ def test_real_cola_is_prepared(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "out")
     rows = {name: split["rows"] for name, split in dataset.splits.items()}
     assert rows["validation"] == 1043
-    assert rows["train"] + rows["dev"] == 8551
+    left_out = dataset.details["alike"]["left_out"]["train"]
+    assert rows["train"] + rows["dev"] + left_out == 8551
+    assert left_out == 18  # texts of the training file that are validation rows as well
+    known = set(dataset.split("validation")["text_a"].str.casefold())
+    assert not known & set(dataset.split("train")["text_a"].str.casefold())
     assert dataset.splits["validation"]["label_counts"] == {"unacceptable": 322, "acceptable": 721}
     assert dataset.splits["dev"]["label_counts"]["acceptable"] / rows["dev"] == pytest.approx(6023 / 8551, abs=0.01)
     assert not set(dataset.split("train")["text_a"]) & set(dataset.split("dev")["text_a"])

@@ -275,5 +275,6 @@ def test_texts_hold_no_images(tmp_path: Path) -> None:
     spec = TaskSpec(source=f"csv:{tmp_path}/x.csv", text=["text"])
     prepare(task="x", spec=spec, data=Data(), out=tmp_path / "out")
     dataset = open_dataset(tmp_path / "out")
-    assert (dataset.kind, dataset.details) == ("label", {"pair": False})
+    assert (dataset.kind, dataset.pair) == ("label", False)
+    assert not {"height", "width", "channels"} & set(dataset.details)
     assert "images are wanted here" in refused(lambda: dataset.task_kind.batch().shape(dataset))

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from distilgrid.cli.look import diff, papers, track
-from distilgrid.cli.make import gc, init, plan, publish, where
+from distilgrid.cli.make import decide, gc, init, plan, publish, where
 from distilgrid.cli.ship import cards, choose, register
 from distilgrid.cli.stages import stage_command
 from distilgrid.cli.support import RESULTS_DEFAULT
@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         init: "mygrid",
         where: "grids/glue_mini.yaml",
         plan: "--grid grids/glue_mini.yaml",
+        decide: "--grid grids/mixkd_limited_1_mini.yaml --cores 2",
         stage_command(STAGES[REPORT]): STAGES[REPORT].example,
         publish: "",
         gc: "--grid grids/glue_mini.yaml --delete",

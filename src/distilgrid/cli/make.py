@@ -1,4 +1,4 @@
-"""The commands that make a grid: `init`, `where`, `plan`, `publish`, `gc`."""
+"""The commands that make a grid: `init`, `where`, `plan`, `decide`, `publish`, `gc`."""
 
 import shlex
 from pathlib import Path
@@ -56,6 +56,23 @@ def plan(
     typer.echo(status.time_left(found, expanded.params, results=results, cores=cores))
     if check and any(entry.state != "done" for entry in found):
         raise typer.Exit(1)
+
+
+def decide(
+    options: Annotated[list[str] | None, typer.Argument(help="Options of Snakemake, after --.")] = None,
+    params: ParamsFiles = PARAMS_DEFAULT,
+    grid: GridFiles = None,
+    cores: Annotated[int | None, typer.Option(help="Cores of this machine; default: all usable.", min=1)] = None,
+) -> None:
+    """Run a grid, and add seeds where its claims are undecided.
+
+    It ends when each claim is confirmed, refuted or negligible, or when the budget of report.decide is spent.
+    """
+    from distilgrid.workflow.decide import rounds, summary
+
+    own = options or ["--cores", "all" if cores is None else str(cores)]
+    for done in rounds(params, grid or [], results=RESULTS_DEFAULT, options=own):
+        typer.echo("\n".join(summary(done)))
 
 
 def publish(params: ParamsFiles = PARAMS_DEFAULT, grid: GridFiles = None, results: Results = RESULTS_DEFAULT) -> None:

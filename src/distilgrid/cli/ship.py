@@ -56,7 +56,7 @@ def register(
     results: Results = RESULTS_DEFAULT,
     uri: Uri = None,
 ) -> None:
-    """Put a model, by default the best student on dev, into MLflow's registry."""
+    """Put a model, by default the best on dev, into MLflow's registry."""
     plan = support.load_plan(params, grid)
     from distilgrid.stages.runner import start
 

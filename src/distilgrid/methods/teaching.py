@@ -6,15 +6,17 @@ from functools import cached_property
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.loading import late
 from distilgrid.methods.base import BaseMethod
 from distilgrid.signals.asking import Asking
 from distilgrid.signals.base import Signal
-from distilgrid.signals.provenance import Recorded, by_teacher, check_lengths, check_teachers, check_together
 from distilgrid.tasks.batching import Tokenizer
 from distilgrid.training.settings import Training
 from distilgrid.training.streams import Extra
 from distilgrid.training.teacher import SeveralTeachers, TeacherOutputs
 from distilgrid.training.training_set import TrainingSet
+
+by_teacher = late("distilgrid.signals.provenance:by_teacher")
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,12 @@ class Teaching:
         taught, viewed = self.method.taught(self.training), self.training_set.dataset.task_kind.viewed
         wanted = [signal.seen(viewed=viewed, taught=taught) for signal in self.method.signals()]
         folders = {signal.option: getattr(self.sources, signal.option.replace("-", "_")) for signal in wanted}
-        recordings = {option: by_teacher(option, given) for option, given in folders.items()}
-        check_together(recordings)
-        check_teachers(recordings, self.sources.teachers)
-        check_lengths(recordings, self.lengths)
-        return {signal.option: self._outputs(signal, recordings[signal.option]) for signal in wanted}
+        recorded = by_teacher(folders, teachers=self.sources.teachers, lengths=self.lengths)
+        return {signal.option: self._outputs(signal, recorded[signal.option]) for signal in wanted}
 
-    def _outputs(self, signal: Signal, recorded: Sequence[Sequence[Recorded]]) -> TeacherOutputs:
+    def _outputs(self, signal: Signal, recorded: Sequence[Sequence[Path]]) -> TeacherOutputs:
         """Recorded outputs if there are recordings, else live ones."""
-        folders = [[each.folder for each in group] for group in recorded]
-        teachers: list[TeacherOutputs] = [signal.teacher(self._asking(None)).open(own) for own in folders]
+        teachers: list[TeacherOutputs] = [signal.teacher(self._asking(None)).open(own) for own in recorded]
         teachers = teachers or [signal.teacher(each) for each in self._live]
         if not teachers:
             name, option = self.method.objective, signal.option

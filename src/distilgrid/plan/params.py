@@ -144,6 +144,8 @@ def _check_names(params: Params) -> None:
                 raise UserError(f"{place}: {unknown_method(name, params.methods)}")
     for name in grid.tasks:
         find_task(name, params.tasks)
+    if report.decide is not None and report.claims is None:
+        raise UserError("report.decide: there are no claims to decide; name their file as report.claims")
     if report.features is not None:
         mixing_method(report.features, grid.methods, params.methods)
 

@@ -1,11 +1,11 @@
 """Planning: the cells whose parts suit each other, and every artefact that they need, once. Light: no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import product
 from typing import Any
 
-from distilgrid.core.errors import UserError
+from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Stage
 from distilgrid.devices.settings import Device, load_device
@@ -61,8 +61,9 @@ class Planner:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """The grid's cells, whose parts suit each other."""
-        return fitting_cells(self.params)
+        """The grid's cells, whose parts suit each other, and those with more seeds."""
+        cells = fitting_cells(self.params)
+        return [*cells, *replicated(self.params, cells)]
 
     @cached_property
     def devices(self) -> dict[str, Device]:
@@ -113,6 +114,29 @@ def fitting_cells(params: Params) -> list[dict[str, Any]]:
                 reasons = list(dict.fromkeys(reason for cell, reason in refused if cell[axis] == value))[:2]
                 raise UserError(f"grid.{axis}s: '{value}' fits nothing else in the grid; {'; '.join(reasons)}")
     return kept
+
+
+def replicated(params: Params, cells: list[Cell]) -> Iterator[Cell]:
+    """The cells of `grid.replications`, which have other seeds than the grid's.
+
+    Raises UserError when a replication names no cell of the grid, or a seed that the grid has.
+    """
+    for place, replication in enumerate(params.grid.replications):
+        if replication.search is not None:
+            if replication.search not in params.grid.searches:
+                hint = did_you_mean(replication.search, params.grid.searches)
+                reason = f"the grid compares no search '{replication.search}'; {hint}"
+                raise UserError(f"grid.replications.{place}: {reason}")
+            continue
+        alike = [cell for cell in cells if replication.cell.items() <= cell.items()]
+        if not alike:
+            wanted = ", ".join(f"{axis} {value}" for axis, value in replication.cell.items())
+            raise UserError(f"grid.replications.{place}: the grid has no cell with {wanted}; correct it")
+        twice = set(replication.seeds) & set(params.grid.seeds)
+        if twice:
+            raise UserError(f"grid.replications.{place}.seeds: grid.seeds has {min(twice)}, too; take it out")
+        for seed in replication.seeds:
+            yield {**alike[0], "seed": seed}
 
 
 def misfit(params: Params, cell: Mapping[str, Any]) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Settings, each_once
 from distilgrid.methods.base import BaseMethod
 from distilgrid.models.settings import Student
 from distilgrid.plan.teachers import teacher_label, teacher_names
@@ -16,6 +16,39 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
 ORIGINAL, MIXED = "original", "mixed"
 KINDS = {ORIGINAL, MIXED}
 """Kinds of rows, next to those that augmentations name."""
+
+
+class Replication(Settings):
+    """Seeds beyond those of the grid for the students of one line of its tables, or for one search."""
+
+    task: Name
+    """A task of the grid."""
+    teacher: str
+    """A teacher of the grid; several in one cell are joined by "+"."""
+    method: Name | None = None
+    """A method of the grid, for students."""
+    student: Name | None = None
+    """A student of the grid."""
+    augmentation: Name = "none"
+    """An augmentation of the grid."""
+    fraction: float = Field(default=1.0, gt=0, le=1)
+    """A share of the grid."""
+    search: Name | None = None
+    """For the seeds of a controller, a search of the grid, in place of method and student."""
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(each_once)] = Field(min_length=1)
+    """The added seeds."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Replication":
+        given = (self.method is not None, self.student is not None)
+        if given != ((False, False) if self.search is not None else (True, True)):
+            raise ValueError("give a method and a student, or else a search")
+        return self
+
+    @property
+    def cell(self) -> dict[str, Any]:
+        """The axes of its cells but the seed."""
+        return self.model_dump(exclude={"search", "seeds"})
 
 
 class Grid(Settings):
@@ -41,6 +74,8 @@ class Grid(Settings):
     """Seeds of the students' training."""
     searches: list[Name] = Field(default=[])
     """Names defined under `searches`: run with all their seeds and compared; those of students run in any case."""
+    replications: list[Replication] = Field(default=[])
+    """Seeds beyond `seeds` for some cells alone: `distilgrid decide` writes them where claims are undecided."""
 
     @model_validator(mode="after")
     def _each_once(self) -> "Grid":
@@ -102,6 +137,20 @@ class Features(Settings):
     """The grid's method whose mixing is shown; null takes the first that mixes."""
 
 
+class Decide(Settings):
+    """Adaptive replication: seeds are added until claims are decided, and only where they are not."""
+
+    claims: Literal["all"] | Annotated[list[Name], Field(min_length=1)] = "all"
+    """The ids of claims and joint claims that are worth more seeds, or `all`."""
+    max_seeds: int = Field(default=20, ge=3)
+    """The most seeds of a comparison. Levels of the looks on the way depend on it."""
+    max_hours: float = Field(default=6.0, gt=0)
+    """The most hours that the added jobs may take, summed over jobs: half as many on two cores."""
+    margin: float | None = Field(default=1.0, gt=0)
+    """The size in points below which an effect is negligible, for claims that say neither `margin` nor `minimum`; null
+    lets none be negligible."""
+
+
 class Report(Settings):
     """How results are compared."""
 
@@ -113,6 +162,8 @@ class Report(Settings):
     """Level of the confidence intervals."""
     claims: str | None = None
     """A file with a paper's claims and published numbers, to be judged and shown: grids/mixkd.claims.yaml."""
+    decide: Decide | None = None
+    """Add seeds until the claims are decided, by `distilgrid decide`; null judges them once, by the grid's seeds."""
     features: Features | None = None
     """Plot the teachers' features of original, mixed and augmented rows; null makes no such plot."""
 

@@ -216,6 +216,11 @@ def tau_bounds(tau: float, count: int, confidence: float) -> tuple[float, float]
     return min(tau, math.tanh(middle - margin)), max(tau, math.tanh(middle + margin))
 
 
+def seed_error(found: EffectEstimate) -> float:
+    """The standard error of an effect over its seeds, on the same rows; infinite with a single seed."""
+    return math.inf if found.seeds is None else math.sqrt(_variance(found.seeds, ())[0])
+
+
 def rows_too_few(found: EffectEstimate, distance: float, confidence: float) -> bool:
     """Whether an effect at a distance from its threshold stays unclear with any number of seeds."""
     return found.seeds is not None and distance > 0 and _margin((), found.rows, confidence) >= distance

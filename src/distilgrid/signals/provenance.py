@@ -40,8 +40,22 @@ class Recorded:
         return str(self.manifest["teacher_key"])
 
 
-def by_teacher(option: str, folders: Sequence[Path]) -> list[list[Recorded]]:
-    """Recordings of an option, grouped by teacher in the order of the folders. Raises UserError for a damaged one."""
+def by_teacher(
+    folders: Mapping[str, Sequence[Path]], *, teachers: Sequence[Path], lengths: Sequence[int]
+) -> dict[str, list[list[Path]]]:
+    """The recordings of each option, grouped by teacher in the order of the folders.
+
+    `teachers` and `lengths` are those of the student. Raises UserError for recordings that are damaged, or do not
+    belong together or to them.
+    """
+    recordings = {option: _grouped(option, given) for option, given in folders.items()}
+    check_together(recordings)
+    check_teachers(recordings, teachers)
+    check_lengths(recordings, lengths)
+    return {option: [[each.folder for each in group] for group in groups] for option, groups in recordings.items()}
+
+
+def _grouped(option: str, folders: Sequence[Path]) -> list[list[Recorded]]:
     groups: dict[str, list[Recorded]] = {}
     for folder in folders:
         verified(folder, stage="record")

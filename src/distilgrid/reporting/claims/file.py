@@ -56,6 +56,11 @@ def _check_claims(file: ClaimsFile, params: Params, *, origin: str) -> None:
     Students and teachers are not checked, because a small grid and a large one may share a claims file.
     """
     methods = [*params.methods, *file.methods, TEACHER]
+    wanted = params.report.decide.claims if params.report.decide else "all"
+    names = [*(claim.id for claim in file.claims), *(joint.id for joint in file.joint)]
+    for name in names if wanted == "all" else wanted:
+        if name not in names:
+            raise UserError(f"report.decide.claims: {origin} has no claim '{name}'; {did_you_mean(name, names)}")
     for number, claim in enumerate(file.claims):
         place = f"{origin}: claims.{number}"
         for prefix, pair in (("", claim), ("than.", claim.than)):

@@ -31,7 +31,7 @@ from distilgrid.reporting.lines import Line
 from distilgrid.reporting.scoring import HUNDRED, Scoring
 from distilgrid.reporting.searches import SearchLine, search_lines
 
-Verdict = Literal["confirmed", "refuted", "not enough evidence", "not in this grid"]
+Verdict = Literal["confirmed", "refuted", "negligible", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
 """Effects below this are rounding errors."""
 Weights = Mapping[Line | SearchLine, float]
@@ -55,6 +55,7 @@ class Result:
     """A claim's outcome on one task, or the mean over several. A value is None when it is not known."""
 
     tasks: tuple[str, ...]  # the tasks
+    found: EffectEstimate  # the effect with its error
     verdict: Verdict  # follows from the interval
     effect: float  # better less worse (less the second difference), as in `metrics.json`: a share, not points
     low: float | None  # lower bound of the interval
@@ -78,6 +79,7 @@ class Judgement:
     results: tuple[Result, ...]
     missing: tuple[str, ...]
     scoring: Scoring  # the direction of the claim, and the scale of its effects
+    contrasts: tuple[Contrast, ...] = ()  # the comparisons behind the results, one for each task
 
     @property
     def verdict(self) -> Verdict:
@@ -113,12 +115,15 @@ def conjunction(verdicts: Sequence[Verdict]) -> Verdict:
 
     It is confirmed when each part is: this intersection-union test keeps the level of its parts without a correction
     (Berger 1982). It is refuted when one part is, which has several chances, so that only the corrected verdict keeps
-    the level. A part without cells leaves the rest undecided, unless another part is refuted.
+    the level; and negligible when one part is. A part without cells leaves the rest undecided, unless another part is
+    refuted.
     """
     if "refuted" in verdicts:
         return "refuted"
     if "not in this grid" in verdicts:
         return "not in this grid"
+    if "negligible" in verdicts:
+        return "negligible"
     return "confirmed" if set(verdicts) == {"confirmed"} else "not enough evidence"
 
 
@@ -139,7 +144,7 @@ def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:
     for claim, contrasts, absent in found:
         scoring = _scoring(findings, claim, [each.task for each in contrasts])
         results = tuple(_results(findings, claim, contrasts, resamples, scoring))
-        judged.append(Judgement(claim, results, tuple(absent), scoring))
+        judged.append(Judgement(claim, results, tuple(absent), scoring, tuple(contrasts)))
     return _corrected(judged, findings.collected.plan.params.report.confidence)
 
 
@@ -256,10 +261,12 @@ def _result(
     claim: Claim, contrasts: Sequence[Contrast], found: EffectEstimate, confidence: float, scoring: Scoring
 ) -> Result:
     between = bounds(found, confidence)
-    verdict, distance = _judge(claim, scoring, found.effect, between)
+    verdict = judge_effect(claim, scoring, found.effect, between, margin=claim.margin)
+    distance = distance_of(claim, scoring, found.effect, margin=claim.margin)
     unclear = verdict == "not enough evidence"
     return Result(
         tasks=tuple(c.task for c in contrasts),
+        found=found,
         verdict=verdict,
         effect=found.effect,
         low=between[0] if between else None,
@@ -282,17 +289,39 @@ def _p_value(claim: Claim, scoring: Scoring, found: EffectEstimate) -> float | N
     return p_value(found, against=scoring.merit(minimum) if gain > minimum else 0.0)
 
 
-def _judge(claim: Claim, scoring: Scoring, effect: float, between: tuple[float, float] | None) -> tuple[Verdict, float]:
-    """The verdict, and the distance of the effect beyond the threshold on its side: `minimum` or zero."""
-    minimum, gain = claim.minimum / scoring.scale, scoring.merit(effect)
-    distance = gain - minimum if gain > minimum else -gain if gain < 0 else 0.0
-    distance = distance if distance > ROUNDING else 0.0
+def judge_effect(
+    claim: Claim, scoring: Scoring, effect: float, between: tuple[float, float] | None, *, margin: float | None
+) -> Verdict:
+    """The verdict that an interval gives.
+
+    Args:
+        claim: the claim.
+        scoring: the direction and the scale of its effects.
+        effect: the unscaled effect.
+        between: the unscaled interval, or None.
+        margin: the size, in the claim's unit, below which an effect is negligible: the two one-sided tests of
+            equivalence (Schuirmann 1987) as an interval that lies within the margin on both sides. None tests none.
+    """
     if between is None:
-        return "not enough evidence", distance
-    low, high = sorted(scoring.merit(bound) for bound in between)
-    if low > minimum + ROUNDING:
-        return "confirmed", distance
-    return "refuted" if high < -ROUNDING else "not enough evidence", distance
+        return "not enough evidence"
+    low, high = sorted(scoring.scale * scoring.merit(bound) for bound in between)
+    if low > claim.minimum + ROUNDING:
+        return "confirmed"
+    if high < -ROUNDING:
+        return "refuted"
+    return "negligible" if margin is not None and -margin < low and high < margin else "not enough evidence"
+
+
+def distance_of(claim: Claim, scoring: Scoring, effect: float, *, margin: float | None) -> float:
+    """The unscaled distance of an effect from the nearest bound that would decide, so far as it lies beyond one.
+
+    Bounds are `minimum` and zero on the sides that the effect exceeds, and `margin` on the side that it does not.
+    """
+    gain = scoring.scale * scoring.merit(effect)
+    beyond = gain - claim.minimum if gain > claim.minimum else max(0.0, -gain)
+    within = 0.0 if margin is None else margin - abs(gain)
+    distance = max(beyond, within)
+    return distance / scoring.scale if distance > ROUNDING else 0.0
 
 
 def contrast(

@@ -116,6 +116,9 @@ class Claim(Pair):
     """`each` judges every task and their mean, `mean` only the mean."""
     minimum: float = Field(default=0.0, ge=0)
     """The smallest effect that counts, in the claim's unit."""
+    margin: float | None = Field(default=None, gt=0)
+    """The size, in the claim's unit, below which an effect is negligible; an interval within it on both sides says so.
+    `report.decide` takes `minimum` or its own margin where a claim has none."""
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -69,6 +69,7 @@ def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence
         "claims": [_plain(judgement) for judgement in judged],
         "joint": [_plain_joint(joint) for joint in judge_joint(file, judged)] if file else [],
         "published": published_json(findings, file) if file else [],
+        "decided": None,
     }
 
 
@@ -168,7 +169,7 @@ def _plain_joint(joint: JointJudgement) -> dict[str, Any]:
 def _plain_result(scoring: Scoring, result: Result) -> dict[str, Any]:
     """A result with its effect in the claim's unit, and the corrected p-value by the name of the correction."""
     values = {**asdict(result), "tasks": list(result.tasks), "p_holm": result.adjusted}
-    del values["adjusted"]
+    del values["adjusted"], values["found"]
     known = (name for name in ("effect", "low", "high") if values[name] is not None)
     return values | {name: scoring.scale * values[name] for name in known}
 

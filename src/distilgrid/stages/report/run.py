@@ -13,6 +13,9 @@ from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.lines import Line, shape, spread
+from distilgrid.reporting.replication.looks import decide
+from distilgrid.reporting.replication.requests import request
+from distilgrid.reporting.replication.tables import decisions_json, decisions_table
 from distilgrid.reporting.section import number_tables
 from distilgrid.reporting.sections import optimistic_mean
 from distilgrid.reporting.table import Table, latex, markdown
@@ -57,8 +60,13 @@ def report(settings: ReportSettings, job: Job) -> None:
 def _claims(findings: Findings, file: ClaimsFile | None, folder: Path) -> list[Table]:
     """Write `claims.json`, whose entries are empty without claims, and return the tables of the claims."""
     judged = evaluate(findings, file) if file else []
-    write_json(folder / "claims.json", claims_json(findings, file, judged=judged))
-    return claims_tables(findings, file, judged=judged) if file else []
+    settings = findings.collected.plan.params.report.decide
+    values, tables = claims_json(findings, file, judged=judged), list[Table]()
+    if file and settings:
+        found = request(findings, decide(findings, file, settings), settings)
+        values, tables = values | {"decided": decisions_json(file, found)}, [decisions_table(findings, file, found)]
+    write_json(folder / "claims.json", values)
+    return [*tables, *claims_tables(findings, file, judged=judged)] if file else []
 
 
 def _check_packages() -> None:

@@ -125,8 +125,15 @@ def _wanted(planner: "Planner") -> Iterable[Artefact]:
     """The searches that the grid compares, for the tasks that they suit."""
     for task, teacher in dict.fromkeys((cell["task"], name) for cell in planner.cells for name in cell["teachers"]):
         for name in planner.params.grid.searches if planner.of_texts(task) else ():
-            for seed in planner.params.searches[name].seeds:
+            for seed in (*planner.params.searches[name].seeds, *_replicated(planner.params, task, teacher, name)):
                 yield planner.ask("search", task=task, teacher=teacher, search=name, seed=seed)
+
+
+def _replicated(params: "Params", task: str, teacher: str, search: str) -> Iterable[int]:
+    """Seeds that a search has beyond its own."""
+    for more in params.grid.replications:
+        if (more.task, more.teacher, more.search) == (task, teacher, search):
+            yield from more.seeds
 
 
 SOURCES = (

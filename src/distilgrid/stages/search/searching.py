@@ -91,8 +91,11 @@ class Searching:
     def oversize(self, architecture: Architecture) -> float:
         """Share by which the parameters exceed the limit; 0 within it, or without one."""
         share = self.chosen.search.max_size_share
-        limit = None if share is None else share * model_parameters(self.teacher, self._config)
-        return rewards.excess(model_parameters(architecture, self._config), limit=limit) if limit else 0.0
+        if share is None:
+            return 0.0
+        # A product of floats may lie just below the whole number that is meant.
+        limit = max(1, round(share * model_parameters(self.teacher, self._config)))
+        return rewards.excess(model_parameters(architecture, self._config), limit=limit)
 
     def _fits(self, architecture: Architecture) -> bool:
         """Whether an architecture is known to keep to the limits, of size and of a latency that is predicted."""

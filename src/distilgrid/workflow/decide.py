@@ -1,0 +1,131 @@
+"""Rounds of a grid: Snakemake runs it, its report asks for more seeds, until no claim wants any."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from distilgrid.core.artefacts import read_json, verified, write_text
+from distilgrid.core.errors import UserError
+from distilgrid.plan.expand import expand
+from distilgrid.plan.params import load_params
+from distilgrid.plan.settings import Decide
+
+FOLDER = "decisions"
+
+
+@dataclass(frozen=True)
+class Round:
+    """The outcome of a round."""
+
+    number: int  # counted from 1
+    report: Path  # the folder of its report
+    overlay: Path | None  # the file with the added seeds, which later commands take as a further --grid
+    decided: dict[str, Any]  # `decided` of the report's `claims.json`
+
+    @property
+    def last(self) -> bool:
+        """Whether no claim gets more seeds."""
+        return all(decision["wanted"] is None for decision in self.decided["decisions"])
+
+
+def rounds(
+    files: Sequence[Path], overlays: Sequence[Path], *, results: Path, options: Sequence[str]
+) -> Iterator[Round]:
+    """Run a grid in rounds, each with the seeds that the report before asked for.
+
+    The first round is the grid as it is. Finished artefacts stay, so that a killed call goes through its rounds again
+    in seconds, and goes on. The last round also shows the grid in MLflow.
+
+    Args:
+        files: the parameter files.
+        overlays: the files on top.
+        results: the results folder of the workflow.
+        options: further options of Snakemake, such as `--cores 2`.
+
+    Raises:
+        UserError: when the grid does not say what to decide, or Snakemake fails.
+    """
+    base = load_params([*files, *overlays])
+    settings = base.report.decide or Decide()
+    if base.report.claims is None:
+        raise UserError("decide: the grid judges no claims; name their file as report.claims")
+    overlay = results / FOLDER / f"{base.grid.name}.yaml"
+    given: dict[str, Any] = {"report": {"decide": settings.model_dump()}}
+    number = 0
+    while True:
+        number += 1
+        write_text(overlay, yaml.safe_dump(given, sort_keys=False))
+        used = [*overlays, overlay]
+        snakemake([*files, *used], ["report"], options=options)
+        report = results / expand(load_params([*files, *used])).report.folder
+        verified(report, stage="report", only=["claims.json"])
+        found = Round(number, report, overlay, read_json(report / "claims.json")["decided"])
+        if found.last:
+            snakemake([*files, *used], [], options=options)
+            yield found
+            return
+        yield found
+        given = {**given, "grid": {"replications": found.decided["replications"]}}
+
+
+def snakemake(files: Sequence[Path], targets: Sequence[str], *, options: Sequence[str]) -> None:
+    """Run Snakemake on parameter files. It ends by itself on the signals that end this process.
+
+    Raises:
+        UserError: when it fails.
+    """
+    command = [sys.executable, "-m", "snakemake", *options, "--configfile", *map(str, files), "--", *targets]
+    process = subprocess.Popen(command)
+    with _passing_on(process):
+        code = process.wait()
+    if code:
+        raise UserError(f"decide: Snakemake ended with code {code}; see above, then call decide again: it goes on")
+
+
+@contextlib.contextmanager
+def _passing_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Let a child end before this process does: a terminal interrupts both, SIGTERM is passed on."""
+
+    def passed(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            process.terminate()
+
+    before = {number: signal.signal(number, passed) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def summary(done: Round) -> Iterator[str]:
+    """The state of each claim after a round, and of the budget, a line each."""
+    found = done.decided
+    for decision in found["decisions"]:
+        yield f"{decision['id']}: {_state(decision)}"
+    for joint in found["joint"]:
+        yield f"{joint['id']}: {joint['verdict']}"
+    spent = f"round {done.number}: added jobs took {found['hours']:.2f} h"
+    if done.last:
+        yield f"{spent}; report: {done.report}; added seeds: {done.overlay}"
+    else:
+        yield f"{spent}, those of the next round will take about {found['more_hours']:.2f} h"
+
+
+def _state(decision: dict[str, Any]) -> str:
+    verdict, looks = decision["verdict"], decision["looks"]
+    said = f"{verdict}" if not decision["stopped"] else f"{verdict}, stopped: {decision['stopped']}"
+    if looks:
+        look = looks[-1]
+        bounds = "" if look["low"] is None else f" [{look['low']:.2f}, {look['high']:.2f}]"
+        said += f"; {look['effect']:+.2f}{bounds} {decision['unit']}"
+        said += f" after {look['seeds']} seeds" if look["level"] is not None else ""
+    return said if decision["wanted"] is None else f"{said}; goes on to {decision['wanted']} seeds"
