@@ -21,6 +21,7 @@ from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_table, claims_tables, published_table, reason
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.intervals import EffectEstimate
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.stages.report.page import render
 
@@ -459,7 +460,8 @@ def test_a_number_other_than_the_score_is_named_in_its_own_unit(findings: Findin
 
 def test_reasons_tell_what_would_help(findings: Findings) -> None:
     claim = file({"better": KD, "worse": FINETUNE}).claims[0]
-    open_result = Result(("a",), "not enough evidence", 0.01, -0.01, 0.03, "seeds and rows", 3, 1, 7, False)
+    found = EffectEstimate(0.01, None, ())
+    open_result = Result(("a",), found, "not enough evidence", 0.01, -0.01, 0.03, "seeds and rows", 3, 1, 7, False)
     assert reason(claim, open_result) == "about 7 seeds needed if the effect stays as it is"
     assert reason(claim, replace(open_result, seeds_needed=4000)).startswith("over 1,000 seeds")
     too_few = replace(open_result, seeds_needed=None, rows_too_few=True)

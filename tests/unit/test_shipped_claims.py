@@ -13,7 +13,7 @@ from distilgrid.core.planned import TEACHER
 from distilgrid.plan.params import Params, load_params
 from distilgrid.plan.planner import fitting_cells
 from distilgrid.reporting.claims.file import load_claims
-from distilgrid.reporting.claims.judge import contrast
+from distilgrid.reporting.claims.matching import contrast
 from distilgrid.reporting.claims.schema import LATENCY, Claim
 from distilgrid.reporting.lines import AXES
 
