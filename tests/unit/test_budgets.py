@@ -24,6 +24,7 @@ from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_table
 from distilgrid.reporting.collect import Collected, collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.section import number_tables
 from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import main_table, other_table, paper_table
 from distilgrid.reporting.wording import TIMES
@@ -100,6 +101,22 @@ def test_tables_show_the_steps_and_their_ratio_to_the_baseline(made: tuple[Plan,
         assert "Budgets differ. Steps: optimiser steps done" in each.caption
         assert f"72 (6.0{TIMES})" in markdown([each]) and r"72 6.0$\times$" in latex([each])
     assert f"; steps 6.0{TIMES}" in outcomes(found)[0].comparison
+
+
+def test_every_table_that_compares_methods_has_the_column(tmp_path: Path) -> None:
+    """Ablations, selection of checkpoints and the generalisation gap."""
+    grid = {"methods": ["finetune", "kd", "soft", "hard"]}
+    methods = {"soft": {"objective": "kd", "alpha": 0.3}, "hard": {"objective": "kd", "alpha": 0.9}}
+    overlay = {"grid": grid, "methods": methods, "training": {"watch_validation": True}}
+    found = spent(fabricate_results(tmp_path, overlay=overlay, losses=True), kd_longer)
+    tables = {table.name: table for table in number_tables(found)}
+    assert column(tables["reviews: alpha"])["0.7"] == {("72", f"6.0{TIMES}")}
+    for name in ("selection of checkpoints", "generalisation gap"):
+        steps = column(tables[f"reviews: {name}"])
+        assert steps["kd"] == {("72", f"6.0{TIMES}")} and steps["soft"] == {("12", f"1.0{TIMES}")}
+    said = {name for name, table in tables.items() if "Budgets differ" in table.caption}
+    names = ("alpha", "selection of checkpoints", "generalisation gap")
+    assert said == {f"{task}: {name}" for task in found.tasks for name in names}, "latencies have no budget"
 
 
 def test_more_reading_in_as_many_steps_is_a_larger_budget(made: tuple[Plan, Path]) -> None:
