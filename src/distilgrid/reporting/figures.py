@@ -10,6 +10,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from distilgrid.reporting import wording
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -101,12 +103,13 @@ def band(scores: Sequence[float]) -> tuple[float, float]:
 
 def band_words(findings: "Findings") -> str:
     """The meaning of a grid's bands, in words."""
-    seeds = len(findings.collected.plan.params.grid.seeds)
-    if seeds == 1:
+    fewest, most = findings.seeds()
+    if most == 1:
         return "One seed only, so there are no bands."
-    if seeds < MANY_SEEDS:
-        return f"Mean over {seeds} seeds; bands reach from the lowest seed to the highest."
-    return f"Mean over {seeds} seeds; bands are one standard deviation to each side."
+    mean = f"Mean over {wording.seeds(fewest, most)}"
+    if fewest < MANY_SEEDS:
+        return f"{mean}; bands reach from the lowest seed to the highest."
+    return f"{mean}; bands are one standard deviation to each side."
 
 
 def draw_band(

@@ -77,6 +77,12 @@ class Findings:
             return False
         return found.adjusted <= 1 - self.collected.plan.params.report.confidence
 
+    def seeds(self, task: str | None = None) -> tuple[int, int]:
+        """The fewest and the most seeds of the students of a task, or of all tasks."""
+        students = [line for line in self.lines if not line.is_teacher and task in (None, line.labels["task"])]
+        counts = [len(line.models) for line in students] or [len(self.collected.plan.params.grid.seeds)]
+        return min(counts), max(counts)
+
     def main(self, task: str) -> tuple[str, str]:
         """The main metric of a task, and the split that it is computed on."""
         facts = self.of(task)[0].facts

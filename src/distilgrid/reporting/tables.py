@@ -132,9 +132,8 @@ def scores_caption(findings: Findings, task: str) -> str:
     """The split of the scores, and the meaning of the spread."""
     split = findings.main(task)[1]
     rows = findings.collected.datasets[task]["splits"][split]["rows"]
-    seeds = findings.collected.plan.params.grid.seeds
-    spreading = f"mean {wording.PLUS_MINUS} standard deviation over {len(seeds)} seeds"
-    if len(seeds) == 1:
+    spreading = f"mean {wording.PLUS_MINUS} standard deviation over {wording.seeds(*findings.seeds(task))}"
+    if findings.seeds(task) == (1, 1):
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
     scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
     failed = any(line.failed for line in findings.of(task))

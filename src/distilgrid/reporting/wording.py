@@ -68,6 +68,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def seeds(fewest: int, most: int) -> str:
+    """Numbers of seeds: "5 seeds", or "5 to 12 seeds"."""
+    return plural(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
+
+
 def sentence(words: str) -> str:
     """Words that begin a sentence."""
     return words[0].upper() + words[1:]

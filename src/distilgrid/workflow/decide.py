@@ -27,7 +27,7 @@ class Round:
 
     number: int  # counted from 1
     report: Path  # the folder of its report
-    overlay: Path | None  # the file with the added seeds, which later commands take as a further --grid
+    overlay: Path  # the file with the added seeds, which later commands take as a further --grid
     decided: dict[str, Any]  # `decided` of the report's `claims.json`
 
     @property

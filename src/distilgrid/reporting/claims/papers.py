@@ -96,11 +96,16 @@ def paper_tables(paper: PaperReports) -> list[Table]:
 def verdicts(paper: PaperReports) -> Table:
     """A row for each claim, with the verdict and effect of each grid."""
     judged = [{claim["id"]: claim for claim in each.claims["claims"]} for each in paper.reports]
+    decided = [_decided(each) for each in paper.reports]
     rows = []
     for name, claim in _first(judged).items():
         about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
-        rows.append([*about, *(_verdict(claims.get(name)) for claims in judged)])
-    joint = [{claim["id"]: claim for claim in each.claims["joint"]} for each in paper.reports]
+        shown = (_verdict(own.get(name), looks.get(name)) for own, looks in zip(judged, decided, strict=True))
+        rows.append([*about, *shown])
+    joint = [
+        {claim["id"]: {**claim, **_decided(each, "joint").get(claim["id"], {})} for claim in each.claims["joint"]}
+        for each in paper.reports
+    ]
     for name, claim in _first(joint).items():
         about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
         rows.append([*about, *(_joint_verdict(claims.get(name)) for claims in joint)])
@@ -110,7 +115,8 @@ def verdicts(paper: PaperReports) -> Table:
         f"Each grid judges the claims by its own cells (docs/claims.md). {wording.INTERVALS}. Where a grid has "
         "several tasks, this is their mean; single tasks stand in its report. Verdicts are those of each "
         "claim's own interval; p and the corrected verdict are corrected for all results of the claims in that grid "
-        "(Holm 1979). A joint claim is confirmed when all of its parts are."
+        "(Holm 1979). Where seeds were added for a claim, verdict and interval are those over all looks. A joint claim "
+        "is confirmed when all of its parts are."
     )
     unequal = any(each.get("budget") for claims in judged for c in claims.values() for each in c["results"][:1])
     return Table("Claims", f"{caption} {BUDGETS}" if unequal else caption, columns, rows)
@@ -177,9 +183,18 @@ def costs(paper: PaperReports) -> Table:
     return Table("Compute spent", "Known costs of all jobs behind a report.", columns, rows)
 
 
-def _verdict(claim: Mapping[str, Any] | None) -> Value:
+def _decided(reported: Reported, entry: str = "decisions") -> Mapping[str, Any]:
+    """The claims, or the joint ones, that a grid decided by more seeds, by id: those with a look."""
+    listed = (reported.claims.get("decided") or {}).get(entry, ())
+    return {each["id"]: each for each in listed if each.get("looks", True)}
+
+
+def _verdict(claim: Mapping[str, Any] | None, decided: Mapping[str, Any] | None) -> Value:
+    """A claim's verdict in a grid: the sequential one, where seeds were added for it."""
     if claim is None or not claim["results"]:
         return Value("not in this grid")
+    if decided is not None:
+        return _sequential_verdict(decided)
     result = claim["results"][0]
     note = f"{wording.digits(result['effect'], '+')} {claim['unit']}"
     if result["low"] is not None:
@@ -189,6 +204,15 @@ def _verdict(claim: Mapping[str, Any] | None) -> Value:
     note += f", corrected: {result['corrected']}"
     note += f", steps {Budget(**spent).words}" if (spent := result.get("budget")) else ""
     return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
+
+
+def _sequential_verdict(decided: Mapping[str, Any]) -> Value:
+    look = decided["looks"][-1]
+    note = f"{wording.digits(look['effect'], '+')} {decided['unit']}"
+    if look["low"] is not None:
+        note += f" {wording.plain_bounds(look['low'], look['high'])}"
+    note += f", corrected: {decided['corrected']}, {wording.plural(len(decided['looks']), 'look')}, n={look['seeds']}"
+    return Value(decided["verdict"], note, tone=TONES.get(decided["verdict"], ""))
 
 
 def _joint_verdict(claim: Mapping[str, Any] | None) -> Value:

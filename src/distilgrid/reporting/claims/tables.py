@@ -82,7 +82,7 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
         f"claims (Holm 1979), which fewer than {FEWEST_SEEDS} seeds never pass. A joint claim is confirmed when all of "
         "its parts are, and refuted when one is.",
     ]
-    if len(findings.collected.plan.params.grid.seeds) == 1:
+    if findings.seeds() == (1, 1):
         parts.append(f"Students have {wording.ONE_SEED}.")
     return " ".join(parts)
 

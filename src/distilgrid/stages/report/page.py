@@ -171,8 +171,8 @@ def _subtitle(findings: Findings) -> str:
     plan = findings.collected.plan
     grid = plan.params.grid
     counts = {"task": len(grid.tasks), "teacher": len(grid.teacher_labels), "method": len(grid.methods)}
-    counts |= {"student": len(grid.students), "seed": len(grid.seeds)}
-    parts = [wording.plural(number, noun) for noun, number in counts.items()]
+    counts |= {"student": len(grid.students)}
+    parts = [*(wording.plural(number, noun) for noun, number in counts.items()), wording.seeds(*findings.seeds())]
     finished = max(datetime.fromisoformat(run["started"]) for run in findings.collected.runs)
     trained = [model.metrics for model in findings.collected.models]
     trained += [helper.values for helper in findings.collected.helpers]

@@ -1,0 +1,195 @@
+"""Adaptive replication on fabricated grids: which cells get more seeds, and what reports say of it."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.unit.fabricate import fabricate_results
+from tests.unit.made import report
+
+from distilgrid.core.artefacts import read_json
+from distilgrid.core.errors import UserError
+from distilgrid.core.project import read_yaml
+from distilgrid.core.schema import deep_merge
+from distilgrid.plan.expand import Plan, expand
+from distilgrid.plan.params import Params, parse_params
+from distilgrid.reporting.claims.file import load_claims
+from distilgrid.reporting.claims.papers import paper_tables, papers
+from distilgrid.reporting.collect import collect
+from distilgrid.reporting.findings import find
+from distilgrid.reporting.replication.looks import decide
+from distilgrid.reporting.replication.requests import request
+from distilgrid.reporting.replication.tables import decisions_json
+from distilgrid.workflow.decide import rounds, summary
+
+CLAIMS = {
+    "paper": {"title": "A paper", "year": 2021, "url": "https://example.org"},
+    "claims": [
+        {"id": "clear", "better": {"method": "kd"}, "worse": {"method": "finetune"}},
+        {"id": "unclear", "better": {"method": "pkd"}, "worse": {"method": "finetune"}, "tasks": ["reviews"]},
+        {"id": "elsewhere", "better": {"method": "tmkd"}, "worse": {"method": "finetune"}},
+    ],
+    "joint": [{"id": "both", "of": ["clear", "unclear"]}],
+}
+GRID = {"methods": ["finetune", "kd", "pkd"], "students": ["two"], "seeds": [0, 1, 2]}
+NOISE = {0: 0.0, 1: 0.15, 2: -0.2, 3: 0.1, 4: -0.1, 5: 0.05, 6: -0.15, 7: 0.2, 8: 0.0}
+
+
+def skill(labels: Mapping[str, Any]) -> float:
+    """kd is far above finetune; pkd is now better and now worse."""
+    if labels["method"] == "teacher":
+        return 1.6
+    return 0.4 + {"kd": 0.9, "pkd": 0.02 + NOISE[labels["seed"]]}.get(labels["method"], 0.0)
+
+
+def fabricated(folder: Path, *, replications: Any = (), **decide: Any) -> tuple[Plan, Path]:
+    said = {"claim": "It is so.", "source": "table 1", "certainty": "recalled"}
+    values = {**CLAIMS, "claims": [{**said, **claim} for claim in CLAIMS["claims"]]}  # type: ignore[arg-type]
+    values["joint"] = [{**said, **joint} for joint in CLAIMS["joint"]]  # type: ignore[arg-type]
+    folder.mkdir(exist_ok=True)
+    (folder / "claims.yaml").write_text(yaml.safe_dump(values))
+    settings = {"claims": str(folder / "claims.yaml"), "decide": {"max_seeds": 9, "margin": None, **decide}}
+    overlay = {"grid": {**GRID, "replications": list(replications)}, "report": settings}
+    return fabricate_results(folder, overlay=overlay, skill=skill)
+
+
+def decided(made: tuple[Plan, Path]) -> dict[str, Any]:
+    findings, settings = find(collect(*made)), made[0].params.report
+    assert settings.decide and settings.claims
+    file = load_claims(settings.claims)
+    found = request(findings, decide(findings, file, settings.decide), settings.decide)
+    return decisions_json(file, found)
+
+
+@pytest.mark.chain
+def test_only_the_cells_of_undecided_claims_get_seeds(tmp_path: Path) -> None:
+    made = fabricated(tmp_path / "a")
+    report(plan=made[0], results=made[1], out=tmp_path / "report")
+    found = read_json(tmp_path / "report/claims.json")["decided"]
+    clear, unclear, elsewhere = found["decisions"]
+    assert (clear["verdict"], clear["wanted"]) == ("confirmed", None)
+    assert (unclear["verdict"], unclear["wanted"]) == ("not enough evidence", 6)
+    assert elsewhere["wanted"] is None and "tmkd" in elsewhere["stopped"]
+    assert [(each["task"], each["method"], each["seeds"]) for each in found["replications"]] == [
+        ("reviews", "finetune", [3, 4, 5]),
+        ("reviews", "pkd", [3, 4, 5]),
+    ]
+    assert found["joint"] == [{"id": "both", "verdict": "not enough evidence", "corrected": "not enough evidence"}]
+    page = (tmp_path / "report/report.html").read_text()
+    assert "Claims, decided by more seeds" in page and "to be run" in page
+
+
+@pytest.mark.chain
+def test_rounds_go_on_from_looks_that_stay_as_they_were(tmp_path: Path) -> None:
+    """Until no claim asks for seeds; the last round has the looks of all rounds before it."""
+    replications: list[Any] = []
+    courses: list[list[Any]] = []
+    for number in range(6):
+        folder = tmp_path / str(number)
+        found = decided(fabricated(folder, replications=replications))
+        courses.append(found["decisions"][1]["looks"])
+        replications = found["replications"]
+        if all(decision["wanted"] is None for decision in found["decisions"]):
+            break
+    assert 1 < len(courses) < 6
+    for before, after in itertools.pairwise(courses):
+        assert after[: len(before)] == before
+    assert courses[-1][-1]["seeds"] == 9
+    assert found["decisions"][1]["stopped"] == "report.decide.max_seeds is reached"
+    assert found["hours"] > 0
+
+
+def test_hours_that_are_spent_stop_a_claim(tmp_path: Path) -> None:
+    found = decided(fabricated(tmp_path / "a", max_hours=1e-9))
+    assert found["replications"] == []
+    assert found["decisions"][1]["stopped"] == "report.decide.max_hours is spent"
+
+
+def test_a_joint_claim_stands_for_its_parts(tmp_path: Path) -> None:
+    found = decided(fabricated(tmp_path / "a", claims=["both"]))
+    assert [decision["id"] for decision in found["decisions"]] == ["clear", "unclear"]
+
+
+def test_an_unknown_claim_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"report.decide.claims: .*claims.yaml has no claim 'cleer'; did you mean"):
+        fabricated(tmp_path / "a", claims=["cleer"])
+
+
+# Plans ----------------------------------------------------------------------------------------------------------------
+
+
+def params(tmp_path: Path, *replications: Mapping[str, Any], **grid: Any) -> Params:
+    plan, _ = fabricate_results(tmp_path)
+    values = plan.params.model_dump()
+    overlay = {"grid": {**GRID, **grid, "replications": list(replications)}}
+    return parse_params(deep_merge(values, overlay), origin="here")
+
+
+KD = {"task": "reviews", "teacher": "big", "method": "kd", "student": "two"}
+
+
+def test_a_replication_adds_its_cells_alone(tmp_path: Path) -> None:
+    before, after = (expand(params(tmp_path / n, *more)) for n, more in (("a", []), ("b", [{**KD, "seeds": [7, 9]}])))
+    known = {student.folder for student in before.students}
+    added = [student for student in after.students if student.folder not in known]
+    assert [(each.labels["task"], each.labels["method"], each.labels["seed"]) for each in added] == [
+        ("reviews", "kd", 7),
+        ("reviews", "kd", 9),
+    ]
+    assert {each.folder for each in after.of("export")} == {each.folder for each in before.of("export")}
+
+
+@pytest.mark.parametrize(
+    ("replication", "said"),
+    [
+        ({**KD, "task": "topic", "seeds": [7]}, r"grid.replications.0: the grid has no cell with task topic"),
+        ({**KD, "seeds": [1, 7]}, r"grid.replications.0.seeds: grid.seeds has 1, too"),
+        ({**KD, "method": None, "seeds": [7]}, "give a method and a student, or else a search"),
+        ({"task": "reviews", "teacher": "big", "search": "nas", "seeds": [7]}, "the grid compares no search 'nas'"),
+    ],
+)
+def test_a_replication_of_nothing_is_refused(tmp_path: Path, replication: Mapping[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        expand(params(tmp_path, replication))
+
+
+# Rounds ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """A workflow that fabricates what Snakemake would make; the targets of its calls."""
+    calls: list[tuple[str, ...]] = []
+
+    def made(files: Sequence[Path], targets: Sequence[str], *, options: Sequence[str]) -> None:
+        assert list(options) == ["--cores", "2"]
+        calls.append(tuple(targets))
+        added = read_yaml(files[-1])["grid"]["replications"] if len(calls) > 1 else []
+        plan, results = fabricated(tmp_path / f"call-{len(calls)}", replications=added)
+        if targets:
+            report(plan=plan, results=results, out=tmp_path / "results" / plan.report.folder)
+
+    monkeypatch.setattr("distilgrid.workflow.decide.snakemake", made)
+    return calls
+
+
+@pytest.mark.chain
+def test_rounds_end_when_no_claim_asks_and_then_all_is_made(tmp_path: Path, workflow: list[tuple[str, ...]]) -> None:
+    plan, _ = fabricated(tmp_path / "own")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(plan.params.model_dump(mode="json")))
+    found = list(rounds([tmp_path / "params.yaml"], [], results=tmp_path / "results", options=["--cores", "2"]))
+    assert [each.last for each in found] == [False] * (len(found) - 1) + [True]
+    assert workflow == [("report",)] * len(found) + [()]
+    last = "\n".join(summary(found[-1]))
+    assert "clear: confirmed; +" in last
+    assert "unclear: not enough evidence, stopped: report.decide.max_seeds is reached" in last
+    assert "after 9 seeds" in last
+    overlay = read_yaml(found[-1].overlay)
+    assert overlay["grid"]["replications"] == found[-2].decided["replications"]
+    (paper,) = papers(tmp_path / "results")
+    shown = {row[0].text: row[2] for row in paper_tables(paper)[0].rows}
+    assert shown["clear"].text == "confirmed" and "1 look, n=3" in shown["clear"].note
+    assert shown["unclear"].text == "not enough evidence" and "3 looks, n=9" in shown["unclear"].note
