@@ -102,7 +102,7 @@ def verdicts(paper: PaperReports) -> Table:
         about = [Value(name, claim["claim"]), Value(claim["source"], claim["certainty"])]
         shown = (_verdict(own.get(name), looks.get(name)) for own, looks in zip(judged, decided, strict=True))
         rows.append([*about, *shown])
-    joint = [
+    joint: list[dict[Any, Record]] = [
         {claim["id"]: {**claim, **_decided(each, "joint").get(claim["id"], {})} for claim in each.claims["joint"]}
         for each in paper.reports
     ]
