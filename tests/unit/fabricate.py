@@ -269,11 +269,16 @@ def _export(export: Artefact, metrics: dict[str, Any], results: Path, *, unfit: 
         "score": metrics["score"] - (0.004 if int8 else 0.0),
         "score_name": metrics["score_name"],
         "torch_score": metrics["score"],
+        "dev": {name: value - (0.004 if int8 else 0.0) for name, value in metrics["dev"].items()},
         "validation": metrics["validation"],
         "size_bytes": metrics["size_bytes"] // (4 if int8 else 1),
     }
     if unfit:  # it was not even converted
-        parity |= {**dict.fromkeys(("max_abs_difference", "label_agreement", "score")), "rows": 0, "validation": {}}
+        parity |= {
+            **dict.fromkeys(("max_abs_difference", "label_agreement", "score", "dev")),
+            "rows": 0,
+            "validation": {},
+        }
     with writing(results / export.folder, recipe=export.recipe, labels=export.labels) as folder:
         (folder / "model.onnx").write_bytes(b"")
         write_json(folder / "parity.json", parity)

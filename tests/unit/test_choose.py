@@ -149,6 +149,17 @@ def test_a_model_at_chance_on_dev_is_no_option(findings: Findings) -> None:
         assert any("on dev it is no better than the same answer" in why for why in found.left_out) == (right == most)
 
 
+def test_an_export_that_lost_what_was_learned_is_no_option(findings: Findings) -> None:
+    exports = []
+    for export in findings.collected.exports:
+        int8, dev = export.artefact.labels["runtime"] == "onnxruntime-int8", export.values["dev"]
+        exports.append(replace(export, values={**export.values, "dev": dict.fromkeys(dev, 0.2) if int8 else dev}))
+    found = list_options(find(replace(findings.collected, exports=exports)), "reviews", Where("local-cpu"))
+    assert {option.runtime for option in found.options} == {"torch-eager-fp32", "onnxruntime-fp32"}
+    (why,) = found.left_out
+    assert why.startswith("left out: onnxruntime-int8 of 4 models: on dev it is no better than the same answer")
+
+
 def test_where_nothing_was_learned_nothing_is_chosen(findings: Findings) -> None:
     whole = [(method, student, seed) for method in SKILL for student in ("three", "two") for seed in (0, 1)]
     with pytest.raises(UserError, match=r"no model of 'reviews' on 'local-cpu' can be chosen; .*it learned nothing"):

@@ -458,6 +458,15 @@ def test_a_number_other_than_the_score_is_named_in_its_own_unit(findings: Findin
     assert (rows[3][3].note, rows[3][4].text) == ("layers", "+0 layers")
 
 
+def test_an_effect_within_the_margin_of_its_claim_is_negligible(findings: Findings) -> None:
+    """pkd is as good as finetune."""
+    sides = {"better": {"method": "pkd"}, "worse": FINETUNE}
+    assert judged(findings, **sides).verdict == "not enough evidence"
+    wide = judged(findings, **sides, margin=50.0)
+    assert wide.verdict == "negligible" and reason(wide.claim, wide.results[0]) == ""
+    assert judged(findings, better=KD, worse=FINETUNE, margin=50.0).verdict == "confirmed"
+
+
 def test_reasons_tell_what_would_help(findings: Findings) -> None:
     claim = file({"better": KD, "worse": FINETUNE}).claims[0]
     found = EffectEstimate(0.01, None, ())

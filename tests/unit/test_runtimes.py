@@ -151,8 +151,14 @@ def test_without_optimisation_the_logits_stay(run_export: Callable[..., Any], mo
     np.testing.assert_allclose(*both, atol=1e-5)
 
 
-def test_accepted_export_reports_its_own_scores(run_export: Callable[..., Any], model: Path, tmp_path: Path) -> None:
+def test_accepted_export_reports_its_own_scores(
+    run_export: Callable[..., Any], dataset: Dataset, model: Path, tmp_path: Path
+) -> None:
     parity = run_export()
+    dev, read = dataset.split("dev"), load_tokenizer(model)
+    logits = predict(load_model(model), encode(read, *texts(dev), max_length=32), kind=dataset.task_kind)
+    labels = dev["label"].to_numpy()
+    assert parity["dev"] == score(dataset.task_kind, dataset.metrics, labels=labels, outputs=logits)
     metrics = read_json(model / "metrics.json")
     assert parity["accepted"] and parity["reason"] is None
     assert 0 < parity["max_abs_difference"] < 1e-5

@@ -1,8 +1,7 @@
 """The command `distilgrid choose`: the smallest model within limits of latency and loss.
 
-Dev decides: which seed of a student ships, and whether it keeps to the limit of the loss. The validation score of that
-very model is then said. Exports are scored on validation only, which is why the choice takes their change of the score
-from there.
+Dev decides: which seed of a student ships, and whether it keeps to the limit of the loss, as it is exported. The
+validation score of that very model is then said.
 """
 
 import math
@@ -119,7 +118,7 @@ def _described(winner: ModelOption, limits: Limits) -> list[str]:
         f"{winner.model.labels['seed']}, in {wording.milliseconds(winner.latency_ms)} ms{noisy} with "
         f"{wording.size(winner.size_bytes)}",
         f"chosen on dev, where it scores {scoring.score(winner.dev)} "
-        f"({scoring.points(winner.dev - winner.dev_teacher)}); an export's change of the score is that on {split}",
+        f"({scoring.points(winner.dev - winner.dev_teacher)})",
         f"these milliseconds: {winner.conditions.words}",
     ]
     if winner.validation_loss > limits.loss + ROUNDING:

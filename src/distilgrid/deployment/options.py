@@ -43,7 +43,7 @@ class ModelOption:
     folder: str  # the folder that the runtime loads, under the results folder
     score: float  # the main score on validation of what would ship, as an export if it is one; decides nothing
     teacher: float  # the validation score of the student's teacher
-    dev: float  # the score of the model on dev, plus the change by exporting; decides
+    dev: float  # the score of that export on dev; decides
     dev_teacher: float  # the score of the student's teacher on dev
     latency_ms: float  # the wanted percentile
     size_bytes: int  # size of the model's files
@@ -147,7 +147,7 @@ def _option(
         folder=shipped.folder,
         score=shipped.score,
         teacher=teacher.score,
-        dev=dev_score(shipped.model.metrics) + shipped.change,
+        dev=shipped.dev,
         dev_teacher=teacher.dev,
         latency_ms=ms,
         size_bytes=shipped.size_bytes,
@@ -164,38 +164,40 @@ class _Shipped:
     model: TrainedModel  # the trained model of one seed
     size_bytes: int  # size of the model's files
     score: float  # the main score on validation
-    change: float  # the part of it that the runtime changed
+    dev: float  # the main metric on dev
 
 
 def _shipped(line: Line, runtime: str, by_chance: float | None) -> _Shipped:
-    """The seed that is best on dev, among those that learned something and that the runtime can load.
-
-    Exports are not scored on dev. Their change of the score is a difference of two scores of one model on the same
-    validation rows, which favours no seed or method by much.
-    """
-
-    def merit(model: TrainedModel) -> float:
-        return line.scoring.merit(dev_score(model.metrics))
-
-    failed = {m.artefact.folder: why for m in line.models if (why := learned_nothing(m.metrics, chance=by_chance))}
-    models = {m.artefact.folder: m for m in line.models if m.artefact.folder not in failed}
-    if not models:
-        raise _RuledOutError(next(iter(failed.values())))
-    if runtime == REFERENCE:
-        best = max(models.values(), key=merit)
-        return _Shipped(best.artefact.folder, best, best.metrics["size_bytes"], best.metrics["score"], 0.0)
-    exports: tuple[FinishedArtefact, ...] = line.exports.get(runtime, ())
-    if not exports:
+    """The seed that is best on dev in the runtime, among those that learned something and that the runtime can load."""
+    found = [_as_trained(model) for model in line.models] if runtime == REFERENCE else list(_exported(line, runtime))
+    if not found:
         unknown = "what it changes in the score is not known"
         raise _RuledOutError("rejected by the parity gate" if runtime in line.rejected else unknown)
-    exported = [(models[folder], each) for each in exports if (folder := _origin(each).folder) in models]
-    if not exported:
-        raise _RuledOutError(failed[_origin(exports[0]).folder])
-    best, export = max(exported, key=lambda pair: merit(pair[0]))
-    loaded = export.artefact if find_runtime(runtime).exported else best.artefact
-    parity = export.values
-    change = parity["score"] - parity["torch_score"]
-    return _Shipped(loaded.folder, best, parity["size_bytes"], parity["score"], change)
+    failed = [_failed(shipped, by_chance) for shipped in found]
+    kept = [shipped for shipped, why in zip(found, failed, strict=True) if not why]
+    if not kept:
+        raise _RuledOutError(failed[0])
+    return max(kept, key=lambda shipped: line.scoring.merit(shipped.dev))
+
+
+def _failed(shipped: _Shipped, by_chance: float | None) -> str:
+    """The reason why what would ship learned nothing, or lost it when it was exported; empty where it did."""
+    metrics = shipped.model.metrics
+    exported = {**metrics, "dev": {metrics["score_name"]: shipped.dev}}
+    return learned_nothing(metrics, chance=by_chance) or learned_nothing(exported, chance=by_chance)
+
+
+def _as_trained(model: TrainedModel) -> _Shipped:
+    metrics = model.metrics
+    return _Shipped(model.artefact.folder, model, metrics["size_bytes"], metrics["score"], dev_score(metrics))
+
+
+def _exported(line: Line, runtime: str) -> Iterator[_Shipped]:
+    models = {model.artefact.folder: model for model in line.models}
+    for export in line.exports.get(runtime, ()):
+        model, parity = models[_origin(export).folder], export.values
+        loaded = export.artefact if find_runtime(runtime).exported else model.artefact
+        yield _Shipped(loaded.folder, model, parity["size_bytes"], parity["score"], dev_score(parity))
 
 
 def _origin(export: FinishedArtefact) -> Artefact:

@@ -120,7 +120,7 @@ def first_teacher(key: Key) -> str:
 
 
 def dev_score(metrics: Mapping[str, Any]) -> float:
-    """The main metric on dev, from `metrics.json`. The validation score of what was chosen by it is unbiased."""
+    """The main metric on dev, from `metrics.json` or `parity.json`. Validation scores of choices by it are unbiased."""
     return float(metrics["dev"][metrics["score_name"]])
 
 

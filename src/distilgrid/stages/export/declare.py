@@ -59,7 +59,7 @@ def _wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="export",
-    version=4,
+    version=5,
     folder="exports",
     files=("parity.json", "run.json"),  # and the model's own, which differ by runtime
     summary="Export a model to a runtime, and check that it computes the same.",

@@ -28,7 +28,7 @@ from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.kind import Predictions, score
 from distilgrid.training.training_set import read_split
 
-OPEN = ("reason", "max_abs_difference", "label_agreement", "correlation", "score", "graph")
+OPEN = ("reason", "max_abs_difference", "label_agreement", "correlation", "score", "dev", "graph")
 """What `parity.json` says of an accepted export, or of a rejected one, but not of both."""
 
 
@@ -139,7 +139,7 @@ def _convert_and_judge(
         _check_finite(difference)
         parity["max_abs_difference"] = difference
         kind, outputs = dataset.task_kind, {}
-        for split in dataset.validation:
+        for split in ("dev", *dataset.validation):
             label = f"{parity['runtime']} on {split}"
             outputs[split] = session_outputs(session, source.samples[split], kind=kind, model=model, label=label)
     for values in outputs.values():
@@ -181,10 +181,11 @@ def _check_finite(values: float | np.ndarray) -> None:
 
 
 def _scores(source: Source, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The export's own scores on all validation rows, and how far its labels agree with torch's."""
+    """The export's own scores on dev and validation, and how far its labels agree with torch's on validation."""
     import pandas as pd
 
     dataset, kind = source.dataset, source.dataset.task_kind
+    dev = dataset.split("dev")["label"].to_numpy()
     stored = pd.read_parquet(source.folder / "predictions.parquet")
     frames = {split: stored[stored["split"] == split] for split in dataset.validation}
     validation = {
@@ -197,5 +198,6 @@ def _scores(source: Source, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]
     return {
         judge.field: judge.agreement(expected, found),
         "score": validation[dataset.validation[0]][dataset.metrics[0]],
+        "dev": score(kind, dataset.metrics, labels=dev, outputs=outputs["dev"]),
         "validation": validation,
     }
