@@ -22,7 +22,7 @@ from distilgrid.signals.base import ROWS
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
-from distilgrid.training.settings import Training
+from distilgrid.training.settings import Execution, Training
 
 pytestmark = pytest.mark.chain
 
@@ -55,7 +55,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
 def lessons(work: Path, tiny_model: Path, settings: AnySettings) -> Lessons[AnySettings]:
     kind = "hidden-states" if settings.method.objective == "hidden_kd" else "logits"
     sources = Sources(work / "data", teachers=[work / "teacher"], teacher_outputs=[work / kind])
-    return Lessons(settings, TRAINING, sources, tiny_model, device="cpu")
+    return Lessons(settings, TRAINING, sources, tiny_model, execution=Execution(device="cpu"))
 
 
 def mini(work: Path, tiny_model: Path, seed: int = 0, **settings: Any) -> MiniKD:

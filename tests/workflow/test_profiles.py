@@ -63,7 +63,17 @@ def test_a_batch_system_is_asked_for_what_jobs_need(project: Any, batch: Path) -
     (submitted,) = asked(batch)
     assert "-N prepare" in submitted
     assert "ncpus=1:mem=4000mb" in submitted and "walltime=7200" in submitted and "place=free" in submitted
+    assert "ngpus" not in submitted, "not all clusters have any"
     assert list(project.folder.glob("results/data/**/run.json"))
+
+
+def test_a_batch_system_is_asked_for_the_gpus_that_jobs_hold(project: Any, batch: Path) -> None:
+    project.write(project.values | {"resources": {"device": "cuda", "processes": 2}})
+    done = project.run(*snakemake("generic", "--retries", "0", "--", "teachers"), check=False)
+    assert done.returncode != 0, "there is no GPU"
+    prepare, finetune = asked(batch)
+    assert "-N prepare" in prepare and "ngpus" not in prepare
+    assert "-N finetune" in finetune and re.search(r"mem=4000mb:ngpus=2 ", finetune)
 
 
 def test_a_job_that_the_batch_system_lost_is_submitted_again(project: Any, batch: Path) -> None:

@@ -92,6 +92,16 @@ class Added(Settings):
         return False
 
     @property
+    def makes_by_model(self) -> bool:
+        """Whether a model makes the rows: then they are made on the job's device, else on the CPU."""
+        return True
+
+    @property
+    def runs_model(self) -> bool:
+        """Whether a model makes the rows, or labels them."""
+        return self.makes_by_model or self.labels == "teacher"
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether the teacher rewrites or labels."""
         return self.rewrites_with_teacher or self.labels == "teacher"

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from distilgrid.core.fingerprint import recipe_key
 
@@ -28,6 +28,7 @@ class Artefact:
     inputs: "Mapping[str, Artefact | list[Artefact]]" = field(default_factory=dict)
     labels: Mapping[str, Any] = field(default_factory=dict)  # task, teacher, method, ... where they apply, for tables
     passes_inputs: bool = True  # whether the command is told its inputs; otherwise it finds them in the results folder
+    place: Literal["asked", "cpu", "cuda"] = "asked"  # where its models compute: the `Place` of its stage
 
     @cached_property
     def key(self) -> str:

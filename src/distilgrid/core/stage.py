@@ -6,13 +6,15 @@ time and docs/stages.md read that table.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from distilgrid.core.planned import Artefact, Inputs, listed
 
 Recipe = dict[str, Any]
 Keys = Mapping[str, Any]
 """Keys of inputs by option: one, a list where an input may be given several times, or a mapping by label."""
+Place = Literal["asked", "cpu", "cuda"]
+"""Where a job's models compute: on the device that `resources.device` asks for, or on one that its settings name."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,10 @@ class Stage:
     declared: tuple[str, ...] = ()  # what else declares versions that the recipe holds, as patterns below the package
     warm: bool = False  # whether its jobs start in a process that has loaded torch
     torch: bool = True  # whether it needs torch
+    # From the settings, and the inputs by option, to where models compute. Jobs hold a GPU for `cuda`, and for `asked`
+    # unless `resources.device` is `cpu`; others hold none.
+    place: Callable[[Any, Mapping[str, Any]], Place] = lambda *_: "asked"
+    parallel: bool = False  # whether `resources.processes` share its batches, each with a GPU
     # The number of threads, of the settings; None takes it from `--threads` or `resources.threads`.
     threads: Callable[[Any], int] | None = None
     # Whether a job needs the machine to itself, or a question about its recipe.
@@ -83,6 +89,22 @@ class Stage:
     def module(self) -> str:
         """The module whose function of the stage's name makes the artefact; a warm process loads it beforehand."""
         return f"distilgrid.stages.{self.name}.run"
+
+    def computes_on(self, settings: Any, given: Mapping[str, Any]) -> Place:
+        """Where the models of a job compute; `given` are its inputs by option."""
+        return self.place(settings, given) if self.torch else "cpu"
+
+    def gpus(self, place: Place, *, device: str, processes: int) -> int:
+        """The number of GPUs that a job in a place holds.
+
+        Args:
+            place: where its models compute.
+            device: that the settings ask for; `auto` counts as a GPU.
+            processes: that share each batch of a parallel stage.
+        """
+        if place == "cpu" or (place == "asked" and device == "cpu"):
+            return 0
+        return processes if self.parallel else 1
 
     def alone(self, recipe: Mapping[str, Any]) -> bool:
         """Whether the job of a recipe needs the machine to itself."""
@@ -132,6 +154,7 @@ class Stage:
             inputs=inputs,
             labels=self.labels(settings, whole, inputs),
             passes_inputs=not self.finds_inputs,
+            place=self.computes_on(settings, inputs),
         )
 
 

@@ -41,6 +41,11 @@ class ImportDevice(Settings):
 Device = LocalDevice | AdbDevice | ImportDevice
 
 
+def processor(device: Device) -> Processor:
+    """What computes on this machine: the processor of a local device; the CPU attends to any other one."""
+    return device.processor if isinstance(device, LocalDevice) else "cpu"
+
+
 def most_threads(device: Device) -> int:
     """The most threads of a benchmark on this machine: those of a local device, else one."""
     return max(device.threads) if isinstance(device, LocalDevice) else 1

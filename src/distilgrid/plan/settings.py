@@ -176,7 +176,8 @@ class Resources(Settings):
     processes: int = Field(default=1, ge=1)
     """Processes that share each batch of a training job (data-parallel): one per GPU, or splitting its threads."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where training jobs compute; `auto` takes a GPU where there is one."""
+    """Where models train and answer, except where they are measured; `auto` takes a GPU where there is one, and `cuda`
+    asks a cluster for one."""
     cells_per_gpu: int = Field(default=1, ge=1)
     """Jobs that may share a GPU of a machine; jobs side by side take different ones, and wait while all are taken."""
     deterministic: bool = True

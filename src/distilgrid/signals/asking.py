@@ -18,6 +18,7 @@ from distilgrid.signals.base import Signal
 from distilgrid.tasks.batching import Batch, Inputs, Samples, Tokenizer
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Outputs, Sizes
+from distilgrid.training.placement import exact_products
 from distilgrid.training.predictor import forward
 from distilgrid.training.teacher import StoredTeacher
 from distilgrid.training.training_set import TrainingSet
@@ -141,7 +142,7 @@ class AskedTeacher:
 @torch.no_grad()
 def answer(model: "PreTrainedModel", inputs: Inputs, *, states: bool = False, tokens: bool = False) -> Outputs:
     """A teacher's outputs on a batch in fp32, on its device."""
-    with torch.autocast(model.device.type, enabled=False):
+    with torch.autocast(model.device.type, enabled=False), exact_products(model.device):
         return forward(model, inputs, states=states, tokens=tokens)
 
 

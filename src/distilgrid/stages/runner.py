@@ -40,9 +40,12 @@ def run_command(
     count = stage.threads(settings) if stage.threads else options.get("threads")
     for name, value in stage.environment.items():
         os.environ.setdefault(name, value)
-    threads = start(params, threads=count, torch=stage.torch)
-    shared = params.resources.model_dump(include={"device", "processes", "checkpoint_seconds", "deterministic"})
-    execution = Execution(**shared, profile=options.get("profile"))
+    resources, place = params.resources, stage.computes_on(settings, folders)
+    held = stage.gpus(place, device=resources.device, processes=resources.processes)
+    threads = start(params, threads=count, torch=stage.torch, gpus=held)
+    shared = resources.model_dump(include={"device", "processes", "checkpoint_seconds", "deterministic"})
+    own = {"device": "cpu"} if place == "cpu" else {}  # a job without a GPU of its own leaves them to others
+    execution = Execution(**shared | own, profile=options.get("profile"))
     how: dict[str, Any] = {"execution": execution, "threads": threads, "options": options}
     if stage.finds_inputs:
         from distilgrid.plan.expand import expand
@@ -99,17 +102,18 @@ def planned_inputs(stage: Stage, plan: "Plan", results: Path) -> dict[str, Any]:
     return {"plan": plan, "results": results, "inputs": planned.inputs}
 
 
-def start(params: "Params", *, threads: int | None, torch: bool) -> int:
+def start(params: "Params", *, threads: int | None, torch: bool, gpus: int = 0) -> int:
     """Set up this process as a job, with GPUs for itself where the machine has any; returns its number of threads.
 
     Args:
         params: whose section `resources` says how jobs run.
         threads: of this process; None takes `resources.threads`.
         torch: whether the job computes with torch.
+        gpus: to hold until the process ends.
     """
     resources = params.resources
-    if torch and resources.device != "cpu" and RANK not in os.environ:  # helpers share those of their job
-        take_gpus(count=resources.processes, cells_per_gpu=resources.cells_per_gpu)
+    if gpus and RANK not in os.environ:  # helpers share those of their job
+        take_gpus(count=gpus, cells_per_gpu=resources.cells_per_gpu)
     whole = threads or resources.threads
     count = max(1, whole // resources.processes) if torch else whole
     begin = process.start_torch_job if torch else process.start_job

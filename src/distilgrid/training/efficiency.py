@@ -1,11 +1,13 @@
-"""Use of the machine by a training run, for `metrics.json`."""
+"""Use of the machine by a training run, for `metrics.json`, and traces of steps."""
 
 import contextlib
+import copy
 import json
 import os
 import resource
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from distilgrid.training.outcome import Outcome
 
+SKIPPED, TRACED = 5, 5  # steps; the first ones still fill caches
 SIZE, ROUNDS = 2048, 5  # of the matrix product that measures the peak, which is cached
 
 
@@ -97,13 +100,14 @@ def training_flops(*, matrix_weights: int, layers: int, width: int, tokens: int,
 
 @torch.no_grad()
 def image_flops(model: "PreTrainedModel") -> int:
-    """Operations of a forward pass over one image, counted while it runs."""
+    """Operations of a forward pass over one image, counted on shapes alone: nothing is computed."""
     from torch.utils.flop_counter import FlopCounterMode
 
     config = model.config
     height, width = (config.image_size, config.image_size) if isinstance(config.image_size, int) else config.image_size
+    shapes = copy.deepcopy(model).to("meta")
     with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, config.num_channels, height, width, dtype=torch.uint8))
+        shapes(torch.zeros(1, config.num_channels, height, width, dtype=torch.uint8, device="meta"))
     return counter.get_total_flops()
 
 
@@ -122,3 +126,17 @@ def _measure(device: torch.device, dtype: torch.dtype) -> float:
 
 def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "distilgrid"
+
+
+@contextlib.contextmanager
+def tracing(path: Path | None) -> Iterator[Callable[[], None]]:
+    """Yield a function to call after each step; write a trace for https://ui.perfetto.dev. None traces nothing."""
+    if path is None:
+        yield lambda: None
+        return
+    from torch.profiler import profile, schedule
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plan = schedule(wait=SKIPPED - 1, warmup=1, active=TRACED, repeat=1)
+    with profile(schedule=plan, on_trace_ready=lambda p: p.export_chrome_trace(str(path))) as profiler:
+        yield profiler.step

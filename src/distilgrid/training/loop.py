@@ -16,19 +16,23 @@ from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints, Saved
 from distilgrid.training.engine import Engine
 from distilgrid.training.objective import Phase, joined_companion, remove_companion
-from distilgrid.training.outcome import Outcome, tracing
+from distilgrid.training.outcome import Outcome
 from distilgrid.training.placement import Placement
 from distilgrid.training.predictor import Predictor, evaluate, predict
 from distilgrid.training.steps import Stretch, plan_steps
 from distilgrid.training.streams import Extra, OpenMain, RowStream, Stream
 from distilgrid.training.teacher import TeacherOutputs
-from distilgrid.training.weights import Best, WeightAverage
+from distilgrid.training.weights import Best
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from distilgrid.training.average import WeightAverage
+
 log = logging.getLogger(__name__)
 cut_vocabulary = late("distilgrid.training.cpu.vocabulary:cut_vocabulary")
+tracing = late("distilgrid.training.efficiency:tracing")
+weight_average = late("distilgrid.training.average:WeightAverage")
 LOSS_RECORDS = 50
 
 
@@ -206,9 +210,9 @@ class Trainer:
     def _renumbered(self, rows: Rows) -> Rows:
         return Rows(self.vocabulary.renumbered(rows.encodings), rows.labels)
 
-    def _new_average(self) -> WeightAverage | None:
+    def _new_average(self) -> "WeightAverage | None":
         decay = self.stretch.phase.settings.average_decay
-        return None if decay is None else WeightAverage(self.engine.flat, decay=decay, unseen=self.decay)
+        return None if decay is None else weight_average(self.engine.flat, decay=decay, unseen=self.decay)
 
     def _state(self, step: int) -> Saved:
         tensors = {"weights": self.engine.flat.values, **self.engine.optimiser.state(), **self.best.tensors()}

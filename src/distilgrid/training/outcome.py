@@ -1,9 +1,9 @@
-"""Results of a training run apart from its weights: history, time, traces."""
+"""Results of a training run apart from its weights: history and time."""
 
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("step", "epoch", "split", "name", "value")  # of `history.parquet`
 KEPT = ("steps", "epochs", "before", "stopped_early", "phases", "watched")  # in a saved state
-SKIPPED, TRACED = 5, 5  # steps; the first ones still fill caches
 
 
 class Clock:
@@ -114,17 +113,3 @@ class Outcome:
         self.history.records = [tuple(record) for record in values["history"]]
         for name in (*KEPT, "seconds", "tokens"):
             setattr(self, name, values[name])
-
-
-@contextlib.contextmanager
-def tracing(path: Path | None) -> Iterator[Callable[[], None]]:
-    """Yield a function to call after each step; write a trace for https://ui.perfetto.dev. None traces nothing."""
-    if path is None:
-        yield lambda: None
-        return
-    from torch.profiler import profile, schedule
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plan = schedule(wait=SKIPPED - 1, warmup=1, active=TRACED, repeat=1)
-    with profile(schedule=plan, on_trace_ready=lambda p: p.export_chrome_trace(str(path))) as profiler:
-        yield profiler.step

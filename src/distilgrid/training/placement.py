@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import accelerates_bf16
+from distilgrid.training.settings import Execution
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
@@ -42,13 +43,16 @@ class World:
         return {name: sum(part.get(name, 0.0) for part in gathered) for name in dict.fromkeys(names)}
 
 
+ALONE = World()
+
+
 @dataclass(frozen=True)
 class Placement:
     """Device, precision of the forward and backward pass, and the processes."""
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
-    world: World = field(default_factory=World)
+    world: World = ALONE
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """Context of the forward pass: weights, losses and softmax stay in fp32."""
@@ -81,6 +85,14 @@ def prepare_device(placement: Placement, *, deterministic: bool) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts; deterministic sums need it
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cuda.matmul.fp32_precision = "tf32" if placement.precision == "tf32" else "ieee"
+
+
+def placement_of(execution: Execution, *, precision: str = "fp32", world: World = ALONE) -> Placement:
+    """Resolve the device that a job's settings ask for, and its precision, and set torch's switches for them."""
+    device = choose_device(execution.device)
+    placement = Placement(device, choose_precision(precision, device), world)
+    prepare_device(placement, deterministic=execution.deterministic)
+    return placement
 
 
 @contextlib.contextmanager

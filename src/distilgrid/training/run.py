@@ -25,8 +25,8 @@ from distilgrid.training.checkpoint import Checkpoints
 from distilgrid.training.loop import Trainer
 from distilgrid.training.objective import Phase
 from distilgrid.training.outcome import Outcome
-from distilgrid.training.placement import Placement, World, choose_device, choose_precision, prepare_device
-from distilgrid.training.predictor import PLAIN, Predictor, predict
+from distilgrid.training.placement import ALONE, Placement, World, choose_device, exact_products, placement_of
+from distilgrid.training.predictor import Predictor, predict
 from distilgrid.training.settings import Execution, Training
 from distilgrid.training.streams import Extra, OpenMain, OpensTeaching, RowStream
 from distilgrid.training.teacher import TeacherOutputs
@@ -75,17 +75,15 @@ def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str,
     """
     execution = job.execution
     _check_whole_batches(job)
-    device = choose_device(execution.device)
-    with _world(execution.processes, device) as world, stopping_gently() as stop:
-        placement = Placement(device, choose_precision(job.settings.precision, device), world)
-        prepare_device(placement, deterministic=execution.deterministic)
+    with _world(execution) as world, stopping_gently() as stop:
+        placement = placement_of(execution, precision=job.settings.precision, world=world)
         checkpoints = Checkpoints(out, key=key, seconds=execution.checkpoint_seconds, stop=stop)
         teacher = job.teaching.outputs() if job.teaching else None
         extras = job.teaching.extras() if job.teaching else ()
         outcome = _train(job, teacher, extras, placement, checkpoints)
         if world.rank > 0:
             return {}
-    predicted = _predictions(job)
+    predicted = _predictions(job, placement.device)
     save_model(job.model, job.tokenizer, folder)
     outcome.history.write(folder / "history.parquet")
     predicted.to_parquet(folder / "predictions.parquet", index=False)
@@ -100,13 +98,13 @@ def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str,
     return metrics
 
 
-def _world(processes: int, device: torch.device) -> contextlib.AbstractContextManager[World]:
+def _world(execution: Execution) -> contextlib.AbstractContextManager[World]:
     """The processes of the job; a single one is alone."""
-    if processes == 1 and RANK not in os.environ:
-        return contextlib.nullcontext(World())
+    if execution.processes == 1 and RANK not in os.environ:
+        return contextlib.nullcontext(ALONE)
     from distilgrid.training.parallel import joined_world
 
-    return joined_world(processes, cuda=device.type == "cuda")
+    return joined_world(execution.processes, cuda=choose_device(execution.device).type == "cuda")
 
 
 def _train(
@@ -171,16 +169,18 @@ def _rows(job: TrainingJob, split: str) -> Rows:
     return Rows(samples, label_tensor(job.dataset.split(split), job.dataset))
 
 
-def _predictions(job: TrainingJob) -> "pd.DataFrame":
-    """Outputs on every row of every validation split."""
+def _predictions(job: TrainingJob, device: torch.device) -> "pd.DataFrame":
+    """Outputs on every row of every validation split, in fp32; the model ends on the CPU."""
     import pandas as pd
 
-    parts = []
+    parts, kind, model = [], job.dataset.task_kind, job.model.to(device)
     for split in job.dataset.validation:
         frame = job.dataset.split(split)
-        outputs = job.predictor(job.model, _rows(job, split).encodings, kind=job.dataset.task_kind, placement=PLAIN)
+        with exact_products(device):
+            outputs = job.predictor(model, _rows(job, split).encodings, kind=kind, placement=Placement(device))
         part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
         parts.append(part.assign(logits=list(outputs)))
+    model.to("cpu")
     return pd.concat(parts, ignore_index=True)
 
 

@@ -111,7 +111,7 @@ StageOverrides = Annotated[
 
 @dataclass(frozen=True)
 class Execution:
-    """Execution settings of a training job, which change results only by the device's rounding."""
+    """Execution settings of a job, which change results only by the device's rounding."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"  # `auto` takes a GPU if there is one
     processes: int = 1  # data-parallel processes, each with a GPU or a part of the threads

@@ -1,11 +1,10 @@
-"""All trained weights in one tensor and all their gradients in another; their average, and their best values.
+"""All trained weights in one tensor and all their gradients in another, and their best values.
 
 The optimiser, the gradient norm, the low-precision copy, an all-reduce and a checkpoint are then one pass over memory
 each, instead of one call per weight. The model's parameters become views, so its modules see no difference.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from distilgrid.tasks.kind import Metric
-
-PART = 2**20
 
 
 @dataclass(frozen=True)
@@ -103,59 +100,6 @@ class FlatParameters:
             for parameter in group.parameters:
                 parameter.grad = None
                 parameter.data = parameter.data.clone()
-
-
-PART = 2**20
-
-
-class WeightAverage:
-    """The exponential moving average of flat weights, which often scores better than the last weights.
-
-    Polyak and Juditsky 1992; as an exponential moving average, Tarvainen and Valpola 2017 (Mean Teacher).
-
-    After n updates the decay is at most (1 + n) / (10 + n), so the first weights are soon forgotten.
-
-    Args:
-        flat: weights in training; the average starts from their values.
-        decay: decay of an update.
-        unseen: factor that weight decay has left so far of embeddings that occur in no row.
-
-    Attributes:
-        values: (P,) fp32.
-        unseen: the same average of that factor.
-    """
-
-    def __init__(self, flat: FlatParameters, *, decay: float, unseen: float = 1.0) -> None:
-        self.flat, self.decay = flat, decay
-        self.values, self.unseen = flat.values.clone(), unseen
-
-    def update(self, step: int, *, unseen: float) -> None:
-        """Add the weights after a step."""
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
-        self.values.lerp_(self.flat.values, share)
-        self.unseen += share * (unseen - self.unseen)
-
-    def load(self, values: Tensor, unseen: float) -> None:
-        """Restore a saved average."""
-        self.values.copy_(values)
-        self.unseen = unseen
-
-    @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Give the model the averaged weights within the body."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    def _swap(self) -> None:
-        """Exchange the trained weights and their average in parts, which saves the memory of a copy."""
-        for trained, average in zip(self.flat.values.split(PART), self.values.split(PART), strict=True):
-            kept = trained.clone()
-            trained.copy_(average)
-            average.copy_(kept)
-        self.flat.refresh()
 
 
 class Best:

@@ -23,6 +23,11 @@ class EDA(EmbeddingBased):
     delete: float = Field(default=0.1, ge=0, lt=1)
     """Chance of each word to be deleted; 0 leaves the operation out."""
 
+    @property
+    def makes_by_model(self) -> bool:
+        """No: embeddings are looked up."""
+        return False
+
     @model_validator(mode="after")
     def _does_something(self) -> "EDA":
         if not (self.synonym or self.insert or self.swap or self.delete):

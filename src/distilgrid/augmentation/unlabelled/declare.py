@@ -102,6 +102,11 @@ class Unlabelled(Added):
     """The teacher's probabilities, or its number for a regression."""
 
     @property
+    def makes_by_model(self) -> bool:
+        """No: rows are read."""
+        return False
+
+    @property
     def nothing_new(self) -> str:
         """Message for texts that are all known."""
         return f"holds all rows of {', '.join(self.texts)} already; name other texts"

@@ -20,3 +20,8 @@ class WordReplacement(EmbeddingBased):
     """`auto` asks the model's masked-language-model head for single-piece words if it has one; `never` asks none."""
     skip_stop_words: bool = True
     """Whether English stop words stay, as in the paper's code."""
+
+    @property
+    def makes_by_model(self) -> bool:
+        """Whether a masked language model may be asked: a fine-tuned teacher has no such head."""
+        return self.masked_lm == "auto" and self.source is not None

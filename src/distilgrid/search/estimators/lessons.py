@@ -1,7 +1,7 @@
 """What estimators share: estimates, rows that are tokenised once, and the teacher's outputs on them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -16,8 +16,8 @@ from distilgrid.tasks.batching import Rows
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.training.loop import Trainer
 from distilgrid.training.outcome import Outcome
-from distilgrid.training.placement import Placement, choose_device, choose_precision
-from distilgrid.training.settings import Training
+from distilgrid.training.placement import Placement, placement_of
+from distilgrid.training.settings import Execution, Training
 from distilgrid.training.teacher import StoredTeacher, TeacherOutputs
 from distilgrid.training.training_set import TrainingSet, label_tensor, read_split
 
@@ -45,7 +45,7 @@ class Lessons(Generic[AnySettings]):
     common: Training  # training settings of the grid, which those of the estimator override
     sources: Sources  # data, recorded outputs, the fine-tuned teacher that candidates may inherit, a supernet
     origin: Path  # folder of the pretrained model, whose tokeniser candidates share
-    device: str = "auto"
+    execution: Execution = field(default_factory=Execution)  # where candidates are trained and scored
     lengths: Sequence[int] = ()  # longest input of the teacher, in tokens, that recordings must have; () takes any
 
     @cached_property
@@ -55,9 +55,13 @@ class Lessons(Generic[AnySettings]):
 
     @cached_property
     def placement(self) -> Placement:
-        """Device and precision of candidates' training."""
-        device = choose_device(self.device)
-        return Placement(device, choose_precision(self.training.precision, device))
+        """Device and precision of candidates' training, with torch's switches set."""
+        return placement_of(self.execution, precision=self.training.precision)
+
+    @cached_property
+    def answering(self) -> Placement:
+        """The same device in fp32, for the scores of trained models."""
+        return replace(self.placement, precision="fp32")
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -81,10 +85,11 @@ class Lessons(Generic[AnySettings]):
 
     @cached_property
     def teacher(self) -> TeacherOutputs:
-        """Teacher outputs on the rows."""
+        """Teacher outputs on the rows, on the device."""
         given = (self.settings.method, self.training, self._training_set, self.sources)
         teacher = Teaching(*given, self._tokenizer, self.lengths).outputs()
         assert teacher is not None, "methods of estimators have a teacher"
+        teacher.move(self.placement.device)
         return teacher
 
     def distil(self, model: "PreTrainedModel", *, seed: int, some: list[int] | None = None) -> Outcome:

@@ -21,6 +21,7 @@ from distilgrid.search.estimators.supernet import Supernet, make_supernet
 from distilgrid.search.loop import Estimate
 from distilgrid.search.space import AnySpace, Space
 from distilgrid.training.checkpoint import NOWHERE, Checkpoints
+from distilgrid.training.placement import exact_products
 from distilgrid.training.predictor import evaluate, predict
 
 if TYPE_CHECKING:
@@ -84,13 +85,18 @@ class SupernetEstimator:
             rows = self._some(lessons.settings.tuning_steps * lessons.training.batch_size, "tuning")
             lessons.distil(model, seed=derive_seed(self.seed, "tuning"), some=rows)
         dev, metrics, kind = lessons.dev, lessons.dataset.metrics, lessons.dataset.task_kind
-        scores = evaluate(model, dev.encodings, dev.labels.numpy(), metrics, kind=kind)
-        return Estimate(lessons.merit(scores), self._distance(model), time.perf_counter() - start)
+        placement = lessons.answering
+        model.to(placement.device)
+        with exact_products(placement.device):
+            scores = evaluate(model, dev.encodings, dev.labels.numpy(), metrics, kind=kind, placement=placement)
+            distance = self._distance(model)
+        return Estimate(lessons.merit(scores), distance, time.perf_counter() - start)
 
     def _distance(self, model: "PreTrainedModel") -> float:
         lessons = self.lessons
-        kind, rows = lessons.dataset.task_kind, self._some(lessons.settings.probe_rows, "probe")
-        logits = torch.from_numpy(predict(model, lessons.rows.encodings.take(rows), kind=kind))
+        kind, placement = lessons.dataset.task_kind, lessons.answering
+        rows = self._some(lessons.settings.probe_rows, "probe")
+        logits = torch.from_numpy(predict(model, lessons.rows.encodings.take(rows), kind=kind, placement=placement))
         wanted = lessons.teacher.outputs(rows).logits.cpu()
         return float(kind.losses().soft(logits, wanted, temperature=lessons.settings.method.temperature))
 

@@ -83,5 +83,6 @@ STAGE = Stage(
     target="teachers",
     declared=("augmentation/*.py", "augmentation/*/declare.py"),
     warm=True,
+    place=lambda own, _: "asked" if own.augmentation.runs_model else "cpu",
     seconds=20,
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs, listed
-from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
+from distilgrid.core.stage import Input, Keys, Option, Place, Recipe, Stage
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.stages.common import MODELS, TASK, TEACHER
 
@@ -75,6 +75,12 @@ def _wanted(planner: "Planner") -> Iterable[Artefact]:
             yield planner.ask("benchmark", device=device, model=teacher.folder, task=task, teacher=name)
 
 
+def _place(chosen: BenchmarkSettings, _: Mapping[str, Any]) -> Place:
+    from distilgrid.devices.settings import processor
+
+    return processor(chosen.device)
+
+
 def _threads(chosen: BenchmarkSettings) -> int:
     from distilgrid.devices.settings import most_threads
 
@@ -103,6 +109,7 @@ STAGE = Stage(
     axes=("device", "task", "teacher"),
     target="benchmarks",
     threads=_threads,
+    place=_place,
     exclusive=True,
     environment={"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"},  # torch's default: training jobs keep fewer kernels
     seconds=10,

@@ -7,7 +7,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Option, Recipe, Stage
 from distilgrid.stages.common import CONTROLLER_SEED, SEARCH, TASK, TEACHER
-from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episode_of, inputs_of, measures
+from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episode_of, inputs_of, measures, place
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     inputs, episode = inputs_of(planner, names), names["episode"]
     if episode:
         inputs["after"] = episode_of(planner, names, episode - 1)
-    place = "{task}/{teacher}/{search}-seed-{seed}-episode-{episode}-{number}".format(**names)
-    return planner.made("candidate", names, inputs, place=place)
+    where = "{task}/{teacher}/{search}-seed-{seed}-episode-{episode}-{number}".format(**names)
+    return planner.made("candidate", names, inputs, place=where)
 
 
 def _said(one: "Finding | None") -> list[str]:
@@ -66,5 +66,6 @@ STAGE = Stage(
     target="searches",
     declared=SEARCHES.declared,
     exclusive=lambda made: measures(made["search"]),
+    place=lambda own, _: place(own, {}),  # it estimates itself, whatever came before
     seconds=60,
 )

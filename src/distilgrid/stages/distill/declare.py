@@ -148,5 +148,6 @@ STAGE = Stage(
     target="students",
     declared=("methods/*/declare.py", "models/architectures.py"),
     warm=True,
+    parallel=True,
     seconds=32,
 )

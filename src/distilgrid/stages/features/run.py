@@ -16,6 +16,7 @@ from distilgrid.stages.features.declare import FeaturesSettings
 from distilgrid.stages.job import Job
 from distilgrid.tasks.batching import Batch, Encodings, Inputs, evaluation_batches
 from distilgrid.tasks.dataset import open_augmented, open_dataset
+from distilgrid.training.placement import exact_products, placement_of
 from distilgrid.training.predictor import forward
 from distilgrid.training.training_set import TrainingSet
 
@@ -34,6 +35,7 @@ def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
     # Smaller shares are parts of larger ones: these are some of the students' own rows.
     plain = TrainingSet(dataset, share)
     model, tokenizer = load_model(teacher).requires_grad_(False), load_tokenizer(teacher)
+    model.to(placement_of(job.execution).device)
     encodings = plain.encodings(tokenizer, max_length=settings.max_length)
     labels = plain.chosen["label"].to_numpy()
     parts = [_points(model, ORIGINAL, labels, encodings.lengths, encodings.batch)]
@@ -82,9 +84,10 @@ def _points(
 
     states = np.empty((len(lengths), model.config.hidden_size), dtype=np.float32)
     for batch in evaluation_batches(lengths) if len(lengths) else []:
-        found = forward(model, inputs(batch), states=True).cls_states
+        with exact_products(model.device):
+            found = forward(model, inputs(batch), states=True).cls_states
         assert found is not None
-        states[batch] = found[:, -1].numpy()
+        states[batch] = found[:, -1].cpu().numpy()
     weight = np.ones(len(labels)) if weights is None else weights.astype(np.float64)
     return pd.DataFrame({"kind": kind, "label": labels, "weight": weight}), states
 

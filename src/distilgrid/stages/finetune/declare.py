@@ -78,5 +78,6 @@ STAGE = Stage(
     target="teachers",
     declared=("methods/finetune/declare.py", "models/architectures.py"),
     warm=True,
+    parallel=True,
     seconds=90,
 )

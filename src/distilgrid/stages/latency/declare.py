@@ -93,6 +93,7 @@ STAGE = Stage(
     target="searches",
     declared=("search/conditions.py",),
     threads=lambda _: 1,
+    place=lambda own, _: own.conditions.processor,
     exclusive=True,
     seconds=600,
 )

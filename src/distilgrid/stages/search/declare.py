@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
-from distilgrid.core.stage import Input, Keys, Recipe, Stage
+from distilgrid.core.stage import Input, Keys, Place, Recipe, Stage
 from distilgrid.models.source import model_revision
 from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 
@@ -84,6 +84,14 @@ def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
 def measures(made: Mapping[str, Any]) -> bool:
     """Whether a search times architectures itself, so that other jobs would disturb it."""
     return bool(made["latency"]["source"] == "measured")
+
+
+def place(chosen: SearchStageSettings, given: Mapping[str, Any]) -> Place:
+    """Where estimates compute, or latencies are measured on a GPU. A search after its candidates estimates nothing."""
+    latency = chosen.search.latency
+    if latency.source == "measured" and latency.conditions(chosen.benchmark).processor == "cuda":
+        return "cuda"
+    return "cpu" if given.get("after") else "asked"
 
 
 def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
@@ -174,5 +182,6 @@ STAGE = Stage(
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),
     exclusive=measures,
+    place=place,
     seconds=900,
 )

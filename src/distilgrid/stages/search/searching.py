@@ -138,6 +138,5 @@ def lessons_of(chosen: SearchStageSettings, job: Job) -> Lessons[Any]:
         teacher_outputs=job.folders("teacher-outputs"),
         supernet=job.folder_of("supernet"),
     )
-    origin, device = model_folder(chosen.origin), job.execution.device
-    own = chosen.search.estimator
-    return Lessons(own, chosen.training, sources, origin, device=device, lengths=chosen.teacher_lengths)
+    own, origin = chosen.search.estimator, model_folder(chosen.origin)
+    return Lessons(own, chosen.training, sources, origin, execution=job.execution, lengths=chosen.teacher_lengths)

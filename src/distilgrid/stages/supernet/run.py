@@ -8,7 +8,6 @@ from distilgrid.stages.job import Job
 from distilgrid.stages.search.declare import SearchStageSettings
 from distilgrid.stages.search.searching import lessons_of
 from distilgrid.training.checkpoint import Checkpoints
-from distilgrid.training.placement import prepare_device
 
 
 def supernet(settings: SearchStageSettings, job: Job) -> None:
@@ -21,7 +20,6 @@ def supernet(settings: SearchStageSettings, job: Job) -> None:
     from distilgrid.search.estimators.supernet_estimator import train_supernet
 
     own, how, lessons = settings.search.estimator, job.execution, lessons_of(settings, job)
-    prepare_device(lessons.placement, deterministic=how.deterministic)
     with stopping_gently() as stop:
         checkpoints = Checkpoints(job.out, key=job.key, seconds=how.checkpoint_seconds, stop=stop)
         trained = train_supernet(lessons, homogeneous(settings.space), checkpoints=checkpoints)

@@ -61,6 +61,15 @@ def bench_slot(wildcards):
     return int(exclusive(wildcards))
 
 
+def gpu(wildcards):
+    """The GPUs that a job holds, where the settings say that it runs on one: a cluster is asked for them. `auto` asks for
+    none, because not all clusters have any."""
+    artefact, resources = planned(wildcards), PLAN.params.resources
+    if artefact.place == "asked" and resources.device != "cuda":
+        return 0
+    return STAGES[artefact.stage].gpus(artefact.place, device=resources.device, processes=resources.processes)
+
+
 CAPTIONS = {"report.html": "Report", "table.csv": "Tables", "table.md": "Tables", "claims.json": "Claims"}
 """Files in `snakemake --report`, by category; their captions are workflow/captions/<name>.rst."""
 

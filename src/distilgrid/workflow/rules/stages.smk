@@ -17,6 +17,7 @@ for stage in STAGES.values():
         threads: threads_of
         resources:
             bench_slot=bench_slot,
+            gpu=gpu,
         params:
             command=command,
         message:
