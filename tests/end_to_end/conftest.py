@@ -44,6 +44,7 @@ def finish(project: Any) -> Any:
 def changeable(finished: Any, new_project: Callable[[Path], Any], tmp_path: Path) -> Any:
     """A copy of the finished project, for a test to change."""
     project = new_project(tmp_path / "copy")
+    project.write(finished.values)
     shutil.copytree(finished.folder / "results", project.folder / "results")
     return project
 

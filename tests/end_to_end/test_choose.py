@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,19 @@ from distilgrid.plan.expand import expand
 from distilgrid.plan.params import load_params
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import find
+
+
+@pytest.fixture(scope="module")
+def finished(new_project: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A small grid that trains for long enough to learn: models that learned nothing are no options."""
+    project = new_project(tmp_path_factory.mktemp("choose") / "learned")
+    values = project.values
+    values["grid"] |= {"methods": ["kd"], "baselines": [], "seeds": [0]}
+    values["teachers"]["tiny"]["training"] = {"epochs": 4}
+    values["training"] |= {"epochs": 4, "learning_rate": 5.0e-3}
+    project.write(values)
+    project.snakemake()
+    return project
 
 
 def deployed(finished: Any, *words: str) -> tuple[Path, str]:

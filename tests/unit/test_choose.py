@@ -15,7 +15,7 @@ from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.stages.report.page import outcomes
 
-SKILL = {"teacher": 0.95, "kd": 0.94, "finetune": 0.1}
+SKILL = {"teacher": 0.95, "kd": 0.94, "finetune": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,16 @@ def with_dev(findings: Findings, dev: dict[tuple[str, str, int], float]) -> Find
         value = dev.get((labels["method"], labels.get("student", ""), model.seed))
         found = {} if value is None else {"dev": {**model.metrics["dev"], model.metrics["score_name"]: value}}
         models.append(replace(model, metrics={**model.metrics, **found}))
+    return find(replace(findings.collected, models=models))
+
+
+def with_constant(findings: Findings, *failed: tuple[str, str, int]) -> Findings:
+    """The same results, had some models (method, student, seed) learned nothing."""
+    models = []
+    for model in findings.collected.models:
+        labels = model.artefact.labels
+        constant = (labels["method"], labels.get("student", ""), model.seed) in failed
+        models.append(replace(model, metrics={**model.metrics, **({"constant": True} if constant else {})}))
     return find(replace(findings.collected, models=models))
 
 
@@ -112,6 +122,56 @@ def test_dev_decides_and_validation_is_reported(findings: Findings) -> None:
     )
     assert decision.winner is not None and decision.winner.line.labels["method"] == "finetune"
     assert any("on validation it loses more than the limit of 5" in reason for reason in decision.reasons)
+
+
+def test_a_model_that_learned_nothing_is_no_option(findings: Findings) -> None:
+    """All seeds of kd two failed; of kd three the first, which is the exported one and the best on dev."""
+    failed = with_constant(findings, ("kd", "two", 0), ("kd", "two", 1), ("kd", "three", 0))
+    found = list_options(with_dev(failed, {("kd", "three", 0): 0.99}), "reviews", Where("local-cpu"))
+    kd = [option for option in found.options if option.line.labels["method"] == "kd"]
+    assert [(o.line.name, o.runtime, o.model.labels["seed"]) for o in kd] == [("three", "torch-eager-fp32", 1)]
+    why = "it answers the same for every row: it learned nothing"
+    counts = {"torch-eager-fp32": "1 model", "onnxruntime-fp32": "2 models", "onnxruntime-int8": "2 models"}
+    assert set(found.left_out) == {f"left out: {runtime} of {models}: {why}" for runtime, models in counts.items()}
+    decision = choose(found, limits=Limits(latency_ms=1e6, loss=100.0))
+    assert decision.winner is not None and decision.winner.line.labels["method"] == "finetune"
+    assert decision.reasons[-1].endswith(why), "the reason is told beside the choice"
+
+
+def test_a_model_at_chance_on_dev_is_no_option(findings: Findings) -> None:
+    """What the more frequent label alone would score, and one row more."""
+    counts = findings.collected.datasets["reviews"]["splits"]["dev"]["label_counts"].values()
+    most, rows = max(counts), sum(counts)
+    for right, expected in ((most, {"finetune"}), (most + 1, {"finetune", "kd"})):
+        dev = {("kd", student, seed): right / rows for student in ("three", "two") for seed in (0, 1)}
+        found = list_options(with_dev(findings, dev), "reviews", Where("local-cpu"))
+        assert {option.line.labels["method"] for option in found.options} == expected
+        assert any("on dev it is no better than the same answer" in why for why in found.left_out) == (right == most)
+
+
+def test_an_export_that_lost_what_was_learned_is_no_option(findings: Findings) -> None:
+    exports = []
+    for export in findings.collected.exports:
+        int8, dev = export.artefact.labels["runtime"] == "onnxruntime-int8", export.values["dev"]
+        exports.append(replace(export, values={**export.values, "dev": dict.fromkeys(dev, 0.2) if int8 else dev}))
+    found = list_options(find(replace(findings.collected, exports=exports)), "reviews", Where("local-cpu"))
+    assert {option.runtime for option in found.options} == {"torch-eager-fp32", "onnxruntime-fp32"}
+    (why,) = found.left_out
+    assert why.startswith("left out: onnxruntime-int8 of 4 models: on dev it is no better than the same answer")
+
+
+def test_where_nothing_was_learned_nothing_is_chosen(findings: Findings) -> None:
+    whole = [(method, student, seed) for method in SKILL for student in ("three", "two") for seed in (0, 1)]
+    with pytest.raises(UserError, match=r"no model of 'reviews' on 'local-cpu' can be chosen; .*it learned nothing"):
+        options(with_constant(findings, *whole))
+    with pytest.raises(UserError, match="its teacher answers the same for every row, so no loss against it is known"):
+        options(with_constant(findings, ("teacher", "big", 0)))
+
+
+def test_a_line_that_learned_nothing_is_no_headline(findings: Findings) -> None:
+    failed = with_constant(findings, ("kd", "two", 0))
+    dev = {("kd", "two", seed): 0.99 for seed in (0, 1)}
+    assert not outcomes(with_dev(failed, dev))[0].headline.startswith("kd two")
 
 
 def test_the_headline_is_of_the_line_that_is_best_on_dev(findings: Findings) -> None:

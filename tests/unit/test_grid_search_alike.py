@@ -66,6 +66,18 @@ def test_what_random_search_found_is_trained_and_compared_at_an_equal_budget(gri
             assert one == other, "trials, estimates, reward, limits and seeds are the same"
 
 
+@pytest.mark.parametrize(
+    "page", ["docs/search.md", "docs/results/search.md", "src/distilgrid/methods/hidden_kd/README.md"]
+)
+def test_documents_say_first_that_the_second_version_is_not_reproduced(page: str) -> None:
+    title, first, *_ = [line for line in (ROOT / page).read_text(encoding="utf-8").splitlines() if line]
+    assert title.startswith("# ") and first.startswith("**The second version of KD-NAS is not reproduced**: its task-")
+    head = GRIDS["kd_nas_hidden"].read_text(encoding="utf-8").splitlines()[0]
+    assert head.startswith(
+        "# Not a reproduction of KD-NAS's second version (Trivedi et al. 2023): its task-agnostic phase"
+    )
+
+
 def test_limits_that_the_papers_state() -> None:
     searches = read(GRIDS["kd_nas"]).searches
     assert {search.max_size_share for search in searches.values()} == {0.5}

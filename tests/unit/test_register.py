@@ -242,6 +242,22 @@ def test_dev_decides_which_recipe_and_seed_is_registered(
         assert best_cell(plan, results, task="topics", wanted={}) == cell
 
 
+def test_what_learned_nothing_is_not_registered(grid: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, results = grid
+    wanted = {"method": "kd", "student": "two"}
+    usual = best_cell(plan, results, task="topics", wanted=wanted)
+    failed = {results / usual.folder}
+
+    def read(path: Path) -> Any:
+        return read_json(path) | ({"constant": True} if path.parent in failed else {})
+
+    monkeypatch.setattr("distilgrid.tracking.register.read_json", read)
+    assert best_cell(plan, results, task="topics", wanted=wanted).labels["seed"] == 1 - usual.labels["seed"]
+    failed |= {results / cell.folder for cell in plan.students}
+    with pytest.raises(UserError, match=r"no student of 'topics' can be registered: .* it learned nothing; train"):
+        best_cell(plan, results, task="topics", wanted=wanted)
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

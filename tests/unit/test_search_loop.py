@@ -1,8 +1,11 @@
 """The search loop: what is tried once, what is told, what is kept, and what is known afterwards."""
 
+import logging
 import math
 import random
 from collections.abc import Sequence
+
+import pytest
 
 from distilgrid.search.architecture import Architecture, Shape
 from distilgrid.search.controllers.registry import Observation
@@ -94,3 +97,15 @@ def test_a_penalised_trial_is_never_the_best() -> None:
     so_far = as_table(trials)["best_reward"].tolist()
     assert math.isnan(so_far[0]), "nothing kept to the limit yet"
     assert so_far[1:] == [trials[1].reward, trials[2].reward, trials[2].reward]
+
+
+def test_a_search_ends_with_what_was_proposed(caplog: pytest.LogCaptureFixture) -> None:
+    controller = Scripted([SMALL, WIDE], [DEEP], [], [SMALL])
+    with caplog.at_level(logging.INFO, logger="distilgrid.search.loop"):
+        trials = search(controller, examine=examine, judge=judge, episodes=4, candidates=2)
+    assert [trial.architecture for trial in trials] == [SMALL, WIDE, DEEP]
+    assert len(controller.told) == 2, "nobody hears of an empty episode, and none follows it"
+    assert caplog.messages == [
+        "episode 2: 1 of 2 candidates proposed",
+        "episode 3 of 4: the controller has nothing left to propose; the search ends with 3 trials",
+    ]

@@ -241,10 +241,11 @@ def test_a_search_measures_on_the_processor_of_its_device(
 def test_what_is_too_large_is_neither_proposed_nor_kept(work: Path, tiny_model: Path, tmp_path: Path) -> None:
     config = read_json(tiny_model / "config.json")
     sizes = {shape.name: model_parameters(shape, config) for shape in SPACE.shapes}
-    share = sorted(sizes.values())[3] / model_parameters(shape_of(config), config)
+    fourth, fifth = sorted(sizes.values())[3:5]
+    share = (fourth + fifth) / 2 / model_parameters(shape_of(config), config)
     run(work, tiny_model, tmp_path / "a", max_size_share=share, controller={"kind": "random"})
     names = trials(tmp_path / "a")["name"].tolist()
-    assert len(names) == 4 and max(sizes[name] for name in names) <= sorted(sizes.values())[3]
+    assert len(names) == 4 and max(sizes[name] for name in names) == fourth
     with pytest.raises(UserError, match=r"max_size_share 0.01: no architecture is that small; the smallest of 8, 1L-"):
         run(work, tiny_model, tmp_path / "b", max_size_share=0.01)
 
@@ -380,3 +381,39 @@ def test_candidates_as_jobs_of_their_own_make_the_same_trials(
     for place, said in (({"episode": 3, "number": 0}, "--episode 3"), ({"episode": 0, "number": 2}, "--number 2")):
         with pytest.raises(UserError, match=f"{said}: the search has ., counted from 0"):
             candidate(tmp_path / "other", **place)
+
+
+@pytest.mark.parametrize(
+    ("controller", "counts"),
+    [({"kind": "random"}, [3, 1, 0]), ({"kind": "reinforce", "depth_episodes": 1}, None)],
+    ids=["small-space", "policy"],
+)
+def test_candidates_that_nobody_proposes_end_with_nothing_to_try(
+    work: Path, tiny_model: Path, tmp_path: Path, controller: dict[str, Any], counts: list[int] | None
+) -> None:
+    """A space of four shapes, and three episodes of three: candidates as jobs end where the search alone does."""
+    space = Space(layers=[1, 2], hidden=[8], heads=[2], feed_forward=[16, 32])
+    asked = {"controller": controller, "candidates": 3, "reward": LATENCY_FREE}
+    settings = chosen(tiny_model, space=space, **asked)
+    found, last = [], list[Path]()
+    for episode in range(3):
+        made = [tmp_path / f"jobs/{episode}-{number}" for number in range(3)]
+        for number, out in enumerate(made):
+            one = replace(settings, episode=episode, number=number)
+            make(STAGES["candidate"], one, {**folders(work), "after": last}, out=out)
+        found.append([own for folder in made if (own := read_json(folder / "finding.json"))["architecture"]])
+        assert all(read_json(out / "finding.json") == {"architecture": None} for out in made[len(found[-1]) :])
+        last = made
+    assert min(map(len, found)) < 3 and (counts is None or [len(each) for each in found] == counts)
+    make(STAGES["search"], settings, {**folders(work), "after": last}, out=tmp_path / "search")
+    run(work, tiny_model, tmp_path / "alone/search", space=space, **asked)
+    names = [own["name"] for episode in found for own in episode]
+    assert trials(tmp_path / "search")["name"].tolist() == names == trials(tmp_path / "alone/search")["name"].tolist()
+
+
+def test_a_search_without_a_proposal_is_refused(
+    work: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distilgrid.search.controllers.evolution.EvolutionController.ask", lambda *_: [])
+    with pytest.raises(UserError, match="the controller proposed no architecture; widen the space"):
+        run(work, tiny_model, tmp_path / "search")

@@ -21,6 +21,7 @@ from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import FinishedArtefact, TrainedModel
 from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.learned import chance, learned_nothing
 from distilgrid.reporting.lines import Line, dev_score
 from distilgrid.runtimes.registry import REFERENCE, find_runtime
 
@@ -133,8 +134,12 @@ def _option(
     ms = latency(shape, where.percentile)
     if ms is None:
         raise _RuledOutError(f"no {where.percentile} was sent")
-    shipped, teacher = _shipped(line, runtime), findings.teacher(line)
-    row = findings.collected.task_kind(line.labels["task"]).words.row
+    teacher = findings.teacher(line)
+    if teacher.failed:
+        raise _RuledOutError("its teacher answers the same for every row, so no loss against it is known")
+    task = line.labels["task"]
+    shipped = _shipped(line, runtime, chance(findings.collected.datasets[task], findings.main(task)[0]))
+    row = findings.collected.task_kind(task).words.row
     return ModelOption(
         line=line,
         runtime=runtime,
@@ -162,13 +167,24 @@ class _Shipped:
     dev: float  # the main metric on dev
 
 
-def _shipped(line: Line, runtime: str) -> _Shipped:
-    """The seed that is best on dev in the runtime, among those that the runtime can load."""
+def _shipped(line: Line, runtime: str, by_chance: float | None) -> _Shipped:
+    """The seed that is best on dev in the runtime, among those that learned something and that the runtime can load."""
     found = [_as_trained(model) for model in line.models] if runtime == REFERENCE else list(_exported(line, runtime))
     if not found:
         unknown = "what it changes in the score is not known"
         raise _RuledOutError("rejected by the parity gate" if runtime in line.rejected else unknown)
-    return max(found, key=lambda shipped: line.scoring.merit(shipped.dev))
+    failed = [_failed(shipped, by_chance) for shipped in found]
+    kept = [shipped for shipped, why in zip(found, failed, strict=True) if not why]
+    if not kept:
+        raise _RuledOutError(failed[0])
+    return max(kept, key=lambda shipped: line.scoring.merit(shipped.dev))
+
+
+def _failed(shipped: _Shipped, by_chance: float | None) -> str:
+    """The reason why what would ship learned nothing, or lost it when it was exported; empty where it did."""
+    metrics = shipped.model.metrics
+    exported = {**metrics, "dev": {metrics["score_name"]: shipped.dev}}
+    return learned_nothing(metrics, chance=by_chance) or learned_nothing(exported, chance=by_chance)
 
 
 def _as_trained(model: TrainedModel) -> _Shipped:

@@ -99,6 +99,12 @@ class Findings:
         fraction = line.labels["fraction"]
         return max(own, key=lambda t: (t.labels["fraction"] == fraction, t.labels["fraction"]))
 
+    def baseline(self, line: Line) -> Line | None:
+        """The line that a student's is compared with: itself for a baseline; None for a teacher, or where it lacks."""
+        method, wanted = self.collected.plan.params.report.baseline, _without_method(line)
+        own = (other for other in self.of(line.labels["task"]) if other.labels["method"] == method)
+        return next((other for other in own if _without_method(other) == wanted), None)
+
     def notes(self, line: Line) -> dict[str, str]:
         """Notes of the parameters on a line's teachers, by name."""
         teachers = self.collected.plan.params.teachers

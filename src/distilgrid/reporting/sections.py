@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.plan.params import Params, effective_training
 from distilgrid.plan.teachers import teacher_names
-from distilgrid.reporting import display, wording
+from distilgrid.reporting import budgets, display, wording
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.figures import (
     PALETTE,
@@ -177,13 +177,17 @@ class AblationSection(Section):
         """A row for each value, a column for each student."""
         setting, methods, scoring = self.ablation.setting, self.ablation.methods, findings.scoring(task)
         columns = {Column(setting): [Value(f"{value:g}", method) for value, method in methods.items()]}
-        for name, found in _curves(findings, task, self.ablation).items():
+        curves = _curves(findings, task, self.ablation)
+        for name, found in curves.items():
             columns[Column(name, scoring.factor)] = display.scores([found[value] for value in methods])
         caption = (
             f"{self.ablation.objective} with several values of {setting}, all else equal: {scoring.title} on split "
             f"{findings.main(task)[1]}, mean {wording.PLUS_MINUS} standard deviation over seeds; under each value its "
             "method."
         )
+        rows = [[found[value] for found in curves.values()] for value in methods]
+        columns |= budgets.columns(findings, rows)
+        caption = f"{caption} {budgets.caption(findings, (line for row in rows for line in row))}".rstrip()
         return [Table.of(f"{task}: {setting}", caption, columns)]
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
@@ -276,7 +280,9 @@ class SelectionSection(Section):
         columns = {MODEL: [display.model(line) for line in lines]}
         for column, values in found.items():
             columns[column] = [display.mean(each, scoring) if each else display.EMPTY for each in values]
+        columns |= budgets.columns(findings, [[line] for line in lines])
         caption = _selection_caption(scoring, split, watched=watched, phases=phases)
+        caption = f"{caption} {budgets.caption(findings, lines)}".rstrip()
         return [Table.of(f"{task}: selection of checkpoints", caption, columns, groups=name_groups(lines))]
 
 

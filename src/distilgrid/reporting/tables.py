@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
-from distilgrid.reporting import display, wording
+from distilgrid.reporting import budgets, display, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import Line, benchmark_label
@@ -46,6 +46,7 @@ def main_table(findings: Findings, task: str) -> Table:
         Column(f"vs. {report.baseline}", f"{unit}{wording.level(report.confidence)} CI"): [
             display.difference(findings, line) for line in lines
         ],
+        **budgets.columns(findings, [[line] for line in lines]),
         Column("parameters"): display.smallest(lines, "parameters", wording.count),
         Column("size", "fp32"): display.smallest(lines, "size_bytes", wording.size),
     }
@@ -103,7 +104,8 @@ def _short(column: Column, note: str) -> str:
 
 def _captions(findings: Findings, task: str) -> str:
     parts = (scores_caption(findings, task), significance_caption(findings), latency_caption(findings, task))
-    return " ".join(part for part in (*parts, notes_caption(findings, task)) if part)
+    spent = budgets.caption(findings, findings.of(task))
+    return " ".join(part for part in (*parts, spent, notes_caption(findings, task)) if part)
 
 
 def notes_caption(findings: Findings, task: str) -> str:
@@ -160,9 +162,11 @@ def other_table(findings: Findings, task: str) -> Table | None:
     for metric, split in others:
         shown = [display.mean(line.values(split, metric), scoring(metric)) for line in lines]
         columns[Column(title(metric), split)] = shown
+    columns |= budgets.columns(findings, [[line] for line in lines])
     scales = " / ".join(dict.fromkeys(factor for metric, _ in others if (factor := scoring(metric).factor)))
     scaled = f" {scales[0]} {scales[1:]}" if scales else ""
     caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
+    caption = f"{caption} {budgets.caption(findings, lines)}".rstrip()
     return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
 

@@ -1,5 +1,6 @@
 """The search loop: episodes of candidates, each estimated and timed once, whose rewards the controller learns."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from distilgrid.search.controllers.registry import Controller, Observation
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,24 @@ Judge = Callable[[Architecture, Finding], Worth]
 def search(controller: Controller, *, examine: Examine, judge: Judge, episodes: int, candidates: int) -> list[Trial]:
     """Run a search and return all trials in their order.
 
-    The controller proposes the candidates of an episode and then learns from all of them. Nothing is stored here: a
-    killed search begins again, and `examine` remembers its findings, so the trials are the same.
+    The controller proposes the candidates of an episode and then learns from all of them. It may propose fewer than
+    `candidates`; a search whose controller proposes none ends with what was tried. Nothing is stored here: a killed
+    search begins again, and `examine` remembers its findings, so the trials are the same.
     """
     trials: list[Trial] = []
     known: dict[Architecture, Finding] = {}
     for episode in progress(range(episodes), total=episodes, label="episodes"):
         asked = controller.ask(candidates)
+        if not asked:
+            log.warning(
+                "episode %d of %d: the controller has nothing left to propose; the search ends with %d trials",
+                episode + 1,
+                episodes,
+                len(trials),
+            )
+            break
+        if len(asked) < candidates:
+            log.info("episode %d: %d of %d candidates proposed", episode + 1, len(asked), candidates)
         unseen = [architecture for architecture in dict.fromkeys(asked) if architecture not in known]
         known |= zip(unseen, examine(unseen), strict=True)
         for architecture in asked:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.tasks.dataset import SEPARATOR, TEXT_COLUMNS
@@ -72,7 +72,7 @@ def likeness(rows: Sequence[str], known: Sequence[str], *, threshold: float = NE
     equal = np.array([row in owned for row in rows], dtype=bool)
     near = np.zeros(len(rows), dtype=bool)
     if not equal.all() and owned:
-        near[~equal] = _near([rows[i] for i in np.flatnonzero(~equal)], sorted(owned), threshold)
+        near[~equal] = _near(list(compress(rows, ~equal)), sorted(owned), threshold)
     return Likeness(equal, near)
 
 

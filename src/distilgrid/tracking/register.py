@@ -12,6 +12,7 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
+from distilgrid.reporting.learned import chance, learned_nothing
 from distilgrid.reporting.lines import dev_score
 from distilgrid.reporting.scoring import scoring
 from distilgrid.tasks.dataset import open_dataset
@@ -58,11 +59,11 @@ def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
 
 
 def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[str, Any]) -> Artefact:
-    """The best seed on dev of the recipe with the best mean score on dev, among finished seeds.
+    """The best seed on dev of the recipe with the best mean score on dev, among finished seeds that learned something.
 
     `wanted` has values of `method`, `student` and `seed`, where None takes any. A grid with one task needs no `task`.
 
-    Raises UserError when the task is not clear, a value is unknown, or no cell is finished.
+    Raises UserError when the task is not clear, a value is unknown, no cell is finished, or none learned anything.
     """
     asked = {"task": task_named(plan.params, task)} | {k: v for k, v in wanted.items() if v is not None}
     fitting = plan.students
@@ -72,13 +73,18 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
             raise UserError(f"--{axis}: the grid has no such student '{value}'; {did_you_mean(str(value), known)}")
         fitting = [student for student in fitting if str(student.labels[axis]) == str(value)]
     recipes: dict[str, list[tuple[float, Artefact]]] = {}
-    for student in fitting:
-        if is_complete(results / student.folder):
-            metrics = read_json(results / student.folder / "metrics.json")
+    finished = [student for student in fitting if is_complete(results / student.folder)]
+    if not finished:
+        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
+    dataset = read_json(results / plan.data[asked["task"]].folder / "dataset.json")
+    for student in finished:
+        metrics = read_json(results / student.folder / "metrics.json")
+        why = learned_nothing(metrics, chance=chance(dataset, metrics["score_name"]))
+        if not why:
             merit = scoring(metrics["score_name"]).merit(dev_score(metrics))
             recipes.setdefault(recipe_name(plan, axes(student)), []).append((merit, student))
     if not recipes:
-        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
+        raise UserError(f"no student of '{asked['task']}' can be registered: of the last one, {why}; train for longer")
     best = max(recipes.values(), key=lambda found: statistics.fmean(merit for merit, _ in found))
     return max(best, key=lambda found: found[0])[1]  # of equal seeds the first
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from distilgrid.reporting import display, wording
+from distilgrid.reporting import budgets, display, wording
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line, spread
 from distilgrid.reporting.section import Section
@@ -55,9 +55,10 @@ class GapSection(Section):
             Column("training loss"): [_mean(line, TRAINING) for line in lines],
             Column("dev loss"): _lowest(lines, DEV),
             Column("gap"): _lowest(lines, GAP),
+            **budgets.columns(findings, [[line] for line in lines]),
         }
-        name = f"{task}: generalisation gap"
-        return [Table.of(name, CAPTION, columns, groups=name_groups(lines))]
+        name, caption = f"{task}: generalisation gap", f"{CAPTION} {budgets.caption(findings, lines)}".rstrip()
+        return [Table.of(name, caption, columns, groups=name_groups(lines))]
 
 
 SECTION = GapSection()

@@ -3,14 +3,15 @@
 A contrast holds the lines on the sides of a claim. A grid that lacks cells for it is told what it lacks.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from distilgrid.core.planned import TEACHER
-from distilgrid.reporting.claims.schema import LATENCY, LESS, MAIN, POINTS, Axes, Claim, ClaimsFile, JointClaim
+from distilgrid.reporting.budgets import Budget, ratio
+from distilgrid.reporting.claims.matching import Contrast, Weights, contrast, missing
+from distilgrid.reporting.claims.schema import LATENCY, LESS, MAIN, POINTS, Claim, ClaimsFile, JointClaim
 from distilgrid.reporting.collect import TrainedModel
 from distilgrid.reporting.contrasts import Resamples, seed_blocks
 from distilgrid.reporting.findings import Findings, samples_for, score_resamples
@@ -33,19 +34,6 @@ from distilgrid.reporting.searches import SearchLine, search_lines
 Verdict = Literal["confirmed", "refuted", "negligible", "not enough evidence", "not in this grid"]
 ROUNDING = 1e-9
 """Effects below this are rounding errors."""
-Weights = Mapping[Line | SearchLine, float]
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """A claim's effect on one task, as a weighted sum of the lines' means over seeds.
-
-    The effect is the mean of `pairs` matched comparisons.
-    """
-
-    task: str
-    weights: Weights
-    pairs: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +54,7 @@ class Result:
     p: float | None = None  # two-sided p-value of the threshold that the verdict compares with
     adjusted: float | None = None  # p corrected for all results of the file's claims
     corrected: Verdict = "not enough evidence"  # the verdict by `adjusted`
+    budget: Budget | None = None  # ratio of the sides' training budgets; None where they are equal or do not matter
 
 
 @dataclass(frozen=True)
@@ -274,6 +263,7 @@ def _result(
         seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
         rows_too_few=unclear and rows_too_few(found, distance, confidence),
         p=_p_value(claim, scoring, found),
+        budget=None if claim.metric.startswith(LATENCY) else ratio(pair for c in contrasts for pair in c.compared),
     )
 
 
@@ -318,57 +308,6 @@ def distance_of(claim: Claim, scoring: Scoring, effect: float, *, margin: float 
     within = 0.0 if margin is None else margin - abs(gain)
     distance = max(beyond, within)
     return distance / scoring.scale if distance > ROUNDING else 0.0
-
-
-def contrast(
-    claim: Claim, task: str, lines: Sequence[Line | SearchLine], *, teacher: Callable[[Line], Line]
-) -> Contrast | None:
-    """The claim's comparison among a task's lines or searches, or None when a side has none.
-
-    Axes that the claim does not give are matched: each comparison has the same values of them on all sides. The
-    effect is the mean over the values for which all sides have lines. `teacher` finds the teacher of a student's line.
-    """
-    own = [line for line in lines if not line.is_teacher]
-    given = [axes for _, axes in claim.sides() if axes.get("method") != TEACHER]
-    free = [axis for axis in (own[0].labels if own else ()) if axis not in given[0]]
-    found = [{tuple(s.labels[a] for a in free): s for s in own if _has(s.labels, axes)} for axes in given]
-    matched = [values for values in found[0] if all(values in side for side in found)]
-    weights: dict[Line | SearchLine, float] = {}
-    remaining = iter(found)
-    for weight, axes in claim.sides():
-        taught = axes.get("method") == TEACHER
-        side = found[0] if taught else next(remaining)
-        for values in matched:
-            line = side[values]
-            line = teacher(line) if taught and isinstance(line, Line) else line
-            # A side that two differences share cancels, so each line has one weight.
-            weights[line] = weights.get(line, 0.0) + weight / len(matched)
-    kept = {line: weight for line, weight in weights.items() if weight}
-    return Contrast(task, kept, len(matched)) if matched else None
-
-
-def missing(claim: Claim, lines: Sequence[Line | SearchLine]) -> list[str]:
-    """What a task's students or searches lack for a claim, in words."""
-    own = [line for line in lines if not line.is_teacher]
-    sides = [axes for _, axes in claim.sides() if axes.get("method") != TEACHER]
-    empty = [axes for axes in sides if not any(_has(line.labels, axes) for line in own)]
-    if not empty:
-        return ["cells that differ in nothing else than the claim says"]
-    absent = [
-        _named(axis, value)
-        for axes in empty
-        for axis, value in axes.items()
-        if all(line.labels[axis] != value for line in own)
-    ]
-    return list(dict.fromkeys(absent or [" with ".join(_named(*item) for item in axes.items()) for axes in empty]))
-
-
-def _has(labels: Mapping[str, Any], axes: Axes) -> bool:
-    return all(labels[axis] == value for axis, value in axes.items())
-
-
-def _named(axis: str, value: Any) -> str:
-    return f"{axis} {value:g}" if isinstance(value, float) else f"{axis} {value}"
 
 
 def values_of(line: Line | SearchLine, metric: str) -> list[float] | None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import RUN, read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.reporting import wording
-from distilgrid.reporting.claims.tables import TONES, number_value
+from distilgrid.reporting.budgets import EVEN, Budget
+from distilgrid.reporting.claims.tables import BUDGETS, TONES, number_value
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.scoring import scoring
@@ -117,7 +118,8 @@ def verdicts(paper: PaperReports) -> Table:
         "(Holm 1979). Where seeds were added for a claim, verdict and interval are those over all looks. A joint claim "
         "is confirmed when all of its parts are."
     )
-    return Table("Claims", caption, columns, rows)
+    unequal = any(each.get("budget") for claims in judged for c in claims.values() for each in c["results"][:1])
+    return Table("Claims", f"{caption} {BUDGETS}" if unequal else caption, columns, rows)
 
 
 def published(paper: PaperReports) -> Table:
@@ -154,9 +156,14 @@ def comparisons(paper: PaperReports) -> Table:
         rows += [_comparison(each.grid, row) for row in compared.to_dict("records")]
     columns = [*(Column(title, number=False) for title in ("grid", "task", "model")), Column("score")]
     columns += [Column("difference", "to"), *map(Column, ("interval", "p", "p, Holm"))]
+    if all(row[-1].text in (wording.DASH, EVEN.words) for row in rows):
+        rows = [row[:-1] for row in rows]
+    else:
+        columns.append(Column("steps", "to those of the baseline"))
     caption = (
         f"{wording.INTERVALS}; p-values are then corrected for all comparisons of the grid (Holm 1979). One seed has "
-        f"neither. Colours mark what is clear with at least {FEWEST_SEEDS} seeds after the correction."
+        f"neither. Colours mark what is clear with at least {FEWEST_SEEDS} seeds after the correction. Where training "
+        "budgets differ, a column has the ratio of optimiser steps, and of what was read in them if that is another."
     )
     return Table("Significance", caption, columns, rows, groups)
 
@@ -195,6 +202,7 @@ def _verdict(claim: Mapping[str, Any] | None, decided: Mapping[str, Any] | None)
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
     note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
     note += f", corrected: {result['corrected']}"
+    note += f", steps {Budget(**spent).words}" if (spent := result.get("budget")) else ""
     return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
 
 
@@ -228,7 +236,15 @@ def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
         Value(shown.signed(row["difference"]), row["baseline"], tone=tone),
         Value(shown.bounds(low, high), wording.level(row["confidence"])) if known else Value(wording.DASH, "one seed"),
         *(Value(f"{row[name]:.3g}") if known else Value(wording.DASH) for name in ("p", "p_holm")),
+        _budget(row),
     ]
+
+
+def _budget(row: Mapping[Any, Any]) -> Value:
+    """The ratio of the training budgets; reports of older versions have none."""
+    if "steps_to_baseline" not in row:
+        return EMPTY
+    return Value(Budget(row["steps_to_baseline"], row["reads_to_baseline"]).words)
 
 
 def _name(row: Mapping[Any, Any]) -> str:

@@ -16,6 +16,10 @@ from distilgrid.reporting.table import Column, Table, Value
 
 TONES = {"confirmed": "better", "refuted": "worse"}
 MANY_SEEDS = 1000
+BUDGETS = (
+    "Steps: optimiser steps of the first side in those of the second where training budgets differ, mean over matched "
+    "cells; reads: tokens or images that went through the student, where their ratio is another one."
+)
 
 
 def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> Table:
@@ -32,7 +36,13 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
         rows.append(_joint_row(joint))
     columns += [Column("effect", f"{wording.level(confidence)} CI"), Column("verdict", "uncorrected", number=False)]
     columns += [Column("verdict", f"corrected, {FEWEST_SEEDS} seeds or more", number=False)]
-    return Table(f"Claims of {file.paper.title} ({file.paper.year})", _caption(findings, file), columns, rows, groups)
+    caption = _caption(findings, file)
+    if any(result.budget for judgement in judged for result in judgement.results):
+        columns.append(Column("steps", "first side to second"))
+        caption = f"{caption} {BUDGETS}"
+    else:
+        rows = [row[:-1] for row in rows]
+    return Table(f"Claims of {file.paper.title} ({file.paper.year})", caption, columns, rows, groups)
 
 
 def claims_tables(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judgement]) -> list[Table]:
@@ -83,9 +93,10 @@ def _claim_rows(judgement: Judgement) -> list[list[Value]]:
         over = result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks"
         verdict = Value(result.verdict, reason(claim, result), tone=TONES.get(result.verdict, ""))
         corrected = Value(result.corrected, _p_note(result), tone=TONES.get(result.corrected, ""))
-        rows.append([Value(over, _metric(claim)), _effect(judgement, result), verdict, corrected])
+        spent = Value(result.budget.words) if result.budget else EMPTY
+        rows.append([Value(over, _metric(claim)), _effect(judgement, result), verdict, corrected, spent])
     if judgement.missing:
-        rows.append([EMPTY, EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}"), EMPTY])
+        rows.append([EMPTY, EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}"), EMPTY, EMPTY])
     heads = [[Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]]
     heads += [[Value("")] * 3] * (len(rows) - 1)
     return [[*head, *row] for head, row in zip(heads, rows, strict=True)]
@@ -105,7 +116,7 @@ def _joint_row(joint: JointJudgement) -> list[Value]:
     parts = "; ".join(f"{part.claim.id}: {part.verdict}, corrected: {part.corrected}" for part in joint.parts)
     verdicts = [Value(verdict, tone=TONES.get(verdict, "")) for verdict in (joint.verdict, joint.corrected)]
     about = [Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]
-    return [*about, Value("all together", parts), EMPTY, *verdicts]
+    return [*about, Value("all together", parts), EMPTY, *verdicts, EMPTY]
 
 
 def _metric(claim: Claim) -> str:

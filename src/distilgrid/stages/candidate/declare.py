@@ -12,6 +12,7 @@ from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
     from distilgrid.plan.planner import Planner
+    from distilgrid.search.loop import Finding
 
 
 def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
@@ -30,6 +31,13 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
         inputs["after"] = episode_of(planner, names, episode - 1)
     where = "{task}/{teacher}/{search}-seed-{seed}-episode-{episode}-{number}".format(**names)
     return planner.made("candidate", names, inputs, place=where)
+
+
+def _said(one: "Finding | None") -> list[str]:
+    """The finding, or that the episode has fewer candidates than are planned."""
+    if one is None:
+        return ["nothing to try: fewer candidates proposed than planned"]
+    return [f"score {one.score:.4f}, loss {one.loss:.4f}, {one.latency_ms:.2f} ms, {one.seconds:.1f} s"]
 
 
 STAGE = Stage(
@@ -53,7 +61,7 @@ STAGE = Stage(
         CONTROLLER_SEED,
     ),
     inputs=SOURCES,
-    said=lambda one: [f"score {one.score:.4f}, loss {one.loss:.4f}, {one.latency_ms:.2f} ms, {one.seconds:.1f} s"],
+    said=_said,
     axes=("task", "teacher", "search", "seed", "episode", "number"),
     target="searches",
     declared=SEARCHES.declared,

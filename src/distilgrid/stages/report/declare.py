@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=11,
+    version=12,
     folder="reports",
     files=(
         "report.html",

@@ -4,7 +4,7 @@ Everything on a page is inline, so that it opens offline and can be mailed as on
 a summary of each task, in a sentence or two and three figures.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -18,6 +18,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import TABLE, Plan
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
+from distilgrid.reporting.budgets import is_even, to_baseline
 from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
@@ -96,7 +97,7 @@ def outcomes(findings: Findings) -> list[TaskSummary]:
 
 def _outcome(findings: Findings, task: str) -> TaskSummary:
     students = [line for line in findings.of(task) if not line.is_teacher]
-    best = max(students, key=lambda line: line.dev_merit)
+    best = _best(students)
     scoring, teacher = best.scoring, findings.teacher(best)
     score, taught = scoring.score(best.score), scoring.score(teacher.score)
     kept, fast = f"scores {score} of {taught} ({scoring.title}, student of teacher)", ""
@@ -129,16 +130,18 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
 
     def points(line: Line) -> str:
         found, scoring = compared[line], line.scoring
+        budget = to_baseline(findings, line)
+        spent = "" if budget is None or is_even(budget) else f"; steps {budget.words}"
         if found.low is None or found.high is None:
-            return scoring.points(found.value)
-        return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}"
+            return f"{scoring.points(found.value)}{spent}"
+        return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}{spent}"
 
     if all(found.low is None for found in compared.values()):
-        shown = max(compared, key=lambda line: line.dev_merit)
+        shown = _best(compared)
         return f"{_named(shown)} to {baseline}: {points(shown)}; {wording.ONE_SEED}."
     better = [line for line, difference in compared.items() if difference.verdict == "better"]
     if better:
-        shown = best if best in better else max(better, key=lambda line: line.dev_merit)
+        shown = best if best in better else _best(better)
         # One clear gain among many comparisons means less.
         sure = sum(findings.is_sure(line) for line in better)
         counts = f"Clear gains in {len(better)} of {len(compared)} comparisons, in {sure} after Holm's correction."
@@ -149,9 +152,14 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
         shown = min(worse, key=lambda line: line.dev_merit)
         known = f"No method is clearly better than {baseline}"
         return f"{known}; {_named(shown)} is clearly worse: {points(shown)}."
-    shown = max(compared, key=lambda line: line.dev_merit)
+    shown = _best(compared)
     largest = "" if len(compared) == 1 else "best on dev: "
     return f"No method differs clearly from {baseline} ({largest}{_named(shown)} {points(shown)})."
+
+
+def _best(lines: Iterable[Line]) -> Line:
+    """The best line on dev, before those with models that learned nothing."""
+    return max(lines, key=lambda line: (not line.failed, line.dev_merit))
 
 
 def _named(line: Line) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
+from distilgrid.reporting.budgets import budget, to_baseline
 from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.claims.tables import claims_json, claims_tables, paper_claims_table
@@ -98,6 +99,7 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         **_difference(findings, line),
         **{name: line.facts[name] for name in FACTS},
         **{name: fmean(model.metrics[name] for model in line.models) for name in COSTS},
+        **_budget(findings, line),
         **_measured(findings, line),
     }
     optimistic = optimistic_mean(line)
@@ -117,6 +119,17 @@ def _difference(findings: Findings, line: Line) -> dict[str, Any]:
         return dict.fromkeys(names)
     interval = (found.low, found.high, settings.confidence, found.p, found.adjusted, findings.is_sure(line))
     return dict(zip(names, (settings.baseline, found.value, *interval), strict=True))
+
+
+def _budget(findings: Findings, line: Line) -> dict[str, Any]:
+    """The steps of a line, what it read in them, and the ratios of both to its baseline's."""
+    own, ratio = budget(line), to_baseline(findings, line)
+    return {
+        "steps": own.steps,
+        "reads": own.reads,
+        "steps_to_baseline": ratio.steps if ratio else None,
+        "reads_to_baseline": ratio.reads if ratio else None,
+    }
 
 
 def _measured(findings: Findings, line: Line) -> dict[str, Any]:

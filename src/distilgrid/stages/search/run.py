@@ -81,6 +81,8 @@ def _small(searching: Searching, looked_at: Sequence[Architecture]) -> list[Arch
 
 def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[str, Any]]:
     """The best within the limit, as `best.json` lists them."""
+    if not trials:
+        raise UserError("the controller proposed no architecture; widen the space, or raise the search's limits")
     best = best_trials(trials, count=count)
     if not best and limit is None:
         raise UserError("max_size_share: no trial was that small; raise the share, or the number of episodes")

@@ -1,0 +1,114 @@
+"""Training budgets of lines, as columns of tables and as ratios of a claim's sides.
+
+A budget counts what was done, so a run that stopped early counts as far as it went. It is a model's own: the trainings
+of its teacher, of assistants and of values that tuning tried are not in it.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from distilgrid.reporting import display, wording
+from distilgrid.reporting.findings import Findings
+from distilgrid.reporting.lines import Line
+from distilgrid.reporting.table import Column, Value
+
+EQUAL = 0.02
+"""The relative difference up to which budgets count as equal. Reads are the product of two rounded numbers."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The budget of a line, or the ratio of two."""
+
+    steps: float  # optimiser steps, mean over seeds
+    reads: float  # tokens without padding, or images, that went through the model in these steps; mean over seeds
+
+    def over(self, other: "Budget") -> "Budget":
+        """The ratio to another budget."""
+        return Budget(self.steps / max(other.steps, 1.0), self.reads / max(other.reads, 1.0))
+
+    @property
+    def words(self) -> str:
+        """A ratio: `6.0x`, or `1.0x, reads 2.3x` where the two parts differ."""
+        same = alike([self.steps, self.reads])
+        return wording.times(self.steps) + ("" if same else f", reads {wording.times(self.reads)}")
+
+
+EVEN = Budget(1.0, 1.0)
+
+
+def alike(values: Sequence[float]) -> bool:
+    """Whether values differ by no more than rounding may."""
+    return max(values) <= (1 + EQUAL) * min(values)
+
+
+def budget(line: Line) -> Budget:
+    """The mean budget of a line's models."""
+    steps = statistics.fmean(model.metrics["steps"] for model in line.models)
+    rates = (model.metrics["tokens_per_second"] * model.metrics["train_seconds"] for model in line.models)
+    return Budget(steps, statistics.fmean(rates))
+
+
+def is_even(found: Budget) -> bool:
+    """Whether a ratio is that of equal budgets."""
+    return alike([found.steps, 1.0]) and alike([found.reads, 1.0])
+
+
+def to_baseline(findings: Findings, line: Line) -> Budget | None:
+    """The ratio of a line's budget to its baseline's; None without a baseline."""
+    baseline = findings.baseline(line)
+    return None if baseline is None else budget(line).over(budget(baseline))
+
+
+def ratio(pairs: Iterable[tuple[Any, Any]]) -> Budget | None:
+    """The mean ratio of the first lines' budgets to the second ones', or None where they are equal.
+
+    Teachers and searches have no budget to compare.
+    """
+    kept = [pair for pair in pairs if all(isinstance(line, Line) and not line.is_teacher for line in pair)]
+    found = [budget(first).over(budget(second)) for first, second in kept]
+    if not found:
+        return None
+    mean = Budget(statistics.fmean(r.steps for r in found), statistics.fmean(r.reads for r in found))
+    return None if is_even(mean) else mean
+
+
+def differ(lines: Iterable[Line]) -> bool:
+    """Whether students among the lines were trained with different budgets."""
+    found = [budget(line) for line in lines if not line.is_teacher]
+    return bool(found) and not (alike([b.steps for b in found]) and alike([b.reads for b in found]))
+
+
+def columns(findings: Findings, rows: Sequence[Sequence[Line]]) -> dict[Column, list[Value]]:
+    """The column of budgets for rows of one or more lines each; nothing when all students have the same."""
+    if not differ(line for row in rows for line in row):
+        return {}
+    return {
+        Column("steps", f"to {findings.collected.plan.params.report.baseline}'s"): [_value(findings, r) for r in rows]
+    }
+
+
+def _value(findings: Findings, row: Sequence[Line]) -> Value:
+    """The steps, with the ratio to the baseline's, or what was read where there is no baseline."""
+    found = [budget(line) for line in row]
+    if not found:
+        return display.EMPTY
+    steps, reads = statistics.fmean(b.steps for b in found), statistics.fmean(b.reads for b in found)
+    ratios = [r for line in row if (r := to_baseline(findings, line)) is not None]
+    if not ratios:
+        return Value(f"{steps:,.0f}", f"reads {wording.count(reads)}")
+    mean = Budget(statistics.fmean(r.steps for r in ratios), statistics.fmean(r.reads for r in ratios))
+    return Value(f"{steps:,.0f}", mean.words)
+
+
+def caption(findings: Findings, lines: Iterable[Line]) -> str:
+    """The meaning of the column, or nothing where there is none."""
+    if not differ(lines):
+        return ""
+    return (
+        "Budgets differ. Steps: optimiser steps done, mean over seeds, with the ratio to the baseline of the same "
+        "student and rows; reads: tokens without padding, or images, where their ratio is another one. Trainings of "
+        "assistants and of tried settings are not counted."
+    )
