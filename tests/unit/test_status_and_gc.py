@@ -16,7 +16,7 @@ from distilgrid.audit.status import Status, overview, states, time_left
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import RUN, is_complete, writing
 from distilgrid.plan.expand import Artefact, Plan, expand
-from distilgrid.plan.params import parse_params
+from distilgrid.plan.params import load_params, parse_params
 from distilgrid.stages.table import STAGES
 
 Values = dict[str, Any]
@@ -269,6 +269,28 @@ def test_an_overlays_artefacts_stay(results: Path, tiny_params_file: Path, tiny_
         "benchmarks",
         "reports",
     }
+
+
+def test_added_seeds_belong_to_the_grid_before_them(
+    results: Path, tiny_params_file: Path, tiny_values: Values, tmp_path: Path
+) -> None:
+    """`distilgrid decide --grid mine.yaml` writes added.yaml on top of mine.yaml: its cells have mine's settings."""
+    added = {"task": "reviews", "teacher": "tiny", "method": "kd", "student": "half", "seeds": [7]}
+    texts = {
+        "mine": {"grid": {"name": "mine"}, "training": {"learning_rate": 0.002}},
+        "other": {"grid": {"name": "other", "methods": ["finetune"]}},
+        "added": {"grid": {"replications": [added]}},
+    }
+    for name, values in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(values))
+    mine, more, other = (tmp_path / f"{name}.yaml" for name in ("mine", "added", "other"))
+    finish_all(results, plan(tiny_values, grid={"name": "mine"}, training={"learning_rate": 0.002}))
+    known = files(results)
+    finish_all(results, expand(load_params([tiny_params_file, mine, more])))
+    assert files(results) > known
+    assert collect(params_files=[tiny_params_file], overlays=[mine, more, other], results=results) == {}
+    unnamed = collect(params_files=[tiny_params_file], overlays=[mine], results=results)
+    assert {folder.relative_to(results).parts[0] for folder in unnamed} == {"students", "reports"}
 
 
 def test_leftovers_of_a_killed_job_may_go_once_nothing_names_them(results: Path, tiny_params_file: Path) -> None:
