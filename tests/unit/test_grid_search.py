@@ -200,3 +200,20 @@ def test_what_searches_know_is_kept_as_long_as_they_are_named(
     assert collect(params_files=[params], overlays=[], results=tmp_path / "results") == {}
     params.write_text(yaml.safe_dump(tiny_defaults))
     assert set(collect(params_files=[params], overlays=[], results=tmp_path / "results")) == {folder}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"task": "sst2"}, "grid.replications.0: the grid has no cell with task sst2, teacher tiny"),
+        ({"teacher": "small"}, "grid.replications.0: the grid has no cell with task reviews, teacher small"),
+        ({"seeds": [5, 0]}, "grid.replications.0.seeds: searches.slices.seeds has 0, too"),
+    ],
+)
+def test_seeds_of_a_search_that_the_grid_lacks_are_refused(
+    values: dict[str, Any], changes: dict[str, Any], said: str
+) -> None:
+    added = {"task": "reviews", "teacher": "tiny", "search": "slices", "seeds": [5]}
+    values["grid"]["replications"] = [added | changes]
+    with pytest.raises(UserError, match=said):
+        plan(values)

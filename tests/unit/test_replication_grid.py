@@ -156,6 +156,13 @@ def test_a_replication_of_nothing_is_refused(tmp_path: Path, replication: Mappin
         expand(params(tmp_path, replication))
 
 
+def test_a_seed_is_added_once(tmp_path: Path) -> None:
+    """Twice, it would count as two seeds in every interval."""
+    twice = ({**KD, "seeds": [7, 9]}, {**KD, "student": "two", "seeds": [8, 9]})
+    with pytest.raises(UserError, match=r"grid.replications.1.seeds: grid.replications.0.seeds has 9, too"):
+        expand(params(tmp_path, *twice))
+
+
 # Rounds ---------------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from distilgrid.devices.settings import Device, load_device
 from distilgrid.models.source import READERS, reads
 from distilgrid.plan.params import Params
 from distilgrid.plan.recordings import Recordings
+from distilgrid.plan.settings import Replication
 from distilgrid.plan.teachers import teacher_names
 from distilgrid.signals.base import Lesson
 from distilgrid.tasks.spec import find_task
@@ -119,24 +120,46 @@ def fitting_cells(params: Params) -> list[dict[str, Any]]:
 def replicated(params: Params, cells: list[Cell]) -> Iterator[Cell]:
     """The cells of `grid.replications`, which have other seeds than the grid's.
 
-    Raises UserError when a replication names no cell of the grid, or a seed that the grid has.
+    Raises UserError when a replication names no cell and no search of the grid, or a seed that is there already.
     """
+    known: dict[tuple[Any, ...], dict[int, str]] = {}
     for place, replication in enumerate(params.grid.replications):
-        if replication.search is not None:
-            if replication.search not in params.grid.searches:
-                hint = did_you_mean(replication.search, params.grid.searches)
-                reason = f"the grid compares no search '{replication.search}'; {hint}"
-                raise UserError(f"grid.replications.{place}: {reason}")
-            continue
-        alike = [cell for cell in cells if replication.cell.items() <= cell.items()]
-        if not alike:
-            wanted = ", ".join(f"{axis} {value}" for axis, value in replication.cell.items())
-            raise UserError(f"grid.replications.{place}: the grid has no cell with {wanted}; correct it")
-        twice = set(replication.seeds) & set(params.grid.seeds)
-        if twice:
-            raise UserError(f"grid.replications.{place}.seeds: grid.seeds has {min(twice)}, too; take it out")
+        origin, search = f"grid.replications.{place}", replication.search
+        alike = _replicated_cells(params, cells, replication, origin)
+        own = (params.grid.seeds, "grid.seeds") if search is None else _own_seeds(params, search)
+        seeds = known.setdefault(_target(replication), dict.fromkeys(*own))
         for seed in replication.seeds:
-            yield {**alike[0], "seed": seed}
+            if seed in seeds:
+                raise UserError(f"{origin}.seeds: {seeds[seed]} has {seed}, too; take it out")
+            seeds[seed] = f"{origin}.seeds"
+            if search is None:
+                yield {**alike[0], "seed": seed}
+
+
+def _own_seeds(params: Params, search: str) -> tuple[list[int], str]:
+    return params.searches[search].seeds, f"searches.{search}.seeds"
+
+
+def _target(replication: Replication) -> tuple[Any, ...]:
+    """What gets the seeds."""
+    return tuple(replication.model_dump(exclude={"seeds"}).items())
+
+
+def _replicated_cells(params: Params, cells: list[Cell], replication: Replication, origin: str) -> list[Cell]:
+    """The cells that a replication repeats, or those of the teacher that its search learns from."""
+    search, wanted = replication.search, replication.cell
+    if search is None:
+        alike = [cell for cell in cells if wanted.items() <= cell.items()]
+    else:
+        if search not in params.grid.searches:
+            hint = did_you_mean(search, params.grid.searches)
+            raise UserError(f"{origin}: the grid compares no search '{search}'; {hint}")
+        wanted = {axis: wanted[axis] for axis in ("task", "teacher")}
+        alike = [c for c in cells if c["task"] == wanted["task"] and wanted["teacher"] in c["teachers"]]
+    if not alike:
+        said = ", ".join(f"{axis} {value}" for axis, value in wanted.items())
+        raise UserError(f"{origin}: the grid has no cell with {said}; correct it")
+    return alike
 
 
 def misfit(params: Params, cell: Mapping[str, Any]) -> str:
