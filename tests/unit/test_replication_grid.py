@@ -32,7 +32,7 @@ CLAIMS = {
         {"id": "unclear", "better": {"method": "pkd"}, "worse": {"method": "finetune"}, "tasks": ["reviews"]},
         {"id": "elsewhere", "better": {"method": "tmkd"}, "worse": {"method": "finetune"}},
     ],
-    "joint": [{"id": "both", "of": ["clear", "unclear"]}],
+    "joint": [{"id": "both", "of": ["clear", "unclear"]}, {"id": "apart", "of": ["clear", "elsewhere"]}],
 }
 GRID = {"methods": ["finetune", "kd", "pkd"], "students": ["two"], "seeds": [0, 1, 2]}
 NOISE = {0: 0.0, 1: 0.15, 2: -0.2, 3: 0.1, 4: -0.1, 5: 0.05, 6: -0.15, 7: 0.2, 8: 0.0}
@@ -73,11 +73,15 @@ def test_only_the_cells_of_undecided_claims_get_seeds(tmp_path: Path) -> None:
     assert (clear["verdict"], clear["wanted"]) == ("confirmed", None)
     assert (unclear["verdict"], unclear["wanted"]) == ("not enough evidence", 6)
     assert elsewhere["wanted"] is None and "tmkd" in elsewhere["stopped"]
+    assert elsewhere["verdict"] == elsewhere["corrected"] == "not in this grid"
     assert [(each["task"], each["method"], each["seeds"]) for each in found["replications"]] == [
         ("reviews", "finetune", [3, 4, 5]),
         ("reviews", "pkd", [3, 4, 5]),
     ]
-    assert found["joint"] == [{"id": "both", "verdict": "not enough evidence", "corrected": "not enough evidence"}]
+    assert found["joint"] == [
+        {"id": "both", "verdict": "not enough evidence", "corrected": "not enough evidence"},
+        {"id": "apart", "verdict": "not in this grid", "corrected": "not in this grid"},
+    ]
     page = (tmp_path / "report/report.html").read_text()
     assert "Claims, decided by more seeds" in page and "to be run" in page
 

@@ -56,8 +56,8 @@ class SequentialVerdict:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict of the last look."""
-        return self.looks[-1].verdict if self.looks else UNDECIDED
+        """The verdict of the last look. Without any, both verdicts are the same."""
+        return self.looks[-1].verdict if self.looks else self.corrected
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,11 @@ def decide(findings: Findings, file: ClaimsFile, settings: Decide) -> list[Seque
     found = []
     for claim in chosen:
         groups = _groups(findings, judged(FEWEST_SEEDS)[claim.id])
+        first = max([FEWEST_SEEDS, *(len(own_seeds(findings, group)) for group in groups)])
         found.append(
             follow(
                 lambda count, name=claim.id: judged(count)[name],  # type: ignore[misc]
-                first=max([FEWEST_SEEDS, *(len(own_seeds(findings, group)) for group in groups)]),
+                first=first,
                 there=min((_there(findings, group) for group in groups), default=0),
                 settings=settings,
                 alpha=alpha,
@@ -186,7 +187,9 @@ def follow(
     count, looks, corrected, stopped = first, list[InterimLook](), UNDECIDED, ""
     known, planned = judged(first), schedule(first, settings.max_seeds)
     about = functools.partial(SequentialVerdict, known.claim, known.scoring)
-    while count <= there or not known.results or known.results[0].found.error is not None:
+    if not known.results:
+        return about((), "not in this grid", stopped=f"no {', no '.join(known.missing)}")
+    while count <= there or known.results[0].found.error is not None:
         known = judged(count)
         if not known.results:
             return about(tuple(looks), corrected, stopped=f"no {', no '.join(known.missing)}")

@@ -56,7 +56,8 @@ def _rows(decision: SequentialVerdict) -> list[list[Value]]:
     if decision.wanted is not None:
         rows.append([Value(str(decision.wanted)), EMPTY, EMPTY, Value("to be run"), Value("")])
     elif decision.stopped:
-        rows.append([Value(""), EMPTY, EMPTY, Value("stopped", decision.stopped), Value("")])
+        state = "stopped" if decision.looks else decision.verdict
+        rows.append([Value(""), EMPTY, EMPTY, Value(state, decision.stopped), Value("")])
     return [[Value(decision.claim.id, decision.claim.claim) if n == 0 else Value(""), *r] for n, r in enumerate(rows)]
 
 
