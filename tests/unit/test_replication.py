@@ -10,7 +10,7 @@ import pytest
 from distilgrid.plan.settings import Decide
 from distilgrid.reporting.claims.judge import Judgement, Result
 from distilgrid.reporting.claims.schema import Claim
-from distilgrid.reporting.intervals import SeedBlock, bounds, estimate
+from distilgrid.reporting.intervals import EffectEstimate, SeedBlock, bounds, estimate
 from distilgrid.reporting.replication import spending
 from distilgrid.reporting.replication.looks import follow
 from distilgrid.reporting.replication.spending import levels, schedule, spent
@@ -170,6 +170,19 @@ def test_too_few_rows_end_a_claim_that_no_seed_can_decide() -> None:
     found = course(block, first=5, there=5)
     assert found.wanted is None
     assert "rows" in found.stopped
+
+
+def test_a_number_that_seeds_do_not_change_gets_no_more_of_them() -> None:
+    """Parameters are equal for every seed, and a latency is measured once, however briefly."""
+    same = course(SeedBlock(np.zeros(20)), first=3, there=3)
+    assert (same.wanted, same.stopped) == (None, "all seeds give the same number")
+    brief = EffectEstimate(-1.0, None, ())
+    result = Result(("t",), brief, "not enough evidence", -1.0, None, None, brief.covers, 1, 1, None, False)
+    made = claim(metric="latency.onnxruntime-fp32", unit="ms", direction="lower")
+    measured = Judgement(made, (result,), (), scoring("accuracy"))
+    for there in (1, 3):
+        found = follow(lambda _: measured, first=3, there=there, settings=Decide(), alpha=ALPHA, claims=1)
+        assert (found.wanted, found.stopped) == (None, "measured once, so seeds say nothing of it")
 
 
 @pytest.mark.parametrize(("first", "most"), [(3, 20), (5, 20), (5, 7), (19, 20), (30, 20)])

@@ -14,7 +14,7 @@ from typing import Any
 from distilgrid.core.planned import TEACHER
 from distilgrid.plan.settings import Decide
 from distilgrid.reporting.claims.judge import Judgement, Verdict, conjunction, distance_of, evaluate, judge_effect
-from distilgrid.reporting.claims.schema import POINTS, Claim, ClaimsFile, JointClaim
+from distilgrid.reporting.claims.schema import LATENCY, POINTS, Claim, ClaimsFile, JointClaim
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.intervals import FEWEST_SEEDS, bounds, rows_too_few, seed_error, seeds_needed
 from distilgrid.reporting.lines import Line, make_lines
@@ -189,7 +189,7 @@ def follow(
     about = functools.partial(SequentialVerdict, known.claim, known.scoring)
     if not known.results:
         return about((), "not in this grid", stopped=f"no {', no '.join(known.missing)}")
-    while count <= there or known.results[0].found.error is not None:
+    while count <= there or _is_measured_once(known.claim):
         known = judged(count)
         if not known.results:
             return about(tuple(looks), corrected, stopped=f"no {', no '.join(known.missing)}")
@@ -207,6 +207,11 @@ def follow(
     return about(tuple(looks), corrected, wanted=count)
 
 
+def _is_measured_once(claim: Claim) -> bool:
+    """Whether seeds say nothing of a claim's numbers."""
+    return claim.metric.startswith(LATENCY)
+
+
 def margin_of(claim: Claim, settings: Decide) -> float | None:
     """The size below which an effect of a claim is negligible, in its unit; None when nothing says."""
     return claim.margin or claim.minimum or (settings.margin if claim.unit == POINTS else None)
@@ -217,17 +222,19 @@ def _look(judgement: Judgement, count: int, margin: float | None, level: float) 
     between = bounds(found, 1 - level)
     verdict = judge_effect(claim, scoring, found.effect, between, margin=margin)
     low, high = between or (None, None)
-    return InterimLook(count, found.effect, low, high, None if found.error is not None else level, verdict)
+    return InterimLook(count, found.effect, low, high, None if _is_measured_once(claim) else level, verdict)
 
 
 def _stopped(judgement: Judgement, look: InterimLook, margin: float | None, settings: Decide) -> str:
     """Why a comparison without a verdict gets no more seeds, if it does not.
 
-    One is that rows are too few for any effect that its seeds still leave plausible. Such a stop makes no verdict more
-    likely.
+    One is that no seed differs, as in numbers of parameters. Another is that rows are too few for any effect that its
+    seeds still leave plausible. Such a stop makes no verdict more likely.
     """
     if look.seeds >= settings.max_seeds:
         return "report.decide.max_seeds is reached"
+    if look.low is not None and look.low == look.high and not judgement.claim.of_searches:
+        return "all seeds give the same number"
     found = judgement.results[0].found
     distance = distance_of(judgement.claim, judgement.scoring, found.effect, margin=margin)
     hopeless = rows_too_few(found, distance + PLAUSIBLE * seed_error(found), 1 - (look.level or 0.0))
