@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -183,6 +184,21 @@ def test_a_number_that_seeds_do_not_change_gets_no_more_of_them() -> None:
     for there in (1, 3):
         found = follow(lambda _: measured, first=3, there=there, settings=Decide(), alpha=ALPHA, claims=1)
         assert (found.wanted, found.stopped) == (None, "measured once, so seeds say nothing of it")
+
+
+def test_a_mean_over_other_tasks_is_no_further_look() -> None:
+    """A student that learned nothing with an added seed takes its task out; the rest is another effect."""
+    block = SeedBlock(np.tile([0.02, -0.02, 0.001, 0.0], 5))
+
+    def judged(count: int) -> Judgement:
+        found = judgement(claim(), block, count)
+        if count < 6:
+            return replace(found, results=(replace(found.results[0], tasks=("s", "t")),))
+        return replace(found, missing=("models that learned anything for tmkd on s",))
+
+    found = follow(judged, first=4, there=20, settings=Decide(margin=None), alpha=ALPHA, claims=1)
+    assert [look.seeds for look in found.looks] == [4]
+    assert (found.wanted, found.stopped) == (None, "no models that learned anything for tmkd on s")
 
 
 @pytest.mark.parametrize(("first", "most"), [(3, 20), (5, 20), (5, 7), (19, 20), (30, 20)])

@@ -92,6 +92,7 @@ def decide(findings: Findings, file: ClaimsFile, settings: Decide) -> list[Seque
     for claim in chosen:
         groups = _groups(findings, judged(FEWEST_SEEDS)[claim.id])
         first = max([FEWEST_SEEDS, *(len(own_seeds(findings, group)) for group in groups)])
+        groups = _groups(findings, judged(first)[claim.id])  # without those that a later one of their seeds leaves out
         found.append(
             follow(
                 lambda count, name=claim.id: judged(count)[name],  # type: ignore[misc]
@@ -189,9 +190,10 @@ def follow(
     about = functools.partial(SequentialVerdict, known.claim, known.scoring)
     if not known.results:
         return about((), "not in this grid", stopped=f"no {', no '.join(known.missing)}")
+    tasks = known.results[0].tasks
     while count <= there or _is_measured_once(known.claim):
         known = judged(count)
-        if not known.results:
+        if not known.results or known.results[0].tasks != tasks:  # the mean over other tasks is another effect
             return about(tuple(looks), corrected, stopped=f"no {', no '.join(known.missing)}")
         margin, until = margin_of(known.claim, settings), planned[: planned.index(count) + 1]
         looks.append(_look(known, count, margin, levels(until, settings.max_seeds, alpha)[-1]))
