@@ -106,6 +106,16 @@ def test_rounds_go_on_from_looks_that_stay_as_they_were(tmp_path: Path) -> None:
     assert found["hours"] > 0
 
 
+def test_seeds_that_the_user_added_elsewhere_stay(tmp_path: Path) -> None:
+    own = {"task": "topics", "teacher": "big", "method": "kd", "student": "two", "seeds": [3, 4]}
+    found = decided(fabricated(tmp_path / "a", replications=[own], claims=["unclear"]))
+    assert [(each["task"], each["method"], each["seeds"]) for each in found["replications"]] == [
+        ("topics", "kd", [3, 4]),
+        ("reviews", "finetune", [3, 4, 5]),
+        ("reviews", "pkd", [3, 4, 5]),
+    ]
+
+
 def test_hours_that_are_spent_stop_a_claim(tmp_path: Path) -> None:
     found = decided(fabricated(tmp_path / "a", max_hours=1e-9))
     assert found["replications"] == []

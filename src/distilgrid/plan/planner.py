@@ -127,7 +127,7 @@ def replicated(params: Params, cells: list[Cell]) -> Iterator[Cell]:
         origin, search = f"grid.replications.{place}", replication.search
         alike = _replicated_cells(params, cells, replication, origin)
         own = (params.grid.seeds, "grid.seeds") if search is None else _own_seeds(params, search)
-        seeds = known.setdefault(_target(replication), dict.fromkeys(*own))
+        seeds = known.setdefault(tuple(replication.labels.items()), dict.fromkeys(*own))
         for seed in replication.seeds:
             if seed in seeds:
                 raise UserError(f"{origin}.seeds: {seeds[seed]} has {seed}, too; take it out")
@@ -138,11 +138,6 @@ def replicated(params: Params, cells: list[Cell]) -> Iterator[Cell]:
 
 def _own_seeds(params: Params, search: str) -> tuple[list[int], str]:
     return params.searches[search].seeds, f"searches.{search}.seeds"
-
-
-def _target(replication: Replication) -> tuple[Any, ...]:
-    """What gets the seeds."""
-    return tuple(replication.model_dump(exclude={"seeds"}).items())
 
 
 def _replicated_cells(params: Params, cells: list[Cell], replication: Replication, origin: str) -> list[Cell]:

@@ -50,6 +50,11 @@ class Replication(Settings):
         """The axes of its cells but the seed."""
         return self.model_dump(exclude={"search", "seeds"})
 
+    @property
+    def labels(self) -> dict[str, Any]:
+        """The names of the line or the search that gets the seeds, as reports have them."""
+        return self.cell if self.search is None else {"task": self.task, "teacher": self.teacher, "search": self.search}
+
 
 class Grid(Settings):
     """The axes of the grid: one cell for each combination."""

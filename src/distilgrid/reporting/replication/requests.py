@@ -1,13 +1,12 @@
 """The seeds that undecided claims ask for, within the hours that there are."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 from distilgrid.plan.settings import Decide, Replication
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.lines import Line
 from distilgrid.reporting.replication.looks import Group, SequentialVerdict, ordered_seeds, own_seeds
 
 HOUR = 3600.0
@@ -25,7 +24,7 @@ class Requested:
 
 
 def request(findings: Findings, decided: Sequence[SequentialVerdict], settings: Decide) -> Requested:
-    """The replications of the next round.
+    """The replications of the next round, with those that the grid has for other cells.
 
     Claims are served in the order of their file. One whose seeds would take more than the hours left gets none; what a
     seed costs is the mean over those of the same line.
@@ -43,11 +42,12 @@ def request(findings: Findings, decided: Sequence[SequentialVerdict], settings: 
         asked.append(decision)
         wanted, more = grown, hours
     found = [_replication(findings, group, wanted.get(key, 0)) for key, group in there.items()]
-    return Requested(tuple(asked), tuple(each for each in found if each), spent, more)
+    kept = [each for each in findings.collected.plan.params.grid.replications if _key(each) not in there]
+    return Requested(tuple(asked), tuple(each for each in [*kept, *found] if each), spent, more)
 
 
-def _key(group: Group) -> tuple[Any, ...]:
-    return tuple(group.labels.items())
+def _key(group: Group | Replication) -> tuple[Any, ...]:
+    return tuple(sorted(group.labels.items()))
 
 
 def _missing(findings: Findings, group: Group, count: int) -> list[int]:
@@ -75,7 +75,4 @@ def _replication(findings: Findings, group: Group, count: int) -> Replication | 
     seeds = [run.seed for run in _added(findings, group)] + _missing(findings, group, count)
     if not seeds:
         return None
-    names: Mapping[str, Any] = group.labels
-    axes = ("task", "teacher", "method", "student", "augmentation", "fraction")
-    kept = axes if isinstance(group, Line) else ("task", "teacher", "search")
-    return Replication(**{axis: names[axis] for axis in kept}, seeds=sorted(seeds))
+    return Replication(**group.labels, seeds=sorted(seeds))
