@@ -82,6 +82,14 @@ def test_looks_together_cross_as_often_as_their_share_allows(counts: tuple[int, 
         assert 0.93 * allowed < crossed.mean() <= allowed
 
 
+@pytest.mark.parametrize("alpha", [1e-4, 1e-5, 1e-6])
+def test_levels_that_no_simulation_tells_keep_to_what_looks_may_use(alpha: float) -> None:
+    """Many claims share a small error rate, at a high confidence."""
+    found = levels((3, 7, 20), 20, alpha)
+    assert found[0] == pytest.approx(spent(3 / 20, alpha))
+    assert alpha / 2 < sum(found) <= alpha * (1 + 1e-9)
+
+
 CASES: dict[str, tuple[int, dict[str, float]]] = {
     "seeds alone": (5000, {"seed": 1.0, "row": 0.0, "both": 0.0}),
     "seeds, and rows that each gets wrong": (300, {"seed": 0.05, "row": 0.3, "both": 1.0}),

@@ -22,6 +22,8 @@ import numpy as np
 
 PATHS = 400_000
 """Simulated sequences. They tell levels to about 1 %, and levels err by two standard errors to the strict side."""
+FEWEST_CROSSINGS = 30
+"""The crossings that tell a level. A look that is allowed fewer is tested at what it may use, as Bonferroni does."""
 STEP = 1.5
 """The largest factor between the numbers of seeds at two looks that follow each other."""
 
@@ -67,8 +69,9 @@ def levels(counts: tuple[int, ...], most: int, alpha: float) -> tuple[float, ...
         p = 2 * stdtr(count - 1, -np.abs(total) / np.sqrt(count * spread))
         allowed = spent(count / most, alpha) - used
         expected = allowed * PATHS
-        crossing = max(0, math.floor(expected - 2 * math.sqrt(expected)) - 1)
-        found.append(float(np.partition(p, crossing)[crossing]))
+        crossing = math.floor(expected - 2 * math.sqrt(expected)) - 1
+        simulated = expected >= FEWEST_CROSSINGS
+        found.append(float(np.partition(p, crossing)[crossing]) if simulated else allowed)
         used += allowed
         total, squares = total[p > found[-1]], squares[p > found[-1]]
     return tuple(found)
