@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.unit.command_line import Run
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
 
@@ -214,3 +215,25 @@ def test_rounds_end_when_no_claim_asks_and_then_all_is_made(tmp_path: Path, work
     shown = {row[0].text: row[2] for row in paper_tables(paper)[0].rows}
     assert shown["clear"].text == "confirmed" and "1 look, n=3" in shown["clear"].note
     assert shown["unclear"].text == "not enough evidence" and "3 looks, n=9" in shown["unclear"].note
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["--cores", 2], ["--cores", "2"]),
+        (["--", "--jobs", "50"], ["--jobs", "50"]),
+        (["--cores", 2, "--", "--dry-run"], ["--cores", "2", "--dry-run"]),
+    ],
+)
+def test_snakemake_gets_the_cores_and_the_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, words: list[Any], given: list[str]
+) -> None:
+    """A dry run makes no report, so that nothing tells a second round."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr("distilgrid.workflow.decide.snakemake", lambda *_, options: calls.append(list(options)))
+    plan, _ = fabricated(tmp_path / "own")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(plan.params.model_dump(mode="json")))
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = run("decide", *words)
+    assert calls == [given]
+    assert code == 2 and "made no results/reports/" in errors and "as in a dry run" in errors

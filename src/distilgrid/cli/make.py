@@ -70,8 +70,8 @@ def decide(
     """
     from distilgrid.workflow.decide import rounds, summary
 
-    own = options or ["--cores", "all" if cores is None else str(cores)]
-    for done in rounds(params, grid or [], results=RESULTS_DEFAULT, options=own):
+    wanted = ["--cores", "all" if cores is None else str(cores)] if cores or not options else []
+    for done in rounds(params, grid or [], results=RESULTS_DEFAULT, options=[*wanted, *(options or [])]):
         typer.echo("\n".join(summary(done)))
 
 

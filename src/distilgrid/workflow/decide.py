@@ -66,6 +66,8 @@ def rounds(
         used = [*overlays, overlay]
         snakemake([*files, *used], ["report"], options=options)
         report = results / expand(load_params([*files, *used])).report.folder
+        if not report.is_dir():
+            raise UserError(f"decide: Snakemake made no {report}, as in a dry run; later rounds follow from it")
         verified(report, stage="report", only=["claims.json"])
         found = Round(number, report, overlay, read_json(report / "claims.json")["decided"])
         if found.last:
