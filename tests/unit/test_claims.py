@@ -163,6 +163,14 @@ def test_numbers_other_than_scores_have_students_interval_over_seeds(findings: F
     assert (result.verdict, result.covers) == ("confirmed", "seeds")
 
 
+def test_less_is_claimed_of_a_loss_unless_the_claim_says_more(findings: Findings) -> None:
+    claims = file(*({"better": KD, "worse": FINETUNE, "metric": GAP, **more} for more in ({}, {"direction": "higher"})))
+    less, more = evaluate(findings, claims)
+    assert (less.verdict, more.verdict) == ("confirmed", "refuted")
+    rows = table_of(findings, claims).rows
+    assert (rows[0][3].note, rows[len(less.results)][3].note) == (f"{GAP}, less is claimed", GAP)
+
+
 def test_effects_below_the_minimum_do_not_count(findings: Findings) -> None:
     found = judged(findings, better=KD, worse=FINETUNE, minimum=1)
     assert found.verdict == "confirmed"

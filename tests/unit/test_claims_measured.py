@@ -114,6 +114,8 @@ def test_parameters_are_a_number_like_any_other(tmp_path_factory: pytest.TempPat
         ({"better": {**TEACHER, "student": "two"}, "worse": KD}, "have no student"),
         ({"better": {"student": "two"}, "worse": KD}, "give a method, or else a search"),
         ({"better": KD, "worse": TEACHER, "metric": "latency.x"}, "give unit: ms"),
+        ({"better": {"search": "a"}, "worse": {"search": "b"}, "metric": "minutes"}, "give unit: minutes"),
+        ({"better": {"search": "a"}, "worse": {"search": "b"}, "metric": "best_latency_ms"}, "give unit: ms"),
         (
             {"better": KD, "worse": FINETUNE, "times": 0.5, "than": {"better": KD, "worse": FINETUNE}},
             "neither a teacher",

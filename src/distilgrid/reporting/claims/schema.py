@@ -19,7 +19,11 @@ LATENCY = "latency."
 """Prefix of a metric that is the median latency in ms in a runtime: latency.onnxruntime-fp32."""
 OF_SEARCHES = ("best_reward", "best_quality", "best_latency_ms", "minutes")
 """The metrics of a claim about searches."""
-LESS = (LATENCY, "best_latency_ms", "minutes")
+TIMES = (LATENCY, "best_latency_ms", "minutes")
+"""The metrics that are times."""
+SIZES = ("parameters", "size_bytes", "peak_memory_mib")
+LOSSES = ("generalisation_gap", "train_loss", "dev_loss")
+LESS = (*TIMES, "train_seconds", *SIZES, *LOSSES)
 """The metrics that are better when they are lower."""
 
 
@@ -137,8 +141,9 @@ class Claim(Pair):
             raise ValueError("a claim about searches names one on both sides, and has no than")
         if self.of_searches != (self.metric in OF_SEARCHES):
             raise ValueError(f"searches have {', '.join(OF_SEARCHES)}, and only they; found metric '{self.metric}'")
-        if self.metric.startswith(LATENCY) and self.unit == POINTS:
-            raise ValueError("a latency is not a score: give unit: ms")
+        if self.metric.startswith(TIMES) and self.unit == POINTS:
+            unit = "minutes" if self.metric == "minutes" else "ms"
+            raise ValueError(f"a time is not a score: give unit: {unit}")
         taught = [side.method for side in (self.better, self.worse) if side.method == TEACHER]
         if self.than is not None and (taught or self.times != 1 or self.metric.startswith(LATENCY)):
             raise ValueError("a second difference goes with neither a teacher, times nor latencies")

@@ -94,7 +94,7 @@ def _claim_rows(judgement: Judgement) -> list[list[Value]]:
         verdict = Value(result.verdict, reason(claim, result), tone=TONES.get(result.verdict, ""))
         corrected = Value(result.corrected, _p_note(result), tone=TONES.get(result.corrected, ""))
         spent = Value(result.budget.words) if result.budget else EMPTY
-        rows.append([Value(over, _metric(claim)), _effect(judgement, result), verdict, corrected, spent])
+        rows.append([Value(over, _metric(judgement)), _effect(judgement, result), verdict, corrected, spent])
     if judgement.missing:
         rows.append([EMPTY, EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}"), EMPTY, EMPTY])
     heads = [[Value(claim.id, claim.claim), Value(claim.source), Value(claim.certainty)]]
@@ -119,10 +119,10 @@ def _joint_row(joint: JointJudgement) -> list[Value]:
     return [*about, Value("all together", parts), EMPTY, *verdicts, EMPTY]
 
 
-def _metric(claim: Claim) -> str:
+def _metric(judgement: Judgement) -> str:
     """The metric if it is not the score, and the direction if less is claimed."""
-    parts = [] if claim.metric == MAIN else [claim.metric]
-    return ", ".join(parts + (["less is claimed"] if claim.direction == "lower" else []))
+    parts = [] if judgement.claim.metric == MAIN else [judgement.claim.metric]
+    return ", ".join(parts if judgement.scoring.higher_is_better else [*parts, "less is claimed"])
 
 
 def _effect(judgement: Judgement, result: Result) -> Value:
