@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from distilgrid.reporting.findings import Difference
 from distilgrid.reporting.intervals import (
     EffectEstimate,
     RowPart,
@@ -179,6 +180,18 @@ def test_a_perfect_order_of_few_is_not_certain() -> None:
     assert low < 0.8 and high == 1.0
     assert tau_bounds(-1.0, 6, 0.95) == pytest.approx((-high, -low))
     assert tau_bounds(1.0, 20, 0.95)[0] > low
+
+
+def test_equal_scores_of_other_numbers_of_seeds_do_not_differ() -> None:
+    """Models that all give one answer: the mean of seven equal scores is not quite that of two."""
+    score = 7 / 300
+    found = estimate([SeedBlock(np.full(count, sign * score)) for count, sign in ((2, 1), (7, -1))], rows=300)
+    assert found.effect != 0
+    low, high = bounds(found, 0.95) or (None, None)
+    assert p_value(found) == 1.0
+    assert Difference(found.effect, low, high, p=1.0).verdict == "unclear"
+    exact = estimate([SeedBlock(np.full(3, 0.01))], rows=300)
+    assert p_value(exact) == 0.0 and p_value(exact, against=0.01) == 1.0
 
 
 def test_without_rows_it_is_the_paired_t_test() -> None:

@@ -13,6 +13,7 @@ from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
 from distilgrid.reporting.contrasts import seed_blocks
 from distilgrid.reporting.intervals import (
+    EXACT,
     FEWEST_SEEDS,
     bounds,
     estimate,
@@ -45,9 +46,9 @@ class Difference:
         if self.low is None or self.high is None:
             return "unclear"
         low, high = sorted((self.sign * self.low, self.sign * self.high))
-        if low > 0:
+        if low > EXACT:
             return "better"
-        return "worse" if high < 0 else "unclear"
+        return "worse" if high < -EXACT else "unclear"
 
 
 @dataclass(frozen=True)

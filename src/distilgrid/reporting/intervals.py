@@ -41,6 +41,8 @@ BLOCK = 4_000_000
 """The number of weights in memory at a time: 32 MB."""
 TOLERANCE = 0.1
 """The relative error that resampling may add to a p-value which decides a comparison."""
+EXACT = 1e-12
+"""Differences below this are rounding errors of means: of seven equal scores, and of two."""
 FEWEST_SEEDS = 3
 """The fewest seeds of a comparison that may be marked as clear. With two, S^2 has one degree of freedom."""
 
@@ -197,9 +199,10 @@ def p_value(found: EffectEstimate, *, against: float = 0.0) -> float | None:
     from scipy.special import stdtr
 
     variance, freedom = _variance(found.seeds, found.rows)
-    if variance == 0:
-        return 0.0 if found.effect != against else 1.0
-    return float(2 * stdtr(freedom, -abs(found.effect - against) / math.sqrt(variance)))
+    distance = abs(found.effect - against)
+    if distance < EXACT or variance == 0:
+        return 1.0 if distance < EXACT else 0.0
+    return float(2 * stdtr(freedom, -distance / math.sqrt(variance)))
 
 
 def tau_bounds(tau: float, count: int, confidence: float) -> tuple[float, float]:

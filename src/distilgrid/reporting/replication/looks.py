@@ -16,7 +16,7 @@ from distilgrid.plan.settings import Decide
 from distilgrid.reporting.claims.judge import Judgement, Verdict, conjunction, distance_of, evaluate, judge_effect
 from distilgrid.reporting.claims.schema import LATENCY, POINTS, Claim, ClaimsFile, JointClaim
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.intervals import FEWEST_SEEDS, bounds, rows_too_few, seed_error, seeds_needed
+from distilgrid.reporting.intervals import EXACT, FEWEST_SEEDS, bounds, rows_too_few, seed_error, seeds_needed
 from distilgrid.reporting.lines import Line, make_lines
 from distilgrid.reporting.replication.spending import levels, schedule
 from distilgrid.reporting.scoring import Scoring
@@ -235,7 +235,8 @@ def _stopped(judgement: Judgement, look: InterimLook, margin: float | None, sett
     """
     if look.seeds >= settings.max_seeds:
         return "report.decide.max_seeds is reached"
-    if look.low is not None and look.low == look.high and not judgement.claim.of_searches:
+    width = math.inf if look.low is None or look.high is None else look.high - look.low
+    if width < EXACT and not judgement.claim.of_searches:
         return "all seeds give the same number"
     found = judgement.results[0].found
     distance = distance_of(judgement.claim, judgement.scoring, found.effect, margin=margin)
