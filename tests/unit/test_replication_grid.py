@@ -157,6 +157,14 @@ def test_a_replication_adds_its_cells_alone(tmp_path: Path) -> None:
     assert {each.folder for each in after.of("export")} == {each.folder for each in before.of("export")}
 
 
+def test_every_cell_is_exported_where_the_grid_says_so(tmp_path: Path) -> None:
+    plan, _ = fabricate_results(tmp_path)
+    values = deep_merge(plan.params.model_dump(), {"grid": {**GRID, "replications": [{**KD, "seeds": [7, 9]}]}})
+    planned = expand(parse_params({**values, "export": {**values["export"], "seeds": "all"}}, origin="here"))
+    exported = {export.inputs["model"].labels.get("seed") for export in planned.of("export")}  # type: ignore[union-attr]
+    assert exported == {0, 1, 2, 7, 9}
+
+
 @pytest.mark.parametrize(
     ("replication", "said"),
     [

@@ -49,9 +49,9 @@ def _wanted(planner: "Planner") -> Iterable[Artefact]:
     from distilgrid.runtimes.registry import find_runtime
 
     params = planner.params
-    seeds = params.grid.seeds if params.export.seeds == "all" else params.grid.seeds[:1]
     runtimes = [name for name in params.benchmark.runtimes if not find_runtime(name).reference]
-    students = [student for student in planner.wanted["distill"] if student.labels["seed"] in seeds]
+    cells, first = planner.wanted["distill"], params.grid.seeds[0]
+    students = [cell for cell in cells if params.export.seeds == "all" or cell.labels["seed"] == first]
     for model in [*planner.of("finetune"), *students]:
         for runtime in runtimes:
             yield planner.ask("export", model=model.folder, runtime=runtime)
