@@ -253,6 +253,12 @@ def test_rows_of_files_are_those_of_tensors(tmp_path: Path) -> None:
     assert bytes(bytes_of(parts[0]["b"])) == parts[0]["b"].numpy().tobytes()
 
 
+def test_no_rows_are_read_and_written_as_none(tmp_path: Path) -> None:
+    made = filled(tmp_path / "a.safetensors", {"a": (torch.float32, (0, 2)), "b": (torch.float32, (3, 2))}, new=True)
+    made["a"][torch.arange(0)] = torch.empty(0, 2)
+    assert made["a"].whole().shape == made["b"][torch.arange(0)].shape == (0, 2)
+
+
 def test_a_file_that_was_cut_short_is_an_error_of_the_system(tmp_path: Path) -> None:
     save_file(some(7, seed=2), tmp_path / "file")
     tensors = tensors_of(tmp_path / "file")

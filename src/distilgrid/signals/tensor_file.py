@@ -194,4 +194,4 @@ def _opened(file: OpenFile, shapes: Shapes, starts: Mapping[str, int]) -> dict[s
 def _runs(rows: np.ndarray, parts: np.ndarray) -> Iterator[tuple[int, int]]:
     """Positions where adjacent rows of a file begin and end."""
     cuts = np.flatnonzero((np.diff(rows) != 1) | (np.diff(parts) != 0)) + 1
-    return pairwise([0, *cuts.tolist(), len(rows)])
+    return pairwise([0, *cuts.tolist(), len(rows)] if len(rows) else [])
