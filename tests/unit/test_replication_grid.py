@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import yaml
 from tests.unit.command_line import Run
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
+from tests.unit.test_claims_measured import searched
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
@@ -17,8 +20,10 @@ from distilgrid.core.project import read_yaml
 from distilgrid.core.schema import deep_merge
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import Params, parse_params
+from distilgrid.plan.settings import Decide
 from distilgrid.reporting.claims.file import load_claims
 from distilgrid.reporting.claims.papers import paper_tables, papers
+from distilgrid.reporting.claims.schema import ClaimsFile
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import find
 from distilgrid.reporting.replication.looks import decide
@@ -115,6 +120,21 @@ def test_seeds_that_the_user_added_elsewhere_stay(tmp_path: Path) -> None:
         ("reviews", "finetune", [3, 4, 5]),
         ("reviews", "pkd", [3, 4, 5]),
     ]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_only_searches_that_the_grid_compares_get_seeds(tmp_path: Path, listed: bool) -> None:
+    """One that found a student's shape is known, too, but the grid wants no other seed of it."""
+    plan, results = fabricated(tmp_path / "a")
+    sides = {"better": {"search": "kd-nas"}, "worse": {"search": "random"}, "tasks": ["topics"]}
+    claim = {**CLAIMS["claims"][0], **sides, "metric": "best_reward", "claim": "So.", "source": "1"}  # type: ignore[index]
+    file = ClaimsFile.model_validate({"paper": CLAIMS["paper"], "claims": [{**claim, "certainty": "recalled"}]})
+    rewards = {"kd-nas": [0.90, 0.94, 0.85], "random": [0.88, 0.89, 0.93]}
+    plan.params.searches.update({name: SimpleNamespace(seeds=[0, 1, 2]) for name in rewards})  # type: ignore[misc]
+    plan.params.grid.searches.extend(rewards if listed else ["kd-nas"])
+    runs = [searched(name, seed, reward) for name, each in rewards.items() for seed, reward in enumerate(each)]
+    (found,) = decide(find(replace(collect(plan, results), searches=runs)), file, Decide(max_seeds=9))
+    assert (found.wanted, found.stopped) == ((6, "") if listed else (None, "grid.searches does not list random"))
 
 
 def test_hours_that_are_spent_stop_a_claim(tmp_path: Path) -> None:

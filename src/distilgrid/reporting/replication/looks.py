@@ -103,6 +103,9 @@ def decide(findings: Findings, file: ClaimsFile, settings: Decide) -> list[Seque
                 claims=len(chosen),
             )
         )
+        lacking = _unlisted(findings, groups) if found[-1].wanted is not None else ""
+        if lacking:
+            found[-1] = replace(found[-1], wanted=None, stopped=f"grid.searches does not list {lacking}")
         found[-1] = replace(found[-1], groups=groups)
     return found
 
@@ -159,6 +162,12 @@ def _groups(findings: Findings, judgement: Judgement) -> tuple[Group, ...]:
     named = {_name(group) for found in judgement.contrasts for group in found.weights if not group.is_teacher}
     known: list[Group] = [*findings.lines, *(each for task in findings.tasks for each in search_lines(findings, task))]
     return tuple(group for group in known if _name(group) in named)
+
+
+def _unlisted(findings: Findings, groups: Sequence[Group]) -> str:
+    """A search that runs for a student alone, whose other seeds the grid does not want; empty without one."""
+    names = [group.labels["search"] for group in groups if isinstance(group, SearchLine)]
+    return next((name for name in names if name not in findings.collected.plan.params.grid.searches), "")
 
 
 def _name(group: Group) -> tuple[Any, ...]:
