@@ -475,6 +475,19 @@ def test_an_effect_within_the_margin_of_its_claim_is_negligible(findings: Findin
     assert judged(findings, better=KD, worse=FINETUNE, margin=50.0).verdict == "confirmed"
 
 
+def test_a_negligible_effect_stays_so_after_the_correction(findings: Findings) -> None:
+    """Its p-value is that of the margin: twice the larger of two one-sided t tests (Schuirmann 1987)."""
+    sides = {"better": KD, "worse": {"method": "pkd"}, "metric": "train_loss", "tasks": ["reviews"], "margin": 5.0}
+    for model in findings.collected.models:
+        sign = {"kd": 1, "pkd": -1}.get(model.artefact.labels["method"], 0)
+        model.metrics["train_loss"] = 0.3 + 0.001 * sign * (model.seed - 1)
+    (result,) = judged(findings, **sides).results
+    tests = (("greater", -0.05), ("less", 0.05))
+    larger = max(stats.ttest_1samp([0.002, 0.0, -0.002], end, alternative=side).pvalue for side, end in tests)
+    assert result.p == pytest.approx(2 * larger)
+    assert (result.verdict, result.corrected) == ("negligible", "negligible")
+
+
 def test_reasons_tell_what_would_help(findings: Findings) -> None:
     claim = file({"better": KD, "worse": FINETUNE}).claims[0]
     found = EffectEstimate(0.01, None, ())

@@ -3,6 +3,7 @@
 A contrast holds the lines on the sides of a claim. A grid that lacks cells for it is told what it lacks.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -262,13 +263,18 @@ def _result(
         pairs=sum(c.pairs for c in contrasts),
         seeds_needed=seeds_needed(found, distance, confidence) if unclear else None,
         rows_too_few=unclear and rows_too_few(found, distance, confidence),
-        p=_p_value(claim, scoring, found),
+        p=_p_value(claim, scoring, found, verdict),
         budget=None if claim.metric.startswith(LATENCY) else ratio(pair for c in contrasts for pair in c.compared),
     )
 
 
-def _p_value(claim: Claim, scoring: Scoring, found: EffectEstimate) -> float | None:
-    """The p-value against `minimum` beyond it, against zero on the other side, and 1 between them."""
+def _p_value(claim: Claim, scoring: Scoring, found: EffectEstimate, verdict: Verdict) -> float | None:
+    """The p-value against `minimum` beyond it, against zero on the other side, and 1 between them.
+
+    That of a negligible effect is against the nearer end of the margin: twice the larger of the one-sided tests.
+    """
+    if verdict == "negligible" and claim.margin is not None:
+        return p_value(found, against=math.copysign(claim.margin / scoring.scale, found.effect))
     minimum, gain = claim.minimum / scoring.scale, scoring.merit(found.effect)
     if 0 < gain <= minimum:
         return None if p_value(found) is None else 1.0
