@@ -16,7 +16,7 @@ from tests.unit.test_claims_measured import searched
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.core.project import read_yaml
+from distilgrid.core.project import packaged, read_yaml
 from distilgrid.core.schema import deep_merge
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import Params, parse_params
@@ -29,7 +29,7 @@ from distilgrid.reporting.findings import find
 from distilgrid.reporting.replication.looks import decide
 from distilgrid.reporting.replication.requests import request
 from distilgrid.reporting.replication.tables import decisions_json
-from distilgrid.workflow.decide import rounds, summary
+from distilgrid.workflow.decide import rounds, snakemake, summary
 
 CLAIMS = {
     "paper": {"title": "A paper", "year": 2021, "url": "https://example.org"},
@@ -265,3 +265,16 @@ def test_snakemake_gets_the_cores_and_the_options(
     code, _, errors = run("decide", *words)
     assert calls == [given]
     assert code == 2 and "made no results/reports/" in errors and "as in a dry run" in errors
+
+
+def test_a_grid_of_the_package_reaches_snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project of `distilgrid init` has no folder `grids`."""
+    calls: list[list[str]] = []
+    done = SimpleNamespace(wait=lambda: 0)
+    monkeypatch.setattr("subprocess.Popen", lambda command: calls.append(command) or done)  # type: ignore[func-returns-value]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").touch()
+    snakemake([Path("params.yaml"), Path("grids/glue_mini.yaml")], ["report"], options=["--cores", "2"])
+    (command,) = calls
+    assert command[3:6] == ["--cores", "2", "--configfile"]
+    assert command[6:] == ["params.yaml", str(packaged("grids/glue_mini.yaml")), "--", "report"]

@@ -14,6 +14,7 @@ import yaml
 
 from distilgrid.core.artefacts import read_json, verified, write_text
 from distilgrid.core.errors import UserError
+from distilgrid.core.project import located
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import load_params
 from distilgrid.plan.settings import Decide
@@ -84,7 +85,8 @@ def snakemake(files: Sequence[Path], targets: Sequence[str], *, options: Sequenc
     Raises:
         UserError: when it fails.
     """
-    command = [sys.executable, "-m", "snakemake", *options, "--configfile", *map(str, files), "--", *targets]
+    found = [str(located(file)) for file in files]  # Snakemake knows nothing of files that ship with the package
+    command = [sys.executable, "-m", "snakemake", *options, "--configfile", *found, "--", *targets]
     process = subprocess.Popen(command)
     with _passing_on(process):
         code = process.wait()
