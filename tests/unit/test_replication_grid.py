@@ -93,6 +93,16 @@ def test_only_the_cells_of_undecided_claims_get_seeds(tmp_path: Path) -> None:
 
 
 @pytest.mark.chain
+def test_a_report_says_within_what_an_effect_is_negligible(tmp_path: Path) -> None:
+    """The margin may be the claim's own or the grid's."""
+    plan, results = fabricated(tmp_path / "a", claims=["unclear"], margin=90.0)
+    report(plan=plan, results=results, out=tmp_path / "report")
+    (decision,) = read_json(tmp_path / "report/claims.json")["decided"]["decisions"]
+    assert (decision["verdict"], decision["margin"]) == ("negligible", 90.0)
+    assert "negligible (within \u00b1 90 points)" in (tmp_path / "report/table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.chain
 def test_rounds_go_on_from_looks_that_stay_as_they_were(tmp_path: Path) -> None:
     """Until no claim asks for seeds; the last round has the looks of all rounds before it."""
     replications: list[Any] = []

@@ -53,6 +53,7 @@ class SequentialVerdict:
     wanted: int | None = None  # the number of seeds for the next look, where they are not there yet
     stopped: str = ""  # why a claim without a verdict gets no more seeds
     groups: tuple[Group, ...] = ()  # the students and searches on its sides
+    margin: float | None = None  # the size below which its effect is negligible, in its unit
 
     @property
     def verdict(self) -> Verdict:
@@ -196,7 +197,8 @@ def follow(
     """
     count, looks, corrected, stopped = first, list[InterimLook](), UNDECIDED, ""
     known, planned = judged(first), schedule(first, settings.max_seeds)
-    about = functools.partial(SequentialVerdict, known.claim, known.scoring)
+    margin = margin_of(known.claim, settings)
+    about = functools.partial(SequentialVerdict, known.claim, known.scoring, margin=margin)
     if not known.results:
         return about((), "not in this grid", stopped=f"no {', no '.join(known.missing)}")
     tasks = known.results[0].tasks
@@ -204,7 +206,7 @@ def follow(
         known = judged(count)
         if not known.results or known.results[0].tasks != tasks:  # the mean over other tasks is another effect
             return about(tuple(looks), corrected, stopped=f"no {', no '.join(known.missing)}")
-        margin, until = margin_of(known.claim, settings), planned[: planned.index(count) + 1]
+        until = planned[: planned.index(count) + 1]
         looks.append(_look(known, count, margin, levels(until, settings.max_seeds, alpha)[-1]))
         corrected = _look(known, count, margin, levels(until, settings.max_seeds, alpha / claims)[-1]).verdict
         if looks[-1].verdict != UNDECIDED or looks[-1].level is None:

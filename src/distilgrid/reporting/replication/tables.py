@@ -1,5 +1,6 @@
 """Sequential verdicts as a table and as plain values."""
 
+from dataclasses import replace
 from typing import Any
 
 from distilgrid.reporting import wording
@@ -52,7 +53,10 @@ def _rows(decision: SequentialVerdict) -> list[list[Value]]:
     for number, look in enumerate(decision.looks):
         last = number == len(decision.looks) - 1
         corrected = Value(decision.corrected, tone=TONES.get(decision.corrected, "")) if last else Value("")
-        rows.append([Value(str(look.seeds)), _effect(decision, look), _level(look), _verdict(look.verdict), corrected])
+        verdict = _verdict(look.verdict)
+        if look.verdict == "negligible":
+            verdict = replace(verdict, note=f"within {wording.PLUS_MINUS} {decision.margin:g} {decision.claim.unit}")
+        rows.append([Value(str(look.seeds)), _effect(decision, look), _level(look), verdict, corrected])
     if decision.wanted is not None:
         rows.append([Value(str(decision.wanted)), EMPTY, EMPTY, Value("to be run"), Value("")])
     elif decision.stopped:
@@ -103,6 +107,7 @@ def _plain(decision: SequentialVerdict) -> dict[str, Any]:
     return {
         "id": decision.claim.id,
         "unit": decision.claim.unit,
+        "margin": decision.margin,
         "verdict": decision.verdict,
         "corrected": decision.corrected,
         "wanted": decision.wanted,
