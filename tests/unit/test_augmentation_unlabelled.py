@@ -71,12 +71,8 @@ def test_new_texts_come_once_and_those_of_the_data_set_not_at_all(work: Path, tm
     assert rows["text_a"].tolist() == [*dict.fromkeys(OTHER), "from another file"]
     assert (rows["parents"].map(len) == 0).all()
     shown = read_json(tmp_path / "rows" / "samples.json")
-    assert (shown["rows"], shown["unchanged"], shown["repeated"], shown["near"]) == (
-        len(rows),
-        3,
-        len(OTHER) - len(set(OTHER)) + 2,
-        0,
-    )
+    assert (shown["rows"], shown["unchanged"], shown["near"]) == (len(rows), 3, 0)
+    assert shown["repeated"] == len(OTHER) + 2 - len(set(OTHER))
     assert all(row["before"] == [] and row["parents"] == [] for row in shown["samples"])
     assert json.dumps(shown)
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
-from distilgrid.reporting import budgets, display, wording
+from distilgrid.reporting import budgets, display, likes, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import Line, benchmark_label
@@ -203,8 +203,9 @@ def rejected_table(findings: Findings) -> Table | None:
 
 
 def data_table(findings: Findings) -> Table:
-    """The splits of each task with their rows, and notes."""
+    """The splits of each task with their rows, those that were left out or are like rows of other splits, and notes."""
     rows: list[list[Value]] = []
+    compared = any(map(likes.compared, findings.collected.datasets.values()))
     groups: set[int] = set()
     for task, dataset in findings.collected.datasets.items():
         groups.add(len(rows))
@@ -214,9 +215,12 @@ def data_table(findings: Findings) -> Table:
             facts = dataset["splits"][split]
             notes = "; ".join(dataset["notes"]) if split == "train" else ""
             labels = _label_counts(facts["label_counts"])
-            rows.append([Value(text) for text in (task, split, use, f"{facts['rows']:,}", labels, notes)])
-    columns = [Column(title, number=title == "rows") for title in ("task", "split", "use", "rows", "labels", "notes")]
-    return Table("Data", "", columns, rows, groups - {0})
+            shared = (likes.left_out(dataset, split), likes.like_rows(dataset, split)) if compared else ()
+            rows.append([Value(text) for text in (task, split, use, f"{facts['rows']:,}", labels, *shared, notes)])
+    shared = ("left out", "like rows of") if compared else ()
+    titles = ("task", "split", "use", "rows", "labels", *shared, "notes")
+    columns = [Column(title, number=title in ("rows", "left out")) for title in titles]
+    return Table("Data", likes.CAPTION if compared else "", columns, rows, groups - {0})
 
 
 def _label_counts(counts: Mapping[str, int]) -> str:
