@@ -12,6 +12,7 @@ from distilgrid.reporting import budgets, display, likes, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import Line, benchmark_label
+from distilgrid.reporting.noted import footnote, sentences
 from distilgrid.reporting.scoring import scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.runtimes.registry import is_exact
@@ -110,8 +111,7 @@ def _captions(findings: Findings, task: str) -> str:
 
 def notes_caption(findings: Findings, task: str) -> str:
     """The notes of the pretrained models behind the lines, each once."""
-    notes = {name: note for line in findings.of(task) for name, note in findings.notes(line).items()}
-    return " ".join(f"{name}: {note}." for name, note in notes.items())
+    return sentences({name: note for line in findings.of(task) for name, note in findings.notes(line).items()})
 
 
 def significance_caption(findings: Findings) -> str:
@@ -166,7 +166,8 @@ def other_table(findings: Findings, task: str) -> Table | None:
     scales = " / ".join(dict.fromkeys(factor for metric, _ in others if (factor := scoring(metric).factor)))
     scaled = f" {scales[0]} {scales[1:]}" if scales else ""
     caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    caption = f"{caption} {budgets.caption(findings, lines)}".rstrip()
+    parts = (caption, budgets.caption(findings, lines), notes_caption(findings, task))
+    caption = " ".join(part for part in parts if part)
     return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
 
@@ -188,7 +189,9 @@ def parity_table(findings: Findings) -> Table:
             scores = [line.scoring.score(parity[name]) for name in ("torch_score", "score")]
             rows.append([*map(Value, texts), *measured, *map(Value, (*scores, wording.size(parity["size_bytes"])))])
     measures = ("largest logit difference", "same label", "torch score", "its score", "size")
-    return Table("Exports", "", [*ORIGIN_COLUMNS, *map(Column, measures)], rows)
+    noted = footnote(findings.collected.plan.params)
+    caption = f"The logits of the export compared with torch's on the main validation split. {noted}".rstrip()
+    return Table("Exports", caption, [*ORIGIN_COLUMNS, *map(Column, measures)], rows)
 
 
 def rejected_table(findings: Findings) -> Table | None:

@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from distilgrid.reporting.budgets import EVEN, Budget
 from distilgrid.reporting.claims.tables import BUDGETS, TONES, number_value
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.intervals import FEWEST_SEEDS
+from distilgrid.reporting.noted import sentences
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -49,6 +50,12 @@ class PaperReports:
     def slug(self) -> str:
         """The title as a file name."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60].rstrip("-")
+
+    @property
+    def footnote(self) -> str:
+        """The notes on the teachers of the grids; equal ones come once. Reports of older versions have none."""
+        notes = [item for each in self.reports for item in each.claims.get("notes", {}).items()]
+        return " ".join(sentences({name: note}) for name, note in dict.fromkeys(notes))
 
 
 def papers(results: Path) -> list[PaperReports]:
@@ -88,9 +95,10 @@ def _newest(results: Path) -> Iterator[Reported]:
 
 
 def paper_tables(paper: PaperReports) -> list[Table]:
-    """The tables of claims, published numbers, comparisons and costs that have rows."""
-    tables = [verdicts(paper), published(paper), comparisons(paper), costs(paper)]
-    return [table for table in tables if table.rows]
+    """The tables of claims, published numbers, comparisons and costs that have rows, with notes on teachers."""
+    scores = [verdicts(paper), published(paper), comparisons(paper)]
+    noted = [replace(table, caption=f"{table.caption} {paper.footnote}".rstrip()) for table in scores]
+    return [table for table in (*noted, costs(paper)) if table.rows]
 
 
 def verdicts(paper: PaperReports) -> Table:

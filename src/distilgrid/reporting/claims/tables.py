@@ -11,6 +11,7 @@ from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import DEFAULTS
+from distilgrid.reporting.noted import footnote, teacher_notes
 from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -62,14 +63,16 @@ def paper_claims_table(table: Table) -> Table:
 def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence[Judgement] = ()) -> dict[str, Any]:
     """The paper, its claims with effects in their units, and its published numbers with ours, as plain values.
 
-    Without a file, the entries are empty.
+    Without a file, the entries are empty. `notes` are those on the grid's teachers, by name.
     """
+    params = findings.collected.plan.params
     return {
         "paper": file.paper.model_dump() if file else None,
         "claims": [_plain(judgement) for judgement in judged],
         "joint": [_plain_joint(joint) for joint in judge_joint(file, judged)] if file else [],
         "published": published_json(findings, file) if file else [],
         "decided": None,
+        "notes": teacher_notes(params, params.grid.teacher_labels),
     }
 
 
@@ -84,7 +87,7 @@ def _caption(findings: Findings, file: ClaimsFile) -> str:
     ]
     if findings.seeds() == (1, 1):
         parts.append(f"Students have {wording.ONE_SEED}.")
-    return " ".join(parts)
+    return " ".join([*parts, footnote(findings.collected.plan.params)]).rstrip()
 
 
 def _claim_rows(judgement: Judgement) -> list[list[Value]]:
@@ -189,7 +192,8 @@ def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
     }
     groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
     paired = f"{sum(value != EMPTY for value in ours)} of {wording.plural(len(listed), 'number')}"
-    caption = f"{_set_ups(findings, listed)} {paired} have a counterpart here."
+    noted = footnote(findings.collected.plan.params)
+    caption = f"{_set_ups(findings, listed)} {paired} have a counterpart here. {noted}".rstrip()
     return Table.of("Published numbers", caption, columns, groups=groups)
 
 

@@ -22,6 +22,7 @@ from distilgrid.reporting.budgets import is_even, to_baseline
 from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.noted import footnote
 from distilgrid.reporting.plots import task_plots
 from distilgrid.reporting.section import task_sections
 from distilgrid.reporting.table import Column, Table, Value
@@ -197,7 +198,10 @@ def _cells(findings: Findings) -> Table:
     speed = f"{' or '.join(sorted(kinds, reverse=True))}/s"
     numbers = ("seed", "score", "training, s", speed, "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
-    return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
+    plan = findings.collected.plan
+    about = f"Folders lie under the results folder and end in the recipe key; report {plan.report.key}."
+    caption = f"{about} {footnote(plan.params)}".rstrip()
+    return Table("Cells", caption, [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
 
 
 def origins(findings: Findings, line: Line) -> Iterator[tuple[str, Artefact]]:
