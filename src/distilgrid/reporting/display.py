@@ -1,6 +1,6 @@
 """Table values: how the numbers of a line are written, and which one is the best of its column."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from distilgrid.reporting import wording
@@ -25,6 +25,24 @@ def mean(values: list[float], scoring: Scoring) -> Value:
     return Value(scoring.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
 
 
+def of_models(line: Line, values: list[float], scoring: Scoring) -> Value:
+    """The mean over a line's models, with the number of those that learned nothing."""
+    return constant(line, mean(values, scoring) if values else EMPTY)
+
+
+def constant(line: Line, value: Value) -> Value:
+    """A value with the number of the line's models that learned nothing in its small print."""
+    if not line.failed:
+        return value
+    counted = f"{line.failed} {wording.CONSTANT}"
+    return replace(value, note=f"{value.note}, {counted}" if value.note else counted)
+
+
+def constant_caption(lines: Iterable[Line]) -> str:
+    """The meaning of that number; empty where all models learned something."""
+    return wording.CONSTANT_MODELS if any(line.failed for line in lines) else ""
+
+
 def marked(lines: Sequence[Line], written: Callable[[Line], tuple[Value, float | None]]) -> list[Value]:
     """Written values of lines, with the students' best marked unless all students are equal.
 
@@ -43,10 +61,8 @@ def scores(lines: Sequence[Line]) -> list[Value]:
     """The main scores. Models that learned nothing are counted in small print, and their line is never the best."""
 
     def written(line: Line) -> tuple[Value, float | None]:
-        value = mean(line.scores, line.scoring)
-        if line.failed:
-            return replace(value, note=f"{value.note}, {line.failed} constant"), None
-        return value, line.scoring.merit(line.score)
+        merit = None if line.failed else line.scoring.merit(line.score)
+        return of_models(line, line.scores, line.scoring), merit
 
     return marked(lines, written)
 
@@ -60,10 +76,12 @@ def difference(findings: Findings, line: Line) -> Value:
     """The difference to the baseline, with its interval.
 
     The value has a tone when the interval excludes zero, and a star when it stays clear among all comparisons. One
-    seed has no interval.
+    seed has no interval. A comparison that is left out has the reason in small print.
     """
     found = findings.differences.get(line.key)
     if found is None:
+        if why := findings.left_out(line):
+            return replace(EMPTY, note=why)
         baseline = line.labels["method"] == findings.collected.plan.params.report.baseline
         return Value("baseline") if baseline else EMPTY
     tone = "" if found.verdict == "unclear" else found.verdict

@@ -117,14 +117,21 @@ def notes_caption(findings: Findings, task: str) -> str:
 def significance_caption(findings: Findings) -> str:
     """The estimator of the intervals and the meaning of a star, or nothing without differences."""
     count, params = len(findings.differences), findings.collected.plan.params
+    left_out = sum(1 for line in findings.lines if findings.left_out(line))
+    without = (
+        f" {wording.plural(left_out, 'comparison')} of this report, with constant models or what such a teacher "
+        "taught, left out."
+        if left_out
+        else ""
+    )
     if not count:
-        return ""
+        return without.strip()
     if all(found.low is None for found in findings.differences.values()):
-        return f"{wording.sentence(wording.ONE_SEED)}."
+        return f"{wording.sentence(wording.ONE_SEED)}.{without}"
     level = wording.level(params.report.confidence)
     return (
         f"{wording.INTERVALS}. {wording.SURE} clear at {level} after Holm's correction for "
-        f"{wording.plural(count, 'comparison')}, with at least {FEWEST_SEEDS} seeds."
+        f"{wording.plural(count, 'comparison')}, with at least {FEWEST_SEEDS} seeds.{without}"
     )
 
 
@@ -136,9 +143,7 @@ def scores_caption(findings: Findings, task: str) -> str:
     if findings.seeds(task) == (1, 1):
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
     scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
-    failed = any(line.failed for line in findings.of(task))
-    constant = " Constant: models that answer the same for every row; they learned nothing." if failed else ""
-    return f"{scored}, {spreading}; the teacher is one run.{constant}"
+    return f"{scored}, {spreading}; the teacher is one run. {display.constant_caption(findings.of(task))}".rstrip()
 
 
 def latency_caption(findings: Findings, task: str) -> str:
@@ -160,13 +165,14 @@ def other_table(findings: Findings, task: str) -> Table | None:
         return None
     columns = {MODEL: [display.model(line) for line in lines]}
     for metric, split in others:
-        shown = [display.mean(line.values(split, metric), scoring(metric)) for line in lines]
+        shown = [display.of_models(line, line.values(split, metric), scoring(metric)) for line in lines]
         columns[Column(title(metric), split)] = shown
     columns |= budgets.columns(findings, [[line] for line in lines])
     scales = " / ".join(dict.fromkeys(factor for metric, _ in others if (factor := scoring(metric).factor)))
     scaled = f" {scales[0]} {scales[1:]}" if scales else ""
     caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    caption = f"{caption} {budgets.caption(findings, lines)}".rstrip()
+    parts = (caption, display.constant_caption(lines), budgets.caption(findings, lines))
+    caption = " ".join(part for part in parts if part)
     return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
 

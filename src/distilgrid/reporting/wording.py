@@ -8,6 +8,9 @@ INTERVALS = (
 )
 """The estimator of `intervals`, in every caption of a table with intervals."""
 ONE_SEED = "one seed, so no interval over seeds exists and none is shown"
+CONSTANT = "constant"
+"""Marks models that answer the same for every row."""
+CONSTANT_MODELS = "Constant: models that answer the same for every row; they learned nothing."
 MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
 
 

@@ -221,7 +221,7 @@ def _ours(findings: Findings, published: Published) -> Value:
     wanted = published.model_dump(include={"teacher", "method", "student"}, exclude_none=True) | DEFAULTS
     lines = [line for line in findings.of(published.task) if wanted.items() <= line.labels.items()]
     known = [line for line in lines if metric in line.facts["validation"].get(split, {})]
-    means = [display.mean(line.values(split, metric), scoring(metric)) for line in known]
+    means = [display.of_models(line, line.values(split, metric), scoring(metric)) for line in known]
     notes = (f"{line.name}, {split}, {mean.note}" for line, mean in zip(known, means, strict=True))
     return (
         Value(f" {wording.DOT} ".join(mean.text for mean in means), f" {wording.DOT} ".join(notes)) if means else EMPTY
@@ -240,5 +240,5 @@ def _set_ups(findings: Findings, listed: list[Published]) -> str:
         f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
         f"{wording.TIMES}100 on the splits in small print{capped}, "
         f"from the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}; {held}. "
-        "Certainty: how well the number is known."
-    )
+        f"Certainty: how well the number is known. {display.constant_caption(findings.lines)}"
+    ).rstrip()

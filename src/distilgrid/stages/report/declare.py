@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=12,
+    version=13,
     folder="reports",
     files=(
         "report.html",
