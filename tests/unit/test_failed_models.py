@@ -108,7 +108,10 @@ def test_comparisons_with_a_constant_side_are_left_out_and_say_so(
     shown = column(table, "vs. ")[method, "three"]
     assert (shown.text, shown.note, shown.tone) == (wording.DASH, why, "")
     left = len(sound.differences) - len(findings.differences)
-    assert left >= 1 and f"{wording.plural(left, 'comparison')} of this report, with constant models" in table.caption
+    assert (
+        left >= 1
+        and f"Left out: {wording.plural(left, 'comparison')} of this report with constant models" in table.caption
+    )
     if findings.differences:  # the family of Holm's correction is what is compared
         assert f"for {wording.plural(len(findings.differences), 'comparison')}," in table.caption
     row = data.table(findings).set_index(["method", "student"]).loc[(method, "three")]

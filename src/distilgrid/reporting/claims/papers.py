@@ -111,9 +111,10 @@ def verdicts(paper: PaperReports) -> Table:
         rows.append([*about, *(_joint_verdict(claims.get(name)) for claims in joint)])
     columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
+    covers = (result["covers"] for claims in judged for claim in claims.values() for result in claim["results"])
     caption = (
-        f"Each grid judges the claims by its own cells (docs/claims.md). {wording.INTERVALS}. Where a grid has "
-        "several tasks, this is their mean; single tasks stand in its report. Verdicts are those of each "
+        f"Each grid judges the claims by its own cells (docs/claims.md). {wording.claim_intervals(covers)} Where a "
+        "grid has several tasks, this is their mean; single tasks stand in its report. Verdicts are those of each "
         "claim's own interval; p and the corrected verdict are corrected for all results of the claims in that grid "
         "(Holm 1979). Where seeds were added for a claim, verdict and interval are those over all looks. A joint claim "
         "is confirmed when all of its parts are."
@@ -169,6 +170,8 @@ def comparisons(paper: PaperReports) -> Table:
         f"with at least {FEWEST_SEEDS} seeds after the correction. Where training budgets differ, a column has the "
         "ratio of optimiser steps, and of what was read in them if that is another."
     )
+    if any(each.claims.get("decided") for each in paper.reports):
+        caption += f" Where seeds were added for claims, intervals and colours {wording.ONE_LOOK}."
     return Table("Significance", caption, columns, rows, groups)
 
 

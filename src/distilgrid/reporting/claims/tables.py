@@ -36,7 +36,7 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
         rows.append(_joint_row(joint))
     columns += [Column("effect", f"{wording.level(confidence)} CI"), Column("verdict", "uncorrected", number=False)]
     columns += [Column("verdict", f"corrected, {FEWEST_SEEDS} seeds or more", number=False)]
-    caption = _caption(findings, file)
+    caption = _caption(findings, file, judged)
     if any(result.budget for judgement in judged for result in judgement.results):
         columns.append(Column("steps", "first side to second"))
         caption = f"{caption} {BUDGETS}"
@@ -73,12 +73,13 @@ def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence
     }
 
 
-def _caption(findings: Findings, file: ClaimsFile) -> str:
+def _caption(findings: Findings, file: ClaimsFile, judged: Sequence[Judgement]) -> str:
+    covers = (result.covers for judgement in judged for result in judgement.results)
     parts = [
         f"{file.paper.url}. Certainty: how well it is known that the paper says so.",
         "Effect: the first side less the second, mean over seeds and matched cells; in points where no unit is named.",
-        f"{wording.INTERVALS}; searches are not paired, as equal seeds of two controllers share nothing. The teacher "
-        "is one run. Both verdicts are shown: by each claim's own interval, and corrected for all results of these "
+        f"{wording.claim_intervals(covers)} The teacher is one run. Both verdicts are shown: by each claim's own "
+        "interval, and corrected for all results of these "
         f"claims (Holm 1979), which fewer than {FEWEST_SEEDS} seeds never pass. A joint claim is confirmed when all of "
         "its parts are, and refuted when one is.",
     ]
