@@ -58,11 +58,13 @@ def marked(lines: Sequence[Line], written: Callable[[Line], tuple[Value, float |
 
 
 def scores(lines: Sequence[Line]) -> list[Value]:
-    """The main scores. Models that learned nothing are counted in small print, and their line is never the best."""
+    """The main scores, the best on dev marked: a mark chooses, and validation scores choose nothing.
+
+    Models that learned nothing are counted in small print, and their line is never the best.
+    """
 
     def written(line: Line) -> tuple[Value, float | None]:
-        merit = None if line.failed else line.scoring.merit(line.score)
-        return of_models(line, line.scores, line.scoring), merit
+        return of_models(line, line.scores, line.scoring), None if line.failed else line.dev_merit
 
     return marked(lines, written)
 
@@ -103,12 +105,12 @@ def speed(line: Line, runtime: str) -> tuple[Value, float | None]:
 
 
 def export(line: Line, runtime: str) -> tuple[Value, float | None]:
-    """The score of the exports for a runtime with its change to torch, and its merit."""
-    score, change = line.export_score(runtime), line.export_change(runtime)
-    if score is None or change is None:
+    """The score of the exports for a runtime with its change to torch, and its merit on dev."""
+    score, change, dev = line.export_score(runtime), line.export_change(runtime), line.export_dev(runtime)
+    if score is None or change is None or dev is None:
         return EMPTY, None
     note = f"{line.scoring.signed(change)}, n={len(line.exports[runtime])}"
-    return Value(line.scoring.score(score), note), line.scoring.merit(score)
+    return Value(line.scoring.score(score), note), None if line.failed else line.scoring.merit(dev)
 
 
 def number(value: float | None, pattern: str) -> Value:

@@ -183,7 +183,7 @@ class AblationSection(Section):
         caption = (
             f"{self.ablation.objective} with several values of {setting}, all else equal: {scoring.title} on split "
             f"{findings.main(task)[1]}, mean {wording.PLUS_MINUS} standard deviation over seeds; under each value its "
-            "method."
+            f"method. {wording.MARKED}."
         )
         rows = [[found[value] for found in curves.values()] for value in methods]
         columns |= budgets.columns(findings, rows)

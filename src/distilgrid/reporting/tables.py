@@ -149,7 +149,8 @@ def scores_caption(findings: Findings, task: str) -> str:
     if findings.seeds(task) == (1, 1):
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
     scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
-    return f"{scored}, {spreading}; the teacher is one run. {display.constant_caption(findings.of(task))}".rstrip()
+    said = f"{scored}, {spreading}; the teacher is one run. {wording.MARKED}."
+    return f"{said} {display.constant_caption(findings.of(task))}".rstrip()
 
 
 def latency_caption(findings: Findings, task: str) -> str:

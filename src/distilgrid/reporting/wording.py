@@ -18,6 +18,8 @@ SEARCHES = "searches are not paired, as equal seeds of two controllers share not
 ONE_LOOK = "judge all seeds as if there were one look"
 """What does not heed that seeds were added where earlier ones left a claim undecided."""
 ONE_SEED = "one seed, so no interval over seeds exists and none is shown"
+MARKED = "Marked scores: the best student on dev, which need not be the highest here"
+"""The meaning of a marked score, in every caption of a table that marks scores."""
 CONSTANT = "constant"
 """Marks models that answer the same for every row."""
 CONSTANT_MODELS = "Constant: models that answer the same for every row; they learned nothing."
