@@ -107,7 +107,7 @@ def _outcome(findings: Findings, task: str) -> TaskSummary:
     kept, fast = f"scores {score} of {taught} ({scoring.title}, student of teacher)", ""
     # A share is meaningless for a score of zero, a negative correlation, or a metric that should be small.
     if teacher.failed:
-        kept = f"scores {score} ({scoring.title}); its teacher answers the same for every row"
+        kept = f"scores {score} ({scoring.title})"
     elif teacher.score > 0 and scoring.higher_is_better:
         share, verb = best.score / teacher.score, "keeps" if best.score < teacher.score else "reaches"
         kept = f"{verb} {wording.percent(share)} of the teacher's {scoring.title} ({score} of {taught})"
@@ -117,10 +117,13 @@ def _outcome(findings: Findings, task: str) -> TaskSummary:
         runtime = min(compared, key=lambda runtime: compared[runtime].latency_ms)
         times = wording.times(compared[runtime].same or 0)
         change = best.export_change(runtime) if runtime.endswith("int8") else None
-        fast = f" at {times} its speed ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
+        whose = "the teacher's" if teacher.failed else "its"
+        fast = f" at {times} {whose} speed ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
         figures.append((times, f"the teacher's speed, both in {runtime}"))
     share = best.facts["parameters"] / teacher.facts["parameters"]
     figures.append((wording.count(best.facts["parameters"]), f"parameters, {wording.percent(share)} of the teacher's"))
+    if teacher.failed:
+        fast += "; the teacher answers the same for every row"
     chosen = f"{_named(best)}, best on dev," if len(learned) > 1 else _named(best)
     return TaskSummary(task, f"{chosen} {kept}{fast}.", _comparison(findings, task, best), figures)
 
