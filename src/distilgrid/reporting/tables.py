@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -115,17 +115,30 @@ def notes_caption(findings: Findings, task: str) -> str:
 
 
 def significance_caption(findings: Findings) -> str:
-    """The estimator of the intervals and the meaning of a star, or nothing without differences."""
-    count, params = len(findings.differences), findings.collected.plan.params
+    """The estimator of the intervals, the meaning of a star, and what both leave out."""
+    return " ".join(part for part in (_estimator(findings), *_reservations(findings)) if part)
+
+
+def _estimator(findings: Findings) -> str:
+    count, level = len(findings.differences), wording.level(findings.collected.plan.params.report.confidence)
     if not count:
         return ""
     if all(found.low is None for found in findings.differences.values()):
         return f"{wording.sentence(wording.ONE_SEED)}."
-    level = wording.level(params.report.confidence)
     return (
         f"{wording.INTERVALS}. {wording.SURE} clear at {level} after Holm's correction for "
         f"{wording.plural(count, 'comparison')}, with at least {FEWEST_SEEDS} seeds."
     )
+
+
+def _reservations(findings: Findings) -> Iterator[str]:
+    """What differences do not heed or do not show."""
+    if findings.differences and findings.collected.plan.params.grid.replications:
+        yield f"Seeds were added for claims: intervals, tones and stars {wording.ONE_LOOK}."
+    left_out = sum(1 for line in findings.lines if findings.left_out(line))
+    if left_out:
+        said = "with constant models, or with what such a teacher taught"
+        yield f"Left out: {wording.plural(left_out, 'comparison')} of this report {said}."
 
 
 def scores_caption(findings: Findings, task: str) -> str:
@@ -136,9 +149,8 @@ def scores_caption(findings: Findings, task: str) -> str:
     if findings.seeds(task) == (1, 1):
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
     scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
-    failed = any(line.failed for line in findings.of(task))
-    constant = " Constant: models that answer the same for every row; they learned nothing." if failed else ""
-    return f"{scored}, {spreading}; the teacher is one run.{constant}"
+    said = f"{scored}, {spreading}; the teacher is one run. {wording.MARKED}."
+    return f"{said} {display.constant_caption(findings.of(task))}".rstrip()
 
 
 def latency_caption(findings: Findings, task: str) -> str:
@@ -160,13 +172,14 @@ def other_table(findings: Findings, task: str) -> Table | None:
         return None
     columns = {MODEL: [display.model(line) for line in lines]}
     for metric, split in others:
-        shown = [display.mean(line.values(split, metric), scoring(metric)) for line in lines]
+        shown = [display.of_models(line, line.values(split, metric), scoring(metric)) for line in lines]
         columns[Column(title(metric), split)] = shown
     columns |= budgets.columns(findings, [[line] for line in lines])
     scales = " / ".join(dict.fromkeys(factor for metric, _ in others if (factor := scoring(metric).factor)))
     scaled = f" {scales[0]} {scales[1:]}" if scales else ""
-    caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    parts = (caption, budgets.caption(findings, lines), notes_caption(findings, task))
+    caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation over seeds."
+    notes = notes_caption(findings, task)
+    parts = (caption, display.constant_caption(lines), budgets.caption(findings, lines), notes)
     caption = " ".join(part for part in parts if part)
     return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
