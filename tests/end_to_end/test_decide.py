@@ -1,12 +1,14 @@
 """`distilgrid decide` on the tiny grid: rounds add seeds to the cells of one claim, and a killed call goes on."""
 
 import hashlib
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,17 @@ CLAIM |= {"better": {"method": "kd"}, "worse": {"method": "finetune"}}
 DECIDE = [sys.executable, "-m", "distilgrid", "decide", "--cores", "2"]
 
 
+STUDENTS = 6
+"""Students of the first round; the second one adds two."""
+
+
 @pytest.fixture
 def claiming(project: Any) -> Any:
     """A grid of two seeds that learns something, with a claim that is worth a third one."""
+    return with_claim(project)
+
+
+def with_claim(project: Any) -> Any:
     paper = {"title": "A paper", "year": 2021, "url": "https://example.org"}
     (project.folder / "claims.yaml").write_text(yaml.safe_dump({"paper": paper, "claims": [CLAIM]}))
     values = project.values
@@ -38,9 +48,19 @@ def students(project: Any) -> set[str]:
 
 
 def digests(project: Any) -> dict[str, str]:
-    """SHA-256 of students and of the overlay with their seeds."""
+    """SHA-256 of students and of the overlay with their seeds, by path within the project."""
     found = [*project.folder.glob("results/students/**/*.safetensors"), project.folder / "results/decisions/tiny.yaml"]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return {str(path.relative_to(project.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def decided(project: Any) -> dict[str, dict[str, Any]]:
+    """What each round decided, by the report's folder, without the hours, which are measured."""
+    found = {}
+    for path in project.folder.glob("results/reports/*/claims.json"):
+        values = json.loads(path.read_text())["decided"]
+        assert values.pop("hours") is not None and values.pop("more_hours") is not None
+        found[path.parent.name] = values
+    return found
 
 
 @pytest.mark.slow
@@ -59,22 +79,33 @@ def test_a_claim_gets_seeds_and_a_second_call_has_nothing_to_do(claiming: Any) -
 
 
 @pytest.mark.slow
-def test_a_killed_call_goes_on_to_the_same_result(claiming: Any, tmp_path: Path) -> None:
-    environment = claiming.environment()
+def test_a_killed_call_goes_on_to_the_result_of_an_undisturbed_one(
+    claiming: Any, new_project: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """The kill comes at any time from the first student on, in either round."""
+    count, delay = random.randint(1, STUDENTS + 1), random.uniform(0, 3)
     with (tmp_path / "said").open("w") as output:
         process = subprocess.Popen(
-            DECIDE, cwd=claiming.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+            DECIDE,
+            cwd=claiming.folder,
+            env=claiming.environment(),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
-        time.sleep(random.uniform(8, 20))
+        while process.poll() is None and len(students(claiming)) < count:
+            time.sleep(0.1)
+        time.sleep(delay)
+        assert process.poll() is None, f"ended before it could be killed: {(tmp_path / 'said').read_text()}"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     claiming.run(*DECIDE)
-    killed = digests(claiming)
-    for path in claiming.folder.glob("results/students/**/seed-2-*/model.safetensors"):
-        assert str(path) in killed
-    made = claiming.made()
-    claiming.run(*DECIDE)
-    assert (digests(claiming), claiming.made()) == (killed, made)
+    undisturbed = with_claim(new_project(tmp_path / "undisturbed"))
+    undisturbed.run(*DECIDE)
+    where = f"killed {delay:.1f} s after student {count}"
+    assert digests(claiming) == digests(undisturbed), where
+    assert len(decided(undisturbed)) == 2
+    assert decided(claiming) == decided(undisturbed), where
 
 
 def test_a_grid_without_claims_is_refused(project: Any) -> None:

@@ -153,6 +153,18 @@ def test_a_step_that_leaves_the_labels_no_time_is_refused(epochs: int, annealing
         assert phase.values(epochs - 1)["psi"] == 1
 
 
+@pytest.mark.parametrize(
+    ("share", "epochs", "falling"),
+    [(0.5, 5, 3), (0.5, 7, 4), (0.1, 25, 3), (0.29, 50, 15), (0.4, 6, 2), (0.1, 3, 1), (1.0, 5, 5)],
+)
+def test_the_temperature_falls_for_the_nearest_number_of_epochs_halves_up(
+    share: float, epochs: int, falling: int
+) -> None:
+    """Python's own rounding takes the even number for 2.5; 0.29 of 50 is 14.5, but a little less in binary."""
+    method = ContinuationKD(tau_max=1, annealing=share)
+    assert method.falling_epochs(Training(epochs=epochs)) == falling
+
+
 @pytest.mark.parametrize(("epochs", "tau_max"), [(14, 7), (25, 10), (9, 4), (3, 3), (5, 1)])
 def test_patience_counts_from_the_epoch_with_which_t_is_1(epochs: int, tau_max: int) -> None:
     found = [temperature(epoch, epochs=epochs, tau_max=tau_max) for epoch in range(epochs)]

@@ -228,9 +228,8 @@ def fabricate_augmented(rows: Artefact, dataset: Dataset, results: Path) -> None
     with writing(results / rows.folder, recipe=rows.recipe, labels=rows.labels) as folder:
         dataset.split("train").head(2).to_parquet(folder / "train.parquet")
         count = round(1000 * rows.labels["fraction"])
-        write_json(
-            folder / "samples.json", {"rows": count, "unchanged": 7, "repeated": 0, "near": 3, "samples": samples}
-        )
+        left_out = {"unchanged": 7, "repeated": 0, "scored": 2, "near": 3}
+        write_json(folder / "samples.json", {"rows": count, **left_out, "samples": samples})
 
 
 def fabricate_features(points: Artefact, dataset: Dataset, results: Path) -> None:

@@ -2,22 +2,29 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
+from tests.unit.made import prepare
 
 from distilgrid.augmentation.back_translation.declare import BackTranslation
+from distilgrid.augmentation.base import RowContext, Surroundings
 from distilgrid.augmentation.eda.declare import EDA
 from distilgrid.augmentation.registry import AUGMENTATIONS, Augmentation
-from distilgrid.augmentation.rows import Augmented, augmented_rows, samples
+from distilgrid.augmentation.rows import Augmented, augmented_rows, rewritten_rows, samples
 from distilgrid.augmentation.word_replacement.declare import WordReplacement
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.tasks.dataset import example_ids
+from distilgrid.tasks.dataset import example_ids, open_dataset
+from distilgrid.tasks.likeness import row_texts
+from distilgrid.tasks.settings import Data
+from distilgrid.tasks.spec import TaskSpec
 
+LONG = "the committee will meet again on friday to talk about the new budget"
 FIRST, SECOND = ["one", "two", "three", "four"], ["uno", "dos", "tres", "cuatro"]
 
 
@@ -127,6 +134,39 @@ def test_repeated_copies_are_left_out_and_counted() -> None:
     assert (found.unchanged, found.repeated) == (3, 6)
     assert found.frame["text_a"].tolist() == ["one again", "two again", "four again"]
     assert found.frame["copy"].tolist() == [0, 0, 0]
+
+
+def test_rows_that_are_like_a_scored_row_are_left_out_and_counted() -> None:
+    """Equal but for case, space, punctuation and the order of a pair, or nearly equal: each is counted as such."""
+
+    class Towards(Stamp):
+        def rewrite(self, texts: Sequence[str], seeds: Sequence[int]) -> list[str]:
+            known = {"one": "  A Man, plays!", "uno": "BOB", "two": f"{LONG} now", "dos": "end"}
+            return [known.get(text, f"{text} again") for text in texts]
+
+    scored = row_texts(pd.DataFrame({"text_a": ["bob", LONG], "text_b": ["a man plays", "end"]}))
+    frame = train(pair=True)
+    found = augmented_rows(frame, Towards(), EDA(), scored=scored)
+    assert (found.unchanged, found.repeated, found.scored, found.near) == (0, 0, 1, 1)
+    assert found.frame["parents"].tolist() == [[origin] for origin in frame["example_id"].tolist()[2:]]
+
+
+@pytest.mark.parametrize("split", ["dev", "seen", "unseen"])
+def test_rows_are_compared_with_dev_and_with_every_validation_split(
+    split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"train": FIRST, **{name: [f"{name} {n}" for n in range(4)] for name in ("dev", "seen", "unseen")}}
+    rows = [(name, text, "ab"[n % 2]) for name, texts in parts.items() for n, text in enumerate(texts)]
+    pd.DataFrame(rows, columns=["part", "text", "label"]).to_csv(tmp_path / "rows.csv", index=False)
+    source: dict[str, Any] = {"source": f"csv:{tmp_path / 'rows.csv'}", "text": ["text"], "label": "label"}
+    spec = TaskSpec(**source, split_column="part", validation=["seen", "unseen"])
+    prepare(task="own", spec=spec, data=Data(), out=tmp_path / "data")
+    dataset = open_dataset(tmp_path / "data")
+    writer = Stamp()
+    monkeypatch.setattr(writer, "rewrite", lambda texts, seeds: [f"{split.upper()} {n}." for n in range(4)])
+    monkeypatch.setattr("distilgrid.augmentation.rows.build_augmenter", lambda *_: writer)
+    found = rewritten_rows(EDA(), RowContext(dataset, dataset.split("train"), Surroundings()))
+    assert len(found.frame) == 0 and found.scored == 4
 
 
 def test_rows_that_are_alike_keep_their_own_labels() -> None:

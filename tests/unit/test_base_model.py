@@ -20,12 +20,15 @@ PLACES = (
     "grids/**/*.yaml",
     "src/**/*.md",
     "src/**/*.yaml",
+    "benchmarks/**/*.py",
 )
+NAMES = re.compile(f"MiniLM|{SOURCE}|[\"'`]minilm[\"'`]|data import .*SOURCE")
+"""The model's name, and what stands for it in code."""
 NAMING = sorted(
     path.relative_to(ROOT)
     for place in PLACES
     for path in ROOT.glob(place)
-    if "MiniLM" in path.read_text(encoding="utf-8") or SOURCE in path.read_text(encoding="utf-8")
+    if NAMES.search(path.read_text(encoding="utf-8"))
 )
 
 

@@ -34,6 +34,19 @@ def test_every_model_and_data_set_has_a_card_that_the_hub_can_read(made: tuple[P
         assert DatasetCard.load(out / data.folder / "README.md").data.task_categories == ["text-classification"]
 
 
+def test_cards_say_which_rows_splits_share(made: tuple[Plan, Path, Path]) -> None:
+    plan, results, out = made
+    student = plan.students[0]
+    data = plan.data[student.labels["task"]]
+    found = json.loads((results / data.folder / "dataset.json").read_text())["alike"]
+    text = (out / data.folder / "README.md").read_text()
+    assert f"| {found['left_out']['train']} | \u2013 |\n" in text and "Jaccard index of 0.7" in text
+    assert (
+        "- Rows of validation that are like rows of other splits: train"
+        in (out / student.folder / "README.md").read_text()
+    )
+
+
 def test_its_scores_are_the_recorded_ones_of_every_split(made: tuple[Plan, Path, Path]) -> None:
     plan, results, out = made
     for model in plan.students:

@@ -15,7 +15,7 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.deployment import classifier
 from distilgrid.deployment.classifier import FACTS, Classifier
-from distilgrid.deployment.folder import readme
+from distilgrid.deployment.folder import readme, write_folder
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import list_options
 from distilgrid.reporting.collect import collect
@@ -127,6 +127,20 @@ def test_the_example_has_at_most_five_lines_that_are_python(
     (code,) = re.findall(r"```python\n(.*?)```", written(findings, runtime, processor, kind), flags=re.DOTALL)
     assert len(code.strip().splitlines()) <= 5
     compile(code, "README.md", "exec")
+
+
+def test_a_deployed_folder_says_what_is_noted_of_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overlay: dict[str, Any] = {"grid": {"tasks": ["reviews"], "methods": ["kd"], "students": ["two"]}}
+    overlay |= {"report": {"baseline": "kd"}, "teachers": {"big": {"note": "it saw such texts before"}}}
+    plan, results = fabricate_results(tmp_path, overlay=overlay)
+    found = find(collect(plan, results))
+    option = list_options(found, "reviews", Where("local-cpu")).options[0]
+    monkeypatch.setattr(
+        "distilgrid.deployment.folder.load_tokenizer", lambda _: SimpleNamespace(model_input_names=BERT)
+    )
+    monkeypatch.setattr("distilgrid.deployment.folder._write_tokenizer", lambda *_: None)
+    folder = write_folder(option, found.collected, results=results, out=tmp_path / "out")
+    assert "\n\nbig: it saw such texts before.\n\n" in (folder / "README.md").read_text()
 
 
 def test_the_readme_asks_for_the_processor_that_was_measured(findings: Findings) -> None:

@@ -17,8 +17,8 @@ from distilgrid.reporting.intervals import (
     resampled_scores,
     rows_too_few,
     seeds_needed,
-    tau_bounds,
 )
+from distilgrid.search.ranks import tau_bounds
 
 ROWS = 150
 QUALITY = np.array([1.0, 0.8])

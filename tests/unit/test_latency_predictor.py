@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.unit.made import latency
 
 from distilgrid.benchmark.settings import Benchmark
@@ -18,6 +19,7 @@ from distilgrid.search.latency_predictor import LatencyPredictor, features, mult
 from distilgrid.search.layered_space import LayeredSpace
 from distilgrid.search.space import Space, load_space
 from distilgrid.stages.latency import run as stage_module
+from distilgrid.stages.table import STAGES
 
 pytestmark = pytest.mark.chain
 
@@ -59,6 +61,30 @@ def test_held_out_shapes_are_predicted(
     quality = predictor.quality(shapes[90:], latencies[90:])
     assert quality["rows"] == 50
     assert quality["median_error"] <= 0.07 and quality["kendall_tau"] >= 0.85
+
+
+def test_the_rank_correlation_has_an_interval_in_the_file_and_in_the_line(
+    predictor: LatencyPredictor, shapes: list[Shape], latencies: list[float]
+) -> None:
+    """Fieller's, from a reference that shares no code: z = atanh(tau), with the variance 0.437 / (n - 4)."""
+    quality = predictor.quality(shapes[90:], latencies[90:])
+    tau, low, high = (quality[name] for name in ("kendall_tau", "kendall_low", "kendall_high"))
+    assert tau == pytest.approx(stats.kendalltau(predictor.predict(shapes[90:]), latencies[90:]).statistic)
+    expected = np.tanh(stats.norm(np.arctanh(tau), np.sqrt(0.437 / 46)).interval(0.95))
+    assert (low, high) == pytest.approx(tuple(expected))
+    (said,) = STAGES["latency"].said(quality)
+    assert said.endswith(f"Kendall's tau {tau:.3f} [{low:.3f}, {high:.3f}] (95 % CI over the choice of shapes)")
+
+
+def test_a_rank_correlation_of_a_few_or_of_equals_has_none(
+    predictor: LatencyPredictor, shapes: list[Shape], latencies: list[float]
+) -> None:
+    few = predictor.quality(shapes[90:94], latencies[90:94])
+    assert few["kendall_tau"] is not None and few["kendall_low"] is few["kendall_high"] is None
+    assert STAGES["latency"].said(few)[0].endswith("(an interval takes 5 shapes)")
+    equal = predictor.quality(shapes[90:100], [1.0] * 10)
+    assert equal["kendall_tau"] is equal["kendall_low"] is None
+    assert STAGES["latency"].said(equal)[0].endswith("Kendall's tau unknown, as all latencies are equal")
 
 
 def test_latencies_of_other_shapes_teach_nothing(shapes: list[Shape], latencies: list[float]) -> None:

@@ -16,7 +16,7 @@ from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
-from distilgrid.reporting.claims.papers import comparisons, costs, papers, published, verdicts
+from distilgrid.reporting.claims.papers import comparisons, costs, paper_tables, papers, published, verdicts
 from distilgrid.stages.report.page import publish_papers
 from distilgrid.stages.table import STAGES
 
@@ -33,6 +33,7 @@ CLAIMS = {
     ],
     "published": "paper.expected.csv",
 }
+NOTE = "it saw such texts before"
 NUMBERS = [
     {"model": "Big", "task": "reviews", "metric": "accuracy", "split": "test", "value": 91.5, "certainty": "sourced"}
     | {"source": "table 1", "method": "kd", "student": "two"},
@@ -56,12 +57,28 @@ def results(tmp_path_factory: pytest.TempPathFactory, undrawn: None) -> Path:
     root = tmp_path_factory.mktemp("papers")
     (root / "paper.claims.yaml").write_text(yaml.safe_dump(CLAIMS))
     pd.DataFrame(NUMBERS).to_csv(root / "paper.expected.csv", index=False)
-    plan, results = fabricate_results(root / "grid", overlay={"grid": {"seeds": [0, 1, 2]}})
+    overlay = {"grid": {"seeds": [0, 1, 2]}, "teachers": {"big": {"note": NOTE}}}
+    plan, results = fabricate_results(root / "grid", overlay=overlay)
     for name in ("first", "second"):
         own = with_claims(plan, root / "paper.claims.yaml", name)
         report(plan=own, results=results, out=results / own.report.folder)
     report(plan=plan, results=results, out=results / plan.report.folder)
     return results
+
+
+def test_what_is_noted_of_a_teacher_stands_below_each_table_of_scores_once(results: Path) -> None:
+    (paper,) = papers(results)
+    tables = {table.name: table.caption for table in paper_tables(paper)}
+    said = f"big: {NOTE}."
+    assert {name: caption.count(said) for name, caption in tables.items()} == {
+        "Claims": 1,
+        "Published numbers and ours": 1,
+        "Significance": 1,
+        "Compute spent": 0,
+    }
+    (first, _) = paper.reports
+    shown = (first.folder / "table.md").read_text().count(said)
+    assert shown >= 3  # main table, claims, published numbers
 
 
 def rows(table: Any) -> list[list[str]]:

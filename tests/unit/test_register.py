@@ -6,6 +6,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,26 @@ def test_a_version_leads_back_to_its_cell_and_its_run(grid: tuple[Plan, Path], p
     assert (run.data.tags["folder"], run.info.status) == (cell.folder, "FINISHED")
     (logged,) = client.search_logged_models([run.info.experiment_id], filter_string=f"tags.cell = '{cell.key}'")
     assert logged.status == "READY" and logged.source_run_id == version.run_id
+
+
+def test_a_version_says_what_is_noted_of_the_teacher(grid: tuple[Plan, Path], tmp_path: Path) -> None:
+    """Also a version that was there before the note was."""
+    from mlflow import MlflowClient
+
+    plan, results = grid
+    uri, said = f"sqlite:///{tmp_path / 'noted.db'}", "big: it saw such texts before."
+    given: dict[str, Any] = {"results": results, "cell": student(plan, "three"), "uri": uri}
+    before = register(plan=plan, **given)
+    client = MlflowClient(uri)
+    assert "teacher_note" not in client.get_model_version(before.name, before.version).tags
+    teacher = plan.params.teachers["big"].model_copy(update={"note": "it saw such texts before"})
+    noted = replace(plan, params=plan.params.model_copy(update={"teachers": {**plan.params.teachers, "big": teacher}}))
+    again = register(plan=noted, **given)
+    assert (again.version, again.new) == (before.version, False)
+    assert client.get_model_version(again.name, again.version).tags["teacher_note"] == said
+    fresh = client.get_model_version("other", register(plan=noted, name="other", **given).version)
+    assert (fresh.tags["teacher_note"], fresh.description) == (said, said)
+    assert client.get_run(fresh.run_id).data.tags["teacher_note"] == said
 
 
 def test_the_same_cell_twice_makes_no_second_version(

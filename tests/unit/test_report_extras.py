@@ -203,8 +203,8 @@ def test_without_losses_there_is_no_gap_table(findings: Findings) -> None:
 def test_augmented_rows_are_counted_shortened_and_escaped(findings: Findings, page: str) -> None:
     (table,) = AUGMENTED.tables(findings, "reviews")
     assert table.caption == (
-        "10 % of rows: 100 new rows; left out: 7 unchanged, 0 repeated. "
-        "100 % of rows: 1,000 new rows; left out: 7 unchanged, 0 repeated."
+        "10 % of rows: 100 new rows; left out: 7 unchanged, 0 repeated, 2 that dev or validation holds, 3 nearly. "
+        "100 % of rows: 1,000 new rows; left out: 7 unchanged, 0 repeated, 2 that dev or validation holds, 3 nearly."
     )
     first, second = table.rows
     assert first[0].text == "negative" and sorted(first[1].text.split()) == sorted(first[2].text.split())
@@ -220,7 +220,7 @@ def test_unlabelled_texts_have_nothing_before_them(tmp_path: Path) -> None:
     (table,) = AUGMENTED.tables(find(collect(plan, results)), "reviews")
     assert [column.title for column in table.columns] == ["label", "text"]
     assert [len(row) for row in table.rows] == [2, 2]
-    assert table.caption == "1,000 new rows; left out: 7 that the data set holds, 3 nearly."
+    assert table.caption == "1,000 new rows; left out: 7 that the data set holds, 3 nearly, 0 repeated."
 
 
 def test_features_are_shown_by_kind_and_label(findings: Findings) -> None:

@@ -1,6 +1,7 @@
 """Reports and MLflow views of grids with tasks of images, alone and beside tasks of texts."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.lines import shape
 from distilgrid.reporting.tables import data_table, main_table, rejected_table
+from distilgrid.reporting.wording import DASH
 from distilgrid.runtimes.registry import find_runtime
+from distilgrid.stages.report.page import render
 from distilgrid.tracking.cells import cell_records
 
 INT8 = "onnxruntime-int8"
@@ -98,6 +101,24 @@ def test_the_data_table_counts_many_labels_in_short(findings: Findings) -> None:
     assert labels({f"label {n}": 450 for n in range(100)}) == "100 labels, 450 each"
     assert labels({f"label {n}": 4 + n % 3 for n in range(100)}) == "100 labels, 4 to 6 rows each"
     labels(whole)
+
+
+def test_the_data_table_says_which_rows_of_texts_splits_share(findings: Findings) -> None:
+    found = {
+        "left_out": {"train": 1234, "dev": 0},
+        "train": {"dev": {"equal": 3, "near": 12}, "validation": {"equal": 0, "near": 2}},
+        "dev": {"validation": {"equal": 0, "near": 0}},
+    }
+    datasets = findings.collected.datasets
+    datasets = datasets | {"reviews": datasets["reviews"] | {"alike": found}}
+    table = data_table(replace(findings, collected=replace(findings.collected, datasets=datasets)))
+    place = [column.title for column in table.columns].index("left out")
+    shown = {(row[0].text, row[1].text): [each.text for each in row[place : place + 2]] for row in table.rows}
+    assert shown["reviews", "train"] == ["1,234", DASH]
+    assert shown["reviews", "dev"] == ["0", "train 3 equal, 12 near"]
+    assert shown["reviews", "validation"] == [DASH, "train 2 near; dev none"]
+    assert shown["shapes", "train"] == [DASH, DASH]
+    assert "Jaccard index of 0.7" in table.caption and table.caption in render(findings)
 
 
 @pytest.mark.parametrize("measured", [True, False])

@@ -1,5 +1,6 @@
 """Students of several teachers in a report."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.reporting.collect import Collected, collect
 from distilgrid.reporting.findings import find
-from distilgrid.reporting.tables import main_table
+from distilgrid.reporting.tables import main_table, other_table, parity_table
 from distilgrid.stages.report.page import origins, render
 
 
@@ -53,6 +54,18 @@ def test_a_line_of_several_teachers_is_compared_with_the_first(collected: Collec
 def test_what_is_noted_of_a_teacher_stands_below_the_table_once(collected: Collected) -> None:
     caption = main_table(find(collected), "reviews").caption
     assert caption.count("deep: saw such texts before.") == 1 and "big:" not in caption
+
+
+def test_what_is_noted_of_a_teacher_stands_below_all_tables_of_scores(collected: Collected) -> None:
+    findings, said = find(collected), "deep: saw such texts before."
+    other = other_table(findings, "reviews")
+    assert other is not None and said in other.caption
+    assert said in parity_table(findings).caption
+    sections = re.split(r"<h2>|<details>", render(findings))
+    shown = {section.partition("</")[0] for section in sections if said in section}
+    assert {"reviews", "Other metrics and splits"} < shown
+    assert any(name.startswith("<summary>Export parity") for name in shown)
+    assert any(name.startswith("<summary>Provenance") for name in shown)
 
 
 def test_the_page_shows_them_with_the_benchmarks_of_each_teacher(collected: Collected) -> None:

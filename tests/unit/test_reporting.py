@@ -278,7 +278,7 @@ def test_comparison_claims_no_more_than_the_intervals_say(
 def test_best_values_are_marked_among_students_only(findings: Findings) -> None:
     table = main_table(findings, "reviews")
     column = next(n for n, c in enumerate(table.columns) if c.title == "accuracy")
-    scores = [line.score for line in findings.of("reviews")]
+    scores = [line.dev for line in findings.of("reviews")]
     assert scores[0] == max(scores), "the teacher is best of all, but not what is looked for"
     assert [row[column].best for row in table.rows].index(True) == scores.index(max(scores[1:]))
     assert sum(row[column].best for row in table.rows) == 1
@@ -290,14 +290,14 @@ def test_no_other_model_beats_those_on_the_front(findings: Findings) -> None:
 
     def beaten(point: Any) -> bool:
         return any(
-            (p.score, -p.latency_ms) != (point.score, -point.latency_ms)
-            and p.score >= point.score
+            (p.dev, -p.latency_ms) != (point.dev, -point.latency_ms)
+            and p.dev >= point.dev
             and p.latency_ms <= point.latency_ms
             for p in found
         )
 
     assert not any(beaten(point) for point in front)
-    assert {(p.score, p.latency_ms) for p in found if not beaten(p)} == {(p.score, p.latency_ms) for p in front}
+    assert {(p.dev, p.latency_ms) for p in found if not beaten(p)} == {(p.dev, p.latency_ms) for p in front}
     assert front[-1].line.is_teacher
 
 

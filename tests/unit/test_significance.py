@@ -9,9 +9,7 @@ from scipy import stats
 from tests.unit.fabricate import fabricate_results
 from tests.unit.test_claims import file
 
-from distilgrid.reporting import wording
 from distilgrid.reporting.claims.judge import evaluate
-from distilgrid.reporting.claims.tables import claims_table
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.intervals import holm, resampled_scores, samples_needed
@@ -178,8 +176,3 @@ def test_one_seed_shows_no_interval_and_says_so(many: Findings) -> None:
     assert "CI [" not in said.comparison
     frame = data.table(one)
     assert frame["difference"].notna().any() and frame[["ci_low", "p", "p_holm"]].isna().all(axis=None)
-
-
-def test_every_caption_with_intervals_names_the_estimator(many: Findings) -> None:
-    assert wording.INTERVALS in main_table(many, "reviews").caption
-    assert wording.INTERVALS in claims_table(many, file(), judged=[]).caption

@@ -46,8 +46,9 @@ class Augmented:
     # the labels.
     frame: "pd.DataFrame"
     unchanged: int  # rows left out because the data set holds them
-    repeated: int = 0  # copies left out because they came out as an earlier copy of the same row
-    near: int = 0  # rows left out because they are nearly a row of the data set
+    repeated: int = 0  # rows left out because they are equal to earlier ones
+    scored: int = 0  # rewritten rows left out because dev or a validation split holds them, perhaps in other spelling
+    near: int = 0  # rows left out because they are nearly a row of the data set; of rewritten ones, of those splits
 
 
 RowSource: TypeAlias = Callable[[Any, RowContext], Augmented]
@@ -132,7 +133,7 @@ class Rewriting(Added):
     augmenter: ClassVar[str]  # "module:class" of the `Augmenter`
 
     copies: int = Field(default=1, ge=1)
-    """Augmented rows per training row; copies that are unchanged or repeated are dropped."""
+    """Augmented rows per training row; copies that are unchanged, repeated, or like a scored row are dropped."""
     fields: Literal["both", "first", "second", "random"] = "both"
     """Which texts of a pair are rewritten; `random` draws one of both per copy. Single texts are always rewritten."""
 

@@ -33,12 +33,13 @@ def _counts(findings: Findings, rows: FinishedArtefact) -> str:
     if len(grid.teacher_names) > 1 and "teacher-dir" in rows.artefact.inputs:
         parts.append(f"teacher {labels['teacher']}")
     said = f"{', '.join(parts)}: " if parts else ""
-    why = (
-        f"unchanged, {values['repeated']:,} repeated"
+    unchanged, repeated, scored, near = (values[name] for name in ("unchanged", "repeated", "scored", "near"))
+    left_out = (
+        f"{unchanged:,} unchanged, {repeated:,} repeated, {scored:,} that dev or validation holds, {near:,} nearly"
         if _rewritten(rows)
-        else f"that the data set holds, {values['near']:,} nearly"
+        else f"{unchanged:,} that the data set holds, {near:,} nearly, {repeated:,} repeated"
     )
-    return f"{said}{wording.plural(values['rows'], 'new row')}; left out: {values['unchanged']:,} {why}."
+    return f"{said}{wording.plural(values['rows'], 'new row')}; left out: {left_out}."
 
 
 def _rewritten(rows: FinishedArtefact) -> bool:

@@ -1,6 +1,7 @@
 """Augmented rows from training rows: choice of texts, their seeds, and the results that are kept."""
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from distilgrid.augmentation.base import Augmented, Augmenter, Rewriting, RowCon
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
 from distilgrid.core.loading import load
-from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
+from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset, example_ids
+from distilgrid.tasks.likeness import likeness, row_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +27,18 @@ def build_augmenter(settings: Rewriting, surroundings: Surroundings) -> Augmente
 
 def rewritten_rows(settings: Rewriting, context: RowContext) -> Augmented:
     """`RowSource` of all augmentations that rewrite training rows."""
-    return augmented_rows(context.rows, build_augmenter(settings, context.surroundings), settings)
+    augmenter = build_augmenter(settings, context.surroundings)
+    return augmented_rows(context.rows, augmenter, settings, scored=_scored(context.dataset))
 
 
-def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewriting) -> Augmented:
+def augmented_rows(
+    frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewriting, *, scored: Sequence[str] = ()
+) -> Augmented:
     """Rows that an augmentation adds to a training split: `text_a`, `text_b` (pairs only), `label`, `example_id`.
 
     A text's seed follows from the settings' seed, the row's example_id, the column and the copy's number, not from
-    other rows: equal rows have equal copies. Raises UserError when a column is missing.
+    other rows: equal rows have equal copies. New rows that are like one of `scored`, which `row_texts` made of the rows
+    that models are scored on, are left out. Raises UserError when a column is missing.
     """
     import pandas as pd
 
@@ -50,11 +56,19 @@ def augmented_rows(frame: "pd.DataFrame", augmenter: Augmenter, settings: Rewrit
     unchanged = rows["example_id"].isin(frame["example_id"]).to_numpy()
     row = rows.index.to_numpy() // settings.copies
     repeated = rows.assign(row=row)[~unchanged].duplicated(["row", "example_id"]).to_numpy()
-    found = Augmented(
-        rows[~unchanged][~repeated].reset_index(drop=True), unchanged=int(unchanged.sum()), repeated=int(repeated.sum())
-    )
-    log.info("%d augmented rows; %d unchanged, %d repeated left out", len(found.frame), found.unchanged, found.repeated)
-    return found
+    new = rows[~unchanged][~repeated]
+    alike = likeness(row_texts(new), scored)
+    kept = new[~(alike.equal | alike.near)].reset_index(drop=True)
+    left_out = {"unchanged": int(unchanged.sum()), "repeated": int(repeated.sum())}
+    left_out |= {"scored": alike.counts["equal"], "near": alike.counts["near"]}
+    said = "%d augmented rows; left out: %d unchanged, %d repeated, %d equal to a row of dev or validation, %d near one"
+    log.info(said, len(kept), *left_out.values())
+    return Augmented(kept, **left_out)
+
+
+def _scored(dataset: Dataset) -> list[str]:
+    """Texts of `dev` and of all validation splits, as `likeness` compares them."""
+    return [row for name in ("dev", *dataset.validation) for row in row_texts(dataset.split(name))]
 
 
 def samples(frame: "pd.DataFrame", augmented: "pd.DataFrame", *, count: int = 8, seed: int = 0) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from distilgrid.core.templates import filled
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import origin_source, text_pool
-from distilgrid.reporting import wording
+from distilgrid.reporting import likes, wording
 from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.lines import Line
@@ -26,7 +26,7 @@ from distilgrid.tasks.spec import find_task
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
 """The hub's names of metrics that differ from ours."""
 ENGLISH = ("glue", "docs")
-_filled = partial(filled, "distilgrid.cards", wording=wording)
+_filled = partial(filled, "distilgrid.cards", wording=wording, likes=likes)
 
 
 def write_cards(*, plan: Plan, results: Path, out: Path) -> int:

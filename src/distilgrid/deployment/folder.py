@@ -13,6 +13,7 @@ from distilgrid.deployment.options import ModelOption
 from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected
+from distilgrid.reporting.noted import sentences, teacher_notes
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.runtimes.text_reader import FIELDS
 from distilgrid.tasks.kind import TaskKind
@@ -62,12 +63,13 @@ def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -
     score |= {"split": option.line.facts["split"], "dev_score": option.dev, "dev_teacher_score": option.dev_teacher}
     measured = {**asdict(option.conditions), "noisy": option.noisy}
     write_json(out / FACTS, {**made, **score, "latency_ms": option.latency_ms, "measured": measured})
-    text = readme(option, names, kind, pair=bool(dataset.get("pair")))
+    noted = sentences(teacher_notes(collected.plan.params, [option.line.labels["teacher"]]))
+    text = readme(option, names, kind, pair=bool(dataset.get("pair")), noted=noted)
     (out / "README.md").write_text(text, encoding="utf-8")
 
 
-def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool) -> str:
-    """The README in Markdown. `names` are the model's inputs in order.
+def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool, noted: str = "") -> str:
+    """The README in Markdown. `names` are the model's inputs in order, `noted` is what is noted of its teachers.
 
     The call of an ONNX file runs without DistilGrid, where the kind says how its outputs are read.
     """
@@ -84,6 +86,7 @@ def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool)
         example='"A first text.", "A second text."' if pair else '"A text of yours."',
         names=names,
         fields=FIELDS,
+        noted=noted,
     )
 
 

@@ -107,6 +107,10 @@ class BaseMethod(Settings):
     def check(self, training: Training) -> None:
         """Refuse training settings that do not suit the method. Raises UserError naming the setting."""
 
+    def trained(self, training: Training) -> Training:
+        """Training settings of the method's cells, from those of the parameters."""
+        return training
+
     def taught(self, training: Training) -> Training:
         """Training settings of the epochs that learn from a teacher, which decide what the teacher is asked."""
         return training

@@ -121,7 +121,8 @@ class Teacher(Settings):
     training: TrainingOverrides = Field(default_factory=dict)
     """Training settings that differ from the `training` section for this teacher."""
     note: str | None = None
-    """What readers of scores must know of the model, such as data that it was tuned on. Tables and cards say it."""
+    """What readers of scores must know of the model, such as data that it was tuned on. It is said where its
+    students are shown or shipped: in tables, cards, pages of papers, deployed folders and MLflow."""
 
 
 class GridStudent(Student):

@@ -1,6 +1,6 @@
 """Table values: how the numbers of a line are written, and which one is the best of its column."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from distilgrid.reporting import wording
@@ -25,6 +25,24 @@ def mean(values: list[float], scoring: Scoring) -> Value:
     return Value(scoring.score(sum(values) / len(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
 
 
+def of_models(line: Line, values: list[float], scoring: Scoring) -> Value:
+    """The mean over a line's models, with the number of those that learned nothing."""
+    return constant(line, mean(values, scoring) if values else EMPTY)
+
+
+def constant(line: Line, value: Value) -> Value:
+    """A value with the number of the line's models that learned nothing in its small print."""
+    if not line.failed:
+        return value
+    counted = f"{line.failed} {wording.CONSTANT}"
+    return replace(value, note=f"{value.note}, {counted}" if value.note else counted)
+
+
+def constant_caption(lines: Iterable[Line]) -> str:
+    """The meaning of that number; empty where all models learned something."""
+    return wording.CONSTANT_MODELS if any(line.failed for line in lines) else ""
+
+
 def marked(lines: Sequence[Line], written: Callable[[Line], tuple[Value, float | None]]) -> list[Value]:
     """Written values of lines, with the students' best marked unless all students are equal.
 
@@ -40,13 +58,13 @@ def marked(lines: Sequence[Line], written: Callable[[Line], tuple[Value, float |
 
 
 def scores(lines: Sequence[Line]) -> list[Value]:
-    """The main scores. Models that learned nothing are counted in small print, and their line is never the best."""
+    """The main scores, the best on dev marked: a mark chooses, and validation scores choose nothing.
+
+    Models that learned nothing are counted in small print, and their line is never the best.
+    """
 
     def written(line: Line) -> tuple[Value, float | None]:
-        value = mean(line.scores, line.scoring)
-        if line.failed:
-            return replace(value, note=f"{value.note}, {line.failed} constant"), None
-        return value, line.scoring.merit(line.score)
+        return of_models(line, line.scores, line.scoring), None if line.failed else line.dev_merit
 
     return marked(lines, written)
 
@@ -60,10 +78,12 @@ def difference(findings: Findings, line: Line) -> Value:
     """The difference to the baseline, with its interval.
 
     The value has a tone when the interval excludes zero, and a star when it stays clear among all comparisons. One
-    seed has no interval.
+    seed has no interval. A comparison that is left out has the reason in small print.
     """
     found = findings.differences.get(line.key)
     if found is None:
+        if why := findings.left_out(line):
+            return replace(EMPTY, note=why)
         baseline = line.labels["method"] == findings.collected.plan.params.report.baseline
         return Value("baseline") if baseline else EMPTY
     tone = "" if found.verdict == "unclear" else found.verdict
@@ -85,12 +105,12 @@ def speed(line: Line, runtime: str) -> tuple[Value, float | None]:
 
 
 def export(line: Line, runtime: str) -> tuple[Value, float | None]:
-    """The score of the exports for a runtime with its change to torch, and its merit."""
-    score, change = line.export_score(runtime), line.export_change(runtime)
-    if score is None or change is None:
+    """The score of the exports for a runtime with its change to torch, and its merit on dev."""
+    score, change, dev = line.export_score(runtime), line.export_change(runtime), line.export_dev(runtime)
+    if score is None or change is None or dev is None:
         return EMPTY, None
     note = f"{line.scoring.signed(change)}, n={len(line.exports[runtime])}"
-    return Value(line.scoring.score(score), note), line.scoring.merit(score)
+    return Value(line.scoring.score(score), note), None if line.failed else line.scoring.merit(dev)
 
 
 def number(value: float | None, pattern: str) -> Value:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from distilgrid.reporting.intervals import (
     resampled_scores,
     samples_needed,
 )
+from distilgrid.reporting.learned import constant_models, taught_by
 from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
 from distilgrid.reporting.scoring import Scoring
 
@@ -106,6 +108,28 @@ class Findings:
         own = (other for other in self.of(line.labels["task"]) if other.labels["method"] == method)
         return next((other for other in own if _without_method(other) == wanted), None)
 
+    @cached_property
+    def _constant(self) -> frozenset[str]:
+        return constant_models(self.collected)
+
+    def failure(self, line: Line) -> str:
+        """Why nothing can be concluded from a line's scores, in a word or two; empty where it can.
+
+        A model that answers the same for every row learned nothing, and taught nothing.
+        """
+        if line.failed:
+            return wording.CONSTANT
+        sources = (each.folder for model in line.models for each in taught_by(model.artefact))
+        misled = bool(self._constant) and not self._constant.isdisjoint(sources)
+        return f"{wording.CONSTANT} teacher" if misled else ""
+
+    def left_out(self, line: Line) -> str:
+        """Why a line is not compared with its baseline; empty where it is, and where it has none."""
+        baseline = self.baseline(line)
+        if baseline is None or baseline is line:
+            return ""
+        return self.failure(line) or (self.failure(baseline) and f"{wording.CONSTANT} baseline")
+
     def notes(self, line: Line) -> dict[str, str]:
         """Notes of the parameters on a line's teachers, by name."""
         teachers = self.collected.plan.params.teachers
@@ -122,15 +146,15 @@ def batch_words(findings: Findings, task: str) -> str:
 
 def find(collected: Collected) -> Findings:
     """Compare the lines of a finished grid with their baselines."""
-    lines = make_lines(collected)
     differences: dict[Key, Difference] = {}
-    pairs = {task: _pairs(task, lines, collected) for task in collected.plan.params.grid.tasks}
+    known = Findings(collected, make_lines(collected), differences)
+    pairs = {task: _pairs(task, known) for task in known.tasks}
     samples = samples_for(sum(map(len, pairs.values())), collected)
     for task, compared in pairs.items():
         differences |= _differences(task, compared, collected, samples)
     adjusted = holm({key: difference.p for key, difference in differences.items() if difference.p is not None})
     differences = {key: replace(found, adjusted=adjusted.get(key)) for key, found in differences.items()}
-    return Findings(collected, lines, differences)
+    return replace(known, differences=differences)
 
 
 def samples_for(comparisons: int, collected: Collected) -> int:
@@ -139,13 +163,11 @@ def samples_for(comparisons: int, collected: Collected) -> int:
     return samples_needed(comparisons, settings.confidence, least=settings.bootstrap_samples)
 
 
-def _pairs(task: str, lines: list[Line], collected: Collected) -> list[tuple[Line, Line]]:
-    """Each student of a task with the baseline of the same student."""
-    students = [line for line in lines if line.labels["task"] == task and not line.is_teacher]
-    baseline = collected.plan.params.report.baseline
-    baselines = {_without_method(line): line for line in students if line.labels["method"] == baseline}
-    found = [(line, baselines.get(_without_method(line))) for line in students]
-    return [(line, other) for line, other in found if other is not None and line is not other]
+def _pairs(task: str, findings: Findings) -> list[tuple[Line, Line]]:
+    """Each student of a task with the baseline of the same student, where both learned something."""
+    found = [(line, findings.baseline(line)) for line in findings.of(task)]
+    pairs = [(line, other) for line, other in found if other is not None and line is not other]
+    return [(line, other) for line, other in pairs if not findings.left_out(line)]
 
 
 def _differences(

@@ -20,7 +20,8 @@ with the degrees of freedom of Welch and Satterthwaite. A percentile bootstrap i
 seeds. One that draws seeds and rows counts var(e) up to three times (Owen 2007, the pigeonhole bootstrap).
 A single seed tells nothing of var(a), so it has neither an interval nor a p-value.
 
-Every interval, p-value, tone and star of a report, a paper's page and its claims comes from here.
+Every interval, p-value, tone and star of a report, a paper's page and its claims comes from here, except those of
+rank correlations (`search.ranks`).
 """
 
 import bisect
@@ -203,20 +204,6 @@ def p_value(found: EffectEstimate, *, against: float = 0.0) -> float | None:
     if distance < EXACT or variance == 0:
         return 1.0 if distance < EXACT else 0.0
     return float(2 * stdtr(freedom, -distance / math.sqrt(variance)))
-
-
-def tau_bounds(tau: float, count: int, confidence: float) -> tuple[float, float]:
-    """An approximate interval of Kendall's tau over `count` pairs of values, at least 5.
-
-    Fieller, Hartley & Pearson 1957: atanh(tau) is nearly normal with the variance 0.437 / (count - 4). A perfect order
-    counts as half a discordant pair, because atanh(1) is infinite.
-    """
-    from scipy.special import ndtri
-
-    most = 1 - 2 / (count * (count - 1))
-    middle = math.atanh(min(most, max(-most, tau)))
-    margin = float(ndtri((1 + confidence) / 2)) * math.sqrt(0.437 / (count - 4))
-    return min(tau, math.tanh(middle - margin)), max(tau, math.tanh(middle + margin))
 
 
 def seed_error(found: EffectEstimate) -> float:

@@ -1,11 +1,32 @@
 """Models that learned nothing, which nobody chooses: constant ones, and those no better on dev than a constant."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from distilgrid.core.planned import Artefact, listed
+from distilgrid.reporting.collect import Collected
 from distilgrid.reporting.lines import dev_score
 from distilgrid.reporting.scoring import scoring
 from distilgrid.tasks.kind import find_metric
+
+TRIED = "tried"
+"""The input of a tuned model that taught it nothing: the cells among which tuning chose."""
+
+
+def constant_models(collected: Collected) -> frozenset[str]:
+    """The folders of the models that answer the same for every row: teachers, assistants and students."""
+    trained = [(model.artefact, model.metrics) for model in collected.models]
+    helping = [(helper.artefact, helper.values) for helper in collected.helpers]
+    return frozenset(artefact.folder for artefact, metrics in [*trained, *helping] if metrics.get("constant"))
+
+
+def taught_by(model: Artefact) -> Iterator[Artefact]:
+    """Everything that a model learns from: its teachers and assistants, what they left behind, and their own."""
+    for name, value in model.inputs.items():
+        if name != TRIED:
+            for source in listed(value):
+                yield source
+                yield from taught_by(source)
 
 
 def chance(dataset: Mapping[str, Any], metric: str) -> float | None:

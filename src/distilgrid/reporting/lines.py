@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from distilgrid.benchmark.labels import device_label, processor_of
-from distilgrid.core.planned import TEACHER, Artefact
+from distilgrid.core.planned import TEACHER, Artefact, listed
 from distilgrid.devices.settings import ImportDevice
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.settings import Grid
@@ -112,6 +112,18 @@ class Line:
         """The export's main score less torch's, averaged over the exported seeds."""
         found = [export.values for export in self.exports.get(runtime, ())]
         return statistics.fmean(v["score"] - v["torch_score"] for v in found) if found else None
+
+    def export_dev(self, runtime: str) -> float | None:
+        """The mean of the main metric on dev of the accepted exports for a runtime."""
+        scores = [dev_score(export.values) for export in self.exports.get(runtime, ())]
+        return statistics.fmean(scores) if scores else None
+
+    def export_dev_change(self, runtime: str) -> float | None:
+        """The export's main metric on dev less that of its model, averaged over the exported seeds."""
+        own = {model.artefact.folder: dev_score(model.metrics) for model in self.models}
+        found = self.exports.get(runtime, ())
+        changes = [dev_score(each.values) - own[listed(each.artefact.inputs["model"])[0].folder] for each in found]
+        return statistics.fmean(changes) if changes else None
 
 
 def first_teacher(key: Key) -> str:

@@ -37,17 +37,18 @@ class Plot:
 
 @dataclass(frozen=True)
 class ScorePoint:
-    """The latency and the score of a model in a runtime."""
+    """The latency of a model in a runtime, with its scores on validation and on dev."""
 
     line: Line
     runtime: str
     latency_ms: float
     score: float
+    dev: float
 
     @property
     def merit(self) -> float:
-        """The score, negated where a smaller one is better."""
-        return self.line.scoring.merit(self.score)
+        """The score on dev, negated where a smaller one is better."""
+        return self.line.scoring.merit(self.dev)
 
     @property
     def height(self) -> float:
@@ -80,16 +81,22 @@ def points(findings: Findings, task: str) -> list[ScorePoint]:
     found = []
     for line in findings.of(task):
         for runtime, speed in line.speeds.items():
-            change = 0.0 if is_exact(runtime) else line.export_change(runtime)
-            if change is not None:
-                found.append(ScorePoint(line, runtime, speed.latency_ms, line.score + change))
+            exact = is_exact(runtime)
+            change = 0.0 if exact else line.export_change(runtime)
+            on_dev = 0.0 if exact else line.export_dev_change(runtime)
+            if change is not None and on_dev is not None:
+                found.append(ScorePoint(line, runtime, speed.latency_ms, line.score + change, line.dev + on_dev))
     return found
 
 
 def pareto(found: list[ScorePoint]) -> list[ScorePoint]:
-    """The Pareto front of score and latency, from fast to slow."""
+    """The Pareto front of latency and the score on dev, from fast to slow, of models that learned something.
+
+    A front chooses, so that validation scores have no part in it.
+    """
     front: list[ScorePoint] = []
-    for point in sorted(found, key=lambda p: (p.latency_ms, -p.merit)):
+    learned = (point for point in found if not point.line.failed)
+    for point in sorted(learned, key=lambda p: (p.latency_ms, -p.merit)):
         if not front or point.merit > front[-1].merit:
             front.append(point)
     return front
@@ -111,8 +118,9 @@ def score_against_latency(findings: Findings, task: str, found: list[ScorePoint]
         figure.legend(handles=keys, loc="outside lower center", ncols=KEY_COLUMNS, handletextpad=0.4)
         image = svg(figure, name=f"latency-{task}", title=f"{task}: score against latency")
     text = (
-        f"Score on {findings.main(task)[1]} against latency. No other model beats the numbered ones in both (Pareto "
-        "front). Quantised models: the mean score plus what quantisation changed in the exported seeds."
+        f"Score on {findings.main(task)[1]} against latency. Numbered and joined: the Pareto front by dev. On dev no "
+        "other model beats these in both score and latency; the scores shown choose nothing. Quantised models: the "
+        "mean score plus what quantisation changed in the exported seeds."
     )
     return Plot(image, text, tuple(_described(point) for point in front))
 
@@ -189,7 +197,7 @@ def _latency_axis(axes: "Axes") -> None:
 
 
 def _number(axes: "Axes", front: list[ScorePoint]) -> None:
-    """Number the front's points above and to the left, where by definition no other point lies."""
+    """Number the front's points above and to the left, where few other points lie."""
     for number, point in enumerate(front, start=1):
         where = (point.latency_ms, point.height)
         style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "va": "bottom", "fontweight": "bold"}

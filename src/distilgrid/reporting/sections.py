@@ -183,11 +183,13 @@ class AblationSection(Section):
         caption = (
             f"{self.ablation.objective} with several values of {setting}, all else equal: {scoring.title} on split "
             f"{findings.main(task)[1]}, mean {wording.PLUS_MINUS} standard deviation over seeds; under each value its "
-            "method."
+            f"method. {wording.MARKED}."
         )
         rows = [[found[value] for found in curves.values()] for value in methods]
         columns |= budgets.columns(findings, rows)
-        caption = f"{caption} {budgets.caption(findings, (line for row in rows for line in row))}".rstrip()
+        shown = [line for row in rows for line in row]
+        parts = (caption, display.constant_caption(shown), budgets.caption(findings, shown))
+        caption = " ".join(part for part in parts if part)
         return [Table.of(f"{task}: {setting}", caption, columns)]
 
     def plots(self, findings: Findings, task: str) -> list[Plot]:
@@ -279,10 +281,11 @@ class SelectionSection(Section):
         found[Column("dev", "of the selected checkpoint")] = dev
         columns = {MODEL: [display.model(line) for line in lines]}
         for column, values in found.items():
-            columns[column] = [display.mean(each, scoring) if each else display.EMPTY for each in values]
+            columns[column] = [display.of_models(line, each, scoring) for line, each in zip(lines, values, strict=True)]
         columns |= budgets.columns(findings, [[line] for line in lines])
         caption = _selection_caption(scoring, split, watched=watched, phases=phases)
-        caption = f"{caption} {budgets.caption(findings, lines)}".rstrip()
+        parts = (caption, display.constant_caption(lines), budgets.caption(findings, lines))
+        caption = " ".join(part for part in parts if part)
         return [Table.of(f"{task}: selection of checkpoints", caption, columns, groups=name_groups(lines))]
 
 

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
-from distilgrid.reporting import budgets, display, wording
+from distilgrid.reporting import budgets, display, likes, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import Line, benchmark_label
+from distilgrid.reporting.noted import footnote, sentences
 from distilgrid.reporting.scoring import scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 from distilgrid.runtimes.registry import is_exact
@@ -110,22 +111,34 @@ def _captions(findings: Findings, task: str) -> str:
 
 def notes_caption(findings: Findings, task: str) -> str:
     """The notes of the pretrained models behind the lines, each once."""
-    notes = {name: note for line in findings.of(task) for name, note in findings.notes(line).items()}
-    return " ".join(f"{name}: {note}." for name, note in notes.items())
+    return sentences({name: note for line in findings.of(task) for name, note in findings.notes(line).items()})
 
 
 def significance_caption(findings: Findings) -> str:
-    """The estimator of the intervals and the meaning of a star, or nothing without differences."""
-    count, params = len(findings.differences), findings.collected.plan.params
+    """The estimator of the intervals, the meaning of a star, and what both leave out."""
+    return " ".join(part for part in (_estimator(findings), *_reservations(findings)) if part)
+
+
+def _estimator(findings: Findings) -> str:
+    count, level = len(findings.differences), wording.level(findings.collected.plan.params.report.confidence)
     if not count:
         return ""
     if all(found.low is None for found in findings.differences.values()):
         return f"{wording.sentence(wording.ONE_SEED)}."
-    level = wording.level(params.report.confidence)
     return (
         f"{wording.INTERVALS}. {wording.SURE} clear at {level} after Holm's correction for "
         f"{wording.plural(count, 'comparison')}, with at least {FEWEST_SEEDS} seeds."
     )
+
+
+def _reservations(findings: Findings) -> Iterator[str]:
+    """What differences do not heed or do not show."""
+    if findings.differences and findings.collected.plan.params.grid.replications:
+        yield f"Seeds were added for claims: intervals, tones and stars {wording.ONE_LOOK}."
+    left_out = sum(1 for line in findings.lines if findings.left_out(line))
+    if left_out:
+        said = "with constant models, or with what such a teacher taught"
+        yield f"Left out: {wording.plural(left_out, 'comparison')} of this report {said}."
 
 
 def scores_caption(findings: Findings, task: str) -> str:
@@ -136,9 +149,8 @@ def scores_caption(findings: Findings, task: str) -> str:
     if findings.seeds(task) == (1, 1):
         spreading = f"one seed only, so no spread is known ({wording.PLUS_MINUS} {wording.DASH})"
     scored = f"{wording.sentence(findings.scoring(task).title)} on split {split} ({wording.plural(rows, 'row')})"
-    failed = any(line.failed for line in findings.of(task))
-    constant = " Constant: models that answer the same for every row; they learned nothing." if failed else ""
-    return f"{scored}, {spreading}; the teacher is one run.{constant}"
+    said = f"{scored}, {spreading}; the teacher is one run. {wording.MARKED}."
+    return f"{said} {display.constant_caption(findings.of(task))}".rstrip()
 
 
 def latency_caption(findings: Findings, task: str) -> str:
@@ -160,13 +172,15 @@ def other_table(findings: Findings, task: str) -> Table | None:
         return None
     columns = {MODEL: [display.model(line) for line in lines]}
     for metric, split in others:
-        shown = [display.mean(line.values(split, metric), scoring(metric)) for line in lines]
+        shown = [display.of_models(line, line.values(split, metric), scoring(metric)) for line in lines]
         columns[Column(title(metric), split)] = shown
     columns |= budgets.columns(findings, [[line] for line in lines])
     scales = " / ".join(dict.fromkeys(factor for metric, _ in others if (factor := scoring(metric).factor)))
     scaled = f" {scales[0]} {scales[1:]}" if scales else ""
-    caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation."
-    caption = f"{caption} {budgets.caption(findings, lines)}".rstrip()
+    caption = f"Other metrics{scaled}, each with its split: mean {wording.PLUS_MINUS} standard deviation over seeds."
+    notes = notes_caption(findings, task)
+    parts = (caption, display.constant_caption(lines), budgets.caption(findings, lines), notes)
+    caption = " ".join(part for part in parts if part)
     return Table.of(task, caption, columns, groups=name_groups(lines), links=links(lines))
 
 
@@ -188,7 +202,9 @@ def parity_table(findings: Findings) -> Table:
             scores = [line.scoring.score(parity[name]) for name in ("torch_score", "score")]
             rows.append([*map(Value, texts), *measured, *map(Value, (*scores, wording.size(parity["size_bytes"])))])
     measures = ("largest logit difference", "same label", "torch score", "its score", "size")
-    return Table("Exports", "", [*ORIGIN_COLUMNS, *map(Column, measures)], rows)
+    noted = footnote(findings.collected.plan.params)
+    caption = f"The logits of the export compared with torch's on the main validation split. {noted}".rstrip()
+    return Table("Exports", caption, [*ORIGIN_COLUMNS, *map(Column, measures)], rows)
 
 
 def rejected_table(findings: Findings) -> Table | None:
@@ -203,8 +219,9 @@ def rejected_table(findings: Findings) -> Table | None:
 
 
 def data_table(findings: Findings) -> Table:
-    """The splits of each task with their rows, and notes."""
+    """The splits of each task with their rows, those that were left out or are like rows of other splits, and notes."""
     rows: list[list[Value]] = []
+    compared = any(map(likes.compared, findings.collected.datasets.values()))
     groups: set[int] = set()
     for task, dataset in findings.collected.datasets.items():
         groups.add(len(rows))
@@ -214,9 +231,12 @@ def data_table(findings: Findings) -> Table:
             facts = dataset["splits"][split]
             notes = "; ".join(dataset["notes"]) if split == "train" else ""
             labels = _label_counts(facts["label_counts"])
-            rows.append([Value(text) for text in (task, split, use, f"{facts['rows']:,}", labels, notes)])
-    columns = [Column(title, number=title == "rows") for title in ("task", "split", "use", "rows", "labels", "notes")]
-    return Table("Data", "", columns, rows, groups - {0})
+            shared = (likes.left_out(dataset, split), likes.like_rows(dataset, split)) if compared else ()
+            rows.append([Value(text) for text in (task, split, use, f"{facts['rows']:,}", labels, *shared, notes)])
+    shared = ("left out", "like rows of") if compared else ()
+    titles = ("task", "split", "use", "rows", "labels", *shared, "notes")
+    columns = [Column(title, number=title in ("rows", "left out")) for title in titles]
+    return Table("Data", likes.CAPTION if compared else "", columns, rows, groups - {0})
 
 
 def _label_counts(counts: Mapping[str, int]) -> str:

@@ -1,14 +1,35 @@
 """Notation of numbers and names in tables, plots and sentences."""
 
+from collections.abc import Iterable
+
 SURE = "*"
 """Follows a difference that stays clear among all comparisons of its report."""
 INTERVALS = (
     "Intervals and p-values cover seeds and validation rows together (Student's t), paired by seed where models share "
-    "their streams of random numbers"
+    "seeds and streams of random numbers, else unpaired"
 )
 """The estimator of `intervals`, in every caption of a table with intervals."""
+COVERED = {
+    "seeds": "those of numbers that are no means over validation rows, such as losses and gaps, cover seeds only",
+    "measuring": "those of latencies cover the error of measuring, and have no p-value",
+}
+"""Claims whose intervals cover something else, by what they cover."""
+SEARCHES = "searches are not paired, as equal seeds of two controllers share nothing"
+ONE_LOOK = "judge all seeds as if there were one look"
+"""What does not heed that seeds were added where earlier ones left a claim undecided."""
 ONE_SEED = "one seed, so no interval over seeds exists and none is shown"
+MARKED = "Marked scores: the best student on dev, which need not be the highest here"
+"""The meaning of a marked score, in every caption of a table that marks scores."""
+CONSTANT = "constant"
+"""Marks models that answer the same for every row."""
+CONSTANT_MODELS = "Constant: models that answer the same for every row; they learned nothing."
 MINUS, PLUS_MINUS, TIMES, DASH, DOT, NO_BREAK = "\u2212", "\u00b1", "\u00d7", "\u2013", "\u00b7", "\u00a0"
+
+
+def claim_intervals(covers: Iterable[str]) -> str:
+    """The estimators of a table of claims, given what the intervals of its effects cover."""
+    found = set(covers)
+    return "; ".join([INTERVALS, *(said for name, said in COVERED.items() if name in found), SEARCHES]) + "."
 
 
 def loss(value: float) -> str:

@@ -11,12 +11,15 @@ import numpy as np
 from distilgrid.core.artefacts import read_json, read_parquet, write_json
 from distilgrid.search.architecture import Architecture, read_architecture
 from distilgrid.search.conditions import Conditions
+from distilgrid.search.ranks import FEWEST, kendalls_tau, tau_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
 ACTIVATIONS = ("relu", "silu", "gelu")
+CONFIDENCE = 0.95
+"""Level of the interval of a predictor's rank correlation, as of latencies."""
 SETTINGS, TABLE = "predictor.json", "measurements.parquet"
 
 
@@ -48,15 +51,19 @@ class LatencyPredictor:
         """Predicted latency in ms of each architecture, for searches that cannot measure every candidate."""
         return self.predict(architectures).tolist() if architectures else []
 
-    def quality(self, shapes: Sequence[Architecture], latencies: Sequence[float]) -> dict[str, float]:
-        """Relative errors and rank correlation on measurements that were held out; nine in ten keep to `p90_error`."""
-        from scipy.stats import kendalltau
+    def quality(self, shapes: Sequence[Architecture], latencies: Sequence[float]) -> dict[str, float | None]:
+        """Relative errors and rank correlation on measurements that were held out; nine in ten keep to `p90_error`.
 
+        The interval of Kendall's tau covers the choice of shapes. It is None for fewer than `ranks.FEWEST` of them.
+        """
         predicted, measured = self.predict(shapes), np.asarray(latencies, dtype=float)
         errors = np.abs(predicted - measured) / measured
         median, p90 = map(float, np.quantile(errors, (0.5, 0.9)))
-        tau = float(kendalltau(predicted, measured).statistic)
-        return {"rows": len(errors), "median_error": median, "p90_error": p90, "kendall_tau": tau}
+        tau = kendalls_tau(predicted.tolist(), measured.tolist())
+        known = None if tau is None or len(errors) < FEWEST else tau_bounds(tau, len(errors), CONFIDENCE)
+        low, high = known or (None, None)
+        ranks = {"kendall_tau": tau, "kendall_low": low, "kendall_high": high, "confidence": CONFIDENCE}
+        return {"rows": len(errors), "median_error": median, "p90_error": p90, **ranks}
 
     def save(self, folder: Path, **facts: Any) -> None:
         """Write `measurements.parquet`, with the choices and `latency_ms` of each shape, and `predictor.json`."""

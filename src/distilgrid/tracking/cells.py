@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from distilgrid.core.artefacts import RUN, is_complete, read_json, read_parquet
 from distilgrid.core.planned import Artefact
 from distilgrid.core.schema import flat
 from distilgrid.plan.expand import Plan
+from distilgrid.reporting.learned import taught_by
 from distilgrid.reporting.scoring import scoring
 from distilgrid.tracking.datasets import DataSets
 from distilgrid.tracking.measured import Measured
 from distilgrid.tracking.record import GRID, Point, Record, UsedData, axes, cell_tags, span, text
 
+CONSTANT = "constant"  # marks a model that answers the same for every row
 SEARCH, TRIAL = "search", "trial"
 MEASURED = ("reward", "quality", "score", "loss", "latency_ms", "seconds", "parameters")
 SHOWN = ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib", "optimistic_score")
@@ -41,14 +43,19 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
 
 
 def grid_record(plan: Plan, records: Iterable[Record]) -> Record:
-    """The run above the cells, with the mean scores of the teacher and of the recipe that is best on dev, by task."""
+    """The run above the cells, with the mean scores of the teacher and of the recipe that is best on dev, by task.
+
+    Recipes with a student that answers the same for every row, or learned from a model that does, are never the best.
+    """
     cells = [record for record in records if "cell" in record.tags]
     metrics = {"cells": float(len(cells)), "cells_planned": float(len(plan.teachers) + len(plan.students))}
     tags = {"grid": plan.params.grid.name, "folder": GRID, "role": GRID}
+    failed = {task: _failed(plan, cells, task) for task in plan.params.grid.tasks}
     for task in plan.params.grid.tasks:
         merit = next((scoring(cell.tags["score_name"]).merit for cell in cells if cell.tags["task"] == task), float)
         for role, name in (("teacher", "teacher_score"), ("student", "best_score")):
             own = [cell for cell in cells if (cell.tags["task"], cell.tags["role"]) == (task, role)]
+            own = [cell for cell in own if cell.tags["recipe"] not in failed[task]]
             if own:
                 dev = _means(own, lambda cell: cell.metrics[f"dev_best/{cell.tags['score_name']}"])
                 best = max(dev, key=lambda recipe: merit(dev[recipe]))
@@ -56,6 +63,18 @@ def grid_record(plan: Plan, records: Iterable[Record]) -> Record:
                 metrics[f"{name}/{task}"], tags[f"{name}.{task}"] = means[best], best
     started, ended = min(cell.started for cell in cells), max(cell.ended for cell in cells)
     return Record(GRID, plan.params.grid.name, started, ended, metrics=metrics, tags=tags)
+
+
+def _failed(plan: Plan, cells: Sequence[Record], task: str) -> set[str]:
+    """The recipes of a task's students that learned nothing, or learned from a model that did."""
+    constant = {cell.place for cell in cells if CONSTANT in cell.tags}
+    students = {student.folder: student for student in plan.students if student.labels["task"] == task}
+    own = [cell for cell in cells if cell.place in students]
+    return {
+        cell.tags["recipe"]
+        for cell in own
+        if cell.place in constant or any(source.folder in constant for source in taught_by(students[cell.place]))
+    }
 
 
 def _means(cells: Iterable[Record], value: Callable[[Record], float]) -> dict[str, float]:
@@ -75,6 +94,8 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, dataset
         "score_name": metrics["score_name"],
         "mlflow.source.name": f"distilgrid {model.stage}",
     }
+    if metrics.get(CONSTANT):
+        tags[CONSTANT] = "yes"
     return Record(
         place=model.folder,
         name=f"{of['task']} / {tags['recipe']} / seed {of['seed']}",

@@ -10,8 +10,10 @@ from typing import Any
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
+from distilgrid.reporting.noted import sentences, teacher_notes
 
 GRID = "grid"  # place and role of the run of a whole grid
+NOTED = "teacher_note"  # tag of what the parameters note on a cell's teachers
 DEFAULTS = {"augmentation": "none", "fraction": 1.0}  # of teachers, which have no value on these axes
 
 
@@ -101,7 +103,9 @@ def recipe_name(plan: Plan, of: Mapping[str, str]) -> str:
 
 
 def cell_tags(plan: Plan, cell: Artefact) -> dict[str, str]:
-    """The tags of a cell's run and of its registered model."""
+    """The tags of a cell's run and of its registered model, with the notes on its teachers, if any."""
     of = axes(cell)
+    noted = sentences(teacher_notes(plan.params, [str(cell.labels["teacher"])]))
     more = {"grid": plan.params.grid.name, "folder": cell.folder, "cell": cell.key}
+    more |= {NOTED: noted} if noted else {}
     return of | more | {"role": role_of(cell), "recipe": recipe_name(plan, of)}

@@ -17,7 +17,7 @@ from distilgrid.reporting.lines import dev_score
 from distilgrid.reporting.scoring import scoring
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tracking.cells import all_records
-from distilgrid.tracking.record import axes, cell_tags, recipe_name
+from distilgrid.tracking.record import NOTED, axes, cell_tags, recipe_name
 from distilgrid.tracking.store import Store, open_store
 from distilgrid.tracking.upsert import existing_runs, experiment_name, upsert
 
@@ -113,6 +113,8 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
         tags = cell_tags(plan, cell) | score | {CONTENT: content}
         wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{content}'"
         found = next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
+        if found and found.tags.get(NOTED) != tags.get(NOTED, found.tags.get(NOTED)):
+            store.client.set_model_version_tag(name, found.version, NOTED, tags[NOTED])
         version = found or _new_version(store, plan, results, cell, name=name, tags=tags)
     return Registered(name, str(version.version), found is None, cell.folder)
 
@@ -127,7 +129,7 @@ def _new_version(
     model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
     _ensure_name(client, name, cell)
     # MLflow would look for models:/<id> in the store of its global state.
-    given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id}
+    given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id, "description": tags.get(NOTED)}
     return client.create_model_version(name, model.artifact_location, **given)
 
 

@@ -49,8 +49,10 @@ class Pool:
             found.append({"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)})
         return found
 
-    def read(self) -> "pd.DataFrame":
-        """Columns `text_a`, `text_b` (pairs only) and `example_id`; equal rows come once.
+    def read(self) -> "tuple[pd.DataFrame, int]":
+        """Columns `text_a`, `text_b` (pairs only) and `example_id`, and the number of repeated rows left out.
+
+        Of rows that differ in nothing but case, space, punctuation and the order of a pair, the first one stays.
 
         Raises UserError as `revisions`, and for a missing column, no rows or an empty text.
         """
@@ -64,7 +66,8 @@ class Pool:
         rows = pd.concat(map(pd.DataFrame, checked), ignore_index=True)
         ids = example_ids([rows[name].tolist() for name in rows.columns])
         rows["example_id"] = np.array(ids, dtype=np.int64)
-        return rows.drop_duplicates("example_id", ignore_index=True)
+        repeated = pd.Series(row_texts(rows)).duplicated().to_numpy()
+        return rows[~repeated].reset_index(drop=True), int(repeated.sum())
 
     def spec(self, name: str) -> TaskSpec:
         """Task that a name stands for. Raises UserError for an unknown task, and one that does not fit."""
@@ -129,7 +132,7 @@ def unlabelled_rows(settings: "Unlabelled", context: RowContext) -> Augmented:
     from distilgrid.tasks.dataset import stratified_sample
 
     assert context.lent is not None, "unlabelled texts are lent"
-    dataset, pool = context.dataset, context.lent.read()
+    dataset, (pool, repeated) = context.dataset, context.lent.read()
     alike = _known(dataset, pool, threshold=settings.near)
     new = pool[~(alike.equal | alike.near)].reset_index(drop=True)
     if settings.max_rows is not None and settings.max_rows < len(new):
@@ -137,12 +140,13 @@ def unlabelled_rows(settings: "Unlabelled", context: RowContext) -> Augmented:
         taken = stratified_sample(ids, None, count=settings.max_rows, seed=settings.seed, purpose="unlabelled")
         new = new[taken].reset_index(drop=True)
     counts = alike.counts
-    said = "%d unlabelled rows; left out, of any split: %d equal to a row of the data set, %d near one"
-    log.info(said, len(new), counts["equal"], counts["near"])
+    said = "%d unlabelled rows; left out, of any split: %d equal to a row of the data set, %d near one; %d repeated"
+    log.info(said, len(new), counts["equal"], counts["near"], repeated)
     parentless: pd.Series[Any] = pd.Series([[] for _ in range(len(new))], dtype=object)
     frame = new.assign(label=dataset.task_kind.rows().placeholder, parents=parentless, copy=np.int64(0))
     columns = [name for name in TEXT_COLUMNS if name in new.columns]
-    return Augmented(frame[[*columns, "label", "example_id", "parents", "copy"]], counts["equal"], near=counts["near"])
+    kept = frame[[*columns, "label", "example_id", "parents", "copy"]]
+    return Augmented(kept, counts["equal"], repeated=repeated, near=counts["near"])
 
 
 def _known(dataset: "Dataset", pool: "pd.DataFrame", *, threshold: float) -> Likeness:

@@ -1,5 +1,6 @@
 """Settings of Continuation-KD. Light: no torch here."""
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -13,6 +14,7 @@ from distilgrid.training.settings import Training
 class ContinuationKD(TaughtMethod):
     """Continuation-KD (Jafari et al. 2022): annealed logits with a margin, while the hard labels take over."""
 
+    version: ClassVar[int] = 2
     phased: ClassVar[str] = "distilgrid.methods.continuation_kd.losses:continuation_phases"
     preset: ClassVar[str] = "continuation-kd"
     sections: ClassVar[tuple[str, ...]] = ("distilgrid.methods.annealing_kd.report:SECTION",)
@@ -26,7 +28,7 @@ class ContinuationKD(TaughtMethod):
     psi: Literal["linear", "step"] = "linear"
     """The weight of the hard labels: from 0 to 1 over all epochs, or 0 while T falls and 1 afterwards."""
     annealing: float = Field(default=1.0, gt=0, le=1)
-    """Share of the epochs over which T falls; it is 1 afterwards."""
+    """Share of the epochs over which T falls, to the nearest epoch, halves up; T is 1 afterwards."""
 
     @model_validator(mode="after")
     def _labels_count(self) -> "ContinuationKD":
@@ -35,11 +37,13 @@ class ContinuationKD(TaughtMethod):
         return self
 
     def falling_epochs(self, training: Training) -> int:
-        """Epochs over which T falls.
+        """Epochs over which T falls, to the nearest one; a half counts as one.
 
         Raises UserError when these are fewer than the temperatures, or leave none for the labels of `psi: step`.
         """
-        falling = max(1, round(self.annealing * training.epochs))
+        # In decimals, as the share is written: 0.29 of 50 epochs is a half, though not in binary.
+        exact = Decimal(repr(self.annealing)) * training.epochs
+        falling = max(1, int(exact.to_integral_value(ROUND_HALF_UP)))
         check_annealing(falling, self.tau_max, where="continuation_kd")
         if self.psi == "step" and falling >= training.epochs:
             share = f"annealing {self.annealing:g} of {training.epochs} epoch(s)"

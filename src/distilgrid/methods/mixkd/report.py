@@ -23,15 +23,20 @@ CAPTION = (
 
 
 def _lowest(lines: Sequence[Line], name: str) -> list[Value]:
-    """A number of each line, with the students' lowest marked."""
-    return display.marked(lines, lambda line: (_mean(line, name), -statistics.fmean(_values(line, name))))
+    """A number of each line, with the lowest marked of the students that learned something."""
+
+    def written(line: Line) -> tuple[Value, float | None]:
+        return _mean(line, name), None if line.failed else -statistics.fmean(_values(line, name))
+
+    return display.marked(lines, written)
 
 
 def _mean(line: Line, name: str) -> Value:
     values = _values(line, name)
     deviation = spread(values)
     shown = wording.DASH if deviation is None else wording.loss(deviation)
-    return Value(wording.loss(statistics.fmean(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
+    value = Value(wording.loss(statistics.fmean(values)), f"{wording.PLUS_MINUS} {shown}, n={len(values)}")
+    return display.constant(line, value)
 
 
 def _values(line: Line, name: str) -> list[float]:
@@ -57,8 +62,9 @@ class GapSection(Section):
             Column("gap"): _lowest(lines, GAP),
             **budgets.columns(findings, [[line] for line in lines]),
         }
-        name, caption = f"{task}: generalisation gap", f"{CAPTION} {budgets.caption(findings, lines)}".rstrip()
-        return [Table.of(name, caption, columns, groups=name_groups(lines))]
+        parts = (CAPTION, display.constant_caption(lines), budgets.caption(findings, lines))
+        caption = " ".join(part for part in parts if part)
+        return [Table.of(f"{task}: generalisation gap", caption, columns, groups=name_groups(lines))]
 
 
 SECTION = GapSection()

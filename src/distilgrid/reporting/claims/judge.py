@@ -201,9 +201,11 @@ def _contrast(findings: Findings, claim: Claim, task: str) -> Contrast | list[st
     if any(values_of(line, claim.metric) is None for line in found.weights):
         return [f"metric {claim.metric}"]
     trained = [line for line in found.weights if isinstance(line, Line)]
-    failed = [line for line in (*trained, *map(findings.teacher, trained)) if line.failed]
+    failed = [line for line in trained if findings.failure(line)]
     if failed:
-        methods = dict.fromkeys(f"{line.labels['method']}, {line.name}" for line in failed)
+        methods = dict.fromkeys(
+            f"{'' if line.failed else 'the teacher of '}{line.labels['method']}, {line.name}" for line in failed
+        )
         return [f"models that learned anything for {'; '.join(methods)}"]
     return found
 

@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from distilgrid.reporting.budgets import EVEN, Budget
 from distilgrid.reporting.claims.tables import BUDGETS, TONES, number_value
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.intervals import FEWEST_SEEDS
+from distilgrid.reporting.noted import sentences
 from distilgrid.reporting.scoring import scoring
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -49,6 +50,12 @@ class PaperReports:
     def slug(self) -> str:
         """The title as a file name."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60].rstrip("-")
+
+    @property
+    def footnote(self) -> str:
+        """The notes on the teachers of the grids; equal ones come once. Reports of older versions have none."""
+        notes = [item for each in self.reports for item in each.claims.get("notes", {}).items()]
+        return " ".join(sentences({name: note}) for name, note in dict.fromkeys(notes))
 
 
 def papers(results: Path) -> list[PaperReports]:
@@ -88,9 +95,10 @@ def _newest(results: Path) -> Iterator[Reported]:
 
 
 def paper_tables(paper: PaperReports) -> list[Table]:
-    """The tables of claims, published numbers, comparisons and costs that have rows."""
-    tables = [verdicts(paper), published(paper), comparisons(paper), costs(paper)]
-    return [table for table in tables if table.rows]
+    """The tables of claims, published numbers, comparisons and costs that have rows, with notes on teachers."""
+    scores = [verdicts(paper), published(paper), comparisons(paper)]
+    noted = [replace(table, caption=f"{table.caption} {paper.footnote}".rstrip()) for table in scores]
+    return [table for table in (*noted, costs(paper)) if table.rows]
 
 
 def verdicts(paper: PaperReports) -> Table:
@@ -111,9 +119,10 @@ def verdicts(paper: PaperReports) -> Table:
         rows.append([*about, *(_joint_verdict(claims.get(name)) for claims in joint)])
     columns = [Column("claim", number=False), Column("source", "certainty", number=False)]
     columns += [Column(each.grid, "verdict and effect", number=False) for each in paper.reports]
+    covers = (result["covers"] for claims in judged for claim in claims.values() for result in claim["results"])
     caption = (
-        f"Each grid judges the claims by its own cells (docs/claims.md). {wording.INTERVALS}. Where a grid has "
-        "several tasks, this is their mean; single tasks stand in its report. Verdicts are those of each "
+        f"Each grid judges the claims by its own cells (docs/claims.md). {wording.claim_intervals(covers)} Where a "
+        "grid has several tasks, this is their mean; single tasks stand in its report. Verdicts are those of each "
         "claim's own interval; p and the corrected verdict are corrected for all results of the claims in that grid "
         "(Holm 1979). Where seeds were added for a claim, verdict and interval are those over all looks. A joint claim "
         "is confirmed when all of its parts are."
@@ -138,7 +147,10 @@ def published(paper: PaperReports) -> Table:
         "Published numbers are those of other models and splits, as printed. Ours are of the models and splits in "
         "small print. Each grid's report says what else differs."
     )
-    return Table("Published numbers and ours", caption, columns, rows)
+    failed = any(wording.CONSTANT in value.note for row in rows for value in row[4:])
+    return Table(
+        "Published numbers and ours", f"{caption} {wording.CONSTANT_MODELS}" if failed else caption, columns, rows
+    )
 
 
 def _first(listed: Iterable[dict[Any, Record]]) -> dict[Any, Record]:
@@ -151,7 +163,7 @@ def comparisons(paper: PaperReports) -> Table:
     rows: list[list[Value]] = []
     groups: set[int] = set()
     for each in paper.reports:
-        compared = each.table[each.table["difference"].notna()]
+        compared = each.table[_is_compared(each.table)]
         groups |= {len(rows)} if len(compared) else set()
         rows += [_comparison(each.grid, row) for row in compared.to_dict("records")]
     columns = [*(Column(title, number=False) for title in ("grid", "task", "model")), Column("score")]
@@ -162,10 +174,19 @@ def comparisons(paper: PaperReports) -> Table:
         columns.append(Column("steps", "to those of the baseline"))
     caption = (
         f"{wording.INTERVALS}; p-values are then corrected for all comparisons of the grid (Holm 1979). One seed has "
-        f"neither. Colours mark what is clear with at least {FEWEST_SEEDS} seeds after the correction. Where training "
-        "budgets differ, a column has the ratio of optimiser steps, and of what was read in them if that is another."
+        f"neither. {wording.CONSTANT_MODELS} They and what they taught are not compared. Colours mark what is clear "
+        f"with at least {FEWEST_SEEDS} seeds after the correction. Where training budgets differ, a column has the "
+        "ratio of optimiser steps, and of what was read in them if that is another."
     )
+    if any(each.claims.get("decided") for each in paper.reports):
+        caption += f" Where seeds were added for claims, intervals and colours {wording.ONE_LOOK}."
     return Table("Significance", caption, columns, rows, groups)
+
+
+def _is_compared(table: "pd.DataFrame") -> "pd.Series[bool]":
+    """The rows with a difference, or a reason why it is left out, which reports of older versions lack."""
+    known = table["difference"].notna()
+    return known | table["left_out"].notna() if "left_out" in table else known
 
 
 def costs(paper: PaperReports) -> Table:
@@ -192,7 +213,8 @@ def _decided(reported: Reported, entry: str = "decisions") -> Mapping[str, Any]:
 def _verdict(claim: Mapping[str, Any] | None, decided: Mapping[str, Any] | None) -> Value:
     """A claim's verdict in a grid: the sequential one, where seeds were added for it."""
     if claim is None or not claim["results"]:
-        return Value("not in this grid")
+        lacking = claim["missing"] if claim else ()
+        return Value("not in this grid", f"no {', no '.join(lacking)}" if lacking else "")
     if decided is not None:
         return _sequential_verdict(decided)
     result = claim["results"][0]
@@ -225,14 +247,20 @@ def _joint_verdict(claim: Mapping[str, Any] | None) -> Value:
 def _comparison(grid: str, row: Mapping[Any, Any]) -> list[Value]:
     deviation, shown = row["score_std"], scoring(row["metric"])
     spread = f"{wording.PLUS_MINUS} {shown.score(deviation)}, " if deviation == deviation else ""
+    failed = f", {row['constant']} {wording.CONSTANT}" if row.get("constant") else ""
+    about = [
+        Value(grid),
+        Value(row["task"], row["split"]),
+        Value(row["method"], _name(row)),
+        Value(shown.score(row["score"]), f"{spread}n={row['seeds']}{failed}"),
+    ]
+    if row["difference"] != row["difference"]:
+        return [*about, Value(wording.DASH, row["left_out"]), *[EMPTY] * 3, _budget(row)]
     low, high = row["ci_low"], row["ci_high"]
     known = low == low  # a missing value is NaN
     tone = "" if not row["sure"] else "better" if shown.merit(row["difference"]) > 0 else "worse"
     return [
-        Value(grid),
-        Value(row["task"], row["split"]),
-        Value(row["method"], _name(row)),
-        Value(shown.score(row["score"]), f"{spread}n={row['seeds']}"),
+        *about,
         Value(shown.signed(row["difference"]), row["baseline"], tone=tone),
         Value(shown.bounds(low, high), wording.level(row["confidence"])) if known else Value(wording.DASH, "one seed"),
         *(Value(f"{row[name]:.3g}") if known else Value(wording.DASH) for name in ("p", "p_holm")),

@@ -11,6 +11,7 @@ from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import DEFAULTS
+from distilgrid.reporting.noted import footnote, teacher_notes
 from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -36,7 +37,7 @@ def claims_table(findings: Findings, file: ClaimsFile, *, judged: Sequence[Judge
         rows.append(_joint_row(joint))
     columns += [Column("effect", f"{wording.level(confidence)} CI"), Column("verdict", "uncorrected", number=False)]
     columns += [Column("verdict", f"corrected, {FEWEST_SEEDS} seeds or more", number=False)]
-    caption = _caption(findings, file)
+    caption = _caption(findings, file, judged)
     if any(result.budget for judgement in judged for result in judgement.results):
         columns.append(Column("steps", "first side to second"))
         caption = f"{caption} {BUDGETS}"
@@ -62,29 +63,32 @@ def paper_claims_table(table: Table) -> Table:
 def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence[Judgement] = ()) -> dict[str, Any]:
     """The paper, its claims with effects in their units, and its published numbers with ours, as plain values.
 
-    Without a file, the entries are empty.
+    Without a file, the entries are empty. `notes` are those on the grid's teachers, by name.
     """
+    params = findings.collected.plan.params
     return {
         "paper": file.paper.model_dump() if file else None,
         "claims": [_plain(judgement) for judgement in judged],
         "joint": [_plain_joint(joint) for joint in judge_joint(file, judged)] if file else [],
         "published": published_json(findings, file) if file else [],
         "decided": None,
+        "notes": teacher_notes(params, params.grid.teacher_labels),
     }
 
 
-def _caption(findings: Findings, file: ClaimsFile) -> str:
+def _caption(findings: Findings, file: ClaimsFile, judged: Sequence[Judgement]) -> str:
+    covers = (result.covers for judgement in judged for result in judgement.results)
     parts = [
         f"{file.paper.url}. Certainty: how well it is known that the paper says so.",
         "Effect: the first side less the second, mean over seeds and matched cells; in points where no unit is named.",
-        f"{wording.INTERVALS}; searches are not paired, as equal seeds of two controllers share nothing. The teacher "
-        "is one run. Both verdicts are shown: by each claim's own interval, and corrected for all results of these "
+        f"{wording.claim_intervals(covers)} The teacher is one run. Both verdicts are shown: by each claim's own "
+        "interval, and corrected for all results of these "
         f"claims (Holm 1979), which fewer than {FEWEST_SEEDS} seeds never pass. A joint claim is confirmed when all of "
         "its parts are, and refuted when one is.",
     ]
     if findings.seeds() == (1, 1):
         parts.append(f"Students have {wording.ONE_SEED}.")
-    return " ".join(parts)
+    return " ".join([*parts, footnote(findings.collected.plan.params)]).rstrip()
 
 
 def _claim_rows(judgement: Judgement) -> list[list[Value]]:
@@ -189,7 +193,8 @@ def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
     }
     groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
     paired = f"{sum(value != EMPTY for value in ours)} of {wording.plural(len(listed), 'number')}"
-    caption = f"{_set_ups(findings, listed)} {paired} have a counterpart here."
+    noted = footnote(findings.collected.plan.params)
+    caption = f"{_set_ups(findings, listed)} {paired} have a counterpart here. {noted}".rstrip()
     return Table.of("Published numbers", caption, columns, groups=groups)
 
 
@@ -221,7 +226,7 @@ def _ours(findings: Findings, published: Published) -> Value:
     wanted = published.model_dump(include={"teacher", "method", "student"}, exclude_none=True) | DEFAULTS
     lines = [line for line in findings.of(published.task) if wanted.items() <= line.labels.items()]
     known = [line for line in lines if metric in line.facts["validation"].get(split, {})]
-    means = [display.mean(line.values(split, metric), scoring(metric)) for line in known]
+    means = [display.of_models(line, line.values(split, metric), scoring(metric)) for line in known]
     notes = (f"{line.name}, {split}, {mean.note}" for line, mean in zip(known, means, strict=True))
     return (
         Value(f" {wording.DOT} ".join(mean.text for mean in means), f" {wording.DOT} ".join(notes)) if means else EMPTY
@@ -240,5 +245,5 @@ def _set_ups(findings: Findings, listed: list[Published]) -> str:
         f"The set-ups differ: published numbers are those of other models on {splits}, as printed; ours are "
         f"{wording.TIMES}100 on the splits in small print{capped}, "
         f"from the teacher{'s' if len(names) > 1 else ''} {', '.join(names)}; {held}. "
-        "Certainty: how well the number is known."
-    )
+        f"Certainty: how well the number is known. {display.constant_caption(findings.lines)}"
+    ).rstrip()

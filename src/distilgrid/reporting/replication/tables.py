@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from distilgrid.reporting import wording
-from distilgrid.reporting.claims.schema import POINTS, ClaimsFile
+from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.claims.tables import TONES
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
@@ -38,14 +38,23 @@ def decisions_table(findings: Findings, file: ClaimsFile, found: Requested) -> T
 def _caption(findings: Findings, found: Requested) -> str:
     settings = findings.collected.plan.params.report.decide
     assert settings is not None, "claims are decided where the report says so"
+    covers = (_covers(decision.claim) for decision in found.decisions if decision.looks)
     return (
         f"Seeds are added where a claim is undecided, at most {settings.max_seeds}. Each row is a look at the seeds so "
         "far. Levels share the error rate by alpha spending (Lan & DeMets 1983, Pocock's type), and intervals are "
-        "repeated confidence intervals (Jennison & Turnbull 1989): verdicts may be read at any look. Negligible: the "
+        "repeated confidence intervals (Jennison & Turnbull 1989): verdicts may be read at any look. "
+        f"{wording.claim_intervals(covers)} Negligible: the "
         "whole interval lies within the margin on both sides. The corrected verdict holds at levels divided by the "
         f"number of claims. Added jobs took {found.hours:.1f} of {settings.max_hours:g} h. The other table of claims "
         "judges all seeds as if there were one look."
     )
+
+
+def _covers(claim: Claim) -> str:
+    """The variation within the intervals of a claim: as `EffectEstimate.covers` says for more than one seed."""
+    if claim.metric.startswith(LATENCY):
+        return "measuring"
+    return "seeds and rows" if claim.metric == MAIN else "seeds"
 
 
 def _rows(decision: SequentialVerdict) -> list[list[Value]]:

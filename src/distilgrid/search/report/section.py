@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from distilgrid.reporting import display, wording
 from distilgrid.reporting.collect import Searched
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.intervals import tau_bounds
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.plots import Plot
 from distilgrid.reporting.scoring import Scoring
 from distilgrid.reporting.searches import cost_minutes, searched
 from distilgrid.reporting.section import Section
 from distilgrid.reporting.table import Column, Table, Value
+from distilgrid.search.ranks import FEWEST, kendalls_tau, tau_bounds
 from distilgrid.search.report.plots import front_plot, limit_of, rewards_plot, shapes_plot
 
 SECONDS = 60.0
-FEWEST = 5  # architectures below which a rank correlation says nothing
 
 
 def searches_table(findings: Findings, task: str) -> Table | None:
@@ -157,14 +156,8 @@ def agreement(runs: Sequence[Searched], lines: Mapping[str, Line]) -> Agreement 
     estimated = statistics.fmean(trials[name]["seconds"] for name in shared)
     full = statistics.fmean(model.run["seconds"] for name in shared for model in lines[name].models)
     shares = [SECONDS * cost_minutes(run) / (run.values["cost"]["architectures"] * full) for run in runs]
-    return Agreement(len(shared), _tau(quality, scores), _tau(loss, scores), estimated, full, statistics.fmean(shares))
-
-
-def _tau(estimates: Sequence[float], scores: Sequence[float]) -> float | None:
-    from scipy.stats import kendalltau
-
-    tau = float(kendalltau(estimates, scores).statistic)
-    return None if math.isnan(tau) else tau
+    of_quality, of_loss = kendalls_tau(quality, scores), kendalls_tau(loss, scores)
+    return Agreement(len(shared), of_quality, of_loss, estimated, full, statistics.fmean(shares))
 
 
 def _tau_value(tau: float | None, count: int, confidence: float) -> Value:

@@ -66,7 +66,7 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
 
 STAGE = Stage(
     name="augment",
-    version=2,
+    version=3,
     folder="augmented",
     files=("train.parquet", "samples.json", "run.json"),
     summary="Make new training rows of the old ones.",

@@ -41,7 +41,7 @@ def augment(settings: AugmentSettings, job: Job) -> int:
     if own.labels == "teacher" and teacher is not None:
         frame = _labelled(frame, dataset, load_model(teacher).to(device), load_tokenizer(teacher), settings.max_length)
     frame.to_parquet(job.folder / "train.parquet", index=False, compression="zstd")
-    counts = {"rows": len(frame)} | {name: getattr(found, name) for name in ("unchanged", "repeated", "near")}
+    counts = {"rows": len(frame)} | {name: getattr(found, name) for name in ("unchanged", "repeated", "scored", "near")}
     write_json(job.folder / "samples.json", {**counts, "samples": samples(rows, frame)})
     return len(frame)
 

@@ -75,7 +75,8 @@ def _course(params: "Params", *, teacher: str, method: str, student: str) -> Cou
     for name in teacher_names(teacher):
         named(params.teachers, name, kind="teacher")
     how, own = find_method(params, method), named(params.students, student, kind="student")
-    return Course(how, own, origin_source(params, own, teacher), effective_training(params, how.training, own.training))
+    training = how.trained(effective_training(params, how.training, own.training))
+    return Course(how, own, origin_source(params, own, teacher), training)
 
 
 def _recipe(chosen: DistillSettings, keys: Keys) -> Recipe:

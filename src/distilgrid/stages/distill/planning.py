@@ -30,7 +30,7 @@ def _learner(
 ) -> Artefact:
     """A model that learns from instructors."""
     own = planner.params.students[cell["student"]]
-    training = effective_training(planner.params, method.training, own.training)
+    training = method.trained(effective_training(planner.params, method.training, own.training))
     method.check(training)
     data, augmented = planner.ask("prepare", task=cell["task"]), _augmented(planner, cell)
     inputs = _inputs(planner, Lesson(cell, method, training, data, augmented, instructors), method, own)

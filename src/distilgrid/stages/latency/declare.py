@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Option, Recipe, Stage
 from distilgrid.search.conditions import VERSION, measured
+from distilgrid.search.ranks import FEWEST
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
@@ -66,6 +67,20 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     return planner.made("latency", options, {}, place=place)
 
 
+def _said(quality: Mapping[str, Any]) -> list[str]:
+    """The errors on the held-out shapes, and the rank correlation with its interval."""
+    tau, low, high = (quality[name] for name in ("kendall_tau", "kendall_low", "kendall_high"))
+    ranks = "unknown, as all latencies are equal" if tau is None else f"{tau:.3f}"
+    if low is not None:
+        ranks += f" [{low:.3f}, {high:.3f}] ({100 * quality['confidence']:g} % CI over the choice of shapes)"
+    elif tau is not None:
+        ranks += f" (an interval takes {FEWEST} shapes)"
+    return [
+        f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
+        f"{100 * quality['p90_error']:.1f} %, Kendall's tau {ranks}"
+    ]
+
+
 STAGE = Stage(
     name="latency",
     version=VERSION,
@@ -85,10 +100,7 @@ STAGE = Stage(
         Option("unfused", "Leave the graph as it was exported.", bool, False),
         Option("device", "Name of a file in the folder `devices`.", default="local-cpu"),
     ),
-    said=lambda quality: [
-        f"{quality['rows']} held-out shapes: median error {100 * quality['median_error']:.1f} %, nine in ten within "
-        f"{100 * quality['p90_error']:.1f} %, Kendall's tau {quality['kendall_tau']:.3f}"
-    ],
+    said=_said,
     axes=("device", "runtime"),
     target="searches",
     declared=("search/conditions.py",),

@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=13,
+    version=15,
     folder="reports",
     files=(
         "report.html",

@@ -22,6 +22,7 @@ from distilgrid.reporting.budgets import is_even, to_baseline
 from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
+from distilgrid.reporting.noted import footnote
 from distilgrid.reporting.plots import task_plots
 from distilgrid.reporting.section import task_sections
 from distilgrid.reporting.table import Column, Table, Value
@@ -35,6 +36,7 @@ from distilgrid.reporting.tables import (
     rejected_table,
 )
 
+NOTHING_LEARNED = "No student learned anything: models, or their teachers, answer the same for every row."
 PUBLISHED = ("report.html", "table.csv", "metrics.json", "curves.csv")
 
 
@@ -97,12 +99,17 @@ def outcomes(findings: Findings) -> list[TaskSummary]:
 
 def _outcome(findings: Findings, task: str) -> TaskSummary:
     students = [line for line in findings.of(task) if not line.is_teacher]
-    best = _best(students)
+    learned = [line for line in students if not findings.failure(line)]
+    if not learned:
+        return TaskSummary(task, NOTHING_LEARNED, _comparison(findings, task), [])
+    best = _best(learned)
     scoring, teacher = best.scoring, findings.teacher(best)
     score, taught = scoring.score(best.score), scoring.score(teacher.score)
     kept, fast = f"scores {score} of {taught} ({scoring.title}, student of teacher)", ""
     # A share is meaningless for a score of zero, a negative correlation, or a metric that should be small.
-    if teacher.score > 0 and scoring.higher_is_better:
+    if teacher.failed:
+        kept = f"scores {score} ({scoring.title})"
+    elif teacher.score > 0 and scoring.higher_is_better:
         share, verb = best.score / teacher.score, "keeps" if best.score < teacher.score else "reaches"
         kept = f"{verb} {wording.percent(share)} of the teacher's {scoring.title} ({score} of {taught})"
     figures = [(score, f"{scoring.title}; teacher {taught}")]
@@ -111,20 +118,25 @@ def _outcome(findings: Findings, task: str) -> TaskSummary:
         runtime = min(compared, key=lambda runtime: compared[runtime].latency_ms)
         times = wording.times(compared[runtime].same or 0)
         change = best.export_change(runtime) if runtime.endswith("int8") else None
-        fast = f" at {times} its speed ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
+        whose = "the teacher's" if teacher.failed else "its"
+        fast = f" at {times} {whose} speed ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
         figures.append((times, f"the teacher's speed, both in {runtime}"))
     share = best.facts["parameters"] / teacher.facts["parameters"]
     figures.append((wording.count(best.facts["parameters"]), f"parameters, {wording.percent(share)} of the teacher's"))
-    chosen = f"{_named(best)}, best on dev," if len(students) > 1 else _named(best)
+    if teacher.failed:
+        fast += "; the teacher answers the same for every row"
+    chosen = f"{_named(best)}, best on dev," if len(learned) > 1 else _named(best)
     return TaskSummary(task, f"{chosen} {kept}{fast}.", _comparison(findings, task, best), figures)
 
 
-def _comparison(findings: Findings, task: str, best: Line) -> str:
+def _comparison(findings: Findings, task: str, best: Line | None = None) -> str:
     """The clearest difference to the baseline in words. Lines that stand for others are chosen on dev."""
     settings = findings.collected.plan.params
     baseline, confidence = settings.report.baseline, wording.level(settings.report.confidence)
     compared = {line: findings.differences[line.key] for line in findings.of(task) if line.key in findings.differences}
     if not compared:
+        if any(findings.left_out(line) for line in findings.of(task)):
+            return f"Nothing is compared with {baseline}: models, or their teachers, answer the same for every row."
         alone = baseline in settings.grid.methods
         return f"Only {baseline} was run." if alone else f"{baseline} was not run, so methods have no baseline."
 
@@ -141,7 +153,7 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
         return f"{_named(shown)} to {baseline}: {points(shown)}; {wording.ONE_SEED}."
     better = [line for line, difference in compared.items() if difference.verdict == "better"]
     if better:
-        shown = best if best in better else _best(better)
+        shown = best if best and best in better else _best(better)
         # One clear gain among many comparisons means less.
         sure = sum(findings.is_sure(line) for line in better)
         counts = f"Clear gains in {len(better)} of {len(compared)} comparisons, in {sure} after Holm's correction."
@@ -158,8 +170,8 @@ def _comparison(findings: Findings, task: str, best: Line) -> str:
 
 
 def _best(lines: Iterable[Line]) -> Line:
-    """The best line on dev, before those with models that learned nothing."""
-    return max(lines, key=lambda line: (not line.failed, line.dev_merit))
+    """The best line on dev."""
+    return max(lines, key=lambda line: line.dev_merit)
 
 
 def _named(line: Line) -> str:
@@ -197,7 +209,10 @@ def _cells(findings: Findings) -> Table:
     speed = f"{' or '.join(sorted(kinds, reverse=True))}/s"
     numbers = ("seed", "score", "training, s", speed, "of peak", "memory, MiB")
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
-    return Table("Cells", "", [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
+    plan = findings.collected.plan
+    about = f"Folders lie under the results folder and end in the recipe key; report {plan.report.key}."
+    caption = f"{about} {footnote(plan.params)}".rstrip()
+    return Table("Cells", caption, [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
 
 
 def origins(findings: Findings, line: Line) -> Iterator[tuple[str, Artefact]]:

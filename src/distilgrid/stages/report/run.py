@@ -95,8 +95,10 @@ def _row(findings: Findings, line: Line) -> dict[str, Any]:
         "split": split,
         "score": line.score,
         "score_std": spread(line.scores),
+        "constant": line.failed,
         "share_of_teacher": line.score / teacher if teacher > 0 and line.scoring.higher_is_better else None,
         **_difference(findings, line),
+        "left_out": findings.left_out(line) or None,
         **{name: line.facts[name] for name in FACTS},
         **{name: fmean(model.metrics[name] for model in line.models) for name in COSTS},
         **_budget(findings, line),
@@ -157,6 +159,7 @@ def metrics(findings: Findings) -> dict[str, Any]:
         numbers = {
             "score": line.score,
             "std": spread(line.scores),
+            "constant": line.failed or None,
             "difference": difference.value if difference else None,
             "latency_ms": {runtime: speed.latency_ms for runtime, speed in line.speeds.items()} or None,
         }
