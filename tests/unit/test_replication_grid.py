@@ -1,7 +1,10 @@
 """Adaptive replication on fabricated grids: which cells get more seeds, and what reports say of it."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +32,7 @@ from distilgrid.reporting.findings import find
 from distilgrid.reporting.replication.looks import decide
 from distilgrid.reporting.replication.requests import request
 from distilgrid.reporting.replication.tables import decisions_json
-from distilgrid.workflow.decide import rounds, snakemake, summary
+from distilgrid.workflow.decide import Round, rounds, snakemake, summary
 
 CLAIMS = {
     "paper": {"title": "A paper", "year": 2021, "url": "https://example.org"},
@@ -227,7 +230,7 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
     def made(files: Sequence[Path], targets: Sequence[str], *, options: Sequence[str]) -> None:
         assert list(options) == ["--cores", "2"]
         calls.append(tuple(targets))
-        added = read_yaml(files[-1])["grid"]["replications"] if len(calls) > 1 else []
+        added = read_yaml(files[-1]).get("grid", {}).get("replications", [])
         plan, results = fabricated(tmp_path / f"call-{len(calls)}", replications=added)
         if targets:
             report(plan=plan, results=results, out=tmp_path / "results" / plan.report.folder)
@@ -288,3 +291,32 @@ def test_a_grid_of_the_package_reaches_snakemake(tmp_path: Path, monkeypatch: py
     (command,) = calls
     assert command[3:6] == ["--cores", "2", "--configfile"]
     assert command[6:] == ["params.yaml", str(packaged("grids/glue_mini.yaml")), "--", "report"]
+
+
+def test_a_second_call_for_the_same_grid_is_refused(tmp_path: Path, workflow: list[tuple[str, ...]]) -> None:
+    plan, _ = fabricated(tmp_path / "own")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(plan.params.model_dump(mode="json")))
+
+    def call() -> Iterator[Round]:
+        return rounds([tmp_path / "params.yaml"], [], results=tmp_path / "results", options=["--cores", "2"])
+
+    first = call()
+    next(first)
+    with pytest.raises(UserError, match="another call decides 'fabricated' in this folder"):
+        next(call())
+    assert not (tmp_path / "results/decisions/fabricated.yaml").exists()  # it is published when it is whole
+    first.close()
+    assert next(call()).number == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_with_its_own_code_after_snakemake(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    """Python stands for Snakemake, and this test for a terminal."""
+    script = f"import os, signal, time; os.kill(os.getppid(), {int(number)}); time.sleep(0.5)"
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda command: real([sys.executable, "-c", script]))
+    with pytest.raises(SystemExit) as ended:
+        snakemake([], ["report"], options=[])
+    assert ended.value.code == code

@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from distilgrid.reporting.intervals import SeedBlock
+from distilgrid.reporting.intervals import FEWEST_SEEDS, SeedBlock
 
 Resamples = Mapping[str, np.ndarray]
 """The main score of models on each resample of their task's rows, by folder: (S,)."""
@@ -33,32 +33,48 @@ Group = TypeVar("Group", bound=RunGroup)
 def seed_blocks(
     weights: Mapping[Group, float], values: Callable[[Group], Sequence[float]], resamples: Resamples | None
 ) -> list[SeedBlock]:
-    """One block of paired seeds when all groups share their streams and seeds, else one block for each group.
+    """One block of paired seeds when all groups share their streams and enough seeds, else one block for each group.
 
     Runs of equal seeds are paired only where the seed means the same in both: students of one grid share the
-    initialisation of heads and the order of rows, controllers of two searches share nothing. A teacher is one run, and
-    intervals do not cover its seed. Compared with students, it counts as equal for each seed.
+    initialisation of heads and the order of rows, controllers of two searches share nothing. Where groups have
+    different seeds, those that all of them have are paired, from FEWEST_SEEDS of them on, and others are left out: an
+    unpaired comparison of more seeds loses far more. A teacher is one run, and intervals do not cover its seed.
+    Compared with students, it counts as equal for each seed.
     """
     seeds = {group: tuple(sorted(run.seed for run in group.models)) for group in weights}
-    students = [found for group, found in seeds.items() if not group.is_teacher]
+    students = [found for group, found in seeds.items() if not _is_one_run(group)]
+    common = sorted(set.intersection(*map(set, students))) if students else []
+    alike = len(set(students)) == 1
+    paired = all(group.shares_streams for group in weights) and (alike or len(common) >= FEWEST_SEEDS)
     made = []
     for group, weight in weights.items():
-        repeats = 1
-        if group.is_teacher and len(group.models) == 1 and students:
-            seeds[group], repeats = students[0], len(students[0])
-        made.append(_block(group, weight, values(group), resamples, repeats))
-    if len(set(seeds.values())) > 1 or not all(group.shares_streams for group in weights):
+        kept = seeds[group] if _is_one_run(group) or not paired else tuple(common)
+        repeats = len(common if paired else students[0]) if _is_one_run(group) and students else 1
+        made.append(_block(group, weight, values(group), resamples, kept, repeats))
+    if not paired and students:
         return made
     together = [block.resampled for block in made if block.resampled is not None]
     return [SeedBlock(np.sum([block.values for block in made], axis=0), np.sum(together, axis=0) if together else None)]
 
 
+def _is_one_run(group: RunGroup) -> bool:
+    """Whether a group is a teacher, which stands for every seed of the students."""
+    return group.is_teacher and len(group.models) == 1
+
+
 def _block(
-    group: RunGroup, weight: float, values: Sequence[float], resamples: Resamples | None, repeats: int
+    group: RunGroup,
+    weight: float,
+    values: Sequence[float],
+    resamples: Resamples | None,
+    seeds: Sequence[int],
+    repeats: int,
 ) -> SeedBlock:
-    order = np.argsort([run.seed for run in group.models])
+    """The weighted values of a group's runs with some seeds, in the order of the seeds."""
+    place = {run.seed: number for number, run in enumerate(group.models)}
+    order = [place[seed] for seed in seeds]
     resampled = None
     if resamples is not None:
-        scores = np.stack([resamples[group.models[place].artefact.folder] for place in order], axis=1)  # (S, n)
+        scores = np.stack([resamples[group.models[number].artefact.folder] for number in order], axis=1)  # (S, n)
         resampled = np.repeat(weight * scores, repeats, axis=1)
     return SeedBlock(np.repeat(weight * np.array(values)[order], repeats), resampled)

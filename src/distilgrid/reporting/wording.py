@@ -6,7 +6,7 @@ SURE = "*"
 """Follows a difference that stays clear among all comparisons of its report."""
 INTERVALS = (
     "Intervals and p-values cover seeds and validation rows together (Student's t), paired by seed where models share "
-    "seeds and streams of random numbers, else unpaired"
+    "streams of random numbers and at least three seeds or all, else unpaired"
 )
 """The estimator of `intervals`, in every caption of a table with intervals."""
 COVERED = {

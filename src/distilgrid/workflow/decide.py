@@ -1,6 +1,7 @@
 """Rounds of a grid: Snakemake runs it, its report asks for more seeds, until no claim wants any."""
 
 import contextlib
+import itertools
 import signal
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from types import FrameType
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
-from distilgrid.core.artefacts import read_json, verified, write_text
+from distilgrid.core.artefacts import read_json, readable_os_errors, verified, write_text
 from distilgrid.core.errors import UserError
 from distilgrid.core.project import located
 from distilgrid.plan.expand import expand
@@ -59,28 +61,52 @@ def rounds(
     if base.report.claims is None:
         raise UserError("decide: the grid judges no claims; name their file as report.claims")
     overlay = results / FOLDER / f"{base.grid.name}.yaml"
-    given: dict[str, Any] = {"report": {"decide": settings.model_dump()}}
-    number = 0
-    while True:
-        number += 1
-        write_text(overlay, yaml.safe_dump(given, sort_keys=False))
-        used = [*overlays, overlay]
-        snakemake([*files, *used], ["report"], options=options)
-        report = results / expand(load_params([*files, *used])).report.folder
-        if not report.is_dir():
-            raise UserError(f"decide: Snakemake made no {report}, as in a dry run; later rounds follow from it")
-        verified(report, stage="report", only=["claims.json"])
-        found = Round(number, report, overlay, read_json(report / "claims.json")["decided"])
-        if found.last:
-            snakemake([*files, *used], [], options=options)
+    with _alone(overlay), readable_os_errors(overlay.parent):
+        working = overlay.with_name(f".{overlay.name}")  # until the last round is known
+        given: dict[str, Any] = {"report": {"decide": settings.model_dump()}}
+        for number in itertools.count(1):
+            write_text(working, yaml.safe_dump(given, sort_keys=False))
+            found = _round(number, [*files, *overlays], working, overlay, results=results, options=options)
             yield found
-            return
-        yield found
-        given = {**given, "grid": {"replications": found.decided["replications"]}}
+            if found.last:
+                return
+            given = {**given, "grid": {"replications": found.decided["replications"]}}
+
+
+def _round(
+    number: int, files: Sequence[Path], working: Path, overlay: Path, *, results: Path, options: Sequence[str]
+) -> Round:
+    """Run a round up to its report. The last one also runs what follows the report, and publishes the overlay."""
+    snakemake([*files, working], ["report"], options=options)
+    report = results / expand(load_params([*files, working])).report.folder
+    if not report.is_dir():
+        raise UserError(f"decide: Snakemake made no {report}, as in a dry run; later rounds follow from it")
+    verified(report, stage="report", only=["claims.json"])
+    found = Round(number, report, overlay, read_json(report / "claims.json")["decided"])
+    if found.last:
+        snakemake([*files, working], [], options=options)
+        working.replace(overlay)
+    return found
+
+
+@contextlib.contextmanager
+def _alone(overlay: Path) -> Iterator[None]:
+    """Let no other call decide the same grid in this results folder meanwhile. Raises UserError when one does."""
+    with readable_os_errors(overlay.parent):
+        overlay.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(overlay.with_name(f".{overlay.name}.lock"), fallback_to_soft=False)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(f"decide: another call decides '{overlay.stem}' in this folder; wait for its end") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def snakemake(files: Sequence[Path], targets: Sequence[str], *, options: Sequence[str]) -> None:
-    """Run Snakemake on parameter files. It ends by itself on the signals that end this process.
+    """Run Snakemake on parameter files. This process waits for it on signals, and then ends as they ask.
 
     Raises:
         UserError: when it fails.
@@ -88,23 +114,30 @@ def snakemake(files: Sequence[Path], targets: Sequence[str], *, options: Sequenc
     found = [str(located(file)) for file in files]  # Snakemake knows nothing of files that ship with the package
     command = [sys.executable, "-m", "snakemake", *options, "--configfile", *found, "--", *targets]
     process = subprocess.Popen(command)
-    with _passing_on(process):
+    with _passing_on(process) as signals:
         code = process.wait()
+    if signals:
+        raise SystemExit(128 + signals[-1])
     if code:
         raise UserError(f"decide: Snakemake ended with code {code}; see above, then call decide again: it goes on")
 
 
 @contextlib.contextmanager
-def _passing_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Let a child end before this process does: a terminal interrupts both, SIGTERM is passed on."""
+def _passing_on(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
+    """Let a child end before this process does: a terminal interrupts both, SIGTERM is passed on.
+
+    Yields the signals that came.
+    """
+    came: list[int] = []
 
     def passed(number: int, frame: FrameType | None) -> None:
+        came.append(number)
         if number == signal.SIGTERM:
             process.terminate()
 
     before = {number: signal.signal(number, passed) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
