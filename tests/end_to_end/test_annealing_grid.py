@@ -10,6 +10,8 @@ import pytest
 
 from distilgrid.core.schema import deep_merge
 
+pytestmark = pytest.mark.slow
+
 VALUES = {
     "grid": {
         "name": "annealed",

@@ -99,6 +99,7 @@ def test_a_second_run_has_nothing_to_do(mixed: Any) -> None:
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_dvc_versions_augmented_rows_and_features(
     mixed: Any, new_project: Callable[[Path], Any], tmp_path: Path
 ) -> None:

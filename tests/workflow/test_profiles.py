@@ -67,6 +67,7 @@ def test_a_batch_system_is_asked_for_what_jobs_need(project: Any, batch: Path) -
     assert list(project.folder.glob("results/data/**/run.json"))
 
 
+@pytest.mark.slow
 def test_a_batch_system_is_asked_for_the_gpus_that_jobs_hold(project: Any, batch: Path) -> None:
     project.write(project.values | {"resources": {"device": "cuda", "processes": 2}})
     done = project.run(*snakemake("generic", "--retries", "0", "--", "teachers"), check=False)
