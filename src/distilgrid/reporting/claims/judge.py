@@ -6,7 +6,7 @@ A contrast holds the lines on the sides of a claim. A grid that lacks cells for 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -79,21 +79,37 @@ class Judgement:
         return self.results[0].corrected if self.results else "not in this grid"
 
 
+class Judged(Protocol):
+    """A claim with two verdicts over all tasks: judged once, or over several looks."""
+
+    @property
+    def claim(self) -> Claim:
+        """The claim."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict by the claim's own interval."""
+
+    @property
+    def corrected(self) -> Verdict:
+        """The verdict corrected for the other claims."""
+
+
 @dataclass(frozen=True)
 class JointJudgement:
     """A conjunction of claims with its verdicts over all tasks, and the verdicts of its parts."""
 
     claim: JointClaim
-    parts: tuple[Judgement, ...]
+    parts: tuple[Judged, ...]
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict by the parts' own intervals."""
+        """The verdict by the parts' own verdicts."""
         return conjunction([part.verdict for part in self.parts])
 
     @property
     def corrected(self) -> Verdict:
-        """The verdict by the parts' corrected p-values."""
+        """The verdict by the parts' corrected verdicts."""
         return conjunction([part.corrected for part in self.parts])
 
 
@@ -114,10 +130,11 @@ def conjunction(verdicts: Sequence[Verdict]) -> Verdict:
     return "confirmed" if set(verdicts) == {"confirmed"} else "not enough evidence"
 
 
-def judge_joint(file: ClaimsFile, judged: Sequence[Judgement]) -> list[JointJudgement]:
-    """Judge the conjunctions of a file by the judgements of its claims."""
-    known = {judgement.claim.id: judgement for judgement in judged}
-    return [JointJudgement(joint, tuple(known[name] for name in joint.of)) for joint in file.joint]
+def judge_joint(file: ClaimsFile, judged: Sequence[Judged]) -> list[JointJudgement]:
+    """Judge the conjunctions of a file whose parts are all among the judged claims."""
+    known = {each.claim.id: each for each in judged}
+    whole = [joint for joint in file.joint if set(joint.of) <= set(known)]
+    return [JointJudgement(joint, tuple(known[name] for name in joint.of)) for joint in whole]
 
 
 def evaluate(findings: Findings, file: ClaimsFile) -> list[Judgement]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from distilgrid.core.planned import TEACHER
 from distilgrid.plan.settings import Decide
-from distilgrid.reporting.claims.judge import Judgement, Verdict, conjunction, distance_of, evaluate, judge_effect
-from distilgrid.reporting.claims.schema import LATENCY, POINTS, Claim, ClaimsFile, JointClaim
+from distilgrid.reporting.claims.judge import Judgement, Verdict, distance_of, evaluate, judge_effect
+from distilgrid.reporting.claims.schema import LATENCY, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.intervals import EXACT, FEWEST_SEEDS, bounds, rows_too_few, seed_error, seeds_needed
 from distilgrid.reporting.lines import Line, make_lines
@@ -61,24 +61,6 @@ class SequentialVerdict:
         return self.looks[-1].verdict if self.looks else self.corrected
 
 
-@dataclass(frozen=True)
-class JointSequentialVerdict:
-    """A conjunction of decided claims."""
-
-    claim: JointClaim
-    parts: tuple[SequentialVerdict, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict of the conjunction."""
-        return conjunction([part.verdict for part in self.parts])
-
-    @property
-    def corrected(self) -> Verdict:
-        """The verdict at levels that all decided claims share."""
-        return conjunction([part.corrected for part in self.parts])
-
-
 def decide(findings: Findings, file: ClaimsFile, settings: Decide) -> list[SequentialVerdict]:
     """The course of each claim that is worth more seeds, in the order of the file."""
     chosen = wanted_claims(file, settings)
@@ -109,13 +91,6 @@ def decide(findings: Findings, file: ClaimsFile, settings: Decide) -> list[Seque
             found[-1] = replace(found[-1], wanted=None, stopped=f"grid.searches does not list {lacking}")
         found[-1] = replace(found[-1], groups=groups)
     return found
-
-
-def decide_joint(file: ClaimsFile, found: Sequence[SequentialVerdict]) -> list[JointSequentialVerdict]:
-    """The conjunctions of a file whose parts are all among the decisions."""
-    known = {decision.claim.id: decision for decision in found}
-    whole = [joint for joint in file.joint if set(joint.of) <= set(known)]
-    return [JointSequentialVerdict(joint, tuple(known[name] for name in joint.of)) for joint in whole]
 
 
 def wanted_claims(file: ClaimsFile, settings: Decide) -> list[Claim]:

@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from distilgrid.reporting import wording
+from distilgrid.reporting.claims.judge import JointJudgement, judge_joint
 from distilgrid.reporting.claims.schema import LATENCY, MAIN, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.claims.tables import TONES
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.replication.looks import InterimLook, JointSequentialVerdict, SequentialVerdict, decide_joint
+from distilgrid.reporting.replication.looks import InterimLook, SequentialVerdict
 from distilgrid.reporting.replication.requests import Requested
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -20,7 +21,7 @@ def decisions_table(findings: Findings, file: ClaimsFile, found: Requested) -> T
     for decision in found.decisions:
         groups.add(len(rows))
         rows += _rows(decision)
-    for joint in decide_joint(file, found.decisions):
+    for joint in judge_joint(file, found.decisions):
         groups.add(len(rows))
         rows.append(_joint_row(joint))
     level = wording.level(findings.collected.plan.params.report.confidence)
@@ -91,7 +92,7 @@ def _effect(decision: SequentialVerdict, look: InterimLook) -> Value:
     return Value(text, (scoring.bounds if unit == POINTS else wording.plain_bounds)(look.low, look.high))
 
 
-def _joint_row(joint: JointSequentialVerdict) -> list[Value]:
+def _joint_row(joint: JointJudgement) -> list[Value]:
     parts = "; ".join(f"{part.claim.id}: {part.verdict}" for part in joint.parts)
     verdicts = [_verdict(joint.verdict), _verdict(joint.corrected)]
     return [Value(joint.claim.id, joint.claim.claim), Value("", parts), EMPTY, EMPTY, *verdicts]
@@ -103,7 +104,7 @@ def decisions_json(file: ClaimsFile, found: Requested) -> dict[str, Any]:
         "decisions": [_plain(decision) for decision in found.decisions],
         "joint": [
             {"id": joint.claim.id, "verdict": joint.verdict, "corrected": joint.corrected}
-            for joint in decide_joint(file, found.decisions)
+            for joint in judge_joint(file, found.decisions)
         ],
         "replications": [each.model_dump(mode="json", exclude_none=True) for each in found.replications],
         "hours": found.hours,
