@@ -46,9 +46,13 @@ def alike(values: Sequence[float]) -> bool:
 
 def budget(line: Line) -> Budget:
     """The mean budget of a line's models."""
-    steps = statistics.fmean(model.metrics["steps"] for model in line.models)
-    rates = (model.metrics["tokens_per_second"] * model.metrics["train_seconds"] for model in line.models)
-    return Budget(steps, statistics.fmean(rates))
+    own = (model.metrics for model in line.models)
+    return mean([Budget(each["steps"], each["tokens_per_second"] * each["train_seconds"]) for each in own])
+
+
+def mean(found: Sequence[Budget]) -> Budget:
+    """The mean of budgets, or of ratios, part by part."""
+    return Budget(statistics.fmean(each.steps for each in found), statistics.fmean(each.reads for each in found))
 
 
 def is_even(found: Budget) -> bool:
@@ -71,8 +75,8 @@ def ratio(pairs: Iterable[tuple[Any, Any]]) -> Budget | None:
     found = [budget(first).over(budget(second)) for first, second in kept]
     if not found:
         return None
-    mean = Budget(statistics.fmean(r.steps for r in found), statistics.fmean(r.reads for r in found))
-    return None if is_even(mean) else mean
+    whole = mean(found)
+    return None if is_even(whole) else whole
 
 
 def differ(lines: Iterable[Line]) -> bool:
@@ -91,16 +95,12 @@ def columns(findings: Findings, rows: Sequence[Sequence[Line]]) -> dict[Column, 
 
 
 def _value(findings: Findings, row: Sequence[Line]) -> Value:
-    """The steps, with the ratio to the baseline's, or what was read where there is no baseline."""
-    found = [budget(line) for line in row]
-    if not found:
+    """The steps with their ratio to the baseline's. Without a baseline, the number of tokens or images read."""
+    if not row:
         return display.EMPTY
-    steps, reads = statistics.fmean(b.steps for b in found), statistics.fmean(b.reads for b in found)
+    own = mean([budget(line) for line in row])
     ratios = [r for line in row if (r := to_baseline(findings, line)) is not None]
-    if not ratios:
-        return Value(f"{steps:,.0f}", f"reads {wording.count(reads)}")
-    mean = Budget(statistics.fmean(r.steps for r in ratios), statistics.fmean(r.reads for r in ratios))
-    return Value(f"{steps:,.0f}", mean.words)
+    return Value(f"{own.steps:,.0f}", mean(ratios).words if ratios else f"reads {wording.count(own.reads)}")
 
 
 def caption(findings: Findings, lines: Iterable[Line]) -> str:

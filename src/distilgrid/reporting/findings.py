@@ -9,7 +9,6 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
-from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, TrainedModel
 from distilgrid.reporting.contrasts import seed_blocks
@@ -25,6 +24,7 @@ from distilgrid.reporting.intervals import (
 )
 from distilgrid.reporting.learned import constant_models, taught_by
 from distilgrid.reporting.lines import Key, Line, first_teacher, make_lines, shape
+from distilgrid.reporting.noted import teacher_notes
 from distilgrid.reporting.scoring import Scoring
 
 Verdict = Literal["better", "worse", "unclear"]
@@ -132,8 +132,7 @@ class Findings:
 
     def notes(self, line: Line) -> dict[str, str]:
         """Notes of the parameters on a line's teachers, by name."""
-        teachers = self.collected.plan.params.teachers
-        return {name: note for name in teacher_names(line.labels["teacher"]) if (note := teachers[name].note)}
+        return teacher_notes(self.collected.plan.params, [line.labels["teacher"]])
 
 
 def batch_words(findings: Findings, task: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from distilgrid.core.planned import TEACHER
-from distilgrid.plan.settings import Decide
+from distilgrid.plan.settings import Decide, Replication
 from distilgrid.reporting.claims.judge import Judgement, Verdict, distance_of, evaluate, judge_effect
 from distilgrid.reporting.claims.schema import LATENCY, POINTS, Claim, ClaimsFile
 from distilgrid.reporting.findings import Findings
@@ -135,9 +135,9 @@ def own_seeds(findings: Findings, group: Group) -> list[int]:
 
 def _groups(findings: Findings, judgement: Judgement) -> tuple[Group, ...]:
     """The students and searches on a claim's sides, with all their seeds."""
-    named = {_name(group) for found in judgement.contrasts for group in found.weights if not group.is_teacher}
+    named = {group_key(group) for found in judgement.contrasts for group in found.weights if not group.is_teacher}
     known: list[Group] = [*findings.lines, *(each for task in findings.tasks for each in search_lines(findings, task))]
-    return tuple(group for group in known if _name(group) in named)
+    return tuple(group for group in known if group_key(group) in named)
 
 
 def _unlisted(findings: Findings, groups: Sequence[Group]) -> str:
@@ -146,8 +146,9 @@ def _unlisted(findings: Findings, groups: Sequence[Group]) -> str:
     return next((name for name in names if name not in findings.collected.plan.params.grid.searches), "")
 
 
-def _name(group: Group) -> tuple[Any, ...]:
-    return tuple(group.labels.items())
+def group_key(group: Group | Replication) -> tuple[Any, ...]:
+    """What tells a group, or the replication of one, from others, whatever seeds it has."""
+    return tuple(sorted(group.labels.items()))
 
 
 def _there(findings: Findings, group: Group) -> int:
@@ -160,7 +161,7 @@ def _there(findings: Findings, group: Group) -> int:
 def follow(
     judged: Callable[[int], Judgement], *, first: int, there: int, settings: Decide, alpha: float, claims: int
 ) -> SequentialVerdict:
-    """The course of one claim, as far as its seeds are there.
+    """The course of one claim over the seeds that have been run.
 
     Args:
         judged: the claim's judgement by the first seeds, given their number.

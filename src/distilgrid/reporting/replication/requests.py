@@ -7,7 +7,7 @@ from typing import Any
 
 from distilgrid.plan.settings import Decide, Replication
 from distilgrid.reporting.findings import Findings
-from distilgrid.reporting.replication.looks import Group, SequentialVerdict, ordered_seeds, own_seeds
+from distilgrid.reporting.replication.looks import Group, SequentialVerdict, group_key, ordered_seeds, own_seeds
 
 HOUR = 3600.0
 OUT_OF_HOURS = "report.decide.max_hours is spent"
@@ -29,12 +29,15 @@ def request(findings: Findings, decided: Sequence[SequentialVerdict], settings: 
     Claims are served in the order of their file. One whose seeds would take more than the hours left gets none; what a
     seed costs is the mean over those of the same line.
     """
-    there = {_key(group): group for decision in decided for group in decision.groups}
+    there = {group_key(group): group for decision in decided for group in decision.groups}
     spent = sum(_seconds(run) for group in there.values() for run in _added(findings, group)) / HOUR
     wanted: dict[tuple[Any, ...], int] = {}
     asked, more = [], 0.0
     for decision in decided:
-        grown = {**wanted, **{_key(g): max(decision.wanted or 0, wanted.get(_key(g), 0)) for g in decision.groups}}
+        grown = {
+            **wanted,
+            **{group_key(g): max(decision.wanted or 0, wanted.get(group_key(g), 0)) for g in decision.groups},
+        }
         hours = sum(_hours(findings, there[key], count) for key, count in grown.items())
         if decision.wanted is not None and spent + hours > settings.max_hours:
             asked.append(replace(decision, wanted=None, stopped=OUT_OF_HOURS))
@@ -42,12 +45,8 @@ def request(findings: Findings, decided: Sequence[SequentialVerdict], settings: 
         asked.append(decision)
         wanted, more = grown, hours
     found = [_replication(findings, group, wanted.get(key, 0)) for key, group in there.items()]
-    kept = [each for each in findings.collected.plan.params.grid.replications if _key(each) not in there]
+    kept = [each for each in findings.collected.plan.params.grid.replications if group_key(each) not in there]
     return Requested(tuple(asked), tuple(each for each in [*kept, *found] if each), spent, more)
-
-
-def _key(group: Group | Replication) -> tuple[Any, ...]:
-    return tuple(sorted(group.labels.items()))
 
 
 def _missing(findings: Findings, group: Group, count: int) -> list[int]:
