@@ -1,7 +1,7 @@
 """Training budgets of lines, as columns of tables and as ratios of a claim's sides.
 
-A budget counts what was done, so a run that stopped early counts as far as it went. It is a model's own: the trainings
-of its teacher, of assistants and of values that tuning tried are not in it.
+A budget counts what was done: a run that stopped early counts only the steps that it did. It is a model's own. The
+trainings of its teacher, of assistants and of values that tuning tried are left out.
 """
 
 import statistics
