@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=15,
+    version=16,
     folder="reports",
     files=(
         "report.html",
