@@ -131,7 +131,7 @@ def test_the_example_has_at_most_five_lines_that_are_python(
 
 def test_a_deployed_folder_says_what_is_noted_of_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overlay: dict[str, Any] = {"grid": {"tasks": ["reviews"], "methods": ["kd"], "students": ["two"]}}
-    overlay |= {"report": {"baseline": "kd"}, "teachers": {"big": {"note": "it saw such texts before"}}}
+    overlay |= {"report": {"baseline": "kd"}, "teachers": {"big": {"note": "it saw such texts before | <b>often</b>"}}}
     plan, results = fabricate_results(tmp_path, overlay=overlay)
     found = find(collect(plan, results))
     option = list_options(found, "reviews", Where("local-cpu")).options[0]
@@ -140,7 +140,8 @@ def test_a_deployed_folder_says_what_is_noted_of_the_teacher(tmp_path: Path, mon
     )
     monkeypatch.setattr("distilgrid.deployment.folder._write_tokenizer", lambda *_: None)
     folder = write_folder(option, found.collected, results=results, out=tmp_path / "out")
-    assert "\n\nbig: it saw such texts before.\n\n" in (folder / "README.md").read_text()
+    said = r"big: it saw such texts before \| &lt;b&gt;often&lt;/b&gt;."
+    assert f"\n\n{said}\n\n" in (folder / "README.md").read_text()
 
 
 def test_the_readme_asks_for_the_processor_that_was_measured(findings: Findings) -> None:

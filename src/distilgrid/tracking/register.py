@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import RUN, content_digest, is_complete, read_json, trained_model
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.markdown import plain
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
@@ -129,7 +130,12 @@ def _new_version(
     model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
     _ensure_name(client, name, cell)
     # MLflow would look for models:/<id> in the store of its global state.
-    given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id, "description": tags.get(NOTED)}
+    given = {
+        "run_id": run.info.run_id,
+        "tags": tags,
+        "model_id": model.model_id,
+        "description": plain(noted) if (noted := tags.get(NOTED)) else None,
+    }
     return client.create_model_version(name, model.artifact_location, **given)
 
 
