@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, read_table
+from distilgrid.tasks.sources import Folders, Raw, files_revision
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.tables import Form, read_csv, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +20,14 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
     """Read the rows, split by the column that names splits. Raises UserError for a missing or unreadable file."""
-    frames = {split: read_table(path, csv=spec.scheme == "csv") for split, path in _files(spec).items()}
+    frames = {split: _read(path, spec) for split, path in _files(spec).items()}
     return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])
+
+
+def _read(path: Path, spec: TaskSpec) -> "pd.DataFrame":
+    if spec.scheme == "parquet":
+        return read_parquet(path)
+    return read_csv(path, Form(spec.columns, spec.delimiter, spec.encoding))
 
 
 def _files(spec: TaskSpec) -> dict[str, Path]:

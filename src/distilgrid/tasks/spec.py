@@ -1,21 +1,44 @@
 """Specs of tasks as versioned data: columns, labels, metrics, splits and source. Light: no pandas."""
 
+import codecs
 import functools
 import re
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
 from distilgrid.tasks.kind import TaskKind, find_kind, known_kinds
 
 FILE_SCHEMES = ("csv", "parquet")
+TABS = {"\\t": "\t", "tab": "\t"}
+"""Spellings of a tab; YAML reads the first one as a tab within double quotes only."""
 DESCRIPTIVE = frozenset({"licence", "homepage"})
 """Fields without influence on the rows."""
+READING = frozenset({"delimiter", "encoding"})
+"""Fields on the reading of users' files."""
+
+
+def _separating(value: str) -> str:
+    if len(found := TABS.get(value, value)) != 1 or found in '"\r\n\0' or found.isalnum():
+        raise ValueError("must be one character, as ';' or '|', or \"\\t\" for tabs")
+    return found
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        "a".encode(name)
+    except (LookupError, ValueError):
+        raise ValueError(f"unknown encoding '{name}'; write utf-8, utf-16, cp1252, latin-1 or the like") from None
+    return codecs.lookup(name).name
+
+
+Delimiter = Annotated[str, AfterValidator(_separating)]
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
 class TaskSpec(Settings):
@@ -51,6 +74,10 @@ class TaskSpec(Settings):
     """The metrics to report; the first one selects checkpoints and ranks methods."""
     validation: list[str] = Field(default=["validation"], min_length=1)
     """The splits that scores are reported on; the first gives the main score."""
+    delimiter: Delimiter | None = None
+    """The character between the columns of a `csv:` file; null recognises commas, semicolons, tabs and bars."""
+    encoding: Encoding | None = None
+    """Encoding of a `csv:` file, such as cp1252; null reads UTF-8, or what a byte order mark says."""
     split_column: str | None = None
     """A column of a `csv:`/`parquet:` file that holds `train`, `dev` or `validation` for each row."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -79,6 +106,12 @@ class TaskSpec(Settings):
     def locator(self) -> str:
         """The part of the source after the colon."""
         return self.source.partition(":")[2]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that are read of a file."""
+        inputs = self.text if self.task_kind.tokenised else [self.image]
+        return [*inputs, self.label, *([self.split_column] if self.split_column else [])]
 
     @model_validator(mode="before")
     @classmethod
@@ -134,6 +167,13 @@ class TaskSpec(Settings):
             raise ValueError("validation names must be plain: letters, digits, - and _")
         if {"train", "dev"} & set(self.validation) or len(set(self.validation)) < len(self.validation):
             raise ValueError("validation must name splits other than train and dev, each once")
+        return self
+
+    @model_validator(mode="after")
+    def _suits_files(self) -> "TaskSpec":
+        for name in sorted(READING):
+            if getattr(self, name) is not None and self.scheme != "csv":
+                raise ValueError(f"{name} goes with a csv: source; leave it out")
         if self.validation_source is not None and self.split_column is not None:
             raise ValueError("give either validation_source or split_column, not both")
         if self.validation_source is not None and not self.own_file:

@@ -16,7 +16,7 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
 from distilgrid.tasks.likeness import NEAR, Likeness, likeness, row_texts
 from distilgrid.tasks.sources import Folders, load_raw, source_revision
-from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks
+from distilgrid.tasks.spec import FILE_SCHEMES, READING, TaskSpec, builtin_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +45,7 @@ class Pool:
         """
         found = []
         for spec in map(self.spec, self.names):
-            decisive = {"version", "text", "split_column"} | (set() if spec.own_file else {"source"})
+            decisive = {"version", "text", "split_column"} | (READING if spec.own_file else {"source"})
             found.append({"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)})
         return found
 

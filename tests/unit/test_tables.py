@@ -1,0 +1,187 @@
+"""Files as other programs write them: separators, encodings, compression, names of columns."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+from tests.unit.made import prepare
+
+from distilgrid.core.errors import UserError
+from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.settings import Data
+from distilgrid.tasks.spec import TaskSpec
+
+ROWS = [(f"a text, no {i}", "no" if i % 2 else "yes") for i in range(30)]
+Prepare = Callable[..., Dataset]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepare:
+    """Prepares the bytes of a file; `source` begins with its scheme."""
+
+    def run(content: bytes, *, name: str = "rows.csv", scheme: str = "csv", **spec: Any) -> Dataset:
+        (tmp_path / name).write_bytes(content)
+        fields = {"source": f"{scheme}:{tmp_path / name}", "text": ["text"], **spec}
+        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=tmp_path / "out")
+        return open_dataset(tmp_path / "out")
+
+    return run
+
+
+def separated(separator: str, *, quoted: bool = False, header: str = "text,label") -> str:
+    lines = [[f'"{text}"' if quoted else text, label] for text, label in ROWS]
+    return "\n".join(map(separator.join, [header.split(","), *lines])) + "\n"
+
+
+def refused(run: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as caught:
+        run()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def pairs(dataset: Dataset) -> list[tuple[str, str]]:
+    frame = pd.concat([dataset.split(name) for name in dataset.splits])
+    return sorted((text, dataset.labels[label]) for text, label in zip(frame["text_a"], frame["label"], strict=True))
+
+
+# Separators -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("separator", "said"), [("\t", "tabs"), (";", "semicolons"), ("|", "bars")])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv"])
+def test_a_separator_is_recognised_and_said(
+    prepared: Prepare, caplog: pytest.LogCaptureFixture, separator: str, said: str, name: str
+) -> None:
+    caplog.set_level(logging.INFO, logger="distilgrid")
+    assert pairs(prepared(separated(separator).encode(), name=name)) == sorted(ROWS)
+    assert f"{name}: columns are separated by {said}" in caplog.text
+
+
+def test_commas_are_read_without_a_word(prepared: Prepare, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="distilgrid")
+    assert pairs(prepared(separated(",", quoted=True).encode())) == sorted(ROWS)
+    assert "separated" not in caplog.text
+
+
+def test_a_comma_separates_where_a_name_holds_a_semicolon(prepared: Prepare) -> None:
+    content = separated(",", quoted=True, header="text,good;bad").encode()
+    assert pairs(prepared(content, label="good;bad")) == sorted(ROWS)
+
+
+@pytest.mark.parametrize("given", ["\t", "\\t", "tab"])
+def test_a_delimiter_can_be_set(prepared: Prepare, given: str) -> None:
+    assert pairs(prepared(separated("\t").encode(), delimiter=given)) == sorted(ROWS)
+    assert pairs(prepared(separated("~").encode(), delimiter="~")) == sorted(ROWS)
+
+
+def test_a_wrong_delimiter_is_named_with_the_right_one(prepared: Prepare) -> None:
+    said = refused(lambda: prepared(separated(";").encode(), delimiter=","))
+    assert "rows.csv: columns are separated by semicolons, not by ','; correct the task's delimiter" in said
+
+
+def test_a_misspelt_column_is_sought_within_the_recognised_ones(prepared: Prepare) -> None:
+    assert "no column 'text'; did you mean 'txt'?" in refused(
+        lambda: prepared(separated("\t", header="txt,label").encode())
+    )
+
+
+def test_a_validation_file_may_have_another_separator(prepared: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "held.csv").write_text("text|label\nheld out|no\nheld back|yes\n")
+    dataset = prepared(separated(";").encode(), validation_source=f"csv:{tmp_path}/held.csv")
+    assert dataset.split("validation")["text_a"].tolist() == ["held out", "held back"]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("well, really, no,yes", "line 32 has more fields than the header (4 instead of 2); quote texts that hold ','"),
+        ('"never closed,yes\nmore,no', "a quotation mark in line 32 is never closed"),
+    ],
+)
+def test_a_row_that_does_not_suit_the_header_is_named_by_its_line(prepared: Prepare, row: str, said: str) -> None:
+    assert said in refused(lambda: prepared((separated(",", quoted=True) + row + "\n").encode()))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_the_line_ends_of_every_system_are_read(prepared: Prepare, end: str) -> None:
+    assert pairs(prepared(separated(";").replace("\n", end).encode())) == sorted(ROWS)
+
+
+# Encodings ------------------------------------------------------------------------------------------------------------
+
+FRENCH = separated(";").replace("a text", "un été")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-16-le", "utf-8"])
+def test_an_encoding_can_be_set(prepared: Prepare, encoding: str) -> None:
+    read = pairs(prepared(FRENCH.encode(encoding), encoding=encoding))
+    assert read == sorted((text.replace("a text", "un été"), label) for text, label in ROWS)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding(prepared: Prepare, encoding: str) -> None:
+    assert "un été, no 1" in [text for text, _ in pairs(prepared(FRENCH.encode(encoding)))]
+
+
+@pytest.mark.parametrize(
+    ("written", "spec", "shown"), [("cp1252", {}, "UTF-8"), ("latin-1", {"encoding": "ascii"}, "ASCII")]
+)
+def test_bytes_of_another_encoding_are_refused_with_the_setting(
+    prepared: Prepare, written: str, spec: dict[str, str], shown: str
+) -> None:
+    said = refused(lambda: prepared(FRENCH.encode(written), **spec))
+    assert f"rows.csv: line 2: the byte 0xe9 is not {shown}; save it as UTF-8, or set the task's encoding" in said
+
+
+# Columns --------------------------------------------------------------------------------------------------------------
+
+
+def test_two_columns_of_one_name_are_refused_in_every_format(prepared: Prepare, tmp_path: Path) -> None:
+    content = "text,label,text\n" + "".join(f"one {i},{'ab'[i % 2]},two {i}\n" for i in range(20))
+    assert "rows.csv: two columns have the name 'text'; rename or remove one" in refused(
+        lambda: prepared(content.encode())
+    )
+    words, labels = [f"one {i}" for i in range(20)], list("ab" * 10)
+    table = pa.Table.from_arrays([pa.array(words), pa.array(labels), pa.array(words)], names=["text", "label", "text"])
+    pq.write_table(table, tmp_path / "twice.parquet")
+    content = (tmp_path / "twice.parquet").read_bytes()
+    said = refused(lambda: prepared(content, name="rows.parquet", scheme="parquet"))
+    assert "rows.parquet: two columns have the name 'text'; rename or remove one" in said
+
+
+def test_columns_without_a_name_are_no_matter(prepared: Prepare) -> None:
+    content = "text;label;;\n" + "".join(f"{text};{label};;\n" for text, label in ROWS)
+    assert pairs(prepared(content.encode())) == sorted(ROWS)
+
+
+def test_a_saved_index_with_a_name_is_a_column(prepared: Prepare, tmp_path: Path) -> None:
+    frame = pd.DataFrame(ROWS, columns=["text", "label"]).set_index("text")
+    frame.to_parquet(tmp_path / "saved.parquet")
+    content = (tmp_path / "saved.parquet").read_bytes()
+    assert pairs(prepared(content, name="rows.parquet", scheme="parquet")) == sorted(ROWS)
+
+
+# Settings -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"delimiter": ";;"}, "must be one character"),
+        ({"delimiter": '"'}, "must be one character"),
+        ({"encoding": "utf8x"}, "unknown encoding 'utf8x'"),
+        ({"encoding": "rot13"}, "unknown encoding 'rot13'"),
+        ({"source": "parquet:x.parquet", "delimiter": ";"}, "delimiter goes with a csv: source"),
+        ({"source": "glue:sst2", "encoding": "cp1252"}, "encoding goes with a csv: source"),
+    ],
+)
+def test_a_setting_of_reading_that_cannot_be_is_refused(spec: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TaskSpec(**{"source": "csv:rows.csv", "text": ["text"], **spec})
