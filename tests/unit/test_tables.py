@@ -1,6 +1,11 @@
 """Files as other programs write them: separators, encodings, compression, names of columns."""
 
+import bz2
+import gzip
+import io
 import logging
+import lzma
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +143,58 @@ def test_bytes_of_another_encoding_are_refused_with_the_setting(
 ) -> None:
     said = refused(lambda: prepared(FRENCH.encode(written), **spec))
     assert f"rows.csv: line 2: the byte 0xe9 is not {shown}; save it as UTF-8, or set the task's encoding" in said
+
+
+# Compression ----------------------------------------------------------------------------------------------------------
+
+
+def zstandard(content: bytes) -> bytes:
+    return bytes(pa.compress(content, codec="zstd", asbytes=True))
+
+
+def zipped(content: bytes, *names: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in names or ("folder/rows.csv",):
+            file.writestr(name, content)
+    return archive.getvalue()
+
+
+PACKERS = [gzip.compress, zstandard, bz2.compress, lzma.compress, zipped]
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize("name", ["rows.csv.gz", "rows.csv.zst", "rows"])
+def test_a_compressed_file_is_read_whatever_its_name(
+    prepared: Prepare, pack: Callable[[bytes], bytes], name: str
+) -> None:
+    assert pairs(prepared(pack(separated("\t").encode()), name=name)) == sorted(ROWS)
+
+
+def test_a_compressed_parquet_file_is_read(prepared: Prepare) -> None:
+    held = io.BytesIO()
+    pd.DataFrame(ROWS, columns=["text", "label"]).to_parquet(held)
+    assert pairs(prepared(gzip.compress(held.getvalue()), name="rows.gz", scheme="parquet")) == sorted(ROWS)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_half_a_compressed_file_is_refused(prepared: Prepare, pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(separated("\t").encode())
+    assert "rows.csv: " in (said := refused(lambda: prepared(packed[: len(packed) // 2])))
+    assert "cannot be unpacked (" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (zipped(b"text,label\n", "a.csv", "b.csv"), "zip archive of 2 files; unpack it and name one of them"),
+        (zipped(b"<xml>", "[Content_Types].xml", "xl/sheet1.xml"), "a document of an office program; save the table"),
+        (b"PAR1....", "is a parquet file; write parquet:"),
+    ],
+    ids=["archive", "spreadsheet", "parquet"],
+)
+def test_a_file_of_another_format_is_refused_with_a_remedy(prepared: Prepare, content: bytes, said: str) -> None:
+    assert said in refused(lambda: prepared(content))
 
 
 # Columns --------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Files of rows as frames: CSV and parquet. Light: imports pandas on use.
+"""Files of rows as frames: CSV and parquet, perhaps compressed. Light: imports pandas on use.
 
 A frame is indexed by the rows of its file, from 0. A file's name decides nothing: results do not depend on it.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
+from distilgrid.tasks.compressed import content_of, is_packed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+PARQUET = b"PAR1"
 HEAD = 2**20  # bytes that hold a header
 
 
@@ -46,8 +47,8 @@ def read_parquet(path: Path) -> "pd.DataFrame":
     import pyarrow.parquet as pq
 
     try:
-        _check_names(pq.read_schema(path).names, path)
-        frame = pd.read_parquet(path)
+        _check_names(pq.read_schema(_source(path)).names, path)
+        frame = pd.read_parquet(_source(path))
         _check_texts(frame)
     except UserError:
         raise
@@ -66,7 +67,9 @@ def read_csv(path: Path, form: Form) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    content = _content(path)
+    content = content_of(path)
+    if content.startswith(PARQUET):
+        raise UserError(f"{path}: is a parquet file; write parquet: instead of csv: in the task's source")
     encoding = form.encoding or _marked(content, path)
     header = content[:HEAD].decode(encoding, "replace").lstrip("\ufeff")
     separator = _separator(header, form, path)
@@ -88,9 +91,8 @@ def read_csv(path: Path, form: Form) -> "pd.DataFrame":
     return frame
 
 
-def _content(path: Path) -> bytes:
-    with readable_os_errors(path):
-        return path.read_bytes()
+def _source(path: Path) -> "Path | io.BytesIO":
+    return io.BytesIO(content_of(path)) if is_packed(path) else path
 
 
 def _marked(content: bytes, path: Path) -> str:
