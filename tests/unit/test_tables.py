@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import logging
 import lzma
 import zipfile
@@ -197,6 +198,71 @@ def test_a_file_of_another_format_is_refused_with_a_remedy(prepared: Prepare, co
     assert said in refused(lambda: prepared(content))
 
 
+# JSON lines -----------------------------------------------------------------------------------------------------------
+
+
+def lines(*rows: str, count: int = 30) -> bytes:
+    made = [json.dumps({"label": label, "text": text}) for text, label in ROWS[:count]]
+    return "\n".join([*made, *rows, ""]).encode()
+
+
+def from_lines(prepared: Prepare, content: bytes, **spec: Any) -> Dataset:
+    return prepared(content, name="rows.jsonl", scheme="jsonl", **spec)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard])
+def test_json_lines_give_the_rows_of_the_same_csv(prepared: Prepare, pack: Callable[[bytes], bytes]) -> None:
+    assert pairs(from_lines(prepared, pack(lines()))) == sorted(ROWS)
+
+
+def test_the_texts_of_json_lines_are_kept_to_the_last_character(prepared: Prepare) -> None:
+    odd = ["a\u2028b", "line\r\nbreak, and more", "\x00", '"quoted"', "NA"]
+    content = lines(*(json.dumps({"text": f"{text}.", "label": "no"}, ensure_ascii=False) for text in odd))
+    assert {f"{text}." for text in odd} <= {text for text, _ in pairs(from_lines(prepared, content))}
+
+
+def test_numbers_of_json_lines_are_labels_as_they_are_written(prepared: Prepare) -> None:
+    rows = [json.dumps({"text": f"text {i}", "label": i % 3}) for i in range(30)]
+    assert from_lines(prepared, "\n".join(rows).encode()).labels == ("0", "1", "2")
+    assert from_lines(prepared, "\n".join(rows).encode(), labels=["a", "b", "c"]).labels == ("a", "b", "c")
+    numbers = from_lines(prepared, "\n".join(rows).encode(), kind="number", metrics=["pearson"])
+    assert set(numbers.split("train")["label"]) == {0.0, 1.0, 2.0}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{"text": "x"}', "row 31: column 'label' is empty"),
+        ('{"text": null, "label": "no"}', "row 31: column 'text' is empty"),
+        ('\n{"text": NaN, "label": "no"}', "row 31: column 'text' is empty"),
+        ('{"text": ["x"], "label": "no"}', "row 31: column 'text' holds no text (list)"),
+        ('\n\n{"text": "x", "label"', "line 33: not valid JSON"),
+        ('["text", "label"]', "line 31: holds list, not an object; write one object in each line"),
+        ("[", "line 31: not valid JSON"),
+        ('{"text": "x", "label": "no", "text": "y"}', "line 31: the key 'text' comes twice"),
+        ('{"text": "\\ud800", "label": "no"}', "line 31: holds half a surrogate pair"),
+        ("[" * 100_000, "line 31: brackets within brackets"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_place(prepared: Prepare, row: str, said: str) -> None:
+    assert f"rows.jsonl{' (train)' if said.startswith('row ') else ''}: {said}" in refused(
+        lambda: from_lines(prepared, lines(row))
+    )
+
+
+def test_json_lines_of_another_encoding_are_read_or_refused(prepared: Prepare) -> None:
+    content = json.dumps({"text": "été", "label": "no"}, ensure_ascii=False).encode("cp1252")
+    assert "line 31: the byte 0xe9 is not UTF-8; save it" in refused(lambda: from_lines(prepared, lines() + content))
+    read = pairs(from_lines(prepared, lines() + content, encoding="cp1252"))
+    assert ("été", "no") in read
+    utf16 = (lines() + json.dumps({"text": "été", "label": "no"}).encode()).decode().encode("utf-16")
+    assert pairs(from_lines(prepared, utf16)) == read
+
+
+def test_json_lines_without_a_row_are_refused(prepared: Prepare) -> None:
+    assert "no rows" in refused(lambda: from_lines(prepared, b"\n\n"))
+
+
 # Columns --------------------------------------------------------------------------------------------------------------
 
 
@@ -236,7 +302,8 @@ def test_a_saved_index_with_a_name_is_a_column(prepared: Prepare, tmp_path: Path
         ({"encoding": "utf8x"}, "unknown encoding 'utf8x'"),
         ({"encoding": "rot13"}, "unknown encoding 'rot13'"),
         ({"source": "parquet:x.parquet", "delimiter": ";"}, "delimiter goes with a csv: source"),
-        ({"source": "glue:sst2", "encoding": "cp1252"}, "encoding goes with a csv: source"),
+        ({"source": "jsonl:x.jsonl", "delimiter": ";"}, "delimiter goes with a csv: source"),
+        ({"source": "glue:sst2", "encoding": "cp1252"}, "encoding goes with a csv: or jsonl: source"),
     ],
 )
 def test_a_setting_of_reading_that_cannot_be_is_refused(spec: dict[str, str], said: str) -> None:

@@ -1,10 +1,11 @@
-"""Rows from a user's CSV and parquet files. Light: reads rows on use."""
+"""Rows from a user's CSV files, JSON lines and parquet files. Light: reads rows on use."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
+from distilgrid.tasks.json_lines import read_json_lines
 from distilgrid.tasks.sources import Folders, Raw, files_revision
 from distilgrid.tasks.spec import TaskSpec
 from distilgrid.tasks.tables import Form, read_csv, read_parquet
@@ -27,7 +28,8 @@ def load(spec: TaskSpec, folders: Folders) -> Raw:
 def _read(path: Path, spec: TaskSpec) -> "pd.DataFrame":
     if spec.scheme == "parquet":
         return read_parquet(path)
-    return read_csv(path, Form(spec.columns, spec.delimiter, spec.encoding))
+    form = Form(spec.columns, spec.delimiter, spec.encoding)
+    return read_csv(path, form) if spec.scheme == "csv" else read_json_lines(path, form)
 
 
 def _files(spec: TaskSpec) -> dict[str, Path]:

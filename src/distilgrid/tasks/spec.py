@@ -14,13 +14,13 @@ from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
 from distilgrid.tasks.kind import TaskKind, find_kind, known_kinds
 
-FILE_SCHEMES = ("csv", "parquet")
+FILE_SCHEMES = ("csv", "jsonl", "parquet")
 TABS = {"\\t": "\t", "tab": "\t"}
 """Spellings of a tab; YAML reads the first one as a tab within double quotes only."""
 DESCRIPTIVE = frozenset({"licence", "homepage"})
 """Fields without influence on the rows."""
-READING = frozenset({"delimiter", "encoding"})
-"""Fields on the reading of users' files."""
+READING = {"delimiter": ("csv",), "encoding": ("csv", "jsonl")}
+"""Fields on the reading of users' files, and the schemes that they go with."""
 
 
 def _separating(value: str) -> str:
@@ -50,10 +50,11 @@ class TaskSpec(Settings):
     """`label`: a text with one label; `number`: a text with a real number (a regression); `image`: an image with one
     label; or a kind of an installed package."""
     source: str
-    """`glue:<config>`, `docs:<corpus task>`, `csv:<file>` or `parquet:<file>`; for files, the training rows.
+    """`glue:<config>`, `docs:<corpus task>`, `csv:<file>`, `jsonl:<file>` (JSON lines) or `parquet:<file>`; for files,
+    the training rows.
     For images `digits:sklearn`, `cifar:cifar10`, `cifar:cifar100` or `parquet:<file>`."""
     validation_source: str | None = None
-    """A second `csv:`/`parquet:` file with the rows that scores are reported on."""
+    """A second file in the format of the source, with the rows that scores are reported on."""
     text: list[str] = Field(default=[], max_length=2)
     """The text column, or the two columns of a sentence pair; none for images."""
     image: str = "image"
@@ -77,9 +78,9 @@ class TaskSpec(Settings):
     delimiter: Delimiter | None = None
     """The character between the columns of a `csv:` file; null recognises commas, semicolons, tabs and bars."""
     encoding: Encoding | None = None
-    """Encoding of a `csv:` file, such as cp1252; null reads UTF-8, or what a byte order mark says."""
+    """Encoding of a `csv:` or `jsonl:` file, such as cp1252; null reads UTF-8, or what a byte order mark says."""
     split_column: str | None = None
-    """A column of a `csv:`/`parquet:` file that holds `train`, `dev` or `validation` for each row."""
+    """A column of a file that holds `train`, `dev` or `validation` for each row."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of rows held out, seeded and stratified, when a file brings neither split column nor validation file."""
     licence: str | None = None
@@ -171,13 +172,15 @@ class TaskSpec(Settings):
 
     @model_validator(mode="after")
     def _suits_files(self) -> "TaskSpec":
-        for name in sorted(READING):
-            if getattr(self, name) is not None and self.scheme != "csv":
-                raise ValueError(f"{name} goes with a csv: source; leave it out")
+        for name, schemes in READING.items():
+            if getattr(self, name) is not None and self.scheme not in schemes:
+                raise ValueError(
+                    f"{name} goes with a {' or '.join(f'{each}:' for each in schemes)} source; leave it out"
+                )
         if self.validation_source is not None and self.split_column is not None:
             raise ValueError("give either validation_source or split_column, not both")
         if self.validation_source is not None and not self.own_file:
-            raise ValueError("validation_source goes with a csv: or parquet: source")
+            raise ValueError("validation_source goes with a csv:, jsonl: or parquet: source")
         if self.validation_source is not None and not self.validation_source.startswith(f"{self.scheme}:"):
             raise ValueError(f"validation_source must be a '{self.scheme}:' file, as the source is")
         return self

@@ -34,7 +34,7 @@ HEAD = 2**20  # bytes that hold a header
 
 @dataclass(frozen=True)
 class Form:
-    """How a CSV file is written, and what is wanted of it."""
+    """How a file of text is written, and what is wanted of it."""
 
     wanted: Sequence[str] = ()  # columns that will be read; they tell which separator the header has
     delimiter: str | None = None  # separator of columns; None recognises it
@@ -70,7 +70,7 @@ def read_csv(path: Path, form: Form) -> "pd.DataFrame":
     content = content_of(path)
     if content.startswith(PARQUET):
         raise UserError(f"{path}: is a parquet file; write parquet: instead of csv: in the task's source")
-    encoding = form.encoding or _marked(content, path)
+    encoding = encoding_of(content, form, path)
     header = content[:HEAD].decode(encoding, "replace").lstrip("\ufeff")
     separator = _separator(header, form, path)
     names = _names(header, separator)
@@ -81,7 +81,7 @@ def read_csv(path: Path, form: Form) -> "pd.DataFrame":
         )
         _check_texts(frame)
     except UnicodeError:
-        raise _not_decoded(path, content, encoding) from None
+        raise not_decoded(path, content, encoding) from None
     except Exception as error:  # pandas raises many types; the user needs one line
         malformed = isinstance(error, pd.errors.ParserError)
         text = content.decode(encoding, "replace")
@@ -95,8 +95,10 @@ def _source(path: Path) -> "Path | io.BytesIO":
     return io.BytesIO(content_of(path)) if is_packed(path) else path
 
 
-def _marked(content: bytes, path: Path) -> str:
-    """The encoding that a byte order mark names; UTF-8 without one."""
+def encoding_of(content: bytes, form: Form, path: Path) -> str:
+    """The encoding that is set, or that a byte order mark names; UTF-8 without either."""
+    if form.encoding is not None:
+        return form.encoding
     found = next((name for mark, name in MARKS if content.startswith(mark)), UTF8)
     if found != UTF8:
         log.info("%s: read as %s, as its byte order mark says", path, found.upper())
@@ -166,7 +168,7 @@ def _malformed(path: Path, text: str, separator: str, width: int) -> UserError:
     return UserError(f"{path}: a quotation mark in line {last} is never closed; remove it or write it twice")
 
 
-def _not_decoded(path: Path, content: bytes, encoding: str) -> UserError:
+def not_decoded(path: Path, content: bytes, encoding: str) -> UserError:
     """The error for bytes in another encoding, with the line of the first one."""
     shown = encoding.upper()
     remedy = "save it as UTF-8, or set the task's encoding, such as cp1252"

@@ -34,7 +34,7 @@ class Pool:
 
     key: str  # setting that names them, for messages
     task: TaskSpec  # task that receives the texts; its text columns say what fits
-    names: Sequence[str]  # tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>`
+    names: Sequence[str]  # tasks whose training rows lend their texts, and files, as `csv:<file>`
     own: Mapping[str, TaskSpec]  # tasks of the user, by name
     folders: Folders  # local folders of published data
 
@@ -45,7 +45,7 @@ class Pool:
         """
         found = []
         for spec in map(self.spec, self.names):
-            decisive = {"version", "text", "split_column"} | (READING if spec.own_file else {"source"})
+            decisive = {"version", "text", "split_column"} | (set(READING) if spec.own_file else {"source"})
             found.append({"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)})
         return found
 
@@ -94,8 +94,8 @@ class Unlabelled(Added):
     kind: Literal["unlabelled"] = "unlabelled"
     """Other texts, labelled by the teacher."""
     texts: list[str] = Field(min_length=1)
-    """Tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>` with the task's own text
-    columns. Labels are not read."""
+    """Tasks whose training rows lend their texts, and files: `csv:<file>`, `jsonl:<file>` or `parquet:<file>` with the
+    task's own text columns. Labels are not read."""
     max_rows: int | None = Field(default=None, ge=1)
     """At most this number of rows, a seeded choice; null takes all."""
     near: float = Field(default=NEAR, gt=0, le=1)
