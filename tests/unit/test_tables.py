@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import lzma
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -309,3 +310,36 @@ def test_a_saved_index_with_a_name_is_a_column(prepared: Prepare, tmp_path: Path
 def test_a_setting_of_reading_that_cannot_be_is_refused(spec: dict[str, str], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         TaskSpec(**{"source": "csv:rows.csv", "text": ["text"], **spec})
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("https://example.org/data/rows.csv", "csv:rows.csv"),
+        ("csv:https://example.org/data/rows?raw=true", "csv:rows"),
+        ("jsonl:s3://bucket/rows.jsonl.gz", "jsonl:rows.jsonl.gz"),
+        ("hf://datasets/some/name/train.parquet", "parquet:train.parquet"),
+        ("HTTP://EXAMPLE.ORG/ROWS.NDJSON.ZST", "jsonl:ROWS.NDJSON.ZST"),
+    ],
+)
+def test_an_address_is_refused_with_what_to_do(source: str, wanted: str) -> None:
+    remedy = rf"addresses are not read.*download the file and write its path, as {wanted}$"
+    for spec in ({"source": source}, {"source": "csv:rows.csv", "validation_source": source}):
+        with pytest.raises(ValidationError) as caught:
+            TaskSpec(**{"text": ["text"], **spec})
+        assert re.search(remedy, caught.value.errors()[0]["msg"])
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [("rows.csv", "csv:"), ("a/rows.tsv.gz", "csv:"), ("rows.jsonl", "jsonl:"), ("/data/part-0.parquet", "parquet:")],
+)
+def test_a_path_without_a_scheme_is_refused_with_it(source: str, wanted: str) -> None:
+    with pytest.raises(ValidationError, match=f"; write {wanted}{source}"):
+        TaskSpec(source=source, text=["text"])
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    spec = TaskSpec(source=f"csv:{tmp_path}", text=["text"])
+    said = refused(lambda: prepare(task="own", spec=spec, data=Data(), out=tmp_path / "out"))
+    assert f"{tmp_path}: is a folder; name one file in it" in said

@@ -38,6 +38,8 @@ def _files(spec: TaskSpec) -> dict[str, Path]:
         files[spec.validation[0]] = Path(spec.validation_source.partition(":")[2]).expanduser()
     for path in files.values():
         with readable_os_errors(path):
+            if path.is_dir():
+                raise UserError(f"{path}: is a folder; name one file in it")
             if not path.is_file():
                 raise UserError(f"{path}: no such file; check the task's source")
     return files

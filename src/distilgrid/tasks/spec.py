@@ -19,6 +19,9 @@ TABS = {"\\t": "\t", "tab": "\t"}
 """Spellings of a tab; YAML reads the first one as a tab within double quotes only."""
 DESCRIPTIVE = frozenset({"licence", "homepage"})
 """Fields without influence on the rows."""
+ENDINGS = {"csv": ("csv", "tsv", "tab", "txt"), "jsonl": ("jsonl", "ndjson", "json"), "parquet": ("parquet", "pq")}
+"""Usual endings of files, before that of a compression."""
+ADDRESS = re.compile(r"(?:(csv|jsonl|parquet):)?([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
 READING = {"delimiter": ("csv",), "encoding": ("csv", "jsonl")}
 """Fields on the reading of users' files, and the schemes that they go with."""
 
@@ -138,10 +141,13 @@ class TaskSpec(Settings):
         return self
 
     def _check_source(self, kind: TaskKind) -> None:
+        for source in filter(None, (self.source, self.validation_source)):
+            check_no_address(source)
         if self.scheme not in kind.sources or not self.locator:
             named = ", ".join(f"{scheme}:..." for scheme in kind.sources)
             other = next((name for name, its in known_kinds().items() if self.scheme in its.sources), self.kind)
             hint = "" if self.scheme in kind.sources or other == self.kind else f", or set kind: {other}"
+            hint = _as_file(self.source) or hint
             raise ValueError(f"source '{self.source}' must be one of {named} for kind: {self.kind}{hint}")
         known = kind.sources[self.scheme].known
         if known and self.locator not in known:
@@ -184,6 +190,30 @@ class TaskSpec(Settings):
         if self.validation_source is not None and not self.validation_source.startswith(f"{self.scheme}:"):
             raise ValueError(f"validation_source must be a '{self.scheme}:' file, as the source is")
         return self
+
+
+def check_no_address(source: str) -> None:
+    """Raises ValueError with a remedy for a source that is, or holds, an address of the network."""
+    scheme, address = found.groups() if (found := ADDRESS.fullmatch(source)) else (None, "")
+    if address:
+        name = address.partition("?")[0].rstrip("/").rpartition("/")[2]
+        wanted = f"{scheme or _scheme_of(name) or 'csv'}:{name}"
+        raise ValueError(
+            f"source '{source}': addresses are not read, since what they hold may change; download the file and write "
+            f"its path, as {wanted}"
+        )
+
+
+def _scheme_of(name: str) -> str | None:
+    """The scheme that suits the name of a file."""
+    endings = [ending.lower() for ending in name.split(".")[1:]]
+    return next((scheme for scheme, usual in ENDINGS.items() if set(usual) & set(endings[-2:])), None)
+
+
+def _as_file(source: str) -> str:
+    """The end of a message about a source that is the path of a file."""
+    scheme = None if ":" in source else _scheme_of(source)
+    return f"; write {scheme}:{source}" if scheme else ""
 
 
 def foreign_fields(kind: TaskKind) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from distilgrid.augmentation.base import Added, Augmented, RowContext
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.messages import validated
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
 from distilgrid.tasks.likeness import NEAR, Likeness, likeness, row_texts
 from distilgrid.tasks.sources import Folders, load_raw, source_revision
@@ -71,8 +72,8 @@ class Pool:
 
     def spec(self, name: str) -> TaskSpec:
         """Task that a name stands for. Raises UserError for an unknown task, and one that does not fit."""
-        if name.startswith(FILES):
-            return TaskSpec(source=name, text=self.task.text)
+        if name.startswith(FILES) or "://" in name:
+            return validated(TaskSpec, {"source": name, "text": self.task.text}, origin=self.key)
         known = {**builtin_tasks(), **self.own}
         if name not in known:
             files = " or ".join(f"{scheme}<file>" for scheme in FILES)
