@@ -292,6 +292,43 @@ def test_a_saved_index_with_a_name_is_a_column(prepared: Prepare, tmp_path: Path
     assert pairs(prepared(content, name="rows.parquet", scheme="parquet")) == sorted(ROWS)
 
 
+# Rows -----------------------------------------------------------------------------------------------------------------
+
+
+def in_parts(odd: str) -> bytes:
+    """Twenty training rows, one blank line, then validation rows whose sixth is the odd one: row 26 of the file."""
+    made = [f"text {i},{i % 2},{'train' if i < 20 else 'validation'}" for i in range(30)]
+    made[25] = odd
+    return "\n".join(["text,label,part", *made[:20], "", *made[20:], ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("odd", "spec", "said"),
+    [
+        (",1,validation", {}, "row 26: column 'text' is empty (1 row(s))"),
+        ("text,,validation", {}, "row 26: column 'label' is empty (1 row(s))"),
+        ("text,7,validation", {}, "row 26: label '7' is outside the set (0, 1)"),
+        ("text,x,validation", {"kind": "number", "metrics": ["pearson"]}, "row 26: label 'x' in 'label' is not"),
+        ("text,1,", {}, "row 26: column 'part' is empty (1 row(s)); fill or remove"),
+        ("text,1, ", {}, "row 26: column 'part' is empty"),
+        ("text,1,valid", {}, "row 26: column 'part' holds 'valid'; allowed are dev, train, validation"),
+    ],
+)
+def test_a_row_is_named_by_its_place_in_the_file(prepared: Prepare, odd: str, spec: dict[str, Any], said: str) -> None:
+    message = refused(lambda: prepared(in_parts(odd), split_column="part", **spec))
+    assert said in message
+    assert "nan" not in message
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), ""])
+def test_an_empty_split_in_parquet_is_empty(prepared: Prepare, missing: object) -> None:
+    parts = ["train"] * 20 + [missing] + ["validation"] * 9
+    frame = pd.DataFrame(ROWS, columns=["text", "label"]).assign(part=parts)
+    frame.to_parquet(held := io.BytesIO())
+    said = refused(lambda: prepared(held.getvalue(), name="rows.parquet", scheme="parquet", split_column="part"))
+    assert "row 21: column 'part' is empty" in said
+
+
 # Settings -------------------------------------------------------------------------------------------------------------
 
 

@@ -46,12 +46,20 @@ def _files(spec: TaskSpec) -> dict[str, Path]:
 
 
 def _by_column(frame: "pd.DataFrame", spec: TaskSpec) -> "dict[str, pd.DataFrame]":
+    """The frames of the splits, indexed by the rows of their file."""
     if spec.split_column not in frame.columns:
         raise UserError(f"{spec.locator}: no column '{spec.split_column}' (split_column); found {list(frame.columns)}")
-    values = sorted(str(value) for value in frame[spec.split_column].unique())
-    allowed = {"train", "dev", *spec.validation}
-    if not set(values) <= allowed:
-        raise UserError(f"{spec.locator}: column '{spec.split_column}' holds {values}; allowed are {sorted(allowed)}")
-    if "train" not in values:
-        raise UserError(f"{spec.locator}: column '{spec.split_column}' marks no row as train; it holds {values}")
-    return {value: frame[frame[spec.split_column] == value].reset_index(drop=True) for value in values}
+    column = frame[spec.split_column]
+    empty = [place for place, value in enumerate(column.isna() | column.astype(str).str.strip().eq("")) if value]
+    if empty:
+        row, count = column.index[empty[0]] + 1, len(empty)
+        raise UserError(f"{spec.locator}: row {row}: column '{column.name}' is empty ({count} row(s)); fill or remove")
+    values = column.astype(str)
+    allowed = sorted({"train", "dev", *spec.validation})
+    for row, value in zip(values.index, values, strict=True):
+        if value not in allowed:
+            said = f"row {row + 1}: column '{column.name}' holds '{value}'; allowed are {', '.join(allowed)}"
+            raise UserError(f"{spec.locator}: {said}; correct it, or name the split under the task's validation")
+    if "train" not in set(values):
+        raise UserError(f"{spec.locator}: column '{column.name}' marks no row as train; it holds {sorted(set(values))}")
+    return {value: frame[values == value] for value in sorted(set(values))}

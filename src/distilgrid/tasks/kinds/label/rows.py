@@ -101,7 +101,7 @@ class LabelRows(RowReader):
         if len(bad):
             shown = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
             raise UserError(
-                f"{origin}: row {bad[0] + 1}: label '{column.iloc[bad[0]]}' is outside the set ({shown}); "
+                f"{origin}: row {row_of(column, bad[0])}: label '{column.iloc[bad[0]]}' is outside the set ({shown}); "
                 "correct it or set the task's labels"
             )
         return codes
@@ -128,13 +128,20 @@ def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> Non
         raise UserError(f"{origin}: no rows; a split must not be empty")
 
 
+def row_of(column: "pd.Series[Any]", place: int) -> int:
+    """The number of a value's row in its file, from 1; frames are indexed by the rows of their file."""
+    return int(column.index[place]) + 1
+
+
 def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
     """Return a column's values as texts, numbers written out. Raises UserError for bytes, lists and the like."""
     values: Sequence[object] = column.tolist()
     odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
     if odd is not None:
         kind = type(values[odd]).__name__
-        raise UserError(f"{origin}: row {odd + 1}: column '{column.name}' holds no text ({kind}); store strings")
+        raise UserError(
+            f"{origin}: row {row_of(column, odd)}: column '{column.name}' holds no text ({kind}); store strings"
+        )
     return [str(value) for value in values]
 
 
@@ -149,7 +156,8 @@ def check_filled(column: "pd.Series[str]", origin: str) -> None:
     rows = np.flatnonzero(blank(column))
     if len(rows):
         raise UserError(
-            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} row(s)); fill or remove"
+            f"{origin}: row {row_of(column, rows[0])}: column '{column.name}' is empty ({len(rows)} row(s)); "
+            "fill or remove"
         )
 
 

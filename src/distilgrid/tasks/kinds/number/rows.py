@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.kinds.label.rows import LabelRows
+from distilgrid.tasks.kinds.label.rows import LabelRows, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ class NumberRows(LabelRows):
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers))
         if len(bad):
-            row, value = bad[0] + 1, column.iloc[bad[0]]
+            row, value = row_of(column, bad[0]), column.iloc[bad[0]]
             raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number")
         return numbers
 
