@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.schema import Settings
@@ -40,6 +40,17 @@ def _known_encoding(name: str) -> str:
     return codecs.lookup(name).name
 
 
+def _names(values: object) -> object:
+    """Whole numbers as names; YAML reads other names without quotation marks as something else."""
+    if not isinstance(values, list):
+        return values
+    for value in values:
+        if not isinstance(value, str) and type(value) is not int:
+            raise ValueError(f'write names in quotes, such as "no": YAML reads one without them as {value}')
+    return [str(value) for value in values]
+
+
+Names = Annotated[list[str], BeforeValidator(_names, json_schema_input_type=list[str | float | bool | None])]
 Delimiter = Annotated[str, AfterValidator(_separating)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
@@ -70,8 +81,9 @@ class TaskSpec(Settings):
     """Standard deviation of each colour channel in 0..1; null computes it from the training rows."""
     label: str = "label"
     """The label column."""
-    labels: list[str] | None = None
-    """The label set in order; null takes the training file's sorted values."""
+    labels: Names | None = None
+    """The label set in order; null takes the training file's sorted values. Names for the numbers 0, 1, 2, ... of a
+    file are words; labels that look alike, or as missing values, are taken where they are listed."""
     options: dict[str, Any] = Field(default={})
     """Settings of a kind of an installed package; no other kind reads any."""
     metrics: list[str] = Field(default=["accuracy"], min_length=1)

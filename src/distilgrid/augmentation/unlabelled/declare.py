@@ -73,7 +73,9 @@ class Pool:
     def spec(self, name: str) -> TaskSpec:
         """Task that a name stands for. Raises UserError for an unknown task, and one that does not fit."""
         if name.startswith(FILES) or "://" in name:
-            return validated(TaskSpec, {"source": name, "text": self.task.text}, origin=self.key)
+            return validated(
+                TaskSpec, {"source": name, "text": self.task.text, "label": self.task.label}, origin=self.key
+            )
         known = {**builtin_tasks(), **self.own}
         if name not in known:
             files = " or ".join(f"{scheme}<file>" for scheme in FILES)

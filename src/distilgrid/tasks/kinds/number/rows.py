@@ -27,7 +27,7 @@ class NumberRows(LabelRows):
         return None
 
     def codes(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
-        """Numbers (N,). Raises UserError with the first row that has none, or an infinite one."""
+        """Numbers (N,). Raises UserError with the first row that has no finite one, and for one number in all rows."""
         import pandas as pd
 
         column = frame[spec.label]
@@ -36,6 +36,9 @@ class NumberRows(LabelRows):
         if len(bad):
             row, value = row_of(column, bad[0]), column.iloc[bad[0]]
             raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number")
+        if len(numbers) > 1 and np.ptp(numbers) == 0:
+            said = f"column '{column.name}' holds one number only, {column.iloc[0]}"
+            raise UserError(f"{origin}: {said}; a regression needs different ones")
         return numbers
 
 
