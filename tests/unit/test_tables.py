@@ -121,6 +121,43 @@ def test_the_line_ends_of_every_system_are_read(prepared: Prepare, end: str) -> 
     assert pairs(prepared(separated(";").replace("\n", end).encode())) == sorted(ROWS)
 
 
+# Quotation marks ------------------------------------------------------------------------------------------------------
+
+MERGED = ["plain one,no", '"best in town,no', *(f"plain {i},{label}" for i, (_, label) in enumerate(ROWS)), 'end",yes']
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_rows_that_a_stray_quotation_mark_merges_are_flagged(
+    prepared: Prepare, caplog: pytest.LogCaptureFixture, separator: str
+) -> None:
+    rows = ["text,label", *(f"first {i},{label}" for i, (_, label) in enumerate(ROWS)), *MERGED]
+    dataset = prepared(("\n".join(rows) + "\n").replace(",", separator).encode())
+    said = (
+        f"rows.csv: row 32: column 'text' holds line breaks and '{separator}', as 1 row(s) do; a stray quotation mark"
+    )
+    assert said in caplog.text
+    assert dataset.notes == (
+        "rows.csv: a stray quotation mark merges rows: row 32 holds lines that read as rows, as 1 do",
+    )
+
+
+def test_texts_of_several_lines_are_flagged_without_a_note_in_tables(
+    prepared: Prepare, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "".join(f'"well, text {i}\nsecond line, too\nend",{label}\n' for i, (_, label) in enumerate(ROWS))
+    dataset = prepared(f"text,label\n{rows}".encode())
+    assert "row 1: column 'text' holds line breaks and ',', as 30 row(s) do" in caplog.text
+    assert dataset.notes == ()
+
+
+@pytest.mark.parametrize("text", ['"one\ntwo"', '"a comma, alone"', '"say ""yes"""'])
+def test_other_quoted_texts_are_read_without_a_word(
+    prepared: Prepare, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    prepared((separated(",", quoted=True) + f"{text},no\n").encode())
+    assert caplog.text == ""
+
+
 # Encodings ------------------------------------------------------------------------------------------------------------
 
 FRENCH = separated(";").replace("a text", "un été")

@@ -21,15 +21,18 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 
 def load(spec: TaskSpec, folders: Folders) -> Raw:
     """Read the rows, split by the column that names splits. Raises UserError for a missing or unreadable file."""
-    frames = {split: _read(path, spec) for split, path in _files(spec).items()}
-    return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, [])
+    read = {split: _read(path, spec) for split, path in _files(spec).items()}
+    frames = {split: frame for split, (frame, _) in read.items()}
+    notes = [note for _, notes in read.values() for note in notes]
+    return Raw(_by_column(frames["train"], spec) if spec.split_column else frames, notes)
 
 
-def _read(path: Path, spec: TaskSpec) -> "pd.DataFrame":
+def _read(path: Path, spec: TaskSpec) -> "tuple[pd.DataFrame, list[str]]":
+    """The rows of a file, and what tables must say about them."""
     if spec.scheme == "parquet":
-        return read_parquet(path)
-    form = Form(spec.columns, spec.delimiter, spec.encoding)
-    return read_csv(path, form) if spec.scheme == "csv" else read_json_lines(path, form)
+        return read_parquet(path), []
+    form = Form(spec.columns, spec.label, spec.delimiter, spec.encoding)
+    return read_csv(path, form) if spec.scheme == "csv" else (read_json_lines(path, form), [])
 
 
 def _files(spec: TaskSpec) -> dict[str, Path]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.compressed import content_of, is_packed
+from distilgrid.tasks.merged import merged_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ class Form:
     """How a file of text is written, and what is wanted of it."""
 
     wanted: Sequence[str] = ()  # columns that will be read; they tell which separator the header has
+    label: str | None = None  # column of the labels, if they will be read
     delimiter: str | None = None  # separator of columns; None recognises it
     encoding: str | None = None  # None means UTF-8, or what a byte order mark says
 
@@ -59,8 +61,8 @@ def read_parquet(path: Path) -> "pd.DataFrame":
     return _numbered(frame)
 
 
-def read_csv(path: Path, form: Form) -> "pd.DataFrame":
-    """Read all rows of a CSV file as texts.
+def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
+    """Read all rows of a CSV file as texts; with them, what tables must say about them.
 
     Only an empty field is missing: texts such as "NA" or "null" are texts. Raises UserError when the file is
     unreadable, two columns have one name, a row has more fields than the header, or a quotation mark stays open.
@@ -88,7 +90,7 @@ def read_csv(path: Path, form: Form) -> "pd.DataFrame":
         raise (_malformed(path, text, separator, len(names)) if malformed else _unreadable(path, error)) from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
         raise _malformed(path, content.decode(encoding), separator, len(names))
-    return frame
+    return frame, merged_notes(frame, separator, label=form.label, path=path)
 
 
 def _source(path: Path) -> "Path | io.BytesIO":
