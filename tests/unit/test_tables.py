@@ -8,7 +8,7 @@ import logging
 import lzma
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +366,45 @@ def test_an_empty_split_in_parquet_is_empty(prepared: Prepare, missing: object) 
     assert "row 21: column 'part' is empty" in said
 
 
+# Names of rows --------------------------------------------------------------------------------------------------------
+
+
+def with_names(scheme: str, names: Sequence[object]) -> bytes:
+    frame = pd.DataFrame(ROWS, columns=["text", "label"]).assign(review=names)
+    if scheme == "jsonl":
+        return "\n".join(json.dumps(row) for row in frame.to_dict("records")).encode()
+    if scheme == "csv":
+        return frame.to_csv(index=False).encode()
+    frame.to_parquet(held := io.BytesIO())
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("scheme", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("names", [[f"r-{i:03}" for i in range(30)], list(range(100, 130)), ["same"] * 30])
+def test_splits_keep_the_users_names_of_rows(prepared: Prepare, scheme: str, names: list[object]) -> None:
+    dataset = prepared(with_names(scheme, names), scheme=scheme, id="review")
+    frame = pd.concat([dataset.split(name) for name in dataset.splits])
+    own = dict(zip(frame["text_a"], frame["id"], strict=True))
+    assert own == {text: str(name) for (text, _), name in zip(ROWS, names, strict=True)}
+    assert all(dataset.ids(name)["id"].tolist() == dataset.split(name)["id"].tolist() for name in dataset.splits)
+
+
+@pytest.mark.parametrize("scheme", ["csv", "jsonl", "parquet"])
+def test_a_row_without_its_name_is_refused(prepared: Prepare, scheme: str) -> None:
+    names = [f"r-{i}" for i in range(28)]
+    said = refused(lambda: prepared(with_names(scheme, [*names, None, "last"]), scheme=scheme, id="review"))
+    assert "row 29: column 'review' is empty (1 row(s))" in said
+    assert "no column 'reviw'; did you mean 'review'?" in refused(
+        lambda: prepared(with_names(scheme, [*names, "a", "b"]), scheme=scheme, id="reviw")
+    )
+
+
+def test_splits_without_names_of_rows_are_as_they_were(prepared: Prepare) -> None:
+    dataset = prepared(with_names("csv", range(30)))
+    assert dataset.split("train").columns.tolist() == ["text_a", "label", "example_id"]
+    assert dataset.ids("train") == {}
+
+
 # Settings -------------------------------------------------------------------------------------------------------------
 
 
@@ -378,6 +417,7 @@ def test_an_empty_split_in_parquet_is_empty(prepared: Prepare, missing: object) 
         ({"encoding": "rot13"}, "unknown encoding 'rot13'"),
         ({"source": "parquet:x.parquet", "delimiter": ";"}, "delimiter goes with a csv: source"),
         ({"source": "jsonl:x.jsonl", "delimiter": ";"}, "delimiter goes with a csv: source"),
+        ({"source": "glue:sst2", "id": "idx"}, "id goes with a file of rows"),
         ({"source": "glue:sst2", "encoding": "cp1252"}, "encoding goes with a csv: or jsonl: source"),
     ],
 )

@@ -94,6 +94,8 @@ class TaskSpec(Settings):
     """The character between the columns of a `csv:` file; null recognises commas, semicolons, tabs and bars."""
     encoding: Encoding | None = None
     """Encoding of a `csv:` or `jsonl:` file, such as cp1252; null reads UTF-8, or what a byte order mark says."""
+    id: str | None = None
+    """A column of a file that names each row; predictions keep it as `id`."""
     split_column: str | None = None
     """A column of a file that holds `train`, `dev` or `validation` for each row."""
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -127,7 +129,7 @@ class TaskSpec(Settings):
     def columns(self) -> list[str]:
         """The columns that are read of a file."""
         inputs = self.text if self.task_kind.tokenised else [self.image]
-        return [*inputs, self.label, *([self.split_column] if self.split_column else [])]
+        return [*inputs, self.label, *(name for name in (self.id, self.split_column) if name)]
 
     @model_validator(mode="before")
     @classmethod
@@ -195,6 +197,8 @@ class TaskSpec(Settings):
                 raise ValueError(
                     f"{name} goes with a {' or '.join(f'{each}:' for each in schemes)} source; leave it out"
                 )
+        if self.id is not None and not self.own_file:
+            raise ValueError("id goes with a file of rows; leave it out")
         if self.validation_source is not None and self.split_column is not None:
             raise ValueError("give either validation_source or split_column, not both")
         if self.validation_source is not None and not self.own_file:

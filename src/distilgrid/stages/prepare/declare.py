@@ -38,7 +38,7 @@ def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
     from distilgrid.tasks.spec import DESCRIPTIVE, READING, foreign_fields
 
     spec = chosen.spec
-    hidden = {"validation_source"} | ({"source"} if spec.own_file else set(READING))
+    hidden = {"validation_source"} | ({"source"} if spec.own_file else {*READING, "id"})
     hidden |= DESCRIPTIVE.union(foreign_fields(spec.task_kind))
     return {
         "spec": spec.model_dump(exclude=hidden),

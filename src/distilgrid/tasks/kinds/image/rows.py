@@ -94,7 +94,7 @@ class ImageRows(LabelRows):
         return {FIELD: asdict(ImageShape(height, width, channels, mean, std))}
 
     def write(self, frame: "pd.DataFrame", path: Path) -> None:
-        """Write `pixels` (H*W*C bytes each, by row, column, channel), `label` and `example_id`."""
+        """Write `pixels` (H*W*C bytes each, by row, column, channel), `label`, `example_id` and perhaps `id`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -102,7 +102,8 @@ class ImageRows(LabelRows):
         stored = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(pixels[0].size), len(pixels), [None, pa.py_buffer(pixels)]
         )
-        table = pa.table({"pixels": stored, **{name: frame[name].to_numpy() for name in ("label", "example_id")}})
+        others = {name: frame[name].to_numpy() for name in ("label", "example_id", "id") if name in frame.columns}
+        table = pa.table({"pixels": stored, **others})
         pq.write_table(table, path, compression="zstd", use_dictionary=False)
 
     def example(self, dataset: Dataset, split: str, count: int) -> np.ndarray:
