@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
 
 
+OWN_FILES = 2
+"""Version of the splits of a user's files. Published rows come out as before, so the stage's version stays."""
+
+
 @dataclass(frozen=True)
 class PrepareSettings:
     """Settings of prepared data."""
@@ -44,6 +48,7 @@ def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
         "spec": spec.model_dump(exclude=hidden),
         "revision": source_revision(spec, chosen.folders),
         "data": chosen.data.model_dump(exclude={"glue_dir", "cifar_dir"}),
+        **({"splits": OWN_FILES} if spec.own_file else {}),
     }
 
 

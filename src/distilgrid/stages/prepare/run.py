@@ -6,8 +6,9 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.stages.job import Job
 from distilgrid.stages.prepare.declare import PrepareSettings
 from distilgrid.tasks.likeness import alike
-from distilgrid.tasks.sources import Raw, complete_splits, load_raw
+from distilgrid.tasks.sources import Raw, load_raw
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.splits import complete_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +28,12 @@ def prepare(settings: PrepareSettings, job: Job) -> None:
     origins = {split: _origin(spec, split, raw) for split in raw.splits}
     reader = spec.task_kind.rows()
     labels = reader.label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
-    splits, left_out = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, settings.data)
+    completed = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, settings.data)
+    splits = completed.frames
     description = _description(settings, labels, splits, raw) | reader.describe(splits, spec)
+    description["notes"] += completed.notes
     if spec.task_kind.tokenised:
-        description["alike"] = alike(splits, validation=spec.validation, left_out=left_out)
+        description["alike"] = alike(splits, validation=spec.validation, left_out=completed.left_out)
     for name, frame in splits.items():
         reader.write(frame, job.folder / f"{name}.parquet")
     write_json(job.folder / "dataset.json", description)
