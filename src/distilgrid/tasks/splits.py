@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.dataset import limit_rows, take_turns
-from distilgrid.tasks.likeness import row_texts
+from distilgrid.tasks.likeness import has_texts, likeness, row_texts
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
 
@@ -26,6 +26,7 @@ class Splits:
 
     frames: "dict[str, pd.DataFrame]"
     left_out: dict[str, int] = field(default_factory=dict)  # rows of train and dev that are those of validation
+    found: dict[str, dict[str, int]] = field(default_factory=dict)  # by split: rows `given`, `held_out`, `capped`
     notes: list[str] = field(default_factory=list)  # shares and caps that do not hold, for tables
 
     def note_count(self, name: str, wanted: int, reason: str) -> None:
@@ -40,17 +41,17 @@ def complete_splits(frames: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
     """Complete the splits of a source by holding rows out of train, seeded and stratified.
 
     `dev` selects checkpoints and `validation` reports, so no row serves both. Rows of `train` and `dev` whose texts are
-    those of a validation row, apart from case, space, punctuation and order, are left out, and counted by split. Raises
-    UserError when a split is missing, or no row is left in one.
+    those of a validation row, apart from case, space, punctuation and order, are left out, and counted by split, as are
+    rows that are near one, with `leave_out_near`. Raises UserError when a split is missing, or no row is left in one.
     """
-    splits = Splits(dict(frames))
+    splits = Splits(dict(frames), found={name: {"given": len(frame)} for name, frame in frames.items()})
     frames = splits.frames
     if spec.validation[0] not in frames:
         _hold_out(splits, spec, data, round(spec.validation_fraction * len(frames["train"])), "validation")
     absent = [name for name in spec.validation if name not in frames]
     if absent:
         raise UserError(f"{spec.source}: brings no rows for the split '{absent[0]}'; add them or drop its name")
-    _leave_out(splits, spec)
+    _leave_out(splits, spec, data)
     caps = {"train": data.max_train_rows, **dict.fromkeys(spec.validation, data.max_validation_rows)}
     if "dev" in frames:
         caps["dev"] = data.max_dev_rows
@@ -59,25 +60,42 @@ def complete_splits(frames: "dict[str, pd.DataFrame]", spec: TaskSpec, data: Dat
         _hold_out(splits, spec, data, min(round(data.dev_fraction * count), data.max_dev_rows or count), "dev")
     for name, cap in caps.items():
         if cap is not None:
+            whole = len(frames[name])
             frames[name] = limit_rows(frames[name], cap, seed=data.seed, kind=spec.task_kind, purpose=name)
+            splits.found.setdefault(name, {})["capped"] = whole - len(frames[name])
             splits.note_count(name, min(cap, len(frames[name])), "each label keeps a row")
     return splits
 
 
-def _leave_out(splits: Splits, spec: TaskSpec) -> None:
-    """Remove rows of `train` and `dev` whose normalised texts are those of a validation row."""
-    if not spec.task_kind.tokenised:
+def _leave_out(splits: Splits, spec: TaskSpec, data: Data) -> None:
+    """Remove rows of `train` and `dev` that are equal to a validation row, or near one if asked to.
+
+    Published images stay as they are: papers report scores with them.
+    """
+    if not (spec.task_kind.tokenised or spec.own_file):
         return
-    scored = {row for name in spec.validation for row in row_texts(splits.frames[name])}
+    scored = [row for name in spec.validation for row in row_texts(splits.frames[name])]
     for name in ("train", "dev"):
         if name in splits.frames:
             frame = splits.frames[name]
-            kept = [row not in scored for row in row_texts(frame)]
-            if not any(kept):
-                said = f"all rows of '{name}' are validation rows, apart from case, space and punctuation"
-                raise UserError(f"{spec.source}: {said}; give other rows")
-            splits.left_out[name] = kept.count(False)
+            kept = ~_like(frame, scored, near=data.leave_out_near)
+            if not kept.any():
+                apart = ", apart from case, space and punctuation" if has_texts(frame) else ""
+                nearly = f"{apart}, or near one" if data.leave_out_near else apart
+                raise UserError(f"{spec.source}: all rows of '{name}' are validation rows{nearly}; give other rows")
+            splits.left_out[name] = int((~kept).sum())
             splits.frames[name] = frame[kept].reset_index(drop=True)
+
+
+def _like(frame: "pd.DataFrame", scored: list[str], *, near: bool) -> "np.ndarray":
+    """(N,) whether rows are equal to a validation row, or near one."""
+    import numpy as np
+
+    if near and has_texts(frame):
+        found = likeness(row_texts(frame), scored)
+        return found.equal | found.near
+    known = set(scored)
+    return np.array([row in known for row in row_texts(frame)], dtype=bool)
 
 
 def _hold_out(splits: Splits, spec: TaskSpec, data: Data, count: int, purpose: str) -> None:
@@ -90,6 +108,7 @@ def _hold_out(splits: Splits, spec: TaskSpec, data: Data, count: int, purpose: s
     rows = spec.task_kind.words.rows
     splits.frames[name] = train[mask].reset_index(drop=True)
     splits.frames["train"] = train[~mask].reset_index(drop=True)
+    splits.found["train"]["held_out"] = splits.found["train"].get("held_out", 0) + int(mask.sum())
     splits.note_count(name, max(1, count), f"equal {rows} stay together, and each label keeps some in train")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import write_json
 from distilgrid.stages.job import Job
 from distilgrid.stages.prepare.declare import PrepareSettings
+from distilgrid.tasks import facts
 from distilgrid.tasks.likeness import alike
 from distilgrid.tasks.sources import Raw, load_raw
 from distilgrid.tasks.spec import TaskSpec
@@ -32,8 +33,10 @@ def prepare(settings: PrepareSettings, job: Job) -> None:
     splits = completed.frames
     description = _description(settings, labels, splits, raw) | reader.describe(splits, spec)
     description["notes"] += completed.notes
-    if spec.task_kind.tokenised:
-        description["alike"] = alike(splits, validation=spec.validation, left_out=completed.left_out)
+    description["alike"] = alike(splits, validation=spec.validation, left_out=completed.left_out)
+    description["found"] = {name: completed.found.get(name, {}) | facts.facts(frame) for name, frame in splits.items()}
+    description["cautions"] = facts.cautions(description)
+    facts.report(description, max_length=settings.max_length)
     for name, frame in splits.items():
         reader.write(frame, job.folder / f"{name}.parquet")
     write_json(job.folder / "dataset.json", description)
