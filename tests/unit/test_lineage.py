@@ -11,8 +11,11 @@ from tests.conftest import sentences
 from tests.unit import made
 from tests.unit.command_line import Run, one_line
 
+from distilgrid.core.errors import UserError
 from distilgrid.plan.params import Params, parse_params
 from distilgrid.signals.base import ROWS
+from distilgrid.stages.job import Given
+from distilgrid.stages.lineage import check_lineage
 
 pytestmark = pytest.mark.chain
 
@@ -171,3 +174,28 @@ def test_inputs_of_one_task_and_data_are_taken(place: Place, run: Run, tmp_path:
     given += ["--teacher-dir", place.teacher("reviews"), "--params", place.folder / "params.yaml"]
     code, _, errors = run("record", *given, "--out", tmp_path / "outputs")
     assert code == 0, errors
+
+
+def opened(stage: str, key: str, **recipe: Any) -> Given:
+    run = {"stage": stage, "key": key, "labels": {}, "files": {}, "recipe": recipe}
+    return Given(Path(stage), run)
+
+
+@pytest.mark.unit
+def test_a_supernet_that_the_search_did_not_ask_is_refused() -> None:
+    data = opened("prepare", "d")
+    search = opened("search", "s", inputs={"data": "d", "supernet": "a"})
+    unasked = opened("search", "s", inputs={"data": "d"})
+    given = {"data": [data], "search": [search], "supernet": [opened("supernet", "a", inputs={"data": "d"})]}
+    check_lineage(given, {})
+    with pytest.raises(UserError, match="--supernet supernet: has key b, but --search search asked a; give those of"):
+        check_lineage(given | {"supernet": [opened("supernet", "b", inputs={"data": "d"})]}, {})
+    with pytest.raises(UserError, match="asked no supernet"):
+        check_lineage(given | {"search": [unasked]}, {})
+
+
+@pytest.mark.unit
+def test_a_candidate_of_other_data_is_refused() -> None:
+    given = {"data": [opened("prepare", "d")], "after": [opened("candidate", "c", search={"inputs": {"data": "e"}})]}
+    with pytest.raises(UserError, match="--after candidate: was trained on data e, but --data prepare has key d"):
+        check_lineage(given, {})

@@ -5,27 +5,19 @@ teachers is compared where it is opened, in `signals`.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
-from distilgrid.core.planned import listed
 from distilgrid.plan.teachers import teacher_names
+from distilgrid.stages.job import Given
 
 DATA, TEACHER, SEARCH, SUPERNET = "data", "teacher-dir", "search", "supernet"
 MADE = {"record": "was recorded on", "augment": "was made of"}
 """What a stage did with data; others train on it."""
 
 
-class Opened(Protocol):
-    """An input that was opened."""
-
-    folder: Path
-    run: Mapping[str, Any]  # its `run.json`
-
-
-Inputs = Mapping[str, Sequence[Opened]]
+Inputs = Mapping[str, Sequence[Given]]
 """Inputs by the command's option."""
 
 
@@ -44,7 +36,7 @@ def check_lineage(inputs: Inputs, options: Mapping[str, Any]) -> None:
         _check_supernet(search, inputs)
 
 
-def _check_task(option: str, one: Opened, asked: str | None, inputs: Inputs) -> None:
+def _check_task(option: str, one: Given, asked: str | None, inputs: Inputs) -> None:
     """Tasks by name: that of the command or, without it, of the data."""
     found, data = one.run["labels"].get("task"), next(iter(inputs.get(DATA, ())), None)
     wanted, whose = asked, "--task is"
@@ -54,7 +46,7 @@ def _check_task(option: str, one: Opened, asked: str | None, inputs: Inputs) -> 
         raise UserError(f"--{option} {one.folder}: made for task '{found}', but {whose} '{wanted}'; give those of one")
 
 
-def _check_data(option: str, one: Opened, inputs: Inputs) -> None:
+def _check_data(option: str, one: Given, inputs: Inputs) -> None:
     """Keys of prepared data, which stand for its rows, splits and labels."""
     data, made_of = next(iter(inputs.get(DATA, ())), None), _made_of(one.run["recipe"]).get(DATA)
     if option == DATA or data is None or made_of is None or made_of == data.run["key"]:
@@ -64,7 +56,7 @@ def _check_data(option: str, one: Opened, inputs: Inputs) -> None:
     raise UserError(f"{said}{_labels(one, data)}; give the folder of that data, or make this one again")
 
 
-def _labels(one: Opened, data: Opened) -> str:
+def _labels(one: Given, data: Given) -> str:
     """The labels of a model and of data, where they differ."""
     if "config.json" not in one.run["files"]:
         return ""
@@ -81,7 +73,7 @@ def _shown(labels: Sequence[str]) -> str:
     return ", ".join(labels[:few]) + (f", ... ({len(labels)})" if len(labels) > few else "")
 
 
-def _check_teacher(one: Opened, asked: str) -> None:
+def _check_teacher(one: Given, asked: str) -> None:
     """Teachers by name; an assistant has those at the head of its chain."""
     found = one.run["labels"].get("teacher")
     if found and not set(teacher_names(found)) & set(teacher_names(asked)):
@@ -90,7 +82,7 @@ def _check_teacher(one: Opened, asked: str) -> None:
         )
 
 
-def _check_supernet(search: Opened, inputs: Inputs) -> None:
+def _check_supernet(search: Given, inputs: Inputs) -> None:
     """The supernet that a search asked."""
     asked = _made_of(search.run["recipe"]).get(SUPERNET)
     for given in inputs.get(SUPERNET, ()):
@@ -101,5 +93,5 @@ def _check_supernet(search: Opened, inputs: Inputs) -> None:
 
 def _made_of(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
     """The keys of an artefact's inputs; a candidate's recipe holds that of its search."""
-    inputs: Mapping[str, Any] = recipe.get("inputs") or listed(recipe.get("search", {}))[0].get("inputs", {})
+    inputs: Mapping[str, Any] = recipe.get("inputs") or recipe.get("search", {}).get("inputs", {})
     return inputs
