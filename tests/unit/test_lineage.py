@@ -12,6 +12,8 @@ from tests.unit import made
 from tests.unit.command_line import Run, one_line
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact, listed
+from distilgrid.plan.expand import expand
 from distilgrid.plan.params import Params, parse_params
 from distilgrid.signals.base import ROWS
 from distilgrid.stages.job import Given
@@ -136,7 +138,7 @@ def test_data_of_another_task_is_refused(refused: Callable[..., str], place: Pla
 
 def test_another_teacher_than_the_named_one_is_refused(refused: Callable[..., str], place: Place) -> None:
     said = refused("record", "--teacher-dir", place.teacher("reviews"), teacher="other")
-    assert "holds teacher 'tiny', but --teacher is 'other'" in said
+    assert "of teacher 'tiny', but --teacher is 'other'" in said
 
 
 def test_recordings_and_rows_of_other_data_are_refused(
@@ -199,3 +201,73 @@ def test_a_candidate_of_other_data_is_refused() -> None:
     given = {"data": [opened("prepare", "d")], "after": [opened("candidate", "c", search={"inputs": {"data": "e"}})]}
     with pytest.raises(UserError, match="--after candidate: was trained on data e, but --data prepare has key d"):
         check_lineage(given, {})
+
+
+@pytest.mark.unit
+def test_inputs_of_another_teacher_are_refused_unless_no_teacher_made_them() -> None:
+    def labelled(stage: str, teacher: str, **keys: str) -> Given:
+        run = {"stage": stage, "key": "k", "labels": {"teacher": teacher}, "files": {}}
+        return Given(Path(stage), run | {"recipe": {"inputs": {"data": "d"} | keys}})
+
+    asked = {"teacher": "one+two"}
+    for option in ("teacher-dir", "teacher-outputs", "tried", "search"):
+        check_lineage({option: [labelled("made", "two")]}, asked)
+        check_lineage({option: [labelled("made", "one+two")]}, asked)
+        with pytest.raises(UserError, match=f"--{option} made: of teacher 'three', but --teacher is 'one"):
+            check_lineage({option: [labelled("made", "three")]}, asked)
+    check_lineage({"augmented": [labelled("augment", "three")]}, asked)
+    with pytest.raises(UserError, match="--augmented augment: of teacher 'three'"):
+        check_lineage({"augmented": [labelled("augment", "three", **{"teacher-dir": "t"})]}, asked)
+
+
+@pytest.mark.unit
+def test_a_plan_gives_each_stage_inputs_that_it_takes(tiny_values: dict[str, Any], tmp_path: Path) -> None:
+    space = {"layers": [1], "hidden": [16], "heads": [2], "feed_forward": [16]}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space))
+    search = {
+        "space": str(tmp_path / "space.yaml"),
+        "controller": {"kind": "random"},
+        "estimator": {"kind": "supernet"},
+    }
+    search |= {"reward": {"kind": "score-latency"}, "episodes": 2, "candidates": 2}
+    search["latency"] = {"source": "predicted"}
+    tiny_values["tasks"]["again"] = tiny_values["tasks"]["reviews"]
+    tiny_values["teachers"]["other"] = {**tiny_values["teachers"]["tiny"], "seed": 1, "rows": "students"}
+    tiny_values["students"] |= {"found": {"found": {"search": "net"}, "init": "supernet"}, "three": {"layers": 3}}
+    tiny_values["methods"] |= {
+        "tuned": {"objective": "kd", "tuning": {"alpha": [0.5, 0.7], "temperature": [2]}},
+        "chain": {"objective": "takd", "assistants": ["three"]},
+        "live": {"objective": "kd", "teacher": "live"},
+    }
+    tiny_values["augmentations"] = {
+        "eda": {"kind": "eda"},
+        "texts": {"kind": "unlabelled", "texts": ["again"], "labels": "teacher"},
+    }
+    tiny_values |= {"searches": {"net": search}, "resources": {"candidate_jobs": True}}
+    tiny_values["grid"] |= {
+        "tasks": ["reviews", "again"],
+        "teachers": ["tiny", "other"],
+        "methods": ["finetune", "kd", "tuned", "chain", "live", "tmkd"],
+        "students": ["half", "found"],
+        "augmentations": ["none", "eda", "texts"],
+        "fractions": [0.5, 1.0],
+        "baselines": [],
+    }
+    plan = expand(parse_params(tiny_values, origin="test"))
+    told = [artefact for artefact in plan.artefacts.values() if artefact.passes_inputs and artefact.inputs]
+    assert {artefact.stage for artefact in told} >= {"distill", "record", "augment", "supernet", "candidate", "search"}
+    for artefact in told:
+        given = {option: [_made(each) for each in listed(source)] for option, source in artefact.inputs.items()}
+        check_lineage(given, artefact.options)
+
+
+def _made(artefact: Artefact) -> Given:
+    """A planned artefact as if it were finished."""
+    run = {
+        "stage": artefact.stage,
+        "key": artefact.key,
+        "labels": artefact.labels,
+        "recipe": artefact.recipe,
+        "files": {},
+    }
+    return Given(Path(artefact.folder), run)

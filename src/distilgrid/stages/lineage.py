@@ -15,8 +15,8 @@ from distilgrid.stages.job import Given
 DATA, TEACHER, SEARCH, SUPERNET = "data", "teacher-dir", "search", "supernet"
 MADE = {"record": "was recorded on", "augment": "was made of"}
 """What a stage did with data; others train on it."""
-
-
+UNTAUGHT = ("data", "augmented")
+"""Inputs that may be made without a teacher, and then serve all teachers, whichever they are named after."""
 Inputs = Mapping[str, Sequence[Given]]
 """Inputs by the command's option."""
 
@@ -30,8 +30,8 @@ def check_lineage(inputs: Inputs, options: Mapping[str, Any]) -> None:
         for one in given:
             _check_task(option, one, options.get("task"), inputs)
             _check_data(option, one, inputs)
-            if option == TEACHER and options.get("teacher"):
-                _check_teacher(one, str(options["teacher"]))
+            if option not in UNTAUGHT or TEACHER in _made_of(one.run["recipe"]):
+                _check_teacher(option, one, options.get("teacher"))
     for search in inputs.get(SEARCH, ()):
         _check_supernet(search, inputs)
 
@@ -73,13 +73,12 @@ def _shown(labels: Sequence[str]) -> str:
     return ", ".join(labels[:few]) + (f", ... ({len(labels)})" if len(labels) > few else "")
 
 
-def _check_teacher(one: Given, asked: str) -> None:
-    """Teachers by name; an assistant has those at the head of its chain."""
+def _check_teacher(option: str, one: Given, asked: str | None) -> None:
+    """Teachers by name; an assistant, and what it answered, has those at the head of its chain."""
     found = one.run["labels"].get("teacher")
-    if found and not set(teacher_names(found)) & set(teacher_names(asked)):
-        raise UserError(
-            f"--{TEACHER} {one.folder}: holds teacher '{found}', but --teacher is '{asked}'; give those of one"
-        )
+    if found and asked and not set(teacher_names(found)) & set(teacher_names(asked)):
+        said = f"--{option} {one.folder}: of teacher '{found}', but --teacher is '{asked}'"
+        raise UserError(f"{said}; give those of one")
 
 
 def _check_supernet(search: Given, inputs: Inputs) -> None:
