@@ -163,3 +163,21 @@ def test_the_readme_says_what_its_milliseconds_are_of(findings: Findings) -> Non
         r"\d ms: p50 at batch size 1, 128 tokens, on .*, 1 thread \(local-cpu\), in onnxruntime-int8", text
     )
     assert "weights in int8; the CPU's features for int8: " in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"processor": "gpu"}, "unknown processor 'gpu'; take one of: cpu, cuda"),
+        ({"processor": "cuda:0"}, "unknown processor 'cuda:0'"),
+        ({"threads": 0}, "0 threads are too few; take 1 or more"),
+        ({"threads": -2}, "-2 threads are too few"),
+    ],
+)
+@pytest.mark.parametrize("runtime", ["torch-eager-fp32", "onnxruntime-fp32"])
+def test_a_classifier_names_what_it_cannot_run_on(
+    folder: Callable[..., Path], runtime: str, given: Any, said: str
+) -> None:
+    made = folder(runtime)
+    with pytest.raises(UserError, match=f"^{made}: {said}"):
+        Classifier(made, **given)
