@@ -1,5 +1,6 @@
 """Options that several commands share, and loading of parameters and plans."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,11 @@ Uri = Annotated[
 
 PARAMS_DEFAULT = [Path("params.yaml")]
 RESULTS_DEFAULT = Path("results")
+
+
+def at_terminal() -> bool:
+    """Whether a person can answer a question."""
+    return sys.stdin.isatty()
 
 
 def load(params: list[Path], grid: list[Path] | None) -> "Params":
