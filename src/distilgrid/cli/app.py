@@ -28,7 +28,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         decide: "--grid grids/mixkd_limited_1_mini.yaml --cores 2",
         stage_command(STAGES[REPORT]): STAGES[REPORT].example,
         publish: "",
-        gc: "--grid grids/glue_mini.yaml --delete",
+        gc: "--grid grids/glue_mini.yaml",
     },
     "Look at it": {
         track: "&& make ui",

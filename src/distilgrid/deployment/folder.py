@@ -13,6 +13,7 @@ from distilgrid.deployment.options import ModelOption
 from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected
+from distilgrid.reporting.facts import cautions
 from distilgrid.reporting.noted import sentences, teacher_notes
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.runtimes.text_reader import FIELDS
@@ -65,6 +66,7 @@ def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -
     measured = {**asdict(option.conditions), "noisy": option.noisy}
     write_json(out / FACTS, {**made, **score, "latency_ms": option.latency_ms, "measured": measured})
     noted = sentences(teacher_notes(collected.plan.params, [option.line.labels["teacher"]]))
+    noted = f"{noted} {cautions(dataset)}".strip()
     text = readme(option, names, kind, pair=bool(dataset.get("pair")), noted=noted)
     (out / "README.md").write_text(text, encoding="utf-8")
 
