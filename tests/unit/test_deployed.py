@@ -77,6 +77,22 @@ def test_a_model_runs_as_it_was_measured(
     assert loads == [expected]
 
 
+@pytest.mark.parametrize(
+    ("pair", "texts", "said"),
+    [
+        (False, ("good film", "good film"), "its model reads single texts; leave the second one out"),
+        (True, ("good film",), "its model reads pairs of texts; give two"),
+    ],
+)
+def test_texts_that_the_model_does_not_read_are_refused(
+    folder: Callable[..., Path], loads: list[RunOptions], pair: bool, texts: tuple[str, ...], said: str
+) -> None:
+    classify = Classifier(folder("onnxruntime-fp16", pair=pair))
+    with pytest.raises(UserError, match=said):
+        classify(*texts)
+    assert classify(*(["good film"] * (3 - len(texts)))) == "fine"
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime-fp16", "torch-eager-fp32"])
 def test_a_folder_for_a_gpu_says_so_where_there_is_none(
     folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, runtime: str

@@ -60,6 +60,7 @@ def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -
     kind = collected.task_kind(option.line.labels["task"])
     write_json(out / "labels.json", labels)
     made = {"runtime": option.runtime, "kind": kind.name, "inputs": names, "labels": labels, "max_length": longest}
+    made |= {"pair": bool(dataset.get("pair"))}
     score = {"score": option.score, "teacher_score": option.teacher, "model": option.model.key}
     score |= {"split": option.line.facts["split"], "dev_score": option.dev, "dev_teacher_score": option.dev_teacher}
     measured = {**asdict(option.conditions), "noisy": option.noisy}
