@@ -12,12 +12,13 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import finetune, prepare
+from tests.unit.relisted import relist
 from typer.testing import CliRunner
 
 from distilgrid.audit import rescore
 from distilgrid.audit.verify import verify
 from distilgrid.cli.app import app
-from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
+from distilgrid.core.artefacts import verified, write_json, writing
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.methods.kd.declare import KD
 from distilgrid.plan.expand import Plan, expand
@@ -222,12 +223,6 @@ def test_other_weights_with_their_fingerprint_are_found_by_scoring_again(trained
     relist(folder, "model.safetensors")
     assert run(results)[0] == 1
     assert run(results, "--cells", "0")[0] == 0, "files match what is listed"
-
-
-def relist(folder: Path, name: str) -> None:
-    run_json = json.loads((folder / "run.json").read_text())
-    run_json["files"][name] = file_sha256(folder / name)
-    write_json(folder / "run.json", run_json)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
