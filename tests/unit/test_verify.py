@@ -111,6 +111,19 @@ def test_an_input_that_is_gone_breaks_the_chain(made: tuple[Plan, Path]) -> None
     assert f"was made from teacher-dir {plan.teachers[0].key}, which is not here" in lines
 
 
+def test_a_part_of_the_results_is_checked_without_what_it_lacks(made: tuple[Plan, Path]) -> None:
+    """As `dvc pull` of some cells brings it."""
+    plan, results = made
+    shutil.rmtree(results / plan.teachers[0].folder)
+    (results / "reports").mkdir()
+    words = ["verify", "--results", str(results), "--cells", "0"]
+    assert CliRunner().invoke(app, words).exit_code == 1
+    assert CliRunner().invoke(app, [*words, "--part"]).exit_code == 0
+    change_weights(student(made))
+    done = CliRunner().invoke(app, [*words, "--part"])
+    assert done.exit_code == 1 and "model.safetensors: changed or cut short" in done.output
+
+
 def test_an_unfinished_artefact_is_listed_and_no_problem(made: tuple[Plan, Path]) -> None:
     for name in ("parity.json", "model.onnx", "run.json"):
         (made[1] / made[0].of("export")[0].folder / name).unlink(missing_ok=True)
