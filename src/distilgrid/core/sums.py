@@ -29,6 +29,8 @@ def check_sums(folder: Path, *, advice: str) -> None:
     """
     path = folder / SUMS
     with readable_os_errors(path):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; {advice}")
         if not path.is_file():
             raise UserError(f"{path}: missing, so the files cannot be checked; {advice}")
         first, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n")

@@ -15,6 +15,7 @@ from distilgrid.core.loading import load
 from distilgrid.core.stage import Input, Stage
 from distilgrid.jobs import process
 from distilgrid.stages.job import Job
+from distilgrid.stages.lineage import check_lineage
 from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
@@ -79,9 +80,11 @@ def make(
         how: further fields of the job.
 
     Raises:
-        UserError: when an input is missing, damaged or of another stage, or the stage refuses it.
+        UserError: when an input is missing, damaged, of another stage, or of other data, or the stage refuses it.
     """
     opened = inputs or {each.name: _opened(each, folders.get(each.name, ())) for each in stage.inputs}
+    if inputs is None:
+        check_lineage(opened, options)
     keys = stage.keys(opened)
     recipe = stage.made_from(settings, keys)
     said = stage.labels(settings, options, opened) if labels is None else labels

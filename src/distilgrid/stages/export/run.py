@@ -65,7 +65,7 @@ def export(settings: ExportSettings, job: Job) -> dict[str, Any]:
     and a benchmark lists it as skipped: so is one for a runtime that takes no images.
 
     Raises:
-        UserError: for missing packages, damaged inputs, or a model trained on other data.
+        UserError: for missing packages, or damaged inputs.
     """
     entry, source = find_runtime(settings.runtime), _source(job)
     exporter = open_exporter(settings.runtime) if entry.exported else None
@@ -85,17 +85,8 @@ def export(settings: ExportSettings, job: Job) -> dict[str, Any]:
 
 
 def _source(job: Job) -> Source:
-    """The trained model, with the data that it was trained on.
-
-    Raises:
-        UserError: when it was trained on other data.
-    """
+    """The trained model, with the data that it was trained on."""
     data, model = job.given("data"), job.given("model")
-    wanted = model.run["recipe"]["inputs"]["data"]
-    if wanted != data.key:
-        raise UserError(
-            f"{data.folder}: has key {data.key}, but {model.folder} was trained on data {wanted}; pass that folder"
-        )
     dataset, tokenizer, longest = open_dataset(data.folder), None, IMAGE_LENGTH
     if dataset.task_kind.tokenised:
         tokenizer, longest = load_tokenizer(model.folder), model.run["recipe"]["training"]["max_length"]
