@@ -177,6 +177,21 @@ def test_what_was_edited_by_hand_does_not_reach_mlflow(grid: tuple[Plan, Path], 
         all_records(plan, results)
 
 
+@pytest.mark.parametrize(("name", "said"), [("run.json", "damaged JSON"), ("metrics.json", "missing")])
+def test_a_model_that_lost_a_file_does_not_vanish_from_mlflow(grid: tuple[Plan, Path], name: str, said: str) -> None:
+    """It is not unfinished: it is named."""
+    plan, results = grid
+    path = results / plan.students[0].folder / name
+    text = path.read_bytes()
+    path.unlink()
+    if name == "run.json":
+        path.write_bytes(text[:-9])
+    with pytest.raises(UserError, match=f"{path}: {said}"):
+        all_records(plan, results)
+    with pytest.raises(UserError, match=f"{path}: {said}"):
+        best_cell(plan, results, task="reviews", wanted={})
+
+
 def test_tracking_ends_in_one_line_and_writes_no_store(grid: tuple[Plan, Path]) -> None:
     plan, results = grid
     params = results.parent / "params.yaml"
@@ -238,7 +253,7 @@ READERS = {
 }
 """Calls that read files, or what was read from them."""
 NOT_ARTEFACTS = {
-    "audit/garbage.py": "leftovers",
+    "audit/garbage.py": "the keys that records name, damaged ones too",
     "augmentation/back_translation/rows.py": "pretrained models",
     "augmentation/neighbours.py": "pretrained models",
     "benchmark/footprint.py": "facts of the machine, and answers of a child",

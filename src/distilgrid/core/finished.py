@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.artefacts import (
     MODEL_STAGES,
+    RUN,
     check_file,
     content_digest,
     read_parquet,
@@ -94,6 +95,15 @@ def open_finished(folder: Path | str, *, stage: str | None = None, only: Collect
     Raises UserError when the folder holds no artefact, an artefact of another stage, or a damaged file.
     """
     return Finished(Path(folder), verified(folder, stage=stage, only=only))
+
+
+def is_made(folder: Path) -> bool:
+    """Whether a stage has made an artefact: there is a `run.json`, which may be damaged, like the other files.
+
+    Raises UserError without the permission to look: an artefact that exists must not pass for absent.
+    """
+    with readable_os_errors(folder):
+        return (folder / RUN).is_file()
 
 
 def open_trained(folder: Path | str) -> Finished:

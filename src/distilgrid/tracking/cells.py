@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import is_complete
-from distilgrid.core.finished import Finished, open_finished
+from distilgrid.core.finished import Finished, is_made, open_finished
 from distilgrid.core.planned import Artefact
 from distilgrid.core.schema import flat
 from distilgrid.plan.expand import Plan
@@ -31,7 +30,7 @@ def all_records(plan: Plan, results: Path) -> list[Record]:
     Raises UserError when a file of a finished artefact is damaged.
     """
     cells = list(cell_records(plan, results))
-    searches = [search for search in plan.of("search") if cells and is_complete(results / search.folder)]
+    searches = [search for search in plan.of("search") if cells and is_made(results / search.folder)]
     return [*cells, *(record for each in searches for record in _search(plan, each, results / each.folder))]
 
 
@@ -40,7 +39,7 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
     measured, data = Measured(plan, results), DataSets(plan, results)
     models = {model.folder: model for model in [*plan.teachers, *plan.students]}
     for model in models.values():
-        if is_complete(results / model.folder):
+        if is_made(results / model.folder):
             yield _cell(plan, results / model.folder, model, measured, data.of(model))
 
 

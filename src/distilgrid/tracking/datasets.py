@@ -6,9 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.core.artefacts import is_complete
 from distilgrid.core.fingerprint import KEY_LENGTH
-from distilgrid.core.finished import open_finished
+from distilgrid.core.finished import is_made, open_finished
 from distilgrid.core.planned import Artefact, listed
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.spec import find_task
@@ -38,7 +37,7 @@ class DataSets:
         return tuple(used)
 
     def _splits(self, folder: str, share: str) -> tuple[UsedData, ...]:
-        if not is_complete(self._results / folder):
+        if not is_made(self._results / folder):
             return ()
         found = open_finished(self._results / folder, stage="prepare", only=())
         run, facts = found.run, found.json("dataset.json")
@@ -63,7 +62,7 @@ class DataSets:
 
     def _augmented(self, rows: Artefact, share: str) -> Iterator[UsedData]:
         folder, file = self._results / rows.folder, "train.parquet"
-        if is_complete(folder):
+        if is_made(folder):
             found = open_finished(folder, stage=rows.stage, only=())
             yield UsedData(
                 name=f"{rows.labels['task']} / {rows.labels['augmentation']}",

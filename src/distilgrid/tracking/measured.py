@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import is_complete
-from distilgrid.core.finished import open_finished
+from distilgrid.core.finished import is_made, open_finished
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.teachers import teacher_names
@@ -36,18 +35,17 @@ class Measured:
         self.teacher_scores = {
             (*_pair(teacher), teacher.labels["fraction"]): self._read(teacher, "metrics.json")["score"]
             for teacher in plan.teachers
-            if is_complete(results / teacher.folder)
+            if is_made(results / teacher.folder)
         }
         self.exports: dict[str, list[Artefact]] = {}
         for export in plan.of("export"):
             model = export.inputs["model"]
-            if isinstance(model, Artefact) and is_complete(results / export.folder):
+            if isinstance(model, Artefact) and is_made(results / export.folder):
                 self.exports.setdefault(model.folder, []).append(export)
         self.benchmarks = {
             _pair(benchmark): (benchmark.folder, self._read(benchmark, "benchmark.json")["entries"])
             for benchmark in plan.of("benchmark")
-            if benchmark.labels["device"] == plan.params.benchmark.devices[0]
-            and is_complete(results / benchmark.folder)
+            if benchmark.labels["device"] == plan.params.benchmark.devices[0] and is_made(results / benchmark.folder)
         }
 
     def of(self, model: Artefact, own: Mapping[str, Any]) -> Found:

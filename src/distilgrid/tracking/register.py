@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import content_digest, is_complete
+from distilgrid.core.artefacts import content_digest
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.finished import open_finished, open_trained
+from distilgrid.core.finished import is_made, open_finished, open_trained
 from distilgrid.core.planned import Artefact
 from distilgrid.core.sums import check_sums
 from distilgrid.plan.expand import Plan
@@ -52,7 +52,7 @@ def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
     """The finished cell in a folder. Raises UserError when it holds no finished teacher or student of the grid."""
     for model in [*plan.teachers, *plan.students]:
         if (results / model.folder).resolve() == folder.resolve():
-            if is_complete(results / model.folder):
+            if is_made(results / model.folder):
                 return model
             raise UserError(f"{results / model.folder}: not finished; run its grid first")
     raise UserError(
@@ -76,7 +76,7 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
             raise UserError(f"--{axis}: the grid has no such student '{value}'; {did_you_mean(str(value), known)}")
         fitting = [student for student in fitting if str(student.labels[axis]) == str(value)]
     recipes: dict[str, list[tuple[float, Artefact]]] = {}
-    finished = [student for student in fitting if is_complete(results / student.folder)]
+    finished = [student for student in fitting if is_made(results / student.folder)]
     if not finished:
         raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
     data = open_finished(results / plan.data[asked["task"]].folder, stage="prepare", only=())
