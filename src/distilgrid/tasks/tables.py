@@ -76,6 +76,7 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
     header = content[:HEAD].decode(encoding, "replace").lstrip("\ufeff")
     separator = separator_of(header, form, path)
     names = _names(header, separator)
+    _check_form(header, path)
     _check_names([name for name in names if name], path)  # spreadsheets leave columns without a name at the end
     try:
         frame = pd.read_csv(
@@ -105,6 +106,14 @@ def encoding_of(content: bytes, form: Form, path: Path) -> str:
     if found != UTF8:
         log.info("%s: read as %s, as its byte order mark says", path, found.upper())
     return found
+
+
+def _check_form(header: str, path: Path) -> None:
+    """Raises UserError for a header that tells of another format or encoding."""
+    if header.lstrip().startswith('{"'):
+        raise UserError(f"{path}: holds JSON lines; write jsonl: instead of csv: in the task's source")
+    if "\0" in header.partition("\n")[0]:
+        raise UserError(f"{path}: null characters in the header; set the task's encoding, such as utf-16-le")
 
 
 def separator_of(header: str, form: Form, path: Path) -> str:
