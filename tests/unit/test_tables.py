@@ -150,6 +150,15 @@ def test_texts_of_several_lines_are_flagged_without_a_note_in_tables(
     assert dataset.notes == ()
 
 
+@pytest.mark.parametrize("text", ['"best" in town', '"say \\"hi\\" now"'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_quotation_marks_that_get_lost_are_flagged(
+    prepared: Prepare, caplog: pytest.LogCaptureFixture, text: str, encoding: str
+) -> None:
+    prepared((separated(";") + f"{text};no\nlast;yes\n").encode(encoding))
+    assert "rows.csv: line 32: a text goes on after its closing quotation mark, and its marks are lost" in caplog.text
+
+
 @pytest.mark.parametrize("text", ['"one\ntwo"', '"a comma, alone"', '"say ""yes"""'])
 def test_other_quoted_texts_are_read_without_a_word(
     prepared: Prepare, caplog: pytest.LogCaptureFixture, text: str

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.compressed import content_of, is_packed
-from distilgrid.tasks.merged import merged_notes
+from distilgrid.tasks.merged import merged_notes, warn_of_lost_marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +91,8 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
         raise (_malformed(path, text, separator, len(names)) if malformed else _unreadable(path, error)) from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
         raise _malformed(path, content.decode(encoding), separator, len(names))
+    if b'"' in content:
+        warn_of_lost_marks(content.decode(encoding), separator, path)
     return frame, merged_notes(frame, separator, label=form.label, path=path)
 
 
