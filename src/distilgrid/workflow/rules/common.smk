@@ -9,7 +9,8 @@ PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.confi
 
 
 onstart:
-    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process)
+    left = [planned(job.wildcards) for job in workflow.dag.needrun_jobs() if hasattr(job.wildcards, "key")]
+    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process, left=left)
 
 
 wildcard_constraints:
