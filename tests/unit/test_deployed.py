@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -76,6 +77,22 @@ def test_a_model_runs_as_it_was_measured(
     assert loads == [expected]
 
 
+@pytest.mark.parametrize(
+    ("pair", "texts", "said"),
+    [
+        (False, ("good film", "good film"), "its model reads single texts; leave the second one out"),
+        (True, ("good film",), "its model reads pairs of texts; give two"),
+    ],
+)
+def test_texts_that_the_model_does_not_read_are_refused(
+    folder: Callable[..., Path], loads: list[RunOptions], pair: bool, texts: tuple[str, ...], said: str
+) -> None:
+    classify = Classifier(folder("onnxruntime-fp16", pair=pair))
+    with pytest.raises(UserError, match=said):
+        classify(*texts)
+    assert classify(*(["good film"] * (3 - len(texts)))) == "fine"
+
+
 @pytest.mark.parametrize("runtime", ["onnxruntime-fp16", "torch-eager-fp32"])
 def test_a_folder_for_a_gpu_says_so_where_there_is_none(
     folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, runtime: str
@@ -129,7 +146,9 @@ def test_the_example_has_at_most_five_lines_that_are_python(
     compile(code, "README.md", "exec")
 
 
-def test_a_deployed_folder_says_what_is_noted_of_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployed_folder_says_what_is_noted_of_teacher_and_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     overlay: dict[str, Any] = {"grid": {"tasks": ["reviews"], "methods": ["kd"], "students": ["two"]}}
     overlay |= {"report": {"baseline": "kd"}, "teachers": {"big": {"note": "it saw such texts before"}}}
     plan, results = fabricate_results(tmp_path, overlay=overlay)
@@ -139,8 +158,11 @@ def test_a_deployed_folder_says_what_is_noted_of_the_teacher(tmp_path: Path, mon
         "distilgrid.deployment.folder.load_tokenizer", lambda _: SimpleNamespace(model_input_names=BERT)
     )
     monkeypatch.setattr("distilgrid.deployment.folder._write_tokenizer", lambda *_: None)
-    folder = write_folder(option, found.collected, results=results, out=tmp_path / "out")
-    assert "\n\nbig: it saw such texts before.\n\n" in (folder / "README.md").read_text()
+    dataset = found.collected.datasets["reviews"] | {"cautions": ["dev: no row has the label 'c'"]}
+    known = replace(found.collected, datasets={"reviews": dataset})
+    folder = write_folder(option, known, results=results, out=tmp_path / "out")
+    wanted = "\n\nbig: it saw such texts before. About the rows: dev: no row has the label 'c'.\n\n"
+    assert wanted in (folder / "README.md").read_text()
 
 
 def test_the_readme_asks_for_the_processor_that_was_measured(findings: Findings) -> None:

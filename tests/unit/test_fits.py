@@ -12,6 +12,7 @@ from tests.unit.command_line import Run, one_line
 
 from distilgrid.core.errors import UserError
 from distilgrid.models.facts import check_loaded, known_facts
+from distilgrid.models.shapes import Sizes
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import parse_params
 
@@ -173,6 +174,17 @@ def test_a_tokeniser_of_more_tokens_than_the_embedding_has_rows(
     assert known is not None and known.tokens == known.config["vocab_size"]
     tiny_values["teachers"]["tiny"]["source"] = changed_model(tmp_path / "m", tiny_model, vocab_size=20)
     assert f"the tokeniser has {known.tokens} tokens, but the model's embedding has 20 rows" in refused()
+
+
+def test_a_model_of_the_hub_is_known_once_it_is_on_this_machine(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    source = "hub:someone/tiny@0123456789abcdef0123456789abcdef01234567"
+    assert known_facts(source) is None and known_facts("hub:no/such/name@0123456") is None
+    shutil.copytree(tiny_model, tmp_path / "models--someone--tiny" / "snapshots" / source.partition("@")[2])
+    found = known_facts(source)
+    assert found is not None and found.sizes == Sizes(4, 32) and found.origin == f"model source '{source}'"
 
 
 def test_a_loaded_model_is_asked_the_same(tiny_model: Path) -> None:

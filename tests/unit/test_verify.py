@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tests.unit.command_line import Run, one_line
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import finetune, prepare
 from typer.testing import CliRunner
@@ -228,6 +229,16 @@ def relist(folder: Path, name: str) -> None:
     run_json = json.loads((folder / "run.json").read_text())
     run_json["files"][name] = file_sha256(folder / name)
     write_json(folder / "run.json", run_json)
+
+
+@pytest.mark.parametrize(
+    "inside", ["", "notes", "students/t/seed-0-0123456789ab"], ids=["empty", "other", "unfinished"]
+)
+def test_a_folder_without_artefacts_is_not_verified(run: Run, tmp_path: Path, inside: str) -> None:
+    (tmp_path / "results" / inside).mkdir(parents=True)
+    said = one_line(run("verify", "--results", tmp_path / "results"))
+    assert f"{tmp_path / 'results'}: holds no finished artefact" in said
+    assert ("unfinished: 1" in said) == ("seed-0" in inside)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -48,10 +48,16 @@ class Verified:
 
 
 def verify(results: Path) -> Verified:
-    """Check every file of every artefact, and the inputs of each. Raises UserError for a missing folder."""
+    """Check every file of every artefact, and the inputs of each.
+
+    Raises UserError for a folder that is missing or holds no finished artefact: nothing of it would be verified.
+    """
     check_results(results)
     folders = [folder for folder in keyed_folders(results) if not NOT_ARTEFACTS & {*folder.relative_to(results).parts}]
     finished = [folder for folder in folders if _has_run(folder)]
+    if not finished:
+        began = f"; unfinished: {len(folders)}" if folders else ""
+        raise UserError(f"{results}: holds no finished artefact, so there is nothing to verify{began}; see --results")
     made, problems = _readable(finished)
     for each in progress(made, total=len(made), label="reading artefacts"):
         problems += _own_problems(each)

@@ -16,7 +16,7 @@ from distilgrid.core.templates import filled
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import origin_source, text_pool
-from distilgrid.reporting import likes, wording
+from distilgrid.reporting import facts, likes, wording
 from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.lines import Line
@@ -26,7 +26,7 @@ from distilgrid.tasks.spec import find_task
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
 """The hub's names of metrics that differ from ours."""
 ENGLISH = ("glue", "docs")
-_filled = partial(filled, "distilgrid.cards", wording=wording, likes=likes)
+_filled = partial(filled, "distilgrid.cards", wording=wording, likes=likes, prepared=facts)
 
 
 def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
@@ -124,7 +124,8 @@ def _data_card(findings: Findings, artefact: Artefact, source: str, terms: Terms
         task_categories=[kind.hub_task],
     ).to_yaml()
     given: dict[str, Any] = {"artefact": artefact, "dataset": dataset, "kind": kind, "source": source, "terms": terms}
-    return _filled("data.md.jinja", block=block, **given)
+    longest = findings.collected.plan.params.training.max_length
+    return _filled("data.md.jinja", block=block, max_length=longest, **given)
 
 
 def _language(source: str) -> str | None:

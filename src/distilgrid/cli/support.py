@@ -1,6 +1,7 @@
 """Options that several commands share, and loading of parameters and plans."""
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,6 +42,11 @@ def finite(value: float | None) -> float | None:
 
 PARAMS_DEFAULT = [Path("params.yaml")]
 RESULTS_DEFAULT = Path("results")
+
+
+def at_terminal() -> bool:
+    """Whether a person can answer a question."""
+    return sys.stdin.isatty()
 
 
 def load(params: list[Path], grid: list[Path] | None) -> "Params":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
-LOCK = ".lock"
+LOCK = ".lock"  # held by the job that makes the artefact. It holds the recipe, so that its inputs can be told
 MODEL_STAGES = ("finetune", "distill")
 STATE = ".state"  # of unfinished training, next to the artefact's files
 TIMED = ("metrics.json", "supernet.json")
@@ -69,6 +69,8 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
         scratch = folder / f".scratch-{os.getpid()}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
+        with contextlib.suppress(OSError):
+            (folder / LOCK).write_text(canonical_json(recipe), encoding="utf-8")
         try:
             yield scratch
             _write_run(scratch, recipe, labels, meter)

@@ -25,6 +25,7 @@ class Classifier:
         facts = read_json(Path(folder) / FACTS)
         measured = facts.get("measured", {})
         how = RunOptions(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
+        self._folder, self._pair = folder, facts.get("pair")  # folders from before do not say
         self._labels: list[str] = facts["labels"]
         self._kind = find_kind(facts["kind"])
         self._reader = TextReader(Path(folder), names=facts["inputs"], longest=facts["max_length"])
@@ -34,7 +35,13 @@ class Classifier:
             raise UserError(f"{folder}: {facts['runtime']} on processor '{how.processor}': {reason}") from None
 
     def __call__(self, text: str, pair: str | None = None) -> str | float:
-        """The label of a text, or the number of a regression."""
+        """The label of a text, or the number of a regression.
+
+        Raises UserError for a second text that the model was not trained to read, or without one that it needs.
+        """
+        if self._pair is not None and self._pair != (pair is not None):
+            wanted = "pairs of texts; give two" if self._pair else "single texts; leave the second one out"
+            raise UserError(f"{self._folder}: its model reads {wanted}")
         return self._kind.answer(self._session.bind(self._reader(text, pair))(), self._labels)
 
 

@@ -13,6 +13,7 @@ from distilgrid.deployment.options import ModelOption
 from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected
+from distilgrid.reporting.facts import cautions
 from distilgrid.reporting.noted import sentences, teacher_notes
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.runtimes.text_reader import FIELDS
@@ -59,11 +60,13 @@ def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -
     kind = collected.task_kind(option.line.labels["task"])
     write_json(out / "labels.json", labels)
     made = {"runtime": option.runtime, "kind": kind.name, "inputs": names, "labels": labels, "max_length": longest}
+    made |= {"pair": bool(dataset.get("pair"))}
     score = {"score": option.score, "teacher_score": option.teacher, "model": option.model.key}
     score |= {"split": option.line.facts["split"], "dev_score": option.dev, "dev_teacher_score": option.dev_teacher}
     measured = {**asdict(option.conditions), "noisy": option.noisy}
     write_json(out / FACTS, {**made, **score, "latency_ms": option.latency_ms, "measured": measured})
     noted = sentences(teacher_notes(collected.plan.params, [option.line.labels["teacher"]]))
+    noted = f"{noted} {cautions(dataset)}".strip()
     text = readme(option, names, kind, pair=bool(dataset.get("pair")), noted=noted)
     (out / "README.md").write_text(text, encoding="utf-8")
 

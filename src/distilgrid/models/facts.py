@@ -136,7 +136,10 @@ def _local_folder(source: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     name, _, revision = source.removeprefix("hub:").partition("@")
-    found = try_to_load_from_cache(name, CONFIG, revision=revision)
+    try:
+        found = try_to_load_from_cache(name, CONFIG, revision=revision)
+    except Exception:  # the hub client raises many types; fetching the model reports them
+        return None
     return Path(found).parent if isinstance(found, str) else None
 
 

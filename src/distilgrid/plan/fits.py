@@ -131,9 +131,9 @@ def _check_search(params: Params, name: str, teacher: str) -> None:
             how = own.model_dump(include={"init", "inherit", "inherit_layers"})
             candidate = Student(architecture=student_shape(members[0]), **how)
             check_origin(candidate, facts.config, origin=facts.origin)
-        for each in members if whole else ():
-            sizes = Sizes(each.encoder.layers, each.encoder.hidden[-1])
-            own.method.check_sizes(sizes, whole)
+        if whole is not None:
+            for each in members:
+                own.method.check_sizes(Sizes(each.encoder.layers, each.encoder.hidden[-1]), whole)
         share = search.max_size_share
         if share is not None and known_space(params, search.space).size == len(members):
             check_size(members, share, teacher=facts.config)

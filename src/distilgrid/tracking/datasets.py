@@ -49,7 +49,11 @@ class DataSets:
                 context=split,
                 source={"uri": f"{folder}/{split}.parquet", **made_from},
                 columns=_columns(self._results / folder / f"{split}.parquet"),
-                profile={"num_rows": counted["rows"], "labels": counted.get("label_counts") or {}},
+                profile={
+                    "num_rows": counted["rows"],
+                    "labels": counted.get("label_counts") or {},
+                    **facts.get("found", {}).get(split, {}),
+                },
                 share=share if split == TRAIN else "1",
             )
             for split, counted in facts["splits"].items()

@@ -18,10 +18,9 @@ from distilgrid.core.artefacts import read_json, readable_os_errors, verified, w
 from distilgrid.core.errors import UserError
 from distilgrid.core.project import located
 from distilgrid.plan.expand import expand
+from distilgrid.plan.frozen import DECISIONS
 from distilgrid.plan.params import load_params
 from distilgrid.plan.settings import Decide
-
-FOLDER = "decisions"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def rounds(
     settings = base.report.decide or Decide()
     if base.report.claims is None:
         raise UserError("decide: the grid judges no claims; name their file as report.claims")
-    overlay = results / FOLDER / f"{base.grid.name}.yaml"
+    overlay = results / DECISIONS / f"{base.grid.name}.yaml"
     with _alone(overlay), readable_os_errors(overlay.parent):
         working = overlay.with_name(f".{overlay.name}")  # until the last round is known
         given: dict[str, Any] = {"report": {"decide": settings.model_dump()}}
