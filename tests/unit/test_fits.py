@@ -167,6 +167,21 @@ def test_positions_of_some_models_begin_after_the_padding(
     expand(parse_params(tiny_values, origin="test"))
 
 
+def test_states_of_tokens_want_the_teachers_tokeniser(
+    tiny_values: Values, tiny_model: Path, tmp_path: Path, refused: Callable[[], str]
+) -> None:
+    source = changed_model(tmp_path / "other", tiny_model)
+    tiny_values["methods"] = {"deep": {"objective": "hidden_kd"}}
+    tiny_values["grid"] |= {"methods": ["deep"], "baselines": []}
+    tiny_values["students"]["half"] = {"source": source, "layers": 2}
+    expand(parse_params(tiny_values, origin="test"))  # the same vocabulary in another folder
+    stored = json.loads((tmp_path / "other" / "tokenizer.json").read_text())
+    words = stored["model"]["vocab"]
+    words["good"], words["bad"] = words["bad"], words["good"]
+    (tmp_path / "other" / "tokenizer.json").write_text(json.dumps(stored))
+    assert f"students.half: hidden states are those of tokens, and model source '{source}' has another" in refused()
+
+
 def test_a_tokeniser_of_more_tokens_than_the_embedding_has_rows(
     tiny_values: Values, tiny_model: Path, tmp_path: Path, refused: Callable[[], str]
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import recipe_key
 from distilgrid.models.settings import Student
 from distilgrid.models.shapes import Sizes, layer_numbers
 from distilgrid.models.source import CONFIG, is_new, model_folder
@@ -43,6 +44,7 @@ class ModelFacts:
     origin: str  # its source, or its folder
     config: Mapping[str, Any]  # its `config.json`
     tokens: int | None = None  # of its tokeniser; None where unknown
+    vocabulary: str | None = None  # fingerprint of the tokeniser's vocabulary; None where unknown
 
     @property
     def kind(self) -> str:
@@ -118,7 +120,7 @@ def known_facts(source: str) -> ModelFacts | None:
 def facts_of(folder: Path, *, origin: str) -> ModelFacts:
     """Facts of a folder; nothing is known where its files cannot be read, which loading reports."""
     config = _read(folder / CONFIG)
-    return ModelFacts(origin, config if isinstance(config, dict) else {}, _tokens(folder))
+    return ModelFacts(origin, config if isinstance(config, dict) else {}, *_tokeniser(folder))
 
 
 def check_loaded(model: "PreTrainedModel", tokenizer: "Tokenizer", max_length: int) -> None:
@@ -143,21 +145,17 @@ def _local_folder(source: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _tokens(folder: Path) -> int | None:
-    """The number of token ids of a tokeniser: one more than the highest. None where its files do not say."""
-    if (folder / "tokenizer.json").is_file():
-        return _highest(_read(folder / "tokenizer.json"))
-    vocabulary = folder / "vocab.txt"
-    return len(vocabulary.read_bytes().splitlines()) if vocabulary.is_file() else None
-
-
-def _highest(stored: Any) -> int | None:
+def _tokeniser(folder: Path) -> tuple[int | None, str | None]:
+    """The token ids of a tokeniser, which are one more than the highest, and its vocabulary's fingerprint."""
     try:
+        stored = _read(folder / "tokenizer.json")
         vocabulary = stored["model"]["vocab"]
         ids = list(vocabulary.values()) if isinstance(vocabulary, dict) else range(len(vocabulary))
-        return 1 + max([*ids, *(token["id"] for token in stored.get("added_tokens") or ())])
+        tokens = 1 + max([*ids, *(token["id"] for token in stored.get("added_tokens") or ())])
+        return tokens, recipe_key({"vocabulary": vocabulary})
     except (KeyError, TypeError, ValueError):
-        return None
+        plain = folder / "vocab.txt"
+        return len(plain.read_bytes().splitlines()) if plain.is_file() else None, None
 
 
 def _read(path: Path) -> Any:

@@ -21,6 +21,7 @@ from distilgrid.signals.base import ROWS
 from distilgrid.training.settings import Training
 
 Cell = Mapping[str, Any]
+TOKENS = ROWS["hidden-states"]
 STATES = [signal for name, signal in ROWS.items() if name != "logits"]
 """Signals that hold a teacher's hidden states."""
 SAMPLED = 50
@@ -57,6 +58,8 @@ def _check_student(params: Params, cell: Cell, method: BaseMethod, training: Tra
     with _named(f"students.{cell['student']}"):
         if own.source is not None:  # otherwise the teacher's, which is checked with its own length
             origin.check_reading(training.max_length)
+        if TOKENS in method.signals():
+            _check_tokenisers(origin, taught)
         shapes = _shapes(params, own)
         for student in shapes:
             check_origin(student, origin.config, origin=origin.origin)
@@ -66,6 +69,16 @@ def _check_student(params: Params, cell: Cell, method: BaseMethod, training: Tra
     for known in taught if method.runs_teacher or own.source is None else ():
         with _named(f"students.{cell['student']}"):
             known.check_reading(training.max_length)
+
+
+def _check_tokenisers(origin: ModelFacts, taught: list[ModelFacts]) -> None:
+    """Refuse a student whose tokens are not those that a teacher leaves hidden states of."""
+    for teacher in taught:
+        if None not in (origin.vocabulary, teacher.vocabulary) and origin.vocabulary != teacher.vocabulary:
+            said = (
+                f"hidden states are those of tokens, and {origin.origin} has another vocabulary than {teacher.origin}"
+            )
+            raise UserError(f"{said}; take a source with the teacher's tokeniser, or a method on logits")
 
 
 def _shapes(params: Params, own: Student) -> list[Student]:
