@@ -14,6 +14,7 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.sums import write_sums
 from distilgrid.deployment import classifier
 from distilgrid.deployment.classifier import FACTS, Classifier
 from distilgrid.deployment.folder import readme, write_folder
@@ -42,6 +43,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         tokenizer.save(str(tmp_path / "tokenizer.json"))
         made = {"runtime": runtime, "inputs": ["input_ids"], "labels": ["bad", "fine"], "max_length": 8}
         write_json(tmp_path / FACTS, {"kind": "label", **made, **facts})
+        write_sums(tmp_path)
         return tmp_path
 
     return make

@@ -12,8 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import is_complete, readable_os_errors, verified, write_changed
+from distilgrid.core.artefacts import is_complete, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import TABLE, Plan
@@ -281,12 +282,12 @@ def publish(*, plan: Plan, results: Path) -> Path:
     source, target = results / plan.report.folder, results / "latest"
     if not is_complete(source):
         raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
-    verified(source, stage="report", only=PUBLISHED)
+    report = open_finished(source, stage="report", only=PUBLISHED)
     with readable_os_errors(target):
         for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
             folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
-            content = (source / name).read_bytes()
+            content = report.read(name)
             # The page of `latest` is one folder nearer to the targets of its links than `reports/<grid>`.
             write_changed(
                 target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content
