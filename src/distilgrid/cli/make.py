@@ -42,9 +42,10 @@ def plan(
 ) -> None:
     """List what is done, stale or to do, and estimate the time left.
 
-    A stale artefact says which of its settings or inputs changed.
+    A stale artefact says which of its settings or inputs changed. A package that jobs lack is named, with exit code 2.
     """
     from distilgrid.audit import status
+    from distilgrid.stages.table import check_machine
 
     expanded = support.load_plan(params, grid)
     if commands:
@@ -54,6 +55,7 @@ def plan(
     if not check:
         typer.echo(status.overview(found, expanded.params))
     typer.echo(status.time_left(found, expanded.params, results=results, cores=cores))
+    check_machine(entry.artefact for entry in found if entry.state != "done")
     if check and any(entry.state != "done" for entry in found):
         raise typer.Exit(1)
 

@@ -4,15 +4,16 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from filelock import FileLock
 
 from distilgrid.core.artefacts import not_in_the_future, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
 from distilgrid.jobs.living import FOLDER, gate, hold, living
 from distilgrid.jobs.process import mark_workflow
 from distilgrid.jobs.warm import server
@@ -20,6 +21,7 @@ from distilgrid.jobs.warm.client import ADDRESS
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.frozen import freeze
 from distilgrid.plan.params import parse_params, schema_text
+from distilgrid.stages.table import check_machine
 from distilgrid.tracking import SUMMARY, forget_if_waiting
 
 SCHEMA = Path(__file__).parent / "schemas" / "params.schema.json"
@@ -53,9 +55,7 @@ def open_workflow(
         if main:
             release_stale_locks(Path(".snakemake"), name=frozen.stem)
     except UserError as error:
-        sys.stderr.write(f"distilgrid: {error}\n")
-        sys.stderr.flush()
-        os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
+        _end(error)
     mark_workflow()
     os.environ.pop(ADDRESS, None)  # of a workflow around this one
     if main:
@@ -63,16 +63,28 @@ def open_workflow(
     return plan, str(frozen)
 
 
-def start_jobs(plan: Plan, *, results: str, main: bool) -> None:
+def _end(error: UserError) -> NoReturn:
+    """End the process: Snakemake would turn any exception into a traceback and exit code 1."""
+    sys.stderr.write(f"distilgrid: {error}\n")
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def start_jobs(plan: Plan, *, results: str, main: bool, left: Iterable[Artefact] = ()) -> None:
     """Prepare for the jobs of this workflow. Snakemake calls this before its first job, and not in a dry run.
 
     Args:
         plan: from `open_workflow`.
         results: the results folder.
         main: see `open_workflow`.
+        left: what the jobs will make. The process ends in one line where they need what this machine lacks.
     """
     if not main:
         return
+    try:
+        check_machine(left)
+    except UserError as error:
+        _end(error)
     for artefact in plan.artefacts.values():
         not_in_the_future(Path(results, artefact.folder, name) for name in artefact.files)
     if plan.params.resources.warm_start and sys.platform == "linux":

@@ -93,6 +93,16 @@ def measures(made: Mapping[str, Any]) -> bool:
     return bool(made["latency"]["source"] == "measured")
 
 
+def lacks(made: Mapping[str, Any]) -> Iterable[str]:
+    """Packages of the controller, and of the runtime of a search that measures, that are not installed."""
+    from distilgrid.runtimes import registry as runtimes
+    from distilgrid.search.controllers import registry as controllers
+
+    yield from controllers.lacking(made["controller"]["kind"])
+    if measures(made):
+        yield from runtimes.lacking(made["latency"]["runtime"])
+
+
 def place(chosen: SearchStageSettings, given: Mapping[str, Any]) -> Place:
     """Where estimates compute, or latencies are measured on a GPU. A search after its candidates estimates nothing."""
     latency = chosen.search.latency
@@ -189,6 +199,7 @@ STAGE = Stage(
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),
     exclusive=measures,
+    lacks=lacks,
     place=place,
     seconds=900,
 )

@@ -11,7 +11,8 @@ PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=ORIGIN, main=w
 
 
 onstart:
-    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process)
+    left = [planned(job.wildcards) for job in workflow.dag.needrun_jobs() if hasattr(job.wildcards, "key")]
+    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process, left=left)
 
 
 wildcard_constraints:
