@@ -43,9 +43,10 @@ def plan(
     """List what is done, stale or to do, and estimate the time left.
 
     A stale artefact says which of its settings or inputs changed, a damaged one what is wrong. Snakemake makes all that
-    is not done.
+    is not done. A package that jobs lack is named, with exit code 2.
     """
     from distilgrid.audit import status
+    from distilgrid.stages.table import check_machine
 
     expanded = support.load_plan(params, grid)
     if commands:
@@ -60,6 +61,7 @@ def plan(
     shown = left or (results / expanded.tracking / SUMMARY).is_file()
     said = status.time_left(found, expanded.params, results=results, cores=cores)
     typer.echo(said if shown else f"not in MLflow yet (`distilgrid track`), else {said}")
+    check_machine(entry.artefact for entry in found if entry.state != "done")
     if check and left:
         raise typer.Exit(1)
 

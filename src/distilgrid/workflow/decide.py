@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from distilgrid.core.artefacts import read_json, readable_os_errors, verified, write_text
+from distilgrid.core.artefacts import readable_os_errors, write_text
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.project import located
 from distilgrid.plan.expand import expand
 from distilgrid.plan.frozen import DECISIONS
@@ -80,8 +81,8 @@ def _round(
     report = results / expand(load_params([*files, working])).report.folder
     if not report.is_dir():
         raise UserError(f"decide: Snakemake made no {report}, as in a dry run; later rounds follow from it")
-    verified(report, stage="report", only=["claims.json"])
-    found = Round(number, report, overlay, read_json(report / "claims.json")["decided"])
+    judged = open_finished(report, stage="report", only=()).json("claims.json")
+    found = Round(number, report, overlay, judged["decided"])
     if found.last:
         snakemake([*files, working], [], options=options)
         working.replace(overlay)

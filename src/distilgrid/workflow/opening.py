@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from filelock import FileLock
 from distilgrid.audit.left import Left, left
 from distilgrid.core.artefacts import not_in_the_future, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
+from distilgrid.core.planned import Artefact
 from distilgrid.jobs.living import FOLDER, gate, hold, living
 from distilgrid.jobs.process import mark_workflow
 from distilgrid.jobs.warm import server
@@ -22,6 +23,7 @@ from distilgrid.jobs.warm.client import ADDRESS
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.frozen import freeze
 from distilgrid.plan.params import parse_params, schema_text
+from distilgrid.stages.table import check_machine
 from distilgrid.tracking import SUMMARY, forget_if_waiting
 
 SCHEMA = Path(__file__).parent / "schemas" / "params.schema.json"
@@ -95,16 +97,19 @@ def work_left(plan: Plan, *, results: str, main: bool) -> dict[str, Left]:
     return found
 
 
-def start_jobs(plan: Plan, *, results: str, main: bool) -> None:
+def start_jobs(plan: Plan, *, results: str, main: bool, left: Iterable[Artefact] = ()) -> None:
     """Prepare for the jobs of this workflow. Snakemake calls this before its first job, and not in a dry run.
 
     Args:
         plan: from `open_workflow`.
         results: the results folder.
         main: see `open_workflow`.
+        left: what the jobs will make. The process ends in one line where they need what this machine lacks.
     """
     if not main:
         return
+    with _one_line():
+        check_machine(left)
     for artefact in plan.artefacts.values():
         not_in_the_future(Path(results, artefact.folder, name) for name in artefact.files)
     if plan.params.resources.warm_start and sys.platform == "linux":

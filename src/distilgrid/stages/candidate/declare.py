@@ -7,7 +7,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Option, Recipe, Stage
 from distilgrid.stages.common import CONTROLLER_SEED, SEARCH, TASK, TEACHER
-from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episode_of, inputs_of, measures, place
+from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episode_of, inputs_of, lacks, measures, place
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ STAGE = Stage(
     files=("finding.json", "run.json"),
     summary="Evaluate one candidate of a search.",
     message="trying",
-    example="--task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
-    "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3",
+    example="--task docs-topic --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
+    "--data work/data --teacher-dir work/teacher --teacher-outputs work/outputs --grid grids/docs_mini.yaml "
+    "--out work/candidates/0-3",
     settings=SEARCHES.settings,
     recipe=_recipe,
     plan=_plan,
@@ -56,8 +57,8 @@ STAGE = Stage(
         TASK,
         TEACHER,
         SEARCH,
-        Option("episode", "Of the search, counted from 0.", int),
-        Option("number", "Of the candidate in its episode, counted from 0.", int),
+        Option("episode", "Of the search, counted from 0.", int, low=0),
+        Option("number", "Of the candidate in its episode, counted from 0.", int, low=0),
         CONTROLLER_SEED,
     ),
     inputs=SOURCES,
@@ -66,6 +67,7 @@ STAGE = Stage(
     target="searches",
     declared=SEARCHES.declared,
     exclusive=lambda made: measures(made["search"]),
+    lacks=lambda made: lacks(made["search"]),
     place=lambda own, _: place(own, {}),  # it estimates itself, whatever came before
     seconds=60,
 )

@@ -21,6 +21,14 @@ class ReportSettings:
     claims: "ClaimsFile | None"
 
 
+def lacking() -> list[str]:
+    """A complaint about packages of a report that are not installed; else none."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+    return [f"a report needs {' and '.join(missing)}: pip install 'distilgrid[report]'"] if missing else []
+
+
 def settings(params: "Params", options: Mapping[str, Any]) -> ReportSettings:
     """Read the claims.
 
@@ -69,7 +77,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=15,
+    version=16,
     folder="reports",
     files=(
         "report.html",
@@ -84,7 +92,7 @@ STAGE = Stage(
     ),
     summary="Write the tables, the plots and the page of a finished grid.",
     message="writing the report of",
-    example="--grid grids/glue_mini.yaml --out work/report",
+    example="--out work/report",
     settings=settings,
     recipe=recipe,
     plan=plan,
@@ -97,5 +105,6 @@ STAGE = Stage(
     torch=False,
     threads=lambda _: 1,
     finds_inputs=True,
+    lacks=lambda _: lacking(),
     seconds=20,
 )

@@ -86,6 +86,16 @@ def measures(made: Mapping[str, Any]) -> bool:
     return bool(made["latency"]["source"] == "measured")
 
 
+def lacks(made: Mapping[str, Any]) -> Iterable[str]:
+    """Packages of the controller, and of the runtime of a search that measures, that are not installed."""
+    from distilgrid.runtimes import registry as runtimes
+    from distilgrid.search.controllers import registry as controllers
+
+    yield from controllers.lacking(made["controller"]["kind"])
+    if measures(made):
+        yield from runtimes.lacking(made["latency"]["runtime"])
+
+
 def place(chosen: SearchStageSettings, given: Mapping[str, Any]) -> Place:
     """Where estimates compute, or latencies are measured on a GPU. A search after its candidates estimates nothing."""
     latency = chosen.search.latency
@@ -167,8 +177,8 @@ STAGE = Stage(
     files=("trials.parquet", "best.json", "search.json", "run.json"),
     summary="Search for architectures of students.",
     message="searching",
-    example="--task sst2 --teacher minilm-l6 --search kd-nas --data work/data "
-    "--teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/search",
+    example="--task docs-topic --teacher minilm-l6 --search kd-nas --data work/data "
+    "--teacher-dir work/teacher --teacher-outputs work/outputs --grid grids/docs_mini.yaml --out work/search",
     settings=_settings,
     recipe=_recipe,
     plan=_plan,
@@ -182,6 +192,7 @@ STAGE = Stage(
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),
     exclusive=measures,
+    lacks=lacks,
     place=place,
     seconds=900,
 )

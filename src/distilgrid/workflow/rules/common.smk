@@ -13,7 +13,8 @@ LEFT = work_left(PLAN, results=RESULTS, main=workflow.is_main_process)
 
 
 onstart:
-    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process)
+    left = [planned(job.wildcards) for job in workflow.dag.needrun_jobs() if hasattr(job.wildcards, "key")]
+    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process, left=left)
 
 
 wildcard_constraints:
