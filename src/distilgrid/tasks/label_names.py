@@ -20,7 +20,7 @@ MISSING = frozenset(
     )
 )
 """What other programs write for a missing value: those that pandas reads as one."""
-WHOLE = re.compile(r"\s*([+-]?\d+)(?:\.0*)?\s*")
+WHOLE = re.compile(r"\s*([+-]?\d{1,999})(?:\.0*)?\s*")  # Python reads no number of thousands of digits
 KEEP = "list all labels under the task's labels to keep them"
 FEW_ROWS = 20  # below it, labels that occur once say little
 

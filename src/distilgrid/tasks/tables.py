@@ -45,12 +45,13 @@ class Form:
 
 def read_parquet(path: Path) -> "pd.DataFrame":
     """Read all rows of a parquet file. Raises UserError when it is unreadable, or two columns have one name."""
-    import pandas as pd
     import pyarrow.parquet as pq
 
     try:
-        _check_names(pq.read_schema(_source(path)).names, path)
-        frame = pd.read_parquet(_source(path))
+        with pq.ParquetFile(_source(path)) as file:
+            table = file.read().replace_schema_metadata(None)  # notes of pandas hide columns or rename them
+        _check_names(table.column_names, path)
+        frame = table.to_pandas()
         _check_texts(frame)
     except UserError:
         raise
@@ -58,7 +59,7 @@ def read_parquet(path: Path) -> "pd.DataFrame":
         raise UserError(f"{path}: a text is not UTF-8; save it as UTF-8") from None
     except Exception as error:  # pandas and pyarrow raise many types; the user needs one line
         raise _unreadable(path, error) from None
-    return _numbered(frame)
+    return frame
 
 
 def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
@@ -148,12 +149,6 @@ def _check_texts(frame: "pd.DataFrame") -> None:
     for name in frame.columns:
         if isinstance(frame[name].dtype, pd.StringDtype):
             frame[name].tolist()
-
-
-def _numbered(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """A frame whose index counts rows; a named index of a saved frame becomes a column again."""
-    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
-    return frame.reset_index(level=named).reset_index(drop=True) if named else frame.reset_index(drop=True)
 
 
 def _malformed(path: Path, text: str, separator: str, width: int) -> UserError:
