@@ -130,7 +130,7 @@ def test_a_smaller_choice_is_part_of_a_larger_one(work: Path, tmp_path: Path) ->
 def test_a_share_of_the_training_rows_leaves_all_of_them(work: Path, tmp_path: Path) -> None:
     count = len(make(work, tmp_path / "rows"))
     dataset = open_dataset(work / "data")
-    rows = TrainingSet(dataset, 0.25, open_augmented(tmp_path / "rows", dataset=dataset))
+    rows = TrainingSet(dataset, 0.25, open_augmented(tmp_path / "rows"))
     assert rows.added is not None and len(rows.added) == count
     assert len(rows) == 24 + count == len(rows.encodings(load_tokenizer(work / "teacher"), max_length=32))
     assert rows.labels().shape == (24 + count, 2)
@@ -144,6 +144,8 @@ def test_a_share_of_the_training_rows_leaves_all_of_them(work: Path, tmp_path: P
     [
         ("qpp", f"{KEY}: unknown task 'qpp'; did you mean 'qqp'"),
         ("pairs", f"{KEY}: the rows of task 'pairs' are no single texts"),
+        ("https://example.org/more.csv", f"{KEY}: source 'https://example.org/more.csv': addresses are not read"),
+        ("csv:", f"{KEY}: source 'csv:' must be one of"),
         ("digits", f"{KEY}: the rows of task 'digits' are no single texts"),
         ("csv:{work}/none.csv", "none.csv: no such file"),
     ],

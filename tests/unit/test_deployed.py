@@ -14,6 +14,7 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.sums import write_sums
 from distilgrid.deployment import classifier
 from distilgrid.deployment.classifier import FACTS, Classifier
 from distilgrid.deployment.folder import readme, write_folder
@@ -42,6 +43,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         tokenizer.save(str(tmp_path / "tokenizer.json"))
         made = {"runtime": runtime, "inputs": ["input_ids"], "labels": ["bad", "fine"], "max_length": 8}
         write_json(tmp_path / FACTS, {"kind": "label", **made, **facts})
+        write_sums(tmp_path)
         return tmp_path
 
     return make
@@ -75,6 +77,22 @@ def test_a_model_runs_as_it_was_measured(
 ) -> None:
     assert Classifier(folder("onnxruntime-fp16", **facts), **given)("good film") == "fine"
     assert loads == [expected]
+
+
+@pytest.mark.parametrize(
+    ("pair", "texts", "said"),
+    [
+        (False, ("good film", "good film"), "its model reads single texts; leave the second one out"),
+        (True, ("good film",), "its model reads pairs of texts; give two"),
+    ],
+)
+def test_texts_that_the_model_does_not_read_are_refused(
+    folder: Callable[..., Path], loads: list[RunOptions], pair: bool, texts: tuple[str, ...], said: str
+) -> None:
+    classify = Classifier(folder("onnxruntime-fp16", pair=pair))
+    with pytest.raises(UserError, match=said):
+        classify(*texts)
+    assert classify(*(["good film"] * (3 - len(texts)))) == "fine"
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime-fp16", "torch-eager-fp32"])
@@ -163,3 +181,21 @@ def test_the_readme_says_what_its_milliseconds_are_of(findings: Findings) -> Non
         r"\d ms: p50 at batch size 1, 128 tokens, on .*, 1 thread \(local-cpu\), in onnxruntime-int8", text
     )
     assert "weights in int8; the CPU's features for int8: " in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"processor": "gpu"}, "unknown processor 'gpu'; take one of: cpu, cuda"),
+        ({"processor": "cuda:0"}, "unknown processor 'cuda:0'"),
+        ({"threads": 0}, "0 threads are too few; take 1 or more"),
+        ({"threads": -2}, "-2 threads are too few"),
+    ],
+)
+@pytest.mark.parametrize("runtime", ["torch-eager-fp32", "onnxruntime-fp32"])
+def test_a_classifier_names_what_it_cannot_run_on(
+    folder: Callable[..., Path], runtime: str, given: Any, said: str
+) -> None:
+    made = folder(runtime)
+    with pytest.raises(UserError, match=f"^{made}: {said}"):
+        Classifier(made, **given)

@@ -1,5 +1,6 @@
 """The workflow's shape: lint, dry runs, counts of jobs, and what a changed parameter makes anew."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,14 @@ def test_bad_parameters_end_in_one_line_and_exit_code_2(project: Any, section: s
     complaints = [text for text in done.stderr.splitlines() if text.startswith("distilgrid:")]
     assert len(complaints) == 1
     assert line in complaints[0]
+
+
+def test_dvc_records_nothing_before_it_was_checked() -> None:
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        assert re.search(r"snakemake --cores all -- \w+ && python -m distilgrid verify --part --cells 0", stage["cmd"])
+    sync = (ROOT / "Makefile").read_text().partition("\ndvc-sync:")[2].partition("\n\n")[0].splitlines()
+    assert [line.partition("distilgrid ")[2] for line in sync[1:3]] == ["verify --part --cells 0", "publish"]
+    assert sync[-1].endswith("dvc commit -f")
 
 
 def test_every_output_of_dvc_is_the_folder_of_a_stage_which_publish_makes() -> None:

@@ -1,7 +1,6 @@
 """Status of a grid: artefacts that are done, stale or to do, with reasons and the remaining time."""
 
 import contextlib
-import json
 import shlex
 import statistics
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from distilgrid.audit.changes import differences
 from distilgrid.audit.made import Made, read_made
-from distilgrid.core.artefacts import RUN, is_complete
+from distilgrid.core.artefacts import RUN, is_complete, read_run
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
 from distilgrid.core.planned import Artefact
@@ -112,7 +111,7 @@ def _state(artefact: Artefact, results: Path) -> Status:
     if not older:
         return Status(artefact, "to do")
     newest = max(older, key=lambda p: p.stat().st_mtime)
-    recipe = json.loads((newest / RUN).read_text(encoding="utf-8"))["recipe"]
+    recipe = read_run(newest)["recipe"]
     return Status(artefact, "stale", _difference(recipe, artefact.recipe))
 
 

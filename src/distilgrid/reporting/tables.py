@@ -27,7 +27,7 @@ MOST_LABELS = 20
 ORIGIN = ("task", "student", "method", "seed", "runtime")
 ORIGIN_COLUMNS = [Column(title, number=title == "seed") for title in ORIGIN]
 Run = Mapping[str, Any]  # `run.json`
-SMALL_PRINT = "In small print the speed-up over the teacher in the same runtime / in torch."
+SMALL_PRINT = "In small print the speed-up over the teacher: in the same runtime, and in torch where that is another."
 COST_TITLES = ("artefacts", "time", "processor time", "processor used", "peak memory, MiB", "energy, Wh")
 COST_CAPTION = (
     "Times of jobs, added up: those side by side count each. Processor used: processor time by time and threads. "

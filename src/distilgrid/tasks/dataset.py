@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
+from distilgrid.core.finished import open_finished
 from distilgrid.tasks.kind import TaskKind, find_kind
 
 if TYPE_CHECKING:
@@ -55,15 +55,18 @@ class Dataset:
 
     def split(self, name: str) -> "pd.DataFrame":
         """The rows of a split, in the columns that the kind reads. Raises UserError for an unknown split."""
-        import pandas as pd
+        return open_finished(self.folder, only=()).table(self.file(name).name, self.task_kind.rows().columns)
 
-        return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)
+    def ids(self, name: str) -> "dict[str, pd.Series[str]]":
+        """The user's names of a split's rows as `id`, where the task's spec has a column of them."""
+        found = open_finished(self.folder, only=())
+        return dict(found.table(self.file(name).name, ["id"])) if "id" in self.details else {}
 
     def file(self, name: str) -> Path:
         """The file of a split. Raises UserError for an unknown split."""
         if name not in self.splits:
             raise UserError(f"{self.folder}: no split '{name}'; {did_you_mean(name, self.splits)}")
-        return self.folder / f"{name}.parquet"
+        return open_finished(self.folder, only=()).path(f"{name}.parquet")
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,7 @@ class AugmentedRows:
 
     def split(self, name: str) -> "pd.DataFrame":
         """Columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and `copy`."""
-        import pandas as pd
-
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        return open_finished(self.folder, only=()).table(f"{name}.parquet")
 
 
 RowsOnDisk: TypeAlias = Dataset | AugmentedRows
@@ -86,8 +87,8 @@ RowsOnDisk: TypeAlias = Dataset | AugmentedRows
 
 def open_dataset(folder: Path | str) -> Dataset:
     """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
-    run = verified(folder, stage="prepare")
-    stored = read_json(Path(folder) / "dataset.json")
+    found = open_finished(folder, stage="prepare")
+    run, stored = found.run, found.json("dataset.json")
     listed: dict[str, Any] = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
     details = {name: value for name, value in stored.items() if name not in Dataset.__dataclass_fields__}
     folder, splits = Path(folder), stored["splits"]
@@ -95,14 +96,10 @@ def open_dataset(folder: Path | str) -> Dataset:
     return Dataset(folder, run["key"], stored["task"], stored["kind"], **listed)
 
 
-def open_augmented(folder: Path | str, *, dataset: Dataset) -> AugmentedRows:
-    """Open augmented rows and verify their files. Raises UserError for missing or damaged files, or other data."""
-    run = verified(folder, stage="augment")
-    recipe = run["recipe"]
-    made_of = recipe["inputs"]["data"]
-    if made_of != dataset.key:
-        raise UserError(f"{folder}: made of data {made_of}, not of {dataset.key}; augment again")
-    return AugmentedRows(Path(folder), run["key"], recipe["settings"]["labels"] == "teacher")
+def open_augmented(folder: Path | str) -> AugmentedRows:
+    """Open augmented rows and verify their files. Raises UserError when they are missing or damaged."""
+    run = open_finished(folder, stage="augment").run
+    return AugmentedRows(Path(folder), run["key"], run["recipe"]["settings"]["labels"] == "teacher")
 
 
 def texts(frame: "pd.DataFrame") -> tuple[list[str], list[str] | None]:

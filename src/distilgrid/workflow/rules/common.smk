@@ -5,7 +5,9 @@ from distilgrid.workflow.opening import open_workflow, schema_file, start_jobs
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
-PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
+ON_TOP = list(workflow.overwrite_configfiles)  # Snakemake lists these first, and `params.yaml` after them
+ORIGIN = [*workflow.configfiles[len(ON_TOP) :], *ON_TOP]
+PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=ORIGIN, main=workflow.is_main_process)
 
 
 onstart:
