@@ -189,8 +189,9 @@ def test_the_readme_says_what_its_milliseconds_are_of(findings: Findings) -> Non
     [
         ({"processor": "gpu"}, "unknown processor 'gpu'; take one of: cpu, cuda"),
         ({"processor": "cuda:0"}, "unknown processor 'cuda:0'"),
-        ({"threads": 0}, "0 threads are too few; take 1 or more"),
-        ({"threads": -2}, "-2 threads are too few"),
+        ({"threads": 0}, "0 threads are too many or too few; take 1 to 1024"),
+        ({"threads": 10**12}, "1000000000000 threads are too many"),
+        ({"threads": -2}, "-2 threads are too many or too few"),
     ],
 )
 @pytest.mark.parametrize("runtime", ["torch-eager-fp32", "onnxruntime-fp32"])

@@ -110,7 +110,7 @@ def label_numbers(column: "pd.Series[Any]", labels: Sequence[str], origin: str) 
         by_value = {number: number for number in range(len(labels))} if len(whole) == len(values) else {}
     else:
         by_value = {int(found[1]): known[label] for label in labels if (found := WHOLE.fullmatch(label))}
-    numbers = [known.get(value, by_value.get(whole.get(value, -1), -1)) for value in values]
+    numbers = [known.get(value, by_value.get(whole[value], -1) if value in whole else -1) for value in values]
     codes = np.array(numbers, dtype=np.int64)[places]
     bad = np.flatnonzero(codes < 0)
     if len(bad):

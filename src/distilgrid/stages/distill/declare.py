@@ -129,7 +129,7 @@ STAGE = Stage(
         Option("student", "Name under `students` in the parameters."),
         replace(common.AUGMENTATION, default="none"),
         FRACTION,
-        Option("seed", "Seed of the student's training.", int, 0, low=0),
+        Option("seed", "Seed of the student's training.", int, 0, low=0, high=common.MOST_SEED),
         PROFILE,
     ),
     inputs=(
