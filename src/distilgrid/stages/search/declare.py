@@ -8,7 +8,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Input, Keys, Place, Recipe, Stage
 from distilgrid.models.source import model_revision
-from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
+from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR, refuse_unread
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
@@ -64,6 +64,13 @@ def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     from distilgrid.search.controllers.registry import CONTROLLERS
 
     own = chosen.search
+    asks, starts = own.estimator.kind == "supernet", getattr(own.estimator, "init", "") == "finetuned"
+    unread = {
+        "supernet": (not asks, f"the estimator '{own.estimator.kind}' asks no supernet;"),
+        "teacher-dir": (asks or not starts, "no candidate begins as the teacher;"),
+        "latency": (own.latency.source != "predicted", f"latencies are {own.latency.source};"),
+    }
+    refuse_unread(unread, keys)
     limits = {"max_latency", "max_latency_share", "max_size_share", "limit_penalty"}
     kept = {"reward", "episodes", "candidates", "keep"} | limits
     measured = own.latency.source == "measured"
