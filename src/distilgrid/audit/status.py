@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from distilgrid.audit.changes import differences
+from distilgrid.audit.left import Left, damage, left
 from distilgrid.audit.made import Made, read_made
-from distilgrid.core.artefacts import RUN, is_complete, read_run
+from distilgrid.core.artefacts import RUN
 from distilgrid.core.errors import UserError
 from distilgrid.core.machine import usable_cores
 from distilgrid.core.planned import Artefact
@@ -27,7 +28,7 @@ ENOUGH = 50  # finished artefacts of a stage for a median
 
 @dataclass(frozen=True)
 class Status:
-    """An artefact's state, with the changes since its predecessor if it is stale."""
+    """An artefact's state, with the changes since its predecessor if it is stale, or its damage."""
 
     artefact: Artefact
     state: State
@@ -36,7 +37,8 @@ class Status:
 
 def states(plan: Plan, *, results: Path) -> list[Status]:
     """The state of every artefact, in the plan's order."""
-    return [_state(artefact, results) for artefact in plan.artefacts.values()]
+    found = left(plan, results=results)
+    return [_state(artefact, found.get(folder), results) for folder, artefact in plan.artefacts.items()]
 
 
 def overview(found: Sequence[Status], params: Params) -> str:
@@ -46,7 +48,7 @@ def overview(found: Sequence[Status], params: Params) -> str:
     cells = sum(s.artefact.stage == "distill" for s in found)
     lines += ["", f"grid '{params.grid.name}': {cells} cells"]
     for stage in STAGES:
-        parts = [f"{counts[stage, state]} {state}" for state in ("done", "stale", "to do") if counts[stage, state]]
+        parts = [f"{counts[stage, state]} {state}" for state in get_args(State) if counts[stage, state]]
         if parts:
             lines.append(f"  {stage:10} {', '.join(parts)}")
     return "\n".join(lines)
@@ -82,7 +84,8 @@ def _measured(left: Sequence[Artefact], done: Sequence[Artefact], results: Path)
     for stage, example in {artefact.stage: artefact for artefact in left}.items():
         others = (path.parent for path in (results / Path(example.location).parts[0]).rglob(RUN))
         made = _readable(islice(own.get(stage) or others, ENOUGH))
-        taken = [one.run["seconds"] / STAGES[stage].units(one.recipe) for one in made if one.stage == stage]
+        same = (one for one in made if one.stage == stage and "seconds" in one.run)
+        taken = [one.run["seconds"] / STAGES[stage].units(one.recipe) for one in same]
         if taken:
             known[stage] = statistics.median(taken)
     return known
@@ -102,17 +105,18 @@ def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterat
         yield f"distilgrid {artefact.stage} {settings} {artefact.arguments(str(results))}"
 
 
-def _state(artefact: Artefact, results: Path) -> Status:
-    folder = results / artefact.folder
-    if is_complete(folder):
+def _state(artefact: Artefact, found: Left | None, results: Path) -> Status:
+    if found is None:
         return Status(artefact, "done")
+    if found.state != "absent":
+        return Status(artefact, "to do" if found.state == "damaged" else "stale", found.why)
+    folder = results / artefact.folder
     stem = folder.name.rpartition("-")[0]
-    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and is_complete(p)]
+    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and damage(p) == ""]
     if not older:
         return Status(artefact, "to do")
-    newest = max(older, key=lambda p: p.stat().st_mtime)
-    recipe = read_run(newest)["recipe"]
-    return Status(artefact, "stale", _difference(recipe, artefact.recipe))
+    newest = read_made(max(older, key=lambda p: p.stat().st_mtime))
+    return Status(artefact, "stale", _difference(newest.recipe, artefact.recipe))
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

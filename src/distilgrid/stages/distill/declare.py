@@ -80,7 +80,10 @@ def _course(params: "Params", *, teacher: str, method: str, student: str) -> Cou
 
 
 def _recipe(chosen: DistillSettings, keys: Keys) -> Recipe:
-    """Method, student and training, and which rows in which order."""
+    """Method, student and training, and which rows in which order. Refuses inputs that they do not read."""
+    from distilgrid.stages.distill.surplus import check_inputs
+
+    check_inputs(chosen, keys)
     return {
         **chosen.course.recipe,
         "augmentation": chosen.augmentation,
@@ -126,7 +129,7 @@ STAGE = Stage(
         Option("student", "Name under `students` in the parameters."),
         replace(common.AUGMENTATION, default="none"),
         FRACTION,
-        Option("seed", "Seed of the student's training.", int, 0, low=0),
+        Option("seed", "Seed of the student's training.", int, 0, low=0, high=common.MOST_SEED),
         PROFILE,
     ),
     inputs=(
