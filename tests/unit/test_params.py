@@ -219,7 +219,7 @@ def test_a_missing_section_is_named(tiny_values: Values) -> None:
     ("text", "said"),
     [
         (None, "cannot be read"),
-        ("", "must hold a mapping"),
+        ("", "grid: Field required"),
         ("- a\n- b\n", "must hold a mapping"),
         ("grid: [1\nmethods", "not valid YAML"),
     ],

@@ -5,17 +5,18 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from distilgrid.core.artefacts import not_in_the_future, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.project import parse_yaml, read_yaml, yaml_text
+from distilgrid.core.schema import deep_merge
 from distilgrid.jobs.process import mark_workflow
 from distilgrid.jobs.warm import server
 from distilgrid.jobs.warm.client import ADDRESS
@@ -32,8 +33,48 @@ BUSY = (
 _held: list[FileLock] = []  # until the workflow's process ends, however it ends
 
 
+def configuration(workflow: Any, name: str) -> tuple[dict[str, Any], list[str]]:
+    """The parameters of a workflow, and the names of their sources, the lowest first.
+
+    Snakemake would read the files as YAML 1.1, take the last of two equal keys, and make text of all values within
+    those of `--config`. Bad input ends the process with one line and exit code 2.
+
+    Args:
+        workflow: Snakemake's.
+        name: the project's file, which may be missing where `--configfile` names others.
+    """
+    if workflow.modifier.skip_configfile:  # a module, to which the workflow around it gives values
+        return dict(workflow.config), []
+    asked = workflow.config_settings
+    above = [os.path.relpath(path) for path in asked.configfiles]
+    below = [os.path.relpath(path) for path in workflow.configfiles[len(above) :]]  # named by the project's Snakefile
+    if name not in below and (Path(name).exists() or not above):
+        below.append(name)
+        workflow.configfiles.append(name)  # Snakemake sends them along to other machines
+    files = above if asked.replace_workflow_config else [*below, *above]
+    values: dict[str, Any] = {}
+    with _ending_in_one_line():
+        for path in files:
+            values = deep_merge(values, read_yaml(path))
+        for given in asked.config_args:
+            key, _, text = given.partition("=")
+            values = deep_merge(values, {key: parse_yaml(text, origin=f"--config {key}")})
+    return values, [*files, *(["--config"] if asked.config_args else [])]
+
+
+@contextlib.contextmanager
+def _ending_in_one_line() -> Iterator[None]:
+    """Ends the process for bad input: Snakemake would turn any exception into a traceback and exit code 1."""
+    try:
+        yield
+    except UserError as error:
+        sys.stderr.write(f"distilgrid: {error}\n")
+        sys.stderr.flush()
+        os._exit(2)
+
+
 def open_workflow(
-    config: Mapping[str, Any], *, results: str, origin: Sequence[str | Path], main: bool = False
+    config: Mapping[str, Any], *, results: str, origin: Sequence[str], main: bool = False
 ) -> tuple[Plan, str]:
     """The plan of a Snakemake configuration, and the path of a frozen copy of its parameters for the jobs.
 
@@ -43,20 +84,15 @@ def open_workflow(
     Args:
         config: the merged parameters.
         results: the results folder.
-        origin: the files that the parameters came from, for messages.
+        origin: the names of the sources of the parameters, for messages.
         main: whether the user started this process. Snakemake starts others for single jobs, perhaps elsewhere.
     """
-    names = " + ".join(os.path.relpath(name) for name in origin) or "configuration"
-    try:
-        params = parse_params(config, origin=names)
+    with _ending_in_one_line():
+        params = parse_params(config, origin=" + ".join(origin) or "configuration")
         plan = expand(params)
         frozen = freeze(params, Path(results))
         if main:
             release_stale_locks(Path(".snakemake"))
-    except UserError as error:
-        sys.stderr.write(f"distilgrid: {error}\n")
-        sys.stderr.flush()
-        os._exit(2)  # Snakemake would turn any exception into a traceback and exit code 1
     mark_workflow()
     os.environ.pop(ADDRESS, None)  # of a workflow around this one
     if main:
@@ -87,7 +123,7 @@ def freeze(params: Params, results: Path) -> Path:
     path = results / ".params" / f"{params.grid.name}-{recipe_key(values)}.yaml"
     with readable_os_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_changed(path, yaml.safe_dump(values, sort_keys=False).encode())
+        write_changed(path, yaml_text(values).encode())
     return path
 
 

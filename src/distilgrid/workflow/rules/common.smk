@@ -5,7 +5,7 @@ from distilgrid.workflow.opening import open_workflow, schema_file, start_jobs
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
-PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=workflow.configfiles, main=workflow.is_main_process)
+PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=ORIGIN, main=workflow.is_main_process)
 
 
 onstart:
