@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Seed, Settings
 
 
 class Data(Settings):
@@ -21,7 +21,7 @@ class Data(Settings):
     """Cap on dev rows; rows over it stay in training."""
     max_validation_rows: int | None = Field(default=None, ge=2)
     """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of splits and subsets; independent of the training seeds."""
 
 
@@ -36,7 +36,7 @@ class Views(Settings):
     """Largest shift in pixels, in each direction: 4 for CIFAR."""
     flip: bool = False
     """Mirror every other image, at random, from left to right."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of the views; independent of the training seeds."""
 
     @property

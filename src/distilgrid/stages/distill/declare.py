@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.planned import Artefact
+from distilgrid.core.schema import MAX_SEED
 from distilgrid.core.stage import Input, Keys, Option, Recipe, Stage
 from distilgrid.stages import common
 from distilgrid.stages.common import DATA, FRACTION, METHOD, MODELS, PROFILE, TASK, TEACHER, TEACHER_DIR
@@ -126,7 +127,7 @@ STAGE = Stage(
         Option("student", "Name under `students` in the parameters."),
         replace(common.AUGMENTATION, default="none"),
         FRACTION,
-        Option("seed", "Seed of the student's training.", int, 0),
+        Option("seed", "Seed of the student's training.", int, 0, low=0, high=MAX_SEED),
         PROFILE,
     ),
     inputs=(
