@@ -67,8 +67,8 @@ def choose_model(
 
     Raises UserError when the task is not clear, results are missing, or no measurement fits.
     """
-    chosen = task_named(plan.params, task)
     findings = find(collect(plan, results))
+    chosen = task_named(plan.params, task)
     return choose(list_options(findings, chosen, where), limits=limits), findings.collected
 
 
