@@ -52,14 +52,23 @@ def configuration(workflow: Any, name: str) -> tuple[dict[str, Any], list[str]]:
         below.append(name)
         workflow.configfiles.append(name)  # Snakemake sends them along to other machines
     files = above if asked.replace_workflow_config else [*below, *above]
-    values: dict[str, Any] = {}
     with _ending_in_one_line():
-        for path in files:
-            values = deep_merge(values, read_yaml(path))
-        for given in asked.config_args:
-            key, _, text = given.partition("=")
-            values = deep_merge(values, {key: parse_yaml(text, origin=f"--config {key}")})
+        values = merged(files, asked.config_args)
     return values, [*files, *(["--config"] if asked.config_args else [])]
+
+
+def merged(files: Sequence[str | Path], given: Sequence[str]) -> dict[str, Any]:
+    """The values of parameter files, later ones on top, and above them those of `--config`: `grid={seeds: [0]}`.
+
+    Raises UserError as `read_yaml` does.
+    """
+    values: dict[str, Any] = {}
+    for path in files:
+        values = deep_merge(values, read_yaml(path))
+    for entry in given:
+        key, _, text = entry.partition("=")
+        values = deep_merge(values, {key: parse_yaml(text, origin=f"--config {key}")})
+    return values
 
 
 @contextlib.contextmanager
