@@ -144,6 +144,8 @@ def test_a_share_of_the_training_rows_leaves_all_of_them(work: Path, tmp_path: P
     [
         ("qpp", f"{KEY}: unknown task 'qpp'; did you mean 'qqp'"),
         ("pairs", f"{KEY}: the rows of task 'pairs' are no single texts"),
+        ("https://example.org/more.csv", f"{KEY}: source 'https://example.org/more.csv': addresses are not read"),
+        ("csv:", f"{KEY}: source 'csv:' must be one of"),
         ("digits", f"{KEY}: the rows of task 'digits' are no single texts"),
         ("csv:{work}/none.csv", "none.csv: no such file"),
     ],

@@ -208,7 +208,7 @@ def test_the_fields_of_images_are_not_in_the_key_of_texts(tmp_path: Path) -> Non
     (tmp_path / "x.csv").write_text("a,label\n")
     spec = TaskSpec(source=f"csv:{tmp_path}/x.csv", text=["a"])
     recipe = prepared(spec, Data(cifar_dir="/somewhere"))
-    known = "version kind text label labels metrics validation split_column validation_fraction"
+    known = "version kind text label labels metrics validation split_column validation_fraction delimiter encoding id"
     assert set(recipe["spec"]) == set(known.split())
     assert set(recipe["data"]) == {"max_train_rows", "dev_fraction", "max_dev_rows", "max_validation_rows", "seed"}
 

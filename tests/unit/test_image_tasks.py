@@ -118,6 +118,14 @@ def test_encoded_images_keep_their_pixels(prepared: Prepare, struct: bool) -> No
             assert frame["label"][[content_id(image) for image in images].index(identity)] == WORDS[label]
 
 
+def test_images_keep_the_users_names_of_rows(prepared: Prepare) -> None:
+    images, frame = colour()
+    dataset = prepared(frame.assign(file=[f"{i}.png" for i in range(len(frame))]), id="file")
+    names = {content_id(image): f"{i}.png" for i, image in enumerate(images)}
+    for name in dataset.splits:
+        assert dataset.ids(name)["id"].tolist() == [names[each] for each in dataset.split(name)["example_id"]]
+
+
 def test_pixels_are_kept_row_by_row_in_a_fixed_width(prepared: Prepare) -> None:
     images, frame = colour()
     dataset = prepared(frame)

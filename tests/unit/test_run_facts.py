@@ -1,4 +1,4 @@
-"""Facts of a trained model in `metrics.json`: the generalisation gap, and models that learned nothing."""
+"""Facts of a trained model: the generalisation gap, models that learned nothing, and the user's names of rows."""
 
 import logging
 from pathlib import Path
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.chain
 TRAINING = Training(epochs=6, batch_size=16, learning_rate=2e-3, max_length=32, precision="fp32")
 
 
-def trained(rows: pd.DataFrame, tiny_model: Path, folder: Path) -> dict[str, Any]:
+def trained(rows: pd.DataFrame, tiny_model: Path, folder: Path, **more: Any) -> dict[str, Any]:
     rows.to_csv(folder / "rows.csv", index=False)
-    spec = TaskSpec(source=f"csv:{folder / 'rows.csv'}", text=["text"], label="sentiment")
+    spec = TaskSpec(source=f"csv:{folder / 'rows.csv'}", text=["text"], label="sentiment", **more)
     prepare(task="reviews", spec=spec, data=Data(max_dev_rows=32), out=folder / "data")
     source, out = f"path:{tiny_model}", folder / "model"
     made: dict[str, Any] = finetune(data=folder / "data", source=source, training=TRAINING, seed=0, out=out, labels={})
@@ -59,3 +59,13 @@ def test_a_model_that_answers_the_same_for_every_row_is_said_to_have_learned_not
         metrics = trained(unrelated, tiny_model, tmp_path)
     assert metrics["constant"] is True
     assert "the model answers the same for every row: it learned nothing" in caplog.text
+
+
+def test_predictions_keep_the_users_names_of_rows(rows: pd.DataFrame, tiny_model: Path, tmp_path: Path) -> None:
+    given = rows.drop_duplicates("text").assign(review=lambda frame: [f"r-{i:04}" for i in range(len(frame))])
+    trained(given, tiny_model, tmp_path, id="review")
+    found = pd.read_parquet(tmp_path / "model" / "predictions.parquet")
+    dataset = open_dataset(tmp_path / "data")
+    texts = dict(zip(given["review"], given["text"], strict=True))
+    assert [texts[name] for name in found["id"]] == dataset.split("validation")["text_a"].tolist()
+    assert found.columns.tolist() == ["split", "example_id", "label", "id", "logits"]

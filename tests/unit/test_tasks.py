@@ -190,9 +190,9 @@ def test_texts_that_look_missing_are_texts(prepared: Prepare) -> None:
     assert sorted(t for split in splits.values() for t in split) == sorted(text for text, _ in rows)
 
 
-def test_labels_that_look_missing_are_labels(prepared: Prepare) -> None:
+def test_labels_that_look_missing_are_labels_where_they_are_listed(prepared: Prepare) -> None:
     rows = [(f"text {i}", ["None", "NA"][i % 2]) for i in range(20)]
-    assert prepared(csv(rows)).labels == ("NA", "None")
+    assert prepared(csv(rows), labels=["NA", "None"]).labels == ("NA", "None")
 
 
 def test_number_labels_are_ordered_by_value(prepared: Prepare) -> None:

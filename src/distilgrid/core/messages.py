@@ -1,5 +1,6 @@
 """One clear line from a pydantic error."""
 
+import datetime
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -51,6 +52,8 @@ def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
         key, hint = problem["ctx"]["discriminator"].strip("'"), "and no preset or lower file has that name"
         return f"{dotted}: says no {key}, {hint}; add '{key}: ...' or correct the name"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_type" and isinstance(problem["input"], bool | int | float | datetime.date):
+        message = "must be a text; write it in quotes, since YAML reads it as something else"
     return f"{dotted}: {message}{_found(problem['input'], problem['type'])}"
 
 

@@ -59,6 +59,12 @@ class Dataset:
 
         return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)
 
+    def ids(self, name: str) -> "dict[str, pd.Series[str]]":
+        """The user's names of a split's rows as `id`, where the task's spec has a column of them."""
+        import pandas as pd
+
+        return dict(pd.read_parquet(self.file(name), columns=["id"])) if "id" in self.details else {}
+
     def file(self, name: str) -> Path:
         """The file of a split. Raises UserError for an unknown split."""
         if name not in self.splits:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, read_table, split_file, subset_notes
+from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, split_file, subset_notes
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.tables import read_parquet
 
 REPOSITORY = "nyu-mll/glue"
 REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
@@ -20,7 +21,7 @@ def revision(spec: TaskSpec, folders: Folders) -> str:
 def load(spec: TaskSpec, folders: Folders) -> Raw:
     """Read the splits of a task. Raises UserError when a file is missing or unreadable."""
     files = _files(spec, folders.glue)
-    return Raw({split: read_table(path) for split, path in files.items()}, subset_notes(files))
+    return Raw({split: read_parquet(path) for split, path in files.items()}, subset_notes(files))
 
 
 def _files(spec: TaskSpec, folder: Path | None) -> dict[str, Path]:

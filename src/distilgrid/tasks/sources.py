@@ -142,33 +142,3 @@ def hub_file(repository: str, folder: str, split: str, revision: str, *, key: st
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"{repository}/{name}: cannot be fetched ({reason}); offline, set data.{key}"
         raise UserError(message) from None
-
-
-def read_table(path: Path, *, csv: bool = False) -> "pd.DataFrame":
-    """Read all rows of a parquet or CSV file. Raises UserError when it is unreadable."""
-    import pandas as pd
-
-    try:
-        # Only an empty field is missing: texts such as "NA" or "null" are texts.
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str) if csv else pd.read_parquet(path)
-        for name in frame.columns:
-            if isinstance(frame[name].dtype, pd.StringDtype):
-                frame[name].tolist()  # invalid UTF-8 fails here, not at its first use
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: {_not_utf8(path) if csv else 'a text is not UTF-8'}; save it as UTF-8") from None
-    except Exception as error:  # pandas and pyarrow raise many types; the user needs one line
-        raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
-    if csv and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
-        raise UserError(f"{path}: rows have more fields than the header; quote texts that hold commas")
-    return frame
-
-
-def _not_utf8(path: Path) -> str:
-    """Name the first byte that is not UTF-8, and its line."""
-    content = path.read_bytes()
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return f"line {line}: the byte 0x{content[error.start]:02x} is not UTF-8"
-    return "holds bytes that are not UTF-8"

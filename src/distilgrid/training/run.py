@@ -179,7 +179,7 @@ def _predictions(job: TrainingJob, device: torch.device) -> "pd.DataFrame":
         with exact_products(device):
             outputs = job.predictor(model, _rows(job, split).encodings, kind=kind, placement=Placement(device))
         part = pd.DataFrame({"split": split, "example_id": frame["example_id"], "label": frame["label"]})
-        parts.append(part.assign(logits=list(outputs)))
+        parts.append(part.assign(**job.dataset.ids(split), logits=list(outputs)))
     model.to("cpu")
     return pd.concat(parts, ignore_index=True)
 

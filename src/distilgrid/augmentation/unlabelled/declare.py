@@ -13,10 +13,11 @@ from pydantic import Field
 
 from distilgrid.augmentation.base import Added, Augmented, RowContext
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.messages import validated
 from distilgrid.tasks.dataset import TEXT_COLUMNS, example_ids
 from distilgrid.tasks.likeness import NEAR, Likeness, likeness, row_texts
 from distilgrid.tasks.sources import Folders, load_raw, source_revision
-from distilgrid.tasks.spec import FILE_SCHEMES, TaskSpec, builtin_tasks
+from distilgrid.tasks.spec import FILE_SCHEMES, READING, TaskSpec, builtin_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ class Pool:
 
     key: str  # setting that names them, for messages
     task: TaskSpec  # task that receives the texts; its text columns say what fits
-    names: Sequence[str]  # tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>`
+    names: Sequence[str]  # tasks whose training rows lend their texts, and files, as `csv:<file>`
     own: Mapping[str, TaskSpec]  # tasks of the user, by name
     folders: Folders  # local folders of published data
 
@@ -45,7 +46,7 @@ class Pool:
         """
         found = []
         for spec in map(self.spec, self.names):
-            decisive = {"version", "text", "split_column"} | (set() if spec.own_file else {"source"})
+            decisive = {"version", "text", "split_column"} | (set(READING) if spec.own_file else {"source"})
             found.append({"revision": source_revision(spec, self.folders), **spec.model_dump(include=decisive)})
         return found
 
@@ -71,8 +72,10 @@ class Pool:
 
     def spec(self, name: str) -> TaskSpec:
         """Task that a name stands for. Raises UserError for an unknown task, and one that does not fit."""
-        if name.startswith(FILES):
-            return TaskSpec(source=name, text=self.task.text)
+        if name.startswith(FILES) or "://" in name:
+            return validated(
+                TaskSpec, {"source": name, "text": self.task.text, "label": self.task.label}, origin=self.key
+            )
         known = {**builtin_tasks(), **self.own}
         if name not in known:
             files = " or ".join(f"{scheme}<file>" for scheme in FILES)
@@ -94,8 +97,8 @@ class Unlabelled(Added):
     kind: Literal["unlabelled"] = "unlabelled"
     """Other texts, labelled by the teacher."""
     texts: list[str] = Field(min_length=1)
-    """Tasks whose training rows lend their texts, and files: `csv:<file>` or `parquet:<file>` with the task's own text
-    columns. Labels are not read."""
+    """Tasks whose training rows lend their texts, and files: `csv:<file>`, `jsonl:<file>` or `parquet:<file>` with the
+    task's own text columns. Labels are not read."""
     max_rows: int | None = Field(default=None, ge=1)
     """At most this number of rows, a seeded choice; null takes all."""
     near: float = Field(default=NEAR, gt=0, le=1)

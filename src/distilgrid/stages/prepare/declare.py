@@ -35,10 +35,10 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
 def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
     """The task, the source's revision, and how rows are split; the path of a user's file stays out."""
     from distilgrid.tasks.sources import source_revision
-    from distilgrid.tasks.spec import DESCRIPTIVE, foreign_fields
+    from distilgrid.tasks.spec import DESCRIPTIVE, READING, foreign_fields
 
     spec = chosen.spec
-    hidden = {"source", "validation_source"} if spec.own_file else {"validation_source"}
+    hidden = {"validation_source"} | ({"source"} if spec.own_file else {*READING, "id"})
     hidden |= DESCRIPTIVE.union(foreign_fields(spec.task_kind))
     return {
         "spec": spec.model_dump(exclude=hidden),

@@ -27,13 +27,27 @@ def prepare(settings: PrepareSettings, job: Job) -> None:
     origins = {split: _origin(spec, split, raw) for split in raw.splits}
     reader = spec.task_kind.rows()
     labels = reader.label_set(spec, raw.splits["train"], origins["train"]) if "train" in raw.splits else []
-    splits, left_out = complete_splits(reader.check(raw.splits, spec, labels, origins), spec, settings.data)
+    checked = reader.check(raw.splits, spec, labels, origins)
+    if spec.id:
+        checked = {
+            name: frame.assign(id=_ids(raw.splits[name], spec.id, origins[name])) for name, frame in checked.items()
+        }
+    splits, left_out = complete_splits(checked, spec, settings.data)
     description = _description(settings, labels, splits, raw) | reader.describe(splits, spec)
     if spec.task_kind.tokenised:
         description["alike"] = alike(splits, validation=spec.validation, left_out=left_out)
     for name, frame in splits.items():
         reader.write(frame, job.folder / f"{name}.parquet")
     write_json(job.folder / "dataset.json", description)
+
+
+def _ids(frame: "pd.DataFrame", column: str, origin: str) -> list[str]:
+    """The user's names of rows. Raises UserError for a missing column or name."""
+    from distilgrid.tasks.kinds.label.rows import as_texts, check_columns, check_filled
+
+    check_columns(frame, [column], origin)
+    check_filled(frame[column], origin)
+    return as_texts(frame[column], origin)
 
 
 def _origin(spec: TaskSpec, split: str, raw: Raw) -> str:
@@ -56,6 +70,7 @@ def _description(own: PrepareSettings, labels: list[str], splits: "Splits", raw:
         "labels": labels,
         "metrics": spec.metrics,
         "validation": spec.validation,
+        **({"id": spec.id} if spec.id else {}),
         "notes": raw.notes + _capped(spec, splits, raw),
         "splits": {name: {"rows": len(splits[name]), "label_counts": count} for name, count in counts.items()},
     }

@@ -1,7 +1,7 @@
 """Images as rows: decoded (8 bits per channel, all of one size, all grey or all in colour), checked, and stored."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.dataset import Dataset, content_id
-from distilgrid.tasks.kinds.label.rows import LabelRows
+from distilgrid.tasks.kinds.label.rows import LabelRows, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +94,7 @@ class ImageRows(LabelRows):
         return {FIELD: asdict(ImageShape(height, width, channels, mean, std))}
 
     def write(self, frame: "pd.DataFrame", path: Path) -> None:
-        """Write `pixels` (H*W*C bytes each, by row, column, channel), `label` and `example_id`."""
+        """Write `pixels` (H*W*C bytes each, by row, column, channel), `label`, `example_id` and perhaps `id`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -102,7 +102,8 @@ class ImageRows(LabelRows):
         stored = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(pixels[0].size), len(pixels), [None, pa.py_buffer(pixels)]
         )
-        table = pa.table({"pixels": stored, **{name: frame[name].to_numpy() for name in ("label", "example_id")}})
+        others = {name: frame[name].to_numpy() for name in ("label", "example_id", "id") if name in frame.columns}
+        table = pa.table({"pixels": stored, **others})
         pq.write_table(table, path, compression="zstd", use_dictionary=False)
 
     def example(self, dataset: Dataset, split: str, count: int) -> np.ndarray:
@@ -129,7 +130,7 @@ def _frame(pixels: list[np.ndarray], codes: np.ndarray) -> "pd.DataFrame":
     return pd.DataFrame({"pixels": pd.Series(pixels, dtype=object), "label": codes, "example_id": ids})
 
 
-def decode(columns: Mapping[str, Iterable[object]], *, size: int | None) -> dict[str, list[np.ndarray]]:
+def decode(columns: "Mapping[str, pd.Series[Any]]", *, size: int | None) -> dict[str, list[np.ndarray]]:
     """Decode columns of images, by the name of their file, to uint8 arrays of one shape: (H, W, 1) or (H, W, 3).
 
     An image is a file's bytes, a mapping with the key `bytes`, or a uint8 array (H, W, C). Transparency is dropped. One
@@ -140,7 +141,8 @@ def decode(columns: Mapping[str, Iterable[object]], *, size: int | None) -> dict
     first: tuple[int, ...] | None = None
     for origin, column in columns.items():
         decoded[origin] = images = []
-        for row, content in enumerate(column, start=1):
+        for place, content in enumerate(column):
+            row = row_of(column, place)
             pixels = _pixels(content, size, f"{origin}: row {row}")
             first = first or pixels.shape[:2]
             if pixels.shape[:2] != first:

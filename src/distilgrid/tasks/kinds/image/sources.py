@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, read_table, split_file, subset_notes
+from distilgrid.tasks.sources import Folders, Raw, files_revision, hub_file, split_file, subset_notes
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.tables import read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,7 @@ def load(spec: TaskSpec, folders: Folders) -> Raw:
     notes, splits = subset_notes({split: paths[0] for split, paths in files.items()}), {}
     for split, paths in files.items():
         binary = paths[0].suffix == ".bin"
-        rows = _read_binary(paths, CIFAR[spec.locator]) if binary else read_table(paths[0])
+        rows = _read_binary(paths, CIFAR[spec.locator]) if binary else read_parquet(paths[0])
         splits[split] = _named(rows, spec)
         if spec.image in splits[split].columns and any(map(_is_jpeg, splits[split][spec.image])):
             notes.append(f"{split}: JPEG copies, pixels are close to the official ones, not equal")

@@ -24,6 +24,7 @@ TEXT_SOURCES = {
     "glue": SourceScheme("distilgrid.tasks.glue"),
     "docs": SourceScheme("distilgrid.tasks.docs_corpus"),
     "csv": FILES,
+    "jsonl": FILES,
     "parquet": FILES,
 }
 

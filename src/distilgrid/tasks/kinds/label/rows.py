@@ -1,6 +1,5 @@
 """Rows of texts with one label, and the checks of columns, texts and missing values that other kinds share."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.core.errors import UNPRINTABLE, UserError, did_you_mean
+from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.tasks.dataset import TEXT_COLUMNS, Dataset, example_ids
 from distilgrid.tasks.kind import RowReader
 
@@ -30,15 +29,14 @@ class LabelRows(RowReader):
 
     def label_set(self, spec: "TaskSpec", train: "pd.DataFrame", origin: str) -> list[str]:
         """The spec's labels, or those of the training rows, numbers before words. Raises UserError when none fit."""
+        from distilgrid.tasks.label_names import found_labels
+
         check_columns(train, [spec.label], origin)
         if spec.labels is not None:
             return spec.labels
         as_texts(train[spec.label], origin)
-        found = sorted({str(value) for value in train[spec.label][~blank(train[spec.label])]}, key=_natural)
         place = f"{origin}: column '{spec.label}'"
-        odd = next((label for label in found if UNPRINTABLE.search(label)), None)
-        if odd is not None:  # `a` and `a` with a control character behind it look alike in tables
-            raise UserError(f"{place}: label '{odd}' holds a control character; rename it")
+        found = found_labels(train[spec.label][~blank(train[spec.label])], place)
         if len(found) < 2:
             raise UserError(f"{place} holds {len(found)} label(s); a task needs at least two")
         if "f1" in spec.metrics and len(found) != 2:
@@ -82,29 +80,16 @@ class LabelRows(RowReader):
     ) -> np.ndarray:
         """Labels (N,) of rows whose columns all exist. Raises UserError for a missing column or label too."""
         check_columns(frame, [*inputs, spec.label], origin)
+        if spec.label in inputs:
+            raise UserError(f"{origin}: column '{spec.label}' is read by models and is their label; name another label")
         check_filled(frame[spec.label], origin)
         return self.codes(frame, spec, labels, origin)
 
     def codes(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
-        """Label numbers (N,). Integers stay where labels are words, as in GLUE; other values are looked up by name.
+        """Label numbers (N,). Raises UserError with the first row whose label is outside the set."""
+        from distilgrid.tasks.label_names import label_numbers
 
-        Raises UserError with the first row whose label is outside the set.
-        """
-        column = frame[spec.label]
-        if column.dtype.kind in "iu" and all(_natural(label)[0] for label in labels):
-            codes = column.to_numpy(dtype=np.int64)
-            bad = np.flatnonzero((codes < 0) | (codes >= len(labels)))
-        else:
-            known = {label: i for i, label in enumerate(labels)}
-            codes = np.array([known.get(str(value), -1) for value in column], dtype=np.int64)
-            bad = np.flatnonzero(codes < 0)
-        if len(bad):
-            shown = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
-            raise UserError(
-                f"{origin}: row {bad[0] + 1}: label '{column.iloc[bad[0]]}' is outside the set ({shown}); "
-                "correct it or set the task's labels"
-            )
-        return codes
+        return label_numbers(frame[spec.label], labels, origin)
 
 
 def check_texts(frame: "pd.DataFrame", spec: "TaskSpec", origin: str) -> dict[str, list[str]]:
@@ -128,13 +113,20 @@ def check_columns(frame: "pd.DataFrame", columns: list[str], origin: str) -> Non
         raise UserError(f"{origin}: no rows; a split must not be empty")
 
 
+def row_of(column: "pd.Series[Any]", place: int) -> int:
+    """The number of a value's row in its file, from 1; frames are indexed by the rows of their file."""
+    return int(column.index[place]) + 1
+
+
 def as_texts(column: "pd.Series[str]", origin: str) -> list[str]:
     """Return a column's values as texts, numbers written out. Raises UserError for bytes, lists and the like."""
     values: Sequence[object] = column.tolist()
     odd = next((row for row, value in enumerate(values) if isinstance(value, NO_TEXT)), None)
     if odd is not None:
         kind = type(values[odd]).__name__
-        raise UserError(f"{origin}: row {odd + 1}: column '{column.name}' holds no text ({kind}); store strings")
+        raise UserError(
+            f"{origin}: row {row_of(column, odd)}: column '{column.name}' holds no text ({kind}); store strings"
+        )
     return [str(value) for value in values]
 
 
@@ -149,17 +141,9 @@ def check_filled(column: "pd.Series[str]", origin: str) -> None:
     rows = np.flatnonzero(blank(column))
     if len(rows):
         raise UserError(
-            f"{origin}: row {rows[0] + 1}: column '{column.name}' is empty ({len(rows)} row(s)); fill or remove"
+            f"{origin}: row {row_of(column, rows[0])}: column '{column.name}' is empty ({len(rows)} row(s)); "
+            "fill or remove"
         )
-
-
-def _natural(label: str) -> tuple[int, float, str]:
-    """A sort key: numbers by value, then words."""
-    try:
-        number = float(label)
-    except ValueError:
-        number = math.nan
-    return (0, number, label) if math.isfinite(number) else (1, 0.0, label)
 
 
 ROWS = LabelRows()

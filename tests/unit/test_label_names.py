@@ -1,0 +1,187 @@
+"""Labels of files: names for numbers, and columns that are hardly meant as labels."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from tests.unit.made import prepare
+
+from distilgrid.core.errors import UserError
+from distilgrid.core.messages import validated
+from distilgrid.tasks.dataset import Dataset, open_dataset
+from distilgrid.tasks.settings import Data
+from distilgrid.tasks.spec import TaskSpec
+
+Prepare = Callable[..., Dataset]
+FORMATS = ("csv", "jsonl", "parquet")
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepare:
+    """Prepares rows with the given labels, in a format."""
+
+    def run(cells: Sequence[object], *, scheme: str = "csv", **spec: Any) -> Dataset:
+        frame = pd.DataFrame({"text": [f"text {i}" for i in range(len(cells))], "label": cells})
+        path = tmp_path / "rows"
+        if scheme == "jsonl":
+            rows = zip(frame["text"], cells, strict=True)
+            path.write_text("\n".join(json.dumps({"text": text, "label": label}) for text, label in rows))
+        elif scheme == "csv":
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_parquet(path)
+        fields = {"source": f"{scheme}:{path}", "text": ["text"], **spec}
+        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=tmp_path / "out")
+        return open_dataset(tmp_path / "out")
+
+    return run
+
+
+def refused(run: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as caught:
+        run()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def named(dataset: Dataset) -> list[str]:
+    """The labels of the rows in the order of the file, as names."""
+    frame = pd.concat([dataset.split(name) for name in dataset.splits])
+    rows = {int(text.split()[1]): label for text, label in zip(frame["text_a"], frame["label"], strict=True)}
+    return [dataset.labels[rows[row]] for row in range(len(rows))]
+
+
+# Names for numbers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+@pytest.mark.parametrize("given", [["negative", "positive"], ["0", "1"], [0, 1], ["no", "yes"]])
+@pytest.mark.parametrize("form", [int, float])
+def test_numbers_have_the_names_that_the_task_lists(
+    prepared: Prepare, scheme: str, given: list[Any], form: Callable[[int], object]
+) -> None:
+    dataset = prepared([form(i % 2) for i in range(30)], scheme=scheme, labels=given)
+    assert dataset.labels == tuple(map(str, given))
+    assert named(dataset) == [str(given[i % 2]) for i in range(30)]
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+def test_listed_numbers_name_themselves_in_any_order(prepared: Prepare, scheme: str) -> None:
+    assert named(prepared([i % 2 for i in range(30)], scheme=scheme, labels=[1, 0])) == list("01" * 15)
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+def test_numbers_beyond_the_names_are_refused(prepared: Prepare, scheme: str) -> None:
+    labels = [1 + i % 2 for i in range(30)]
+    said = refused(lambda: prepared(labels, scheme=scheme, labels=["bad", "good"]))
+    assert "row 2: label '2' is outside the set (bad, good)" in said
+
+
+def test_a_number_among_words_is_no_index(prepared: Prepare) -> None:
+    labels = ["bad", "good", *["bad", "good"] * 10, "1"]
+    assert "row 23: label '1' is outside the set" in refused(lambda: prepared(labels, labels=["bad", "good"]))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (
+            "labels: [no, yes]",
+            'labels: write names in quotes, such as "no": YAML reads one without them as False',
+        ),
+        ("labels: [0.5, 1.5]", "tasks.own: labels: write names in quotes"),
+        ("labels: [2020-01-01, x]", "tasks.own: labels: write names in quotes"),
+        ("labels: [null, x]", "tasks.own: labels: write names in quotes"),
+        ("label: no", "tasks.own: label: must be a text; write it in quotes"),
+        ("label: 7", "tasks.own: label: must be a text; write it in quotes"),
+        ("text: [on]", "tasks.own: text.0: must be a text; write it in quotes"),
+    ],
+)
+def test_a_name_that_yaml_reads_otherwise_is_refused_with_what_to_write(written: str, said: str) -> None:
+    values = {"source": "csv:rows.csv", "text": ["text"]} | yaml.safe_load(written)
+    assert said in refused(lambda: validated(TaskSpec, values, origin="tasks.own"))
+
+
+# Labels that are hardly meant -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+@pytest.mark.parametrize(
+    ("odd", "like"),
+    [
+        ("pos ", "pos"),
+        (" pos", "pos"),
+        ("Pos", "pos"),
+        ("p\u200bos", "pos"),
+        ("\uff50os", "pos"),
+        ("very  bad", "very bad"),
+    ],
+)
+def test_labels_that_look_alike_are_named_and_refused(prepared: Prepare, scheme: str, odd: str, like: str) -> None:
+    labels = [*["very bad", "pos", "neg"] * 10, odd]
+    said = refused(lambda: prepared(labels, scheme=scheme))
+    assert f"row 31: label '{odd}' (1 row(s)) looks like '{like}' (10 row(s))" in said
+    assert "list all labels under the task's labels to keep them" in said
+    listed = ["very bad", "pos", "neg"]
+    assert f"; it looks like '{like}'" in refused(lambda: prepared(labels, scheme=scheme, labels=listed))
+    assert len(prepared([*labels, odd], scheme=scheme, labels=[*listed, odd]).labels) == 4
+
+
+@pytest.mark.parametrize("odd", ["1.0", "01", "+1"])
+def test_numbers_of_one_value_look_alike(prepared: Prepare, odd: str) -> None:
+    assert f"row 31: label '{odd}' (1 row(s)) looks like '1'" in refused(lambda: prepared([*["0", "1"] * 15, odd]))
+
+
+@pytest.mark.parametrize("odd", ["NaN", "nan", "None", "NULL", "N/A", "#N/A", " NA"])
+def test_a_label_that_looks_missing_is_named_and_refused(prepared: Prepare, odd: str) -> None:
+    labels = [*["pos", "neg"] * 15, odd, odd]
+    assert f"row 31: label '{odd}' (2 row(s)) looks like a missing value" in refused(lambda: prepared(labels))
+    assert prepared(labels, labels=["pos", "neg", odd]).labels == ("pos", "neg", odd)
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+@pytest.mark.parametrize("values", [[0.5, 3.25, 4.0], [0.0, 1.0], [1e30, 2e30]])
+def test_numbers_with_decimals_are_no_labels_unless_listed(prepared: Prepare, scheme: str, values: list[float]) -> None:
+    labels = [values[i % len(values)] for i in range(30)]
+    said = refused(lambda: prepared(labels, scheme=scheme))
+    assert "numbers with decimals, such as" in said
+    assert "write kind: number for a regression, or list all labels" in said
+    assert named(prepared(labels, scheme=scheme, labels=list(map(str, values)))) == [str(label) for label in labels]
+    numbers = prepared(labels, scheme=scheme, kind="number", metrics=["pearson"])
+    assert set(numbers.split("train")["label"]) <= set(values)
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+def test_labels_that_occur_once_are_hardly_labels(prepared: Prepare, scheme: str) -> None:
+    once = refused(lambda: prepared([f"user-{i}" for i in range(300)], scheme=scheme))
+    assert "column 'label': each label occurs once (300 rows): is this the label column?" in once
+    most = refused(lambda: prepared([f"user-{min(i, 280)}" for i in range(300)], scheme=scheme))
+    assert "280 of 300 rows hold a label that occurs once: is this the label column?" in most
+
+
+def test_one_row_for_each_listed_label_is_only_too_few(prepared: Prepare) -> None:
+    assert "too few to hold out" in refused(lambda: prepared(list("abcd"), labels=list("abcd")))
+
+
+def test_what_models_read_is_no_label(prepared: Prepare) -> None:
+    said = refused(lambda: prepared(["a", "b"] * 15, label="text", labels=["a", "b"]))
+    assert "column 'text' is read by models and is their label; name another label" in said
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+@pytest.mark.parametrize("value", [3, 2.5])
+def test_one_number_in_all_rows_is_no_regression(prepared: Prepare, scheme: str, value: float) -> None:
+    spec = {"kind": "number", "metrics": ["pearson"]}
+    said = refused(lambda: prepared([value] * 30, scheme=scheme, **spec))
+    assert f"column 'label' holds one number only, {value}; a regression needs different ones" in said
+
+
+def test_one_number_in_a_validation_file_is_refused(prepared: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "held.csv").write_text("text,label\na,1\nb,1\n")
+    spec = {"kind": "number", "metrics": ["pearson"], "validation_source": f"csv:{tmp_path}/held.csv"}
+    said = refused(lambda: prepared([i / 7 for i in range(30)], **spec))
+    assert "held.csv: column 'label' holds one number only" in said
