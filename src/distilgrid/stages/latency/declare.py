@@ -107,5 +107,6 @@ STAGE = Stage(
     threads=lambda _: 1,
     place=lambda own, _: own.conditions.processor,
     exclusive=True,
-    seconds=600,
+    seconds=7.5,
+    units=lambda made, _: made["fitted"] + made["held_out"],
 )
