@@ -130,7 +130,7 @@ def test_a_smaller_choice_is_part_of_a_larger_one(work: Path, tmp_path: Path) ->
 def test_a_share_of_the_training_rows_leaves_all_of_them(work: Path, tmp_path: Path) -> None:
     count = len(make(work, tmp_path / "rows"))
     dataset = open_dataset(work / "data")
-    rows = TrainingSet(dataset, 0.25, open_augmented(tmp_path / "rows", dataset=dataset))
+    rows = TrainingSet(dataset, 0.25, open_augmented(tmp_path / "rows"))
     assert rows.added is not None and len(rows.added) == count
     assert len(rows) == 24 + count == len(rows.encodings(load_tokenizer(work / "teacher"), max_length=32))
     assert rows.labels().shape == (24 + count, 2)

@@ -17,7 +17,7 @@ from tests.unit.test_params import OVERLAYS, below
 
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params, effective_training, load_params
-from distilgrid.reporting.budgets import Budget
+from distilgrid.reporting.budgets import OTHER_SIDE, Budget
 from distilgrid.reporting.claims.judge import evaluate
 from distilgrid.reporting.claims.papers import comparisons, papers, verdicts
 from distilgrid.reporting.claims.schema import ClaimsFile
@@ -100,7 +100,7 @@ def test_tables_show_the_steps_and_their_ratio_to_the_baseline(made: tuple[Plan,
         assert steps["kd"] == {("72", f"6.0{TIMES}")} and steps["finetune"] == {("12", f"1.0{TIMES}")}
         assert "Budgets differ. Steps: optimiser steps done" in each.caption
         assert f"72 (6.0{TIMES})" in markdown([each]) and r"72 6.0$\times$" in latex([each])
-    assert f"; steps 6.0{TIMES}" in outcomes(found)[0].comparison
+    assert f"; steps 6.0{TIMES} finetune's" in outcomes(found)[0].comparison
 
 
 def test_every_table_that_compares_methods_has_the_column(tmp_path: Path) -> None:
@@ -191,7 +191,8 @@ def test_pages_of_papers_say_it(
     (paper,) = papers(results)
     compared, claimed = comparisons(paper), verdicts(paper)
     assert compared.columns[-1].title == "steps" and {row[-1].text for row in compared.rows} == {f"6.0{TIMES}"}
-    assert claimed.rows[0][-1].note.endswith(f", steps 6.0{TIMES}, n=3, 2 tasks") and "first side" in claimed.caption
+    assert claimed.rows[0][-1].note.endswith(f", steps 6.0{TIMES} {OTHER_SIDE}, n=3, 2 tasks")
+    assert "first side" in claimed.caption
     older = replace(paper.reports[0], table=paper.reports[0].table.drop(columns="steps_to_baseline"))
     assert comparisons(replace(paper, reports=[older])).columns[-1].title == "p, Holm", "older reports have no budgets"
 

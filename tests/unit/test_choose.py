@@ -14,6 +14,7 @@ from distilgrid.deployment.options import ModelOption, Offer, list_options
 from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
+from distilgrid.reporting.learned import chance
 from distilgrid.stages.report.page import outcomes
 
 SKILL = {"teacher": 0.95, "kd": 0.94, "finetune": 0.3}
@@ -153,6 +154,13 @@ def test_a_model_at_chance_on_dev_is_no_option(findings: Findings) -> None:
         found = list_options(with_dev(findings, dev), "reviews", Where("local-cpu"))
         assert {option.line.labels["method"] for option in found.options} == expected
         assert any("on dev it is no better than the same answer" in why for why in found.left_out) == (right == most)
+
+
+@pytest.mark.parametrize("counts", [{"neg": 32, "pos": 0}, {"neg": 0, "pos": 32}])
+def test_dev_rows_of_one_label_tell_no_model_from_a_constant_one(counts: dict[str, int]) -> None:
+    dataset = {"splits": {"dev": {"label_counts": counts}}}
+    assert [chance(dataset, metric) for metric in ("accuracy", "f1", "matthews")] == [None, None, None]
+    assert chance({"splits": {"dev": {"label_counts": {"neg": 24, "pos": 8}}}}, "accuracy") == 0.75
 
 
 def test_an_export_that_lost_what_was_learned_is_no_option(findings: Findings) -> None:

@@ -1,5 +1,6 @@
 """The command line: light help with examples, one clear line for bad input, a plan whose commands run."""
 
+import inspect
 import os
 import shlex
 import shutil
@@ -7,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer.main
@@ -16,6 +17,7 @@ from tests.unit.command_line import Run, one_line
 from typer.testing import CliRunner
 
 from distilgrid.cli import support as cli_support
+from distilgrid.cli.app import COMMANDS as GROUPS
 from distilgrid.cli.app import app
 from distilgrid.core.artefacts import verified
 from distilgrid.core.fingerprint import recipe_key
@@ -218,6 +220,40 @@ def test_an_estimate_wants_a_core(run: Run, tiny_params_file: Path) -> None:
     code, _, errors = run("plan", "--params", str(tiny_params_file), "--cores", "-3")
     assert code == 2
     assert "--cores" in errors
+
+
+def test_every_number_of_the_command_line_has_a_bound() -> None:
+    unbound, count = set(), 0
+    for function in (each for group in GROUPS.values() for each in group):
+        for name, parameter in inspect.signature(function).parameters.items():
+            kind, info, *_ = (*get_args(parameter.annotation), None, None)
+            if {int, float} & {kind, *get_args(kind)}:
+                count += 1
+                unbound |= {f"{function.__name__} {name}"} if info.min is None else set()
+    assert count > 20
+    assert unbound == {"choose max_loss"}  # refused by its own line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("finetune", "--threads", "0"),
+        ("record", "--threads", "-1"),
+        ("distill", "--seed", "-1"),
+        ("search", "--seed", "-1"),
+        ("candidate", "--episode", "-1"),
+        ("record", "--fraction", "nan"),
+        ("distill", "--fraction", "inf"),
+        ("verify", "--tolerance", "nan"),
+        ("verify", "--tolerance", "inf"),
+        ("verify", "--seed", "-1"),
+        ("register", "--seed", "-1"),
+        ("plan", "--cores", "0"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused(run: Run, words: tuple[str, ...]) -> None:
+    code, _, errors = run(*words)
+    assert code == 2 and f"Invalid value for '{words[1]}'" in errors
 
 
 def test_an_interrupted_command_says_so_by_its_exit_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

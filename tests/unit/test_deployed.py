@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.sums import write_sums
 from distilgrid.deployment import classifier
 from distilgrid.deployment.classifier import FACTS, Classifier
 from distilgrid.deployment.folder import readme, write_folder
@@ -41,6 +43,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         tokenizer.save(str(tmp_path / "tokenizer.json"))
         made = {"runtime": runtime, "inputs": ["input_ids"], "labels": ["bad", "fine"], "max_length": 8}
         write_json(tmp_path / FACTS, {"kind": "label", **made, **facts})
+        write_sums(tmp_path)
         return tmp_path
 
     return make
@@ -74,6 +77,22 @@ def test_a_model_runs_as_it_was_measured(
 ) -> None:
     assert Classifier(folder("onnxruntime-fp16", **facts), **given)("good film") == "fine"
     assert loads == [expected]
+
+
+@pytest.mark.parametrize(
+    ("pair", "texts", "said"),
+    [
+        (False, ("good film", "good film"), "its model reads single texts; leave the second one out"),
+        (True, ("good film",), "its model reads pairs of texts; give two"),
+    ],
+)
+def test_texts_that_the_model_does_not_read_are_refused(
+    folder: Callable[..., Path], loads: list[RunOptions], pair: bool, texts: tuple[str, ...], said: str
+) -> None:
+    classify = Classifier(folder("onnxruntime-fp16", pair=pair))
+    with pytest.raises(UserError, match=said):
+        classify(*texts)
+    assert classify(*(["good film"] * (3 - len(texts)))) == "fine"
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime-fp16", "torch-eager-fp32"])
@@ -129,7 +148,9 @@ def test_the_example_has_at_most_five_lines_that_are_python(
     compile(code, "README.md", "exec")
 
 
-def test_a_deployed_folder_says_what_is_noted_of_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployed_folder_says_what_is_noted_of_teacher_and_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     overlay: dict[str, Any] = {"grid": {"tasks": ["reviews"], "methods": ["kd"], "students": ["two"]}}
     overlay |= {"report": {"baseline": "kd"}, "teachers": {"big": {"note": "it saw such texts before"}}}
     plan, results = fabricate_results(tmp_path, overlay=overlay)
@@ -139,8 +160,11 @@ def test_a_deployed_folder_says_what_is_noted_of_the_teacher(tmp_path: Path, mon
         "distilgrid.deployment.folder.load_tokenizer", lambda _: SimpleNamespace(model_input_names=BERT)
     )
     monkeypatch.setattr("distilgrid.deployment.folder._write_tokenizer", lambda *_: None)
-    folder = write_folder(option, found.collected, results=results, out=tmp_path / "out")
-    assert "\n\nbig: it saw such texts before.\n\n" in (folder / "README.md").read_text()
+    dataset = found.collected.datasets["reviews"] | {"cautions": ["dev: no row has the label 'c'"]}
+    known = replace(found.collected, datasets={"reviews": dataset})
+    folder = write_folder(option, known, results=results, out=tmp_path / "out")
+    wanted = "\n\nbig: it saw such texts before. About the rows: dev: no row has the label 'c'.\n\n"
+    assert wanted in (folder / "README.md").read_text()
 
 
 def test_the_readme_asks_for_the_processor_that_was_measured(findings: Findings) -> None:
@@ -157,3 +181,21 @@ def test_the_readme_says_what_its_milliseconds_are_of(findings: Findings) -> Non
         r"\d ms: p50 at batch size 1, 128 tokens, on .*, 1 thread \(local-cpu\), in onnxruntime-int8", text
     )
     assert "weights in int8; the CPU's features for int8: " in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"processor": "gpu"}, "unknown processor 'gpu'; take one of: cpu, cuda"),
+        ({"processor": "cuda:0"}, "unknown processor 'cuda:0'"),
+        ({"threads": 0}, "0 threads are too few; take 1 or more"),
+        ({"threads": -2}, "-2 threads are too few"),
+    ],
+)
+@pytest.mark.parametrize("runtime", ["torch-eager-fp32", "onnxruntime-fp32"])
+def test_a_classifier_names_what_it_cannot_run_on(
+    folder: Callable[..., Path], runtime: str, given: Any, said: str
+) -> None:
+    made = folder(runtime)
+    with pytest.raises(UserError, match=f"^{made}: {said}"):
+        Classifier(made, **given)

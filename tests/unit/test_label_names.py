@@ -178,10 +178,3 @@ def test_one_number_in_all_rows_is_no_regression(prepared: Prepare, scheme: str,
     spec = {"kind": "number", "metrics": ["pearson"]}
     said = refused(lambda: prepared([value] * 30, scheme=scheme, **spec))
     assert f"column 'label' holds one number only, {value}; a regression needs different ones" in said
-
-
-def test_one_number_in_a_validation_file_is_refused(prepared: Prepare, tmp_path: Path) -> None:
-    (tmp_path / "held.csv").write_text("text,label\na,1\nb,1\n")
-    spec = {"kind": "number", "metrics": ["pearson"], "validation_source": f"csv:{tmp_path}/held.csv"}
-    said = refused(lambda: prepared([i / 7 for i in range(30)], **spec))
-    assert "held.csv: column 'label' holds one number only" in said

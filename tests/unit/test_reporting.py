@@ -250,6 +250,17 @@ def test_headline_gives_the_share_kept_and_the_speed(findings: Findings) -> None
     )
 
 
+def test_every_ratio_says_what_it_is_against(made: tuple[Plan, Path], findings: Findings) -> None:
+    page = re.sub(r"<(style|svg).*?</\1>", "", output(made, "report.html"), flags=re.DOTALL)
+    shown = " ".join(re.sub(r"<[^>]*>", " ", page).split())
+    tables = [main_table(findings, task) for task in findings.tasks]
+    for text in (shown, markdown(tables), latex(tables).replace(r"$\times$", wording.TIMES)):
+        ratios = re.findall(rf"\d{wording.TIMES}(.{{0,20}})", text)
+        assert ratios
+        for after in ratios:
+            assert re.match(r" ?(the teacher|its speed)", after), after
+
+
 @pytest.mark.parametrize(
     ("three", "two", "expected"),
     [

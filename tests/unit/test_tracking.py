@@ -75,6 +75,7 @@ def test_a_run_names_the_data_that_it_used(shown: Store) -> None:
         assert (shown.results / source["uri"]).samefile(folder / f"{split}.parquet")
         assert source["from"] == shown.plan.params.tasks["topics"].source
         assert profile["num_rows"] == len(pd.read_parquet(folder / f"{split}.parquet"))
+        assert profile["repeated"] == 0 and profile["longest"]["words"] > 0
         assert {column["name"] for column in json.loads(each.dataset.schema)["mlflow_colspec"]} >= {"text_a", "label"}
     assert not runs["fabricated"].inputs.dataset_inputs
     with sqlite3.connect(shown.results / "mlflow.db") as connection:

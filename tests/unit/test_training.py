@@ -113,6 +113,19 @@ def test_the_best_checkpoint_on_dev_is_kept(model: torch.nn.Module, monkeypatch:
     assert not np.allclose(final, seen[3], atol=1e-4)
 
 
+def test_dev_rows_of_one_label_select_nothing(
+    model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scores = iter([1.0, 0.9, 0.8, 0.7])
+    monkeypatch.setattr(loop, "evaluate", lambda *_, **__: {"accuracy": next(scores)})
+    dev = make_rows(32, seed=1)
+    one_label = Rows(dev.encodings, torch.zeros_like(dev.labels))
+    outcome = run(model, settings=Training(epochs=4, batch_size=8, patience=1), dev=one_label)
+    assert (outcome.best_step, outcome.steps, outcome.stopped_early) == (32, 32, False), "the last weights are kept"
+    assert outcome.best_dev == {"accuracy": 0.7}
+    assert "all rows of dev have one label, so they select no weights: the last ones are kept" in caplog.text
+
+
 def test_words_that_occur_in_no_row_are_kept_and_only_decay(model: torch.nn.Module) -> None:
     before = weights(model)["bert.embeddings.word_embeddings.weight"]
     settings = Training(epochs=1, batch_size=8, learning_rate=1e-3, warmup_fraction=0, weight_decay=0.5)

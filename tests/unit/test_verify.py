@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tests.unit.command_line import Run, one_line
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import finetune, prepare
+from tests.unit.relisted import relist
 from typer.testing import CliRunner
 
 from distilgrid.audit import rescore
 from distilgrid.audit.verify import verify
 from distilgrid.cli.app import app
-from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
+from distilgrid.core.artefacts import verified, write_json, writing
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.methods.kd.declare import KD
 from distilgrid.plan.expand import Plan, expand
@@ -108,6 +110,19 @@ def test_an_input_that_is_gone_breaks_the_chain(made: tuple[Plan, Path]) -> None
     shutil.rmtree(results / plan.teachers[0].folder)
     lines = [problem.what for problem in verify(results).problems]
     assert f"was made from teacher-dir {plan.teachers[0].key}, which is not here" in lines
+
+
+def test_a_part_of_the_results_is_checked_without_what_it_lacks(made: tuple[Plan, Path]) -> None:
+    """As `dvc pull` of some cells brings it."""
+    plan, results = made
+    shutil.rmtree(results / plan.teachers[0].folder)
+    (results / "reports").mkdir()
+    words = ["verify", "--results", str(results), "--cells", "0"]
+    assert CliRunner().invoke(app, words).exit_code == 1
+    assert CliRunner().invoke(app, [*words, "--part"]).exit_code == 0
+    change_weights(student(made))
+    done = CliRunner().invoke(app, [*words, "--part"])
+    assert done.exit_code == 1 and "model.safetensors: changed or cut short" in done.output
 
 
 def test_an_unfinished_artefact_is_listed_and_no_problem(made: tuple[Plan, Path]) -> None:
@@ -224,10 +239,14 @@ def test_other_weights_with_their_fingerprint_are_found_by_scoring_again(trained
     assert run(results, "--cells", "0")[0] == 0, "files match what is listed"
 
 
-def relist(folder: Path, name: str) -> None:
-    run_json = json.loads((folder / "run.json").read_text())
-    run_json["files"][name] = file_sha256(folder / name)
-    write_json(folder / "run.json", run_json)
+@pytest.mark.parametrize(
+    "inside", ["", "notes", "students/t/seed-0-0123456789ab"], ids=["empty", "other", "unfinished"]
+)
+def test_a_folder_without_artefacts_is_not_verified(run: Run, tmp_path: Path, inside: str) -> None:
+    (tmp_path / "results" / inside).mkdir(parents=True)
+    said = one_line(run("verify", "--results", tmp_path / "results"))
+    assert f"{tmp_path / 'results'}: holds no finished artefact" in said
+    assert ("unfinished: 1" in said) == ("seed-0" in inside)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

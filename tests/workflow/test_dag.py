@@ -1,5 +1,6 @@
 """The workflow's shape: lint, dry runs, counts of jobs, and what a changed parameter makes anew."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,14 @@ def test_a_projects_file_of_comments_leaves_all_to_the_files_on_top(project: Any
     (project.folder / "params.yaml").rename(project.folder / "own.yaml")
     (project.folder / "params.yaml").write_text("# all of it lies in own.yaml\n")
     assert project.jobs("--configfile", "own.yaml") == EVERYTHING
+
+
+def test_dvc_records_nothing_before_it_was_checked() -> None:
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        assert re.search(r"snakemake --cores all -- \w+ && python -m distilgrid verify --part --cells 0", stage["cmd"])
+    sync = (ROOT / "Makefile").read_text().partition("\ndvc-sync:")[2].partition("\n\n")[0].splitlines()
+    assert [line.partition("distilgrid ")[2] for line in sync[1:3]] == ["verify --part --cells 0", "publish"]
+    assert sync[-1].endswith("dvc commit -f")
 
 
 def test_every_output_of_dvc_is_the_folder_of_a_stage_which_publish_makes() -> None:

@@ -1,6 +1,5 @@
 """Status of a grid: artefacts that are done, stale or to do, with reasons and the remaining time."""
 
-import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from distilgrid.audit import estimate
 from distilgrid.audit.changes import differences
-from distilgrid.core.artefacts import RUN, is_complete
+from distilgrid.core.artefacts import is_complete, read_run
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
@@ -68,7 +67,7 @@ def _state(artefact: Artefact, results: Path) -> Status:
     if not older:
         return Status(artefact, "to do")
     newest = max(older, key=lambda p: p.stat().st_mtime)
-    recipe = json.loads((newest / RUN).read_text(encoding="utf-8"))["recipe"]
+    recipe = read_run(newest)["recipe"]
     return Status(artefact, "stale", _difference(recipe, artefact.recipe))
 
 

@@ -47,15 +47,21 @@ class Verified:
         return "\n".join([*lines, *waiting])
 
 
-def verify(results: Path) -> Verified:
-    """Check every file of every artefact, and the inputs of each. Raises UserError for a missing folder."""
+def verify(results: Path, *, part: bool = False) -> Verified:
+    """Check every file of every artefact, and the inputs of each, which may be elsewhere if this is a `part`.
+
+    Raises UserError for a folder that is missing or holds no finished artefact: nothing of it would be verified.
+    """
     check_results(results)
     folders = [folder for folder in keyed_folders(results) if not NOT_ARTEFACTS & {*folder.relative_to(results).parts}]
     finished = [folder for folder in folders if _has_run(folder)]
+    if not finished:
+        began = f"; unfinished: {len(folders)}" if folders else ""
+        raise UserError(f"{results}: holds no finished artefact, so there is nothing to verify{began}; see --results")
     made, problems = _readable(finished)
     for each in progress(made, total=len(made), label="reading artefacts"):
         problems += _own_problems(each)
-    links, untold, broken = _chain(made)
+    links, untold, broken = _chain(made, part=part)
     files = sum(len(each.run["files"]) for each in made)
     unfinished = sorted({*folders} - {*finished})
     return Verified(made, files, links, untold, unfinished, problems + broken)
@@ -106,7 +112,7 @@ def _file_problem(path: Path, digest: str) -> str | None:
         return f"cannot be read ({error.strerror})"
 
 
-def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
+def _chain(made: Sequence[Made], *, part: bool) -> tuple[int, int, list[Problem]]:
     """The numbers of compared links and of links without a record, and the problems."""
     found, links, untold = by_key(made), 0, 0
     problems: list[Problem] = []
@@ -115,7 +121,7 @@ def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
         for name, key in ((name, key) for name, keys in each.inputs.items() for key in keys):
             source = found.get(key)
             if source is None:
-                problems.append(Problem(each.folder, f"was made from {name} {key}, which is not here"))
+                problems += [] if part else [Problem(each.folder, f"was made from {name} {key}, which is not here")]
             elif key not in recorded:
                 untold += 1
             else:

@@ -8,8 +8,8 @@ from typing import Any
 
 from distilgrid.benchmark.inputs import inputs_of
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.artefacts import read_json, trained_model, verified
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished, open_trained
 from distilgrid.models.io import load_tokenizer
 from distilgrid.runtimes.base import Processor, Session
 from distilgrid.runtimes.registry import find_runtime
@@ -27,7 +27,7 @@ class Model:
     """A trained model's folder, verified, with its `run.json`, `metrics.json` and `config.json`."""
 
     folder: Path
-    run: dict[str, Any]
+    run: Mapping[str, Any]
     metrics: dict[str, Any]
     config: dict[str, Any]
 
@@ -60,7 +60,7 @@ class ExportFolder:
     """An exported model's folder, verified, with its `run.json` and `parity.json`."""
 
     folder: Path
-    run: dict[str, Any]
+    run: Mapping[str, Any]
     parity: dict[str, Any]
 
 
@@ -107,16 +107,17 @@ class Entry:
 
 def open_model(folder: Path) -> Model:
     """Open a trained model; UserError when files are missing or damaged, or the folder holds something else."""
-    run = trained_model(folder)
-    return Model(folder, run, read_json(folder / "metrics.json"), read_json(folder / "config.json"))
+    found = open_trained(folder)
+    return Model(folder, found.run, found.json("metrics.json"), found.json("config.json"))
 
 
 def open_export(folder: Path, models: Sequence[Model]) -> ExportFolder:
     """Open an export of one of the models; UserError when files are missing or damaged, or its model is another."""
-    run = verified(folder, stage="export")
-    if run["recipe"]["inputs"]["model"] not in {model.run["key"] for model in models}:
-        raise UserError(f"{folder}: made from a model with key {run['recipe']['inputs']['model']}; pass that model too")
-    return ExportFolder(folder, run, read_json(folder / "parity.json"))
+    found = open_finished(folder, stage="export")
+    origin = found.run["recipe"]["inputs"]["model"]
+    if origin not in {model.run["key"] for model in models}:
+        raise UserError(f"{folder}: made from a model with key {origin}; pass that model too")
+    return ExportFolder(folder, found.run, found.json("parity.json"))
 
 
 def list_entries(

@@ -11,12 +11,13 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from distilgrid.cards.licences import CARD, UNKNOWN, Terms, model_terms, task_terms
 from distilgrid.core.artefacts import write_text
+from distilgrid.core.finished import open_finished, open_trained
 from distilgrid.core.planned import TEACHER, Artefact, listed
 from distilgrid.core.templates import filled
 from distilgrid.models.io import library
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import origin_source, text_pool
-from distilgrid.reporting import likes, wording
+from distilgrid.reporting import facts, likes, wording
 from distilgrid.reporting.collect import TrainedModel, collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.lines import Line
@@ -26,7 +27,7 @@ from distilgrid.tasks.spec import find_task
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
 """The hub's names of metrics that differ from ours."""
 ENGLISH = ("glue", "docs")
-_filled = partial(filled, "distilgrid.cards", wording=wording, likes=likes)
+_filled = partial(filled, "distilgrid.cards", wording=wording, likes=likes, prepared=facts)
 
 
 def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
@@ -35,6 +36,8 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     Raises UserError when an artefact of the grid is missing or damaged, or the folder cannot be written.
     """
     findings = find(collect(plan, results))
+    for prepared in plan.data.values():
+        open_finished(results / prepared.folder, stage=prepared.stage)
     specs = {task: find_task(task, plan.params.tasks) for task in plan.data}
     origins = dict(_origins(plan))
     models = {source: model_terms(source) for source in dict.fromkeys(origins.values())}
@@ -43,7 +46,8 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     for line in findings.lines:
         for model in line.models:
             folder, terms = model.artefact.folder, (models[origins[model.artefact.folder]], data[line.labels["task"]])
-            texts[f"{folder}/{CARD}"] = _model_card(findings, line, model, *terms, library=library(results / folder))
+            whole = open_trained(results / folder)  # a card goes with the weights
+            texts[f"{folder}/{CARD}"] = _model_card(findings, line, model, *terms, library=library(whole.folder))
     for task, artefact in plan.data.items():
         texts[f"{artefact.folder}/{CARD}"] = _data_card(findings, artefact, specs[task].source, data[task])
     shown = {f"{task} ({spec.source})": data[task] for task, spec in specs.items()} | _lent(plan)
@@ -124,7 +128,8 @@ def _data_card(findings: Findings, artefact: Artefact, source: str, terms: Terms
         task_categories=[kind.hub_task],
     ).to_yaml()
     given: dict[str, Any] = {"artefact": artefact, "dataset": dataset, "kind": kind, "source": source, "terms": terms}
-    return _filled("data.md.jinja", block=block, **given)
+    longest = findings.collected.plan.params.training.max_length
+    return _filled("data.md.jinja", block=block, max_length=longest, **given)
 
 
 def _language(source: str) -> str | None:

@@ -5,11 +5,12 @@ Light: each command imports torch, pandas or MLflow itself when it needs them, s
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from distilgrid import __version__
+from distilgrid.cli.help import UNWRAPPED, Command, CommandGroup
 from distilgrid.cli.look import diff, papers, track
 from distilgrid.cli.make import decide, gc, init, plan, publish, where
 from distilgrid.cli.ship import cards, choose, register
@@ -28,17 +29,17 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
         decide: "--grid grids/mixkd_limited_1_mini.yaml --cores 2",
         stage_command(STAGES[REPORT]): STAGES[REPORT].example,
         publish: "",
-        gc: "--grid grids/glue_mini.yaml --delete",
+        gc: "--grid grids/glue_mini.yaml",
     },
     "Look at it": {
-        track: "&& make ui",
-        diff: "grids/glue_mini.yaml results/reports/glue-mini-0123456789ab",
+        track: "",
+        diff: "params.yaml grids/docs_mini.yaml",
         papers: "",
     },
     "Ship a model": {
         choose: "--task docs-topic --max-latency 10ms --max-loss 1.0",
         register: "--task docs-topic --student minilm-l3",
-        cards: "--grid grids/glue_mini.yaml",
+        cards: "",
     },
     "Trust it": {verify: "--cells 5", doctor: "", schema: "--out params.schema.json"},
     "Run one stage of the workflow": {stage_command(s): s.example for s in STAGES.values() if s.name != REPORT},
@@ -46,7 +47,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
 """The commands with the options of an example, in the groups and the order in which `distilgrid --help` lists them."""
 
 
-class Grouped(TyperGroup):
+class Grouped(CommandGroup):
     """A command whose sub-commands are listed in groups."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -66,11 +67,29 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"distilgrid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options of the command line itself."""
+
+
 for group in COMMANDS.values():
     for function, example in group.items():
         name = function.__name__
-        app.command(name, epilog=f"Example: distilgrid {name} {example}".rstrip())(function)
+        app.command(name, cls=Command, epilog=f"{UNWRAPPED}Example: distilgrid {name} {example}".rstrip())(function)
 
 
 def main() -> None:

@@ -87,18 +87,42 @@ def gc(
     params: ParamsFiles = PARAMS_DEFAULT,
     grid: GridFiles = None,
     results: Results = RESULTS_DEFAULT,
-    delete: Annotated[bool, typer.Option("--delete", help="Really delete; otherwise this is a dry run.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Really delete; otherwise this is a dry run. On a terminal, it asks first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --delete: do not ask.")] = False,
+    unfinished_days: Annotated[
+        float, typer.Option(help="Unfinished work stays for this long after its last change.", min=0)
+    ] = 7.0,
+    given_only: Annotated[
+        bool,
+        typer.Option("--given-only", help="Keep results of the given files, not of the project's other grids."),
+    ] = False,
 ) -> None:
-    """Find artefacts that no parameters name; --delete removes them.
+    """List artefacts that no grid names; --delete removes them.
 
-    Artefacts of the given overlays stay.
+    Artefacts stay that params.yaml, a file of grids/ or a given file names. So do those of earlier runs whose files
+    are elsewhere, those of jobs at work, and what these are made from.
     """
-    from distilgrid.audit.garbage import collect, remove
+    from distilgrid.audit.garbage import Garbage, no_new_workflow, remove, survey
 
-    unnamed = collect(params_files=params, overlays=grid or [], results=results)
-    for folder, size in unnamed.items():
-        typer.echo(f"{'deleting' if delete else 'would delete'} {folder} ({size / 2**20:.1f} MiB)")
-    total = f"{len(unnamed)} folders, {sum(unnamed.values()) / 2**20:.1f} MiB"
-    typer.echo(total + ("" if delete else "; --delete does it"))
-    if delete:
-        remove(unnamed, results=results)
+    def found() -> Garbage:
+        days, others = unfinished_days, not given_only
+        return survey(params_files=params, overlays=grid or [], results=results, unfinished_days=days, others=others)
+
+    listed = found()
+    for line in listed.lines("deleting" if delete else "would delete"):
+        typer.echo(line)
+    if not delete:
+        typer.echo(f"{listed.total()}; --delete does it")
+        return
+    listed.refuse_unknown()
+    if listed.unnamed and not yes and support.at_terminal():
+        typer.confirm(f"Delete {listed.total()}?", abort=True)
+    with no_new_workflow(results):
+        now = found().unnamed  # a grid may have begun meanwhile
+        kept = {folder: "needed since it was listed" for folder in listed.unnamed if folder not in now}
+        kept |= remove({folder: size for folder, size in listed.unnamed.items() if folder in now}, results=results)
+    for folder, reason in kept.items():
+        typer.echo(f"kept {folder}: {reason}")
+    typer.echo(listed.total(without=kept))

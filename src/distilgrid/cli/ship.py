@@ -48,7 +48,7 @@ def register(
     task: Annotated[str | None, typer.Option(help="Name of the task; needed where the grid has several.")] = None,
     method: Annotated[str | None, typer.Option(help="Only students of this method.")] = None,
     student: Annotated[str | None, typer.Option(help="Only this student.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of its training; the best on dev unless given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of its training; the best on dev unless given.", min=0)] = None,
     cell: Annotated[Path | None, typer.Option(help="Instead: the folder of a trained student or teacher.")] = None,
     name: Annotated[str | None, typer.Option(help="Of the registered model; default: distilgrid-<task>.")] = None,
     params: ParamsFiles = PARAMS_DEFAULT,

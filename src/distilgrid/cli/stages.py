@@ -60,7 +60,8 @@ def _parameter(name: str, annotation: Any, default: Any = ...) -> Parameter:
 
 
 def _option(option: Option) -> Parameter:
-    made = typer.Option(f"--{option.name}", help=option.help, min=option.low, max=option.high)
+    check = support.finite if option.type is float else None
+    made: Any = typer.Option(f"--{option.name}", help=option.help, min=option.low, max=option.high, callback=check)
     annotation = option.type | None if option.default is None else option.type
     return _parameter(option.name, Annotated[annotation, made], option.default)
 

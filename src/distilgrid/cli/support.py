@@ -1,5 +1,7 @@
 """Options that several commands share, and loading of parameters and plans."""
 
+import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +19,9 @@ GridFiles = Annotated[
 ]
 Results = Annotated[Path, typer.Option("--results", help="Folder of all artefacts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its name must be the right one.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.", min=1)
+]
 Uri = Annotated[
     str | None,
     typer.Option(
@@ -28,8 +32,21 @@ Uri = Annotated[
     ),
 ]
 
+
+def finite(value: float | None) -> float | None:
+    """Refuse what no bound refuses: infinity, and not-a-number, which is neither too small nor too large."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
 PARAMS_DEFAULT = [Path("params.yaml")]
 RESULTS_DEFAULT = Path("results")
+
+
+def at_terminal() -> bool:
+    """Whether a person can answer a question."""
+    return sys.stdin.isatty()
 
 
 def load(params: list[Path], grid: list[Path] | None) -> "Params":

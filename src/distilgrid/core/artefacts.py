@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RUN = "run.json"
 RANK = "DISTILGRID_RANK"  # set in the processes that help a data-parallel job
-LOCK = ".lock"
+LOCK = ".lock"  # held by the job that makes the artefact. It holds the recipe, so that its inputs can be told
 MODEL_STAGES = ("finetune", "distill")
 STATE = ".state"  # of unfinished training, next to the artefact's files
 TIMED = ("metrics.json", "supernet.json")
@@ -69,6 +69,8 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
         scratch = folder / f".scratch-{os.getpid()}"
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
+        with contextlib.suppress(OSError):
+            (folder / LOCK).write_text(canonical_json(recipe), encoding="utf-8")
         try:
             yield scratch
             _write_run(scratch, recipe, labels, meter)
@@ -130,12 +132,12 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
 
 
-def read_parquet(path: Path) -> "pd.DataFrame":
-    """A parquet file as a frame. Raises UserError when it is missing or damaged."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """A parquet file, or some columns of it, as a frame. Raises UserError when it is missing or damaged."""
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns if columns is None else list(columns))
     except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
@@ -144,8 +146,11 @@ def read_parquet(path: Path) -> "pd.DataFrame":
 def read_run(folder: Path) -> dict[str, Any]:
     """The `run.json` of an artefact, whose files are not read. Raises UserError when it is missing or damaged."""
     run: Any = read_json(folder / RUN)
-    if not isinstance(run, dict) or not {"stage", "key", "labels", "recipe", "files"} <= set(run):
+    whole = isinstance(run, dict) and {"stage", "key", "labels", "recipe", "files"} <= set(run)
+    if not whole or not all(isinstance(run[name], dict) for name in ("labels", "recipe", "files")):
         raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    if any(Path(name).name != name for name in run["files"]):  # a copy must not leave its folder
+        raise UserError(f"{folder / RUN}: lists files of other folders; remove {folder} and run its stage again")
     return run
 
 
@@ -160,21 +165,25 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
     run = read_run(folder)
     if stage is not None and run["stage"] != stage:
         raise UserError(f"{folder}: holds the output of '{run['stage']}', but '{stage}' is wanted here")
-    named = _named_key(folder)
+    named, own = _named_key(folder), recipe_key(run["recipe"])
     if named and named != run["key"]:
         raise UserError(f"{folder}: named after recipe {named}, but holds {run['key']}; move it back to its own name")
+    if own != run["key"]:
+        said = f"the recipe was changed: its key is {own}, recorded is {run['key']}"
+        raise UserError(f"{folder / RUN}: {said}; remove {folder} and run its stage again")
     for name in run["files"] if only is None else only:
-        with readable_os_errors(folder / name):
-            _check_file(folder / name, run["files"].get(name))
+        check_file(folder / name, run["files"].get(name))
     _contents[run["key"]] = content_digest(run["files"])
     _read.add(folder)
     return run
 
 
-def _check_file(path: Path, digest: str | None) -> None:
-    said = "" if path.is_file() else "missing"
-    if not said and file_sha256(path) != digest:
-        said = f"content differs from what {RUN} recorded (damaged?)"
+def check_file(path: Path, digest: str | None) -> None:
+    """Refuse a file of an artefact that is missing, or whose SHA-256 is another one. Raises UserError."""
+    with readable_os_errors(path):
+        said = "" if path.is_file() else "missing"
+        if not said and file_sha256(path) != digest:
+            said = f"content differs from what {RUN} recorded (damaged?)" if digest else f"{RUN} does not list it"
     if said:
         raise UserError(f"{path}: {said}; remove {path.parent} and run its stage again")
 
@@ -182,14 +191,6 @@ def _check_file(path: Path, digest: str | None) -> None:
 def content_digest(files: Mapping[str, str]) -> str:
     """One fingerprint of the names and SHA-256 of an artefact's files, without those that hold durations."""
     return recipe_key({name: digest for name, digest in files.items() if name not in TIMED})
-
-
-def trained_model(folder: Path | str) -> dict[str, Any]:
-    """The verified `run.json` of a teacher or student. Raises UserError for another stage, or a damaged artefact."""
-    run = verified(folder)
-    if run["stage"] not in MODEL_STAGES:
-        raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")
-    return run
 
 
 def is_complete(folder: Path | str) -> bool:

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from distilgrid import __version__
-from distilgrid.benchmark.inputs import read_inputs
+from distilgrid.benchmark.inputs import PARITY, read_inputs
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.artefacts import read_json, readable_os_errors, verified
+from distilgrid.core.artefacts import readable_os_errors
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.machine import describe_machine, usable_cores
 from distilgrid.core.messages import first_problem
 from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
@@ -54,12 +55,13 @@ class _ExportEntry:
 
 def open_exported(folder: Path) -> Exported:
     """Open an export; UserError if it is damaged or rejected, holds no model, or does not name its inputs."""
-    run, parity = verified(folder, stage="export"), read_json(folder / "parity.json")
+    found = open_finished(folder, stage="export")
+    parity = found.json(PARITY)
     if not parity["accepted"]:
         raise UserError(f"{folder}: this export was rejected: {parity['reason']}")
     if not find_runtime(parity["runtime"]).exported:
         raise UserError(f"{folder}: holds no model: {parity['runtime']} runs the trained model itself; give an export")
-    return Exported(folder, run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(folder))
+    return Exported(folder, found.run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(found))
 
 
 def _measure_all(

@@ -14,6 +14,7 @@ from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.table import Column, Value
 
+OTHER_SIDE = "those of the claim's second side"
 EQUAL = 0.02
 """The relative difference up to which budgets count as equal. Reads are the product of two rounded numbers."""
 
@@ -29,11 +30,11 @@ class Budget:
         """The ratio to another budget."""
         return Budget(self.steps / max(other.steps, 1.0), self.reads / max(other.reads, 1.0))
 
-    @property
-    def words(self) -> str:
-        """A ratio: `6.0x`, or `1.0x, reads 2.3x` where the two parts differ."""
+    def words(self, *, against: str) -> str:
+        """A ratio: `6.0x kd's`, or `1.0x kd's, reads 2.3x` where the two parts differ; as `wording.times`."""
         same = alike([self.steps, self.reads])
-        return wording.times(self.steps) + ("" if same else f", reads {wording.times(self.reads)}")
+        reads = "" if same else f", reads {wording.times(self.reads, against='')}"
+        return wording.times(self.steps, against=against) + reads
 
 
 EVEN = Budget(1.0, 1.0)
@@ -100,7 +101,7 @@ def _value(findings: Findings, row: Sequence[Line]) -> Value:
         return display.EMPTY
     own = mean([budget(line) for line in row])
     ratios = [r for line in row if (r := to_baseline(findings, line)) is not None]
-    return Value(f"{own.steps:,.0f}", mean(ratios).words if ratios else f"reads {wording.count(own.reads)}")
+    return Value(f"{own.steps:,.0f}", mean(ratios).words(against="") if ratios else f"reads {wording.count(own.reads)}")
 
 
 def caption(findings: Findings, lines: Iterable[Line]) -> str:

@@ -11,6 +11,7 @@ from distilgrid.reporting.table import Value
 from distilgrid.runtimes.registry import runs_trained
 
 EMPTY = Value(wording.DASH)
+TEACHER = "the teacher"
 
 
 def model(line: Line) -> Value:
@@ -99,8 +100,8 @@ def speed(line: Line, runtime: str) -> tuple[Value, float | None]:
     found = line.speeds.get(runtime)
     if found is None:
         return Value("rejected") if runtime in line.rejected else EMPTY, None
-    against = [found.same] if runs_trained(runtime) else [found.same, found.torch]
-    note = " / ".join(wording.times(factor) for factor in against if factor is not None)
+    against = {TEACHER: found.same} | ({} if runs_trained(runtime) else {f"{TEACHER} in torch": found.torch})
+    note = ", ".join(wording.times(factor, against=name) for name, factor in against.items() if factor is not None)
     return Value(wording.milliseconds(found.latency_ms), note), -found.latency_ms
 
 

@@ -30,10 +30,15 @@ def taught_by(model: Artefact) -> Iterator[Artefact]:
 
 
 def chance(dataset: Mapping[str, Any], metric: str) -> float | None:
-    """The best score on dev of the same answer for every row; None where labels are no set. Reads `dataset.json`."""
+    """The best score on dev of the same answer for every row, from `dataset.json`.
+
+    None where labels are no set, and where dev holds a single one, so that its scores tell no models apart.
+    """
     import numpy as np
 
     counts = list(dataset["splits"]["dev"]["label_counts"].values())
+    if np.count_nonzero(counts) < 2:
+        return None
     labels = np.repeat(np.arange(len(counts)), counts)
     constants = (np.full(len(labels), answer) for answer in range(len(counts)))
     scores = (find_metric(metric).value(labels, constant) for constant in constants)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from distilgrid.benchmark.labels import low_precision
-from distilgrid.reporting import budgets, display, likes, wording
+from distilgrid.reporting import budgets, display, facts, likes, wording
 from distilgrid.reporting.findings import Findings, batch_words
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import Line, benchmark_label
@@ -27,7 +27,7 @@ MOST_LABELS = 20
 ORIGIN = ("task", "student", "method", "seed", "runtime")
 ORIGIN_COLUMNS = [Column(title, number=title == "seed") for title in ORIGIN]
 Run = Mapping[str, Any]  # `run.json`
-SMALL_PRINT = "In small print the speed-up over the teacher in the same runtime / in torch."
+SMALL_PRINT = "In small print the speed-up over the teacher: in the same runtime, and in torch where that is another."
 COST_TITLES = ("artefacts", "time", "processor time", "processor used", "peak memory, MiB", "energy, Wh")
 COST_CAPTION = (
     "Times of jobs, added up: those side by side count each. Processor used: processor time by time and threads. "
@@ -110,8 +110,9 @@ def _captions(findings: Findings, task: str) -> str:
 
 
 def notes_caption(findings: Findings, task: str) -> str:
-    """The notes of the pretrained models behind the lines, each once."""
-    return sentences({name: note for line in findings.of(task) for name, note in findings.notes(line).items()})
+    """The notes of the pretrained models behind the lines, each once, and cautions about the rows."""
+    noted = sentences({name: note for line in findings.of(task) for name, note in findings.notes(line).items()})
+    return f"{noted} {facts.cautions(findings.collected.datasets[task])}".strip()
 
 
 def significance_caption(findings: Findings) -> str:
@@ -219,24 +220,27 @@ def rejected_table(findings: Findings) -> Table | None:
 
 
 def data_table(findings: Findings) -> Table:
-    """The splits of each task with their rows, those that were left out or are like rows of other splits, and notes."""
+    """The splits of each task with their rows, those left out, those that repeat or are like others, and notes."""
     rows: list[list[Value]] = []
-    compared = any(map(likes.compared, findings.collected.datasets.values()))
+    datasets, longest = findings.collected.datasets, findings.collected.plan.params.training.max_length
+    compared, known = any(map(likes.compared, datasets.values())), any(map(facts.known, datasets.values()))
     groups: set[int] = set()
-    for task, dataset in findings.collected.datasets.items():
+    for task, dataset in datasets.items():
         groups.add(len(rows))
         uses = {"train": "training", "dev": "checkpoint selection", dataset["validation"][0]: "main score"}
         uses |= dict.fromkeys(dataset["validation"][1:], "further score")
         for split, use in uses.items():
-            facts = dataset["splits"][split]
-            notes = "; ".join(dataset["notes"]) if split == "train" else ""
-            labels = _label_counts(facts["label_counts"])
-            shared = (likes.left_out(dataset, split), likes.like_rows(dataset, split)) if compared else ()
-            rows.append([Value(text) for text in (task, split, use, f"{facts['rows']:,}", labels, *shared, notes)])
-    shared = ("left out", "like rows of") if compared else ()
+            counted = dataset["splits"][split]
+            notes = "; ".join([*dataset["notes"], *dataset.get("cautions", [])]) if split == "train" else ""
+            texts = [task, split, use, f"{counted['rows']:,}", _label_counts(counted["label_counts"])]
+            texts += [likes.left_out(dataset, split), likes.like_rows(dataset, split)] if compared else []
+            texts += [facts.repeated(dataset, split), facts.longest(dataset, split, longest)] if known else []
+            rows.append([Value(text) for text in (*texts, notes)])
+    shared = (*(("left out", "like rows of") if compared else ()), *(("repeated", "longest") if known else ()))
     titles = ("task", "split", "use", "rows", "labels", *shared, "notes")
     columns = [Column(title, number=title in ("rows", "left out")) for title in titles]
-    return Table("Data", likes.CAPTION if compared else "", columns, rows, groups - {0})
+    caption = f"{likes.CAPTION if compared else ''} {facts.caption(datasets.values())}".strip()
+    return Table("Data", caption, columns, rows, groups - {0})
 
 
 def _label_counts(counts: Mapping[str, int]) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.signals.base import Signal
 from distilgrid.tasks.batching import Batch, Inputs, Samples, Tokenizer
@@ -118,8 +118,8 @@ class AskedTeacher:
         """
         from distilgrid.signals.tensor_file import tensors_of
 
-        verified(folder, stage="record")
-        manifest: Manifest = read_json(folder / "manifest.json")
+        recording = open_finished(folder, stage="record")
+        manifest: Manifest = recording.json("manifest.json")
         keys = [self.rows.dataset.key, *([self.rows.augmented.key] if self.rows.augmented else [])]
         recorded, kind, wanted = manifest["data_key"], manifest["kind"], self.signal.name
         if recorded not in keys:
@@ -127,7 +127,7 @@ class AskedTeacher:
             raise UserError(f"{folder}: recorded on data {recorded}, but {own}; record again")
         if kind not in (wanted, *instead):
             raise UserError(f"{folder}: holds {kind} only, but this method needs {wanted}; record --kind {wanted}")
-        return tensors_of(folder / FILE), manifest
+        return tensors_of(recording.path(FILE)), manifest
 
     def misfit(self, advice: str) -> UserError:
         """Complaint about rows that do not suit the signal."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
+from distilgrid.core.finished import open_finished
 from distilgrid.tasks.kind import TaskKind, find_kind
 
 if TYPE_CHECKING:
@@ -55,21 +55,18 @@ class Dataset:
 
     def split(self, name: str) -> "pd.DataFrame":
         """The rows of a split, in the columns that the kind reads. Raises UserError for an unknown split."""
-        import pandas as pd
-
-        return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)
+        return open_finished(self.folder, only=()).table(self.file(name).name, self.task_kind.rows().columns)
 
     def ids(self, name: str) -> "dict[str, pd.Series[str]]":
         """The user's names of a split's rows as `id`, where the task's spec has a column of them."""
-        import pandas as pd
-
-        return dict(pd.read_parquet(self.file(name), columns=["id"])) if "id" in self.details else {}
+        found = open_finished(self.folder, only=())
+        return dict(found.table(self.file(name).name, ["id"])) if "id" in self.details else {}
 
     def file(self, name: str) -> Path:
         """The file of a split. Raises UserError for an unknown split."""
         if name not in self.splits:
             raise UserError(f"{self.folder}: no split '{name}'; {did_you_mean(name, self.splits)}")
-        return self.folder / f"{name}.parquet"
+        return open_finished(self.folder, only=()).path(f"{name}.parquet")
 
 
 @dataclass(frozen=True)
@@ -82,9 +79,7 @@ class AugmentedRows:
 
     def split(self, name: str) -> "pd.DataFrame":
         """Columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and `copy`."""
-        import pandas as pd
-
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        return open_finished(self.folder, only=()).table(f"{name}.parquet")
 
 
 RowsOnDisk: TypeAlias = Dataset | AugmentedRows
@@ -92,8 +87,8 @@ RowsOnDisk: TypeAlias = Dataset | AugmentedRows
 
 def open_dataset(folder: Path | str) -> Dataset:
     """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
-    run = verified(folder, stage="prepare")
-    stored = read_json(Path(folder) / "dataset.json")
+    found = open_finished(folder, stage="prepare")
+    run, stored = found.run, found.json("dataset.json")
     listed: dict[str, Any] = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
     details = {name: value for name, value in stored.items() if name not in Dataset.__dataclass_fields__}
     folder, splits = Path(folder), stored["splits"]
@@ -101,14 +96,10 @@ def open_dataset(folder: Path | str) -> Dataset:
     return Dataset(folder, run["key"], stored["task"], stored["kind"], **listed)
 
 
-def open_augmented(folder: Path | str, *, dataset: Dataset) -> AugmentedRows:
-    """Open augmented rows and verify their files. Raises UserError for missing or damaged files, or other data."""
-    run = verified(folder, stage="augment")
-    recipe = run["recipe"]
-    made_of = recipe["inputs"]["data"]
-    if made_of != dataset.key:
-        raise UserError(f"{folder}: made of data {made_of}, not of {dataset.key}; augment again")
-    return AugmentedRows(Path(folder), run["key"], recipe["settings"]["labels"] == "teacher")
+def open_augmented(folder: Path | str) -> AugmentedRows:
+    """Open augmented rows and verify their files. Raises UserError when they are missing or damaged."""
+    run = open_finished(folder, stage="augment").run
+    return AugmentedRows(Path(folder), run["key"], run["recipe"]["settings"]["labels"] == "teacher")
 
 
 def texts(frame: "pd.DataFrame") -> tuple[list[str], list[str] | None]:
@@ -138,29 +129,36 @@ def content_id(content: bytes) -> int:
 
 
 def limit_rows(frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, purpose: str) -> "pd.DataFrame":
-    """A seeded, stratified subset of about `count` rows in their original order."""
+    """A seeded subset of `count` rows, stratified by a kind, in their original order."""
     if count >= len(frame):
         return frame
-    return frame[sample_rows(frame, count, seed=seed, kind=kind, purpose=purpose)].reset_index(drop=True)
-
-
-def sample_rows(
-    frame: "pd.DataFrame", count: int, *, seed: int, kind: TaskKind, purpose: str, held_out: bool = False
-) -> "np.ndarray":
-    """A mask (N,) of some rows, in the strata of a kind."""
     ids, strata = frame["example_id"].to_numpy(), kind.rows().strata(frame)
-    return stratified_sample(ids, strata, count=count, seed=seed, purpose=purpose, held_out=held_out)
+    return frame[stratified_sample(ids, strata, count=count, seed=seed, purpose=purpose)].reset_index(drop=True)
 
 
 def stratified_sample(
-    ids: "np.ndarray", labels: "np.ndarray | None", *, count: int, seed: int, purpose: str, held_out: bool = False
+    ids: "np.ndarray", labels: "np.ndarray | None", *, count: int, seed: int, purpose: str
 ) -> "np.ndarray":
-    """A boolean mask (N,) of about `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
+    """A boolean mask (N,) of `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
 
-    Rows rank by a hash of (seed, purpose, example id), so equal texts stay on one side, and purposes are independent.
-    They take turns by their place within their label over the label's size. Any first k turns keep the shares
-    (Sainte-Lague), and a smaller sample is part of a larger one. With `held_out`, every label keeps a row behind;
-    otherwise every label gives one.
+    Every label gives a row, even with fewer seats than labels. A smaller sample is part of a larger one.
+    """
+    import numpy as np
+
+    turns, places, _ = take_turns(ids, labels, seed=seed, purpose=purpose)
+    first = places[turns] == 0
+    chosen = np.zeros(len(ids), dtype=bool)
+    chosen[np.concatenate([turns[first], turns[~first]])[: max(count, first.sum())]] = True
+    return chosen
+
+
+def take_turns(
+    ids: "np.ndarray", labels: "np.ndarray | None", *, seed: int, purpose: str
+) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
+    """Order rows so that any first k keep the shares of the labels (N,) (Sainte-Lague).
+
+    Rows rank by a hash of (seed, purpose, example id), so purposes are independent. They take turns by their place
+    within their label over the label's size. Returns row numbers by turn, places and sizes, each (N,).
     """
     import numpy as np
 
@@ -169,12 +167,4 @@ def stratified_sample(
     _, members, counts = np.unique(strata, return_inverse=True, return_counts=True)
     order, places, sizes = np.lexsort((ranks, members)), np.empty(len(ids), dtype=np.int64), counts[members]
     places[order] = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)  # within the label
-    turns = np.lexsort((ranks, (places + 0.5) / sizes))
-    chosen = np.zeros(len(ids), dtype=bool)
-    if held_out:
-        stays = np.isin(ranks, ranks[places == sizes - 1])
-        chosen[turns[~stays[turns]][:count]] = True
-    else:
-        chosen[turns[:count]] = True
-        chosen |= places == 0
-    return np.isin(ranks, ranks[chosen])
+    return np.lexsort((ranks, (places + 0.5) / sizes)), places, sizes

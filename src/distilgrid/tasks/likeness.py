@@ -5,7 +5,6 @@ threshold. The search is exact. An inverted index proposes pairs that share one 
 Chaudhuri, Ganti, Kaushik: A Primitive Operator for Similarity Joins in Data Cleaning, ICDE 2006).
 """
 
-import logging
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ from distilgrid.tasks.dataset import SEPARATOR, TEXT_COLUMNS
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-log = logging.getLogger("distilgrid")
 
 NEAR = 0.7
 """Jaccard index from which rows are near: texts of ten words that differ in one inner word have 0.73."""
@@ -46,9 +43,16 @@ def _spaces() -> dict[int, str]:
 
 
 def row_texts(frame: "pd.DataFrame") -> list[str]:
-    """Normalised texts of rows, joined; those of a pair in the order of the alphabet."""
+    """Normalised texts of rows, joined; those of a pair in the order of the alphabet. Example ids of other rows."""
+    if not has_texts(frame):
+        return [str(number) for number in frame["example_id"]]
     columns = [[normalised(text) for text in frame[name]] for name in TEXT_COLUMNS if name in frame.columns]
     return [SEPARATOR.join(sorted(row)) for row in zip(*columns, strict=True)]
+
+
+def has_texts(frame: "pd.DataFrame") -> bool:
+    """Whether rows are texts, which may be near each other; images are equal or not."""
+    return any(name in frame.columns for name in TEXT_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def likeness(rows: Sequence[str], known: Sequence[str], *, threshold: float = NE
 def alike(
     splits: "Mapping[str, pd.DataFrame]", *, validation: Sequence[str], left_out: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Rows that the splits of a data set share, for `dataset.json`; lines in the log say the same.
+    """Rows that the splits of a data set share, for `dataset.json`.
 
     Args:
         splits: the finished splits.
@@ -87,23 +91,21 @@ def alike(
         left_out: numbers of rows left out of `train` and `dev`, because their texts are those of validation rows.
 
     Returns:
-        `left_out`, and for `train` and `dev`, by other split, how many of its rows are `equal` to one there, or `near`.
+        `left_out`, and for `train` and `dev`, by other split, how many of its rows are `equal` to one there, or `near`
+        where rows are texts.
     """
     texts = {name: row_texts(frame) for name, frame in splits.items()}
+    sorts = ("equal", "near") if has_texts(splits["train"]) else ("equal",)
     others = {"train": ["dev", *validation], "dev": validation}
     found = {
-        place: {name: likeness(texts[name], texts[place]).counts for name in names} for place, names in others.items()
+        place: {name: _counted(likeness(texts[name], texts[place]), sorts) for name in names}
+        for place, names in others.items()
     }
-    for name, count in left_out.items():
-        if count:
-            log.info("%d rows of %s left out: their texts are those of validation rows", count, name)
-    for place, names in found.items():
-        for name, counts in names.items():
-            if any(counts.values()):
-                log.info(
-                    "%d rows of %s equal to a row of %s, %d near one", counts["equal"], name, place, counts["near"]
-                )
     return {"left_out": dict(left_out), **found}
+
+
+def _counted(found: Likeness, sorts: Sequence[str]) -> dict[str, int]:
+    return {sort: found.counts[sort] for sort in sorts}
 
 
 def shingles(row: str) -> list[str]:

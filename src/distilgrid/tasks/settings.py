@@ -21,6 +21,8 @@ class Data(Settings):
     """Cap on dev rows; rows over it stay in training."""
     max_validation_rows: int | None = Field(default=None, ge=2)
     """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
+    leave_out_near: bool = False
+    """Leave out rows of `train` and `dev` that are near a validation row, too. Equal ones are always left out."""
     seed: Seed = 0
     """Seed of splits and subsets; independent of the training seeds."""
 

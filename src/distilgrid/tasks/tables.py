@@ -74,7 +74,7 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
         raise UserError(f"{path}: is a parquet file; write parquet: instead of csv: in the task's source")
     encoding = encoding_of(content, form, path)
     header = content[:HEAD].decode(encoding, "replace").lstrip("\ufeff")
-    separator = _separator(header, form, path)
+    separator = separator_of(header, form, path)
     names = _names(header, separator)
     _check_names([name for name in names if name], path)  # spreadsheets leave columns without a name at the end
     try:
@@ -107,7 +107,7 @@ def encoding_of(content: bytes, form: Form, path: Path) -> str:
     return found
 
 
-def _separator(header: str, form: Form, path: Path) -> str:
+def separator_of(header: str, form: Form, path: Path) -> str:
     """The separator that gives most of the wanted columns, commas first. Raises UserError for a wrong setting."""
 
     def fit(separator: str) -> tuple[int, int]:

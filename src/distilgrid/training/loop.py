@@ -39,6 +39,8 @@ LOSS_RECORDS = 50
 class Trainer:
     """One training run. `run` trains a model in place and leaves it with the weights that scored best on `dev`.
 
+    Where all rows of `dev` have one label, they tell no weights from others: the last ones of each phase are kept.
+
     Args:
         model: fp32 model, changed in place.
         phases: losses, epochs, batch size and optimiser of each part of the run.
@@ -82,6 +84,9 @@ class Trainer:
         self.model, self.kind, self.metrics, self.placement = model, kind, metrics, placement
         self.predictor = predictor
         rows, self.dev = self._renumbered(rows), self._renumbered(dev)
+        self.selects = len(torch.unique(dev.labels, dim=0)) > 1
+        if not self.selects:
+            log.warning("all rows of dev have one label, so they select no weights: the last ones are kept")
         self.watched = None if watched is None else self._renumbered(watched)
         self.probe = Rows(rows.encodings.take(probe), rows.labels[list(probe)]) if probe else None
         losses, self.teacher = phases[0].objective(0.0), teacher
@@ -185,7 +190,8 @@ class Trainer:
         log.info("step %d of %d: dev %s", step, self.total, ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         decay, phase = self.average.unseen if self.average else self.decay, self.stretch.phase
         patient = self.stretch.moment(step) >= phase.patient_from
-        self.best.offer(step, scores, decay=decay, always=not phase.selects, patient=patient)
+        always = not (phase.selects and self.selects)
+        self.best.offer(step, scores, decay=decay, always=always, patient=patient)
         if self.watched is not None:
             with self.engine.in_fp32() as placement:  # as the finished model's score is
                 seen = self._scores(self.watched, placement)

@@ -13,14 +13,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from distilgrid.core.artefacts import read_json, readable_os_errors, verified, write_text
+from distilgrid.core.artefacts import readable_os_errors, write_text
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.project import located, read_yaml, yaml_text
 from distilgrid.plan.expand import expand
+from distilgrid.plan.frozen import DECISIONS
 from distilgrid.plan.params import load_params
 from distilgrid.plan.settings import Decide
-
-FOLDER = "decisions"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def rounds(
     settings = base.report.decide or Decide()
     if base.report.claims is None:
         raise UserError("decide: the grid judges no claims; name their file as report.claims")
-    overlay = results / FOLDER / f"{base.grid.name}.yaml"
+    overlay = results / DECISIONS / f"{base.grid.name}.yaml"
     with _alone(overlay), readable_os_errors(overlay.parent):
         working = overlay.with_name(f".{overlay.name}")  # until the last round is known
         given: dict[str, Any] = {"report": {"decide": settings.model_dump()}}
@@ -80,8 +80,8 @@ def _round(
     report = results / expand(load_params([*files, working])).report.folder
     if not report.is_dir():
         raise UserError(f"decide: Snakemake made no {report}, as in a dry run; later rounds follow from it")
-    verified(report, stage="report", only=["claims.json"])
-    found = Round(number, report, overlay, read_json(report / "claims.json")["decided"])
+    judged = open_finished(report, stage="report", only=()).json("claims.json")
+    found = Round(number, report, overlay, judged["decided"])
     if found.last:
         snakemake([*files, working], [], options=options)
         working.replace(overlay)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,18 +9,19 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from distilgrid.core.artefacts import not_in_the_future, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
-from distilgrid.core.fingerprint import recipe_key
-from distilgrid.core.project import parse_yaml, read_yaml, yaml_text
+from distilgrid.core.project import parse_yaml, read_yaml
 from distilgrid.core.schema import deep_merge
+from distilgrid.jobs.living import FOLDER, gate, hold, living
 from distilgrid.jobs.process import mark_workflow
 from distilgrid.jobs.warm import server
 from distilgrid.jobs.warm.client import ADDRESS
 from distilgrid.plan.expand import Plan, expand
-from distilgrid.plan.params import Params, parse_params, schema_text
+from distilgrid.plan.frozen import freeze
+from distilgrid.plan.params import parse_params, schema_text
 from distilgrid.tracking import SUMMARY, forget_if_waiting
 
 SCHEMA = Path(__file__).parent / "schemas" / "params.schema.json"
@@ -93,15 +93,15 @@ def open_workflow(
     Args:
         config: the merged parameters.
         results: the results folder.
-        origin: the names of the sources of the parameters, for messages.
+        origin: the names of the sources of the parameters, later ones on top.
         main: whether the user started this process. Snakemake starts others for single jobs, perhaps elsewhere.
     """
     with _ending_in_one_line():
         params = parse_params(config, origin=" + ".join(origin) or "configuration")
         plan = expand(params)
-        frozen = freeze(params, Path(results))
+        frozen = freeze(params, Path(results), origin=origin if main else ())
         if main:
-            release_stale_locks(Path(".snakemake"))
+            release_stale_locks(Path(".snakemake"), name=frozen.stem)
     mark_workflow()
     os.environ.pop(ADDRESS, None)  # of a workflow around this one
     if main:
@@ -126,54 +126,33 @@ def start_jobs(plan: Plan, *, results: str, main: bool) -> None:
             server.start(log=Path(results) / "logs" / "warm.log")
 
 
-def freeze(params: Params, results: Path) -> Path:
-    """Write the parameters to a file that is named after their content."""
-    values = params.model_dump(mode="json")
-    path = results / ".params" / f"{params.grid.name}-{recipe_key(values)}.yaml"
-    with readable_os_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_changed(path, yaml_text(values).encode())
-    return path
-
-
-def release_stale_locks(folder: Path) -> None:
+def release_stale_locks(folder: Path, *, name: str = "") -> None:
     """Remove the locks and marks of a killed Snakemake; those of a living one stay.
 
-    Each process holds a lock while it lives, and the kernel frees it however the process dies. Without any holder, all
-    lock files of Snakemake are stale. So are its marks of incomplete files, because ours appear whole: Snakemake would
-    only make finished files again.
+    Each process holds a lock while it lives. Without any holder, all lock files of Snakemake are stale. So are its
+    marks of incomplete files, because ours appear whole: Snakemake would only make finished files again.
+
+    Args:
+        folder: `.snakemake` in the project.
+        name: of this workflow's parameters, for those that ask what is at work.
 
     Raises:
         UserError: when the folder cannot be written, or the disk is full. Snakemake itself ends in a traceback.
     """
-    ours = folder / "distilgrid"
+    ours = folder / FOLDER
     with readable_os_errors(folder):
         ours.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as stream:  # Snakemake writes files before its first job
             stream.write(bytes(ROOM))
-        with FileLock(ours / "gate.lock", fallback_to_soft=False):
-            others = _living(ours)
-            _held.append(FileLock(ours / f"{secrets.token_hex(8)}.process", fallback_to_soft=False))
-            _held[-1].acquire()
+        with gate(ours):
+            others = living(ours)
+            _held.append(hold(ours, name=name))
             if others:
                 sys.stderr.write(BUSY)
                 return
             marks = (path for path in (folder / "incomplete").rglob("*") if path.is_file())
             for stale in [*(folder / "locks").glob("*.lock"), *marks]:
                 stale.unlink(missing_ok=True)
-
-
-def _living(folder: Path) -> bool:
-    """Whether another process holds its lock. Removes the files of those that ended."""
-    living = False
-    for path in folder.glob("*.process"):
-        lock = FileLock(path, fallback_to_soft=False)
-        try:
-            with lock.acquire(blocking=False):
-                path.unlink()
-        except Timeout:
-            living = True
-    return living
 
 
 def schema_file() -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import RUN, read_json, verified
+from distilgrid.core.artefacts import RUN
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.reporting import wording
-from distilgrid.reporting.budgets import EVEN, Budget
+from distilgrid.reporting.budgets import EVEN, OTHER_SIDE, Budget
 from distilgrid.reporting.claims.tables import BUDGETS, TONES, number_value
 from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.intervals import FEWEST_SEEDS
@@ -78,20 +79,17 @@ def papers(results: Path) -> list[PaperReports]:
 
 def _newest(results: Path) -> Iterator[Reported]:
     """The last report of each grid that has a paper. Reports of older versions lack files and are left out."""
-    import pandas as pd
-
     last: dict[str, tuple[str, Path]] = {}
     for path in sorted(results.glob(f"reports/*/{RUN}")):
-        run = read_json(path)
+        run = open_finished(path.parent, stage="report", only=()).run
         if set(READ) <= set(run["files"]):
             grid = run["labels"]["grid"]
             last[grid] = max(last.get(grid, ("", path.parent)), (run["started"], path.parent))
     for grid, (started, folder) in sorted(last.items()):
-        verified(folder, stage="report", only=READ)
-        claims = read_json(folder / "claims.json")
+        found = open_finished(folder, stage="report", only=READ)
+        claims = found.json("claims.json")
         if claims["paper"]:
-            table = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values=[""])
-            yield Reported(grid, folder, started, claims, read_json(folder / "compute.json"), table)
+            yield Reported(grid, folder, started, claims, found.json("compute.json"), found.table("table.csv"))
 
 
 def paper_tables(paper: PaperReports) -> list[Table]:
@@ -168,7 +166,7 @@ def comparisons(paper: PaperReports) -> Table:
         rows += [_comparison(each.grid, row) for row in compared.to_dict("records")]
     columns = [*(Column(title, number=False) for title in ("grid", "task", "model")), Column("score")]
     columns += [Column("difference", "to"), *map(Column, ("interval", "p", "p, Holm"))]
-    if all(row[-1].text in (wording.DASH, EVEN.words) for row in rows):
+    if all(row[-1].text in (wording.DASH, EVEN.words(against="")) for row in rows):
         rows = [row[:-1] for row in rows]
     else:
         columns.append(Column("steps", "to those of the baseline"))
@@ -224,7 +222,7 @@ def _verdict(claim: Mapping[str, Any] | None, decided: Mapping[str, Any] | None)
     over = result["tasks"][0] if len(result["tasks"]) == 1 else f"{len(result['tasks'])} tasks"
     note += "" if result["p_holm"] is None else f", p={result['p_holm']:.2g}"
     note += f", corrected: {result['corrected']}"
-    note += f", steps {Budget(**spent).words}" if (spent := result.get("budget")) else ""
+    note += f", steps {Budget(**spent).words(against=OTHER_SIDE)}" if (spent := result.get("budget")) else ""
     return Value(result["verdict"], f"{note}, n={result['seeds']}, {over}", tone=TONES.get(result["verdict"], ""))
 
 
@@ -272,7 +270,7 @@ def _budget(row: Mapping[Any, Any]) -> Value:
     """The ratio of the training budgets; reports of older versions have none."""
     if "steps_to_baseline" not in row:
         return EMPTY
-    return Value(Budget(row["steps_to_baseline"], row["reads_to_baseline"]).words)
+    return Value(Budget(row["steps_to_baseline"], row["reads_to_baseline"]).words(against=""))
 
 
 def _name(row: Mapping[Any, Any]) -> str:

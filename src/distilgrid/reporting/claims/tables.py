@@ -97,7 +97,7 @@ def _claim_rows(judgement: Judgement) -> list[list[Value]]:
         over = result.tasks[0] if len(result.tasks) == 1 else f"mean of {len(result.tasks)} tasks"
         verdict = Value(result.verdict, reason(claim, result), tone=TONES.get(result.verdict, ""))
         corrected = Value(result.corrected, _p_note(result), tone=TONES.get(result.corrected, ""))
-        spent = Value(result.budget.words) if result.budget else EMPTY
+        spent = Value(result.budget.words(against="")) if result.budget else EMPTY
         rows.append([Value(over, _metric(judgement)), _effect(judgement, result), verdict, corrected, spent])
     if judgement.missing:
         rows.append([EMPTY, EMPTY, Value("not in this grid", f"no {', no '.join(judgement.missing)}"), EMPTY, EMPTY])

@@ -72,7 +72,7 @@ STAGE = Stage(
     summary="Make new training rows of the old ones.",
     message="augmenting",
     example="--task docs-topic --teacher minilm-l6 --augmentation eda --data work/data "
-    "--teacher-dir work/teacher --out work/augmented",
+    "--teacher-dir work/teacher --grid grids/docs_mini.yaml --out work/augmented",
     settings=_settings,
     recipe=_recipe,
     plan=_plan,

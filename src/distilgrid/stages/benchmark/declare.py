@@ -95,7 +95,7 @@ STAGE = Stage(
     summary="Measure latency: all models and runtimes in turns in one process.",
     message="measuring",
     example="--device local-cpu --task docs-topic --teacher minilm-l6 "
-    "--model work/teacher --model work/student --export work/int8 --out work/latency",
+    "--model work/teacher --model work/student --export work/int8 --out work/benchmark",
     settings=_settings,
     recipe=_recipe,
     plan=_plan,

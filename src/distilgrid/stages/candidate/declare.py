@@ -55,8 +55,9 @@ STAGE = Stage(
     files=("finding.json", "run.json"),
     summary="Evaluate one candidate of a search.",
     message="trying",
-    example="--task sst2 --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
-    "--data work/data --teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/candidates/0-3",
+    example="--task docs-topic --teacher minilm-l6 --search kd-nas --episode 0 --number 3 "
+    "--data work/data --teacher-dir work/teacher --teacher-outputs work/outputs --grid grids/docs_mini.yaml "
+    "--out work/candidates/0-3",
     settings=SEARCHES.settings,
     recipe=_recipe,
     plan=_plan,
@@ -64,8 +65,8 @@ STAGE = Stage(
         TASK,
         TEACHER,
         SEARCH,
-        Option("episode", "Of the search, counted from 0.", int),
-        Option("number", "Of the candidate in its episode, counted from 0.", int),
+        Option("episode", "Of the search, counted from 0.", int, low=0),
+        Option("number", "Of the candidate in its episode, counted from 0.", int, low=0),
         CONTROLLER_SEED,
     ),
     inputs=SOURCES,

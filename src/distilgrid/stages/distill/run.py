@@ -27,7 +27,7 @@ def distill(settings: DistillSettings, job: Job) -> dict[str, Any]:
     """Train a student; returns its metrics."""
     course, sources = settings.course, _sources(job)
     dataset = open_dataset(sources.data)
-    augmented = open_augmented(sources.augmented, dataset=dataset) if sources.augmented else None
+    augmented = open_augmented(sources.augmented) if sources.augmented else None
     training_set = TrainingSet(dataset, settings.fraction, augmented)
     check_kinds(course.origin, dataset)
     method, found = course.method.settle(sources.tried, kind=dataset.task_kind)

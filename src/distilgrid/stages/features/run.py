@@ -41,7 +41,7 @@ def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
     parts = [_points(model, ORIGINAL, labels, encodings.lengths, encodings.batch)]
     parts.append(_mixed(model, plain, encodings, settings))
     for given in job.each("augmented"):
-        rows = TrainingSet(dataset, share, open_augmented(given.folder, dataset=dataset))
+        rows = TrainingSet(dataset, share, open_augmented(given.folder))
         read = rows.encodings(tokenizer, max_length=settings.max_length)
         name = str(given.labels.get("augmentation", given.folder.name))
         parts.append(_added(model, rows, read, name, settings.features.rows))

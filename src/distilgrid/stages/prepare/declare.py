@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
 
 
+OWN_FILES = 2
+"""Version of the splits of a user's files. Published rows come out as before, so the stage's version stays."""
+
+
 @dataclass(frozen=True)
 class PrepareSettings:
     """Settings of prepared data."""
@@ -22,6 +26,7 @@ class PrepareSettings:
     spec: "TaskSpec"  # what the task is
     data: "Data"  # how its rows are split and capped
     folders: "Folders"  # local folders of published data sets
+    max_length: int = 128  # longest input in tokens, which the log compares texts with
 
 
 def _settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
@@ -29,7 +34,8 @@ def _settings(params: "Params", options: Mapping[str, Any]) -> PrepareSettings:
     from distilgrid.tasks.spec import find_task
 
     task = options["task"]
-    return PrepareSettings(task, find_task(task, params.tasks), params.data, data_folders(params))
+    longest = params.training.max_length
+    return PrepareSettings(task, find_task(task, params.tasks), params.data, data_folders(params), longest)
 
 
 def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
@@ -39,11 +45,13 @@ def _recipe(chosen: PrepareSettings, keys: Keys) -> Recipe:
 
     spec = chosen.spec
     hidden = {"validation_source"} | ({"source"} if spec.own_file else {*READING, "id"})
+    unset = set() if chosen.data.leave_out_near else {"leave_out_near"}  # keys of data without it stay
     hidden |= DESCRIPTIVE.union(foreign_fields(spec.task_kind))
     return {
         "spec": spec.model_dump(exclude=hidden),
         "revision": source_revision(spec, chosen.folders),
-        "data": chosen.data.model_dump(exclude={"glue_dir", "cifar_dir"}),
+        "data": chosen.data.model_dump(exclude={"glue_dir", "cifar_dir", *unset}),
+        **({"splits": OWN_FILES} if spec.own_file else {}),
     }
 
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import write_json
 from distilgrid.stages.job import Job
 from distilgrid.stages.prepare.declare import PrepareSettings
+from distilgrid.tasks import facts
 from distilgrid.tasks.likeness import alike
-from distilgrid.tasks.sources import Raw, complete_splits, load_raw
+from distilgrid.tasks.sources import Raw, load_raw
 from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.splits import complete_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +34,14 @@ def prepare(settings: PrepareSettings, job: Job) -> None:
         checked = {
             name: frame.assign(id=_ids(raw.splits[name], spec.id, origins[name])) for name, frame in checked.items()
         }
-    splits, left_out = complete_splits(checked, spec, settings.data)
+    completed = complete_splits(checked, spec, settings.data)
+    splits = completed.frames
     description = _description(settings, labels, splits, raw) | reader.describe(splits, spec)
-    if spec.task_kind.tokenised:
-        description["alike"] = alike(splits, validation=spec.validation, left_out=left_out)
+    description["notes"] += completed.notes
+    description["alike"] = alike(splits, validation=spec.validation, left_out=completed.left_out)
+    description["found"] = {name: completed.found.get(name, {}) | facts.facts(frame) for name, frame in splits.items()}
+    description["cautions"] = facts.cautions(description)
+    facts.report(description, max_length=settings.max_length)
     for name, frame in splits.items():
         reader.write(frame, job.folder / f"{name}.parquet")
     write_json(job.folder / "dataset.json", description)

@@ -21,7 +21,7 @@ def record(settings: RecordSettings, job: Job) -> None:
     Raises Interrupted when the process was asked to stop.
     """
     dataset, folder = open_dataset(job.given("data").folder), job.folder_of("augmented")
-    added = open_augmented(folder, dataset=dataset) if folder else None
+    added = open_augmented(folder) if folder else None
     teacher = job.given("teacher-dir")
     rows = TrainingSet(dataset, settings.fraction, added)
     asked = settings.signal.teacher(Asking(rows, settings.max_length, teacher.folder))

@@ -69,7 +69,7 @@ def wanted(planner: "Planner") -> Iterable[Artefact]:
 
 STAGE = Stage(
     name="report",
-    version=15,
+    version=16,
     folder="reports",
     files=(
         "report.html",
@@ -84,7 +84,7 @@ STAGE = Stage(
     ),
     summary="Write the tables, the plots and the page of a finished grid.",
     message="writing the report of",
-    example="--grid grids/glue_mini.yaml --out work/report",
+    example="--out work/report",
     settings=settings,
     recipe=recipe,
     plan=plan,

@@ -7,12 +7,14 @@ a summary of each task, in a sentence or two and three figures.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import is_complete, readable_os_errors, verified, write_changed
+from distilgrid.core.artefacts import is_complete, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import TABLE, Plan
@@ -117,11 +119,11 @@ def _outcome(findings: Findings, task: str) -> TaskSummary:
     compared = {runtime: speed for runtime, speed in best.speeds.items() if speed.same is not None}
     if compared:
         runtime = min(compared, key=lambda runtime: compared[runtime].latency_ms)
-        times = wording.times(compared[runtime].same or 0)
+        times = partial(wording.times, compared[runtime].same or 0)
         change = best.export_change(runtime) if runtime.endswith("int8") else None
-        whose = "the teacher's" if teacher.failed else "its"
-        fast = f" at {times} {whose} speed ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
-        figures.append((times, f"the teacher's speed, both in {runtime}"))
+        speed = times(against="the teacher's speed" if teacher.failed else "its speed")
+        fast = f" at {speed} ({runtime}{'' if change is None else f': {scoring.points(change)}'})"
+        figures.append((times(against=""), f"the teacher's speed, both in {runtime}"))
     share = best.facts["parameters"] / teacher.facts["parameters"]
     figures.append((wording.count(best.facts["parameters"]), f"parameters, {wording.percent(share)} of the teacher's"))
     if teacher.failed:
@@ -134,6 +136,7 @@ def _comparison(findings: Findings, task: str, best: Line | None = None) -> str:
     """The clearest difference to the baseline in words. Lines that stand for others are chosen on dev."""
     settings = findings.collected.plan.params
     baseline, confidence = settings.report.baseline, wording.level(settings.report.confidence)
+    owner = f"{baseline}'s"
     compared = {line: findings.differences[line.key] for line in findings.of(task) if line.key in findings.differences}
     if not compared:
         if any(findings.left_out(line) for line in findings.of(task)):
@@ -144,7 +147,7 @@ def _comparison(findings: Findings, task: str, best: Line | None = None) -> str:
     def points(line: Line) -> str:
         found, scoring = compared[line], line.scoring
         budget = to_baseline(findings, line)
-        spent = "" if budget is None or is_even(budget) else f"; steps {budget.words}"
+        spent = "" if budget is None or is_even(budget) else f"; steps {budget.words(against=owner)}"
         if found.low is None or found.high is None:
             return f"{scoring.points(found.value)}{spent}"
         return f"{scoring.points(found.value)}, {confidence} CI {scoring.bounds(found.low, found.high)}{spent}"
@@ -280,12 +283,12 @@ def publish(*, plan: Plan, results: Path) -> Path:
     source, target = results / plan.report.folder, results / "latest"
     if not is_complete(source):
         raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made; {run_it(results)}")
-    verified(source, stage="report", only=PUBLISHED)
+    report = open_finished(source, stage="report", only=PUBLISHED)
     with readable_os_errors(target):
         for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
             folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
-            content = (source / name).read_bytes()
+            content = report.read(name)
             # The page of `latest` is one folder nearer to the targets of its links than `reports/<grid>`.
             write_changed(
                 target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content

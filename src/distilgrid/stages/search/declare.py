@@ -195,8 +195,8 @@ STAGE = Stage(
     files=("trials.parquet", "best.json", "search.json", "run.json"),
     summary="Search for architectures of students.",
     message="searching",
-    example="--task sst2 --teacher minilm-l6 --search kd-nas --data work/data "
-    "--teacher-outputs work/outputs --grid grids/kd_nas_mini.yaml --out work/search",
+    example="--task docs-topic --teacher minilm-l6 --search kd-nas --data work/data "
+    "--teacher-dir work/teacher --teacher-outputs work/outputs --grid grids/docs_mini.yaml --out work/search",
     settings=_settings,
     recipe=_recipe,
     plan=_plan,

@@ -37,8 +37,9 @@ STAGE = Stage(
     files=("model.safetensors", "config.json", "supernet.json", "run.json"),
     summary="Train one model that holds every architecture of a space.",
     message="training the supernet",
-    example="--task sst2 --teacher minilm-l6 --search supernet --data work/data "
-    "--teacher-dir work/teacher --teacher-outputs work/outputs --out work/supernet",
+    example="--task docs-topic --teacher minilm-l6 --search supernet --data work/data "
+    "--teacher-dir work/teacher --teacher-outputs work/outputs --grid grids/docs_mini.yaml "
+    "--out work/supernet",
     settings=_settings,
     recipe=lambda chosen, keys: {"space": chosen.space.model_dump(), **chosen.estimate(keys)},
     plan=_plan,

@@ -1,0 +1,95 @@
+"""Splits and caps of data in which one text is frequent, or a label rare."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.unit.made import prepare
+
+from distilgrid.tasks.dataset import Dataset, open_dataset, stratified_sample
+from distilgrid.tasks.settings import Data
+from distilgrid.tasks.spec import TaskSpec
+from distilgrid.tasks.splits import held_out
+
+
+def made(folder: Path, rows: list[tuple[str, str]], *, data: dict[str, Any] | None = None, **spec: Any) -> Dataset:
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "rows.csv", index=False)
+    given = TaskSpec(source=f"csv:{folder / 'rows.csv'}", text=["text"], **spec)
+    prepare(task="own", spec=given, data=Data(**(data or {})), out=folder / "data")
+    return open_dataset(folder / "data")
+
+
+def frequent(count: int, *, others: int) -> list[tuple[str, str]]:
+    """One text of label b that occurs `count` times, and others that occur once."""
+    rows = [(f"text {n}", "ab"[n % 3 == 0]) for n in range(others)] + [("thanks", "b")] * count
+    return [rows[n] for n in np.random.default_rng(0).permutation(len(rows))]
+
+
+def rows_of(dataset: Dataset) -> dict[str, int]:
+    return {name: split["rows"] for name, split in dataset.splits.items()}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_shares_and_caps_hold_although_one_text_is_frequent(tmp_path: Path, seed: int) -> None:
+    data = {"seed": seed, "max_train_rows": 60, "max_validation_rows": 50}
+    dataset = made(tmp_path, frequent(200, others=400), data=data)
+    assert rows_of(dataset) == {"train": 60, "validation": 50, "dev": 48}
+    assert dataset.notes == ()
+    found = [set(dataset.split(name)["text_a"]) for name in dataset.splits]
+    assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
+
+
+def test_splits_keep_the_shares_of_labels_as_well_as_a_frequent_text_lets_them(tmp_path: Path) -> None:
+    dataset = made(tmp_path, frequent(100, others=400))
+    assert rows_of(dataset) == {"train": 360, "validation": 100, "dev": 40}
+    for name, shares in (("validation", 0.47), ("dev", 0.47)):
+        counts = dataset.splits[name]["label_counts"]
+        assert counts["b"] / dataset.splits[name]["rows"] == pytest.approx(shares, abs=0.03)
+
+
+def test_a_share_that_equal_texts_break_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [(f"text {n % 10}", "ab"[n % 10 % 2]) for n in range(400)]
+    dataset = made(tmp_path, rows, validation_fraction=0.05)
+    assert rows_of(dataset) == {"train": 320, "validation": 40, "dev": 40}
+    said = "validation: 40 rows in place of 20: equal texts stay together, and each label keeps some in train"
+    assert dataset.notes == (said, said.replace("validation", "dev").replace("20", "36"))
+    assert said in caplog.text
+
+
+def test_a_cap_below_the_number_of_labels_is_said(tmp_path: Path) -> None:
+    rows = [(f"text {n}", f"label-{n % 8}") for n in range(160)]
+    dataset = made(tmp_path, rows, data={"max_train_rows": 4})
+    assert rows_of(dataset)["train"] == 8
+    assert dataset.notes == ("train: 8 rows in place of 4: each label keeps a row",)
+
+
+def test_a_cap_counts_the_rows_of_rare_labels() -> None:
+    labels = np.array([0] * 400 + list(range(1, 31)))
+    ids = np.arange(len(labels))
+    for count in (31, 60, 200):
+        taken = stratified_sample(ids, labels, count=count, seed=0, purpose="train")
+        assert taken.sum() == count
+        assert set(labels[taken]) == set(range(31))
+
+
+def test_every_label_with_rows_to_spare_is_held_out(tmp_path: Path) -> None:
+    rows = [(f"text {n}", "a") for n in range(300)] + [(f"rare {n}", "b") for n in range(3)]
+    for name, split in made(tmp_path, rows).splits.items():
+        assert split["label_counts"]["b"] == 1, name
+
+
+def test_held_out_rows_are_whole_sets_of_equal_rows_near_the_count() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(40):
+        copies = draw.integers(1, 40, size=draw.integers(5, 60))
+        ids = np.repeat(draw.permutation(1000)[: len(copies)], copies)
+        labels = draw.integers(0, 3, size=len(ids))  # equal texts may have several labels
+        count = int(draw.integers(1, len(ids)))
+        mask = held_out(ids, labels, count=count, seed=1, purpose="dev")
+        out, kept = Counter(ids[mask]), Counter(ids[~mask])
+        assert not out.keys() & kept.keys()
+        assert set(labels[~mask]) == set(labels)
+        assert mask.sum() <= count + max(copies), count
