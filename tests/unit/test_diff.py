@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
-from tests.unit.relisted import remade
+from tests.unit.relisted import remade, rerecorded
 from typer.testing import CliRunner
 
 from distilgrid.audit.diff import Comparison, as_json, as_text, compare, open_side
 from distilgrid.cli.app import app
-from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 
@@ -90,7 +89,7 @@ def spoilt(usual: Path, tmp_path: Path, **run: Any) -> Path:
     metrics["score"] += 0.01
     metrics["validation"][metrics["split"]][metrics["score_name"]] += 0.01
     remade(folder / "metrics.json", metrics)
-    write_json(folder / "run.json", {**json.loads((folder / "run.json").read_text()), **run})
+    rerecorded(folder, **run)
     return results / usual.relative_to(usual.parent.parent)
 
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
-from tests.unit.relisted import relist
+from tests.unit.relisted import relist, rerecorded
 
 from distilgrid.cards.write import write_cards
 from distilgrid.core.artefacts import content_digest, read_json, write_json
@@ -123,7 +123,7 @@ def test_an_export_of_another_making_of_its_model_is_not_deployed(grid: tuple[Pl
     option, collected = offered(grid, "onnxruntime-int8")
     model, export = grid[1] / option.model.folder, grid[1] / option.folder
     made_from = {option.model.key: content_digest(read_json(model / "run.json")["files"])}
-    write_json(export / "run.json", read_json(export / "run.json") | {"inputs": made_from})
+    rerecorded(export, inputs=made_from)
     write_folder(option, collected, results=grid[1], out=grid[1] / "out")
     weights = load_file(model / "model.safetensors")
     save_file({name: values + np.float32(1) for name, values in weights.items()}, model / "model.safetensors")

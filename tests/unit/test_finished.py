@@ -104,6 +104,9 @@ def test_a_file_that_the_stage_did_not_write_is_not_read(made: Path) -> None:
         ({"files": ["metrics.json"]}, "damaged"),
         ({"recipe": None}, "damaged"),
         ({"labels": "reviews"}, "damaged"),
+        ({"labels": {"task": "topics"}}, "content differs from its own fingerprint"),
+        ({"seconds": 0.1}, "content differs from its own fingerprint"),
+        ({"cost": {"cpu_seconds": 0.1}}, "content differs from its own fingerprint"),
     ],
 )
 def test_a_record_that_was_edited_is_refused(made: Path, change: dict[str, Any], said: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
+from tests.unit.relisted import rerecorded
 
-from distilgrid.core.artefacts import read_json, write_json
+from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.plan.expand import Plan
@@ -154,7 +155,7 @@ def test_of_a_grid_that_was_changed_the_newest_report_counts(results: Path, tmp_
     older = first.with_name(f"first-{recipe_key(recipe)}")
     shutil.copytree(first, older)
     changed = {"recipe": recipe, "key": recipe_key(recipe), "started": "2020-01-01T00:00:00+00:00"}
-    write_json(older / "run.json", {**run, **changed})
+    rerecorded(older, **changed)
     (paper,) = papers(copied)
     assert paper.reports[0].folder.name == first.name
 

@@ -428,3 +428,10 @@ def test_a_recording_of_an_unknown_kind_is_refused(kind: str, method: str | None
 def test_logits_are_recorded_whatever_student_is_named() -> None:
     params = load_params([ROOT / "params.yaml"])
     assert signal_named(params, "logits", task="docs-topic", method=None, student="minilm-l3").name == "logits"
+
+
+@pytest.mark.parametrize("name", ["threads", "processes"])
+def test_more_threads_than_libraries_start_are_refused(tiny_values: dict[str, Any], name: str) -> None:
+    tiny_values["resources"] = {name: 10**12}
+    with pytest.raises(UserError, match=rf"resources\.{name}: .*less than or equal to 1024"):
+        parse_params(tiny_values, origin="test")

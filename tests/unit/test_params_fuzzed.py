@@ -2,31 +2,19 @@
 from the default file and from arbitrary YAML."""
 
 import copy
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.fuzzed import cases, refusal
 
-from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import load_params, parse_params
 
 DEFAULTS = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
-FUZZ = os.environ.get("DISTILGRID_FUZZ")  # so many files for each test, other ones each time; else always the same
-SLOWLY = settings(
-    max_examples=int(FUZZ or 500),
-    derandomize=FUZZ is None,
-    database=None,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-    suppress_health_check=list(HealthCheck),
-)
-
 WORDS = st.sampled_from(
     [
         "none",
@@ -92,27 +80,13 @@ def _has(holder: Any, key: Any) -> bool:
     return isinstance(holder, dict) and key in holder
 
 
-def refusal(call: Callable[[], object]) -> str | None:
-    """What a call refuses its input with, one line that says something; None where it takes it."""
-    try:
-        call()
-    except UserError as error:
-        text = str(error)
-    else:
-        return None
-    assert text.strip()
-    assert "\n" not in text, text
-    assert "Traceback" not in text
-    return text
-
-
-@SLOWLY
+@cases(500)
 @given(values=spoilt())
 def test_changed_defaults_are_planned_or_refused_in_one_line(values: dict[str, Any]) -> None:
     refusal(lambda: expand(parse_params(values, origin="fuzzed.yaml")))
 
 
-@SLOWLY
+@cases(500)
 @given(data=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_no_parameter_file(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzzed.yaml"

@@ -150,6 +150,15 @@ def test_texts_of_several_lines_are_flagged_without_a_note_in_tables(
     assert dataset.notes == ()
 
 
+@pytest.mark.parametrize("text", ['"best" in town', '"say \\"hi\\" now"'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_quotation_marks_that_get_lost_are_flagged(
+    prepared: Prepare, caplog: pytest.LogCaptureFixture, text: str, encoding: str
+) -> None:
+    prepared((separated(";") + f"{text};no\nlast;yes\n").encode(encoding))
+    assert "rows.csv: line 32: a text goes on after its closing quotation mark, and its marks are lost" in caplog.text
+
+
 @pytest.mark.parametrize("text", ['"one\ntwo"', '"a comma, alone"', '"say ""yes"""'])
 def test_other_quoted_texts_are_read_without_a_word(
     prepared: Prepare, caplog: pytest.LogCaptureFixture, text: str
@@ -229,8 +238,10 @@ def test_half_a_compressed_file_is_refused(prepared: Prepare, pack: Callable[[by
         (zipped(b"text,label\n", "a.csv", "b.csv"), "zip archive of 2 files; unpack it and name one of them"),
         (zipped(b"<xml>", "[Content_Types].xml", "xl/sheet1.xml"), "a document of an office program; save the table"),
         (b"PAR1....", "is a parquet file; write parquet:"),
+        (b'{"text": "x", "label": "y"}\n', "holds JSON lines; write jsonl:"),
+        ("text,label\n".encode("utf-16-le"), "null characters in the header; set the task's encoding, such as utf-16"),
     ],
-    ids=["archive", "spreadsheet", "parquet"],
+    ids=["archive", "spreadsheet", "parquet", "JSON lines", "UTF-16 without a mark"],
 )
 def test_a_file_of_another_format_is_refused_with_a_remedy(prepared: Prepare, content: bytes, said: str) -> None:
     assert said in refused(lambda: prepared(content))

@@ -84,6 +84,13 @@ def change_recipe(folder: Path) -> str:
     return "the recipe was changed"
 
 
+def change_cost(folder: Path) -> str:
+    run = json.loads((folder / "run.json").read_text())
+    run["cost"]["cpu_seconds"] = 0.1
+    write_json(folder / "run.json", run)
+    return "run.json: content differs from its own fingerprint"
+
+
 def rename(folder: Path) -> str:
     folder.rename(folder.with_name(folder.name[:-12] + "0123456789ab"))
     return "is named after 0123456789ab"
@@ -96,7 +103,7 @@ def damage_run(folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "spoil",
-    [change_weights, cut_short, lose_file, add_file, change_recipe, rename, damage_run],
+    [change_weights, cut_short, lose_file, add_file, change_recipe, change_cost, rename, damage_run],
     ids=lambda f: f.__name__,
 )
 def test_what_was_spoilt_is_named(spoil: Callable[[Path], str], made: tuple[Plan, Path]) -> None:

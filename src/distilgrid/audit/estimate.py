@@ -114,7 +114,8 @@ def _measured(left: Sequence[Artefact], done: Sequence[Artefact], rows: RowCount
     known = {}
     for stage, example in {artefact.stage: artefact for artefact in left}.items():
         others = (path.parent for path in (rows.results / Path(example.location).parts[0]).rglob(RUN))
-        made = [one for one in _readable(islice(own.get(stage) or others, ENOUGH)) if one.stage == stage]
+        readable = _readable(islice(own.get(stage) or others, ENOUGH))
+        made = [one for one in readable if one.stage == stage and "seconds" in one.run]
         units = [STAGES[stage].units(one.recipe, rows.seen(one.recipe)) for one in made]
         taken = [one.run["seconds"] / each for one, each in zip(made, units, strict=True) if each]
         if taken:

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from distilgrid.audit import estimate
 from distilgrid.audit.changes import differences
-from distilgrid.core.artefacts import is_complete, read_run
+from distilgrid.audit.left import Left, damage, left
+from distilgrid.audit.made import read_made
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
@@ -20,7 +21,7 @@ State = Literal["done", "stale", "to do"]
 
 @dataclass(frozen=True)
 class Status:
-    """An artefact's state, with the changes since its predecessor if it is stale."""
+    """An artefact's state, with the changes since its predecessor if it is stale, or its damage."""
 
     artefact: Artefact
     state: State
@@ -29,7 +30,8 @@ class Status:
 
 def states(plan: Plan, *, results: Path) -> list[Status]:
     """The state of every artefact, in the plan's order."""
-    return [_state(artefact, results) for artefact in plan.artefacts.values()]
+    found = left(plan, results=results)
+    return [_state(artefact, found.get(folder), results) for folder, artefact in plan.artefacts.items()]
 
 
 def overview(found: Sequence[Status], params: Params) -> str:
@@ -39,7 +41,7 @@ def overview(found: Sequence[Status], params: Params) -> str:
     cells = sum(s.artefact.stage == "distill" for s in found)
     lines += ["", f"grid '{params.grid.name}': {cells} cells"]
     for stage in STAGES:
-        parts = [f"{counts[stage, state]} {state}" for state in ("done", "stale", "to do") if counts[stage, state]]
+        parts = [f"{counts[stage, state]} {state}" for state in get_args(State) if counts[stage, state]]
         if parts:
             lines.append(f"  {stage:10} {', '.join(parts)}")
     return "\n".join(lines)
@@ -58,17 +60,18 @@ def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterat
         yield f"distilgrid {artefact.stage} {settings} {artefact.arguments(str(results))}"
 
 
-def _state(artefact: Artefact, results: Path) -> Status:
-    folder = results / artefact.folder
-    if is_complete(folder):
+def _state(artefact: Artefact, found: Left | None, results: Path) -> Status:
+    if found is None:
         return Status(artefact, "done")
+    if found.state != "absent":
+        return Status(artefact, "to do" if found.state == "damaged" else "stale", found.why)
+    folder = results / artefact.folder
     stem = folder.name.rpartition("-")[0]
-    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and is_complete(p)]
+    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and damage(p) == ""]
     if not older:
         return Status(artefact, "to do")
-    newest = max(older, key=lambda p: p.stat().st_mtime)
-    recipe = read_run(newest)["recipe"]
-    return Status(artefact, "stale", _difference(recipe, artefact.recipe))
+    newest = read_made(max(older, key=lambda p: p.stat().st_mtime))
+    return Status(artefact, "stale", _difference(newest.recipe, artefact.recipe))
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distilgrid.audit.garbage import keyed_folders
 from distilgrid.audit.made import Made, by_key, check_results, read_made
-from distilgrid.core.artefacts import RUN, content_digest
+from distilgrid.core.artefacts import EDITED, RUN, content_digest, is_edited
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256, recipe_key
 from distilgrid.core.planned import KNOWN
@@ -91,6 +91,8 @@ def _own_problems(made: Made) -> Iterator[Problem]:
     key, named = recipe_key(made.recipe), made.folder.name.rpartition("-")[2]
     if key != made.key:
         yield Problem(made.folder / RUN, f"the recipe was changed: its key is {key}, recorded is {made.key}")
+    elif is_edited(made.run):
+        yield Problem(made.folder / RUN, EDITED)
     if named != made.key:
         yield Problem(made.folder, f"holds {made.key}, but is named after {named}")
     for name, digest in made.run["files"].items():

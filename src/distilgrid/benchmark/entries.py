@@ -10,13 +10,11 @@ from distilgrid.benchmark.inputs import inputs_of
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
 from distilgrid.core.finished import open_finished, open_trained
+from distilgrid.models.facts import longest_input
 from distilgrid.models.io import load_tokenizer
 from distilgrid.runtimes.base import Processor, Session
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.tasks.model_inputs import ModelInputs
-
-SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
-"""Model types whose position numbers start after the padding id."""
 
 Shape = Mapping[str, Any]
 """A measured shape: `kind` (`shape`, `texts` or `text-to-label`), `threads`, `batch_size`, `length` in tokens."""
@@ -39,10 +37,7 @@ class Model:
     @property
     def longest(self) -> int | None:
         """The longest input in tokens that its position embeddings allow; None without such a limit."""
-        positions: int | None = self.config.get("max_position_embeddings")
-        if positions and self.config.get("model_type") in SHIFTED_POSITIONS:
-            return positions - int(self.config["pad_token_id"]) - 1
-        return positions
+        return longest_input(self.config)
 
     @cached_property
     def input_names(self) -> list[str]:

@@ -34,6 +34,8 @@ MODEL_STAGES = ("finetune", "distill")
 STATE = ".state"  # of unfinished training, next to the artefact's files
 TIMED = ("metrics.json", "supernet.json")
 """Files that hold durations, which differ each time an artefact is made."""
+OWN, EDITED = "fingerprint", "content differs from its own fingerprint (edited?)"
+"""The field of `run.json` with the fingerprint of the others, and what is said where it is that of other ones."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OS_PROBLEMS = {
     FULL[:2]: "no space left on the disk; free some and run again, nothing finished is lost",
@@ -171,11 +173,23 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
     if own != run["key"]:
         said = f"the recipe was changed: its key is {own}, recorded is {run['key']}"
         raise UserError(f"{folder / RUN}: {said}; remove {folder} and run its stage again")
+    if is_edited(run):
+        raise UserError(f"{folder / RUN}: {EDITED}; remove {folder} and run its stage again")
     for name in run["files"] if only is None else only:
         check_file(folder / name, run["files"].get(name))
     _contents[run["key"]] = content_digest(run["files"])
     _read.add(folder)
     return run
+
+
+def is_edited(run: Mapping[str, Any]) -> bool:
+    """Whether a `run.json` differs from what was written: its times, costs or labels. Older ones cannot tell."""
+    return run.get(OWN) not in (None, own_fingerprint(run))
+
+
+def own_fingerprint(run: Mapping[str, Any]) -> str:
+    """The fingerprint of a `run.json`, of everything but the fingerprint itself."""
+    return recipe_key({name: value for name, value in run.items() if name != OWN})
 
 
 def check_file(path: Path, digest: str | None) -> None:
@@ -291,7 +305,8 @@ def _write_run(scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, An
         "versions": package_versions(),
         "machine": describe_machine(),
     }
-    write_json(scratch / RUN, run)
+    read = json.loads(json_text(run))  # as a reader sees it
+    write_json(scratch / RUN, {**read, OWN: own_fingerprint(read)})
     _contents.pop(run["key"], None)  # what was verified before was another making of it
 
 

@@ -80,6 +80,8 @@ class Stage:
     threads: Callable[[Any], int] | None = None
     # Whether a job needs the machine to itself, or a question about its recipe.
     exclusive: bool | Callable[[Mapping[str, Any]], bool] = False
+    # From a recipe to what its jobs need and this machine lacks, such as a package, with what to do.
+    lacks: Callable[[Mapping[str, Any]], Iterable[str]] = lambda _: ()
     environment: Mapping[str, str] = field(default_factory=dict)  # variables that libraries read when they are loaded
     finds_inputs: bool = False  # whether the command looks for the inputs itself, in the folder that `--results` names
     seconds: float = 15  # a rough figure for one unit of work, before anything was measured

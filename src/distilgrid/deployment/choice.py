@@ -7,7 +7,7 @@ validation score of that very model is then said.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
@@ -17,6 +17,7 @@ from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, collect
+from distilgrid.reporting.facts import cautions
 from distilgrid.reporting.findings import find
 
 ROUNDING = 1e-9
@@ -69,7 +70,11 @@ def choose_model(
     """
     findings = find(collect(plan, results))
     chosen = task_named(plan.params, task)
-    return choose(list_options(findings, chosen, where), limits=limits), findings.collected
+    decision = choose(list_options(findings, chosen, where), limits=limits)
+    said = cautions(findings.collected.datasets[chosen])
+    if said:
+        decision = replace(decision, reasons=(*decision.reasons, said.removesuffix(".")))
+    return decision, findings.collected
 
 
 def choose(offer: Offer, *, limits: Limits) -> Decision:

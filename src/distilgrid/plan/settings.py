@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.machine import MOST_THREADS
 from distilgrid.core.schema import Seed, Settings, each_once
 from distilgrid.methods.base import BaseMethod
 from distilgrid.models.settings import Student
@@ -190,9 +191,9 @@ class Report(Settings):
 class Resources(Settings):
     """How jobs run. Nothing here changes a result's path: a change recomputes nothing."""
 
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Threads of each training job; several jobs run side by side on the other cores."""
-    processes: int = Field(default=1, ge=1)
+    processes: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Processes that share each batch of a training job (data-parallel): one per GPU, or splitting its threads."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models train and answer, except where they are measured; `auto` takes a GPU where there is one, and `cuda`

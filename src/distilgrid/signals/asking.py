@@ -12,10 +12,12 @@ from torch import Tensor
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.finished import open_finished
+from distilgrid.core.loading import late
 from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.models.shapes import Sizes
 from distilgrid.signals.base import Signal
 from distilgrid.tasks.batching import Batch, Inputs, Samples, Tokenizer
-from distilgrid.training.objective import Outputs, Sizes
+from distilgrid.training.objective import Outputs
 from distilgrid.training.placement import exact_products
 from distilgrid.training.predictor import forward
 from distilgrid.training.teacher import StoredTeacher
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from distilgrid.signals.tensor_file import FileTensor
 
 FILE = "train.safetensors"
+check_loaded = late("distilgrid.models.facts:check_loaded")
 Manifest = dict[str, Any]
 """What a recording says about itself."""
 
@@ -54,7 +57,8 @@ class Asking:
 
     @cached_property
     def samples(self) -> Samples:
-        """The rows as the teacher reads them."""
+        """The rows as the teacher reads them. Raises UserError for a teacher with fewer positions."""
+        check_loaded(self.model, self.tokenizer, self.max_length)
         return self.training_set.samples(self.tokenizer, max_length=self.max_length)
 
     @property

@@ -1,7 +1,9 @@
 """Options, inputs and file names that several stages share."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from distilgrid.core.errors import UserError
 from distilgrid.core.schema import MAX_SEED
 from distilgrid.core.stage import Input, Option
 
@@ -24,6 +26,16 @@ TEACHER_DIR = Input("teacher-dir", "Trained teacher: a folder `finetune` made; a
 FINETUNED = Input("teacher-dir", "Trained teacher: a folder made by `finetune`.", ("finetune",))
 OUTPUTS = Input("teacher-outputs", "A folder made by `record`, of the kind that the estimator needs.", ("record",))
 AUGMENTED = Input("augmented", "Augmented rows of the data: a folder made by `augment`.", ("augment",), required=False)
+
+
+def refuse_unread(unread: Mapping[str, tuple[bool, str]], given: Collection[str]) -> None:
+    """Refuse options that are given although settings read nothing of them.
+
+    `unread` holds, by option, whether that is so, and why. Raises UserError naming the first such option.
+    """
+    for option, (surplus, why) in unread.items():
+        if surplus and option in given:
+            raise UserError(f"--{option}: {why} leave it out")
 
 
 def scored(metrics: dict[str, object]) -> list[str]:

@@ -1,5 +1,7 @@
-"""Cells of CSV files that a stray quotation mark may have made of several rows. Imported on use."""
+"""Stray quotation marks of CSV files: rows that they merged, and texts that they changed. Imported on use."""
 
+import csv
+import io
 import logging
 import re
 from pathlib import Path
@@ -11,6 +13,18 @@ if TYPE_CHECKING:
 log = logging.getLogger("distilgrid")
 
 BREAK = re.compile(r"[\r\n]+")
+
+
+def warn_of_lost_marks(text: str, separator: str, path: Path) -> None:
+    """Warn of a text that goes on after its closing quotation mark, whose marks every reader of CSV leaves out."""
+    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for _ in reader:
+            pass
+    except csv.Error:
+        said = "a text goes on after its closing quotation mark, and its marks are lost; write marks within it twice"
+        log.warning("%s: line %d: %s", path, reader.line_num, said)
 
 
 def merged_notes(frame: "pd.DataFrame", separator: str, *, label: str | None, path: Path) -> list[str]:

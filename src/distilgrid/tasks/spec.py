@@ -35,6 +35,7 @@ def _separating(value: str) -> str:
 def _known_encoding(name: str) -> str:
     try:
         "a".encode(name)
+        b"a\xff".decode(name, "replace")  # codecs for names of hosts fail here
     except (LookupError, ValueError):
         raise ValueError(f"unknown encoding '{name}'; write utf-8, utf-16, cp1252, latin-1 or the like") from None
     return codecs.lookup(name).name

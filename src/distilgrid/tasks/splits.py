@@ -4,6 +4,7 @@ Light: imports NumPy and pandas on use.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,10 @@ def _hold_out(splits: Splits, spec: TaskSpec, data: Data, count: int, purpose: s
     """Move rows from train to `dev`, or to the first validation split."""
     train, name = splits.frames["train"], "dev" if purpose == "dev" else spec.validation[0]
     ids, strata = train["example_id"].to_numpy(), spec.task_kind.rows().strata(train)
-    mask = held_out(ids, strata, count=max(1, count), seed=data.seed, purpose=purpose)
+    # Texts of a user's file stay together if case or punctuation alone tells them apart. Dev rows of published data,
+    # on which papers report nothing, are drawn as before; those that are alike are counted.
+    keys = row_texts(train) if spec.own_file else [str(number) for number in ids]
+    mask = held_out(ids, strata, keys, count=max(1, count), seed=data.seed, purpose=purpose)
     if not mask.any():
         raise UserError(f"{spec.source}: {len(train)} training row(s) are too few to hold out '{purpose}'; add rows")
     rows = spec.task_kind.words.rows
@@ -112,17 +116,19 @@ def _hold_out(splits: Splits, spec: TaskSpec, data: Data, count: int, purpose: s
     splits.note_count(name, max(1, count), f"equal {rows} stay together, and each label keeps some in train")
 
 
-def held_out(ids: "np.ndarray", labels: "np.ndarray | None", *, count: int, seed: int, purpose: str) -> "np.ndarray":
+def held_out(
+    ids: "np.ndarray", labels: "np.ndarray | None", keys: Sequence[str], *, count: int, seed: int, purpose: str
+) -> "np.ndarray":
     """A boolean mask (N,) of about `count` rows to hold out, which keeps the shares of the labels (N,).
 
-    Equal rows stay on one side. Every label keeps rows behind; where `count` allows, every label that has others gives
-    some. Rows that are equal to too many others stay behind, and the next ones in turn take their seats. The count is
-    missed only where no other set of rows comes nearer at the end of this search.
+    Rows with the same of the N keys stay on one side. Every label keeps rows behind; where `count` allows, every label
+    that has others gives some. Rows whose key is that of too many others stay behind, and the next ones in turn take
+    their seats. The count is missed only where no other set of rows comes nearer at the end of this search.
     """
     import numpy as np
 
     turns, places, sizes = take_turns(ids, labels, seed=seed, purpose=purpose)
-    _, group, copies = np.unique(ids, return_inverse=True, return_counts=True)
+    _, group, copies = np.unique(np.array(keys), return_inverse=True, return_counts=True)
     behind = np.isin(group, group[places == sizes - 1])
     free = turns[~behind[turns]]
     strata = np.zeros(len(ids), dtype=np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
@@ -130,7 +136,7 @@ def held_out(ids: "np.ndarray", labels: "np.ndarray | None", *, count: int, seed
     chosen = np.isin(group, group[free[:count]])
     if chosen.sum() == min(count, len(free)) and (np.bincount(strata[chosen], minlength=len(seats)) >= seats).all():
         return chosen
-    heads = free[np.sort(np.unique(group[free], return_index=True)[1])]  # the first of each set of equal rows
+    heads = free[np.sort(np.unique(group[free], return_index=True)[1])]  # the first row of each key
     taken, left = set[int](), count
     for heeded in (True, False):  # first with the seats of each label, then without
         for row in heads:

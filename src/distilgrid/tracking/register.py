@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import content_digest
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.finished import is_made, open_finished, open_trained
+from distilgrid.core.markdown import plain
 from distilgrid.core.planned import Artefact
 from distilgrid.core.sums import check_sums
 from distilgrid.plan.expand import Plan
@@ -139,7 +140,12 @@ def _new_version(
     model = _logged(client, run, tags) or _log(client, run, packaged, tags)
     _ensure_name(client, name, cell)
     # MLflow would look for models:/<id> in the store of its global state.
-    given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id, "description": tags.get(NOTED)}
+    given = {
+        "run_id": run.info.run_id,
+        "tags": tags,
+        "model_id": model.model_id,
+        "description": plain(noted) if (noted := tags.get(NOTED)) else None,
+    }
     return client.create_model_version(name, model.artifact_location, **given)
 
 

@@ -28,7 +28,7 @@ from distilgrid.jobs.warm.client import ADDRESS, FORWARDED, FREE, SINGLE, WARM_S
 
 # Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
 OURS = (
-    *("cli.app", "plan.expand", "plan.names", "stages.runner", "search.architecture"),
+    *("cli.app", "plan.expand", "plan.names", "stages.runner", "search.architecture", "models.facts"),
     *("training.cpu.acceleration", "training.cpu.vocabulary", "training.efficiency", "training.average"),
 )
 FEATURES = ("methods", "signals", "tasks.kinds")

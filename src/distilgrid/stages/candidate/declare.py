@@ -12,6 +12,7 @@ from distilgrid.stages.search.declare import (
     SearchStageSettings,
     episode_of,
     inputs_of,
+    lacks,
     measures,
     of_candidate,
     place,
@@ -75,6 +76,7 @@ STAGE = Stage(
     target="searches",
     declared=SEARCHES.declared,
     exclusive=lambda made: measures(made["search"]),
+    lacks=lambda made: lacks(made["search"]),
     place=lambda own, _: place(own, {}),  # it estimates itself, whatever came before
     seconds=SEARCHES.seconds,
     units=lambda made, rows: of_candidate(made["search"], rows),

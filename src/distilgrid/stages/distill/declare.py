@@ -81,7 +81,10 @@ def _course(params: "Params", *, teacher: str, method: str, student: str) -> Cou
 
 
 def _recipe(chosen: DistillSettings, keys: Keys) -> Recipe:
-    """Method, student and training, and which rows in which order."""
+    """Method, student and training, and which rows in which order. Refuses inputs that they do not read."""
+    from distilgrid.stages.distill.surplus import check_inputs
+
+    check_inputs(chosen, keys)
     return {
         **chosen.course.recipe,
         "augmentation": chosen.augmentation,

@@ -50,10 +50,13 @@ def _recipe(chosen: FinetuneSettings, keys: Keys) -> Recipe:
 
 def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     """A teacher of students that see a fraction of the rows; most teachers see all rows."""
+    from distilgrid.plan.fits import check_teacher
+
     task, name = names["task"], names["teacher"]
     teacher = planner.params.teachers[name]
     fraction = names["fraction"] if teacher.rows == "students" else 1.0
     part = "" if fraction == 1 else f"frac-{fraction:g}/"
+    check_teacher(planner.params, name)
     inputs: Inputs = {"data": planner.ask("prepare", task=task)}
     place = f"{task}/{name}/{part}seed-{teacher.seed}"
     return planner.made("finetune", {**names, "fraction": fraction}, inputs, place=place)

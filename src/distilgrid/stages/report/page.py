@@ -215,7 +215,7 @@ def _cells(findings: Findings) -> Table:
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     plan = findings.collected.plan
     about = f"Folders lie under the results folder and end in the recipe key; report {plan.report.key}."
-    caption = f"{about} {footnote(plan.params)}".rstrip()
+    caption = f"{about} {footnote(plan.params, findings.collected.datasets)}".rstrip()
     return Table("Cells", caption, [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
 
 

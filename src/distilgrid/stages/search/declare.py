@@ -9,7 +9,7 @@ from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Input, Keys, Place, Recipe, Stage, passes
 from distilgrid.models.source import model_revision
-from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
+from distilgrid.stages.common import CONTROLLER_SEED, DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR, refuse_unread
 
 if TYPE_CHECKING:
     from distilgrid.benchmark.settings import Benchmark
@@ -65,6 +65,13 @@ def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
     from distilgrid.search.controllers.registry import CONTROLLERS
 
     own = chosen.search
+    asks, starts = own.estimator.kind == "supernet", getattr(own.estimator, "init", "") == "finetuned"
+    unread = {
+        "supernet": (not asks, f"the estimator '{own.estimator.kind}' asks no supernet;"),
+        "teacher-dir": (asks or not starts, "no candidate begins as the teacher;"),
+        "latency": (own.latency.source != "predicted", f"latencies are {own.latency.source};"),
+    }
+    refuse_unread(unread, keys)
     limits = {"max_latency", "max_latency_share", "max_size_share", "limit_penalty"}
     kept = {"reward", "episodes", "candidates", "keep"} | limits
     measured = own.latency.source == "measured"
@@ -85,6 +92,16 @@ def _recipe(chosen: SearchStageSettings, keys: Keys) -> Recipe:
 def measures(made: Mapping[str, Any]) -> bool:
     """Whether a search times architectures itself, so that other jobs would disturb it."""
     return bool(made["latency"]["source"] == "measured")
+
+
+def lacks(made: Mapping[str, Any]) -> Iterable[str]:
+    """Packages of the controller, and of the runtime of a search that measures, that are not installed."""
+    from distilgrid.runtimes import registry as runtimes
+    from distilgrid.search.controllers import registry as controllers
+
+    yield from controllers.lacking(made["controller"]["kind"])
+    if measures(made):
+        yield from runtimes.lacking(made["latency"]["runtime"])
 
 
 def place(chosen: SearchStageSettings, given: Mapping[str, Any]) -> Place:
@@ -210,6 +227,7 @@ STAGE = Stage(
     target="searches",
     declared=("search/controllers/registry.py", "search/estimators/registry.py"),
     exclusive=measures,
+    lacks=lacks,
     place=place,
     seconds=5,  # measured on SST-2: 7 for a candidate that sees a fifth of 8,000 rows
     units=lambda made, rows: _trials(made) * of_candidate(made, rows),
