@@ -12,8 +12,6 @@ CODECS = [
     "utf-7",
     "unicode_escape",
     "raw_unicode_escape",
-    "idna",
-    "punycode",
     "cp037",
     "utf-16",
     "utf-32-be",

@@ -68,8 +68,8 @@ def choose_model(
 
     Raises UserError when the task is not clear, results are missing, or no measurement fits.
     """
-    chosen = task_named(plan.params, task)
     findings = find(collect(plan, results))
+    chosen = task_named(plan.params, task)
     decision = choose(list_options(findings, chosen, where), limits=limits)
     said = cautions(findings.collected.datasets[chosen])
     if said:

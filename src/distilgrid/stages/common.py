@@ -4,20 +4,20 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.schema import MAX_SEED
 from distilgrid.core.stage import Input, Option
 
 # Models of texts also have their tokeniser's files, which `run.json` lists and which are verified on use.
 WRITTEN = ("metrics.json", "history.parquet", "predictions.parquet", "run.json")
 MODEL_FILES = ("model.safetensors", "config.json", *WRITTEN)
 
-MOST_SEED = 2**32 - 1  # 32 bits, as generators commonly take
 TASK = Option("task", "Name of the task.")
 TEACHER = Option("teacher", "Name under `teachers` in the parameters.")
 METHOD = Option("method", "Name under `methods` in the parameters, or a preset.")
 AUGMENTATION = Option("augmentation", "Name under `augmentations` in the parameters, or none.")
 FRACTION = Option("fraction", "Share of the training rows.", float, 1.0, low=1e-9, high=1.0)
 SEARCH = Option("search", "Name under `searches` in the parameters.")
-CONTROLLER_SEED = Option("seed", "Seed of the controller.", int, 0, low=0, high=MOST_SEED)
+CONTROLLER_SEED = Option("seed", "Seed of the controller.", int, 0, low=0, high=MAX_SEED)
 PROFILE = Option("profile", "Also trace some steps into this file, for ui.perfetto.dev.", Path, None)
 
 DATA = Input("data", "Prepared data: a folder made by `prepare`.", ("prepare",))

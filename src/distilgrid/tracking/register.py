@@ -15,6 +15,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.core.sums import check_sums
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
+from distilgrid.reporting.collect import run_it
 from distilgrid.reporting.learned import chance, learned_nothing
 from distilgrid.reporting.lines import dev_score
 from distilgrid.reporting.scoring import scoring
@@ -69,6 +70,8 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
 
     Raises UserError when the task is not clear, a value is unknown, no cell is finished, or none learned anything.
     """
+    if not any(is_made(results / student.folder) for student in plan.students):
+        raise UserError(f"no student of grid '{plan.params.grid.name}' is finished in {results}; {run_it(results)}")
     asked = {"task": task_named(plan.params, task)} | {k: v for k, v in wanted.items() if v is not None}
     fitting = plan.students
     for axis, value in asked.items():
@@ -79,7 +82,7 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
     recipes: dict[str, list[tuple[float, Artefact]]] = {}
     finished = [student for student in fitting if is_made(results / student.folder)]
     if not finished:
-        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
+        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid to its end")
     data = open_finished(results / plan.data[asked["task"]].folder, stage="prepare", only=())
     dataset = data.json("dataset.json")
     for student in finished:
