@@ -141,6 +141,12 @@ def test_rows_that_a_stray_quotation_mark_merges_are_flagged(
     )
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_single_line_break_is_found(prepared: Prepare, caplog: pytest.LogCaptureFixture, end: str) -> None:
+    prepared((separated(",", quoted=True) + f'"one,no\ntwo",yes{end}').encode())
+    assert "row 31: column 'text' holds line breaks and ',', as 1 row(s) do" in caplog.text
+
+
 def test_texts_of_several_lines_are_flagged_without_a_note_in_tables(
     prepared: Prepare, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,6 +94,9 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
         raise _malformed(path, content.decode(encoding), separator, len(names))
     if b'"' in content:
         warn_of_lost_marks(content.decode(encoding), separator, path)
+    ends = len(frame) + content.endswith((b"\n", b"\r"))  # of lines, if no cell holds a line break
+    if max(content.count(b"\n"), content.count(b"\r")) <= ends:
+        return frame, []
     return frame, merged_notes(frame, separator, label=form.label, path=path)
 
 
