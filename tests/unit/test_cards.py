@@ -1,11 +1,14 @@
 """Cards: each model and data set of a grid has one, with its recorded scores and the licence its source states."""
 
+import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
+from markdown_it import MarkdownIt
 from tests.unit.fabricate import fabricate_results
 
 from distilgrid.cards.licences import front_matter, model_terms, package_licence, task_terms
@@ -69,6 +72,28 @@ def test_the_text_says_how_it_was_made_and_what_it_may_be_used_for(made: tuple[P
     assert "- it saw such texts before.\n" in text
     (teacher,) = [t for t in plan.teachers if t.labels["task"] == student.labels["task"]]
     assert teacher.folder in text or student.labels["method"] == "finetune"
+
+
+ODD = {"reviews": ("good|bad", "<img src=x>`*"), "topics": ("culture", "_a_ ![x](y)", "~~sport~~")}
+
+
+def test_labels_and_notes_are_never_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.unit.fabricate.LABELS", ODD)
+    overlay = {"teachers": {"big": {"note": "it saw <b>such</b> texts | before"}}}
+    plan, results = fabricate_results(tmp_path, overlay=overlay)
+    write_cards(plan=plan, results=results, out=results / "cards")
+    reader = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for made in [*plan.data.values(), *plan.students]:
+        text = (results / "cards" / made.folder / "README.md").read_text().partition("\n---\n")[2]
+        page = reader.render(text)
+        assert not {"<img", "<b>", "<em>", "<s>"} & set(re.findall(r"<\w+>?", page))
+        shown = html.unescape(re.sub("<[^>]*>", "", page))
+        for label in ODD[made.labels["task"]]:
+            assert label in shown
+        assert "it saw <b>such</b> texts | before" in shown or made in plan.data.values()
+    for task, made in plan.data.items():
+        page = reader.render((results / "cards" / made.folder / "README.md").read_text())
+        assert {row.count("<td") for row in re.findall("<tr>.*?</tr>", page, re.DOTALL)} == {0, 8}, task
 
 
 def test_a_licence_is_taken_from_the_card_beside_the_weights(tmp_path: Path) -> None:

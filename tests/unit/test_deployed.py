@@ -152,7 +152,7 @@ def test_a_deployed_folder_says_what_is_noted_of_teacher_and_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     overlay: dict[str, Any] = {"grid": {"tasks": ["reviews"], "methods": ["kd"], "students": ["two"]}}
-    overlay |= {"report": {"baseline": "kd"}, "teachers": {"big": {"note": "it saw such texts before"}}}
+    overlay |= {"report": {"baseline": "kd"}, "teachers": {"big": {"note": "it saw such texts before | <b>often</b>"}}}
     plan, results = fabricate_results(tmp_path, overlay=overlay)
     found = find(collect(plan, results))
     option = list_options(found, "reviews", Where("local-cpu")).options[0]
@@ -163,7 +163,8 @@ def test_a_deployed_folder_says_what_is_noted_of_teacher_and_rows(
     dataset = found.collected.datasets["reviews"] | {"cautions": ["dev: no row has the label 'c'"]}
     known = replace(found.collected, datasets={"reviews": dataset})
     folder = write_folder(option, known, results=results, out=tmp_path / "out")
-    wanted = "\n\nbig: it saw such texts before. About the rows: dev: no row has the label 'c'.\n\n"
+    said = r"big: it saw such texts before \| &lt;b&gt;often&lt;/b&gt;."
+    wanted = f"\n\n{said} About the rows: dev: no row has the label 'c'.\n\n"
     assert wanted in (folder / "README.md").read_text()
 
 
@@ -188,8 +189,9 @@ def test_the_readme_says_what_its_milliseconds_are_of(findings: Findings) -> Non
     [
         ({"processor": "gpu"}, "unknown processor 'gpu'; take one of: cpu, cuda"),
         ({"processor": "cuda:0"}, "unknown processor 'cuda:0'"),
-        ({"threads": 0}, "0 threads are too few; take 1 or more"),
-        ({"threads": -2}, "-2 threads are too few"),
+        ({"threads": 0}, "0 threads are too many or too few; take 1 to 1024"),
+        ({"threads": 10**12}, "1000000000000 threads are too many"),
+        ({"threads": -2}, "-2 threads are too many or too few"),
     ],
 )
 @pytest.mark.parametrize("runtime", ["torch-eager-fp32", "onnxruntime-fp32"])

@@ -87,7 +87,7 @@ def write_export(
 
 HIDDEN = (
     *("torch", "transformers", "pandas", "tokenizers", "sklearn", "tqdm", "typer", "huggingface_hub", "safetensors"),
-    *("onnx", "onnxscript", "nncf", "torchao", "litert_torch", "ai_edge_quantizer", "jax", "pyarrow"),
+    *("onnx", "onnxscript", "nncf", "torchao", "litert_torch", "ai_edge_quantizer", "jax", "pyarrow", "yaml", "ruamel"),
 )
 """What a device that measures need not have: the core's packages, and those that convert models."""
 QUICK = ["--name", "Raspberry Pi 5", "--lengths", "8", "16", "--repetitions", "6", "--max-repetitions", "6"]

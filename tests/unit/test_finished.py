@@ -272,6 +272,7 @@ NOT_ARTEFACTS = {
     "devices/measure.py": "a file that is to be written",
     "jobs/process.py": "facts of the machine",
     "jobs/warm/server.py": "facts of the machine, and requests",
+    "models/facts.py": "models, pretrained or in folders that callers opened",
     "models/io.py": "models, in folders that callers opened",
     "plan/frozen.py": "settings",
     "reporting/claims/file.py": "claims",
@@ -305,6 +306,7 @@ NOT_ARTEFACTS = {
 BELOW = {
     "core/artefacts.py": READERS,
     "core/finished.py": READERS,
+    "audit/left.py": {"json.loads", "read_text"},  # what is damaged is made again
     "audit/made.py": {"read_run"},  # `verify` looks at what is damaged, too
     "audit/status.py": {"read_run"},  # why an artefact is stale
     "deployment/folder.py": {"from_file"},  # at the path that `Finished` gave

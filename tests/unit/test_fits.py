@@ -86,6 +86,16 @@ def test_a_student_that_nobody_can_make_or_teach(
     assert said in refused()
 
 
+def test_a_baseline_that_joined_by_itself_can_be_left_out(tiny_values: Values, refused: Callable[[], str]) -> None:
+    tiny_values["grid"]["methods"] = ["annealing-kd"]
+    tiny_values["students"]["half"] = {"architecture": {"num_hidden_layers": 5}}
+    said = refused()
+    assert "pkd: a student of 5 layers and width 32 cannot imitate" in said
+    assert said.endswith("; or leave the method out of grid.methods and grid.baselines")
+    tiny_values["grid"]["baselines"] = ["finetune"]
+    expand(parse_params(tiny_values, origin="test"))
+
+
 def test_logits_teach_layers_of_any_width(tiny_values: Values) -> None:
     tiny_values["grid"] |= {"methods": ["kd"], "baselines": []}
     tiny_values["students"]["half"] = {"architecture": {"hidden_sizes": [32, 16], "intermediate_sizes": [8, 8]}}

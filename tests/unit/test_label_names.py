@@ -136,6 +136,10 @@ def test_numbers_of_one_value_look_alike(prepared: Prepare, odd: str) -> None:
     assert f"row 31: label '{odd}' (1 row(s)) looks like '1'" in refused(lambda: prepared([*["0", "1"] * 15, odd]))
 
 
+def test_large_numbers_are_compared_to_the_last_digit(prepared: Prepare) -> None:
+    assert prepared([2**62 + i % 2 for i in range(30)]).labels == (str(2**62), str(2**62 + 1))
+
+
 @pytest.mark.parametrize("odd", ["NaN", "nan", "None", "NULL", "N/A", "#N/A", " NA"])
 def test_a_label_that_looks_missing_is_named_and_refused(prepared: Prepare, odd: str) -> None:
     labels = [*["pos", "neg"] * 15, odd, odd]
@@ -178,3 +182,20 @@ def test_one_number_in_all_rows_is_no_regression(prepared: Prepare, scheme: str,
     spec = {"kind": "number", "metrics": ["pearson"]}
     said = refused(lambda: prepared([value] * 30, scheme=scheme, **spec))
     assert f"column 'label' holds one number only, {value}; a regression needs different ones" in said
+
+
+@pytest.mark.parametrize("scheme", FORMATS)
+def test_a_missing_label_among_numbers_is_named_as_missing(prepared: Prepare, scheme: str) -> None:
+    assert "row 3: column 'label' is empty" in refused(lambda: prepared([0, 1, None, *[0, 1] * 10], scheme=scheme))
+
+
+def test_dates_are_no_numbers(prepared: Prepare) -> None:
+    spec = {"scheme": "parquet", "kind": "number", "metrics": ["pearson"]}
+    for values in (pd.date_range("2026-01-01", periods=30), pd.timedelta_range("1s", periods=30)):
+        said = refused(lambda values=values: prepared(list(values), **spec))  # type: ignore[misc]
+        assert "column 'label' holds dates or times, no numbers" in said
+
+
+def test_a_decimal_comma_is_named(prepared: Prepare) -> None:
+    said = refused(lambda: prepared([f"{i},5" for i in range(30)], kind="number", metrics=["pearson"]))
+    assert "row 1: label '0,5' in 'label' is not a number; write it as 3.5" in said

@@ -57,6 +57,17 @@ def test_a_record_that_says_nothing_is_damaged(grid: tuple[Plan, Path], text: st
     assert said(left(plan, results=results))["finetune"] == "damaged run.json is damaged"
 
 
+@pytest.mark.parametrize("older", [False, True], ids=["now", "older"])
+def test_a_record_that_was_edited_is_damaged(grid: tuple[Plan, Path], older: bool) -> None:
+    """Readers refuse it, so it is left. Older records have no fingerprint of their own."""
+    plan, results = grid
+    path = results / plan.teachers[0].folder / RUN
+    run = json.loads(path.read_text())
+    run["recipe"]["training"]["epochs"] = 99
+    path.write_text(json.dumps({name: value for name, value in run.items() if name != "fingerprint" or not older}))
+    assert said(left(plan, results=results))["finetune"] == "damaged run.json is damaged"
+
+
 def test_a_large_file_is_read_when_it_changed_after_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with writing(tmp_path / "data", recipe={"stage": "prepare"}, labels={}) as scratch:
         (scratch / "large").write_bytes(bytes(module.SMALL + 1))

@@ -57,6 +57,14 @@ def test_an_encoding_that_decodes_no_file_is_refused(name: str) -> None:
         TaskSpec(source="csv:rows.csv", text=["text"], encoding=name)
 
 
+@pytest.mark.parametrize("other", ["two", "2", "1.5", "2020-01-01"])
+def test_what_is_outside_a_set_with_minus_one_is_not_minus_one(other: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\n" + "".join(f"{text},{('1', '-1', other)[i % 3]}\n" for i, text in enumerate(TEXTS)))
+    with pytest.raises(UserError, match=f"row 3: label '{other}' is outside the set"):
+        prepared(path, labels=["-1", "1"])
+
+
 def test_labels_of_thousands_of_digits_are_labels(tmp_path: Path) -> None:
     path, long = tmp_path / "rows.csv", "9" * 5000
     path.write_text("text,label\n" + "".join(f"{text},{('1', long)[i % 2]}\n" for i, text in enumerate(TEXTS)))

@@ -189,18 +189,18 @@ def test_a_version_says_what_is_noted_of_the_teacher(grid: tuple[Plan, Path], tm
     from mlflow import MlflowClient
 
     plan, results = grid
-    uri, said = f"sqlite:///{tmp_path / 'noted.db'}", "big: it saw such texts before."
+    uri, said = f"sqlite:///{tmp_path / 'noted.db'}", "big: it saw <such> texts before."
     given: dict[str, Any] = {"results": results, "cell": student(plan, "three"), "uri": uri}
     before = register(plan=plan, **given)
     client = MlflowClient(uri)
     assert "teacher_note" not in client.get_model_version(before.name, before.version).tags
-    teacher = plan.params.teachers["big"].model_copy(update={"note": "it saw such texts before"})
+    teacher = plan.params.teachers["big"].model_copy(update={"note": "it saw <such> texts before"})
     noted = replace(plan, params=plan.params.model_copy(update={"teachers": {**plan.params.teachers, "big": teacher}}))
     again = register(plan=noted, **given)
     assert (again.version, again.new) == (before.version, False)
     assert client.get_model_version(again.name, again.version).tags["teacher_note"] == said
     fresh = client.get_model_version("other", register(plan=noted, name="other", **given).version)
-    assert (fresh.tags["teacher_note"], fresh.description) == (said, said)
+    assert (fresh.tags["teacher_note"], fresh.description) == (said, "big: it saw &lt;such&gt; texts before.")
     assert client.get_run(fresh.run_id).data.tags["teacher_note"] == said
 
 

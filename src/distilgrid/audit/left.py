@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from distilgrid.core.artefacts import RUN, content_digest, readable_os_errors
-from distilgrid.core.fingerprint import file_sha256
+from distilgrid.core.artefacts import RUN, content_digest, is_edited, readable_os_errors
+from distilgrid.core.fingerprint import file_sha256, recipe_key
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 
@@ -69,13 +69,15 @@ def damage(folder: Path) -> str | None:
 
 
 def _record(path: Path) -> Mapping[str, str] | None:
-    """The SHA-256 of the files by name; None in a damaged record."""
+    """The SHA-256 of the files by name; None in a record that is damaged or was edited."""
     try:
         run: Any = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, IsADirectoryError):
         return None
     whole = isinstance(run, dict) and {"stage", "key", "labels", "recipe", "files"} <= run.keys()
-    return run["files"] if whole and isinstance(run["files"], dict) else None
+    if not whole or not isinstance(run["files"], dict) or is_edited(run) or recipe_key(run["recipe"]) != run["key"]:
+        return None
+    return run["files"]
 
 
 def _file_damage(path: Path, digest: str, written: int) -> str:

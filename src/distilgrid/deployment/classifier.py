@@ -5,6 +5,7 @@ from typing import get_args
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.machine import MOST_THREADS
 from distilgrid.core.sums import check_sums
 from distilgrid.runtimes.base import Processor, RunOptions, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
@@ -52,5 +53,5 @@ def _check(folder: Path | str, threads: int | None, processor: str | None) -> No
     known = get_args(Processor)
     if processor is not None and processor not in known:
         raise UserError(f"{folder}: unknown processor '{processor}'; take one of: {', '.join(known)}")
-    if threads is not None and threads < 1:
-        raise UserError(f"{folder}: {threads} threads are too few; take 1 or more")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"{folder}: {threads} threads are too many or too few; take 1 to {MOST_THREADS}")

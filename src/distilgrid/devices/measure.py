@@ -2,7 +2,7 @@
 
 `python -m distilgrid.devices.measure EXPORT... --name "Raspberry Pi 5" --out drop.json`
 
-Needs NumPy, SciPy, pydantic, PyYAML and the runtime; neither torch nor transformers.
+Needs NumPy, SciPy, pydantic and the runtime; neither torch nor transformers.
 """
 
 import argparse

@@ -75,10 +75,8 @@ def _check_tokenisers(origin: ModelFacts, taught: list[ModelFacts]) -> None:
     """Refuse a student whose tokens are not those that a teacher leaves hidden states of."""
     for teacher in taught:
         if None not in (origin.vocabulary, teacher.vocabulary) and origin.vocabulary != teacher.vocabulary:
-            said = (
-                f"hidden states are those of tokens, and {origin.origin} has another vocabulary than {teacher.origin}"
-            )
-            raise UserError(f"{said}; take a source with the teacher's tokeniser, or a method on logits")
+            said = f"{origin.origin} has another vocabulary than {teacher.origin}"
+            raise UserError(f"hidden states are those of tokens, and {said}; take the teacher's, or a method on logits")
 
 
 def _shapes(params: Params, own: Student) -> list[Student]:
@@ -94,14 +92,17 @@ def _misfit(student: Student, origin: ModelFacts, taught: list[ModelFacts], meth
     """Why a student of some shape can be built by nobody, or taught by none of its teachers."""
     try:
         sizes = _sizes(student, origin)
-        widths = student.architecture.hidden_sizes if student.architecture else None
+    except UserError as problem:
+        return problem
+    widths = student.architecture.hidden_sizes if student.architecture else None
+    try:
         if widths and any(signal in STATES for signal in method.signals()):
             check_one_width(widths)
         for teacher in taught:
             if sizes is not None and teacher.sizes is not None:
                 method.check_sizes(sizes, teacher.sizes)
     except UserError as problem:
-        return problem
+        return UserError(f"{problem}; or leave the method out of grid.methods and grid.baselines")
     return None
 
 

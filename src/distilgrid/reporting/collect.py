@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from distilgrid.core.errors import UserError
 from distilgrid.core.finished import open_finished
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
@@ -96,12 +97,24 @@ class Collected:
         return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
 
 
+def run_it(results: Path) -> str:
+    """The end of a message about results that a grid does not have: it was not run, or another one is meant."""
+    names = sorted({report.name.rpartition("-")[0] for report in (results / "reports").glob("*-*")})
+    known = f" (it has reports of: {', '.join(names[:5])})" if names else ""
+    return f"run the grid first, or name the file of the one that was run: --grid FILE{known}"
+
+
 def collect(plan: Plan, results: Path) -> Collected:
     """Read the results of a finished grid.
 
     Raises:
-        UserError: naming the first artefact of the plan that is missing or damaged.
+        UserError: when artefacts of the plan are missing, or naming the first one that is damaged.
     """
+    needed = [artefact.folder for artefact in plan.artefacts.values() if artefact != plan.report]
+    missing = [folder for folder in needed if not (results / folder).is_dir()]
+    if missing:
+        name, count = plan.params.grid.name, f"{len(missing)} of its {len(needed)} artefacts"
+        raise UserError(f"grid '{name}': {count} are not in {results}, such as {missing[0]}; {run_it(results)}")
 
     def read(cls: type[Kept], artefact: Artefact, *names: str) -> Kept:
         found = open_finished(results / artefact.folder, stage=artefact.stage, only=names)

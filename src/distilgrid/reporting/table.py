@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from distilgrid.core.markdown import plain
 from distilgrid.reporting import wording
 
 LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
@@ -68,14 +69,13 @@ def _markdown(table: Table) -> str:
     head = [column.title + (f" ({column.note})" if column.note else "") for column in table.columns]
     rule = ["---:" if column.number else ":---" for column in table.columns]
     body = [[_markdown_value(value) for value in row] for row in table.rows]
-    escaped = ([text.replace("|", r"\|") for text in row] for row in (head, rule, *body))
-    lines = [f"| {' | '.join(row)} |" for row in escaped]
-    return "\n".join([f"### {table.name}", "", table.caption, "", *lines, ""])
+    lines = [f"| {' | '.join(row)} |" for row in ([plain(title) for title in head], rule, *body)]
+    return "\n".join([f"### {plain(table.name)}", "", plain(table.caption), "", *lines, ""])
 
 
 def _markdown_value(value: Value) -> str:
-    text = value.text.replace("*", r"\*")
-    return (f"**{text}**" if value.best else text) + (f" ({value.note})" if value.note else "")
+    text = plain(value.text)
+    return (f"**{text}**" if value.best else text) + (f" ({plain(value.note)})" if value.note else "")
 
 
 def latex(tables: list[Table]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEXT_COLUMNS = ("text_a", "text_b")
 SEPARATOR = "\x1f"
+TOGETHER = 10  # copies of a row that a sample takes one after the other
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,17 @@ def stratified_sample(
 ) -> "np.ndarray":
     """A boolean mask (N,) of `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
 
-    Every label gives a row, even with fewer seats than labels. A smaller sample is part of a larger one.
+    Every label gives a row, even with fewer seats than labels. A smaller sample is part of a larger one. Copies of a
+    row after the first TOGETHER take turns alone, or a frequent text would fill the sample, or be absent from it.
     """
     import numpy as np
 
-    turns, places, _ = take_turns(ids, labels, seed=seed, purpose=purpose)
+    order = np.argsort(ids, kind="stable") if labels is None else np.lexsort((labels, ids))
+    _, starts, counts = np.unique(ids[order], return_index=True, return_counts=True)
+    copies, own = np.arange(len(ids)) - np.repeat(starts, counts), ids.copy()
+    for row, copy in zip(order[copies >= TOGETHER], copies[copies >= TOGETHER], strict=True):
+        own[row] = content_id(f"{ids[row]}/{copy}".encode())
+    turns, places, _ = take_turns(own, labels, seed=seed, purpose=purpose)
     first = places[turns] == 0
     chosen = np.zeros(len(ids), dtype=bool)
     chosen[np.concatenate([turns[first], turns[~first]])[: max(count, first.sum())]] = True

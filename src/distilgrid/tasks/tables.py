@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.compressed import content_of, is_packed
-from distilgrid.tasks.merged import merged_notes
+from distilgrid.tasks.merged import merged_notes, warn_of_lost_marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +77,7 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
     header = content[:HEAD].decode(encoding, "replace").lstrip("\ufeff")
     separator = separator_of(header, form, path)
     names = _names(header, separator)
+    _check_form(header, path)
     _check_names([name for name in names if name], path)  # spreadsheets leave columns without a name at the end
     try:
         frame = pd.read_csv(
@@ -91,6 +92,11 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
         raise (_malformed(path, text, separator, len(names)) if malformed else _unreadable(path, error)) from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
         raise _malformed(path, content.decode(encoding), separator, len(names))
+    if b'"' in content:
+        warn_of_lost_marks(content.decode(encoding), separator, path)
+    ends = len(frame) + content.endswith((b"\n", b"\r"))  # of lines, if no cell holds a line break
+    if max(content.count(b"\n"), content.count(b"\r")) <= ends:
+        return frame, []
     return frame, merged_notes(frame, separator, label=form.label, path=path)
 
 
@@ -106,6 +112,14 @@ def encoding_of(content: bytes, form: Form, path: Path) -> str:
     if found != UTF8:
         log.info("%s: read as %s, as its byte order mark says", path, found.upper())
     return found
+
+
+def _check_form(header: str, path: Path) -> None:
+    """Raises UserError for a header that tells of another format or encoding."""
+    if header.lstrip().startswith('{"'):
+        raise UserError(f"{path}: holds JSON lines; write jsonl: instead of csv: in the task's source")
+    if "\0" in header.partition("\n")[0]:
+        raise UserError(f"{path}: null characters in the header; set the task's encoding, such as utf-16-le")
 
 
 def separator_of(header: str, form: Form, path: Path) -> str:

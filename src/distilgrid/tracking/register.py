@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from distilgrid.core.artefacts import content_digest
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.finished import is_made, open_finished, open_trained
+from distilgrid.core.markdown import plain
 from distilgrid.core.planned import Artefact
 from distilgrid.core.sums import check_sums
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
+from distilgrid.reporting.collect import run_it
 from distilgrid.reporting.learned import chance, learned_nothing
 from distilgrid.reporting.lines import dev_score
 from distilgrid.reporting.scoring import scoring
@@ -68,6 +70,8 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
 
     Raises UserError when the task is not clear, a value is unknown, no cell is finished, or none learned anything.
     """
+    if not any(is_made(results / student.folder) for student in plan.students):
+        raise UserError(f"no student of grid '{plan.params.grid.name}' is finished in {results}; {run_it(results)}")
     asked = {"task": task_named(plan.params, task)} | {k: v for k, v in wanted.items() if v is not None}
     fitting = plan.students
     for axis, value in asked.items():
@@ -78,7 +82,7 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
     recipes: dict[str, list[tuple[float, Artefact]]] = {}
     finished = [student for student in fitting if is_made(results / student.folder)]
     if not finished:
-        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
+        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid to its end")
     data = open_finished(results / plan.data[asked["task"]].folder, stage="prepare", only=())
     dataset = data.json("dataset.json")
     for student in finished:
@@ -136,7 +140,12 @@ def _new_version(
     model = _logged(client, run, tags) or _log(client, run, packaged, tags)
     _ensure_name(client, name, cell)
     # MLflow would look for models:/<id> in the store of its global state.
-    given = {"run_id": run.info.run_id, "tags": tags, "model_id": model.model_id, "description": tags.get(NOTED)}
+    given = {
+        "run_id": run.info.run_id,
+        "tags": tags,
+        "model_id": model.model_id,
+        "description": plain(noted) if (noted := tags.get(NOTED)) else None,
+    }
     return client.create_model_version(name, model.artifact_location, **given)
 
 

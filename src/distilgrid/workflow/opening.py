@@ -16,6 +16,8 @@ from distilgrid.audit.left import Left, left
 from distilgrid.core.artefacts import not_in_the_future, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
+from distilgrid.core.project import parse_yaml, read_yaml
+from distilgrid.core.schema import deep_merge
 from distilgrid.jobs.living import FOLDER, gate, hold, living
 from distilgrid.jobs.process import mark_workflow
 from distilgrid.jobs.warm import server
@@ -36,8 +38,46 @@ AGAIN = Path(".snakemake") / FOLDER / "again"
 _held: list[FileLock] = []  # until the workflow's process ends, however it ends
 
 
+def configuration(workflow: Any, name: str) -> tuple[dict[str, Any], list[str]]:
+    """The parameters of a workflow, and the names of their sources, the lowest first.
+
+    Snakemake would read the files as YAML 1.1, take the last of two equal keys, and make text of all values within
+    those of `--config`. Bad input ends the process with one line and exit code 2.
+
+    Args:
+        workflow: Snakemake's.
+        name: the project's file, which may be missing where `--configfile` names others.
+    """
+    if workflow.modifier.skip_configfile:  # a module, to which the workflow around it gives values
+        return dict(workflow.config), []
+    asked = workflow.config_settings
+    above = [os.path.relpath(path) for path in asked.configfiles]
+    below = [os.path.relpath(path) for path in workflow.configfiles[len(above) :]]  # named by the project's Snakefile
+    if name not in below and (Path(name).exists() or not above):
+        below.append(name)
+        workflow.configfiles.append(name)  # Snakemake sends them along to other machines
+    files = above if asked.replace_workflow_config else [*below, *above]
+    with _one_line():
+        values = merged(files, asked.config_args)
+    return values, [*files, *(["--config"] if asked.config_args else [])]
+
+
+def merged(files: Sequence[str | Path], given: Sequence[str]) -> dict[str, Any]:
+    """The values of parameter files, later ones on top, and above them those of `--config`: `grid={seeds: [0]}`.
+
+    Raises UserError as `read_yaml` does.
+    """
+    values: dict[str, Any] = {}
+    for path in files:
+        values = deep_merge(values, read_yaml(path))
+    for entry in given:
+        key, _, text = entry.partition("=")
+        values = deep_merge(values, {key: parse_yaml(text, origin=f"--config {key}")})
+    return values
+
+
 def open_workflow(
-    config: Mapping[str, Any], *, results: str, origin: Sequence[str | Path], main: bool = False
+    config: Mapping[str, Any], *, results: str, origin: Sequence[str], main: bool = False
 ) -> tuple[Plan, str]:
     """The plan of a Snakemake configuration, and the path of a frozen copy of its parameters for the jobs.
 
@@ -47,12 +87,11 @@ def open_workflow(
     Args:
         config: the merged parameters.
         results: the results folder.
-        origin: the files that the parameters came from, later ones on top.
+        origin: the names of the sources of the parameters, later ones on top.
         main: whether the user started this process. Snakemake starts others for single jobs, perhaps elsewhere.
     """
-    names = " + ".join(os.path.relpath(name) for name in origin) or "configuration"
     with _one_line():
-        params = parse_params(config, origin=names)
+        params = parse_params(config, origin=" + ".join(origin) or "configuration")
         plan = expand(params)
         frozen = freeze(params, Path(results), origin=origin if main else ())
         if main:

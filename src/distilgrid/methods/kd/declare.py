@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.finished import open_trained
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Seed, Settings
 from distilgrid.methods.base import Before, TaughtMethod
 from distilgrid.tasks.kind import TaskKind
 
@@ -21,7 +21,7 @@ class KDTuning(Settings):
     """Weights of the teacher term to try."""
     temperature: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
     """Temperatures to try."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Training seed of the pairs; the best one is then trained with each seed of the grid."""
 
     @field_validator("alpha", "temperature")

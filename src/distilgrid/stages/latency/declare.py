@@ -114,5 +114,6 @@ STAGE = Stage(
     place=lambda own, _: own.conditions.processor,
     exclusive=True,
     lacks=_lacks,
-    seconds=600,
+    seconds=7.5,
+    units=lambda made, _: made["fitted"] + made["held_out"],
 )

@@ -6,8 +6,6 @@ from distilgrid.workflow.opening import AGAIN, open_workflow, schema_file, start
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
-ON_TOP = list(workflow.overwrite_configfiles)  # Snakemake lists these first, and `params.yaml` after them
-ORIGIN = [*workflow.configfiles[len(ON_TOP) :], *ON_TOP]
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=ORIGIN, main=workflow.is_main_process)
 LEFT = work_left(PLAN, results=RESULTS, main=workflow.is_main_process)
 

@@ -37,11 +37,13 @@ class NumberRows(LabelRows):
         import pandas as pd
 
         column = frame[spec.label]
+        if column.dtype.kind in "mM":  # as numbers they would be nanoseconds, or what the file counts in
+            raise UserError(f"{origin}: column '{column.name}' holds dates or times, no numbers; write numbers")
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers))
         if len(bad):
             row, value = row_of(column, bad[0]), column.iloc[bad[0]]
-            raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number")
+            raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number; write it as 3.5")
         return numbers
 
 
