@@ -77,6 +77,8 @@ def _other_values(draw: st.DrawFn, table: Table, columns: dict[str, list[Any]]) 
             table.verdicts["no text"] = "refused"
         table.bad_rows.clear()
         same |= dict.fromkeys(ways[1:], ways[0]) if ways else {}
+    if all(None not in row.texts for row in table.rows):  # the row without a text has one now
+        table.verdicts.pop("no text", None)
     return same
 
 

@@ -71,7 +71,7 @@ def parse_yaml(text: str, *, origin: str) -> Any:
         raise UserError(f"{origin}: line {line}: the key '{key}' is there twice; join its values under one") from None
     except RecursionError:
         raise UserError(f"{origin}: not valid YAML: its values are nested too deeply") from None
-    except (YAMLError, ValueError) as error:  # a date or a number that is none
+    except (YAMLError, ValueError, IndexError, OverflowError) as error:  # no date, number or character is written so
         raise UserError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from None
 
 
