@@ -26,8 +26,8 @@ WORDS = [
     "tab\there", "semi;colon", "pipe|d", " before", "behind ", "NA", "null", "nan", "None", "n/a", "true", "0", "01",
     "1.0", "1e5", "-0", "2020-01-01", "# none", "=1+1", "back\\slash", "\\", "\\n", '\\"', "🙂 gut", "سيئ جدا",
     "a\u200bb", "nul\0in", "\ufeffmark", "line\u2028end", "next\x85line", "unit\x1fend", "e\u0301", "ﬁ", "...", "?!",
-    "x" * 3000, "wort " * 2000, "{'a': 1}", '{"a": 1}', "[1, 2]", "train", "text", "label", "ẞ", "İ", "\u00ad",
-    "a\tb,c\td", "a;b,c", "-",
+    "x" * 3000, "wort " * 2000, "y" * 200_000, "{'a': 1}", '{"a": 1}', "[1, 2]", "train", "text", "label", "ẞ", "İ",
+    "\u00ad", "a\tb,c\td", "a;b,c", "-",
 ]  # fmt: skip
 MARKS = "\"',;\t|\\ \n#ab1.é🙂\u200b"
 TEXTS = st.sampled_from(WORDS) | st.text(MARKS, min_size=1, max_size=8) | st.text(min_size=1, max_size=8)
@@ -102,6 +102,7 @@ class Table:
     names: dict[str, str]  # names of the columns by what they hold: text_a, text_b, label, split, id
     number: bool = False
     labels: list[str] | None = None  # that the settings list
+    named: dict[str, str] = field(default_factory=dict)  # labels of the rows by names that the settings give them
     data: dict[str, Any] = field(default_factory=dict)  # settings of splits and caps
     verdicts: dict[str, Verdict] = field(default_factory=dict)  # by reason
     bad_rows: set[int] = field(default_factory=set)
@@ -132,6 +133,7 @@ class Table:
         single = len(self.verdicts) == 1 and len(self.bad_rows) == 1
         bad_row = next(iter(self.bad_rows)) if single else None
         about: dict[str, Any] = {"why": tuple(self.verdicts), "bad_row": bad_row, "data": self.data}
+        more["same"] = self.named | more.get("same", {})
         return Written(content, suffix, tuple(self.rows), spec, verdict, **about, **more)
 
 
@@ -207,6 +209,9 @@ def tables(draw: st.DrawFn, *, second: bool = False, like: "Table | None" = None
     _rename(draw, table)
     if not number and not verdicts and seldom(draw, 4):
         table.labels = list(draw(st.permutations(labels)))
+        if labels == ("0", "1") and draw(st.booleans()):
+            table.labels = ["named nought", "named one"]
+            table.named = dict(zip(table.labels, labels, strict=True))
     if seldom(draw, 4):
         caps = {"max_train_rows": 9, "max_dev_rows": 5, "max_validation_rows": 6, "seed": 7, "leave_out_near": True}
         table.data = {name: caps[name] for name in draw(st.lists(st.sampled_from(sorted(caps)), max_size=3))}
