@@ -14,7 +14,7 @@ CHECKED := $(wildcard src tests scripts benchmarks setup.py)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install runtimes reproduce test test-unit test-all lint format ui dvc-sync lock dist clean
+.PHONY: help install runtimes reproduce test test-unit test-all lint format ui dvc-sync dvc-pull lock dist clean
 
 # The workflow's rules call `python -m distilgrid`.
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -65,8 +65,13 @@ ui: install ## Browse the tracked runs in MLflow on 127.0.0.1
 	@mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri sqlite:///results/mlflow.db
 
 dvc-sync: install ## Record the results of the workflow in DVC
+	@$(PY) -m distilgrid verify --part --cells 0
 	@$(PY) -m distilgrid publish
 	@dvc commit -f
+
+dvc-pull: install ## Bring the results that dvc.lock names, and check them
+	@dvc pull
+	@$(PY) -m distilgrid verify --part --cells 0
 
 lock: install ## Resolve requirements/lock.txt from pyproject.toml (LOCK_ARGS=--upgrade for the newest of all)
 	@scripts/lock.sh $(LOCK_ARGS)

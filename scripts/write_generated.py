@@ -11,6 +11,7 @@ DVC_HEAD = """\
 # Written by scripts/write_generated.py from the table of stages; a test keeps it so.
 # DVC versions what the workflow makes. Each stage is a named target of the Snakefile, which owns the order of the jobs.
 # Outputs persist: paths hold recipe keys, so results of several parameter values stand side by side.
+# What is damaged is not recorded: `verify` reads all results first.
 # The files under `deps` declare versions: a bumped one makes DVC ask the workflow again.
 stages:
 """
@@ -58,7 +59,8 @@ def declaring_files(stages: Sequence[Stage]) -> list[str]:
 def _part(target: str) -> str:
     stages = stages_of(target)
     folders, last = _folders(stages), target == ORDER[-1]
-    goal = "all && python -m distilgrid publish" if last else target
+    goal, check = "all" if last else target, "python -m distilgrid verify --part --cells 0"
+    goal += f" && {check}" + (" && python -m distilgrid publish" if last else "")
     ready = "" if last else f"mkdir -p {' '.join(folders)} && "
     lines = [
         f"  {target}:",

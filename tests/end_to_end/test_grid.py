@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ def test_a_bumped_version_recomputes_the_stage_and_what_follows(changeable: Any)
     environment = changeable.environment() | {"PYTHONPATH": str(package)}
     changeable.environment = lambda: environment
     assert changeable.jobs() == {"record": 2, "distill": 4, "export": 4, "write_report": 1, "track": 1}
+
+
+def test_the_same_command_makes_good_what_was_damaged(changeable: Any) -> None:
+    """A folder is gone, a file that no rule names is gone, a file was edited by hand, and a record is torn."""
+    results = changeable.folder / "results"
+    shutil.rmtree(results / "data")
+    next(results.glob("exports/students/**/onnxruntime-fp32-*/tokenizer.json")).unlink()
+    next(results.glob("exports/teachers/**/onnxruntime-fp32-*/run.json")).write_text("{")
+    (benchmark,) = results.glob("benchmarks/**/benchmark.json")
+    benchmark.write_text(benchmark.read_text().replace('"p50_ms": ', '"p50_ms": 1'))
+    command = (sys.executable, "-m", "distilgrid")
+    assert changeable.run(*command, "plan", "--check", check=False).stdout.startswith("left: 5 artefacts")
+    changeable.snakemake()
+    assert "nothing to be done" in changeable.run(*command, "plan", "--check").stdout
+    assert changeable.jobs() == {}
+    changeable.run(*command, "verify", "--cells", "0")
 
 
 def test_gc_keeps_what_a_grid_names(changeable: Any) -> None:

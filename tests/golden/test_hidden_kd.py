@@ -15,11 +15,12 @@ from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.hidden_kd.losses import HiddenObjective, imitated_layers
 from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.models.settings import Student, StudentShape
+from distilgrid.models.shapes import Sizes
 from distilgrid.models.student import build_student
 from distilgrid.tasks.batching import Rows, epoch_batches
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.training.loop import Trainer
-from distilgrid.training.objective import Outputs, Sizes
+from distilgrid.training.objective import Outputs
 from distilgrid.training.placement import Placement
 from distilgrid.training.settings import Training
 from distilgrid.training.teacher import StoredTeacher, TokenStates

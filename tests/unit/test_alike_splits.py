@@ -65,8 +65,8 @@ def test_rows_held_out_of_train_leave_none_alike_behind(tmp_path: Path) -> None:
     for name in ("train", "dev"):
         assert scored.isdisjoint(text.removesuffix(" !") for text in dataset.split(name)["text_a"])
     found = read_json(dataset.folder / "dataset.json")["alike"]
-    assert found["left_out"]["train"] > 0
-    assert sum(len(dataset.split(name)) for name in dataset.splits) + found["left_out"]["train"] == len(texts)
+    assert found["left_out"]["train"] == 0
+    assert sum(len(dataset.split(name)) for name in dataset.splits) == len(texts)
 
 
 def test_a_split_that_repeats_validation_alone_is_refused(tmp_path: Path) -> None:

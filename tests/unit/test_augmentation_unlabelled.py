@@ -1,5 +1,6 @@
 """Unlabelled texts: which rows they become, what labels them, what they may come from, and when they are made again."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,17 @@ def test_what_does_not_fit_is_named_before_anything_runs(work: Path, name: str, 
     with pytest.raises(UserError) as caught:
         pool(work, name).revisions()
     assert said in str(caught.value)
+
+
+def test_texts_come_from_files_of_every_form(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.jsonl").write_text('{"text": "été, one"}\n{"text": "two"}\n', encoding="utf-8")
+    (tmp_path / "more.csv.gz").write_bytes(gzip.compress("n;text\n1;été, one\n2;two\n".encode()))
+    spec = TaskSpec(source=f"csv:{tmp_path / 'old.csv'}", text=["text"], encoding="cp1252")
+    (tmp_path / "old.csv").write_bytes("text\tn\nété, one\t1\ntwo\t2\n".encode("cp1252"))
+    for name in (f"jsonl:{tmp_path / 'more.jsonl'}", f"csv:{tmp_path / 'more.csv.gz'}", "old"):
+        found = pool(work, name)
+        rows, _ = Pool(found.key, found.task, found.names, {"old": spec}, found.folders).read()
+        assert rows["text_a"].tolist() == ["été, one", "two"]
 
 
 def test_a_missing_column_is_named(work: Path) -> None:

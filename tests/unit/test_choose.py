@@ -11,6 +11,7 @@ from distilgrid.core.errors import UserError
 from distilgrid.deployment.choice import Limits, choose, choose_model, parse_latency
 from distilgrid.deployment.measured import Where
 from distilgrid.deployment.options import ModelOption, Offer, list_options
+from distilgrid.plan.expand import Plan
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
 from distilgrid.reporting.learned import chance
@@ -20,10 +21,15 @@ SKILL = {"teacher": 0.95, "kd": 0.94, "finetune": 0.3}
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
     """A grid whose kd students are nearly as good as the teacher, and whose fine-tuned ones are not."""
-    plan, results = fabricate_results(tmp_path_factory.mktemp("choose"), skill=lambda labels: SKILL[labels["method"]])
-    return find(collect(plan, results))
+    return fabricate_results(tmp_path_factory.mktemp("choose"), skill=lambda labels: SKILL[labels["method"]])
+
+
+@pytest.fixture(scope="module")
+def findings(made: tuple[Plan, Path]) -> Findings:
+    """The grid's findings."""
+    return find(collect(*made))
 
 
 def options(findings: Findings, **where: Any) -> tuple[ModelOption, ...]:
@@ -243,9 +249,9 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_latency(text)
 
 
-def test_a_grid_of_several_tasks_wants_one_named(findings: Findings) -> None:
-    plan, limits = findings.collected.plan, Limits(1, 1)
+def test_a_grid_of_several_tasks_wants_one_named(made: tuple[Plan, Path]) -> None:
+    (plan, results), limits = made, Limits(1, 1)
     with pytest.raises(UserError, match="--task: the grid has several; name one of: reviews, topics"):
-        choose_model(plan=plan, results=Path("none"), task=None, limits=limits, where=Where("local-cpu"))
+        choose_model(plan=plan, results=results, task=None, limits=limits, where=Where("local-cpu"))
     with pytest.raises(UserError, match="--task: 'review' is not in the grid"):
-        choose_model(plan=plan, results=Path("none"), task="review", limits=limits, where=Where("local-cpu"))
+        choose_model(plan=plan, results=results, task="review", limits=limits, where=Where("local-cpu"))

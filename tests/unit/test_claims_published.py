@@ -100,6 +100,17 @@ def test_a_bad_cell_gets_one_line_that_names_its_line_and_column(
     assert complaint(path, params).startswith(f"line 4: {expected}")
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_numbers_are_read_as_spreadsheets_write_them(tmp_path: Path, params: Params, separator: str) -> None:
+    path = written(tmp_path, ROW, {**ROW, "task": "rte", "source": "a; b, c"})
+    wanted = read_published(path, params=params)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    assert read_published(path, params=params) == wanted
+
+
 def test_a_bad_header_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, {**ROW, "spilt": ""})
     assert complaint(path) == "line 1: unknown column 'spilt'; did you mean 'split'?"

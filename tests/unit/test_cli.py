@@ -239,6 +239,9 @@ def test_every_number_of_the_command_line_has_a_bound() -> None:
     [
         ("finetune", "--threads", "0"),
         ("record", "--threads", "-1"),
+        ("finetune", "--threads", "100000000000"),
+        ("distill", "--seed", "4294967296"),
+        ("search", "--seed", "4294967296"),
         ("distill", "--seed", "-1"),
         ("search", "--seed", "-1"),
         ("candidate", "--episode", "-1"),

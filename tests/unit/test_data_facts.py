@@ -10,10 +10,14 @@ from tests.unit.fabricate import fabricate_results
 from tests.unit.made import prepare
 
 from distilgrid.core.artefacts import read_json
+from distilgrid.deployment import choice
+from distilgrid.deployment.choice import Limits
+from distilgrid.deployment.measured import Where
 from distilgrid.reporting import facts as said
+from distilgrid.reporting.claims.tables import claims_json
 from distilgrid.reporting.collect import collect
 from distilgrid.reporting.findings import Findings, find
-from distilgrid.reporting.tables import data_table, main_table, other_table, paper_table
+from distilgrid.reporting.tables import data_table, main_table, other_table, paper_table, parity_table
 from distilgrid.reporting.wording import DASH
 from distilgrid.tasks.facts import cut_rows
 from distilgrid.tasks.settings import Data
@@ -140,7 +144,21 @@ def test_every_table_of_scores_says_the_cautions(findings: Findings) -> None:
     other = other_table(cautious, "reviews")
     for table in (main_table(cautious, "reviews"), paper_table(cautious, "reviews"), *([other] if other else [])):
         assert sentence in table.caption
+    noted = f"rows of reviews: {'; '.join(CAUTIONS)}"
+    assert parity_table(cautious).caption.endswith(f"{noted}.")
+    assert {f"{name}: {note}" for name, note in claims_json(cautious, None)["notes"].items()} == {noted}
     assert "About the rows" not in main_table(with_dataset(findings, cautions=[]), "reviews").caption
+
+
+def test_the_choice_says_the_cautions(findings: Findings, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, limits = findings.collected.plan, Limits(latency_ms=1e6, loss=100.0)
+    for known, wanted in ((CAUTIONS, True), ([], False)):
+        collected = with_dataset(findings, cautions=known).collected
+        monkeypatch.setattr(choice, "collect", lambda *_, found=collected: found)
+        given: dict[str, Any] = {"plan": plan, "results": Path(), "task": "reviews", "limits": limits}
+        decision, _ = choice.choose_model(**given, where=Where("local-cpu"))
+        assert decision.winner is not None
+        assert (decision.reasons[-1] == f"About the rows: {'; '.join(CAUTIONS)}") == wanted
 
 
 def test_the_data_table_shows_the_facts(findings: Findings) -> None:
@@ -160,3 +178,9 @@ def test_data_of_before_has_dashes(findings: Findings) -> None:
     assert (said.repeated(old, "train"), said.longest(old, "train", 128)) == (DASH, DASH)
     old.pop("cautions", None)
     assert said.cautions(old) == said.caption([old]) == ""
+
+
+def test_one_word_is_said_in_the_singular(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        made(tmp_path, [(f"w{n}", label) for n, (_, label) in enumerate(ROWS)])
+    assert all(line.endswith("longest 1 word, 3 characters") for line in caplog.messages)

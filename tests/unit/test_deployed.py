@@ -14,6 +14,7 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.sums import write_sums
 from distilgrid.deployment import classifier
 from distilgrid.deployment.classifier import FACTS, Classifier
 from distilgrid.deployment.folder import readme, write_folder
@@ -42,6 +43,7 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
         tokenizer.save(str(tmp_path / "tokenizer.json"))
         made = {"runtime": runtime, "inputs": ["input_ids"], "labels": ["bad", "fine"], "max_length": 8}
         write_json(tmp_path / FACTS, {"kind": "label", **made, **facts})
+        write_sums(tmp_path)
         return tmp_path
 
     return make
@@ -189,8 +191,9 @@ def test_the_readme_says_what_its_milliseconds_are_of(findings: Findings) -> Non
     [
         ({"processor": "gpu"}, "unknown processor 'gpu'; take one of: cpu, cuda"),
         ({"processor": "cuda:0"}, "unknown processor 'cuda:0'"),
-        ({"threads": 0}, "0 threads are too few; take 1 or more"),
-        ({"threads": -2}, "-2 threads are too few"),
+        ({"threads": 0}, "0 threads are too many or too few; take 1 to 1024"),
+        ({"threads": 10**12}, "1000000000000 threads are too many"),
+        ({"threads": -2}, "-2 threads are too many or too few"),
     ],
 )
 @pytest.mark.parametrize("runtime", ["torch-eager-fp32", "onnxruntime-fp32"])

@@ -145,6 +145,14 @@ def test_malformed_measurements_end_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_followed(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "drop.json").write_text(json.dumps(drop()), encoding="utf-8")
+    wanted = read_import(tmp_path / "drop.json")
+    (tmp_path / "drop.json").write_text(json.dumps(drop()), encoding=encoding)
+    assert read_import(tmp_path / "drop.json") == wanted
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("{", "not valid JSON"), ("[1]", "must hold an object, found list"), ("[" * 200_000, "not valid here: brackets")],

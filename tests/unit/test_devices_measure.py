@@ -16,6 +16,7 @@ from distilgrid.benchmark import protocol as protocol_module
 from distilgrid.benchmark.inputs import inputs_of, read_inputs
 from distilgrid.core.artefacts import write_json, writing
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import Finished, open_finished
 from distilgrid.core.machine import usable_cores
 from distilgrid.devices import measure as measure_module
 from distilgrid.devices.imported import read_import
@@ -33,8 +34,7 @@ pytestmark = pytest.mark.chain
 def test_inputs_are_those_of_our_own_benchmark(image: bool, tmp_path: Path) -> None:
     config = {"image_size": [4, 6], "num_channels": 3} if image else CONFIG
     names = [PIXELS] if image else NAMES
-    write_json(tmp_path / "parity.json", {"inputs": inputs_of(config, lambda: names).model_dump()})
-    found = read_inputs(tmp_path)
+    found = read_inputs(said(tmp_path / "export", {"inputs": inputs_of(config, lambda: names).model_dump()}))
     assert isinstance(found, ImageInputs if image else TextInputs)
     ours = model(config=config)
     assert list(found.lengths([8, 16])) == list(ours.reads.lengths([8, 16]))
@@ -45,12 +45,17 @@ def test_inputs_are_those_of_our_own_benchmark(image: bool, tmp_path: Path) -> N
 
 
 def test_an_export_that_does_not_say_its_inputs_is_refused(tmp_path: Path) -> None:
-    write_json(tmp_path / "parity.json", {"runtime": "onnxruntime-fp32"})
     with pytest.raises(UserError, match=r"parity\.json: says no inputs.*export the model again"):
-        read_inputs(tmp_path)
-    write_json(tmp_path / "parity.json", {"inputs": {"names": ["input_ids"], "vocab": 5}})
+        read_inputs(said(tmp_path / "older", {"runtime": "onnxruntime-fp32"}))
     with pytest.raises(UserError, match=r"parity\.json: inputs\.vocab: unknown key; did you mean 'vocab_size'"):
-        read_inputs(tmp_path)
+        read_inputs(said(tmp_path / "odd", {"inputs": {"names": ["input_ids"], "vocab": 5}}))
+
+
+def said(folder: Path, parity: dict[str, Any]) -> Finished:
+    """An export without a model."""
+    with writing(folder, recipe={"stage": "export"}, labels={}) as scratch:
+        write_json(scratch / "parity.json", parity)
+    return open_finished(folder, stage="export")
 
 
 def write_export(
@@ -82,7 +87,7 @@ def write_export(
 
 HIDDEN = (
     *("torch", "transformers", "pandas", "tokenizers", "sklearn", "tqdm", "typer", "huggingface_hub", "safetensors"),
-    *("onnx", "onnxscript", "nncf", "torchao", "litert_torch", "ai_edge_quantizer", "jax", "pyarrow"),
+    *("onnx", "onnxscript", "nncf", "torchao", "litert_torch", "ai_edge_quantizer", "jax", "pyarrow", "yaml", "ruamel"),
 )
 """What a device that measures need not have: the core's packages, and those that convert models."""
 QUICK = ["--name", "Raspberry Pi 5", "--lengths", "8", "16", "--repetitions", "6", "--max-repetitions", "6"]

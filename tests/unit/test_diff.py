@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
+from tests.unit.relisted import remade, rerecorded
 from typer.testing import CliRunner
 
 from distilgrid.audit.diff import Comparison, as_json, as_text, compare, open_side
 from distilgrid.cli.app import app
-from distilgrid.core.artefacts import file_sha256, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.plan.expand import Plan
 
@@ -88,10 +88,8 @@ def spoilt(usual: Path, tmp_path: Path, **run: Any) -> Path:
     metrics = json.loads((folder / "metrics.json").read_text())
     metrics["score"] += 0.01
     metrics["validation"][metrics["split"]][metrics["score_name"]] += 0.01
-    write_json(folder / "metrics.json", metrics)
-    recorded = json.loads((folder / "run.json").read_text())
-    recorded["files"]["metrics.json"] = file_sha256(folder / "metrics.json")
-    write_json(folder / "run.json", {**recorded, **run})
+    remade(folder / "metrics.json", metrics)
+    rerecorded(folder, **run)
     return results / usual.relative_to(usual.parent.parent)
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
+from tests.unit.relisted import remade
 from tests.unit.test_claims import file
 from tests.unit.test_papers import CLAIMS, with_claims
 
-from distilgrid.core.artefacts import read_json, write_json
 from distilgrid.core.planned import Artefact
 from distilgrid.methods.mixkd.report import SECTION as GAP
 from distilgrid.plan.expand import Plan
@@ -183,12 +183,9 @@ def stored(made: tuple[Plan, Path], tmp_path_factory: pytest.TempPathFactory, un
     (root / "paper.claims.yaml").write_text(yaml.safe_dump(CLAIMS))
     plan, results = made[0], Path(shutil.copytree(made[1], root / "results"))
     for model in filter(one_seed_of("kd"), plan.students):
-        path = results / model.folder / "metrics.json"
-        write_json(path, read_json(path) | {"constant": True})
+        remade(results / model.folder / "metrics.json", {"constant": True})
     plan = with_claims(plan, root / "paper.claims.yaml", "failed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("distilgrid.reporting.collect.verified", lambda folder, **_: read_json(folder / "run.json"))
-        report(plan=plan, results=results, out=results / plan.report.folder)
+    report(plan=plan, results=results, out=results / plan.report.folder)
     return plan, results
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.test_params import OVERLAYS, below
 
 from distilgrid.models.settings import Student
-from distilgrid.models.student import spread_layers
+from distilgrid.models.shapes import spread_layers
 from distilgrid.plan.params import Params, load_params
 from distilgrid.reporting.claims.file import load_claims
 from distilgrid.search.settings import Search

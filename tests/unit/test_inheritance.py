@@ -12,7 +12,8 @@ from transformers import AutoModel, DistilBertConfig
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import CLASSIFIER, load_model, save_model
 from distilgrid.models.settings import Student
-from distilgrid.models.student import build_student, spread_layers
+from distilgrid.models.shapes import spread_layers
+from distilgrid.models.student import build_student
 
 State = dict[str, Tensor]
 LAYER = "bert.encoder.layer.{}."

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.messages import validated
+from distilgrid.core.project import parse_yaml
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
@@ -90,20 +90,25 @@ def test_a_number_among_words_is_no_index(prepared: Prepare) -> None:
     ("written", "said"),
     [
         (
-            "labels: [no, yes]",
-            'labels: write names in quotes, such as "no": YAML reads one without them as False',
+            "labels: [true, false]",
+            'labels: write names in quotes, such as "true" or "1.5": YAML reads this one as True',
         ),
         ("labels: [0.5, 1.5]", "tasks.own: labels: write names in quotes"),
         ("labels: [2020-01-01, x]", "tasks.own: labels: write names in quotes"),
         ("labels: [null, x]", "tasks.own: labels: write names in quotes"),
-        ("label: no", "tasks.own: label: must be a text; write it in quotes"),
+        ("label: false", "tasks.own: label: must be a text; write it in quotes"),
         ("label: 7", "tasks.own: label: must be a text; write it in quotes"),
-        ("text: [on]", "tasks.own: text.0: must be a text; write it in quotes"),
+        ("text: [true]", "tasks.own: text.0: must be a text; write it in quotes"),
     ],
 )
 def test_a_name_that_yaml_reads_otherwise_is_refused_with_what_to_write(written: str, said: str) -> None:
-    values = {"source": "csv:rows.csv", "text": ["text"]} | yaml.safe_load(written)
+    values = {"source": "csv:rows.csv", "text": ["text"]} | parse_yaml(written, origin="tasks.own")
     assert said in refused(lambda: validated(TaskSpec, values, origin="tasks.own"))
+
+
+def test_yes_and_no_are_names() -> None:
+    values = {"source": "csv:rows.csv", "text": ["text"]} | parse_yaml("labels: [no, yes]", origin="tasks.own")
+    assert validated(TaskSpec, values, origin="tasks.own").labels == ["no", "yes"]
 
 
 # Labels that are hardly meant -----------------------------------------------------------------------------------------
@@ -134,6 +139,10 @@ def test_labels_that_look_alike_are_named_and_refused(prepared: Prepare, scheme:
 @pytest.mark.parametrize("odd", ["1.0", "01", "+1"])
 def test_numbers_of_one_value_look_alike(prepared: Prepare, odd: str) -> None:
     assert f"row 31: label '{odd}' (1 row(s)) looks like '1'" in refused(lambda: prepared([*["0", "1"] * 15, odd]))
+
+
+def test_large_numbers_are_compared_to_the_last_digit(prepared: Prepare) -> None:
+    assert prepared([2**62 + i % 2 for i in range(30)]).labels == (str(2**62), str(2**62 + 1))
 
 
 @pytest.mark.parametrize("odd", ["NaN", "nan", "None", "NULL", "N/A", "#N/A", " NA"])
@@ -180,8 +189,18 @@ def test_one_number_in_all_rows_is_no_regression(prepared: Prepare, scheme: str,
     assert f"column 'label' holds one number only, {value}; a regression needs different ones" in said
 
 
-def test_one_number_in_a_validation_file_is_refused(prepared: Prepare, tmp_path: Path) -> None:
-    (tmp_path / "held.csv").write_text("text,label\na,1\nb,1\n")
-    spec = {"kind": "number", "metrics": ["pearson"], "validation_source": f"csv:{tmp_path}/held.csv"}
-    said = refused(lambda: prepared([i / 7 for i in range(30)], **spec))
-    assert "held.csv: column 'label' holds one number only" in said
+@pytest.mark.parametrize("scheme", FORMATS)
+def test_a_missing_label_among_numbers_is_named_as_missing(prepared: Prepare, scheme: str) -> None:
+    assert "row 3: column 'label' is empty" in refused(lambda: prepared([0, 1, None, *[0, 1] * 10], scheme=scheme))
+
+
+def test_dates_are_no_numbers(prepared: Prepare) -> None:
+    spec = {"scheme": "parquet", "kind": "number", "metrics": ["pearson"]}
+    for values in (pd.date_range("2026-01-01", periods=30), pd.timedelta_range("1s", periods=30)):
+        said = refused(lambda values=values: prepared(list(values), **spec))  # type: ignore[misc]
+        assert "column 'label' holds dates or times, no numbers" in said
+
+
+def test_a_decimal_comma_is_named(prepared: Prepare) -> None:
+    said = refused(lambda: prepared([f"{i},5" for i in range(30)], kind="number", metrics=["pearson"]))
+    assert "row 1: label '0,5' in 'label' is not a number; write it as 3.5" in said

@@ -10,7 +10,7 @@ from scipy import stats
 from tests.unit.made import latency
 
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.artefacts import read_json, verified
+from distilgrid.core.artefacts import read_json, verified, writing
 from distilgrid.core.errors import UserError
 from distilgrid.search import latency_bench
 from distilgrid.search.architecture import Architecture, LayeredShape, Shape
@@ -93,9 +93,14 @@ def test_latencies_of_other_shapes_teach_nothing(shapes: list[Shape], latencies:
     assert quality["median_error"] > 0.2  # ranks may be right by chance: everything grows with everything
 
 
+def stored(predictor: LatencyPredictor, folder: Path) -> Path:
+    with writing(folder, recipe={"stage": "latency"}, labels={}) as scratch:
+        predictor.save(scratch)
+    return folder
+
+
 def test_a_stored_predictor_predicts_the_same(predictor: LatencyPredictor, shapes: list[Shape], tmp_path: Path) -> None:
-    predictor.save(tmp_path, quality={})
-    loaded = LatencyPredictor.load(tmp_path)
+    loaded = LatencyPredictor.load(stored(predictor, tmp_path / "latency"))
     assert loaded.conditions == CONDITIONS
     np.testing.assert_array_equal(loaded.predict(shapes), predictor.predict(shapes))
 
@@ -120,16 +125,15 @@ def test_layers_of_different_widths_are_predicted(tmp_path: Path) -> None:
     predictor = LatencyPredictor(CONDITIONS, drawn[:70], measured[:70])
     quality = predictor.quality(drawn[70:], measured[70:])
     assert quality["median_error"] <= 0.07 and quality["kendall_tau"] >= 0.85
-    predictor.save(tmp_path)
-    loaded = LatencyPredictor.load(tmp_path)
+    loaded = LatencyPredictor.load(stored(predictor, tmp_path / "latency"))
     assert loaded.shapes == tuple(drawn[:70])
     np.testing.assert_array_equal(loaded.predict(drawn), predictor.predict(drawn))
 
 
 def test_predictors_that_say_nothing_of_the_graph_are_fused_ones(predictor: LatencyPredictor, tmp_path: Path) -> None:
-    predictor.save(tmp_path)
-    assert "fused" not in read_json(tmp_path / "predictor.json")["conditions"]
-    assert LatencyPredictor.load(tmp_path).conditions.fused
+    folder = stored(predictor, tmp_path / "latency")
+    assert "fused" not in read_json(folder / "predictor.json")["conditions"]
+    assert LatencyPredictor.load(folder).conditions.fused
     assert replace(CONDITIONS, fused=False).as_dict()["fused"] is False
 
 

@@ -12,11 +12,11 @@ from tests.unit import made
 from tests.unit.command_line import Run, one_line
 
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import Finished
 from distilgrid.core.planned import Artefact, listed
 from distilgrid.plan.expand import expand
 from distilgrid.plan.params import Params, parse_params
 from distilgrid.signals.base import ROWS
-from distilgrid.stages.job import Given
 from distilgrid.stages.lineage import check_lineage
 
 pytestmark = pytest.mark.chain
@@ -178,9 +178,9 @@ def test_inputs_of_one_task_and_data_are_taken(place: Place, run: Run, tmp_path:
     assert code == 0, errors
 
 
-def opened(stage: str, key: str, **recipe: Any) -> Given:
+def opened(stage: str, key: str, **recipe: Any) -> Finished:
     run = {"stage": stage, "key": key, "labels": {}, "files": {}, "recipe": recipe}
-    return Given(Path(stage), run)
+    return Finished(Path(stage), run)
 
 
 @pytest.mark.unit
@@ -205,9 +205,9 @@ def test_a_candidate_of_other_data_is_refused() -> None:
 
 @pytest.mark.unit
 def test_inputs_of_another_teacher_are_refused_unless_no_teacher_made_them() -> None:
-    def labelled(stage: str, teacher: str, **keys: str) -> Given:
+    def labelled(stage: str, teacher: str, **keys: str) -> Finished:
         run = {"stage": stage, "key": "k", "labels": {"teacher": teacher}, "files": {}}
-        return Given(Path(stage), run | {"recipe": {"inputs": {"data": "d"} | keys}})
+        return Finished(Path(stage), run | {"recipe": {"inputs": {"data": "d"} | keys}})
 
     asked = {"teacher": "one+two"}
     for option in ("teacher-dir", "teacher-outputs", "tried", "search"):
@@ -261,7 +261,7 @@ def test_a_plan_gives_each_stage_inputs_that_it_takes(tiny_values: dict[str, Any
         check_lineage(given, artefact.options)
 
 
-def _made(artefact: Artefact) -> Given:
+def _made(artefact: Artefact) -> Finished:
     """A planned artefact as if it were finished."""
     run = {
         "stage": artefact.stage,
@@ -270,4 +270,4 @@ def _made(artefact: Artefact) -> Given:
         "recipe": artefact.recipe,
         "files": {},
     }
-    return Given(Path(artefact.folder), run)
+    return Finished(Path(artefact.folder), run)

@@ -71,7 +71,8 @@ def layer(number: int, state: State) -> State:
     ("source", "said"),
     [
         ("bert-base-uncased", "must start with one of hub:, path:, package:"),
-        ("https://x/y", "must start with one of"),
+        ("https://x/y", "is an address; write hub:<name>@<commit> for the hub, or path:<folder>"),
+        ("path:https://x/y", "is an address; write hub:<name>@<commit> for the hub, or path:<folder>"),
         ("path:", "must start with one of"),
         ("hub:org/model", "pin a revision, as in hub:org/model@<commit>"),
         ("hub:org/model@main", "pin a revision"),

@@ -11,9 +11,11 @@ import pytest
 import yaml
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import report
+from tests.unit.relisted import rerecorded
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import recipe_key
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.papers import comparisons, costs, paper_tables, papers, published, verdicts
@@ -148,11 +150,12 @@ def test_of_a_grid_that_was_changed_the_newest_report_counts(results: Path, tmp_
     copied = tmp_path / "results"
     shutil.copytree(results, copied)
     (first,) = copied.glob("reports/first-*")
-    older = first.with_name("first-000000000000")
+    run = read_json(first / "run.json")
+    recipe = {**run["recipe"], "grid": "as it was"}
+    older = first.with_name(f"first-{recipe_key(recipe)}")
     shutil.copytree(first, older)
-    text = (older / "run.json").read_text()
-    started = read_json(older / "run.json")["started"]
-    (older / "run.json").write_text(text.replace(started, "2020-01-01T00:00:00+00:00"))
+    changed = {"recipe": recipe, "key": recipe_key(recipe), "started": "2020-01-01T00:00:00+00:00"}
+    rerecorded(older, **changed)
     (paper,) = papers(copied)
     assert paper.reports[0].folder.name == first.name
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,17 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from distilgrid.core.errors import UserError
-from distilgrid.core.project import read_yaml
+from distilgrid.core.project import parse_yaml, read_yaml
 from distilgrid.core.schema import Settings, deep_merge
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.mixkd.declare import MixKD
 from distilgrid.methods.registry import presets
 from distilgrid.plan.names import signal_named
 from distilgrid.plan.params import Params, json_schema, load_params, parse_params, schema_text
+from distilgrid.reporting.claims.schema import Published
 from distilgrid.signals.mixed.plan import Mixup
 from distilgrid.training.settings import WHOLE_RUN, Training
 
@@ -219,7 +221,7 @@ def test_a_missing_section_is_named(tiny_values: Values) -> None:
     ("text", "said"),
     [
         (None, "cannot be read"),
-        ("", "must hold a mapping"),
+        ("", "grid: Field required"),
         ("- a\n- b\n", "must hold a mapping"),
         ("grid: [1\nmethods", "not valid YAML"),
     ],
@@ -237,6 +239,67 @@ def test_an_unreadable_file_is_named_in_one_line(tmp_path: Path, text: str | Non
 @pytest.mark.parametrize("model", settings_models(), ids=lambda model: model.__name__)
 def test_every_setting_has_a_description(model: type[BaseModel]) -> None:
     assert [name for name, info in model.model_fields.items() if not info.description] == []
+
+
+def numbers(model: type[BaseModel]) -> list[tuple[str, bool]]:
+    """The settings of a model that are one number, and whether it is a whole one."""
+    found = []
+    for name, field in model.model_json_schema()["properties"].items():
+        kinds = {option.get("type") for option in (field, *field.get("anyOf", []))}
+        if kinds & {"integer", "number"} and not kinds & {"string", "boolean"}:
+            found.append((name, "integer" in kinds))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "whole"),
+    [(model, *each) for model in settings_models() if model is not Published for each in numbers(model)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_what_is_no_finite_number_is_none_in_any_setting(model: type[BaseModel], name: str, whole: bool) -> None:
+    for bad in [True, "1", "1e-4", math.inf, -math.inf, math.nan, *([2.0, 2.5] if whole else [])]:
+        with pytest.raises(ValidationError) as caught:
+            model.model_validate({name: bad})
+        assert name in {part for error in caught.value.errors() for part in error["loc"]}, bad
+
+
+@pytest.mark.parametrize(
+    ("dotted", "text", "line"),
+    [
+        ("training.epochs", "yes", "training.epochs: Input should be a valid integer (found 'yes')"),
+        ("training.epochs", "true", "training.epochs: Input should be a valid integer (found True)"),
+        ("training.epochs", "2.0", "training.epochs: Input should be a valid integer (found 2.0)"),
+        ("training.batch_size", "'16'", "valid integer (found '16'; write the number without quotes)"),
+        ("training.learning_rate", ".inf", "training.learning_rate: Input should be a finite number (found inf)"),
+        ("methods.kd.temperature", ".inf", "methods.kd.temperature: Input should be a finite number (found inf)"),
+        ("methods.kd.temperature", "on", "methods.kd.temperature: Input should be a valid number (found 'on')"),
+        (
+            "methods.kd.training",
+            "{learning_rate: .inf}",
+            "kd.training: learning_rate: Input should be a finite",
+        ),
+        ("teachers.tiny.training", "{epochs: yes}", "teachers.tiny.training: epochs: Input should be a valid integer"),
+        ("grid.fractions", "[.nan]", "grid.fractions.0: Input should be a finite number (found nan)"),
+        ("grid.seeds", "[yes]", "grid.seeds.0: Input should be a valid integer (found 'yes')"),
+        ("report.confidence", "'0.9'", "valid number (found '0.9'; write the number without quotes)"),
+        ("benchmark.repetitions", "1e3", "benchmark.repetitions: Input should be a valid integer (found 1000.0)"),
+        (
+            "grid.seeds",
+            "[99999999999999999999999]",
+            "grid.seeds.0: Input should be less than or equal to 4294967295",
+        ),
+        ("data.seed", "4294967296", "data.seed: Input should be less than or equal to 4294967295 (found 4294967296)"),
+    ],
+)
+def test_a_value_that_is_no_number_is_named(tiny_values: Values, dotted: str, text: str, line: str) -> None:
+    assert line in complaint(changed(tiny_values, dotted, parse_yaml(text, origin="text")))
+
+
+@pytest.mark.parametrize("name", ["a" * 20, "x" + "ab" * 20, "run-" + "0" * 30])
+def test_a_name_that_snakemake_takes_for_a_loop_is_refused(tiny_values: Values, name: str) -> None:
+    """PeriodicWildcardError, once its jobs are listed."""
+    assert "must not end in the same characters 20 times" in complaint(changed(tiny_values, "grid.name", name))
+    assert parse_params(changed(tiny_values, "grid.name", f"{name}x"), origin="tiny").grid.name == f"{name}x"
 
 
 def test_settings_cannot_change(tiny_values: Values) -> None:
@@ -365,3 +428,10 @@ def test_a_recording_of_an_unknown_kind_is_refused(kind: str, method: str | None
 def test_logits_are_recorded_whatever_student_is_named() -> None:
     params = load_params([ROOT / "params.yaml"])
     assert signal_named(params, "logits", task="docs-topic", method=None, student="minilm-l3").name == "logits"
+
+
+@pytest.mark.parametrize("name", ["threads", "processes"])
+def test_more_threads_than_libraries_start_are_refused(tiny_values: dict[str, Any], name: str) -> None:
+    tiny_values["resources"] = {name: 10**12}
+    with pytest.raises(UserError, match=rf"resources\.{name}: .*less than or equal to 1024"):
+        parse_params(tiny_values, origin="test")

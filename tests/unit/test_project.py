@@ -106,3 +106,24 @@ def test_nothing_is_overwritten(run: Run, elsewhere: Path) -> None:
     assert "mygrid: exists and is not empty; name another folder" in one_line(run("init", "mygrid"))
     assert "is a file; name a folder" in one_line(run("init", "mygrid/notes.txt"))
     assert [path.name for path in (elsewhere / "mygrid").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["choose", "--max-latency", "5ms", "--max-loss", "3"],
+        ["choose", "--task", "mine", "--max-latency", "5ms", "--max-loss", "3"],
+        ["cards"],
+        ["publish"],
+        ["register"],
+        ["register", "--task", "mine"],
+    ],
+    ids=" ".join,
+)
+def test_a_grid_that_was_not_run_is_told_from_the_one_that_was(elsewhere: Path, run: Run, words: list[str]) -> None:
+    """Somebody ran `grids/tiny.yaml`, and names no grid now: these commands then mean that of `params.yaml`."""
+    (elsewhere / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (elsewhere / "results/reports/tiny-0123456789ab").mkdir(parents=True)
+    said = one_line(run(*words))
+    assert "grid 'default'" in said
+    assert "or name the file of the one that was run: --grid FILE (it has reports of: tiny)" in said

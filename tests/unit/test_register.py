@@ -18,13 +18,15 @@ from tests.unit.fabricate import fabricate_results
 from tests.unit.layered import bert, layered
 from tests.unit.made import prepare
 from tests.unit.pictures import encoded, pictures
+from tests.unit.relisted import remade
 from tests.unit.servers import free_port, mlflow_server
 from typer.testing import CliRunner
 
 import distilgrid
 from distilgrid.cli.app import app
-from distilgrid.core.artefacts import read_json, write_json, writing
+from distilgrid.core.artefacts import read_json, writing
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import Finished, open_trained
 from distilgrid.core.planned import Artefact
 from distilgrid.models.io import load_model, load_tokenizer, save_model
 from distilgrid.models.new import new_model
@@ -221,8 +223,7 @@ def test_a_version_stays_when_its_run_is_written_again(grid: tuple[Plan, Path], 
     export = next(
         e for e in plan.of("export") if e.inputs["model"] is cell and e.labels["runtime"] == "onnxruntime-int8"
     )
-    parity = results / export.folder / "parity.json"
-    write_json(parity, read_json(parity) | {"score": 0.125})
+    remade(results / export.folder / "parity.json", {"score": 0.125})
     again = put(grid, "three")
     assert (again.version, again.new) == (plain.version, False)
     old = client.get_run(client.get_model_version(plain.name, plain.version).run_id)
@@ -253,13 +254,13 @@ def test_dev_decides_which_recipe_and_seed_is_registered(
     cells = [c for c in plan.students if (c.labels["task"], c.labels["method"]) == ("topics", "finetune")]
     for cell in cells:
 
-        def read(path: Path, *, best: Path = results / cell.folder) -> Any:
-            found = read_json(path)
-            if path.parent == best:
+        def read(model: Finished, name: str, *, best: Path = results / cell.folder) -> Any:
+            found = read_json(model.folder / name)
+            if model.folder == best:
                 found["dev"][found["score_name"]] = 2.0
             return found
 
-        monkeypatch.setattr("distilgrid.tracking.register.read_json", read)
+        monkeypatch.setattr(Finished, "json", read)
         assert best_cell(plan, results, task="topics", wanted={}) == cell
 
 
@@ -269,10 +270,10 @@ def test_what_learned_nothing_is_not_registered(grid: tuple[Plan, Path], monkeyp
     usual = best_cell(plan, results, task="topics", wanted=wanted)
     failed = {results / usual.folder}
 
-    def read(path: Path) -> Any:
-        return read_json(path) | ({"constant": True} if path.parent in failed else {})
+    def read(model: Finished, name: str) -> Any:
+        return read_json(model.folder / name) | ({"constant": True} if model.folder in failed else {})
 
-    monkeypatch.setattr("distilgrid.tracking.register.read_json", read)
+    monkeypatch.setattr(Finished, "json", read)
     assert best_cell(plan, results, task="topics", wanted=wanted).labels["seed"] == 1 - usual.labels["seed"]
     failed |= {results / cell.folder for cell in plan.students}
     with pytest.raises(UserError, match=r"no student of 'topics' can be registered: .* it learned nothing; train"):
@@ -323,9 +324,9 @@ def packaged(dataset: Dataset, model: Any, tokenizer: Any, folder: Path) -> Any:
 
     from distilgrid.tracking.packaging import PackagedCell, package
 
-    (folder / "cell").mkdir()
-    save_model(model, tokenizer, folder / "cell")
-    package(PackagedCell(folder / "cell", dataset, LONGEST), folder / "model", Model())
+    with writing(folder / "cell", recipe={"stage": "finetune"}, labels={}) as scratch:
+        save_model(model, tokenizer, scratch)
+    package(PackagedCell(open_trained(folder / "cell"), dataset, LONGEST), folder / "model", Model())
     return pyfunc.load_model(str(folder / "model"))
 
 
@@ -390,3 +391,25 @@ def test_pairs_reach_a_plain_classifier_as_pairs(tmp_path: Path, tiny_model: Pat
 def prepared(task: str, spec: Mapping[str, Any], folder: Path) -> Dataset:
     prepare(task=task, spec=TaskSpec(**spec), data=Data(), out=folder / "data")
     return open_dataset(folder / "data")
+
+
+def test_a_store_that_changes_a_file_makes_no_version(
+    grid: tuple[Plan, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a full disk of a server does, or a proxy: what was stored is read again."""
+    from mlflow import MlflowClient
+
+    plan, results = grid
+    uri, log = f"sqlite:///{tmp_path / 'mlflow.db'}", MlflowClient.log_model_artifacts
+
+    def cut_short(client: MlflowClient, model_id: str, folder: str) -> None:
+        (path,) = Path(folder).rglob("model.safetensors")
+        path.write_bytes(path.read_bytes()[:-1])
+        log(client, model_id, folder)
+
+    monkeypatch.setattr(MlflowClient, "log_model_artifacts", cut_short)
+    with pytest.raises(UserError, match=r"model\.safetensors: content differs.*check the store"):
+        register(plan=plan, results=results, cell=student(plan, "two"), uri=uri)
+    assert MlflowClient(uri).search_model_versions("name = 'distilgrid-reviews'") == []
+    monkeypatch.undo()
+    assert register(plan=plan, results=results, cell=student(plan, "two"), uri=uri).new

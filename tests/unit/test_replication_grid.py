@@ -286,8 +286,10 @@ def test_a_grid_of_the_package_reaches_snakemake(tmp_path: Path, monkeypatch: py
     done = SimpleNamespace(wait=lambda: 0)
     monkeypatch.setattr("subprocess.Popen", lambda command: calls.append(command) or done)  # type: ignore[func-returns-value]
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").touch()
-    snakemake([Path("params.yaml"), Path("grids/glue_mini.yaml")], ["report"], options=["--cores", "2"])
+    (tmp_path / "params.yaml").write_text("report: {}")
+    (tmp_path / "comments.yaml").write_text("# Snakemake would refuse this file\n")
+    files = [Path("params.yaml"), Path("comments.yaml"), Path("grids/glue_mini.yaml")]
+    snakemake(files, ["report"], options=["--cores", "2"])
     (command,) = calls
     assert command[3:6] == ["--cores", "2", "--configfile"]
     assert command[6:] == ["params.yaml", str(packaged("grids/glue_mini.yaml")), "--", "report"]

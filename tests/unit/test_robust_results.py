@@ -13,6 +13,7 @@ import pytest
 import yaml
 from tests.unit.command_line import Run, one_line
 from tests.unit.fabricate import fabricate_results
+from tests.unit.relisted import relist
 
 from distilgrid.audit.garbage import collect
 from distilgrid.audit.verify import verify
@@ -171,8 +172,9 @@ def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytes
 
 def test_a_choice_that_cannot_be_written_leaves_the_earlier_one(made: Results, run: Run, tiny_model: Path) -> None:
     for model in [*made.plan.teachers, *made.plan.students]:
-        shutil.copy(tiny_model / "tokenizer.json", made.folder / model.folder)
-        shutil.copy(tiny_model / "tokenizer_config.json", made.folder / model.folder)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(tiny_model / name, made.folder / model.folder)
+            relist(made.folder / model.folder, name)
     code, said, errors = run(*CHOICE, *made.given)
     assert code == 0, errors
     folder = Path(said.rpartition("ready to deploy: ")[2].strip())

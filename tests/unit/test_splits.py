@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from tests.unit.made import prepare
 
+from distilgrid.core.errors import UserError
 from distilgrid.tasks.dataset import Dataset, open_dataset, stratified_sample
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
@@ -42,6 +43,14 @@ def test_shares_and_caps_hold_although_one_text_is_frequent(tmp_path: Path, seed
     assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
 
 
+def test_a_frequent_text_in_many_spellings_stays_in_one_split(tmp_path: Path) -> None:
+    spelt = ["ok", "OK", "Ok!", "o k", " ok. "]
+    rows = [(f"text {n}", "ab"[n % 2]) for n in range(400)] + [(spelt[n % 5], "b") for n in range(200)]
+    dataset = made(tmp_path, [rows[n] for n in np.random.default_rng(0).permutation(len(rows))])
+    assert rows_of(dataset) == {"train": 432, "validation": 120, "dev": 48}
+    assert dataset.details["alike"]["left_out"] == {"train": 0}, "no row is lost to a split that holds its text"
+
+
 def test_splits_keep_the_shares_of_labels_as_well_as_a_frequent_text_lets_them(tmp_path: Path) -> None:
     dataset = made(tmp_path, frequent(100, others=400))
     assert rows_of(dataset) == {"train": 360, "validation": 100, "dev": 40}
@@ -57,6 +66,28 @@ def test_a_share_that_equal_texts_break_is_said(tmp_path: Path, caplog: pytest.L
     said = "validation: 40 rows in place of 20: equal texts stay together, and each label keeps some in train"
     assert dataset.notes == (said, said.replace("validation", "dev").replace("20", "36"))
     assert said in caplog.text
+
+
+def test_a_capped_split_holds_its_share_of_a_frequent_text(tmp_path: Path) -> None:
+    dataset = made(tmp_path, frequent(300, others=300), data={"max_train_rows": 60})
+    copies = (dataset.split("train")["text_a"] == "thanks").sum()
+    assert 33 <= copies <= 46, "300 of 432 rows"
+
+
+def test_a_label_of_one_text_alone_leaves_rows_of_the_other_in_train(tmp_path: Path) -> None:
+    rows = [("thanks", "b")] * 900 + [(f"text {n}", "a") for n in range(100)]
+    splits = made(tmp_path, rows).splits
+    assert {name: split["label_counts"] for name, split in splits.items()} == {
+        "train": {"a": 25, "b": 900},
+        "validation": {"a": 50, "b": 0},
+        "dev": {"a": 25, "b": 0},
+    }
+
+
+def test_too_few_different_texts_are_said(tmp_path: Path) -> None:
+    rows = [(["yes", "no"][n % 2], "ab"[n % 2]) for n in range(100)]
+    with pytest.raises(UserError, match=r"100 training row\(s\) with 2 different texts are too few to hold out"):
+        made(tmp_path, rows)
 
 
 def test_a_cap_below_the_number_of_labels_is_said(tmp_path: Path) -> None:
@@ -88,7 +119,7 @@ def test_held_out_rows_are_whole_sets_of_equal_rows_near_the_count() -> None:
         ids = np.repeat(draw.permutation(1000)[: len(copies)], copies)
         labels = draw.integers(0, 3, size=len(ids))  # equal texts may have several labels
         count = int(draw.integers(1, len(ids)))
-        mask = held_out(ids, labels, count=count, seed=1, purpose="dev")
+        mask = held_out(ids, labels, list(map(str, ids)), count=count, seed=1, purpose="dev")
         out, kept = Counter(ids[mask]), Counter(ids[~mask])
         assert not out.keys() & kept.keys()
         assert set(labels[~mask]) == set(labels)

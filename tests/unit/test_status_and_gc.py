@@ -138,6 +138,7 @@ def minutes(text: str) -> int:
 
 
 def test_the_overview_counts_and_estimates(tmp_path: Path, tiny_values: Values) -> None:
+    tiny_values["training"]["epochs"] = 300
     found = plan(tiny_values, grid={"seeds": list(range(30))})
     text = whole(found, tmp_path, cores=1)
     assert "grid 'tiny': 90 cells" in text

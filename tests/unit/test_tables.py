@@ -141,6 +141,12 @@ def test_rows_that_a_stray_quotation_mark_merges_are_flagged(
     )
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_single_line_break_is_found(prepared: Prepare, caplog: pytest.LogCaptureFixture, end: str) -> None:
+    prepared((separated(",", quoted=True) + f'"one,no\ntwo",yes{end}').encode())
+    assert "row 31: column 'text' holds line breaks and ',', as 1 row(s) do" in caplog.text
+
+
 def test_texts_of_several_lines_are_flagged_without_a_note_in_tables(
     prepared: Prepare, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -148,6 +154,15 @@ def test_texts_of_several_lines_are_flagged_without_a_note_in_tables(
     dataset = prepared(f"text,label\n{rows}".encode())
     assert "row 1: column 'text' holds line breaks and ',', as 30 row(s) do" in caplog.text
     assert dataset.notes == ()
+
+
+@pytest.mark.parametrize("text", ['"best" in town', '"say \\"hi\\" now"'])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_quotation_marks_that_get_lost_are_flagged(
+    prepared: Prepare, caplog: pytest.LogCaptureFixture, text: str, encoding: str
+) -> None:
+    prepared((separated(";") + f"{text};no\nlast;yes\n").encode(encoding))
+    assert "rows.csv: line 32: a text goes on after its closing quotation mark, and its marks are lost" in caplog.text
 
 
 @pytest.mark.parametrize("text", ['"one\ntwo"', '"a comma, alone"', '"say ""yes"""'])
@@ -229,8 +244,10 @@ def test_half_a_compressed_file_is_refused(prepared: Prepare, pack: Callable[[by
         (zipped(b"text,label\n", "a.csv", "b.csv"), "zip archive of 2 files; unpack it and name one of them"),
         (zipped(b"<xml>", "[Content_Types].xml", "xl/sheet1.xml"), "a document of an office program; save the table"),
         (b"PAR1....", "is a parquet file; write parquet:"),
+        (b'{"text": "x", "label": "y"}\n', "holds JSON lines; write jsonl:"),
+        ("text,label\n".encode("utf-16-le"), "null characters in the header; set the task's encoding, such as utf-16"),
     ],
-    ids=["archive", "spreadsheet", "parquet"],
+    ids=["archive", "spreadsheet", "parquet", "JSON lines", "UTF-16 without a mark"],
 )
 def test_a_file_of_another_format_is_refused_with_a_remedy(prepared: Prepare, content: bytes, said: str) -> None:
     assert said in refused(lambda: prepared(content))

@@ -195,5 +195,5 @@ def test_without_mlflow_the_extra_is_named(fabricated: tuple[Plan, Path], monkey
 def test_a_damaged_history_is_named(store: Store) -> None:
     folder = store.folder(store.plan.students, task="reviews", method="kd", student="three", seed=0)
     (folder / "history.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"history\.parquet: cannot be read"):
+    with pytest.raises(UserError, match=r"history\.parquet: content differs"):
         store.track()

@@ -13,12 +13,13 @@ from safetensors.numpy import load_file, save_file
 from tests.unit.command_line import Run, one_line
 from tests.unit.fabricate import fabricate_results
 from tests.unit.made import finetune, prepare
+from tests.unit.relisted import relist
 from typer.testing import CliRunner
 
 from distilgrid.audit import rescore
 from distilgrid.audit.verify import verify
 from distilgrid.cli.app import app
-from distilgrid.core.artefacts import file_sha256, verified, write_json, writing
+from distilgrid.core.artefacts import verified, write_json, writing
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.methods.kd.declare import KD
 from distilgrid.plan.expand import Plan, expand
@@ -83,6 +84,13 @@ def change_recipe(folder: Path) -> str:
     return "the recipe was changed"
 
 
+def change_cost(folder: Path) -> str:
+    run = json.loads((folder / "run.json").read_text())
+    run["cost"]["cpu_seconds"] = 0.1
+    write_json(folder / "run.json", run)
+    return "run.json: content differs from its own fingerprint"
+
+
 def rename(folder: Path) -> str:
     folder.rename(folder.with_name(folder.name[:-12] + "0123456789ab"))
     return "is named after 0123456789ab"
@@ -95,7 +103,7 @@ def damage_run(folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "spoil",
-    [change_weights, cut_short, lose_file, add_file, change_recipe, rename, damage_run],
+    [change_weights, cut_short, lose_file, add_file, change_recipe, change_cost, rename, damage_run],
     ids=lambda f: f.__name__,
 )
 def test_what_was_spoilt_is_named(spoil: Callable[[Path], str], made: tuple[Plan, Path]) -> None:
@@ -109,6 +117,19 @@ def test_an_input_that_is_gone_breaks_the_chain(made: tuple[Plan, Path]) -> None
     shutil.rmtree(results / plan.teachers[0].folder)
     lines = [problem.what for problem in verify(results).problems]
     assert f"was made from teacher-dir {plan.teachers[0].key}, which is not here" in lines
+
+
+def test_a_part_of_the_results_is_checked_without_what_it_lacks(made: tuple[Plan, Path]) -> None:
+    """As `dvc pull` of some cells brings it."""
+    plan, results = made
+    shutil.rmtree(results / plan.teachers[0].folder)
+    (results / "reports").mkdir()
+    words = ["verify", "--results", str(results), "--cells", "0"]
+    assert CliRunner().invoke(app, words).exit_code == 1
+    assert CliRunner().invoke(app, [*words, "--part"]).exit_code == 0
+    change_weights(student(made))
+    done = CliRunner().invoke(app, [*words, "--part"])
+    assert done.exit_code == 1 and "model.safetensors: changed or cut short" in done.output
 
 
 def test_an_unfinished_artefact_is_listed_and_no_problem(made: tuple[Plan, Path]) -> None:
@@ -223,12 +244,6 @@ def test_other_weights_with_their_fingerprint_are_found_by_scoring_again(trained
     relist(folder, "model.safetensors")
     assert run(results)[0] == 1
     assert run(results, "--cells", "0")[0] == 0, "files match what is listed"
-
-
-def relist(folder: Path, name: str) -> None:
-    run_json = json.loads((folder / "run.json").read_text())
-    run_json["files"][name] = file_sha256(folder / name)
-    write_json(folder / "run.json", run_json)
 
 
 @pytest.mark.parametrize(

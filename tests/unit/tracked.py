@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import read_json, write_json
-from distilgrid.core.schema import deep_merge
+from tests.unit.relisted import remade
+
 from distilgrid.plan.expand import Artefact, Plan
 from distilgrid.tracking import default_uri, track
 
@@ -46,7 +46,7 @@ class Store:
         return self.results / found.folder
 
     def change(self, path: Path, **values: object) -> None:
-        write_json(path, deep_merge(read_json(path), values))
+        remade(path, values)
 
     def forget(self) -> None:
         """Empty the store, as if nothing had been tracked."""

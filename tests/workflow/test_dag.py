@@ -1,5 +1,6 @@
 """The workflow's shape: lint, dry runs, counts of jobs, and what a changed parameter makes anew."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from tests.conftest import ROOT
 
+from distilgrid.plan.params import load_params
 from distilgrid.stages.table import STAGES
 
 EVERYTHING = {
@@ -100,6 +102,41 @@ def test_bad_parameters_end_in_one_line_and_exit_code_2(project: Any, section: s
     complaints = [text for text in done.stderr.splitlines() if text.startswith("distilgrid:")]
     assert len(complaints) == 1
     assert line in complaints[0]
+
+
+def test_values_within_config_are_numbers_and_switches(project: Any) -> None:
+    project.snakemake("--dry-run", "--config", 'resources={"processes": 2, "warm_start": false}', "grid={seeds: [5]}")
+    (frozen,) = (project.folder / "results/.params").glob("*.yaml")
+    params = load_params([frozen])
+    assert (params.resources.processes, params.resources.warm_start, params.grid.seeds) == (2, False, [5])
+
+
+@pytest.mark.parametrize(
+    ("above", "line"),
+    [
+        ("training: {epochs: 1}\nreport: {}\ntraining: {epochs: 2}\n", "own.yaml: line 3: the key 'training' is there"),
+        ("training: {learning_rate: 1e-4, epochs: yes}\n", "params.yaml + own.yaml: training.epochs: "),
+    ],
+)
+def test_snakemake_reads_files_as_every_other_command_does(project: Any, above: str, line: str) -> None:
+    (project.folder / "own.yaml").write_text(above)
+    done = project.snakemake("--dry-run", "--configfile", "own.yaml", check=False)
+    assert done.returncode == 2
+    assert [text for text in done.stderr.splitlines() if line in text], done.stderr
+
+
+def test_a_projects_file_of_comments_leaves_all_to_the_files_on_top(project: Any) -> None:
+    (project.folder / "params.yaml").rename(project.folder / "own.yaml")
+    (project.folder / "params.yaml").write_text("# all of it lies in own.yaml\n")
+    assert project.jobs("--configfile", "own.yaml") == EVERYTHING
+
+
+def test_dvc_records_nothing_before_it_was_checked() -> None:
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        assert re.search(r"snakemake --cores all -- \w+ && python -m distilgrid verify --part --cells 0", stage["cmd"])
+    sync = (ROOT / "Makefile").read_text().partition("\ndvc-sync:")[2].partition("\n\n")[0].splitlines()
+    assert [line.partition("distilgrid ")[2] for line in sync[1:3]] == ["verify --part --cells 0", "publish"]
+    assert sync[-1].endswith("dvc commit -f")
 
 
 def test_every_output_of_dvc_is_the_folder_of_a_stage_which_publish_makes() -> None:

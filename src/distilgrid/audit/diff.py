@@ -9,8 +9,9 @@ from typing import Any
 
 from distilgrid.audit.changes import Change, Tracer, surroundings
 from distilgrid.audit.made import Made, by_key, finished, read_made
-from distilgrid.core.artefacts import MODEL_STAGES, read_json
+from distilgrid.core.artefacts import MODEL_STAGES
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.reporting import wording
 from distilgrid.reporting.lines import AXES as LINE_AXES
 from distilgrid.reporting.scoring import scoring
@@ -81,7 +82,7 @@ def compare(one: GridSide, other: GridSide) -> Comparison:
 
 def _pair(place: Place, one: GridSide, other: GridSide) -> CellPair:
     old, new = one.cells[place], other.cells[place]
-    before, after = read_json(old.folder / METRICS), read_json(new.folder / METRICS)
+    before, after = (open_finished(made.folder, only=()).json(METRICS) for made in (old, new))
     why: Sequence[Change] = Tracer(one.artefacts, other.artefacts).reasons(old, new)
     if old.key == new.key and before["validation"] != after["validation"]:
         why = surroundings(old, new) or [UNEXPLAINED]

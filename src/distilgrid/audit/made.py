@@ -9,6 +9,7 @@ from typing import Any
 from distilgrid.audit.garbage import keyed_folders
 from distilgrid.core.artefacts import RUN, read_run
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.schema import flat
 
 
@@ -32,14 +33,21 @@ class Made:
 
 def read_made(folder: Path) -> Made:
     """Read the record of an artefact, but not its files. Raises UserError when its `run.json` is missing or damaged."""
-    run = read_run(folder)
+    return _made(folder, read_run(folder))
+
+
+def _made(folder: Path, run: Mapping[str, Any]) -> Made:
     return Made(folder, run, str(run["stage"]), str(run["key"]), run["recipe"])
 
 
 def finished(results: Path) -> list[Made]:
-    """Finished artefacts of a results folder, by folder. Raises UserError without the folder, or for a damaged one."""
+    """Finished artefacts of a results folder, by folder.
+
+    Raises UserError without the folder, or for a `run.json` that is damaged or holds another recipe than its key's.
+    """
     check_results(results)
-    return [read_made(folder) for folder in keyed_folders(results) if (folder / RUN).is_file()]
+    folders = (folder for folder in keyed_folders(results) if (folder / RUN).is_file())
+    return [_made(folder, open_finished(folder, only=()).run) for folder in folders]
 
 
 def check_results(results: Path) -> None:

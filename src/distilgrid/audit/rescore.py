@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from distilgrid.audit.made import Made, by_key
-from distilgrid.core.artefacts import MODEL_STAGES, read_json, read_parquet
+from distilgrid.core.artefacts import MODEL_STAGES
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_trained
 from distilgrid.core.loading import load
 from distilgrid.methods.registry import method_classes
 from distilgrid.models.io import load_model, load_tokenizer
@@ -39,8 +40,8 @@ def _rescored(model: Made, artefacts: Mapping[str, Made], tolerance: float) -> t
     data = artefacts.get(model.inputs["data"][0])
     if data is None:
         raise UserError(f"{model.folder}: cannot be scored, its data {model.inputs['data'][0]} is not here")
-    dataset = open_dataset(data.folder)
-    recorded, metrics = read_parquet(model.folder / "predictions.parquet"), read_json(model.folder / "metrics.json")
+    dataset, stored = open_dataset(data.folder), open_trained(model.folder)
+    recorded, metrics = stored.table("predictions.parquet"), stored.json("metrics.json")
     name, before, logits, main = metrics["score_name"], metrics["score"], _logits(model, dataset), dataset.validation[0]
     largest = max(
         float(np.abs(values - dataset.task_kind.predict().stored(recorded[recorded["split"] == split])).max())

@@ -1,34 +1,27 @@
 """Status of a grid: artefacts that are done, stale or to do, with reasons and the remaining time."""
 
-import contextlib
-import json
 import shlex
-import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from distilgrid.audit import estimate
 from distilgrid.audit.changes import differences
-from distilgrid.audit.made import Made, read_made
-from distilgrid.core.artefacts import RUN, is_complete
-from distilgrid.core.errors import UserError
-from distilgrid.core.machine import usable_cores
+from distilgrid.audit.left import Left, damage, left
+from distilgrid.audit.made import read_made
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.params import Params
 from distilgrid.stages.table import STAGES
 
 State = Literal["done", "stale", "to do"]
-START_UP = 4.0  # seconds of a process before its work begins
-ENOUGH = 50  # finished artefacts of a stage for a median
 
 
 @dataclass(frozen=True)
 class Status:
-    """An artefact's state, with the changes since its predecessor if it is stale."""
+    """An artefact's state, with the changes since its predecessor if it is stale, or its damage."""
 
     artefact: Artefact
     state: State
@@ -37,7 +30,8 @@ class Status:
 
 def states(plan: Plan, *, results: Path) -> list[Status]:
     """The state of every artefact, in the plan's order."""
-    return [_state(artefact, results) for artefact in plan.artefacts.values()]
+    found = left(plan, results=results)
+    return [_state(artefact, found.get(folder), results) for folder, artefact in plan.artefacts.items()]
 
 
 def overview(found: Sequence[Status], params: Params) -> str:
@@ -47,53 +41,16 @@ def overview(found: Sequence[Status], params: Params) -> str:
     cells = sum(s.artefact.stage == "distill" for s in found)
     lines += ["", f"grid '{params.grid.name}': {cells} cells"]
     for stage in STAGES:
-        parts = [f"{counts[stage, state]} {state}" for state in ("done", "stale", "to do") if counts[stage, state]]
+        parts = [f"{counts[stage, state]} {state}" for state in get_args(State) if counts[stage, state]]
         if parts:
             lines.append(f"  {stage:10} {', '.join(parts)}")
     return "\n".join(lines)
 
 
 def time_left(found: Sequence[Status], params: Params, *, results: Path, cores: int | None) -> str:
-    """One line: the remaining artefacts, their minutes, and the source of the estimate.
-
-    For stages without a finished artefact, those of other grids in the results folder count.
-    """
+    """One line: the remaining artefacts, their minutes, and the source of the estimate."""
     left, done = ([s.artefact for s in found if (s.state == "done") is wanted] for wanted in (False, True))
-    if not left:
-        return "nothing to be done"
-    count = cores or usable_cores()
-    side_by_side = max(1, count // params.resources.threads)
-    known = _measured(left, done, results)
-    seconds = 0.0
-    for artefact in left:
-        stage = STAGES[artefact.stage]
-        each = START_UP + known.get(stage.name, stage.seconds) * stage.units(artefact.recipe)
-        alone = stage.alone(artefact.recipe) or stage.finds_inputs  # the report comes last
-        seconds += each if alone else each / side_by_side
-    source = "from finished artefacts" if known else "a rough figure: nothing has been measured here yet"
-    return f"left: {len(left)} artefacts, about {seconds / 60:.0f} min on {count} cores ({source})"
-
-
-def _measured(left: Sequence[Artefact], done: Sequence[Artefact], results: Path) -> dict[str, float]:
-    """Median seconds per unit of each stage with work left and a finished artefact."""
-    own: dict[str, list[Path]] = {}
-    for artefact in done:
-        own.setdefault(artefact.stage, []).append(results / artefact.folder)
-    known = {}
-    for stage, example in {artefact.stage: artefact for artefact in left}.items():
-        others = (path.parent for path in (results / Path(example.location).parts[0]).rglob(RUN))
-        made = _readable(islice(own.get(stage) or others, ENOUGH))
-        taken = [one.run["seconds"] / STAGES[stage].units(one.recipe) for one in made if one.stage == stage]
-        if taken:
-            known[stage] = statistics.median(taken)
-    return known
-
-
-def _readable(folders: Iterable[Path]) -> Iterator[Made]:
-    """Finished artefacts, except damaged ones: those of another grid must not stop a plan."""
-    for folder in folders:
-        with contextlib.suppress(UserError):
-            yield read_made(folder)
+    return estimate.time_left(left, done, params, results=results, cores=cores)
 
 
 def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterator[str]:
@@ -103,17 +60,18 @@ def command_lines(plan: Plan, *, results: Path, files: Sequence[Path]) -> Iterat
         yield f"distilgrid {artefact.stage} {settings} {artefact.arguments(str(results))}"
 
 
-def _state(artefact: Artefact, results: Path) -> Status:
-    folder = results / artefact.folder
-    if is_complete(folder):
+def _state(artefact: Artefact, found: Left | None, results: Path) -> Status:
+    if found is None:
         return Status(artefact, "done")
+    if found.state != "absent":
+        return Status(artefact, "to do" if found.state == "damaged" else "stale", found.why)
+    folder = results / artefact.folder
     stem = folder.name.rpartition("-")[0]
-    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and is_complete(p)]
+    older = [p for p in folder.parent.glob(f"{stem}-*") if p.name.rpartition("-")[0] == stem and damage(p) == ""]
     if not older:
         return Status(artefact, "to do")
-    newest = max(older, key=lambda p: p.stat().st_mtime)
-    recipe = json.loads((newest / RUN).read_text(encoding="utf-8"))["recipe"]
-    return Status(artefact, "stale", _difference(recipe, artefact.recipe))
+    newest = read_made(max(older, key=lambda p: p.stat().st_mtime))
+    return Status(artefact, "stale", _difference(newest.recipe, artefact.recipe))
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from distilgrid.audit.garbage import keyed_folders
 from distilgrid.audit.made import Made, by_key, check_results, read_made
-from distilgrid.core.artefacts import RUN, content_digest
+from distilgrid.core.artefacts import EDITED, RUN, content_digest, is_edited
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256, recipe_key
 from distilgrid.core.planned import KNOWN
@@ -47,8 +47,8 @@ class Verified:
         return "\n".join([*lines, *waiting])
 
 
-def verify(results: Path) -> Verified:
-    """Check every file of every artefact, and the inputs of each.
+def verify(results: Path, *, part: bool = False) -> Verified:
+    """Check every file of every artefact, and the inputs of each, which may be elsewhere if this is a `part`.
 
     Raises UserError for a folder that is missing or holds no finished artefact: nothing of it would be verified.
     """
@@ -61,7 +61,7 @@ def verify(results: Path) -> Verified:
     made, problems = _readable(finished)
     for each in progress(made, total=len(made), label="reading artefacts"):
         problems += _own_problems(each)
-    links, untold, broken = _chain(made)
+    links, untold, broken = _chain(made, part=part)
     files = sum(len(each.run["files"]) for each in made)
     unfinished = sorted({*folders} - {*finished})
     return Verified(made, files, links, untold, unfinished, problems + broken)
@@ -91,6 +91,8 @@ def _own_problems(made: Made) -> Iterator[Problem]:
     key, named = recipe_key(made.recipe), made.folder.name.rpartition("-")[2]
     if key != made.key:
         yield Problem(made.folder / RUN, f"the recipe was changed: its key is {key}, recorded is {made.key}")
+    elif is_edited(made.run):
+        yield Problem(made.folder / RUN, EDITED)
     if named != made.key:
         yield Problem(made.folder, f"holds {made.key}, but is named after {named}")
     for name, digest in made.run["files"].items():
@@ -112,7 +114,7 @@ def _file_problem(path: Path, digest: str) -> str | None:
         return f"cannot be read ({error.strerror})"
 
 
-def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
+def _chain(made: Sequence[Made], *, part: bool) -> tuple[int, int, list[Problem]]:
     """The numbers of compared links and of links without a record, and the problems."""
     found, links, untold = by_key(made), 0, 0
     problems: list[Problem] = []
@@ -121,7 +123,7 @@ def _chain(made: Sequence[Made]) -> tuple[int, int, list[Problem]]:
         for name, key in ((name, key) for name, keys in each.inputs.items() for key in keys):
             source = found.get(key)
             if source is None:
-                problems.append(Problem(each.folder, f"was made from {name} {key}, which is not here"))
+                problems += [] if part else [Problem(each.folder, f"was made from {name} {key}, which is not here")]
             elif key not in recorded:
                 untold += 1
             else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Seed, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ class Added(Settings):
 
     kind: str
     """Names the augmentation."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of the new rows; it is not a training seed, so all students see the same rows."""
     labels: Literal["copied", "teacher"] = "copied"
     """Labels of the new rows: the original row's hard label, or the teacher's probabilities on the new text."""

@@ -8,15 +8,13 @@ from typing import Any
 
 from distilgrid.benchmark.inputs import inputs_of
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.artefacts import read_json, trained_model, verified
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished, open_trained
+from distilgrid.models.facts import longest_input
 from distilgrid.models.io import load_tokenizer
 from distilgrid.runtimes.base import Processor, Session
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.tasks.model_inputs import ModelInputs
-
-SHIFTED_POSITIONS = ("camembert", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod")
-"""Model types whose position numbers start after the padding id."""
 
 Shape = Mapping[str, Any]
 """A measured shape: `kind` (`shape`, `texts` or `text-to-label`), `threads`, `batch_size`, `length` in tokens."""
@@ -27,7 +25,7 @@ class Model:
     """A trained model's folder, verified, with its `run.json`, `metrics.json` and `config.json`."""
 
     folder: Path
-    run: dict[str, Any]
+    run: Mapping[str, Any]
     metrics: dict[str, Any]
     config: dict[str, Any]
 
@@ -39,10 +37,7 @@ class Model:
     @property
     def longest(self) -> int | None:
         """The longest input in tokens that its position embeddings allow; None without such a limit."""
-        positions: int | None = self.config.get("max_position_embeddings")
-        if positions and self.config.get("model_type") in SHIFTED_POSITIONS:
-            return positions - int(self.config["pad_token_id"]) - 1
-        return positions
+        return longest_input(self.config)
 
     @cached_property
     def input_names(self) -> list[str]:
@@ -60,7 +55,7 @@ class ExportFolder:
     """An exported model's folder, verified, with its `run.json` and `parity.json`."""
 
     folder: Path
-    run: dict[str, Any]
+    run: Mapping[str, Any]
     parity: dict[str, Any]
 
 
@@ -107,16 +102,17 @@ class Entry:
 
 def open_model(folder: Path) -> Model:
     """Open a trained model; UserError when files are missing or damaged, or the folder holds something else."""
-    run = trained_model(folder)
-    return Model(folder, run, read_json(folder / "metrics.json"), read_json(folder / "config.json"))
+    found = open_trained(folder)
+    return Model(folder, found.run, found.json("metrics.json"), found.json("config.json"))
 
 
 def open_export(folder: Path, models: Sequence[Model]) -> ExportFolder:
     """Open an export of one of the models; UserError when files are missing or damaged, or its model is another."""
-    run = verified(folder, stage="export")
-    if run["recipe"]["inputs"]["model"] not in {model.run["key"] for model in models}:
-        raise UserError(f"{folder}: made from a model with key {run['recipe']['inputs']['model']}; pass that model too")
-    return ExportFolder(folder, run, read_json(folder / "parity.json"))
+    found = open_finished(folder, stage="export")
+    origin = found.run["recipe"]["inputs"]["model"]
+    if origin not in {model.run["key"] for model in models}:
+        raise UserError(f"{folder}: made from a model with key {origin}; pass that model too")
+    return ExportFolder(folder, found.run, found.json("parity.json"))
 
 
 def list_entries(

@@ -1,19 +1,18 @@
 """The inputs of models in a benchmark, in the forms of the task kinds. An export keeps them in its folder."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import Finished
 from distilgrid.core.messages import first_problem
 from distilgrid.tasks.kind import known_kinds
 from distilgrid.tasks.model_inputs import ModelInputs
 
-FIELD = "inputs"
-"""The field of `parity.json`."""
+PARITY, FIELD = "parity.json", "inputs"
+"""The file of an export that names its inputs, and the field."""
 
 
 def inputs_of(config: Mapping[str, Any], names: Callable[[], Sequence[str]]) -> ModelInputs:
@@ -21,10 +20,9 @@ def inputs_of(config: Mapping[str, Any], names: Callable[[], Sequence[str]]) -> 
     return next(found for form in _forms() if (found := form.of(config, names)) is not None)
 
 
-def read_inputs(folder: Path) -> ModelInputs:
+def read_inputs(export: Finished) -> ModelInputs:
     """The inputs of an exported model; UserError if the folder does not name them."""
-    path = folder / "parity.json"
-    found = read_json(path).get(FIELD)
+    path, found = export.folder / PARITY, export.json(PARITY).get(FIELD)
     form = next((form for form in _forms() if isinstance(found, dict) and next(iter(form.model_fields)) in found), None)
     if form is None:
         raise UserError(f"{path}: says no {FIELD}, an older DistilGrid made this export; export the model again")

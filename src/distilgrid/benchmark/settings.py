@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from distilgrid.core.errors import did_you_mean
+from distilgrid.core.machine import MOST_THREADS
 from distilgrid.core.schema import Settings, each_once
 from distilgrid.runtimes.registry import OWN_RUNTIMES, RUNTIMES
 
@@ -17,7 +18,7 @@ def _known(name: str) -> str:
 
 Runtime = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(OWN_RUNTIMES)})]
 DeviceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Threads = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1), AfterValidator(each_once)]
+Threads = Annotated[list[Annotated[int, Field(ge=1, le=MOST_THREADS)]], Field(min_length=1), AfterValidator(each_once)]
 
 
 class Export(Settings):

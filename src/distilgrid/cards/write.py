@@ -11,6 +11,7 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from distilgrid.cards.licences import CARD, UNKNOWN, Terms, model_terms, task_terms
 from distilgrid.core.artefacts import write_text
+from distilgrid.core.finished import open_finished, open_trained
 from distilgrid.core.planned import TEACHER, Artefact, listed
 from distilgrid.core.templates import filled
 from distilgrid.models.io import library
@@ -35,6 +36,8 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     Raises UserError when an artefact of the grid is missing or damaged, or the folder cannot be written.
     """
     findings = find(collect(plan, results))
+    for prepared in plan.data.values():
+        open_finished(results / prepared.folder, stage=prepared.stage)
     specs = {task: find_task(task, plan.params.tasks) for task in plan.data}
     origins = dict(_origins(plan))
     models = {source: model_terms(source) for source in dict.fromkeys(origins.values())}
@@ -43,7 +46,8 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     for line in findings.lines:
         for model in line.models:
             folder, terms = model.artefact.folder, (models[origins[model.artefact.folder]], data[line.labels["task"]])
-            texts[f"{folder}/{CARD}"] = _model_card(findings, line, model, *terms, library=library(results / folder))
+            whole = open_trained(results / folder)  # a card goes with the weights
+            texts[f"{folder}/{CARD}"] = _model_card(findings, line, model, *terms, library=library(whole.folder))
     for task, artefact in plan.data.items():
         texts[f"{artefact.folder}/{CARD}"] = _data_card(findings, artefact, specs[task].source, data[task])
     shown = {f"{task} ({spec.source})": data[task] for task, spec in specs.items()} | _lent(plan)

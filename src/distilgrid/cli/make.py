@@ -42,19 +42,27 @@ def plan(
 ) -> None:
     """List what is done, stale or to do, and estimate the time left.
 
-    A stale artefact says which of its settings or inputs changed.
+    A stale artefact says which of its settings or inputs changed, a damaged one what is wrong. Snakemake makes all that
+    is not done. A package that jobs lack is named, with exit code 2.
     """
     from distilgrid.audit import status
+    from distilgrid.stages.table import check_machine
 
     expanded = support.load_plan(params, grid)
     if commands:
         typer.echo("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
         return
     found = status.states(expanded, results=results)
+    left = any(entry.state != "done" for entry in found)
     if not check:
         typer.echo(status.overview(found, expanded.params))
-    typer.echo(status.time_left(found, expanded.params, results=results, cores=cores))
-    if check and any(entry.state != "done" for entry in found):
+    from distilgrid.tracking import SUMMARY
+
+    shown = left or (results / expanded.tracking / SUMMARY).is_file()
+    said = status.time_left(found, expanded.params, results=results, cores=cores)
+    typer.echo(said if shown else f"not in MLflow yet (`distilgrid track`), else {said}")
+    check_machine(entry.artefact for entry in found if entry.state != "done")
+    if check and left:
         raise typer.Exit(1)
 
 

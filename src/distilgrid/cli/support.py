@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from distilgrid.core.machine import MOST_THREADS
+
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan
     from distilgrid.plan.params import Params
@@ -20,7 +22,8 @@ GridFiles = Annotated[
 Results = Annotated[Path, typer.Option("--results", help="Folder of all artefacts.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; a key in its name must be the right one.")]
 Threads = Annotated[
-    int | None, typer.Option("--threads", help="Threads of this process; default: resources.threads.", min=1)
+    int | None,
+    typer.Option("--threads", help="Threads of this process; default: resources.threads.", min=1, max=MOST_THREADS),
 ]
 Uri = Annotated[
     str | None,

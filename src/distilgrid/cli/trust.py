@@ -12,6 +12,9 @@ def verify(
     results: Results = RESULTS_DEFAULT,
     cells: Annotated[int, typer.Option(help="Trained models to score again; they are drawn at random.", min=0)] = 3,
     seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
+    part: Annotated[
+        bool, typer.Option("--part", help="The folder holds a part of the results: what it lacks is no problem.")
+    ] = False,
     tolerance: Annotated[
         float, typer.Option(help="What a printed score may differ by: rounding.", min=0, callback=finite)
     ] = 0.1,
@@ -22,7 +25,7 @@ def verify(
     """
     from distilgrid.audit.verify import verify as examine
 
-    found = examine(results)
+    found = examine(results, part=part)
     typer.echo(found.summary())
     problems = [problem.line() for problem in found.problems]
     if cells:

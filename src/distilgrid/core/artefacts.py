@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ MODEL_STAGES = ("finetune", "distill")
 STATE = ".state"  # of unfinished training, next to the artefact's files
 TIMED = ("metrics.json", "supernet.json")
 """Files that hold durations, which differ each time an artefact is made."""
+OWN, EDITED = "fingerprint", "content differs from its own fingerprint (edited?)"
+"""The field of `run.json` with the fingerprint of the others, and what is said where it is that of other ones."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OS_PROBLEMS = {
     FULL[:2]: "no space left on the disk; free some and run again, nothing finished is lost",
@@ -42,6 +44,8 @@ OS_PROBLEMS = {
     (errno.EIO,): "the disk reports an error; check it, nothing finished is lost",
     (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS): "this file system has no locks; take a folder elsewhere "
     "(NFS needs its lock service)",
+    (errno.ELOOP,): "a link leads in a circle; remove it or take another folder",
+    (errno.ESTALE, errno.ENOTCONN): "the file system does not answer; mount it again",
     (errno.EISDIR,): "a folder is where a file is wanted; name a file in it",
     (errno.EEXIST, errno.ENOTDIR): "a file is where a folder is wanted; move it or choose another folder",
 }
@@ -110,6 +114,18 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def check_writable(path: Path, *, option: str) -> None:
+    """Refuse a file that cannot be written, before the work that it is for. Raises UserError."""
+    if path.is_dir():
+        raise UserError(f"{option}: {path} is a folder; name a file in it")
+    with readable_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("a", encoding="utf-8").close()
+        if new:
+            path.unlink()
+
+
 def write_changed(path: Path, content: bytes) -> None:
     """Write a file that appears whole, unless it holds that content already."""
     if path.is_file() and path.read_bytes() == content:
@@ -132,12 +148,12 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: damaged JSON; remove {Path(path).parent} and run the stage again") from None
 
 
-def read_parquet(path: Path) -> "pd.DataFrame":
-    """A parquet file as a frame. Raises UserError when it is missing or damaged."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """A parquet file, or some columns of it, as a frame. Raises UserError when it is missing or damaged."""
     import pandas as pd
 
     try:
-        return pd.read_parquet(path)
+        return pd.read_parquet(path, columns=columns if columns is None else list(columns))
     except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: cannot be read ({reason}); remove {path.parent} and run its stage again") from None
@@ -146,8 +162,11 @@ def read_parquet(path: Path) -> "pd.DataFrame":
 def read_run(folder: Path) -> dict[str, Any]:
     """The `run.json` of an artefact, whose files are not read. Raises UserError when it is missing or damaged."""
     run: Any = read_json(folder / RUN)
-    if not isinstance(run, dict) or not {"stage", "key", "labels", "recipe", "files"} <= set(run):
+    whole = isinstance(run, dict) and {"stage", "key", "labels", "recipe", "files"} <= set(run)
+    if not whole or not all(isinstance(run[name], dict) for name in ("labels", "recipe", "files")):
         raise UserError(f"{folder / RUN}: damaged; remove {folder} and run its stage again")
+    if any(Path(name).name != name for name in run["files"]):  # a copy must not leave its folder
+        raise UserError(f"{folder / RUN}: lists files of other folders; remove {folder} and run its stage again")
     return run
 
 
@@ -162,21 +181,37 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
     run = read_run(folder)
     if stage is not None and run["stage"] != stage:
         raise UserError(f"{folder}: holds the output of '{run['stage']}', but '{stage}' is wanted here")
-    named = _named_key(folder)
+    named, own = _named_key(folder), recipe_key(run["recipe"])
     if named and named != run["key"]:
         raise UserError(f"{folder}: named after recipe {named}, but holds {run['key']}; move it back to its own name")
+    if own != run["key"]:
+        said = f"the recipe was changed: its key is {own}, recorded is {run['key']}"
+        raise UserError(f"{folder / RUN}: {said}; remove {folder} and run its stage again")
+    if is_edited(run):
+        raise UserError(f"{folder / RUN}: {EDITED}; remove {folder} and run its stage again")
     for name in run["files"] if only is None else only:
-        with readable_os_errors(folder / name):
-            _check_file(folder / name, run["files"].get(name))
+        check_file(folder / name, run["files"].get(name))
     _contents[run["key"]] = content_digest(run["files"])
     _read.add(folder)
     return run
 
 
-def _check_file(path: Path, digest: str | None) -> None:
-    said = "" if path.is_file() else "missing"
-    if not said and file_sha256(path) != digest:
-        said = f"content differs from what {RUN} recorded (damaged?)"
+def is_edited(run: Mapping[str, Any]) -> bool:
+    """Whether a `run.json` differs from what was written: its times, costs or labels. Older ones cannot tell."""
+    return run.get(OWN) not in (None, own_fingerprint(run))
+
+
+def own_fingerprint(run: Mapping[str, Any]) -> str:
+    """The fingerprint of a `run.json`, of everything but the fingerprint itself."""
+    return recipe_key({name: value for name, value in run.items() if name != OWN})
+
+
+def check_file(path: Path, digest: str | None) -> None:
+    """Refuse a file of an artefact that is missing, or whose SHA-256 is another one. Raises UserError."""
+    with readable_os_errors(path):
+        said = "" if path.is_file() else "missing"
+        if not said and file_sha256(path) != digest:
+            said = f"content differs from what {RUN} recorded (damaged?)" if digest else f"{RUN} does not list it"
     if said:
         raise UserError(f"{path}: {said}; remove {path.parent} and run its stage again")
 
@@ -184,14 +219,6 @@ def _check_file(path: Path, digest: str | None) -> None:
 def content_digest(files: Mapping[str, str]) -> str:
     """One fingerprint of the names and SHA-256 of an artefact's files, without those that hold durations."""
     return recipe_key({name: digest for name, digest in files.items() if name not in TIMED})
-
-
-def trained_model(folder: Path | str) -> dict[str, Any]:
-    """The verified `run.json` of a teacher or student. Raises UserError for another stage, or a damaged artefact."""
-    run = verified(folder)
-    if run["stage"] not in MODEL_STAGES:
-        raise UserError(f"{folder}: holds the output of '{run['stage']}'; give the folder of a trained model")
-    return run
 
 
 def is_complete(folder: Path | str) -> bool:
@@ -229,10 +256,17 @@ def _os_problem(error: Exception, place: Path) -> str | None:
         code = int(said[1])
     if code in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{name or place}: {os.strerror(code)}; check its permissions and whose it is, or take another folder"
+    if code == errno.ENOENT and name and _above(Path(os.fsdecode(name)), place):
+        return f"{name}: nothing can be made there; take another folder"
     for codes, advice in OS_PROBLEMS.items():
         if code in codes:
             return f"{place if code in FULL else name or place}: {advice}"
     return None
+
+
+def _above(path: Path, place: Path) -> bool:
+    """Whether a path that does not exist is where something is made: the place, above it, or a folder on the way."""
+    return place.is_relative_to(path) or (path.name.startswith(".scratch-") and place.is_relative_to(path.parent))
 
 
 def _named_key(folder: Path) -> str | None:
@@ -292,7 +326,8 @@ def _write_run(scratch: Path, recipe: Mapping[str, Any], labels: Mapping[str, An
         "versions": package_versions(),
         "machine": describe_machine(),
     }
-    write_json(scratch / RUN, run)
+    read = json.loads(json_text(run))  # as a reader sees it
+    write_json(scratch / RUN, {**read, OWN: own_fingerprint(read)})
     _contents.pop(run["key"], None)  # what was verified before was another making of it
 
 

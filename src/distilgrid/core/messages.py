@@ -1,6 +1,7 @@
 """One clear line from a pydantic error."""
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from distilgrid.core.errors import UserError, did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def validated(model: type[Model], values: Any, *, origin: str) -> Model:
@@ -52,8 +54,14 @@ def first_problem(error: ValidationError, schema: dict[str, Any]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "string_type" and isinstance(problem["input"], bool | int | float | datetime.date):
         message = "must be a text; write it in quotes, since YAML reads it as something else"
-    shown = "" if isinstance(problem["input"], dict | list) else f" (found {problem['input']!r})"
-    return f"{dotted}: {message}{shown}"
+    return f"{dotted}: {message}{_found(problem['input'], problem['type'])}"
+
+
+def _found(value: Any, kind: str) -> str:
+    if isinstance(value, dict | list):
+        return ""
+    quoted = kind in ("int_type", "float_type") and isinstance(value, str) and NUMBER.fullmatch(value.strip())
+    return f" (found {value!r}{'; write the number without quotes' if quoted else ''})"
 
 
 def _walked(schema: dict[str, Any], location: Sequence[int | str]) -> tuple[list[str], list[str]]:

@@ -1,15 +1,41 @@
 """The base of every settings model, with strict keys and frozen values; and nested values merged or made flat."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+
+def _make_numbers_strict(schema: Any, model: type[BaseModel]) -> None:
+    """Make a model's numbers strict. Its other fields stay lax: files hold lists for tuples, and texts for paths."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "model" and schema["cls"] is not model:
+            return  # it has its own numbers
+        if schema.get("type") in ("int", "float"):
+            schema.setdefault("strict", True)
+    for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list | tuple) else ():
+        _make_numbers_strict(part, model)
 
 
 class Settings(BaseModel):
-    """A group of settings. Unknown keys are refused, values are checked, instances cannot change."""
+    """A group of settings. Unknown keys are refused, values are checked, instances cannot change.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, use_attribute_docstrings=True)
+    Numbers are finite. Texts and truth values are no numbers, and 2.0 is no whole one, save for `Field(strict=False)`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _make_numbers_strict(schema, cls)
+        return schema
+
+
+MAX_SEED = 2**32 - 1
+"""The largest that all libraries take; longer ones would also look like a loop to Snakemake."""
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 def each_once(values: list[int]) -> list[int]:

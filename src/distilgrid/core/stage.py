@@ -80,10 +80,16 @@ class Stage:
     threads: Callable[[Any], int] | None = None
     # Whether a job needs the machine to itself, or a question about its recipe.
     exclusive: bool | Callable[[Mapping[str, Any]], bool] = False
+    # From a recipe to what its jobs need and this machine lacks, such as a package, with what to do.
+    lacks: Callable[[Mapping[str, Any]], Iterable[str]] = lambda _: ()
     environment: Mapping[str, str] = field(default_factory=dict)  # variables that libraries read when they are loaded
     finds_inputs: bool = False  # whether the command looks for the inputs itself, in the folder that `--results` names
     seconds: float = 15  # a rough figure for one unit of work, before anything was measured
-    units: Callable[[Mapping[str, Any]], int] = lambda _: 1  # of work, by the recipe
+    # From the recipe, and the training rows that it sees in an epoch, to the units of work.
+    units: Callable[[Mapping[str, Any], float], float] = lambda *_: 1
+    done_by: str | None = None  # the input whose artefacts do the work, where it is given
+    # From the recipe to the name of findings that several artefacts share, and for how many of them these suffice.
+    shared: Callable[[Mapping[str, Any]], tuple[str, float] | None] = lambda _: None
 
     @property
     def module(self) -> str:
@@ -156,6 +162,17 @@ class Stage:
             passes_inputs=not self.finds_inputs,
             place=self.computes_on(settings, inputs),
         )
+
+
+def passes(recipe: Mapping[str, Any], rows: float) -> float:
+    """Units of work of a training: thousands of rows, each as often as it is seen.
+
+    The epochs are those of the phases of the method, where it says them, else those of `training`.
+    """
+    method = recipe.get("method")
+    settings = method.values() if isinstance(method, dict) else ()
+    phases = [own["epochs"] for own in settings if isinstance(own, dict) and "epochs" in own]
+    return float(sum(phases) or recipe["training"]["epochs"]) * rows / 1000
 
 
 def _texts(options: Mapping[str, Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ validation score of that very model is then said.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distilgrid.core.errors import UserError
@@ -17,6 +17,7 @@ from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
 from distilgrid.reporting import wording
 from distilgrid.reporting.collect import Collected, collect
+from distilgrid.reporting.facts import cautions
 from distilgrid.reporting.findings import find
 
 ROUNDING = 1e-9
@@ -67,9 +68,13 @@ def choose_model(
 
     Raises UserError when the task is not clear, results are missing, or no measurement fits.
     """
-    chosen = task_named(plan.params, task)
     findings = find(collect(plan, results))
-    return choose(list_options(findings, chosen, where), limits=limits), findings.collected
+    chosen = task_named(plan.params, task)
+    decision = choose(list_options(findings, chosen, where), limits=limits)
+    said = cautions(findings.collected.datasets[chosen])
+    if said:
+        decision = replace(decision, reasons=(*decision.reasons, said.removesuffix(".")))
+    return decision, findings.collected
 
 
 def choose(offer: Offer, *, limits: Limits) -> Decision:

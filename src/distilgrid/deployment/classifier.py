@@ -5,23 +5,27 @@ from typing import get_args
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.machine import MOST_THREADS
+from distilgrid.core.sums import check_sums
 from distilgrid.runtimes.base import Processor, RunOptions, UnsupportedError
 from distilgrid.runtimes.registry import open_runtime
 from distilgrid.runtimes.text_reader import TextReader
 from distilgrid.tasks.kind import find_kind
 
 FACTS = "deployed.json"
+ADVICE = "copy the folder again, or write it with `distilgrid choose`"
 
 
 class Classifier:
     """Classifies texts, or pairs of texts, with a folder of `distilgrid choose`.
 
     By default, it takes the threads and the processor of the measurement. Raises UserError without such a folder or the
-    runtime's packages, or when the runtime does not support the processor.
+    runtime's packages, for a damaged file, or when the runtime does not support the processor.
     """
 
     def __init__(self, folder: Path | str, *, threads: int | None = None, processor: Processor | None = None) -> None:
         _check(folder, threads, processor)
+        check_sums(Path(folder), advice=ADVICE)
         facts = read_json(Path(folder) / FACTS)
         measured = facts.get("measured", {})
         how = RunOptions(threads or measured.get("threads", 1), processor or measured.get("processor", "cpu"))
@@ -49,5 +53,5 @@ def _check(folder: Path | str, threads: int | None, processor: str | None) -> No
     known = get_args(Processor)
     if processor is not None and processor not in known:
         raise UserError(f"{folder}: unknown processor '{processor}'; take one of: {', '.join(known)}")
-    if threads is not None and threads < 1:
-        raise UserError(f"{folder}: {threads} threads are too few; take 1 or more")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"{folder}: {threads} threads are too many or too few; take 1 to {MOST_THREADS}")

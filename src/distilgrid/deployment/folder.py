@@ -2,13 +2,15 @@
 
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distilgrid.core.artefacts import readable_os_errors, write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import Finished, open_finished, open_trained
+from distilgrid.core.sums import check_sums, write_sums
 from distilgrid.core.templates import filled
-from distilgrid.deployment.classifier import FACTS
+from distilgrid.deployment.classifier import ADVICE, FACTS
 from distilgrid.deployment.options import ModelOption
 from distilgrid.models.io import load_tokenizer
 from distilgrid.reporting import wording
@@ -20,9 +22,31 @@ from distilgrid.runtimes.text_reader import FIELDS
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.tasks.long_texts import first_characters
 
-OURS = {"run.json", "parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
+OURS = {"parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
 """Files of an artefact that do not ship, or are written anew."""
+README = "README.md"
 LOGITS = "session.run(None, {n: numpy.array([v]) for n, v in inputs.items()})[0]"
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a folder is made from, whole, and each made from the next."""
+
+    shipped: Finished  # the export, or the model itself
+    model: Finished
+    data: Finished
+
+    @classmethod
+    def of(cls, option: ModelOption, collected: Collected, results: Path) -> "_Origin":
+        """Open the artefacts of a choice. Raises UserError for a damaged file, or another making of one."""
+        model = open_trained(results / option.model.folder)
+        exported = option.folder != option.model.folder
+        shipped = open_finished(results / option.folder, stage="export") if exported else model
+        data = collected.plan.data[option.line.labels["task"]]
+        found = cls(shipped, model, open_finished(results / data.folder, stage=data.stage, only=["dataset.json"]))
+        found.shipped.check_made_from(found.model)
+        found.model.check_made_from(found.data)
+        return found
 
 
 def write_folder(option: ModelOption, collected: Collected, *, results: Path, out: Path | None = None) -> Path:
@@ -30,8 +54,10 @@ def write_folder(option: ModelOption, collected: Collected, *, results: Path, ou
 
     The folder appears whole. A failure leaves an earlier folder untouched.
 
-    Raises UserError for a model without a tokeniser, or a folder that holds something else or cannot be written.
+    Raises UserError for a damaged file, a model without a tokeniser, or a folder that holds something else or cannot be
+    written.
     """
+    origin = _Origin.of(option, collected, results)
     task = option.line.labels["task"]
     kind = collected.task_kind(task)
     if not kind.tokenised:
@@ -43,21 +69,20 @@ def write_folder(option: ModelOption, collected: Collected, *, results: Path, ou
             raise UserError(f"{folder}: is there and holds no deployed model; move it or choose another folder (--out)")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.parent) as scratch:
-            _fill(Path(scratch) / "whole", option, collected, results)
+            _fill(Path(scratch) / "whole", option, collected, origin)
             shutil.rmtree(folder, ignore_errors=True)
             (Path(scratch) / "whole").rename(folder)
+        check_sums(folder, advice=ADVICE)
     return folder
 
 
-def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -> None:
+def _fill(out: Path, option: ModelOption, collected: Collected, origin: _Origin) -> None:
     dataset = collected.datasets[option.line.labels["task"]]
     out.mkdir()
-    for file in sorted((results / option.folder).iterdir()):
-        if file.is_file() and file.name not in OURS and not file.name.startswith("."):
-            shutil.copyfile(file, out / file.name)
-    longest = int(option.line.models[0].run["recipe"]["training"]["max_length"])
-    _write_tokenizer(results / option.model.folder, out, longest)
-    names, labels = list(load_tokenizer(results / option.model.folder).model_input_names), list(dataset["labels"])
+    origin.shipped.copy([name for name in origin.shipped.run["files"] if name not in OURS], out)
+    longest = int(origin.model.run["recipe"]["training"]["max_length"])
+    _write_tokenizer(origin.model, out, longest)
+    names, labels = list(load_tokenizer(origin.model.folder).model_input_names), list(dataset["labels"])
     kind = collected.task_kind(option.line.labels["task"])
     write_json(out / "labels.json", labels)
     made = {"runtime": option.runtime, "kind": kind.name, "inputs": names, "labels": labels, "max_length": longest}
@@ -69,7 +94,8 @@ def _fill(out: Path, option: ModelOption, collected: Collected, results: Path) -
     noted = sentences(teacher_notes(collected.plan.params, [option.line.labels["teacher"]]))
     noted = f"{noted} {cautions(dataset)}".strip()
     text = readme(option, names, kind, pair=bool(dataset.get("pair")), noted=noted, longest=longest)
-    (out / "README.md").write_text(text, encoding="utf-8")
+    (out / README).write_text(text, encoding="utf-8")
+    write_sums(out, without=[README])
 
 
 def readme(
@@ -99,11 +125,11 @@ def readme(
     )
 
 
-def _write_tokenizer(model: Path, out: Path, longest: int) -> None:
+def _write_tokenizer(model: Finished, out: Path, longest: int) -> None:
     """Write the tokeniser with the model's longest input, so that every caller cuts texts as training did."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(model.path("tokenizer.json")))
     tokenizer.no_padding()
     tokenizer.enable_truncation(longest)
     tokenizer.save(str(out / "tokenizer.json"))

@@ -225,7 +225,7 @@ def _check_once(rows: dict[str, tuple[Any, ...]], what: str) -> None:
 def read_import(path: Path) -> Imported:
     """The measurements of a file; UserError with the file and the key for a bad one."""
     try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        values: Any = json.loads(path.read_bytes())  # UTF-8, or UTF-16 with its mark, as PowerShell writes it
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except ValueError as error:  # of JSON or of UTF-8

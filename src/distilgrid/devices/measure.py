@@ -2,7 +2,7 @@
 
 `python -m distilgrid.devices.measure EXPORT... --name "Raspberry Pi 5" --out drop.json`
 
-Needs NumPy, SciPy, pydantic, PyYAML and the runtime; neither torch nor transformers.
+Needs NumPy, SciPy, pydantic and the runtime; neither torch nor transformers.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from distilgrid import __version__
-from distilgrid.benchmark.inputs import read_inputs
+from distilgrid.benchmark.inputs import PARITY, read_inputs
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.artefacts import read_json, readable_os_errors, verified
+from distilgrid.core.artefacts import check_writable
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.machine import describe_machine, usable_cores
 from distilgrid.core.messages import first_problem
 from distilgrid.devices.imported import Description, Imported, Measurement, Skipped, Times, write_import
@@ -54,12 +55,13 @@ class _ExportEntry:
 
 def open_exported(folder: Path) -> Exported:
     """Open an export; UserError if it is damaged or rejected, holds no model, or does not name its inputs."""
-    run, parity = verified(folder, stage="export"), read_json(folder / "parity.json")
+    found = open_finished(folder, stage="export")
+    parity = found.json(PARITY)
     if not parity["accepted"]:
         raise UserError(f"{folder}: this export was rejected: {parity['reason']}")
     if not find_runtime(parity["runtime"]).exported:
         raise UserError(f"{folder}: holds no model: {parity['runtime']} runs the trained model itself; give an export")
-    return Exported(folder, run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(folder))
+    return Exported(folder, found.run["recipe"]["inputs"]["model"], parity["runtime"], read_inputs(found))
 
 
 def _measure_all(
@@ -180,23 +182,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     protocol = _checked(Benchmark, {name: getattr(given, name) for name in fields})
     here = _checked(LocalDevice, {"threads": given.threads})
     exports = [open_exported(folder) for folder in given.exports]
-    _check_writable(given.out)
+    check_writable(given.out, option="--out")
     about = {"name": given.name, "phone": given.phone, "processor": here.processor, **describe_machine()}
     device = _checked(Description, about)
     _check(exports, here)
     _measure_all(exports, protocol, here, device, given.out)
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before measuring."""
-    if path.is_dir():
-        raise UserError(f"--out: {path} is a folder; name a file")
-    with readable_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = not path.exists()
-        path.open("a", encoding="utf-8").close()
-        if new:
-            path.unlink()
 
 
 if __name__ == "__main__":

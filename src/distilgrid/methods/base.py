@@ -15,6 +15,7 @@ from distilgrid.training.settings import Training, TrainingOverrides
 
 if TYPE_CHECKING:
     from distilgrid.models.settings import Student
+    from distilgrid.models.shapes import Sizes
     from distilgrid.signals.mixed.plan import Mixup
     from distilgrid.training.objective import Phase
     from distilgrid.training.streams import Extra
@@ -106,6 +107,9 @@ class BaseMethod(Settings):
 
     def check(self, training: Training) -> None:
         """Refuse training settings that do not suit the method. Raises UserError naming the setting."""
+
+    def check_sizes(self, student: "Sizes", teacher: "Sizes") -> None:
+        """Refuse a student whose layers or widths cannot learn from the teacher's. Raises UserError naming both."""
 
     def trained(self, training: Training) -> Training:
         """Training settings of the method's cells, from those of the parameters."""

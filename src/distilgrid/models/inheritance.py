@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 Places = tuple[Tensor, Tensor]
 """Where along an axis a student's weights come from: places in the student's, and those in the origin's."""
 
-BERT_LAYOUT = ("bert", "roberta", "xlm-roberta", "camembert")
-"""Model types whose weights have BERT's names."""
 AXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"attention\.self\.(query|key)\.", ("scoring", "hidden")),
     (r"attention\.self\.value\.", ("passing", "hidden")),

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Seed, Settings
 from distilgrid.models.source import is_new
 
 Size = Annotated[int, Field(ge=8)]
@@ -61,7 +61,7 @@ class Found(Settings):
 
     search: str
     """Name under `searches`."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of that search."""
     rank: int = Field(default=1, ge=1)
     """Rank by reward; 1 is the best architecture."""

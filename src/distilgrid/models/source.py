@@ -66,6 +66,9 @@ def model_folder(source: str) -> Path:
 
 def _split(source: str) -> tuple[str, str]:
     scheme, _, locator = source.partition(":")
+    if "://" in source:
+        wanted = "hub:<name>@<commit> for the hub, or path:<folder> for a downloaded one"
+        raise UserError(f"model source '{source}': is an address; write {wanted}")
     if scheme not in SCHEMES or not locator:
         raise UserError(f"model source '{source}': must start with one of {', '.join(f'{s}:' for s in SCHEMES)}")
     return scheme, locator

@@ -10,6 +10,7 @@ from torch import nn
 from distilgrid.core.errors import UserError
 from distilgrid.models.io import from_config, load_model
 from distilgrid.models.settings import Student, StudentShape
+from distilgrid.models.shapes import check_heads, layer_numbers, spread_layers
 from distilgrid.models.source import READERS, reads
 from distilgrid.tasks.dataset import Dataset
 
@@ -33,13 +34,14 @@ def build_student(
         outputs, auto: width and class of the head, as in `load_model`.
         seed: seed of all random weights.
     """
+    from distilgrid.models.facts import check_origin
+
     if student.init == "finetuned" and teacher is None:
         raise UserError("init: finetuned needs the fine-tuned teacher; give --teacher-dir")
     folder = teacher if student.init == "finetuned" and teacher is not None else origin
     torch.manual_seed(seed)
     base = load_model(folder, outputs=outputs, auto=auto)
-    if hasattr(base.config, "hidden_sizes") and (student.layers is not None or student.architecture is not None):
-        raise UserError(f"{folder}: its layers differ in width; set no layers or architecture")
+    check_origin(student, base.config.to_dict(), origin=folder)
     if student.init == "scratch":
         log.warning("student starts from random weights (init: scratch)")
     if student.architecture is None and student.init != "scratch":
@@ -80,7 +82,7 @@ def _layer_stack(model: "PreTrainedModel") -> tuple[str, nn.ModuleList]:
 
 def _inherit(model: "PreTrainedModel", base: "PreTrainedModel", student: Student) -> None:
     """Fill a student of another shape from its origin, which may lose layers without a counterpart."""
-    from distilgrid.models.inheritance import BERT_LAYOUT, inherit_important, inherit_leading
+    from distilgrid.models.inheritance import inherit_important, inherit_leading
 
     depth, wanted = base.config.num_hidden_layers, model.config.num_hidden_layers
     if student.inherit_layers == "spread":
@@ -90,29 +92,8 @@ def _inherit(model: "PreTrainedModel", base: "PreTrainedModel", student: Student
     if student.inherit == "leading":
         inherit_leading(model, base.state_dict())
         return
-    kind, config = base.config.model_type, base.config
-    if kind not in BERT_LAYOUT:
-        raise UserError(f"student inherit: importance knows BERT's weights, and not those of a '{kind}'; set leading")
+    config = base.config
     inherit_important(model, base.state_dict(), layers=config.num_hidden_layers, heads=config.num_attention_heads)
-
-
-def layer_numbers(student: Student, *, depth: int) -> list[int]:
-    """The origin's layers that a student keeps, counted from 0. Raises UserError for a missing layer."""
-    if student.layers is None:
-        return list(range(depth))
-    numbers = list(range(student.layers)) if isinstance(student.layers, int) else student.layers
-    wrong = [n for n in numbers if not 0 <= n < depth]
-    if wrong:
-        raise UserError(f"student layers: {wrong[0]} does not exist; the origin has layers 0 to {depth - 1}")
-    return numbers
-
-
-def spread_layers(count: int, *, depth: int) -> list[int]:
-    """The origin's layers, counted from 0, that a shallower shape of `count` layers inherits if they are spread.
-
-    These are the last of each of `count` equal parts, as PKD-skip chooses the layers to imitate, or all layers.
-    """
-    return [(number + 1) * depth // count - 1 for number in range(count)] if count < depth else list(range(depth))
 
 
 def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedConfig":
@@ -131,11 +112,7 @@ def student_config(student: Student, origin: "PretrainedConfig") -> "PretrainedC
         if not hasattr(config, name):
             raise UserError(f"student architecture: a '{config.model_type}' model has no {name}; leave it out")
         setattr(config, name, value)
-    if config.hidden_size % config.num_attention_heads:
-        raise UserError(
-            f"student architecture: hidden_size {config.hidden_size} is not a multiple of "
-            f"num_attention_heads {config.num_attention_heads}; change one of them"
-        )
+    check_heads([config.hidden_size], config.num_attention_heads)
     return config
 
 
@@ -143,14 +120,7 @@ def _layered_config(shape: StudentShape, origin: "PretrainedConfig") -> "Pretrai
     from distilgrid.models.layered_bert import LayeredBertConfig
 
     assert shape.hidden_sizes is not None and shape.intermediate_sizes is not None, "checked with the settings"
-    if origin.model_type != "bert":
-        raise UserError(f"student architecture: hidden_sizes need a 'bert' as origin, not a '{origin.model_type}'")
     heads = shape.num_attention_heads or origin.num_attention_heads
-    for width in shape.hidden_sizes:
-        if width % heads:
-            raise UserError(
-                f"student architecture: {width} of hidden_sizes is not a multiple of num_attention_heads {heads}; "
-                "change one of them"
-            )
+    check_heads(shape.hidden_sizes, heads, field="hidden_sizes")
     values = {**origin.to_dict(), "num_attention_heads": heads, "hidden_act": shape.hidden_act or origin.hidden_act}
     return LayeredBertConfig.of(values, hidden=shape.hidden_sizes, feed_forward=shape.intermediate_sizes)

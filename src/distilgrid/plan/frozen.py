@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from distilgrid.core.artefacts import readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import KEY_LENGTH, recipe_key
+from distilgrid.core.project import yaml_text
 from distilgrid.plan.params import Params, load_params
 
 FOLDER = ".params"
@@ -52,7 +51,7 @@ def freeze(params: Params, results: Path, *, origin: Sequence[str | Path] = ()) 
         path.parent.mkdir(parents=True, exist_ok=True)
         known = _origin_lines(path)
         lines = dict.fromkeys([*known, *([_origin_line(params, origin, path)] if origin else [])])
-        text = "".join(f"{line}\n" for line in lines) + yaml.safe_dump(values, sort_keys=False)
+        text = "".join(f"{line}\n" for line in lines) + yaml_text(values)
         write_changed(path, text.encode())
     return path
 

@@ -10,6 +10,7 @@ from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Stage
 from distilgrid.devices.settings import Device, load_device
 from distilgrid.models.source import READERS, reads
+from distilgrid.plan.fits import check_search
 from distilgrid.plan.params import Params
 from distilgrid.plan.recordings import Recordings
 from distilgrid.plan.settings import Replication
@@ -82,6 +83,7 @@ class Planner:
         cell |= {"augmentation": "none", "fraction": 1.0, "seed": 0}
         data = self.ask("prepare", task=task)
         instructor = self.ask("finetune", task=task, teacher=teacher, fraction=1.0)
+        check_search(self.params, search, teacher)
         method, training = estimator.method, estimator.trained(self.params.training)
         recorded = self.recordings.of(Lesson(cell, method, training, data, None, (instructor,)), method.signals())
         return {"data": data, "teacher-dir": instructor, **recorded}

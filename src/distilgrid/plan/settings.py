@@ -1,18 +1,32 @@
 """Settings of a grid's axes, teachers and students, of its report and of its jobs. Light: no torch here."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from distilgrid.core.errors import UserError, did_you_mean
-from distilgrid.core.schema import Settings, each_once
+from distilgrid.core.machine import MOST_THREADS
+from distilgrid.core.schema import Seed, Settings, each_once
 from distilgrid.methods.base import BaseMethod
 from distilgrid.models.settings import Student
 from distilgrid.plan.teachers import teacher_label, teacher_names
 from distilgrid.training.settings import TrainingOverrides
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+LOOP = re.compile(r"(.+)\1{19}$")
+
+
+def _no_loop(name: str) -> str:
+    """Refuse a name that Snakemake takes for the path of a rule that feeds itself."""
+    if LOOP.search(name):
+        raise ValueError("must not end in the same characters 20 times, which Snakemake takes for a loop; shorten it")
+    return name
+
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100), AfterValidator(_no_loop)
+]
 ORIGINAL, MIXED = "original", "mixed"
 KINDS = {ORIGINAL, MIXED}
 """Kinds of rows, next to those that augmentations name."""
@@ -35,7 +49,7 @@ class Replication(Settings):
     """A share of the grid."""
     search: Name | None = None
     """For the seeds of a controller, a search of the grid, in place of method and student."""
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(each_once)] = Field(min_length=1)
+    seeds: Annotated[list[Seed], AfterValidator(each_once)] = Field(min_length=1)
     """The added seeds."""
 
     @model_validator(mode="after")
@@ -75,7 +89,7 @@ class Grid(Settings):
     """Names defined under `augmentations`, or `none`: the original rows alone."""
     fractions: list[Annotated[float, Field(gt=0, le=1)]] = Field(default=[1.0], min_length=1)
     """Shares of the training rows the students see: a seeded, stratified subset, the same one for every method."""
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Seed] = Field(min_length=1)
     """Seeds of the students' training."""
     searches: list[Name] = Field(default=[])
     """Names defined under `searches`: run with all their seeds and compared; those of students run in any case."""
@@ -114,7 +128,7 @@ class Teacher(Settings):
 
     source: str
     """`hub:<name>@<revision>`, `path:<folder>`, `package:<distribution>`, or `new:<architecture>` for image tasks."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of the teacher's own fine-tuning; every student of the grid learns from this one teacher."""
     rows: Literal["all", "students"] = "all"
     """Training rows that the teacher sees where students see a share: all of them, or those of its students."""
@@ -177,9 +191,9 @@ class Report(Settings):
 class Resources(Settings):
     """How jobs run. Nothing here changes a result's path: a change recomputes nothing."""
 
-    threads: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Threads of each training job; several jobs run side by side on the other cores."""
-    processes: int = Field(default=1, ge=1)
+    processes: int = Field(default=1, ge=1, le=MOST_THREADS)
     """Processes that share each batch of a training job (data-parallel): one per GPU, or splitting its threads."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models train and answer, except where they are measured; `auto` takes a GPU where there is one, and `cuda`

@@ -1,10 +1,12 @@
 """The finished artefacts behind a report: small files of a plan, verified. Weights are not read."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distilgrid.core.artefacts import RUN, read_json, read_parquet, verified
+from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.kind import TaskKind, find_kind
@@ -18,7 +20,7 @@ class TrainedModel:
     """A trained teacher or student: its place in the plan, and its files by name."""
 
     artefact: Artefact
-    run: dict[str, Any]
+    run: Mapping[str, Any]
     metrics: dict[str, Any]
     history: "pd.DataFrame"
     predictions: "pd.DataFrame"
@@ -38,7 +40,7 @@ class FinishedArtefact:
     """An artefact with its `run.json` and one JSON file: `parity.json`, `benchmark.json`, `samples.json`."""
 
     artefact: Artefact
-    run: dict[str, Any]
+    run: Mapping[str, Any]
     values: dict[str, Any]
 
 
@@ -78,7 +80,7 @@ class Collected:
     augmented: list[FinishedArtefact]  # `samples.json` of augmented rows
     features: list[Points]  # one for each task and teacher, where the report asks for them
     searches: list[Searched]  # one for each task, teacher, search and seed
-    runs: list[dict[str, Any]]  # `run.json` of every artefact except the report, in the plan's order
+    runs: list[Mapping[str, Any]]  # `run.json` of every artefact except the report, in the plan's order
 
     def task_kind(self, task: str) -> TaskKind:
         """The kind of a task's rows."""
@@ -95,19 +97,29 @@ class Collected:
         return [benchmark for benchmark in self.benchmarks if benchmark.artefact.labels["device"] == first]
 
 
+def run_it(results: Path) -> str:
+    """The end of a message about results that a grid does not have: it was not run, or another one is meant."""
+    names = sorted({report.name.rpartition("-")[0] for report in (results / "reports").glob("*-*")})
+    known = f" (it has reports of: {', '.join(names[:5])})" if names else ""
+    return f"run the grid first, or name the file of the one that was run: --grid FILE{known}"
+
+
 def collect(plan: Plan, results: Path) -> Collected:
     """Read the results of a finished grid.
 
     Raises:
-        UserError: naming the first artefact of the plan that is missing or damaged.
+        UserError: when artefacts of the plan are missing, or naming the first one that is damaged.
     """
+    needed = [artefact.folder for artefact in plan.artefacts.values() if artefact != plan.report]
+    missing = [folder for folder in needed if not (results / folder).is_dir()]
+    if missing:
+        name, count = plan.params.grid.name, f"{len(missing)} of its {len(needed)} artefacts"
+        raise UserError(f"grid '{name}': {count} are not in {results}, such as {missing[0]}; {run_it(results)}")
 
     def read(cls: type[Kept], artefact: Artefact, *names: str) -> Kept:
-        folder = results / artefact.folder
-        run = verified(folder, stage=artefact.stage, only=names)
-        paths = [folder / name for name in names]
-        contents: list[Any] = [read_json(path) if path.suffix == ".json" else read_parquet(path) for path in paths]
-        return cls(artefact, run, *contents)
+        found = open_finished(results / artefact.folder, stage=artefact.stage, only=names)
+        contents: list[Any] = [found.json(name) if name.endswith(".json") else found.table(name) for name in names]
+        return cls(artefact, found.run, *contents)
 
     def values(artefacts: list[Artefact], name: str) -> list[FinishedArtefact]:
         return [read(FinishedArtefact, artefact, name) for artefact in artefacts]
@@ -123,5 +135,9 @@ def collect(plan: Plan, results: Path) -> Collected:
         augmented=values(plan.of("augment"), "samples.json"),
         features=[read(Points, points, "features.json", "features.parquet") for points in plan.of("features")],
         searches=[read(Searched, each, "search.json", "best.json", "trials.parquet") for each in plan.of("search")],
-        runs=[read_json(results / made.folder / RUN) for made in plan.artefacts.values() if made != plan.report],
+        runs=[
+            open_finished(results / made.folder, stage=made.stage, only=()).run
+            for made in plan.artefacts.values()
+            if made != plan.report
+        ],
     )

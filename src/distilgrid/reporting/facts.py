@@ -42,6 +42,12 @@ def longest(dataset: Mapping[str, Any], split: str, max_length: int) -> str:
     return wording.plural(found["longest"]["words"], "word") + (f", {cut:,} cut" if cut else "")
 
 
+def noted(datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What readers of scores must know about the rows of each task, for tables of several tasks."""
+    known = {task: dataset.get("cautions") for task, dataset in datasets.items()}
+    return {f"rows of {task}": "; ".join(said) for task, said in known.items() if said}
+
+
 def cautions(dataset: Mapping[str, Any]) -> str:
     """What readers of scores must know about the rows, as a sentence; empty where there is nothing."""
     said = "; ".join(dataset.get("cautions", []))

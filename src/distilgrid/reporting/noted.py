@@ -1,9 +1,11 @@
-"""Notes of the parameters on teachers (`teachers.<name>.note`), for whatever shows or ships their students. Light."""
+"""Notes on teachers (`teachers.<name>.note`) and rows, for whatever shows or ships their students. Light."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from distilgrid.plan.params import Params
 from distilgrid.plan.teachers import teacher_names
+from distilgrid.reporting.facts import noted
 
 
 def teacher_notes(params: Params, labels: Iterable[str]) -> dict[str, str]:
@@ -17,6 +19,11 @@ def sentences(notes: Mapping[str, str]) -> str:
     return " ".join(f"{name}: {note}." for name, note in notes.items())
 
 
-def footnote(params: Params) -> str:
-    """The notes on all teachers of the grid, for sections that are not about one task."""
-    return sentences(teacher_notes(params, params.grid.teacher_labels))
+def grid_notes(params: Params, datasets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The notes on all teachers of the grid, and what readers must know about the rows of each task."""
+    return {**teacher_notes(params, params.grid.teacher_labels), **noted(datasets)}
+
+
+def footnote(params: Params, datasets: Mapping[str, Mapping[str, Any]]) -> str:
+    """The notes of a grid, for sections that are not about one task. `datasets` are `dataset.json` by task."""
+    return sentences(grid_notes(params, datasets))

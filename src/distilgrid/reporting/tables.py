@@ -203,7 +203,7 @@ def parity_table(findings: Findings) -> Table:
             scores = [line.scoring.score(parity[name]) for name in ("torch_score", "score")]
             rows.append([*map(Value, texts), *measured, *map(Value, (*scores, wording.size(parity["size_bytes"])))])
     measures = ("largest logit difference", "same label", "torch score", "its score", "size")
-    noted = footnote(findings.collected.plan.params)
+    noted = footnote(findings.collected.plan.params, findings.collected.datasets)
     caption = f"The logits of the export compared with torch's on the main validation split. {noted}".rstrip()
     return Table("Exports", caption, [*ORIGIN_COLUMNS, *map(Column, measures)], rows)
 

@@ -154,8 +154,16 @@ def missing_packages(packages: Sequence[str]) -> list[str]:
     return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
+def lacking(name: str, packages: Sequence[str] | None = None) -> list[str]:
+    """A complaint about the `packages` of a runtime, by default all of its own, that are not installed; else none."""
+    entry = find_runtime(name)
+    missing = missing_packages(entry.packages + entry.converters if packages is None else packages)
+    if not missing:
+        return []
+    return [f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{entry.extra}]'"]
+
+
 def _imported(name: str, target: str, packages: Sequence[str]) -> Any:
-    missing, extra = missing_packages(packages), find_runtime(name).extra
-    if missing:
-        raise UserError(f"runtime '{name}' needs {' and '.join(missing)}: pip install 'distilgrid[{extra}]'")
+    for problem in lacking(name, packages):
+        raise UserError(problem)
     return load(target)

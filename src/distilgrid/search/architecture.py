@@ -1,7 +1,7 @@
 """Architectures of students: encoders of equal layers, and encoders whose layers differ. Light: no torch here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -138,8 +138,29 @@ def model_parameters(architecture: Architecture, config: Mapping[str, Any]) -> i
     `config` has the sizes of the embeddings' tables, as in `config.json`.
     """
     first, last = architecture.encoder.hidden[0], architecture.encoder.hidden[-1]
-    rows = sum(config[name] for name in ("vocab_size", "max_position_embeddings", "type_vocab_size"))
+    rows = sum(config.get(name) or 0 for name in ("vocab_size", "max_position_embeddings", "type_vocab_size"))
     return (rows + 2) * first + architecture.parameters + last * (last + 1)  # 2: the layer norm of the embeddings
+
+
+def oversize(architecture: Architecture, share: float, *, teacher: Mapping[str, Any]) -> float:
+    """The excess of the parameters over a share of the teacher's, relative to it; `teacher` is its `config.json`."""
+    # A product of floats may lie just below the whole number that is meant.
+    limit = max(1, round(share * model_parameters(shape_of(teacher), teacher)))
+    return max(0.0, model_parameters(architecture, teacher) - limit) / limit
+
+
+def check_size(architectures: Sequence[Architecture], share: float, *, teacher: Mapping[str, Any]) -> None:
+    """Refuse a share of the teacher's parameters that none of some architectures keeps to.
+
+    Raises UserError naming the smallest one.
+    """
+    least = min(architectures, key=lambda each: oversize(each, share, teacher=teacher))
+    excess = oversize(least, share, teacher=teacher)
+    if excess > 0:
+        raise UserError(
+            f"max_size_share {share:g}: no architecture is that small; the smallest of {len(architectures)}, "
+            f"{least.name}, exceeds it by {excess:.0%}; raise the share or widen the space"
+        )
 
 
 def read_architecture(values: Mapping[str, Any]) -> Shape | LayeredShape:

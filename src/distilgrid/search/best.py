@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.models.settings import Student
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def found_architecture(search: Path, *, rank: int) -> "Architecture":
     """
     from distilgrid.search.architecture import read_architecture
 
-    verified(search, stage="search")
-    best = read_json(search / BEST)
+    best = open_finished(search, stage="search").json(BEST)
     if rank > len(best):
         raise UserError(f"{search / BEST}: holds {len(best)} architectures, rank {rank} is wanted; take a lower one")
     return read_architecture(best[rank - 1]["architecture"])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distilgrid.core.artefacts import read_json, read_parquet, write_json
+from distilgrid.core.artefacts import write_json
+from distilgrid.core.finished import open_finished
 from distilgrid.search.architecture import Architecture, read_architecture
 from distilgrid.search.conditions import Conditions
 from distilgrid.search.ranks import FEWEST, kendalls_tau, tau_bounds
@@ -76,8 +77,8 @@ class LatencyPredictor:
     @classmethod
     def load(cls, folder: Path) -> "LatencyPredictor":
         """Load a predictor and fit it again. Raises UserError when a file is missing or damaged."""
-        conditions = Conditions(**read_json(folder / SETTINGS)["conditions"])
-        table = read_parquet(folder / TABLE)
+        found = open_finished(folder, stage="latency")
+        conditions, table = Conditions(**found.json(SETTINGS)["conditions"]), found.table(TABLE)
         choices = table.drop(columns="latency_ms").to_dict("records")
         shapes = [read_architecture({str(name): value for name, value in row.items()}) for row in choices]
         return cls(conditions, shapes, table["latency_ms"].tolist())

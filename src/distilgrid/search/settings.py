@@ -1,17 +1,15 @@
 """Settings of an architecture search. Light: no torch here."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from distilgrid.benchmark.settings import Benchmark, DeviceName, Runtime
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Seed, Settings
 from distilgrid.search.conditions import Conditions, measured
 from distilgrid.search.controllers.settings import ControllerSettings
 from distilgrid.search.estimators.settings import EstimatorSettings
 from distilgrid.search.rewards import Reward
-
-Seed = Annotated[int, Field(ge=0)]
 
 
 class CandidateLatency(Settings):

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
+from distilgrid.core.loading import late
 from distilgrid.models.io import load_model, load_tokenizer
+from distilgrid.models.shapes import Sizes
 from distilgrid.signals.base import Signal
 from distilgrid.tasks.batching import Batch, Inputs, Samples, Tokenizer
-from distilgrid.training.objective import Outputs, Sizes
+from distilgrid.training.objective import Outputs
 from distilgrid.training.placement import exact_products
 from distilgrid.training.predictor import forward
 from distilgrid.training.teacher import StoredTeacher
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from distilgrid.signals.tensor_file import FileTensor
 
 FILE = "train.safetensors"
+check_loaded = late("distilgrid.models.facts:check_loaded")
 Manifest = dict[str, Any]
 """What a recording says about itself."""
 
@@ -54,7 +57,8 @@ class Asking:
 
     @cached_property
     def samples(self) -> Samples:
-        """The rows as the teacher reads them."""
+        """The rows as the teacher reads them. Raises UserError for a teacher with fewer positions."""
+        check_loaded(self.model, self.tokenizer, self.max_length)
         return self.training_set.samples(self.tokenizer, max_length=self.max_length)
 
     @property
@@ -118,8 +122,8 @@ class AskedTeacher:
         """
         from distilgrid.signals.tensor_file import tensors_of
 
-        verified(folder, stage="record")
-        manifest: Manifest = read_json(folder / "manifest.json")
+        recording = open_finished(folder, stage="record")
+        manifest: Manifest = recording.json("manifest.json")
         keys = [self.rows.dataset.key, *([self.rows.augmented.key] if self.rows.augmented else [])]
         recorded, kind, wanted = manifest["data_key"], manifest["kind"], self.signal.name
         if recorded not in keys:
@@ -127,7 +131,7 @@ class AskedTeacher:
             raise UserError(f"{folder}: recorded on data {recorded}, but {own}; record again")
         if kind not in (wanted, *instead):
             raise UserError(f"{folder}: holds {kind} only, but this method needs {wanted}; record --kind {wanted}")
-        return tensors_of(folder / FILE), manifest
+        return tensors_of(recording.path(FILE)), manifest
 
     def misfit(self, advice: str) -> UserError:
         """Complaint about rows that do not suit the signal."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import read_json, read_run, verified
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 
 HASHES = {"teacher_weights_sha256": "weights", "tokenizer_sha256": "tokeniser"}
 """Hashes of a manifest, and what they are of."""
@@ -58,8 +58,7 @@ def by_teacher(
 def _grouped(option: str, folders: Sequence[Path]) -> list[list[Recorded]]:
     groups: dict[str, list[Recorded]] = {}
     for folder in folders:
-        verified(folder, stage="record")
-        recorded = Recorded(option, folder, read_json(folder / "manifest.json"))
+        recorded = Recorded(option, folder, open_finished(folder, stage="record").json("manifest.json"))
         groups.setdefault(recorded.teacher, []).append(recorded)
     return list(groups.values())
 
@@ -90,7 +89,8 @@ def check_teachers(recordings: Mapping[str, Sequence[Sequence[Recorded]]], teach
 
     Recordings of assistants pass: `teachers` are those at the head of their chain.
     """
-    facts = {run["key"]: (folder, teacher_facts(run)) for folder, run in ((each, read_run(each)) for each in teachers)}
+    found = [open_finished(folder, only=()) for folder in teachers]
+    facts = {teacher.key: (teacher.folder, teacher_facts(teacher.run)) for teacher in found}
     for recorded in _each(recordings):
         if not facts or recorded.manifest["teacher_stage"] != "finetune":
             continue

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distilgrid.core.errors import UserError
+from distilgrid.models.shapes import Sizes
 from distilgrid.signals.asking import AskedTeacher, Manifest, positions_of
 from distilgrid.signals.base import ROWS, RowSignal
 from distilgrid.tasks.batching import Encodings
-from distilgrid.training.objective import Outputs, Sizes
+from distilgrid.training.objective import Outputs
 from distilgrid.training.teacher import StoredTeacher, TokenStates
 
 if TYPE_CHECKING:

@@ -1,7 +1,10 @@
 """Options, inputs and file names that several stages share."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from distilgrid.core.errors import UserError
+from distilgrid.core.schema import MAX_SEED
 from distilgrid.core.stage import Input, Option
 
 # Models of texts also have their tokeniser's files, which `run.json` lists and which are verified on use.
@@ -14,7 +17,7 @@ METHOD = Option("method", "Name under `methods` in the parameters, or a preset."
 AUGMENTATION = Option("augmentation", "Name under `augmentations` in the parameters, or none.")
 FRACTION = Option("fraction", "Share of the training rows.", float, 1.0, low=1e-9, high=1.0)
 SEARCH = Option("search", "Name under `searches` in the parameters.")
-CONTROLLER_SEED = Option("seed", "Seed of the controller.", int, 0, low=0)
+CONTROLLER_SEED = Option("seed", "Seed of the controller.", int, 0, low=0, high=MAX_SEED)
 PROFILE = Option("profile", "Also trace some steps into this file, for ui.perfetto.dev.", Path, None)
 
 DATA = Input("data", "Prepared data: a folder made by `prepare`.", ("prepare",))
@@ -23,6 +26,16 @@ TEACHER_DIR = Input("teacher-dir", "Trained teacher: a folder `finetune` made; a
 FINETUNED = Input("teacher-dir", "Trained teacher: a folder made by `finetune`.", ("finetune",))
 OUTPUTS = Input("teacher-outputs", "A folder made by `record`, of the kind that the estimator needs.", ("record",))
 AUGMENTED = Input("augmented", "Augmented rows of the data: a folder made by `augment`.", ("augment",), required=False)
+
+
+def refuse_unread(unread: Mapping[str, tuple[bool, str]], given: Collection[str]) -> None:
+    """Refuse options that are given although settings read nothing of them.
+
+    `unread` holds, by option, whether that is so, and why. Raises UserError naming the first such option.
+    """
+    for option, (surplus, why) in unread.items():
+        if surplus and option in given:
+            raise UserError(f"--{option}: {why} leave it out")
 
 
 def scored(metrics: dict[str, object]) -> list[str]:

@@ -3,31 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from distilgrid.core.finished import Finished
 from distilgrid.core.stage import Keys
 from distilgrid.training.settings import Execution
 
 if TYPE_CHECKING:
     from distilgrid.plan.expand import Plan
-
-
-@dataclass(frozen=True)
-class Given:
-    """An input whose files match its `run.json`."""
-
-    folder: Path  # where it lies
-    run: Mapping[str, Any]  # its `run.json`
-
-    @property
-    def key(self) -> str:
-        """The recipe key."""
-        return str(self.run["key"])
-
-    @property
-    def labels(self) -> Mapping[str, Any]:
-        """Task, teacher, method, ... for tables."""
-        return dict(self.run["labels"])
 
 
 @dataclass(frozen=True)
@@ -38,17 +21,17 @@ class Job:
     out: Path  # where the artefact goes. Unfinished work is kept there
     key: str  # of its recipe
     keys: Keys  # of the inputs, as the recipe holds them
-    inputs: Mapping[str, Sequence[Given]]  # by option, each a list
+    inputs: Mapping[str, Sequence[Finished]]  # by option, each a list
     execution: Execution = field(default_factory=Execution)  # how the job computes
     threads: int = 1  # of this process
     plan: "Plan | None" = None  # the grid's, for a stage that finds its inputs itself
     results: Path = Path("results")  # the folder where these lie
 
-    def each(self, name: str) -> tuple[Given, ...]:
+    def each(self, name: str) -> tuple[Finished, ...]:
         """The inputs that an option gave."""
         return tuple(self.inputs.get(name, ()))
 
-    def given(self, name: str) -> Given:
+    def given(self, name: str) -> Finished:
         """The input of an option that must be given."""
         return self.each(name)[0]
 

@@ -7,17 +7,16 @@ teachers is compared where it is opened, in `signals`.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distilgrid.core.artefacts import read_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import Finished
 from distilgrid.plan.teachers import teacher_names
-from distilgrid.stages.job import Given
 
 DATA, TEACHER, SEARCH, SUPERNET = "data", "teacher-dir", "search", "supernet"
 MADE = {"record": "was recorded on", "augment": "was made of"}
 """What a stage did with data; others train on it."""
 UNTAUGHT = ("data", "augmented")
 """Inputs that may be made without a teacher, and then serve all teachers, whichever they are named after."""
-Inputs = Mapping[str, Sequence[Given]]
+Inputs = Mapping[str, Sequence[Finished]]
 """Inputs by the command's option."""
 
 
@@ -36,7 +35,7 @@ def check_lineage(inputs: Inputs, options: Mapping[str, Any]) -> None:
         _check_supernet(search, inputs)
 
 
-def _check_task(option: str, one: Given, asked: str | None, inputs: Inputs) -> None:
+def _check_task(option: str, one: Finished, asked: str | None, inputs: Inputs) -> None:
     """Tasks by name: that of the command or, without it, of the data."""
     found, data = one.run["labels"].get("task"), next(iter(inputs.get(DATA, ())), None)
     wanted, whose = asked, "--task is"
@@ -46,7 +45,7 @@ def _check_task(option: str, one: Given, asked: str | None, inputs: Inputs) -> N
         raise UserError(f"--{option} {one.folder}: made for task '{found}', but {whose} '{wanted}'; give those of one")
 
 
-def _check_data(option: str, one: Given, inputs: Inputs) -> None:
+def _check_data(option: str, one: Finished, inputs: Inputs) -> None:
     """Keys of prepared data, which stand for its rows, splits and labels."""
     data, made_of = next(iter(inputs.get(DATA, ())), None), _made_of(one.run["recipe"]).get(DATA)
     if option == DATA or data is None or made_of is None or made_of == data.run["key"]:
@@ -56,13 +55,13 @@ def _check_data(option: str, one: Given, inputs: Inputs) -> None:
     raise UserError(f"{said}{_labels(one, data)}; give the folder of that data, or make this one again")
 
 
-def _labels(one: Given, data: Given) -> str:
+def _labels(one: Finished, data: Finished) -> str:
     """The labels of a model and of data, where they differ."""
     if "config.json" not in one.run["files"]:
         return ""
-    own = read_json(one.folder / "config.json").get("id2label") or {}
+    own = one.json("config.json").get("id2label") or {}
     found = [own[number] for number in sorted(own, key=int)]
-    wanted = read_json(data.folder / "dataset.json")["labels"]
+    wanted = data.json("dataset.json")["labels"]
     if not own or not wanted or found == wanted:
         return ""
     return f" (labels {_shown(found)}, but here {_shown(wanted)})"
@@ -73,7 +72,7 @@ def _shown(labels: Sequence[str]) -> str:
     return ", ".join(labels[:few]) + (f", ... ({len(labels)})" if len(labels) > few else "")
 
 
-def _check_teacher(option: str, one: Given, asked: str | None) -> None:
+def _check_teacher(option: str, one: Finished, asked: str | None) -> None:
     """Teachers by name; an assistant, and what it answered, has those at the head of its chain."""
     found = one.run["labels"].get("teacher")
     if found and asked and not set(teacher_names(found)) & set(teacher_names(asked)):
@@ -81,7 +80,7 @@ def _check_teacher(option: str, one: Given, asked: str | None) -> None:
         raise UserError(f"{said}; give those of one")
 
 
-def _check_supernet(search: Given, inputs: Inputs) -> None:
+def _check_supernet(search: Finished, inputs: Inputs) -> None:
     """The supernet that a search asked."""
     asked = _made_of(search.run["recipe"]).get(SUPERNET)
     for given in inputs.get(SUPERNET, ()):

@@ -6,14 +6,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import MODEL_STAGES, RANK, trained_model, verified, writing
+from distilgrid.core.artefacts import MODEL_STAGES, RANK, check_writable, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
+from distilgrid.core.finished import Finished, open_finished, open_trained
 from distilgrid.core.gpus import take_gpus
 from distilgrid.core.loading import load
 from distilgrid.core.stage import Input, Stage
 from distilgrid.jobs import process
-from distilgrid.stages.job import Given, Job
+from distilgrid.stages.job import Job
 from distilgrid.stages.lineage import check_lineage
 from distilgrid.training.settings import Execution
 
@@ -38,6 +39,8 @@ def run_command(
         results: folder with the inputs of a stage that finds them itself.
     """
     settings = stage.settings(params, options)
+    if options.get("profile"):
+        check_writable(options["profile"], option="--profile")
     count = stage.threads(settings) if stage.threads else options.get("threads")
     for name, value in stage.environment.items():
         os.environ.setdefault(name, value)
@@ -92,11 +95,11 @@ def make(
         return load(f"{stage.module}:{stage.name}")(settings, job)
 
 
-def _opened(each: Input, folders: Sequence[Path]) -> list[Given]:
+def _opened(each: Input, folders: Sequence[Path]) -> list[Finished]:
     if each.required and not folders:
         raise UserError(f"--{each.name}: give the folder of at least one; {each.help}")
     model = set(each.stages) == set(MODEL_STAGES)
-    return [Given(f, trained_model(f) if model else verified(f, stage=each.stages[0])) for f in map(Path, folders)]
+    return [open_trained(f) if model else open_finished(f, stage=each.stages[0]) for f in folders]
 
 
 def planned_inputs(stage: Stage, plan: "Plan", results: Path) -> dict[str, Any]:

@@ -3,7 +3,11 @@
 To add a stage: write `stages/<name>/declare.py` with a STAGE and `stages/<name>/run.py`, and name it here.
 """
 
+from collections.abc import Iterable
+
+from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
+from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Stage
 
 BEFORE_STUDENTS = ("prepare", "finetune", "augment", "record", "latency", "supernet", "candidate", "search")
@@ -23,6 +27,13 @@ TARGETS = {
 def stages_of(target: str) -> list[Stage]:
     """The stages that belong to a part."""
     return [stage for stage in STAGES.values() if stage.target == target]
+
+
+def check_machine(artefacts: Iterable[Artefact]) -> None:
+    """Refuse artefacts whose jobs need what this machine lacks. Raises UserError naming it, and what to do."""
+    for artefact in artefacts:
+        for problem in STAGES[artefact.stage].lacks(artefact.recipe):
+            raise UserError(problem)
 
 
 def warm_stages() -> dict[str, str]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.fingerprint import canonical_json
+from distilgrid.core.finished import open_finished
 from distilgrid.tasks.kind import TaskKind, find_kind
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TEXT_COLUMNS = ("text_a", "text_b")
 SEPARATOR = "\x1f"
+TOGETHER = 10  # copies of a row that a sample takes one after the other
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,18 @@ class Dataset:
 
     def split(self, name: str) -> "pd.DataFrame":
         """The rows of a split, in the columns that the kind reads. Raises UserError for an unknown split."""
-        import pandas as pd
-
-        return pd.read_parquet(self.file(name), columns=self.task_kind.rows().columns)
+        return open_finished(self.folder, only=()).table(self.file(name).name, self.task_kind.rows().columns)
 
     def ids(self, name: str) -> "dict[str, pd.Series[str]]":
         """The user's names of a split's rows as `id`, where the task's spec has a column of them."""
-        import pandas as pd
-
-        return dict(pd.read_parquet(self.file(name), columns=["id"])) if "id" in self.details else {}
+        found = open_finished(self.folder, only=())
+        return dict(found.table(self.file(name).name, ["id"])) if "id" in self.details else {}
 
     def file(self, name: str) -> Path:
         """The file of a split. Raises UserError for an unknown split."""
         if name not in self.splits:
             raise UserError(f"{self.folder}: no split '{name}'; {did_you_mean(name, self.splits)}")
-        return self.folder / f"{name}.parquet"
+        return open_finished(self.folder, only=()).path(f"{name}.parquet")
 
 
 @dataclass(frozen=True)
@@ -82,9 +80,7 @@ class AugmentedRows:
 
     def split(self, name: str) -> "pd.DataFrame":
         """Columns `text_a`, `text_b` (pairs only), `label`, `example_id`, `parents` (example ids) and `copy`."""
-        import pandas as pd
-
-        return pd.read_parquet(self.folder / f"{name}.parquet")
+        return open_finished(self.folder, only=()).table(f"{name}.parquet")
 
 
 RowsOnDisk: TypeAlias = Dataset | AugmentedRows
@@ -92,8 +88,8 @@ RowsOnDisk: TypeAlias = Dataset | AugmentedRows
 
 def open_dataset(folder: Path | str) -> Dataset:
     """Open a prepared data set and verify its files. Raises UserError when it is missing or damaged."""
-    run = verified(folder, stage="prepare")
-    stored = read_json(Path(folder) / "dataset.json")
+    found = open_finished(folder, stage="prepare")
+    run, stored = found.run, found.json("dataset.json")
     listed: dict[str, Any] = {name: tuple(stored[name]) for name in ("labels", "metrics", "validation", "notes")}
     details = {name: value for name, value in stored.items() if name not in Dataset.__dataclass_fields__}
     folder, splits = Path(folder), stored["splits"]
@@ -103,7 +99,7 @@ def open_dataset(folder: Path | str) -> Dataset:
 
 def open_augmented(folder: Path | str) -> AugmentedRows:
     """Open augmented rows and verify their files. Raises UserError when they are missing or damaged."""
-    run = verified(folder, stage="augment")
+    run = open_finished(folder, stage="augment").run
     return AugmentedRows(Path(folder), run["key"], run["recipe"]["settings"]["labels"] == "teacher")
 
 
@@ -146,11 +142,17 @@ def stratified_sample(
 ) -> "np.ndarray":
     """A boolean mask (N,) of `count` rows that keeps the shares of the labels (N,); without labels, one stratum.
 
-    Every label gives a row, even with fewer seats than labels. A smaller sample is part of a larger one.
+    Every label gives a row, even with fewer seats than labels. A smaller sample is part of a larger one. Copies of a
+    row after the first TOGETHER take turns alone, or a frequent text would fill the sample, or be absent from it.
     """
     import numpy as np
 
-    turns, places, _ = take_turns(ids, labels, seed=seed, purpose=purpose)
+    order = np.argsort(ids, kind="stable") if labels is None else np.lexsort((labels, ids))
+    _, starts, counts = np.unique(ids[order], return_index=True, return_counts=True)
+    copies, own = np.arange(len(ids)) - np.repeat(starts, counts), ids.copy()
+    for row, copy in zip(order[copies >= TOGETHER], copies[copies >= TOGETHER], strict=True):
+        own[row] = content_id(f"{ids[row]}/{copy}".encode())
+    turns, places, _ = take_turns(own, labels, seed=seed, purpose=purpose)
     first = places[turns] == 0
     chosen = np.zeros(len(ids), dtype=bool)
     chosen[np.concatenate([turns[first], turns[~first]])[: max(count, first.sum())]] = True

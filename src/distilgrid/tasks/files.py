@@ -53,11 +53,11 @@ def _by_column(frame: "pd.DataFrame", spec: TaskSpec) -> "dict[str, pd.DataFrame
     if spec.split_column not in frame.columns:
         raise UserError(f"{spec.locator}: no column '{spec.split_column}' (split_column); found {list(frame.columns)}")
     column = frame[spec.split_column]
-    empty = [place for place, value in enumerate(column.isna() | column.astype(str).str.strip().eq("")) if value]
+    values = column.astype(object).map(str)  # astype(str) would decode bytes
+    empty = [place for place, value in enumerate(column.isna() | values.str.strip().eq("")) if value]
     if empty:
         row, count = column.index[empty[0]] + 1, len(empty)
         raise UserError(f"{spec.locator}: row {row}: column '{column.name}' is empty ({count} row(s)); fill or remove")
-    values = column.astype(str)
     allowed = sorted({"train", "dev", *spec.validation})
     for row, value in zip(values.index, values, strict=True):
         if value not in allowed:

@@ -1,10 +1,12 @@
 """Labels of files: what names a label, and columns that hold what is hardly a label. Imported on use."""
 
+import contextlib
 import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UNPRINTABLE, UserError
@@ -20,7 +22,7 @@ MISSING = frozenset(
     )
 )
 """What other programs write for a missing value: those that pandas reads as one."""
-WHOLE = re.compile(r"\s*([+-]?\d+)(?:\.0*)?\s*")
+WHOLE = re.compile(r"\s*([+-]?\d{1,999})(?:\.0*)?\s*")  # Python reads no number of thousands of digits
 KEEP = "list all labels under the task's labels to keep them"
 FEW_ROWS = 20  # below it, labels that occur once say little
 
@@ -34,17 +36,17 @@ def natural(label: str) -> tuple[int, float, str]:
     return (0, number, label) if math.isfinite(number) else (1, 0.0, label)
 
 
-def spelling(label: str) -> "str | float":
+def spelling(label: str) -> "str | Decimal":
     """What labels that look alike share: numbers their value, words all but case, space and marks without width."""
-    words, number, _ = natural(label)
-    if not words:
-        return number
+    if not natural(label)[0]:
+        with contextlib.suppress(ArithmeticError):  # an exponent of twenty digits
+            return Decimal(label)
     shown = (char for char in unicodedata.normalize("NFKC", label) if unicodedata.category(char) != "Cf")
     return " ".join("".join(shown).casefold().split())
 
 
 def found_labels(column: "pd.Series[Any]", place: str) -> list[str]:
-    """The labels of a column without missing values, in order. Raises UserError for labels that are hardly meant."""
+    """The labels of a column that misses no values, in order. Raises UserError for labels that are hardly meant."""
     counts = Counter(map(str, column))
     found = sorted(counts, key=natural)
     odd = next((label for label in found if UNPRINTABLE.search(label)), None)
@@ -70,7 +72,7 @@ def _check_missing(column: "pd.Series[Any]", counts: Counter[str], place: str) -
 
 
 def _check_spellings(column: "pd.Series[Any]", counts: Counter[str], place: str) -> None:
-    owners: dict[str | float, str] = {}
+    owners: dict[str | Decimal, str] = {}
     for label in sorted(counts, key=lambda label: -counts[label]):
         first = owners.setdefault(spelling(label), label)
         if first != label:
@@ -108,7 +110,7 @@ def label_numbers(column: "pd.Series[Any]", labels: Sequence[str], origin: str) 
         by_value = {number: number for number in range(len(labels))} if len(whole) == len(values) else {}
     else:
         by_value = {int(found[1]): known[label] for label in labels if (found := WHOLE.fullmatch(label))}
-    numbers = [known.get(value, by_value.get(whole.get(value, -1), -1)) for value in values]
+    numbers = [known.get(value, by_value.get(whole[value], -1) if value in whole else -1) for value in values]
     codes = np.array(numbers, dtype=np.int64)[places]
     bad = np.flatnonzero(codes < 0)
     if len(bad):

@@ -95,17 +95,19 @@ def alike(
         where rows are texts.
     """
     texts = {name: row_texts(frame) for name, frame in splits.items()}
-    sorts = ("equal", "near") if has_texts(splits["train"]) else ("equal",)
+    count = _both_sorts if has_texts(splits["train"]) else _equal
     others = {"train": ["dev", *validation], "dev": validation}
-    found = {
-        place: {name: _counted(likeness(texts[name], texts[place]), sorts) for name in names}
-        for place, names in others.items()
-    }
+    found = {place: {name: count(texts[name], texts[place]) for name in names} for place, names in others.items()}
     return {"left_out": dict(left_out), **found}
 
 
-def _counted(found: Likeness, sorts: Sequence[str]) -> dict[str, int]:
-    return {sort: found.counts[sort] for sort in sorts}
+def _both_sorts(rows: Sequence[str], known: Sequence[str]) -> dict[str, int]:
+    return likeness(rows, known).counts
+
+
+def _equal(rows: Sequence[str], known: Sequence[str]) -> dict[str, int]:
+    owned = set(known)
+    return {"equal": sum(row in owned for row in rows)}
 
 
 def shingles(row: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Seed, Settings
 
 
 class Data(Settings):
@@ -23,7 +23,7 @@ class Data(Settings):
     """Cap on the rows of each validation split: a seeded, stratified subset, for quick looks; null keeps all."""
     leave_out_near: bool = False
     """Leave out rows of `train` and `dev` that are near a validation row, too. Equal ones are always left out."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of splits and subsets; independent of the training seeds."""
 
 
@@ -38,7 +38,7 @@ class Views(Settings):
     """Largest shift in pixels, in each direction: 4 for CIFAR."""
     flip: bool = False
     """Mirror every other image, at random, from left to right."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of the views; independent of the training seeds."""
 
     @property

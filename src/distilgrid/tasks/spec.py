@@ -35,6 +35,7 @@ def _separating(value: str) -> str:
 def _known_encoding(name: str) -> str:
     try:
         "a".encode(name)
+        b"a\xff".decode(name, "replace")  # codecs for names of hosts fail here
     except (LookupError, ValueError):
         raise ValueError(f"unknown encoding '{name}'; write utf-8, utf-16, cp1252, latin-1 or the like") from None
     return codecs.lookup(name).name
@@ -46,7 +47,7 @@ def _names(values: object) -> object:
         return values
     for value in values:
         if not isinstance(value, str) and type(value) is not int:
-            raise ValueError(f'write names in quotes, such as "no": YAML reads one without them as {value}')
+            raise ValueError(f'write names in quotes, such as "true" or "1.5": YAML reads this one as {value}')
     return [str(value) for value in values]
 
 

@@ -4,6 +4,7 @@ Light: imports NumPy and pandas on use.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,15 @@ def _hold_out(splits: Splits, spec: TaskSpec, data: Data, count: int, purpose: s
     """Move rows from train to `dev`, or to the first validation split."""
     train, name = splits.frames["train"], "dev" if purpose == "dev" else spec.validation[0]
     ids, strata = train["example_id"].to_numpy(), spec.task_kind.rows().strata(train)
-    mask = held_out(ids, strata, count=max(1, count), seed=data.seed, purpose=purpose)
+    # Texts of a user's file stay together if case or punctuation alone tells them apart. Dev rows of published data,
+    # on which papers report nothing, are drawn as before; those that are alike are counted.
+    keys = row_texts(train) if spec.own_file else [str(number) for number in ids]
+    mask = held_out(ids, strata, keys, count=max(1, count), seed=data.seed, purpose=purpose)
     if not mask.any():
-        raise UserError(f"{spec.source}: {len(train)} training row(s) are too few to hold out '{purpose}'; add rows")
+        few = f"{len(train)} training row(s)"
+        if len(set(keys)) < len(train):
+            few += f" with {len(set(keys))} different {spec.task_kind.words.rows}"
+        raise UserError(f"{spec.source}: {few} are too few to hold out '{purpose}'; add rows")
     rows = spec.task_kind.words.rows
     splits.frames[name] = train[mask].reset_index(drop=True)
     splits.frames["train"] = train[~mask].reset_index(drop=True)
@@ -112,47 +119,54 @@ def _hold_out(splits: Splits, spec: TaskSpec, data: Data, count: int, purpose: s
     splits.note_count(name, max(1, count), f"equal {rows} stay together, and each label keeps some in train")
 
 
-def held_out(ids: "np.ndarray", labels: "np.ndarray | None", *, count: int, seed: int, purpose: str) -> "np.ndarray":
+def held_out(
+    ids: "np.ndarray", labels: "np.ndarray | None", keys: Sequence[str], *, count: int, seed: int, purpose: str
+) -> "np.ndarray":
     """A boolean mask (N,) of about `count` rows to hold out, which keeps the shares of the labels (N,).
 
-    Equal rows stay on one side. Every label keeps rows behind; where `count` allows, every label that has others gives
-    some. Rows that are equal to too many others stay behind, and the next ones in turn take their seats. The count is
-    missed only where no other set of rows comes nearer at the end of this search.
+    Rows with the same of the N keys stay on one side. Every label keeps rows behind; where `count` allows, every label
+    that has others gives some. Rows whose key is that of too many others stay behind, and the next ones in turn take
+    their seats. The count is missed only where no other set of rows comes nearer at the end of this search.
     """
     import numpy as np
 
     turns, places, sizes = take_turns(ids, labels, seed=seed, purpose=purpose)
-    _, group, copies = np.unique(ids, return_inverse=True, return_counts=True)
+    _, group, copies = np.unique(np.array(keys), return_inverse=True, return_counts=True)
     behind = np.isin(group, group[places == sizes - 1])
     free = turns[~behind[turns]]
     strata = np.zeros(len(ids), dtype=np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
-    seats = _seats(strata[free], count)
+    seats, most = _seats(strata[turns], strata[free], count)
     chosen = np.isin(group, group[free[:count]])
-    if chosen.sum() == min(count, len(free)) and (np.bincount(strata[chosen], minlength=len(seats)) >= seats).all():
+    found = np.bincount(strata[chosen], minlength=len(seats))
+    if chosen.sum() == min(count, len(free)) and (found >= seats).all() and (found <= most).all():
         return chosen
-    heads = free[np.sort(np.unique(group[free], return_index=True)[1])]  # the first of each set of equal rows
-    taken, left = set[int](), count
-    for heeded in (True, False):  # first with the seats of each label, then without
+    heads = free[np.sort(np.unique(group[free], return_index=True)[1])]  # the first row of each key
+    taken, left, used = set[int](), count, np.zeros_like(seats)
+    for limit in (seats, most):
         for row in heads:
             own, rows, label = int(group[row]), int(copies[group[row]]), strata[row]
-            if own not in taken and rows <= left and (rows <= seats[label] or not heeded):
+            if own not in taken and rows <= min(left, limit[label] - used[label]):
                 taken.add(own)
-                left, seats[label] = left - rows, seats[label] - rows
+                left, used[label] = left - rows, used[label] + rows
     others = [(int(copies[own]), int(own)) for own in group[heads] if int(own) not in taken]
+    others = [(rows, own) for rows, own in others if rows > left or not taken]
     if others and (not taken or min(others)[0] < 2 * left):
         taken.add(min(others)[1])
     return np.isin(group, list(taken))
 
 
-def _seats(strata: "np.ndarray", count: int) -> "np.ndarray":
-    """Seats of each label (C,) among `count` rows, from the labels of free rows by turn."""
+def _seats(strata: "np.ndarray", free: "np.ndarray", count: int) -> "tuple[np.ndarray, np.ndarray]":
+    """Seats of each label (C,) among `count` rows, and the most rows of it to take where others cannot fill theirs.
+
+    Arguments are the labels of all rows, and those of free rows, by turn.
+    """
     import numpy as np
 
     labels = int(strata.max(initial=0)) + 1
-    seats, rows = np.bincount(strata[:count], minlength=labels), np.bincount(strata, minlength=labels)
-    without = np.flatnonzero((seats == 0) & (rows > 0))
-    if count >= (rows > 0).sum():
-        for label in without:
+    rows, spare = np.bincount(strata, minlength=labels), np.bincount(free, minlength=labels)
+    seats = np.minimum(np.bincount(strata[:count], minlength=labels), spare)
+    if count >= (spare > 0).sum():
+        for label in np.flatnonzero((seats == 0) & (spare > 0)):
             seats[label] += 1
             seats[seats.argmax()] -= 1
-    return seats
+    return seats, np.minimum(np.maximum(seats, rows // 2), spare)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from distilgrid.core.errors import UserError
 from distilgrid.tasks.compressed import content_of, is_packed
-from distilgrid.tasks.merged import merged_notes
+from distilgrid.tasks.merged import merged_notes, warn_of_lost_marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,12 +45,13 @@ class Form:
 
 def read_parquet(path: Path) -> "pd.DataFrame":
     """Read all rows of a parquet file. Raises UserError when it is unreadable, or two columns have one name."""
-    import pandas as pd
     import pyarrow.parquet as pq
 
     try:
-        _check_names(pq.read_schema(_source(path)).names, path)
-        frame = pd.read_parquet(_source(path))
+        with pq.ParquetFile(_source(path)) as file:
+            table = file.read().replace_schema_metadata(None)  # notes of pandas hide columns or rename them
+        _check_names(table.column_names, path)
+        frame = table.to_pandas()
         _check_texts(frame)
     except UserError:
         raise
@@ -58,7 +59,7 @@ def read_parquet(path: Path) -> "pd.DataFrame":
         raise UserError(f"{path}: a text is not UTF-8; save it as UTF-8") from None
     except Exception as error:  # pandas and pyarrow raise many types; the user needs one line
         raise _unreadable(path, error) from None
-    return _numbered(frame)
+    return frame
 
 
 def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
@@ -74,8 +75,9 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
         raise UserError(f"{path}: is a parquet file; write parquet: instead of csv: in the task's source")
     encoding = encoding_of(content, form, path)
     header = content[:HEAD].decode(encoding, "replace").lstrip("\ufeff")
-    separator = _separator(header, form, path)
+    separator = separator_of(header, form, path)
     names = _names(header, separator)
+    _check_form(header, path)
     _check_names([name for name in names if name], path)  # spreadsheets leave columns without a name at the end
     try:
         frame = pd.read_csv(
@@ -90,6 +92,11 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
         raise (_malformed(path, text, separator, len(names)) if malformed else _unreadable(path, error)) from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
         raise _malformed(path, content.decode(encoding), separator, len(names))
+    if b'"' in content:
+        warn_of_lost_marks(content.decode(encoding), separator, path)
+    ends = len(frame) + content.endswith((b"\n", b"\r"))  # of lines, if no cell holds a line break
+    if max(content.count(b"\n"), content.count(b"\r")) <= ends:
+        return frame, []
     return frame, merged_notes(frame, separator, label=form.label, path=path)
 
 
@@ -107,7 +114,15 @@ def encoding_of(content: bytes, form: Form, path: Path) -> str:
     return found
 
 
-def _separator(header: str, form: Form, path: Path) -> str:
+def _check_form(header: str, path: Path) -> None:
+    """Raises UserError for a header that tells of another format or encoding."""
+    if header.lstrip().startswith('{"'):
+        raise UserError(f"{path}: holds JSON lines; write jsonl: instead of csv: in the task's source")
+    if "\0" in header.partition("\n")[0]:
+        raise UserError(f"{path}: null characters in the header; set the task's encoding, such as utf-16-le")
+
+
+def separator_of(header: str, form: Form, path: Path) -> str:
     """The separator that gives most of the wanted columns, commas first. Raises UserError for a wrong setting."""
 
     def fit(separator: str) -> tuple[int, int]:
@@ -148,12 +163,6 @@ def _check_texts(frame: "pd.DataFrame") -> None:
     for name in frame.columns:
         if isinstance(frame[name].dtype, pd.StringDtype):
             frame[name].tolist()
-
-
-def _numbered(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """A frame whose index counts rows; a named index of a saved frame becomes a column again."""
-    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
-    return frame.reset_index(level=named).reset_index(drop=True) if named else frame.reset_index(drop=True)
 
 
 def _malformed(path: Path, text: str, separator: str, width: int) -> UserError:

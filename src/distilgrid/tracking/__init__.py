@@ -37,10 +37,12 @@ def track(*, plan: Plan, results: Path, uri: str) -> dict[str, Any]:
 
 
 def forget_if_waiting(summary: Path) -> None:
-    """Remove the summary of a call while the store was down, so that the workflow tracks again."""
+    """Remove the summary of a call while the store was down, or a damaged one: the workflow tracks again."""
     try:
         waits = WAITING in json.loads(summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except OSError:
         return
+    except (ValueError, TypeError):
+        waits = True
     if waits:
         summary.unlink(missing_ok=True)

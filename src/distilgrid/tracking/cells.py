@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import RUN, is_complete, read_json, read_parquet
+from distilgrid.core.finished import Finished, is_made, open_finished
 from distilgrid.core.planned import Artefact
 from distilgrid.core.schema import flat
 from distilgrid.plan.expand import Plan
@@ -18,6 +18,7 @@ from distilgrid.tracking.record import GRID, Point, Record, UsedData, axes, cell
 
 CONSTANT = "constant"  # marks a model that answers the same for every row
 SEARCH, TRIAL = "search", "trial"
+CURVE = ("split", "name", "value", "step")  # columns of a history
 MEASURED = ("reward", "quality", "score", "loss", "latency_ms", "seconds", "parameters")
 SHOWN = ("score", "parameters", "train_seconds", "tokens_per_second", "peak_memory_mib", "optimistic_score")
 FACTS = ("init", "precision", "layers", "hidden_size", "train_rows")  # outcomes of `auto`, defaults and fractions
@@ -29,7 +30,7 @@ def all_records(plan: Plan, results: Path) -> list[Record]:
     Raises UserError when a file of a finished artefact is damaged.
     """
     cells = list(cell_records(plan, results))
-    searches = [search for search in plan.of("search") if cells and is_complete(results / search.folder)]
+    searches = [search for search in plan.of("search") if cells and is_made(results / search.folder)]
     return [*cells, *(record for each in searches for record in _search(plan, each, results / each.folder))]
 
 
@@ -38,7 +39,7 @@ def cell_records(plan: Plan, results: Path) -> Iterator[Record]:
     measured, data = Measured(plan, results), DataSets(plan, results)
     models = {model.folder: model for model in [*plan.teachers, *plan.students]}
     for model in models.values():
-        if is_complete(results / model.folder):
+        if is_made(results / model.folder):
             yield _cell(plan, results / model.folder, model, measured, data.of(model))
 
 
@@ -86,10 +87,10 @@ def _means(cells: Iterable[Record], value: Callable[[Record], float]) -> dict[st
 
 
 def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, datasets: tuple[UsedData, ...]) -> Record:
-    run, metrics = read_json(folder / RUN), read_json(folder / "metrics.json")
-    of = axes(model)
+    found = open_finished(folder, stage=model.stage, only=())
+    run, metrics, of = found.run, found.json("metrics.json"), axes(model)
     started, ended = span(run)
-    found, sources = measured.of(model, metrics)
+    others, sources = measured.of(model, metrics)
     tags = cell_tags(plan, model) | {
         "score_name": metrics["score_name"],
         "mlflow.source.name": f"distilgrid {model.stage}",
@@ -102,9 +103,9 @@ def _cell(plan: Plan, folder: Path, model: Artefact, measured: Measured, dataset
         started=started,
         ended=ended,
         params=_params(model, metrics) | of,
-        metrics=_metrics(metrics) | found,
+        metrics=_metrics(metrics) | others,
         tags=tags | sources,
-        curves=_curves(folder / "history.parquet", started=started, metrics=metrics),
+        curves=_curves(found, started=started, metrics=metrics),
         datasets=datasets,
     )
 
@@ -129,21 +130,21 @@ def _metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items()}
 
 
-def _curves(path: Path, *, started: int, metrics: Mapping[str, Any]) -> list[Point]:
+def _curves(cell: Finished, *, started: int, metrics: Mapping[str, Any]) -> list[Point]:
     """Losses on `train` and scores on `dev` by step. Time stamps spread evenly over the training time."""
     per_step = metrics["train_seconds"] * 1000 / max(metrics["steps"], 1)
     named = {"validation": "watched"}  # MLflow has one value for a name, and the score on a watched split has that one
     return [
         Point(f"{named.get(split, split)}/{name}", value, step, started + round(step * per_step))
-        for split, name, value, step in read_parquet(path)[["split", "name", "value", "step"]].itertuples(index=False)
+        for split, name, value, step in cell.table("history.parquet")[list(CURVE)].itertuples(index=False)
         if name != "learning_rate"
     ]
 
 
 def _search(plan: Plan, search: Artefact, folder: Path) -> Iterator[Record]:
     """The record of a search, before those of its trials."""
-    run, facts = read_json(folder / RUN), read_json(folder / "search.json")
-    table = read_parquet(folder / "trials.parquet")
+    found = open_finished(folder, stage=search.stage, only=())
+    run, facts, table = found.run, found.json("search.json"), found.table("trials.parquet")
     trials: list[dict[str, Any]] = [{str(name): row[name] for name in row} for row in table.to_dict("records")]
     started, ended = span(run)
     of = {axis: text(value) for axis, value in search.labels.items()}

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distilgrid.core.artefacts import RUN, is_complete, read_json
 from distilgrid.core.fingerprint import KEY_LENGTH
+from distilgrid.core.finished import is_made, open_finished
 from distilgrid.core.planned import Artefact, listed
 from distilgrid.plan.expand import Plan
 from distilgrid.tasks.spec import find_task
@@ -37,9 +37,10 @@ class DataSets:
         return tuple(used)
 
     def _splits(self, folder: str, share: str) -> tuple[UsedData, ...]:
-        if not is_complete(self._results / folder):
+        if not is_made(self._results / folder):
             return ()
-        run, facts = read_json(self._results / folder / RUN), read_json(self._results / folder / "dataset.json")
+        found = open_finished(self._results / folder, stage="prepare", only=())
+        run, facts = found.run, found.json("dataset.json")
         source = find_task(facts["task"], self._plan.params.tasks).source
         made_from = {"from": source, "revision": str(run["recipe"]["revision"])}
         return tuple(
@@ -48,7 +49,7 @@ class DataSets:
                 digest=run["files"][f"{split}.parquet"][:KEY_LENGTH],
                 context=split,
                 source={"uri": f"{folder}/{split}.parquet", **made_from},
-                columns=_columns(self._results / folder / f"{split}.parquet"),
+                columns=_columns(found.path(f"{split}.parquet")),
                 profile={
                     "num_rows": counted["rows"],
                     "labels": counted.get("label_counts") or {},
@@ -61,14 +62,15 @@ class DataSets:
 
     def _augmented(self, rows: Artefact, share: str) -> Iterator[UsedData]:
         folder, file = self._results / rows.folder, "train.parquet"
-        if is_complete(folder):
+        if is_made(folder):
+            found = open_finished(folder, stage=rows.stage, only=())
             yield UsedData(
                 name=f"{rows.labels['task']} / {rows.labels['augmentation']}",
-                digest=read_json(folder / RUN)["files"][file][:KEY_LENGTH],
+                digest=found.run["files"][file][:KEY_LENGTH],
                 context=TRAIN,
                 source={"uri": f"{rows.folder}/{file}", "from": rows.key},
-                columns=_columns(folder / file),
-                profile={"num_rows": read_json(folder / "samples.json")["rows"]},
+                columns=_columns(found.path(file)),
+                profile={"num_rows": found.json("samples.json")["rows"]},
                 share=share,
             )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import is_complete, read_json
+from distilgrid.core.finished import is_made, open_finished
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.teachers import teacher_names
@@ -33,20 +33,19 @@ class Measured:
     def __init__(self, plan: Plan, results: Path) -> None:
         self.results = results
         self.teacher_scores = {
-            (*_pair(teacher), teacher.labels["fraction"]): read_json(results / teacher.folder / "metrics.json")["score"]
+            (*_pair(teacher), teacher.labels["fraction"]): self._read(teacher, "metrics.json")["score"]
             for teacher in plan.teachers
-            if is_complete(results / teacher.folder)
+            if is_made(results / teacher.folder)
         }
         self.exports: dict[str, list[Artefact]] = {}
         for export in plan.of("export"):
             model = export.inputs["model"]
-            if isinstance(model, Artefact) and is_complete(results / export.folder):
+            if isinstance(model, Artefact) and is_made(results / export.folder):
                 self.exports.setdefault(model.folder, []).append(export)
         self.benchmarks = {
-            _pair(benchmark): (benchmark.folder, read_json(results / benchmark.folder / "benchmark.json")["entries"])
+            _pair(benchmark): (benchmark.folder, self._read(benchmark, "benchmark.json")["entries"])
             for benchmark in plan.of("benchmark")
-            if benchmark.labels["device"] == plan.params.benchmark.devices[0]
-            and is_complete(results / benchmark.folder)
+            if benchmark.labels["device"] == plan.params.benchmark.devices[0] and is_made(results / benchmark.folder)
         }
 
     def of(self, model: Artefact, own: Mapping[str, Any]) -> Found:
@@ -54,7 +53,7 @@ class Measured:
         metrics, tags = self._speed(model)
         for export in self.exports.get(model.folder, []):
             tags[f"export.{export.labels['runtime']}"] = export.folder
-            parity = read_json(self.results / export.folder / "parity.json")
+            parity = self._read(export, "parity.json")
             if parity["runtime"] == INT8 and parity["accepted"]:
                 metrics |= {"score_int8": parity["score"], "size_mb_int8": round(parity["size_bytes"] / 1e6, 2)}
         whole = self.teacher_scores.get((*_pair(model), 1.0), 0)
@@ -63,6 +62,9 @@ class Measured:
         if reference > 0 and find_metric(own["score_name"]).higher_is_better:
             metrics["score_vs_teacher"] = round(own["score"] / reference, 4)
         return metrics, tags
+
+    def _read(self, artefact: Artefact, name: str) -> Any:
+        return open_finished(self.results / artefact.folder, stage=artefact.stage, only=()).json(name)
 
     def _speed(self, model: Artefact) -> Found:
         """Median latencies. All students of an architecture share the latencies of the measured one."""

@@ -4,7 +4,6 @@ Text classifiers of `transformers` get its flavour, and load without DistilGrid.
 architectures of our own, images, and regressions, whose outputs `transformers` would squash.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import distilgrid
 from distilgrid.core.artefacts import write_json
+from distilgrid.core.finished import Finished
+from distilgrid.core.sums import write_sums
 from distilgrid.models.io import library, load_model, load_tokenizer
 from distilgrid.tasks.dataset import Dataset
 from distilgrid.tracking.serving import CELL, CODE, FACTS
@@ -21,17 +22,22 @@ if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
 
 EXAMPLES = 2
-NOT_SERVED = {"metrics.json", "history.parquet", "predictions.parquet", "run.json"}
+NOT_SERVED = {"metrics.json", "history.parquet", "predictions.parquet"}
 LIBRARIES = ("torch", "transformers", "safetensors")
 
 
 @dataclass(frozen=True)
 class PackagedCell:
-    """A trained model with its data and its longest input in tokens."""
+    """A trained model, verified, with its data and its longest input in tokens."""
 
-    folder: Path
+    model: Finished
     dataset: Dataset
     max_length: int
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder."""
+        return self.model.folder
 
     @property
     def plain(self) -> bool:
@@ -40,7 +46,7 @@ class PackagedCell:
 
 
 def package(cell: PackagedCell, out: Path, about: "Model") -> None:
-    """Write an MLflow model to a new folder. `about` holds the model's ids in the store."""
+    """Write an MLflow model, with its checksums, to a new folder. `about` holds the model's ids in the store."""
     import numpy as np
     from mlflow.models import infer_signature
 
@@ -50,6 +56,7 @@ def package(cell: PackagedCell, out: Path, about: "Model") -> None:
     signature = infer_signature(example, kind.predict().answers(nothing, dataset.labels))
     write = _write_plain if cell.plain else _write_own
     write(cell, out, mlflow_model=about, signature=signature, input_example=example)
+    write_sums(out)
 
 
 def _write_plain(cell: PackagedCell, out: Path, *, signature: "ModelSignature", **given: Any) -> None:
@@ -78,12 +85,11 @@ def _write_own(cell: PackagedCell, out: Path, *, signature: "ModelSignature", **
 
     staged = out.with_name(f"{out.name}-{CELL}")
     staged.mkdir()
-    for path in sorted(cell.folder.iterdir()):
-        if path.is_file() and path.name not in NOT_SERVED and not path.name.startswith("."):
-            shutil.copyfile(path, staged / path.name)
+    cell.model.copy([name for name in cell.model.run["files"] if name not in NOT_SERVED], staged)
     dataset = cell.dataset
     facts = {"kind": dataset.kind, "labels": list(dataset.labels), "pair": dataset.pair, "max_length": cell.max_length}
     write_json(staged / FACTS, facts)
+    write_sums(staged)
     pyfunc.save_model(
         str(out),
         python_model=str(CODE),

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import RUN, content_digest, is_complete, read_json, trained_model
+from distilgrid.core.artefacts import content_digest
 from distilgrid.core.errors import UserError, did_you_mean
+from distilgrid.core.finished import is_made, open_finished, open_trained
 from distilgrid.core.markdown import plain
 from distilgrid.core.planned import Artefact
+from distilgrid.core.sums import check_sums
 from distilgrid.plan.expand import Plan
 from distilgrid.plan.names import task_named
+from distilgrid.reporting.collect import run_it
 from distilgrid.reporting.learned import chance, learned_nothing
 from distilgrid.reporting.lines import dev_score
 from distilgrid.reporting.scoring import scoring
 from distilgrid.tasks.dataset import open_dataset
 from distilgrid.tracking.cells import all_records
+from distilgrid.tracking.packaging import PackagedCell, package
 from distilgrid.tracking.record import NOTED, axes, cell_tags, recipe_name
 from distilgrid.tracking.store import Store, open_store
 from distilgrid.tracking.upsert import existing_runs, experiment_name, upsert
@@ -50,7 +54,7 @@ def cell_in(plan: Plan, results: Path, folder: Path) -> Artefact:
     """The finished cell in a folder. Raises UserError when it holds no finished teacher or student of the grid."""
     for model in [*plan.teachers, *plan.students]:
         if (results / model.folder).resolve() == folder.resolve():
-            if is_complete(results / model.folder):
+            if is_made(results / model.folder):
                 return model
             raise UserError(f"{results / model.folder}: not finished; run its grid first")
     raise UserError(
@@ -66,6 +70,8 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
 
     Raises UserError when the task is not clear, a value is unknown, no cell is finished, or none learned anything.
     """
+    if not any(is_made(results / student.folder) for student in plan.students):
+        raise UserError(f"no student of grid '{plan.params.grid.name}' is finished in {results}; {run_it(results)}")
     asked = {"task": task_named(plan.params, task)} | {k: v for k, v in wanted.items() if v is not None}
     fitting = plan.students
     for axis, value in asked.items():
@@ -74,12 +80,13 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
             raise UserError(f"--{axis}: the grid has no such student '{value}'; {did_you_mean(str(value), known)}")
         fitting = [student for student in fitting if str(student.labels[axis]) == str(value)]
     recipes: dict[str, list[tuple[float, Artefact]]] = {}
-    finished = [student for student in fitting if is_complete(results / student.folder)]
+    finished = [student for student in fitting if is_made(results / student.folder)]
     if not finished:
-        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid first")
-    dataset = read_json(results / plan.data[asked["task"]].folder / "dataset.json")
+        raise UserError(f"no student of '{asked['task']}' is finished in {results}; run the grid to its end")
+    data = open_finished(results / plan.data[asked["task"]].folder, stage="prepare", only=())
+    dataset = data.json("dataset.json")
     for student in finished:
-        metrics = read_json(results / student.folder / "metrics.json")
+        metrics = open_finished(results / student.folder, stage=student.stage, only=()).json("metrics.json")
         why = learned_nothing(metrics, chance=chance(dataset, metrics["score_name"]))
         if not why:
             merit = scoring(metrics["score_name"]).merit(dev_score(metrics))
@@ -104,30 +111,33 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
         raise UserError(
             f"--name: '{name}' cannot be a name in MLflow: it must not be empty, nor hold a slash, colon or quote"
         )
-    records = all_records(plan, results)
+    model, dataset = open_trained(results / cell.folder), open_dataset(results / plan.data[cell.labels["task"]].folder)
+    model.check_made_from(open_finished(dataset.folder, only=()))
+    longest, records = int(model.run["recipe"]["training"]["max_length"]), all_records(plan, results)
     with open_store(uri, results=results) as store:
         upsert(store, plan, records)
-        metrics = read_json(results / cell.folder / "metrics.json")
+        metrics = model.json("metrics.json")
         score = {"score": f"{metrics['score']:.6g}", "score_name": metrics["score_name"]}
         score["score_dev"] = f"{dev_score(metrics):.6g}"
-        content = content_digest(read_json(results / cell.folder / RUN)["files"])
+        content = content_digest(model.run["files"])
         tags = cell_tags(plan, cell) | score | {CONTENT: content}
         wanted = f"name = '{name}' and tags.cell = '{tags['cell']}' and tags.`{CONTENT}` = '{content}'"
         found = next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
         if found and found.tags.get(NOTED) != tags.get(NOTED, found.tags.get(NOTED)):
             store.client.set_model_version_tag(name, found.version, NOTED, tags[NOTED])
-        version = found or _new_version(store, plan, results, cell, name=name, tags=tags)
+        packaged = PackagedCell(model, dataset, longest)
+        version = found or _new_version(store, plan, cell, packaged, name=name, tags=tags)
     return Registered(name, str(version.version), found is None, cell.folder)
 
 
 def _new_version(
-    store: Store, plan: Plan, results: Path, cell: Artefact, *, name: str, tags: dict[str, str]
+    store: Store, plan: Plan, cell: Artefact, packaged: PackagedCell, *, name: str, tags: dict[str, str]
 ) -> "ModelVersion":
     """Log the cell as a model of its run. The version comes last, so that a crash leaves no broken one."""
     client = store.client
     experiment = client.get_experiment_by_name(experiment_name(plan)).experiment_id
     run = existing_runs(client, experiment)[cell.folder][0]
-    model = _logged(client, run, tags) or _log(client, run, plan, results, cell, tags)
+    model = _logged(client, run, tags) or _log(client, run, packaged, tags)
     _ensure_name(client, name, cell)
     # MLflow would look for models:/<id> in the store of its global state.
     given = {
@@ -149,21 +159,18 @@ def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "Logged
     return next((model for model in whole if model.tags.get(CONTENT) == tags[CONTENT]), None)
 
 
-def _log(
-    client: "MlflowClient", run: "Run", plan: Plan, results: Path, cell: Artefact, tags: dict[str, str]
-) -> "LoggedModel":
+def _log(client: "MlflowClient", run: "Run", packaged: PackagedCell, tags: dict[str, str]) -> "LoggedModel":
+    from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    from distilgrid.tracking.packaging import PackagedCell, package
-
-    dataset = open_dataset(results / plan.data[cell.labels["task"]].folder)
-    longest = int(trained_model(results / cell.folder)["recipe"]["training"]["max_length"])
-    packaged = PackagedCell(results / cell.folder, dataset, longest)
     experiment, run_id = run.info.experiment_id, run.info.run_id
-    made = client.create_logged_model(experiment, name=f"cell-{cell.key}", source_run_id=run_id, tags=tags)
+    made = client.create_logged_model(experiment, name=f"cell-{packaged.model.key}", source_run_id=run_id, tags=tags)
     with tempfile.TemporaryDirectory(prefix="distilgrid-") as scratch:
         package(packaged, Path(scratch) / "model", Model(run_id=run_id, model_id=made.model_id))
         client.log_model_artifacts(made.model_id, str(Path(scratch) / "model"))
+        given = {"dst_path": str(Path(scratch) / "stored"), "tracking_uri": client.tracking_uri}
+        stored = download_artifacts(made.artifact_location, **given)
+        check_sums(Path(stored), advice="check the store, and register the cell again")
     return client.finalize_logged_model(made.model_id, "READY")
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from mlflow.pyfunc import PythonModel
 
 from distilgrid.core.artefacts import read_json
+from distilgrid.core.sums import check_sums
 
 CELL, FACTS = "cell", "serving.json"  # among a model's files: the folder of the cell, and its facts
 CODE = Path(__file__).with_name("serving_code.py")
@@ -16,11 +17,12 @@ class CellModel(PythonModel):  # type: ignore[misc,unused-ignore]
     """Predicts as the task kind does."""
 
     def load_context(self, context: Any) -> None:
-        """Load the weights, and the tokeniser of a model of texts."""
+        """Load the weights, and the tokeniser of a model of texts. Raises UserError for a damaged file."""
         from distilgrid.models.io import load_model, load_tokenizer
         from distilgrid.tasks.kind import find_kind
 
         folder = context.artifacts[CELL]
+        check_sums(Path(folder), advice="download the model again, or register its cell again")
         self._facts = read_json(Path(folder) / FACTS)
         self._kind = find_kind(self._facts["kind"])
         self._model = load_model(folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from torch import Tensor, device, nn
 
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.models.shapes import Sizes
 from distilgrid.training.settings import Training
 
 if TYPE_CHECKING:
@@ -33,14 +34,6 @@ class Outputs:
         """Copy the outputs to a device."""
         cls, tokens = (None if part is None else part.to(device) for part in (self.cls_states, self.token_states))
         return Outputs(self.logits.to(device), cls, tokens, tuple(other.to(device) for other in self.others))
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Number of a model's layers, and width of its hidden states."""
-
-    layers: int
-    hidden: int
 
 
 class Objective(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distilgrid.core.errors import UserError
+from distilgrid.models.shapes import check_one_width
 from distilgrid.tasks.batching import Inputs, Samples, evaluation_batches
 from distilgrid.tasks.kind import TaskKind, score
 from distilgrid.training.objective import Outputs
@@ -49,12 +49,7 @@ def _tokens(layers: Sequence[Tensor], mask: Tensor) -> Tensor:
 
 def _stacked(layers: Sequence[Tensor]) -> Tensor:
     """States of all layers, (N, H) each, as (N, layers, H), fp32. Raises UserError for layers of different widths."""
-    widths = [layer.shape[-1] for layer in layers]
-    if len(set(widths)) > 1:
-        raise UserError(
-            f"a model with layers of widths {', '.join(map(str, widths))} cannot imitate hidden states of one width; "
-            "take a method without them, such as kd"
-        )
+    check_one_width([layer.shape[-1] for layer in layers])
     return torch.stack(list(layers), dim=1).float()
 
 

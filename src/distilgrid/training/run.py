@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROBE_ROWS = 1000
+check_loaded = late("distilgrid.models.facts:check_loaded")
 efficiency = late("distilgrid.training.efficiency:efficiency")  # no result depends on it
 
 
@@ -75,6 +76,7 @@ def run_job(job: TrainingJob, folder: Path, *, out: Path, key: str) -> dict[str,
     """
     execution = job.execution
     _check_whole_batches(job)
+    check_loaded(job.model, job.tokenizer, job.settings.max_length)
     with _world(execution) as world, stopping_gently() as stop:
         placement = placement_of(execution, precision=job.settings.precision, world=world)
         checkpoints = Checkpoints(out, key=key, seconds=execution.checkpoint_seconds, stop=stop)

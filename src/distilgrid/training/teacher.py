@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from distilgrid.training.objective import Outputs, Sizes
+from distilgrid.models.shapes import Sizes
+from distilgrid.training.objective import Outputs
 
 
 class Numbered(Protocol):

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from distilgrid.core.artefacts import read_json, readable_os_errors, verified, write_text
+from distilgrid.core.artefacts import readable_os_errors, write_text
 from distilgrid.core.errors import UserError
-from distilgrid.core.project import located
+from distilgrid.core.finished import open_finished
+from distilgrid.core.project import located, read_yaml, yaml_text
 from distilgrid.plan.expand import expand
 from distilgrid.plan.frozen import DECISIONS
 from distilgrid.plan.params import load_params
@@ -64,7 +64,7 @@ def rounds(
         working = overlay.with_name(f".{overlay.name}")  # until the last round is known
         given: dict[str, Any] = {"report": {"decide": settings.model_dump()}}
         for number in itertools.count(1):
-            write_text(working, yaml.safe_dump(given, sort_keys=False))
+            write_text(working, yaml_text(given))
             found = _round(number, [*files, *overlays], working, overlay, results=results, options=options)
             yield found
             if found.last:
@@ -80,8 +80,8 @@ def _round(
     report = results / expand(load_params([*files, working])).report.folder
     if not report.is_dir():
         raise UserError(f"decide: Snakemake made no {report}, as in a dry run; later rounds follow from it")
-    verified(report, stage="report", only=["claims.json"])
-    found = Round(number, report, overlay, read_json(report / "claims.json")["decided"])
+    judged = open_finished(report, stage="report", only=()).json("claims.json")
+    found = Round(number, report, overlay, judged["decided"])
     if found.last:
         snakemake([*files, working], [], options=options)
         working.replace(overlay)
@@ -110,7 +110,8 @@ def snakemake(files: Sequence[Path], targets: Sequence[str], *, options: Sequenc
     Raises:
         UserError: when it fails.
     """
-    found = [str(located(file)) for file in files]  # Snakemake knows nothing of files that ship with the package
+    # Snakemake knows nothing of files that ship with the package, and refuses those that hold nothing but comments.
+    found = [str(located(file)) for file in files if read_yaml(file)]
     command = [sys.executable, "-m", "snakemake", *options, "--configfile", *found, "--", *targets]
     process = subprocess.Popen(command)
     with _passing_on(process) as signals:

@@ -28,9 +28,9 @@ from distilgrid.jobs.warm.client import ADDRESS, FORWARDED, FREE, SINGLE, WARM_S
 
 # Late imports of stages; docs/decisions/005-warm-start.md says what they cost.
 OURS = (
-    *("cli.app", "plan.expand", "plan.names", "stages.runner", "search.architecture"),
+    *("cli.app", "plan.expand", "plan.names", "stages.runner", "search.architecture", "models.facts"),
     *("training.cpu.acceleration", "training.cpu.vocabulary", "training.efficiency", "training.average"),
-    "tasks.long_texts",
+    *("tasks.long_texts", "stages.distill.surplus"),
 )
 FEATURES = ("methods", "signals", "tasks.kinds")
 """Folders whose modules a table of strings names, so that jobs load them late; reports stay out."""

@@ -4,8 +4,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from distilgrid.core.errors import UserError
 from distilgrid.methods.base import TEXTS
 from distilgrid.methods.kd.declare import SoftLabels
+from distilgrid.models.shapes import Sizes
 from distilgrid.signals.base import RowName
 from distilgrid.training.settings import StageOverrides
 
@@ -30,3 +32,9 @@ class HiddenKD(SoftLabels):
     """Training settings of the phase on hidden states, whose last weights are kept. The paper's epochs are unknown."""
     task: StageOverrides | None = Field(default={"epochs": 3})
     """Training settings of the phase on logits and labels; null leaves it out, and the head untrained."""
+
+    def check_sizes(self, student: Sizes, teacher: Sizes) -> None:
+        """Refuse a student that is deeper than its teacher."""
+        if student.layers > teacher.layers:
+            deeper = f"a student of {student.layers} layers cannot imitate a teacher of {teacher.layers}"
+            raise UserError(f"hidden_kd: {deeper}; take a shallower student")

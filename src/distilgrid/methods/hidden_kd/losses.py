@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from distilgrid.core.errors import UserError
 from distilgrid.methods.hidden_kd.declare import HiddenKD
 from distilgrid.methods.kd.losses import KDObjective
+from distilgrid.models.shapes import Sizes
 from distilgrid.tasks.kind import TaskKind
-from distilgrid.training.objective import Objective, Outputs, Phase, Sizes, plain
+from distilgrid.training.objective import Objective, Outputs, Phase, plain
 from distilgrid.training.settings import Training
 
 
@@ -68,9 +69,7 @@ class HiddenObjective(Objective):
         """
         if teacher is None:
             raise UserError("hidden_kd: the teacher leaves no hidden states of tokens; it learns from texts only")
-        if student.layers > teacher.layers:
-            deeper = f"a student of {student.layers} layers cannot imitate a teacher of {teacher.layers}"
-            raise UserError(f"hidden_kd: {deeper}; take a shallower student")
+        self.settings.check_sizes(student, teacher)
         maps = student.layers if self.settings.projection == "layer" else 1
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)

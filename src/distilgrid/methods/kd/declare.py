@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from distilgrid.core.artefacts import read_json, trained_model
 from distilgrid.core.errors import UserError
-from distilgrid.core.schema import Settings
+from distilgrid.core.finished import open_trained
+from distilgrid.core.schema import Seed, Settings
 from distilgrid.methods.base import Before, TaughtMethod
 from distilgrid.tasks.kind import TaskKind
 
@@ -21,7 +21,7 @@ class KDTuning(Settings):
     """Weights of the teacher term to try."""
     temperature: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
     """Temperatures to try."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Training seed of the pairs; the best one is then trained with each seed of the grid."""
 
     @field_validator("alpha", "temperature")
@@ -95,10 +95,11 @@ class KD(SoftLabels):
         tried: list[dict[str, Any]] = []
         merits: list[float] = []
         for folder in folders:
-            values = _values(trained_model(folder)["recipe"].get("method", {}))
+            cell = open_trained(folder)
+            values = _values(cell.run["recipe"].get("method", {}))
             if values not in wanted:
                 raise UserError(f"{folder}: trained with {values}, which the tuning does not try; give its own cells")
-            metrics = read_json(folder / "metrics.json")
+            metrics = cell.json("metrics.json")
             tried.append({**values, "dev": metrics["dev"][metrics["score_name"]]})
             merits.append(kind.metrics[metrics["score_name"]].merit(tried[-1]["dev"]))
         chosen = _values(tried[merits.index(max(merits))])

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from distilgrid.core.errors import UserError
 from distilgrid.methods.base import TEXTS, TaughtMethod
+from distilgrid.models.shapes import Sizes
 from distilgrid.models.source import is_new
 from distilgrid.signals.base import RowName
 from distilgrid.training.settings import Training
@@ -45,6 +47,13 @@ class PKD(TaughtMethod):
         if "learning_rate" in self.training:
             return training
         return training.under({"learning_rate": self.learning_rate_factor * training.learning_rate})
+
+    def check_sizes(self, student: Sizes, teacher: Sizes) -> None:
+        """Refuse states of another width than the teacher's, and a student that is deeper."""
+        if student.hidden != teacher.hidden or student.layers > teacher.layers:
+            own, theirs = (f"{each.layers} layers and width {each.hidden}" for each in (student, teacher))
+            advice = "take equal widths and a shallower student"
+            raise UserError(f"pkd: a student of {own} cannot imitate a teacher of {theirs}; {advice}")
 
     def suits(self, students: "Sequence[Student]") -> bool:
         """Whether all students start from the teacher and set no width: their states are as wide as the teacher's."""

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distilgrid.core.errors import UserError
 from distilgrid.methods.kd.declare import KD
 from distilgrid.methods.kd.losses import KDObjective
 from distilgrid.methods.pkd.declare import PKD
+from distilgrid.models.shapes import Sizes
 from distilgrid.tasks.kind import TaskKind
 from distilgrid.training.objective import Objective, Outputs
 
@@ -61,10 +61,7 @@ class PKDObjective(Objective):
 
         Raises UserError when widths differ or the student is deeper than the teacher.
         """
-        if student.shape[-1] != teacher.shape[-1] or student.shape[1] > teacher.shape[1]:
-            own, theirs = (f"{states.shape[1]} layers and width {states.shape[-1]}" for states in (student, teacher))
-            advice = "take equal widths and a shallower student"
-            raise UserError(f"pkd: a student of {own} cannot imitate a teacher of {theirs}; {advice}")
+        self.settings.check_sizes(Sizes(*student.shape[1:]), Sizes(*teacher.shape[1:]))
         if student.shape[1] == 1:
             return student.sum() * 0.0  # one layer: nothing lies before the last one
         layers = mapped_layers(student=student.shape[1], teacher=teacher.shape[1], layers=self.settings.layers)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from distilgrid.core.schema import Seed
 from distilgrid.methods.base import Before
 from distilgrid.methods.kd.declare import SoftLabels
 
@@ -19,7 +20,7 @@ class TAKD(SoftLabels):
     """KD's losses; each model learns from the one before it, the first assistant from the teacher."""
     assistants: list[str] = Field(min_length=1)
     """Names under `students`, from the largest to the smallest: the models between the teacher and the student."""
-    assistant_seed: int = Field(default=0, ge=0)
+    assistant_seed: Seed = 0
     """Seed of the assistants' training; the students of all seeds learn from one chain, as they do from one teacher."""
 
     @field_validator("assistants")

@@ -17,6 +17,7 @@ from distilgrid.core.project import located, read_yaml
 from distilgrid.plan.params import Params
 from distilgrid.reporting.claims.schema import ClaimsFile, Published
 from distilgrid.tasks.spec import find_task
+from distilgrid.tasks.tables import Form, separator_of
 
 PUBLISHED = "published"
 COLUMNS = Published.model_fields
@@ -117,7 +118,9 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
     line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets put a byte order mark first
-            reader = csv.reader(file, strict=True)
+            separator = separator_of(file.readline(), Form(list(COLUMNS)), path)  # of any spreadsheet
+            file.seek(0)
+            reader = csv.reader(file, strict=True, delimiter=separator)
             for cells in reader:
                 records.append((line, cells))
                 line = reader.line_num + 1

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import RUN, read_json, verified
+from distilgrid.core.artefacts import RUN
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.reporting import wording
 from distilgrid.reporting.budgets import EVEN, OTHER_SIDE, Budget
 from distilgrid.reporting.claims.tables import BUDGETS, TONES, number_value
@@ -78,20 +79,17 @@ def papers(results: Path) -> list[PaperReports]:
 
 def _newest(results: Path) -> Iterator[Reported]:
     """The last report of each grid that has a paper. Reports of older versions lack files and are left out."""
-    import pandas as pd
-
     last: dict[str, tuple[str, Path]] = {}
     for path in sorted(results.glob(f"reports/*/{RUN}")):
-        run = read_json(path)
+        run = open_finished(path.parent, stage="report", only=()).run
         if set(READ) <= set(run["files"]):
             grid = run["labels"]["grid"]
             last[grid] = max(last.get(grid, ("", path.parent)), (run["started"], path.parent))
     for grid, (started, folder) in sorted(last.items()):
-        verified(folder, stage="report", only=READ)
-        claims = read_json(folder / "claims.json")
+        found = open_finished(folder, stage="report", only=READ)
+        claims = found.json("claims.json")
         if claims["paper"]:
-            table = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values=[""])
-            yield Reported(grid, folder, started, claims, read_json(folder / "compute.json"), table)
+            yield Reported(grid, folder, started, claims, found.json("compute.json"), found.table("table.csv"))
 
 
 def paper_tables(paper: PaperReports) -> list[Table]:

@@ -199,7 +199,7 @@ class Published(Settings):
     """The scored rows: GLUE test server, dev, ..."""
     our_split: Name | None = None
     """Our validation split to compare with; by default that of the main score."""
-    value: float | None = Field(allow_inf_nan=False)
+    value: float | None = Field(strict=False)
     """The number as printed; empty when unknown."""
     source: str = Field(min_length=1)
     """The place where the number was read."""

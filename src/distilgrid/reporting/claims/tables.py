@@ -11,7 +11,7 @@ from distilgrid.reporting.display import EMPTY
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.intervals import FEWEST_SEEDS
 from distilgrid.reporting.lines import DEFAULTS
-from distilgrid.reporting.noted import footnote, teacher_notes
+from distilgrid.reporting.noted import footnote, grid_notes
 from distilgrid.reporting.scoring import Scoring, scoring, title
 from distilgrid.reporting.table import Column, Table, Value
 
@@ -63,7 +63,7 @@ def paper_claims_table(table: Table) -> Table:
 def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence[Judgement] = ()) -> dict[str, Any]:
     """The paper, its claims with effects in their units, and its published numbers with ours, as plain values.
 
-    Without a file, the entries are empty. `notes` are those on the grid's teachers, by name.
+    Without a file, the entries are empty. `notes` are those on the grid's teachers and rows, by name.
     """
     params = findings.collected.plan.params
     return {
@@ -72,7 +72,7 @@ def claims_json(findings: Findings, file: ClaimsFile | None, *, judged: Sequence
         "joint": [_plain_joint(joint) for joint in judge_joint(file, judged)] if file else [],
         "published": published_json(findings, file) if file else [],
         "decided": None,
-        "notes": teacher_notes(params, params.grid.teacher_labels),
+        "notes": grid_notes(params, findings.collected.datasets),
     }
 
 
@@ -88,7 +88,7 @@ def _caption(findings: Findings, file: ClaimsFile, judged: Sequence[Judgement]) 
     ]
     if findings.seeds() == (1, 1):
         parts.append(f"Students have {wording.ONE_SEED}.")
-    return " ".join([*parts, footnote(findings.collected.plan.params)]).rstrip()
+    return " ".join([*parts, footnote(findings.collected.plan.params, findings.collected.datasets)]).rstrip()
 
 
 def _claim_rows(judgement: Judgement) -> list[list[Value]]:
@@ -193,7 +193,7 @@ def published_table(findings: Findings, file: ClaimsFile) -> Table | None:
     }
     groups = {n for n in range(1, len(listed)) if listed[n].task != listed[n - 1].task}
     paired = f"{sum(value != EMPTY for value in ours)} of {wording.plural(len(listed), 'number')}"
-    noted = footnote(findings.collected.plan.params)
+    noted = footnote(findings.collected.plan.params, findings.collected.datasets)
     caption = f"{_set_ups(findings, listed)} {paired} have a counterpart here. {noted}".rstrip()
     return Table.of("Published numbers", caption, columns, groups=groups)
 

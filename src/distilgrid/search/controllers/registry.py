@@ -62,6 +62,14 @@ CONTROLLERS = {
 }
 
 
+def lacking(kind: str) -> list[str]:
+    """A complaint about the package of a kind of controller, if it is not installed; else none."""
+    package = CONTROLLERS[kind].package
+    if not package or importlib.util.find_spec(package) is not None:
+        return []
+    return [f"controller '{kind}' needs {package}: pip install 'distilgrid[search]'"]
+
+
 def build_controller(
     settings: "ControllerSettings", space: SearchSpace, *, seed: int, fits: Fits = anything
 ) -> Controller:
@@ -69,8 +77,7 @@ def build_controller(
 
     Raises UserError when a package is not installed, or the settings do not fit the space.
     """
-    entry = CONTROLLERS[settings.kind]
-    if entry.package and importlib.util.find_spec(entry.package) is None:
-        raise UserError(f"controller '{settings.kind}' needs {entry.package}: pip install 'distilgrid[search]'")
-    controller: Controller = load(entry.target)(space, settings, seed=seed, fits=fits)
+    for problem in lacking(settings.kind):
+        raise UserError(problem)
+    controller: Controller = load(CONTROLLERS[settings.kind].target)(space, settings, seed=seed, fits=fits)
     return controller

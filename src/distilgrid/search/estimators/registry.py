@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
+from distilgrid.models.facts import BERT_LAYOUT
 from distilgrid.search.estimators.settings import EstimatorSettings
 from distilgrid.search.space import AnySpace, Space
 from distilgrid.training.settings import Training
@@ -39,6 +40,12 @@ def homogeneous(space: AnySpace) -> Space:
     if not isinstance(space, Space):
         raise UserError("a supernet's slices have layers that are all alike; take a homogeneous space, or mini_kd")
     return space
+
+
+def check_layout(kind: str) -> None:
+    """Refuse an origin of a model type whose weights a supernet cannot put in order. Raises UserError naming it."""
+    if kind not in BERT_LAYOUT:
+        raise UserError(f"a supernet needs a BERT as its origin, and this is a '{kind}'")
 
 
 def estimate_recipe(

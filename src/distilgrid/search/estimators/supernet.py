@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from distilgrid.core.errors import UserError
 from distilgrid.models.importance import Order, encoder_order
-from distilgrid.models.inheritance import AXES, BERT_LAYOUT, inherit_leading
-from distilgrid.models.student import spread_layers
+from distilgrid.models.inheritance import AXES, inherit_leading
+from distilgrid.models.shapes import spread_layers
 from distilgrid.search.architecture import Shape, shape_of
+from distilgrid.search.estimators.registry import check_layout
 from distilgrid.search.space import Space
 from distilgrid.tasks.batching import Inputs
 
@@ -100,8 +100,7 @@ def make_supernet(
     Raises UserError unless the origin has BERT's layout.
     """
     config, heads = origin.config, max(space.heads)
-    if config.model_type not in BERT_LAYOUT:
-        raise UserError(f"a supernet needs a BERT as its origin, and this is a '{config.model_type}'")
+    check_layout(config.model_type)
     width = -(-max(space.hidden) // heads) * heads
     size = Shape(max(space.layers), width, heads, max(space.feed_forward), config.hidden_act)
     with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from distilgrid.core.artefacts import read_json, verified
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import derive_seed
+from distilgrid.core.finished import open_finished
 from distilgrid.models.io import CLASSIFIER, load_model
 from distilgrid.search.architecture import Architecture, Shape
 from distilgrid.search.estimators.lessons import Lessons
@@ -49,8 +49,7 @@ def open_slices(lessons: Lessons[SupernetSettings], space: AnySpace) -> "Superne
     folder, space = lessons.sources.supernet, homogeneous(space)
     if folder is None:
         raise UserError("the estimator is a supernet: give --supernet, a folder made by `distilgrid supernet`")
-    verified(folder, stage="supernet")
-    if read_json(folder / "supernet.json")["space"] != space.model_dump():
+    if open_finished(folder, stage="supernet").json("supernet.json")["space"] != space.model_dump():
         raise UserError(f"{folder}: trained for another space; train one for this one")
     return SupernetEstimator(Supernet(load_model(folder), space, layers=lessons.settings.layers), lessons)
 
@@ -60,8 +59,7 @@ def supernet_slice(folder: Path, architecture: Architecture) -> "PreTrainedModel
 
     Raises UserError when a file is missing or damaged, or the space does not hold the architecture.
     """
-    verified(folder, stage="supernet")
-    facts = read_json(folder / "supernet.json")
+    facts = open_finished(folder, stage="supernet").json("supernet.json")
     space = Space.model_validate(facts["space"])
     if not isinstance(architecture, Shape) or architecture not in space.shapes:
         raise UserError(f"{folder}: was trained for a space that does not hold {architecture.name}")

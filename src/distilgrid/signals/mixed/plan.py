@@ -8,7 +8,7 @@ from pydantic import Field
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
-from distilgrid.core.schema import Settings
+from distilgrid.core.schema import Seed, Settings
 from distilgrid.signals.base import Lesson, Signal
 from distilgrid.training.settings import Training
 
@@ -32,7 +32,7 @@ class Mixup(Settings):
     """`any`: the partner is any other row, as in the paper; `similar`: one of about its length, which costs less."""
     token_types: Literal["mix", "keep"] = "mix"
     """Token-type embeddings of pairs of texts: mixed like the words', or those of x_i."""
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """Seed of pairs and lambdas. Independent of the training seeds: all students see the same mixed samples."""
 
 

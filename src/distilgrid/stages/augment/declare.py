@@ -9,7 +9,7 @@ from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.core.stage import Keys, Recipe, Stage
 from distilgrid.models.source import model_revision
 from distilgrid.plan.teachers import teacher_names
-from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED, FRACTION, TASK, TEACHER
+from distilgrid.stages.common import AUGMENTATION, DATA, FINETUNED, FRACTION, TASK, TEACHER, refuse_unread
 
 if TYPE_CHECKING:
     from distilgrid.augmentation.base import Added
@@ -43,6 +43,8 @@ def _recipe(chosen: AugmentSettings, keys: Keys) -> Recipe:
     own = chosen.augmentation
     if own.needs_teacher and "teacher-dir" not in keys:
         raise UserError(f"augmentation '{own.kind}' needs a teacher; give --teacher-dir")
+    unread = (not own.needs_teacher, f"augmentation '{own.kind}' with labels: {own.labels} asks no teacher;")
+    refuse_unread({"teacher-dir": unread}, keys)
     return {
         "settings": own.recipe(),
         "models": [model_revision(source) for source in own.sources],
@@ -84,5 +86,6 @@ STAGE = Stage(
     declared=("augmentation/*.py", "augmentation/*/declare.py"),
     warm=True,
     place=lambda own, _: "asked" if own.augmentation.runs_model else "cpu",
-    seconds=20,
+    seconds=10,
+    units=lambda _, rows: rows / 1000,
 )

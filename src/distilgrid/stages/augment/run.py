@@ -9,6 +9,7 @@ from distilgrid.augmentation.rows import samples
 from distilgrid.core.artefacts import STATE, write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.loading import load
+from distilgrid.models.facts import check_loaded
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.signals.row_recording import teacher_outputs
 from distilgrid.stages.augment.declare import AugmentSettings
@@ -50,6 +51,7 @@ def _labelled(
     frame: "pd.DataFrame", dataset: Dataset, teacher: "PreTrainedModel", tokenizer: Tokenizer, max_length: int
 ) -> "pd.DataFrame":
     """The rows with the teacher's labels, computed on its device."""
+    check_loaded(teacher, tokenizer, max_length)
     encodings = encode(tokenizer, *texts(frame), max_length=max_length)
     outputs = teacher_outputs(teacher, encodings, kind=dataset.task_kind).logits
     return dataset.task_kind.batch().relabelled(frame, outputs)

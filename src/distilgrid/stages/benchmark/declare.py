@@ -114,5 +114,5 @@ STAGE = Stage(
     environment={"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1024"},  # torch's default: training jobs keep fewer kernels
     seconds=10,
     # Models to measure, exported and trained.
-    units=lambda made: sum(len(keys) for name, keys in made["inputs"].items() if name != "data"),
+    units=lambda made, _: sum(len(keys) for name, keys in made["inputs"].items() if name != "data"),
 )

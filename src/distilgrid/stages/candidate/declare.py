@@ -7,7 +7,16 @@ from distilgrid.core.errors import UserError
 from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Keys, Option, Recipe, Stage
 from distilgrid.stages.common import CONTROLLER_SEED, SEARCH, TASK, TEACHER
-from distilgrid.stages.search.declare import SOURCES, SearchStageSettings, episode_of, inputs_of, measures, place
+from distilgrid.stages.search.declare import (
+    SOURCES,
+    SearchStageSettings,
+    episode_of,
+    inputs_of,
+    lacks,
+    measures,
+    of_candidate,
+    place,
+)
 from distilgrid.stages.search.declare import STAGE as SEARCHES
 
 if TYPE_CHECKING:
@@ -67,6 +76,8 @@ STAGE = Stage(
     target="searches",
     declared=SEARCHES.declared,
     exclusive=lambda made: measures(made["search"]),
+    lacks=lambda made: lacks(made["search"]),
     place=lambda own, _: place(own, {}),  # it estimates itself, whatever came before
-    seconds=60,
+    seconds=SEARCHES.seconds,
+    units=lambda made, rows: of_candidate(made["search"], rows),
 )

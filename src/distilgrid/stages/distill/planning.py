@@ -6,6 +6,7 @@ from typing import Any
 from distilgrid.core.errors import UserError, did_you_mean
 from distilgrid.core.planned import Artefact, Inputs
 from distilgrid.methods.base import BaseMethod, Before
+from distilgrid.plan.fits import check_student
 from distilgrid.plan.params import Params, effective_training
 from distilgrid.plan.planner import Planner, misfit
 from distilgrid.plan.settings import GridStudent
@@ -32,6 +33,7 @@ def _learner(
     own = planner.params.students[cell["student"]]
     training = method.trained(effective_training(planner.params, method.training, own.training))
     method.check(training)
+    check_student(planner.params, cell, method, training)
     data, augmented = planner.ask("prepare", task=cell["task"]), _augmented(planner, cell)
     inputs = _inputs(planner, Lesson(cell, method, training, data, augmented, instructors), method, own)
     if before.tried:

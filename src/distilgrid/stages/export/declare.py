@@ -44,6 +44,12 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     return planner.made("export", {"runtime": runtime}, inputs, place=f"{model.location}/{runtime}")
 
 
+def _lacks(made: Mapping[str, Any]) -> Iterable[str]:
+    from distilgrid.runtimes.registry import lacking
+
+    return lacking(made["runtime"])
+
+
 def _wanted(planner: "Planner") -> Iterable[Artefact]:
     """Exports of every teacher, and of the students of the exported seeds, for every runtime except the reference."""
     from distilgrid.runtimes.registry import find_runtime
@@ -76,6 +82,7 @@ STAGE = Stage(
     labelled_by="model",
     target="benchmarks",
     warm=True,
+    lacks=_lacks,
     place=lambda *_: "cpu",  # devices measure the exports; the gate compares them with torch on a CPU
     seconds=15,
 )

@@ -4,7 +4,6 @@ Runtimes that run the trained model itself, compiled or in another precision, co
 """
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 import torch
 
 from distilgrid.benchmark.inputs import FIELD
-from distilgrid.core.artefacts import read_json, write_json
+from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import Finished
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.runtimes.base import IMAGE_LENGTH, Exporter, RunOptions, Sample, UnsupportedError
 from distilgrid.runtimes.guards import LONGEST, first_line
@@ -36,10 +36,15 @@ OPEN = ("reason", "max_abs_difference", "label_agreement", "correlation", "score
 class Source:
     """The trained model that is exported, with the rows that judge it."""
 
-    folder: Path  # the model's
+    model: Finished
     dataset: Dataset  # the data it was trained on
     samples: dict[str, Samples]  # `dev` and every validation split, as the model reads them
     longest: int  # the most tokens of an input; `IMAGE_LENGTH` for images
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder."""
+        return self.model.folder
 
     @property
     def main(self) -> Samples:
@@ -67,7 +72,7 @@ def export(settings: ExportSettings, job: Job) -> dict[str, Any]:
     made, files = (source.folder, ("model.safetensors",)) if exporter is None else (job.folder, exporter.files)
     torch.set_num_threads(job.threads)
     if source.dataset.task_kind.tokenised and exporter is not None:
-        shutil.copyfile(source.folder / "tokenizer.json", made / "tokenizer.json")
+        source.model.copy(["tokenizer.json"], made)
     parity = _report(source, settings, exact=entry.exact)
     try:
         _convert_and_judge(source, exporter, entry, made, job.threads, parity)
@@ -87,13 +92,13 @@ def _source(job: Job) -> Source:
         tokenizer, longest = load_tokenizer(model.folder), model.run["recipe"]["training"]["max_length"]
     splits = ["dev", *dataset.validation]
     read = {name: read_split(dataset, name, tokenizer=tokenizer, max_length=longest) for name in splits}
-    return Source(model.folder, dataset, read, longest)
+    return Source(model, dataset, read, longest)
 
 
 def _report(source: Source, settings: ExportSettings, *, exact: bool) -> dict[str, Any]:
     """`parity.json` before the verdict."""
-    metrics, limits = read_json(source.folder / "metrics.json"), settings.limits
-    config, kind = read_json(source.folder / "config.json"), source.dataset.task_kind
+    metrics, limits = source.model.json("metrics.json"), settings.limits
+    config, kind = source.model.json("config.json"), source.dataset.task_kind
     reads = kind.inputs().of(config, lambda: list(source.first_rows))
     return {
         "runtime": settings.runtime,
@@ -173,11 +178,9 @@ def _check_finite(values: float | np.ndarray) -> None:
 
 def _scores(source: Source, outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The export's own scores on dev and validation, and how far its labels agree with torch's on validation."""
-    import pandas as pd
-
     dataset, kind = source.dataset, source.dataset.task_kind
     dev = dataset.split("dev")["label"].to_numpy()
-    stored = pd.read_parquet(source.folder / "predictions.parquet")
+    stored = source.model.table("predictions.parquet")
     frames = {split: stored[stored["split"] == split] for split in dataset.validation}
     validation = {
         split: score(kind, dataset.metrics, labels=frame["label"].to_numpy(), outputs=outputs[split])

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from distilgrid.core.artefacts import write_json
+from distilgrid.models.facts import check_loaded
 from distilgrid.models.io import load_model, load_tokenizer
 from distilgrid.plan.settings import MIXED, ORIGINAL, Features
 from distilgrid.signals.mixed.mixing import make_schedule
@@ -35,6 +36,7 @@ def features(settings: FeaturesSettings, job: Job) -> dict[str, int]:
     # Smaller shares are parts of larger ones: these are some of the students' own rows.
     plain = TrainingSet(dataset, share)
     model, tokenizer = load_model(teacher).requires_grad_(False), load_tokenizer(teacher)
+    check_loaded(model, tokenizer, settings.max_length)
     model.to(placement_of(job.execution).device)
     encodings = plain.encodings(tokenizer, max_length=settings.max_length)
     labels = plain.chosen["label"].to_numpy()

@@ -1,6 +1,6 @@
 """The stage `latency`: a predictor of latency, fitted to random shapes of a search space."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,12 @@ def _plan(planner: "Planner", names: Mapping[str, Any]) -> Artefact:
     return planner.made("latency", options, {}, place=place)
 
 
+def _lacks(made: Mapping[str, Any]) -> Iterable[str]:
+    from distilgrid.runtimes.registry import lacking
+
+    return lacking(made["conditions"]["runtime"])
+
+
 def _said(quality: Mapping[str, Any]) -> list[str]:
     """The errors on the held-out shapes, and the rank correlation with its interval."""
     tau, low, high = (quality[name] for name in ("kendall_tau", "kendall_low", "kendall_high"))
@@ -107,5 +113,7 @@ STAGE = Stage(
     threads=lambda _: 1,
     place=lambda own, _: own.conditions.processor,
     exclusive=True,
-    seconds=600,
+    lacks=_lacks,
+    seconds=7.5,
+    units=lambda made, _: made["fitted"] + made["held_out"],
 )

@@ -21,6 +21,14 @@ class ReportSettings:
     claims: "ClaimsFile | None"
 
 
+def lacking() -> list[str]:
+    """A complaint about packages of a report that are not installed; else none."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+    return [f"a report needs {' and '.join(missing)}: pip install 'distilgrid[report]'"] if missing else []
+
+
 def settings(params: "Params", options: Mapping[str, Any]) -> ReportSettings:
     """Read the claims.
 
@@ -97,5 +105,6 @@ STAGE = Stage(
     torch=False,
     threads=lambda _: 1,
     finds_inputs=True,
+    lacks=lambda _: lacking(),
     seconds=20,
 )

@@ -12,8 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from distilgrid.core.artefacts import is_complete, readable_os_errors, verified, write_changed
+from distilgrid.core.artefacts import is_complete, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import TABLE, Plan
@@ -21,6 +22,7 @@ from distilgrid.plan.teachers import teacher_names
 from distilgrid.reporting import wording
 from distilgrid.reporting.budgets import is_even, to_baseline
 from distilgrid.reporting.claims.papers import PaperReports, paper_tables, papers
+from distilgrid.reporting.collect import run_it
 from distilgrid.reporting.findings import Findings
 from distilgrid.reporting.lines import Line
 from distilgrid.reporting.noted import footnote
@@ -213,7 +215,7 @@ def _cells(findings: Findings) -> Table:
     titles = ("task", "student", "method", *numbers, "time split", "precision", "recipe", "folder")
     plan = findings.collected.plan
     about = f"Folders lie under the results folder and end in the recipe key; report {plan.report.key}."
-    caption = f"{about} {footnote(plan.params)}".rstrip()
+    caption = f"{about} {footnote(plan.params, findings.collected.datasets)}".rstrip()
     return Table("Cells", caption, [Column(title, number=title in numbers) for title in titles], rows, links=anchors)
 
 
@@ -280,13 +282,13 @@ def publish(*, plan: Plan, results: Path) -> Path:
     """
     source, target = results / plan.report.folder, results / "latest"
     if not is_complete(source):
-        raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made yet; run the grid first")
-    verified(source, stage="report", only=PUBLISHED)
+        raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made; {run_it(results)}")
+    report = open_finished(source, stage="report", only=PUBLISHED)
     with readable_os_errors(target):
         for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
             folder.mkdir(parents=True, exist_ok=True)
         for name in PUBLISHED:
-            content = (source / name).read_bytes()
+            content = report.read(name)
             # The page of `latest` is one folder nearer to the targets of its links than `reports/<grid>`.
             write_changed(
                 target / name, content.replace(b'href="../../', b'href="../') if name == "report.html" else content

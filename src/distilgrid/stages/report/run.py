@@ -22,7 +22,7 @@ from distilgrid.reporting.table import Table, latex, markdown
 from distilgrid.reporting.tables import compute_json, compute_table, main_table, other_table, paper_table
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.stages.job import Job
-from distilgrid.stages.report.declare import ReportSettings
+from distilgrid.stages.report.declare import ReportSettings, lacking
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,8 @@ def report(settings: ReportSettings, job: Job) -> None:
     Raises:
         UserError: when an artefact of the plan is missing or damaged, or a package is missing.
     """
-    _check_packages()
+    for problem in lacking():
+        raise UserError(problem)
     from distilgrid.stages.report.page import render
 
     assert job.plan is not None, "a report is about a plan"
@@ -67,14 +68,6 @@ def _claims(findings: Findings, file: ClaimsFile | None, folder: Path) -> list[T
         values, tables = values | {"decided": decisions_json(file, found)}, [decisions_table(findings, file, found)]
     write_json(folder / "claims.json", values)
     return [*tables, *claims_tables(findings, file, judged=judged)] if file else []
-
-
-def _check_packages() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
-    if missing:
-        raise UserError(f"a report needs {' and '.join(missing)}: pip install 'distilgrid[report]'")
 
 
 def table(findings: Findings) -> "pd.DataFrame":

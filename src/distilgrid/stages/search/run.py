@@ -7,7 +7,7 @@ from distilgrid.core.artefacts import write_json
 from distilgrid.core.errors import UserError
 from distilgrid.core.planned import KNOWN
 from distilgrid.search import rewards
-from distilgrid.search.architecture import Architecture
+from distilgrid.search.architecture import Architecture, check_size
 from distilgrid.search.best import BEST
 from distilgrid.search.decisions import SearchSpace
 from distilgrid.search.latencies import refuse_impossible_limit
@@ -68,15 +68,10 @@ def check_limits(searching: Searching) -> None:
 
 def _small(searching: Searching, looked_at: Sequence[Architecture]) -> list[Architecture]:
     """Those within the limit on parameters; UserError where there are none."""
-    small = [each for each in looked_at if not searching.oversize(each)]
-    if not small:
-        least = min(looked_at, key=searching.oversize)
-        raise UserError(
-            f"max_size_share {searching.chosen.search.max_size_share:g}: no architecture is that small; the smallest "
-            f"of {len(looked_at)}, {least.name}, exceeds it by {searching.oversize(least):.0%}; raise the share or "
-            "widen the space"
-        )
-    return small
+    share = searching.chosen.search.max_size_share
+    if share is not None:
+        check_size(looked_at, share, teacher=searching.config)
+    return [each for each in looked_at if not searching.oversize(each)]
 
 
 def _kept(trials: list[Trial], *, count: int, limit: float | None) -> list[dict[str, Any]]:

@@ -10,9 +10,10 @@ from distilgrid.core.artefacts import read_json
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.journal import Journal
 from distilgrid.methods.teaching import Sources
+from distilgrid.models.facts import facts_of
 from distilgrid.models.source import model_folder
 from distilgrid.search import rewards
-from distilgrid.search.architecture import Architecture, model_parameters, shape_of
+from distilgrid.search.architecture import Architecture, oversize, shape_of
 from distilgrid.search.controllers.registry import Controller, build_controller
 from distilgrid.search.estimators.lessons import Estimator, Lessons
 from distilgrid.search.estimators.registry import open_estimator
@@ -45,10 +46,11 @@ class Searching:
     @cached_property
     def teacher(self) -> Architecture:
         """The teacher's encoder: the yardstick of latencies."""
-        return shape_of(self._config)
+        return shape_of(self.config)
 
     @cached_property
-    def _config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
+        """The teacher's `config.json`."""
         config: dict[str, Any] = read_json(model_folder(self.chosen.origin) / "config.json")
         return config
 
@@ -91,11 +93,7 @@ class Searching:
     def oversize(self, architecture: Architecture) -> float:
         """Share by which the parameters exceed the limit; 0 within it, or without one."""
         share = self.chosen.search.max_size_share
-        if share is None:
-            return 0.0
-        # A product of floats may lie just below the whole number that is meant.
-        limit = max(1, round(share * model_parameters(self.teacher, self._config)))
-        return rewards.excess(model_parameters(architecture, self._config), limit=limit)
+        return 0.0 if share is None else oversize(architecture, share, teacher=self.config)
 
     def _fits(self, architecture: Architecture) -> bool:
         """Whether an architecture is known to keep to the limits, of size and of a latency that is predicted."""
@@ -139,4 +137,5 @@ def lessons_of(chosen: SearchStageSettings, job: Job) -> Lessons[Any]:
         supernet=job.folder_of("supernet"),
     )
     own, origin = chosen.search.estimator, model_folder(chosen.origin)
+    facts_of(origin, origin=str(origin)).check_reading(own.trained(chosen.training).max_length)
     return Lessons(own, chosen.training, sources, origin, execution=job.execution, lengths=chosen.teacher_lengths)

@@ -8,7 +8,7 @@ from distilgrid.core.planned import Artefact
 from distilgrid.core.stage import Stage
 from distilgrid.stages.common import DATA, OUTPUTS, SEARCH, TASK, TEACHER, TEACHER_DIR
 from distilgrid.stages.search.declare import STAGE as SEARCHES
-from distilgrid.stages.search.declare import SearchStageSettings
+from distilgrid.stages.search.declare import SearchStageSettings, estimated
 
 if TYPE_CHECKING:
     from distilgrid.plan.params import Params
@@ -49,5 +49,6 @@ STAGE = Stage(
     target="searches",
     declared=("search/estimators/registry.py",),
     warm=True,
-    seconds=300,
+    seconds=21,  # measured on SST-2: 84 for half of 8,000 rows
+    units=estimated,
 )

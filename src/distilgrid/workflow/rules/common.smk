@@ -1,17 +1,18 @@
 # What the rules share: the plan, and look-ups of an artefact by its path.
+from distilgrid.audit.left import roots
 from distilgrid.core.project import packaged
 from distilgrid.stages.table import STAGES, TARGETS, stages_of
-from distilgrid.workflow.opening import open_workflow, schema_file, start_jobs
+from distilgrid.workflow.opening import AGAIN, open_workflow, schema_file, start_jobs, work_left
 
 RESULTS = "results"
 ENVIRONMENT = str(packaged("environment.yml"))
-ON_TOP = list(workflow.overwrite_configfiles)  # Snakemake lists these first, and `params.yaml` after them
-ORIGIN = [*workflow.configfiles[len(ON_TOP) :], *ON_TOP]
 PLAN, PARAMS_FILE = open_workflow(config, results=RESULTS, origin=ORIGIN, main=workflow.is_main_process)
+LEFT = work_left(PLAN, results=RESULTS, main=workflow.is_main_process)
 
 
 onstart:
-    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process)
+    left = [planned(job.wildcards) for job in workflow.dag.needrun_jobs() if hasattr(job.wildcards, "key")]
+    start_jobs(PLAN, results=RESULTS, main=workflow.is_main_process, left=left)
 
 
 wildcard_constraints:
@@ -32,8 +33,17 @@ def files(artefacts):
 
 
 def inputs(wildcards):
-    """The files an artefact is made from. A path holds its recipe, so time stamps must not matter."""
-    return [ancient(path) for path in files(planned(wildcards).each_input())]
+    """The files an artefact is made from. A path holds its recipe, so time stamps must not matter.
+
+    A whole artefact does not wait for those of them that are left: Snakemake would make it again, too. One that is left
+    does, and not as `ancient`: Snakemake looks no further behind a job that it runs."""
+    artefact = planned(wildcards)
+    own = LEFT.get(artefact.folder)
+    whole = [source for source in artefact.each_input() if source.folder not in LEFT]
+    if own is None:
+        return [*map(ancient, files(whole))]
+    made = [source for source in artefact.each_input() if source.folder in LEFT]
+    return [*map(ancient, files(whole)), *files(made), *([str(AGAIN)] if own.state != "absent" else [])]
 
 
 def outputs(stage):
@@ -92,6 +102,12 @@ def command(wildcards, threads):
     own = f"--threads {min(threads, PLAN.params.resources.threads)} "
     given = own if STAGES[artefact.stage].threads is None else ""
     return f"{artefact.stage} {given}--params {PARAMS_FILE} {artefact.arguments(RESULTS)}"
+
+
+def tracked():
+    """The files that tracking waits for. It repeats when the report is made again."""
+    found = files([PLAN.report])
+    return found if PLAN.report.folder in LEFT else ancient(found)
 
 
 def tracking_summary():

@@ -14,7 +14,7 @@ for target, reached in TARGETS.items():
 # next call of Snakemake tracks again.
 rule track:
     input:
-        ancient(files([PLAN.report])),
+        tracked(),
     output:
         tracking_summary(),
     log:

@@ -36,7 +36,8 @@ class LabelRows(RowReader):
             return spec.labels
         as_texts(train[spec.label], origin)
         place = f"{origin}: column '{spec.label}'"
-        found = found_labels(train[spec.label][~blank(train[spec.label])], place)
+        check_filled(train[spec.label], origin)
+        found = found_labels(train[spec.label], place)
         if len(found) < 2:
             raise UserError(f"{place} holds {len(found)} label(s); a task needs at least two")
         if "f1" in spec.metrics and len(found) != 2:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.kinds.label.rows import LabelRows, row_of
+from distilgrid.tasks.kinds.label.rows import LabelRows, check_columns, check_filled, row_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,13 @@ class NumberRows(LabelRows):
     placeholder: int | float = 0.0
 
     def label_set(self, spec: "TaskSpec", train: "pd.DataFrame", origin: str) -> list[str]:
-        """An empty set."""
+        """An empty set. Raises UserError for one number in all training rows, as one label is refused."""
+        check_columns(train, [spec.label], origin)
+        check_filled(train[spec.label], origin)
+        numbers = self.codes(train, spec, [], origin)
+        if len(numbers) > 1 and np.ptp(numbers) == 0:
+            said = f"column '{spec.label}' holds one number only, {train[spec.label].iloc[0]}"
+            raise UserError(f"{origin}: {said}; a regression needs different ones")
         return []
 
     def strata(self, frame: "pd.DataFrame") -> np.ndarray | None:
@@ -27,18 +33,17 @@ class NumberRows(LabelRows):
         return None
 
     def codes(self, frame: "pd.DataFrame", spec: "TaskSpec", labels: list[str], origin: str) -> np.ndarray:
-        """Numbers (N,). Raises UserError with the first row that has no finite one, and for one number in all rows."""
+        """Numbers (N,). Raises UserError with the first row that has none, or an infinite one."""
         import pandas as pd
 
         column = frame[spec.label]
+        if column.dtype.kind in "mM":  # as numbers they would be nanoseconds, or what the file counts in
+            raise UserError(f"{origin}: column '{column.name}' holds dates or times, no numbers; write numbers")
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers))
         if len(bad):
             row, value = row_of(column, bad[0]), column.iloc[bad[0]]
-            raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number")
-        if len(numbers) > 1 and np.ptp(numbers) == 0:
-            said = f"column '{column.name}' holds one number only, {column.iloc[0]}"
-            raise UserError(f"{origin}: {said}; a regression needs different ones")
+            raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number; write it as 3.5")
         return numbers
 
 
