@@ -178,3 +178,9 @@ def test_data_of_before_has_dashes(findings: Findings) -> None:
     assert (said.repeated(old, "train"), said.longest(old, "train", 128)) == (DASH, DASH)
     old.pop("cautions", None)
     assert said.cautions(old) == said.caption([old]) == ""
+
+
+def test_one_word_is_said_in_the_singular(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        made(tmp_path, [(f"w{n}", label) for n, (_, label) in enumerate(ROWS)])
+    assert all(line.endswith("longest 1 word, 3 characters") for line in caplog.messages)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.messages import validated
+from distilgrid.core.project import parse_yaml
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
@@ -90,20 +90,25 @@ def test_a_number_among_words_is_no_index(prepared: Prepare) -> None:
     ("written", "said"),
     [
         (
-            "labels: [no, yes]",
-            'labels: write names in quotes, such as "no": YAML reads one without them as False',
+            "labels: [true, false]",
+            'labels: write names in quotes, such as "true" or "1.5": YAML reads this one as True',
         ),
         ("labels: [0.5, 1.5]", "tasks.own: labels: write names in quotes"),
         ("labels: [2020-01-01, x]", "tasks.own: labels: write names in quotes"),
         ("labels: [null, x]", "tasks.own: labels: write names in quotes"),
-        ("label: no", "tasks.own: label: must be a text; write it in quotes"),
+        ("label: false", "tasks.own: label: must be a text; write it in quotes"),
         ("label: 7", "tasks.own: label: must be a text; write it in quotes"),
-        ("text: [on]", "tasks.own: text.0: must be a text; write it in quotes"),
+        ("text: [true]", "tasks.own: text.0: must be a text; write it in quotes"),
     ],
 )
 def test_a_name_that_yaml_reads_otherwise_is_refused_with_what_to_write(written: str, said: str) -> None:
-    values = {"source": "csv:rows.csv", "text": ["text"]} | yaml.safe_load(written)
+    values = {"source": "csv:rows.csv", "text": ["text"]} | parse_yaml(written, origin="tasks.own")
     assert said in refused(lambda: validated(TaskSpec, values, origin="tasks.own"))
+
+
+def test_yes_and_no_are_names() -> None:
+    values = {"source": "csv:rows.csv", "text": ["text"]} | parse_yaml("labels: [no, yes]", origin="tasks.own")
+    assert validated(TaskSpec, values, origin="tasks.own").labels == ["no", "yes"]
 
 
 # Labels that are hardly meant -----------------------------------------------------------------------------------------

@@ -44,6 +44,8 @@ OS_PROBLEMS = {
     (errno.EIO,): "the disk reports an error; check it, nothing finished is lost",
     (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS): "this file system has no locks; take a folder elsewhere "
     "(NFS needs its lock service)",
+    (errno.ELOOP,): "a link leads in a circle; remove it or take another folder",
+    (errno.ESTALE, errno.ENOTCONN): "the file system does not answer; mount it again",
     (errno.EISDIR,): "a folder is where a file is wanted; name a file in it",
     (errno.EEXIST, errno.ENOTDIR): "a file is where a folder is wanted; move it or choose another folder",
 }
@@ -110,6 +112,18 @@ def write_text(path: Path, text: str) -> None:
     with readable_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def check_writable(path: Path, *, option: str) -> None:
+    """Refuse a file that cannot be written, before the work that it is for. Raises UserError."""
+    if path.is_dir():
+        raise UserError(f"{option}: {path} is a folder; name a file in it")
+    with readable_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        path.open("a", encoding="utf-8").close()
+        if new:
+            path.unlink()
 
 
 def write_changed(path: Path, content: bytes) -> None:
@@ -242,10 +256,17 @@ def _os_problem(error: Exception, place: Path) -> str | None:
         code = int(said[1])
     if code in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{name or place}: {os.strerror(code)}; check its permissions and whose it is, or take another folder"
+    if code == errno.ENOENT and name and _above(Path(os.fsdecode(name)), place):
+        return f"{name}: nothing can be made there; take another folder"
     for codes, advice in OS_PROBLEMS.items():
         if code in codes:
             return f"{place if code in FULL else name or place}: {advice}"
     return None
+
+
+def _above(path: Path, place: Path) -> bool:
+    """Whether a path that does not exist is where something is made: the place, above it, or a folder on the way."""
+    return place.is_relative_to(path) or (path.name.startswith(".scratch-") and place.is_relative_to(path.parent))
 
 
 def _named_key(folder: Path) -> str | None:

@@ -19,7 +19,7 @@ from distilgrid import __version__
 from distilgrid.benchmark.inputs import PARITY, read_inputs
 from distilgrid.benchmark.pinning import alone, pinned
 from distilgrid.benchmark.settings import Benchmark
-from distilgrid.core.artefacts import readable_os_errors
+from distilgrid.core.artefacts import check_writable
 from distilgrid.core.errors import UserError
 from distilgrid.core.finished import open_finished
 from distilgrid.core.machine import describe_machine, usable_cores
@@ -182,23 +182,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     protocol = _checked(Benchmark, {name: getattr(given, name) for name in fields})
     here = _checked(LocalDevice, {"threads": given.threads})
     exports = [open_exported(folder) for folder in given.exports]
-    _check_writable(given.out)
+    check_writable(given.out, option="--out")
     about = {"name": given.name, "phone": given.phone, "processor": here.processor, **describe_machine()}
     device = _checked(Description, about)
     _check(exports, here)
     _measure_all(exports, protocol, here, device, given.out)
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before measuring."""
-    if path.is_dir():
-        raise UserError(f"--out: {path} is a folder; name a file")
-    with readable_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = not path.exists()
-        path.open("a", encoding="utf-8").close()
-        if new:
-            path.unlink()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from distilgrid.core.artefacts import MODEL_STAGES, RANK, writing
+from distilgrid.core.artefacts import MODEL_STAGES, RANK, check_writable, writing
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import recipe_key
 from distilgrid.core.finished import Finished, open_finished, open_trained
@@ -39,6 +39,8 @@ def run_command(
         results: folder with the inputs of a stage that finds them itself.
     """
     settings = stage.settings(params, options)
+    if options.get("profile"):
+        check_writable(options["profile"], option="--profile")
     count = stage.threads(settings) if stage.threads else options.get("threads")
     for name, value in stage.environment.items():
         os.environ.setdefault(name, value)

@@ -122,7 +122,8 @@ def report(dataset: Mapping[str, Any], *, max_length: int) -> None:
         parts = [_rows(split["rows"]), *_labels(split["label_counts"])]
         parts += [f"{found[what]:,} {said}" for what, said in SAID.items() if found.get(what)]
         if "longest" in found:
-            parts.append("longest {words:,} words, {characters:,} characters".format(**found["longest"]))
+            sizes = (_plural(count, what.removesuffix("s")) for what, count in found["longest"].items())
+            parts.append(f"longest {', '.join(sizes)}")
         parts += [f"{count:,} {how} a row of {place}" for place, how, count in _likes(dataset, name) if count]
         cut = cut_rows(found, max_length)
         parts += [f"at least {cut:,} cut at {max_length} tokens"] if cut else []
@@ -134,7 +135,11 @@ def report(dataset: Mapping[str, Any], *, max_length: int) -> None:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"
+    return _plural(count, "row")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 
 def _labels(counts: Mapping[str, int]) -> Sequence[str]:

@@ -47,7 +47,7 @@ def _names(values: object) -> object:
         return values
     for value in values:
         if not isinstance(value, str) and type(value) is not int:
-            raise ValueError(f'write names in quotes, such as "no": YAML reads one without them as {value}')
+            raise ValueError(f'write names in quotes, such as "true" or "1.5": YAML reads this one as {value}')
     return [str(value) for value in values]
 
 
