@@ -1,11 +1,12 @@
 """Files of JSON lines drawn by hypothesis: values of every type, keys in any order, lines of every form."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.unit.fuzzed_files import Table, Written, broken, packed, seldom, tables
+from tests.unit.fuzzed_files import NUMBERS, Table, Written, broken, packed, seldom, tables
 
 VALUES: list[tuple[Any, list[str]]] = [
     (7, ["7"]),
@@ -27,6 +28,7 @@ VALUES: list[tuple[Any, list[str]]] = [
 ]
 """Values of JSON, and how people write them as texts; none for what is no text."""
 NO_SPLITS: list[Any] = [["train"], {"train": 1}, 1, 0.5, True, [], "Train"]
+NO_NUMBERS: list[Any] = [10**400, -(10**400), math.inf, math.nan, [1], {}, "one"]
 NO_OBJECTS = [
     "[1, 2]",
     "7",
@@ -50,6 +52,8 @@ def jsonl_files(draw: st.DrawFn) -> Written:
     if "split" in table.names and table.rows and seldom(draw, 8):
         columns[table.names["split"]][draw(st.integers(0, len(table.rows) - 1))] = draw(st.sampled_from(NO_SPLITS))
         table.verdicts["split"] = "refused"
+    if table.number and seldom(draw, 2):
+        _plain_numbers(draw, table, columns[table.names["label"]])
     same = _other_values(draw, table, columns) if seldom(draw, 2) and table.rows else {}
     more = None
     if "split" not in table.names and seldom(draw, 4):
@@ -59,6 +63,16 @@ def jsonl_files(draw: st.DrawFn) -> Written:
     content = packed(draw, broken(draw, table, _bytes(draw, table, columns)))
     suffix = draw(st.sampled_from([".jsonl", ".jsonl", ".ndjson", ".json", ""]))
     return table.written(content, suffix, "jsonl", same=same, more=more)
+
+
+def _plain_numbers(draw: st.DrawFn, table: Table, labels: list[Any]) -> None:
+    """Write numbers without quotes, and perhaps one that is none."""
+    for place, row in enumerate(table.rows):
+        if row.label in NUMBERS:
+            labels[place] = int(row.label) if row.label.lstrip("+-").isdigit() else float(row.label)
+    if table.rows and seldom(draw, 4):
+        labels[draw(st.integers(0, len(labels) - 1))] = draw(st.sampled_from(NO_NUMBERS))
+        table.verdicts["no number"] = "refused"
 
 
 def _other_values(draw: st.DrawFn, table: Table, columns: dict[str, list[Any]]) -> dict[str, str]:

@@ -146,6 +146,8 @@ def test_the_example_has_at_most_five_lines_that_are_python(
     (code,) = re.findall(r"```python\n(.*?)```", written(findings, runtime, processor, kind), flags=re.DOTALL)
     assert len(code.strip().splitlines()) <= 5
     compile(code, "README.md", "exec")
+    cut = "Give it the first 32,768 characters of a longer one" in written(findings, runtime, processor, kind)
+    assert cut == ("import" in code and "tokenizers" in code), "DistilGrid's own reader cuts by itself"
 
 
 def test_a_deployed_folder_says_what_is_noted_of_teacher_and_rows(

@@ -1,5 +1,6 @@
 """Files that a fuzz campaign found: taken whole or refused in one line."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,22 @@ def test_what_is_outside_a_set_with_minus_one_is_not_minus_one(other: str, tmp_p
     path.write_text("text,label\n" + "".join(f"{text},{('1', '-1', other)[i % 3]}\n" for i, text in enumerate(TEXTS)))
     with pytest.raises(UserError, match=f"row 3: label '{other}' is outside the set"):
         prepared(path, labels=["-1", "1"])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_null_character_in_a_text_is_none_in_the_header(end: str, tmp_path: Path) -> None:
+    texts, path = [f"{text}\0" for text in TEXTS], tmp_path / "rows.csv"
+    lines = ["text,label", *(",".join(row) for row in zip(texts, LABELS, strict=True)), ""]
+    path.write_text(end.join(lines), newline="")
+    assert kept(prepared(path)) == sorted(texts)
+
+
+def test_a_number_beyond_all_floats_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"text": text, "label": 10**400 if i == 7 else i} for i, text in enumerate(TEXTS)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(UserError, match=r"row 8: label '10+' in 'label' is not a number"):
+        prepared(path, kind="number", metrics=["pearson"])
 
 
 def test_labels_of_thousands_of_digits_are_labels(tmp_path: Path) -> None:

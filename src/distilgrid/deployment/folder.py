@@ -21,6 +21,7 @@ from distilgrid.reporting.noted import sentences, teacher_notes
 from distilgrid.runtimes.registry import find_runtime
 from distilgrid.runtimes.text_reader import FIELDS
 from distilgrid.tasks.kind import TaskKind
+from distilgrid.tasks.long_texts import first_characters
 
 OURS = {"parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
 """Files of an artefact that do not ship, or are written anew."""
@@ -126,15 +127,19 @@ def _fill(out: Path, option: ModelOption, collected: Collected, origin: _Origin)
     measured = {**asdict(option.conditions), "noisy": option.noisy}
     noted = sentences(teacher_notes(collected.plan.params, [option.line.labels["teacher"]]))
     noted = f"{noted} {cautions(dataset)}".strip()
-    text = readme(option, names, kind, pair=bool(dataset.get("pair")), noted=noted)
+    text = readme(option, names, kind, pair=bool(dataset.get("pair")), noted=noted, longest=longest)
     (out / README).write_text(text, encoding="utf-8")
     facts = {**made, **score, "latency_ms": option.latency_ms, "measured": measured}
     write_json(out / FACTS, {**facts, README_SUM: file_sha256(out / README)})
     write_sums(out, without=[README])
 
 
-def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool, noted: str = "") -> str:
+def readme(
+    option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool, noted: str = "", longest: int = 512
+) -> str:
     """The README in Markdown. `names` are the model's inputs in order, `noted` is what is noted of its teachers.
+
+    `longest` is its longest input in tokens.
 
     The call of an ONNX file runs without DistilGrid, where the kind says how its outputs are read.
     """
@@ -149,6 +154,7 @@ def readme(option: ModelOption, names: list[str], kind: TaskKind, *, pair: bool,
         extra=find_runtime(option.runtime).extra,
         answer=code and code.format(logits=LOGITS),
         example='"A first text.", "A second text."' if pair else '"A text of yours."',
+        most=first_characters(longest),
         names=names,
         fields=FIELDS,
         noted=noted,

@@ -135,9 +135,10 @@ def encode(
     tokenizer: "PreTrainedTokenizerBase", first: list[str], second: list[str] | None, *, max_length: int
 ) -> Encodings:
     """Tokenise raw texts, or pairs of texts, truncated to `max_length` tokens (the longer text first)."""
-    encoded = tokenizer(
-        first, second, truncation=True, max_length=max_length, padding=False, return_attention_mask=False
-    )
+    from distilgrid.tasks.long_texts import cut_rows
+
+    first, second = cut_rows(tokenizer, first, second, longest=max_length)
+    encoded = tokenizer(first, second, truncation=True, max_length=max_length, return_attention_mask=False)
     return Encodings.of(encoded["input_ids"], encoded.get("token_type_ids"), pad_id=int(tokenizer.pad_token_id or 0))
 
 

@@ -118,7 +118,7 @@ def _check_form(header: str, path: Path) -> None:
     """Raises UserError for a header that tells of another format or encoding."""
     if header.lstrip().startswith('{"'):
         raise UserError(f"{path}: holds JSON lines; write jsonl: instead of csv: in the task's source")
-    if "\0" in header.partition("\n")[0]:
+    if "\0" in header.replace("\r", "\n").partition("\n")[0]:
         raise UserError(f"{path}: null characters in the header; set the task's encoding, such as utf-16-le")
 
 

@@ -27,6 +27,7 @@ from distilgrid.core.machine import package_versions
 from distilgrid.core.progress import progress
 from distilgrid.models.io import first_line, load_tokenizer, read_model
 from distilgrid.models.source import model_folder, model_revision
+from distilgrid.tasks.long_texts import cut_rows
 from distilgrid.training.placement import choose_device
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Translator:
         with torch.random.fork_rng(["cuda"] if self.device.type == "cuda" else []):  # reading weights draws numbers too
             model = self._model
             length = self._length(model)
-            inputs = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True, max_length=length)
+            cut, _ = cut_rows(self.tokenizer, texts, None, longest=length)
+            inputs = self.tokenizer(cut, return_tensors="pt", padding=True, truncation=True, max_length=length)
             given = {name: inputs[name].to(self.device) for name in ("input_ids", "attention_mask")}
             torch.manual_seed(seed)
             with torch.inference_mode():

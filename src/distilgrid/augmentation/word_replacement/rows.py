@@ -25,6 +25,7 @@ from distilgrid.augmentation.neighbours import Neighbours, Vocabulary
 from distilgrid.augmentation.word_replacement.declare import WordReplacement
 from distilgrid.augmentation.words import Words, in_case_of, is_content
 from distilgrid.core.progress import progress
+from distilgrid.tasks.long_texts import cut_rows
 from distilgrid.training.placement import choose_device
 
 if TYPE_CHECKING:
@@ -119,9 +120,8 @@ class MaskedLM:
     def candidates(self, text: str, words: Sequence[tuple[int, str]]) -> list[tuple[str, ...] | None]:
         """Candidates for each word, given as (start in the text, word); None for one of several pieces or cut off."""
         tokenizer = self.vocabulary.tokenizer
-        encoded = tokenizer(
-            text, text, truncation="longest_first", max_length=self._longest, return_offsets_mapping=True
-        )
+        (cut,), _ = cut_rows(tokenizer, [text], [text], longest=self._longest)
+        encoded = tokenizer(cut, cut, truncation="longest_first", max_length=self._longest, return_offsets_mapping=True)
         offsets = encoded.pop("offset_mapping")
         first = [place for place, part in enumerate(encoded.sequence_ids()) if part == 0]
         places = [_single_piece(offsets, first, start, start + len(word)) for start, word in words]

@@ -30,7 +30,7 @@ from distilgrid.jobs.warm.client import ADDRESS, FORWARDED, FREE, SINGLE, WARM_S
 OURS = (
     *("cli.app", "plan.expand", "plan.names", "stages.runner", "search.architecture", "models.facts"),
     *("training.cpu.acceleration", "training.cpu.vocabulary", "training.efficiency", "training.average"),
-    "stages.distill.surplus",
+    *("tasks.long_texts", "stages.distill.surplus"),
 )
 FEATURES = ("methods", "signals", "tasks.kinds")
 """Folders whose modules a table of strings names, so that jobs load them late; reports stay out."""

@@ -1,5 +1,7 @@
 """Rows of texts with a number."""
 
+import math
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,12 +41,18 @@ class NumberRows(LabelRows):
         column = frame[spec.label]
         if column.dtype.kind in "mM":  # as numbers they would be nanoseconds, or what the file counts in
             raise UserError(f"{origin}: column '{column.name}' holds dates or times, no numbers; write numbers")
-        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+        values = column.map(_as_float) if column.dtype.kind == "O" else column
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers))
         if len(bad):
             row, value = row_of(column, bad[0]), column.iloc[bad[0]]
             raise UserError(f"{origin}: row {row}: label '{value}' in '{column.name}' is not a number; write it as 3.5")
         return numbers
+
+
+def _as_float(value: object) -> object:
+    """Infinity for a whole number beyond all floats, which JSON may hold; other values as they are."""
+    return math.inf if isinstance(value, int) and abs(value) > sys.float_info.max else value
 
 
 ROWS = NumberRows()
