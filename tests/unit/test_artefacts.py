@@ -192,6 +192,32 @@ def test_a_folder_named_after_another_recipe_is_refused(tmp_path: Path) -> None:
     assert "0123456789ab" in refusal(lambda: verified(wrong))
 
 
+@pytest.mark.parametrize("name", ["a.txt", ".scratch-1/mine", f"{STATE}/mine", "other.csv"])
+def test_a_folder_of_somebodys_files_is_refused(tmp_path: Path, name: str) -> None:
+    mine = tmp_path / "own" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert f"such as {name.partition('/')[0]}; take another folder" in refusal(lambda: make(tmp_path / "own"))
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "own" / ".lock").exists()
+
+
+@pytest.mark.parametrize("change", [{"stage": "finetune"}, {"rows": 11}])
+def test_an_artefact_is_not_overwritten_by_another(tmp_path: Path, change: dict[str, Any]) -> None:
+    """As `finetune --data mine --out mine` would."""
+    out = make(tmp_path / "mine")
+    assert "holds the output of 'prepare'" in refusal(lambda: make(out, recipe=RECIPE | change))
+    verified(out, stage="prepare")
+    assert not (out / STATE).exists()
+
+
+def test_unfinished_and_equal_artefacts_are_made_again_without_a_key_in_their_name(tmp_path: Path) -> None:
+    out = make(tmp_path / "mine")
+    verified(make(out, "second"))
+    (out / RUN).unlink()
+    verified(make(out, "third"))
+
+
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert str(tmp_path / "file") in refusal(lambda: make(tmp_path / "file"))

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests.unit.fabricate import fabricate_results
 
 from distilgrid.cards.licences import front_matter, model_terms, package_licence, task_terms
 from distilgrid.cards.write import write_cards
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256
 from distilgrid.plan.expand import Plan, expand
 from distilgrid.plan.params import parse_params
 from distilgrid.tasks.spec import TaskSpec, builtin_tasks
@@ -75,6 +78,33 @@ def test_the_text_says_how_it_was_made_and_what_it_may_be_used_for(made: tuple[P
 
 
 ODD = {"reviews": ("good|bad", "<img src=x>`*"), "topics": ("culture", "_a_ ![x](y)", "~~sport~~")}
+
+
+@pytest.mark.parametrize("record", ["{}", "{"])
+def test_words_of_people_are_not_replaced(made: tuple[Plan, Path, Path], tmp_path: Path, record: str) -> None:
+    plan, results, before = made
+    out = shutil.copytree(before, tmp_path / "cards")
+    older, edited = sorted(out.rglob("README.md"))[:2]
+    edited.write_text(edited.read_text() + "Not for medical use.\n")
+    with pytest.raises(UserError, match=rf"{edited}: was written or edited by somebody; .*\(--out\)$"):
+        write_cards(plan=plan, results=results, out=out)
+    assert edited.read_text().endswith("Not for medical use.\n")
+    (out / ".cards.json").write_text(record)  # a folder of before, or a damaged record
+    with pytest.raises(UserError, match="edited by somebody"):
+        write_cards(plan=plan, results=results, out=out)
+    edited.unlink()
+    assert write_cards(plan=plan, results=results, out=out) == len(list(out.rglob("README.md")))
+    (out / ".cards.json").write_text(json.dumps({str(older.relative_to(out)): file_sha256(edited)}))
+    shutil.copy(edited, older)  # as if it had been written so before
+    write_cards(plan=plan, results=results, out=out)
+    assert older.read_bytes() == (before / older.relative_to(out)).read_bytes()
+
+
+def test_a_file_of_somebody_else_is_not_replaced(made: tuple[Plan, Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "licences.md").write_text("mine")
+    with pytest.raises(UserError, match=r"licences\.md: was written"):
+        write_cards(plan=made[0], results=made[1], out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["licences.md"]
 
 
 def test_labels_and_notes_are_never_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

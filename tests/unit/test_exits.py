@@ -1,5 +1,6 @@
 """Nothing damaged leaves the store: what ships, is described or is shown is compared with `run.json` first."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -110,6 +111,69 @@ def test_an_earlier_folder_stays_when_the_new_one_is_refused(grid: tuple[Plan, P
     with pytest.raises(UserError, match="content differs"):
         chosen(grid)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["serve.py", ".git/HEAD", "notes/today.txt"])
+def test_files_of_somebody_next_to_a_deployed_model_are_not_deleted(grid: tuple[Plan, Path], name: str) -> None:
+    folder = chosen(grid)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(UserError, match=rf"{re.escape(name.partition('/')[0])}: was not written .*\(--out\)$"):
+        chosen(grid)
+    assert (folder / name).read_text() == "mine"
+
+
+def test_an_edited_readme_is_not_replaced(grid: tuple[Plan, Path]) -> None:
+    folder = chosen(grid)
+    lengthen(folder / "README.md")
+    before = (folder / "README.md").read_bytes()
+    with pytest.raises(UserError, match=r"README\.md: was edited"):
+        chosen(grid)
+    assert (folder / "README.md").read_bytes() == before
+
+
+@damages
+@pytest.mark.parametrize("name", ["model.onnx", "deployed.json"])
+def test_a_damaged_folder_is_written_anew(grid: tuple[Plan, Path], damage: Callable[[Path], None], name: str) -> None:
+    folder = chosen(grid)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    damage(folder / name)
+    if (folder / "deployed.json").is_file():
+        chosen(grid)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    else:
+        with pytest.raises(UserError, match="holds no deployed model"):
+            chosen(grid)
+
+
+def test_a_folder_is_replaced_where_it_stands(grid: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also as the current folder, or through a link, which stays."""
+    folder, link = chosen(grid), grid[1] / "current"
+    link.symlink_to(folder)
+    option, collected = offered(grid, "onnxruntime-int8")
+    monkeypatch.chdir(folder)
+    for out in (Path(), link):
+        cut(folder / "labels.json")
+        write_folder(option, collected, results=grid[1], out=out)
+        check_sums(folder, advice="")
+        monkeypatch.chdir(folder)
+    assert link.is_symlink() and not [*grid[1].glob(".scratch-*")]
+
+
+def test_a_failed_exchange_brings_the_earlier_folder_back(
+    grid: tuple[Plan, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = chosen(grid), Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == "whole":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(KeyboardInterrupt):
+        chosen(grid)
+    check_sums(folder, advice="")
 
 
 def test_only_files_of_the_artefact_are_deployed(grid: tuple[Plan, Path]) -> None:

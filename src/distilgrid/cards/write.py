@@ -1,8 +1,10 @@
 """Cards of a finished grid: one for each model and data set, and a list of licences."""
 
+import contextlib
+import hashlib
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from distilgrid.cards.licences import CARD, UNKNOWN, Terms, model_terms, task_terms
-from distilgrid.core.artefacts import write_text
+from distilgrid.core.artefacts import json_text, read_json, readable_os_errors, write_text
+from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256
 from distilgrid.core.finished import open_finished, open_trained
 from distilgrid.core.planned import TEACHER, Artefact, listed
 from distilgrid.core.templates import filled
@@ -26,6 +30,8 @@ from distilgrid.tasks.spec import find_task
 
 METRIC_IDS = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
 """The hub's names of metrics that differ from ours."""
+WRITTEN = ".cards.json"
+"""The SHA-256 of each file as it was written, to tell those that people have edited since."""
 ENGLISH = ("glue", "docs")
 _filled = partial(filled, "distilgrid.cards", wording=wording, likes=likes, prepared=facts)
 
@@ -33,7 +39,8 @@ _filled = partial(filled, "distilgrid.cards", wording=wording, likes=likes, prep
 def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
     """Write a card for each model and data set of a grid, and `licences.md`. Returns the number of cards.
 
-    Raises UserError when an artefact of the grid is missing or damaged, or the folder cannot be written.
+    Raises UserError when an artefact of the grid is missing or damaged, a card was edited, or the folder cannot be
+    written.
     """
     findings = find(collect(plan, results))
     for prepared in plan.data.values():
@@ -52,9 +59,25 @@ def write_cards(*, plan: Plan, results: Path, out: Path) -> int:
         texts[f"{artefact.folder}/{CARD}"] = _data_card(findings, artefact, specs[task].source, data[task])
     shown = {f"{task} ({spec.source})": data[task] for task, spec in specs.items()} | _lent(plan)
     licences = _filled("licences.md.jinja", kinds={"model": models, "data": shown})
-    for name, text in {**texts, "licences.md": licences}.items():
-        write_text(out / name, text)
+    _write({**texts, "licences.md": licences}, out)
     return len(texts)
+
+
+def _write(texts: Mapping[str, str], out: Path) -> None:
+    """Write files, and their SHA-256 for the next time. Raises UserError where one would replace words of somebody."""
+    record, written = out / WRITTEN, {}
+    with contextlib.suppress(UserError):  # absent, or damaged: then only equal files are ours
+        written = dict(read_json(record))
+    for name, text in texts.items():
+        path = out / name
+        with readable_os_errors(path):
+            digest = file_sha256(path) if path.is_file() else None
+        if digest not in (None, written.get(name), hashlib.sha256(text.encode()).hexdigest()):
+            raise UserError(f"{path}: was written or edited by somebody; move it, or choose another folder (--out)")
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    write_text(record, json_text({**written, **sums}))  # first: what is written of these is ours after a crash, too
+    for name, text in texts.items():
+        write_text(out / name, text)
 
 
 def _model_card(

@@ -60,10 +60,12 @@ def writing(out: Path | str, *, recipe: Mapping[str, Any], labels: Mapping[str, 
 
     One process at a time makes an artefact; others wait. Nothing appears in `out` when the body fails.
 
-    Raises UserError when `out` carries the key of another recipe, cannot be written, or the disk is full.
+    Raises UserError when `out` carries the key of another recipe, holds something else, cannot be written, or the disk
+    is full.
     """
     folder = Path(out)
     _check_key(folder, recipe)
+    _check_own(folder, recipe)
     if RANK in os.environ:
         with tempfile.TemporaryDirectory(prefix="distilgrid-") as nowhere:
             yield Path(nowhere)  # the first process of the job writes the artefact
@@ -281,6 +283,29 @@ def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
             f"{folder}: the folder is named after recipe {named}, but these settings and inputs make "
             f"{recipe_key(recipe)}; take the path that `distilgrid plan --commands` shows, or a folder without a key"
         )
+
+
+def _check_own(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Refuse a folder without a key that holds another artefact, or files of somebody that this one would replace."""
+    if _named_key(folder) or not folder.is_dir():
+        return
+    with readable_os_errors(folder):
+        found = {path.name for path in folder.iterdir()}
+    if RUN in found:
+        key, stage = _made_there(folder)
+        if key != recipe_key(recipe):
+            raise UserError(f"{folder}: holds the output of '{stage}' of key {key}; move it or take another folder")
+    elif found and LOCK not in found:
+        raise UserError(f"{folder}: holds files of something else, such as {min(found)}; take another folder")
+
+
+def _made_there(folder: Path) -> tuple[str, str]:
+    """The key and the stage of an artefact, which may be damaged."""
+    try:
+        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        return str(run["key"]), str(run["stage"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "that cannot be read", "a stage"
 
 
 @contextlib.contextmanager

@@ -22,6 +22,15 @@ def write_sums(folder: Path, *, without: Collection[str] = ()) -> None:
     (folder / SUMS).write_text("\n".join([f"# {len(lines)} files", *lines, ""]), encoding="utf-8")
 
 
+def listed_files(folder: Path) -> set[str]:
+    """The names in `SHA256SUMS`, as far as it can be read."""
+    try:
+        text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return set()
+    return {match[2] for match in map(LINE.fullmatch, text.split("\n")) if match}
+
+
 def check_sums(folder: Path, *, advice: str) -> None:
     """Refuse a folder whose files are not those that were written into it.
 

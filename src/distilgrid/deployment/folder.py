@@ -1,14 +1,15 @@
 """The folder that ships: model, tokeniser, labels, and a README with five lines that call it."""
 
-import shutil
+import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from distilgrid.core.artefacts import readable_os_errors, write_json
+from distilgrid.core.artefacts import read_json, readable_os_errors, write_json
 from distilgrid.core.errors import UserError
+from distilgrid.core.fingerprint import file_sha256
 from distilgrid.core.finished import Finished, open_finished, open_trained
-from distilgrid.core.sums import check_sums, write_sums
+from distilgrid.core.sums import SUMS, check_sums, listed_files, write_sums
 from distilgrid.core.templates import filled
 from distilgrid.deployment.classifier import ADVICE, FACTS
 from distilgrid.deployment.options import ModelOption
@@ -25,6 +26,7 @@ from distilgrid.tasks.long_texts import first_characters
 OURS = {"parity.json", "metrics.json", "history.parquet", "predictions.parquet", "tokenizer.json"}
 """Files of an artefact that do not ship, or are written anew."""
 README = "README.md"
+README_SUM = "readme_sha256"
 LOGITS = "session.run(None, {n: numpy.array([v]) for n, v in inputs.items()})[0]"
 
 
@@ -54,8 +56,8 @@ def write_folder(option: ModelOption, collected: Collected, *, results: Path, ou
 
     The folder appears whole. A failure leaves an earlier folder untouched.
 
-    Raises UserError for a damaged file, a model without a tokeniser, or a folder that holds something else or cannot be
-    written.
+    Raises UserError for a damaged file, a model without a tokeniser, or a folder that holds something else, holds files
+    of somebody next to an earlier model, or cannot be written.
     """
     origin = _Origin.of(option, collected, results)
     task = option.line.labels["task"]
@@ -64,16 +66,49 @@ def write_folder(option: ModelOption, collected: Collected, *, results: Path, ou
         said = f"'{task}' is made of {kind.words.rows}: take {results / option.folder} as it is"
         raise UserError(f"{said}; folders are for texts")
     folder = out or results / "deployed" / task / f"{Path(option.folder).parent.name}-{Path(option.folder).name}"
+    place = Path(os.path.realpath(folder))  # of the folder itself, also where it is a link, or `.`
     with readable_os_errors(folder):
-        if folder.exists() and not (folder / FACTS).is_file():
-            raise UserError(f"{folder}: is there and holds no deployed model; move it or choose another folder (--out)")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.parent) as scratch:
+        _check_replaceable(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".scratch-", dir=place.parent) as scratch:
             _fill(Path(scratch) / "whole", option, collected, origin)
-            shutil.rmtree(folder, ignore_errors=True)
-            (Path(scratch) / "whole").rename(folder)
-        check_sums(folder, advice=ADVICE)
+            _check_replaceable(folder)  # somebody may have written into it meanwhile
+            _replace(place, Path(scratch) / "whole", before=Path(scratch) / "before")
+        check_sums(place, advice=ADVICE)
     return folder
+
+
+def _replace(place: Path, new: Path, *, before: Path) -> None:
+    """Put a folder in place of another one, which moves to `before`. Neither is ever half there."""
+    if place.exists():
+        place.rename(before)
+    try:
+        new.rename(place)
+    except BaseException:
+        if before.exists():
+            before.rename(place)
+        raise
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse a folder that holds anything but an earlier choice as it was written. Raises UserError."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    advice = "move it or choose another folder (--out)"
+    if not (folder / FACTS).is_file():
+        raise UserError(f"{folder}: is there and holds no deployed model; {advice}")
+    own = {FACTS, SUMS, README, *listed_files(folder)}
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in own or path.is_dir())
+    if foreign:
+        raise UserError(
+            f"{folder / foreign[0]}: was not written by `distilgrid choose`, and would be deleted; {advice}"
+        )
+    try:
+        written = read_json(folder / FACTS).get(README_SUM)
+    except (UserError, AttributeError):  # damaged: to be written anew
+        return
+    if written and (folder / README).is_file() and file_sha256(folder / README) != written:
+        raise UserError(f"{folder / README}: was edited, and would be replaced; {advice}")
 
 
 def _fill(out: Path, option: ModelOption, collected: Collected, origin: _Origin) -> None:
@@ -90,11 +125,12 @@ def _fill(out: Path, option: ModelOption, collected: Collected, origin: _Origin)
     score = {"score": option.score, "teacher_score": option.teacher, "model": option.model.key}
     score |= {"split": option.line.facts["split"], "dev_score": option.dev, "dev_teacher_score": option.dev_teacher}
     measured = {**asdict(option.conditions), "noisy": option.noisy}
-    write_json(out / FACTS, {**made, **score, "latency_ms": option.latency_ms, "measured": measured})
     noted = sentences(teacher_notes(collected.plan.params, [option.line.labels["teacher"]]))
     noted = f"{noted} {cautions(dataset)}".strip()
     text = readme(option, names, kind, pair=bool(dataset.get("pair")), noted=noted, longest=longest)
     (out / README).write_text(text, encoding="utf-8")
+    facts = {**made, **score, "latency_ms": option.latency_ms, "measured": measured}
+    write_json(out / FACTS, {**facts, README_SUM: file_sha256(out / README)})
     write_sums(out, without=[README])
 
 
