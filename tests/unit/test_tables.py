@@ -245,9 +245,10 @@ def test_half_a_compressed_file_is_refused(prepared: Prepare, pack: Callable[[by
         (zipped(b"<xml>", "[Content_Types].xml", "xl/sheet1.xml"), "a document of an office program; save the table"),
         (b"PAR1....", "is a parquet file; write parquet:"),
         (b'{"text": "x", "label": "y"}\n', "holds JSON lines; write jsonl:"),
+        (b"sep=;\r\ntext;label\r\n", "line 1 is a note to Excel, no header; remove it"),
         ("text,label\n".encode("utf-16-le"), "null characters in the header; set the task's encoding, such as utf-16"),
     ],
-    ids=["archive", "spreadsheet", "parquet", "JSON lines", "UTF-16 without a mark"],
+    ids=["archive", "spreadsheet", "parquet", "JSON lines", "note to Excel", "UTF-16 without a mark"],
 )
 def test_a_file_of_another_format_is_refused_with_a_remedy(prepared: Prepare, content: bytes, said: str) -> None:
     assert said in refused(lambda: prepared(content))
