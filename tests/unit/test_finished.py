@@ -56,6 +56,18 @@ def test_a_whole_artefact_is_read(made: Path, tmp_path: Path) -> None:
     assert (tmp_path / "model.onnx").read_bytes() == bytes(1000) == found.read("model.onnx")
 
 
+@pytest.mark.parametrize("name", ["added_tokens.json", "vocab.txt", "pytorch_model.bin", "modeling.py"])
+def test_a_file_that_would_be_loaded_with_a_model_is_refused(made: Path, name: str) -> None:
+    """`added_tokens.json` changes how transformers cuts texts into tokens."""
+    (made / name).write_text('{"quite poor": 32}')
+    with pytest.raises(UserError, match=rf"^{made / name}: run.json does not list it, .*; remove it$"):
+        open_trained(made)
+    (made / name).unlink()
+    for harmless in (".notes.json", "README.md", "LICENSE"):
+        (made / harmless).write_text("")
+    open_trained(made)
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
@@ -309,7 +321,8 @@ BELOW = {
     "audit/left.py": {"json.loads", "read_text"},  # what is damaged is made again
     "audit/made.py": {"read_run"},  # `verify` looks at what is damaged, too
     "audit/status.py": {"read_run"},  # why an artefact is stale
-    "deployment/folder.py": {"from_file"},  # at the path that `Finished` gave
+    "cards/write.py": {"read_json"},  # the record of cards written before
+    "deployment/folder.py": {"from_file", "read_json"},  # at the path that `Finished` gave; an earlier folder
     "tasks/kinds/image/rows.py": {"read_table"},  # likewise
     "tracking/datasets.py": {"read_schema"},  # likewise
 }

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from distilgrid.audit.made import Made, read_made
-from distilgrid.core.artefacts import RUN, read_json
+from distilgrid.core.artefacts import RUN
 from distilgrid.core.errors import UserError
+from distilgrid.core.finished import open_finished
 from distilgrid.core.machine import usable_cores
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.params import Params
@@ -75,9 +76,10 @@ class RowCounts:
         return self._found[key]
 
     def _prepared(self, key: str) -> int | None:
-        for path in (self.results / STAGES["prepare"].folder).glob(f"*/*-{key}/dataset.json"):
-            with contextlib.suppress(UserError, KeyError, TypeError):  # a damaged one is no reason not to plan
-                return int(read_json(path)["splits"]["train"]["rows"])
+        for folder in (self.results / STAGES["prepare"].folder).glob(f"*/*-{key}"):
+            with contextlib.suppress(UserError, LookupError, TypeError):  # a damaged one is no reason not to plan
+                dataset = open_finished(folder, stage="prepare", only=()).json("dataset.json")
+                return int(dataset["splits"]["train"]["rows"])
         return None
 
     def _expected(self, key: str) -> int | None:

@@ -26,6 +26,9 @@ from distilgrid.core.fingerprint import file_sha256
 if TYPE_CHECKING:
     import pandas as pd
 
+LOADED = {".json", ".txt", ".model", ".jinja", ".py", ".safetensors", ".bin"}
+"""Endings of files that transformers looks for in a model's folder, such as `added_tokens.json`."""
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -107,8 +110,14 @@ def is_made(folder: Path) -> bool:
 
 
 def open_trained(folder: Path | str) -> Finished:
-    """Open a teacher or student, and check its files. Raises UserError for another stage, or a damaged artefact."""
+    """Open a teacher or student, and check its files.
+
+    Raises UserError for another stage, a damaged artefact, or a file that would be loaded with it unchecked.
+    """
     found = open_finished(folder)
     if found.run["stage"] not in MODEL_STAGES:
         raise UserError(f"{folder}: holds the output of '{found.run['stage']}'; give the folder of a trained model")
+    for path in sorted(found.folder.iterdir()):
+        if path.suffix in LOADED and path.name not in (RUN, *found.run["files"]) and not path.name.startswith("."):
+            raise UserError(f"{path}: {RUN} does not list it, but libraries may load it with the model; remove it")
     return found
