@@ -1,6 +1,7 @@
 """Labels of files: names for numbers, and columns that are hardly meant as labels."""
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ def prepared(tmp_path: Path) -> Prepare:
         else:
             frame.to_parquet(path)
         fields = {"source": f"{scheme}:{path}", "text": ["text"], **spec}
-        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=tmp_path / "out")
-        return open_dataset(tmp_path / "out")
+        out = Path(tempfile.mkdtemp(dir=tmp_path)) / "out"  # rows of other recipes are no place for these
+        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=out)
+        return open_dataset(out)
 
     return run
 

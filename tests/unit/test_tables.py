@@ -7,6 +7,7 @@ import json
 import logging
 import lzma
 import re
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,8 +36,9 @@ def prepared(tmp_path: Path) -> Prepare:
     def run(content: bytes, *, name: str = "rows.csv", scheme: str = "csv", **spec: Any) -> Dataset:
         (tmp_path / name).write_bytes(content)
         fields = {"source": f"{scheme}:{tmp_path / name}", "text": ["text"], **spec}
-        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=tmp_path / "out")
-        return open_dataset(tmp_path / "out")
+        out = Path(tempfile.mkdtemp(dir=tmp_path)) / "out"  # rows of other recipes are no place for these
+        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=out)
+        return open_dataset(out)
 
     return run
 
