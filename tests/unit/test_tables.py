@@ -230,7 +230,7 @@ def test_a_compressed_file_is_read_whatever_its_name(
 def test_a_compressed_parquet_file_is_read(prepared: Prepare) -> None:
     held = io.BytesIO()
     pd.DataFrame(ROWS, columns=["text", "label"]).to_parquet(held)
-    assert pairs(prepared(gzip.compress(held.getvalue()), name="rows.gz", scheme="parquet")) == sorted(ROWS)
+    assert pairs(prepared(gzip.compress(held.getvalue(), mtime=0), name="rows.gz", scheme="parquet")) == sorted(ROWS)
 
 
 @pytest.mark.parametrize("pack", PACKERS)
@@ -260,12 +260,12 @@ def test_a_file_of_another_format_is_refused_with_a_remedy(prepared: Prepare, co
     ("scheme", "content", "said"),
     [
         ("jsonl", b"PAR1....", "is a parquet file; write parquet: instead of jsonl:"),
-        ("jsonl", gzip.compress(b"PAR1...."), "is a parquet file; write parquet: instead of jsonl:"),
+        ("jsonl", gzip.compress(b"PAR1....", mtime=0), "is a parquet file; write parquet: instead of jsonl:"),
         ("jsonl", b"text,label\nx,y\n", "write csv: in the task's source if its rows are those of a table"),
         ("jsonl", b'{\n "text": "x",\n "label": "y"\n}\n', "line 1: not valid JSON (Expecting property name"),
         ("jsonl", b'{\n "text": "x",\n "label": "y"\n}\n', "; write each object whole in one line"),
         ("parquet", b"text,label\nx,y\n", "it is no parquet file; write csv: or jsonl:"),
-        ("parquet", gzip.compress(b'{"text": "x"}'), "it is no parquet file; write csv: or jsonl:"),
+        ("parquet", gzip.compress(b'{"text": "x"}', mtime=0), "it is no parquet file; write csv: or jsonl:"),
         ("parquet", b"", "it is no parquet file"),
         ("parquet", b"PAR1" + bytes(64), "cannot be read as a table ("),
     ],
