@@ -211,6 +211,19 @@ def test_an_artefact_is_not_overwritten_by_another(tmp_path: Path, change: dict[
     assert not (out / STATE).exists()
 
 
+def test_unfinished_work_is_not_replaced_by_another(tmp_path: Path) -> None:
+    def failing() -> None:
+        with writing(tmp_path / "mine", recipe=RECIPE, labels={}):
+            (tmp_path / "mine" / STATE).mkdir()
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        failing()
+    assert "holds unfinished work" in refusal(lambda: make(tmp_path / "mine", recipe=RECIPE | {"rows": 11}))
+    assert visible(tmp_path / "mine") == [STATE]
+    verified(make(tmp_path / "mine"))
+
+
 def test_unfinished_and_equal_artefacts_are_made_again_without_a_key_in_their_name(tmp_path: Path) -> None:
     out = make(tmp_path / "mine")
     verified(make(out, "second"))

@@ -297,6 +297,8 @@ def _check_own(folder: Path, recipe: Mapping[str, Any]) -> None:
             raise UserError(f"{folder}: holds the output of '{stage}' of key {key}; move it or take another folder")
     elif found and LOCK not in found:
         raise UserError(f"{folder}: holds files of something else, such as {min(found)}; take another folder")
+    elif STATE in found and (folder / LOCK).read_text(encoding="utf-8") not in ("", canonical_json(recipe)):
+        raise UserError(f"{folder}: holds unfinished work of other settings or inputs; move it or take another folder")
 
 
 def _made_there(folder: Path) -> tuple[str, str]:
