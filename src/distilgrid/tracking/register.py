@@ -103,8 +103,8 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
 def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str | None = None) -> Registered:
     """Register a finished cell, after tracking its grid: a version belongs to a run.
 
-    A version with the same training of the cell is found again, and checked, instead of made twice. By default, the model's name is
-    `distilgrid-<task>`, so that the versions of a task compare.
+    A version with the same training of the cell is found again, and checked, instead of made twice. By default, the
+    model's name is `distilgrid-<task>`, so that the versions of a task compare.
 
     Raises StoreDownError when a server does not answer. Raises UserError when the store or the name is refused, or a
     file of the cell or its data is missing or damaged.
