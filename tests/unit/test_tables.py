@@ -253,6 +253,24 @@ def test_a_file_of_another_format_is_refused_with_a_remedy(prepared: Prepare, co
     assert said in refused(lambda: prepared(content))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "content", "said"),
+    [
+        ("jsonl", b"PAR1....", "is a parquet file; write parquet: instead of jsonl:"),
+        ("jsonl", gzip.compress(b"PAR1...."), "is a parquet file; write parquet: instead of jsonl:"),
+        ("jsonl", b"text,label\nx,y\n", "write csv: in the task's source if its rows are those of a table"),
+        ("jsonl", b'{\n "text": "x",\n "label": "y"\n}\n', "line 1: not valid JSON (Expecting property name"),
+        ("jsonl", b'{\n "text": "x",\n "label": "y"\n}\n', "; write each object whole in one line"),
+        ("parquet", b"text,label\nx,y\n", "it is no parquet file; write csv: or jsonl:"),
+        ("parquet", gzip.compress(b'{"text": "x"}'), "it is no parquet file; write csv: or jsonl:"),
+        ("parquet", b"", "it is no parquet file"),
+        ("parquet", b"PAR1" + bytes(64), "cannot be read as a table ("),
+    ],
+)
+def test_every_reader_refuses_the_files_of_others(prepared: Prepare, scheme: str, content: bytes, said: str) -> None:
+    assert said in refused(lambda: prepared(content, scheme=scheme))
+
+
 # JSON lines -----------------------------------------------------------------------------------------------------------
 
 
@@ -428,6 +446,8 @@ def test_splits_without_names_of_rows_are_as_they_were(prepared: Prepare) -> Non
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
+        ({"text": ["text", "text"]}, "text names the column 'text' twice"),
+        ({"kind": "number"}, "no 'accuracy'; kind: label has it, and number has pearson, spearman"),
         ({"delimiter": ";;"}, "must be one character"),
         ({"delimiter": '"'}, "must be one character"),
         ({"encoding": "utf8x"}, "unknown encoding 'utf8x'"),
@@ -438,7 +458,7 @@ def test_splits_without_names_of_rows_are_as_they_were(prepared: Prepare) -> Non
         ({"source": "glue:sst2", "encoding": "cp1252"}, "encoding goes with a csv: or jsonl: source"),
     ],
 )
-def test_a_setting_of_reading_that_cannot_be_is_refused(spec: dict[str, str], said: str) -> None:
+def test_a_setting_of_reading_that_cannot_be_is_refused(spec: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         TaskSpec(**{"source": "csv:rows.csv", "text": ["text"], **spec})
 
@@ -463,11 +483,27 @@ def test_an_address_is_refused_with_what_to_do(source: str, wanted: str) -> None
 
 @pytest.mark.parametrize(
     ("source", "wanted"),
-    [("rows.csv", "csv:"), ("a/rows.tsv.gz", "csv:"), ("rows.jsonl", "jsonl:"), ("/data/part-0.parquet", "parquet:")],
+    [
+        ("rows.csv", "csv:rows.csv"),
+        ("a/rows.tsv.gz", "csv:a/rows.tsv.gz"),
+        ("rows.jsonl", "jsonl:rows.jsonl"),
+        ("/data/part-0.parquet", "parquet:/data/part-0.parquet"),
+        ("tsv:rows.tsv", "csv:rows.tsv"),
+        ("TSV:rows", "csv:rows"),
+        ("json:rows.json", "jsonl:rows.json"),
+        ("ndjson:rows", "jsonl:rows"),
+    ],
 )
-def test_a_path_without_a_scheme_is_refused_with_it(source: str, wanted: str) -> None:
-    with pytest.raises(ValidationError, match=f"; write {wanted}{source}"):
+def test_a_path_without_its_scheme_is_refused_with_it(source: str, wanted: str) -> None:
+    with pytest.raises(ValidationError, match=f"; write {wanted}"):
         TaskSpec(source=source, text=["text"])
+
+
+@pytest.mark.parametrize("source", ["xlsx:rows.xlsx", "csv:", "c:", "tsv:"])
+def test_a_scheme_of_no_reader_is_refused_without_a_guess(source: str) -> None:
+    with pytest.raises(ValidationError, match="must be one of glue:") as caught:
+        TaskSpec(source=source, text=["text"])
+    assert "; write" not in str(caught.value)
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:

@@ -113,6 +113,12 @@ def test_the_best_checkpoint_on_dev_is_kept(model: torch.nn.Module, monkeypatch:
     assert not np.allclose(final, seen[3], atol=1e-4)
 
 
+def test_more_evaluations_than_steps_score_each_step(model: torch.nn.Module) -> None:
+    outcome = run(model, settings=Training(epochs=2, batch_size=16, evaluations_per_epoch=2**53))
+    scored = {step for step, _, split, *_ in outcome.history.records if split == "dev"}
+    assert scored == set(range(1, outcome.steps + 1))
+
+
 def test_dev_rows_of_one_label_select_nothing(
     model: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

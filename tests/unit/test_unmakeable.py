@@ -77,6 +77,13 @@ def test_results_in_which_nothing_can_be_made(command: list[str], run: Run, fabr
     assert "/proc/x" in one_line(run(*words, "--results", "/proc/x"))
 
 
+def test_a_store_whose_lock_cannot_be_made_is_refused_at_once(run: Run, fabricated: tuple[Path, Path]) -> None:
+    """Such a lock looks like one that another process holds."""
+    params, results = fabricated
+    said = one_line(run("track", "--params", params, "--results", results, "--uri", "sqlite:////proc/mlflow.db"))
+    assert "/proc/mlflow.db.lock: nothing can be made there; take another folder" in said
+
+
 def test_a_file_that_a_bug_forgot_to_make_is_no_bad_input(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), readable_os_errors(tmp_path / "out"):
         (tmp_path / "out-of-place").read_text()

@@ -32,6 +32,9 @@ READERS: dict[str, Callable[[Path], Any]] = {
         ("a: 1\nb: {c: 1}\na: 2\n", "line 3: the key 'a' is there twice"),
         ("# first\na:\n  b: 1\n  'b': 2\n", "line 4: the key 'b' is there twice"),
         ("a: [{b: 1, b: 1}]\n", "line 1: the key 'b' is there twice"),
+        ("a: &a\n  b: 1\n  b: 2\nc: {<<: *a}\n", "line 3: the key 'b' is there twice"),
+        ("a: &a {b: 1}\nc:\n  <<: *a\n  <<: *a\n", "line 4: the key '<<' is there twice"),
+        ("'': 1\n'': 2\n", "line 2: the key '' is there twice"),
     ],
 )
 def test_a_key_that_is_there_twice_is_refused_with_its_line(

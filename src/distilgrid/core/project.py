@@ -66,7 +66,7 @@ def parse_yaml(text: str, *, origin: str) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(text)
     except DuplicateKeyError as error:
-        key = str(error.problem).partition('"')[2].rpartition('" with value')[0]
+        key = str(error.problem).partition('"')[2].partition('" with value')[0].removesuffix('"')
         line = error.problem_mark.line + 1
         raise UserError(f"{origin}: line {line}: the key '{key}' is there twice; join its values under one") from None
     except RecursionError:

@@ -6,14 +6,22 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
+MAX_WHOLE = 2**53
+"""The largest whole number that every reader of JSON keeps; libraries fail with longer ones."""
+
 
 def _make_numbers_strict(schema: Any, model: type[BaseModel]) -> None:
-    """Make a model's numbers strict. Its other fields stay lax: files hold lists for tuples, and texts for paths."""
+    """Make a model's numbers strict, and whole ones at most MAX_WHOLE, where a field says no less.
+
+    Its other fields stay lax: files hold lists for tuples, and texts for paths.
+    """
     if isinstance(schema, dict):
         if schema.get("type") == "model" and schema["cls"] is not model:
             return  # it has its own numbers
         if schema.get("type") in ("int", "float"):
             schema.setdefault("strict", True)
+        if schema.get("type") == "int" and "lt" not in schema:
+            schema.setdefault("le", MAX_WHOLE)
     for part in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list | tuple) else ():
         _make_numbers_strict(part, model)
 
@@ -21,7 +29,8 @@ def _make_numbers_strict(schema: Any, model: type[BaseModel]) -> None:
 class Settings(BaseModel):
     """A group of settings. Unknown keys are refused, values are checked, instances cannot change.
 
-    Numbers are finite. Texts and truth values are no numbers, and 2.0 is no whole one, save for `Field(strict=False)`.
+    Numbers are finite, whole ones at most MAX_WHOLE. Texts and truth values are no numbers, and 2.0 is no whole one,
+    save for `Field(strict=False)`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

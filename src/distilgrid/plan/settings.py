@@ -176,7 +176,7 @@ class Report(Settings):
 
     baseline: Name = "finetune"
     """The method that others are compared with."""
-    bootstrap_samples: int = Field(default=2000, ge=100)
+    bootstrap_samples: int = Field(default=2000, ge=100, le=1_000_000)
     """Least number of resamples of the validation rows for each confidence interval; many comparisons take more."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     """Level of the confidence intervals."""

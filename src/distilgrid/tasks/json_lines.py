@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distilgrid.core.errors import UserError
-from distilgrid.tasks.compressed import content_of
-from distilgrid.tasks.tables import Form, encoding_of, not_decoded
+from distilgrid.tasks.tables import Form, encoding_of, not_decoded, text_content
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +20,7 @@ def read_json_lines(path: Path, form: Form) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    content = content_of(path)
+    content = text_content(path, "jsonl")
     encoding = encoding_of(content, form, path)
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
@@ -47,11 +46,20 @@ def _row(line: str, place: str) -> dict[str, Any]:
     except RecursionError:
         raise UserError(f"{place}: brackets within brackets, thousands of them deep; remove them") from None
     except ValueError as error:
-        whole = "; an array becomes JSON lines with one object in each line" if line.lstrip().startswith("[") else ""
-        raise UserError(f"{place}: not valid JSON ({error}){whole}") from None
+        raise UserError(f"{place}: not valid JSON ({error}){_remedy(line)}") from None
     if not isinstance(row, dict):
         raise UserError(f"{place}: holds {type(row).__name__}, not an object; write one object in each line")
     return row
+
+
+def _remedy(line: str) -> str:
+    """What to do about a line that is not JSON."""
+    start = line.strip()[:1]
+    if start == "[":
+        return "; an array becomes JSON lines with one object in each line"
+    if start == "{":
+        return "; write each object whole in one line"
+    return "; write csv: in the task's source if its rows are those of a table"
 
 
 class _KeyTwiceError(Exception):

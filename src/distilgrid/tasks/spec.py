@@ -153,6 +153,8 @@ class TaskSpec(Settings):
         self._check_fields(kind)
         self._check_metrics(kind)
         kind.check_spec(self)
+        if len(set(self.text)) < len(self.text):
+            raise ValueError(f"text names the column '{self.text[0]}' twice; name two columns, or one")
         return self
 
     def _check_source(self, kind: TaskKind) -> None:
@@ -180,7 +182,8 @@ class TaskSpec(Settings):
         for name in self.metrics:
             if name not in kind.metrics:
                 other = next((each for each, its in known_kinds().items() if name in its.metrics), None)
-                hint = f"kind: {other} has it" if other else did_you_mean(name, kind.metrics)
+                named = f"kind: {other} has it, and {self.kind} has {', '.join(kind.metrics)}"
+                hint = named if other else did_you_mean(name, kind.metrics)
                 raise ValueError(f"metrics: kind: {self.kind} has no '{name}'; {hint}")
 
     @model_validator(mode="after")
@@ -228,9 +231,10 @@ def _scheme_of(name: str) -> str | None:
 
 
 def _as_file(source: str) -> str:
-    """The end of a message about a source that is the path of a file."""
-    scheme = None if ":" in source else _scheme_of(source)
-    return f"; write {scheme}:{source}" if scheme else ""
+    """The end of a message about a source that is the path of a file, or begins with the ending of one."""
+    ending, _, path = source.rpartition(":")
+    scheme = _scheme_of(f".{ending}" if ending else path)
+    return f"; write {scheme}:{path}" if scheme and scheme != ending and path else ""
 
 
 def foreign_fields(kind: TaskKind) -> list[str]:

@@ -58,6 +58,9 @@ def read_parquet(path: Path) -> "pd.DataFrame":
     except UnicodeDecodeError:
         raise UserError(f"{path}: a text is not UTF-8; save it as UTF-8") from None
     except Exception as error:  # pandas and pyarrow raise many types; the user needs one line
+        if not content_of(path).startswith(PARQUET):
+            wanted = "write csv: or jsonl: in the task's source where it holds these"
+            raise UserError(f"{path}: cannot be read as a table, as it is no parquet file; {wanted}") from None
         raise _unreadable(path, error) from None
     return frame
 
@@ -70,9 +73,7 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
     """
     import pandas as pd
 
-    content = content_of(path)
-    if content.startswith(PARQUET):
-        raise UserError(f"{path}: is a parquet file; write parquet: instead of csv: in the task's source")
+    content = text_content(path, "csv")
     encoding = encoding_of(content, form, path)
     header = content[:HEAD].decode(encoding, "replace").lstrip("\ufeff")
     separator = separator_of(header, form, path)
@@ -98,6 +99,14 @@ def read_csv(path: Path, form: Form) -> "tuple[pd.DataFrame, list[str]]":
     if max(content.count(b"\n"), content.count(b"\r")) <= ends:
         return frame, []
     return frame, merged_notes(frame, separator, label=form.label, path=path)
+
+
+def text_content(path: Path, scheme: str) -> bytes:
+    """The bytes of a file of text, unpacked. Raises UserError for a parquet file."""
+    content = content_of(path)
+    if content.startswith(PARQUET):
+        raise UserError(f"{path}: is a parquet file; write parquet: instead of {scheme}: in the task's source")
+    return content
 
 
 def _source(path: Path) -> "Path | io.BytesIO":

@@ -81,6 +81,7 @@ def _one_writer(database: Path | None, results: Path) -> Iterator[None]:
     path = database.with_name(f"{database.name}.lock") if database else results / "mlflow.lock"
     with readable_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # where no file can be made, a lock would be waited for without an end
         held = FileLock(path).acquire()
     with held:
         yield

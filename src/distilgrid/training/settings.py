@@ -18,7 +18,7 @@ WHOLE_RUN = ("views", "max_length", "precision", "watch_validation", "engine")
 class Training(Settings):
     """How a model is trained; the same loop serves teachers, baselines and every distillation method."""
 
-    epochs: int = Field(default=3, ge=1)
+    epochs: int = Field(default=3, ge=1, le=100_000)
     """Passes over the training rows."""
     batch_size: int = Field(default=32, ge=1)
     """Rows per optimiser step; an upper bound with `batch_tokens`."""

@@ -30,7 +30,7 @@ class Stretch:
         self.phase, self.start, self.first_epoch, self.make = phase, start, first_epoch, make
         self.ends = np.cumsum(counts)  # (epochs,) steps of the phase when an epoch is over
         self.end = start + int(self.ends[-1])
-        times = phase.settings.evaluations_per_epoch * len(counts)
+        times = min(phase.settings.evaluations_per_epoch * len(counts), len(self))
         self.due = {start + max(1, round(len(self) * i / times)) for i in range(1, times + 1)}
         self._held: tuple[int, list[list[Batch]]] | None = None
 
