@@ -122,7 +122,7 @@ def test_inputs_that_a_model_cannot_take_are_skipped_with_the_reason(tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--threads", "100000"], "--threads: 100000, but this process may use"),
+        (["--threads", "1000"], "--threads: 1000, but this process may use"),
         (["--cores", "100000"], "--cores: core 100000, but this process may use core"),
         (["--lengths", "1000"], "--lengths.0: Input should be less than or equal to 512"),
         (["--name", "me@home"], "--name: String should match pattern"),

@@ -14,6 +14,8 @@ from distilgrid.search.settings import Search
 
 ROOT = Path(__file__).parents[2]
 DEPTH = {"bert-base": 12, "minilm-l6": 6}
+JUDGING_NOTHING = ("estimators_mini", "docs_mini")
+"""Grids that compare no searches: one judges estimates, the other shows each step."""
 
 
 def read(path: Path) -> Params:
@@ -53,7 +55,7 @@ def test_found_and_hand_crafted_students_inherit_layers_alike(grid: str) -> None
     assert {estimated(params.searches[name]) for name in searches} == {way}
 
 
-@pytest.mark.parametrize("grid", [name for name in GRIDS if name != "estimators_mini"])
+@pytest.mark.parametrize("grid", [name for name in GRIDS if name not in JUDGING_NOTHING])
 def test_what_random_search_found_is_trained_and_compared_at_an_equal_budget(grid: str) -> None:
     params = read(GRIDS[grid])
     found = {student.found.search for student in trained(params).values() if student.found}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from tests.unit.test_latency_predictor import stored
 
 from distilgrid.benchmark.settings import Benchmark
 from distilgrid.core.errors import UserError
@@ -230,8 +231,7 @@ def test_a_stored_predictor_is_a_source(tmp_path: Path) -> None:
     latencies = [1.0 * shape.parameters for shape in shapes]
     conditions = Conditions("test", "onnxruntime-fp32", 1, 1, 32, fused=False)
     predictor = LatencyPredictor(conditions, shapes, latencies)
-    predictor.save(tmp_path)
-    source = opened(conditions, predictor=tmp_path)
+    source = opened(conditions, predictor=stored(predictor, tmp_path / "latency"))
     assert isinstance(source, LatencyPredictor) and source.conditions == conditions
     assert source.latencies(shapes[:3]) == predictor.predict(shapes[:3]).tolist()
     assert source.latencies([]) == []
@@ -251,6 +251,7 @@ def test_an_impossible_limit_names_the_fastest_architecture() -> None:
 
 def test_a_predictor_of_other_conditions_is_refused(tmp_path: Path) -> None:
     shapes = [Shape(layers, 8, 2, 16) for layers in range(1, 9)]
-    LatencyPredictor(CONDITIONS, shapes, [float(shape.layers) for shape in shapes]).save(tmp_path)
+    predictor = LatencyPredictor(CONDITIONS, shapes, [float(shape.layers) for shape in shapes])
+    folder = stored(predictor, tmp_path / "latency")
     with pytest.raises(UserError, match=r"length=8.* but .*length=16.* is wanted"):
-        opened(replace(CONDITIONS, length=16), predictor=tmp_path)
+        opened(replace(CONDITIONS, length=16), predictor=folder)
