@@ -202,13 +202,34 @@ def test_a_folder_of_somebodys_files_is_refused(tmp_path: Path, name: str) -> No
     assert not (tmp_path / "own" / ".lock").exists()
 
 
-@pytest.mark.parametrize("change", [{"stage": "finetune"}, {"rows": 11}])
-def test_an_artefact_is_not_overwritten_by_another(tmp_path: Path, change: dict[str, Any]) -> None:
-    """As `finetune --data mine --out mine` would."""
-    out = make(tmp_path / "mine")
-    assert "holds the output of 'prepare'" in refusal(lambda: make(out, recipe=RECIPE | change))
-    verified(out, stage="prepare")
-    assert not (out / STATE).exists()
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (RECIPE, {**RECIPE, "stage": "finetune"}),  # as `finetune --data mine --out mine`
+        ({"stage": "distill", "seed": 0}, {"stage": "distill", "seed": 1}),
+    ],
+)
+def test_an_artefact_is_not_overwritten_by_another(tmp_path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    out = make(tmp_path / "mine", recipe=old)
+    assert f"holds the output of '{old['stage']}'" in refusal(lambda: make(out, recipe=new))
+    verified(out, stage=old["stage"])
+
+
+def test_rows_may_be_prepared_again_with_other_settings(tmp_path: Path) -> None:
+    verified(make(make(tmp_path / "mine"), "second", recipe=RECIPE | {"rows": 11}))
+
+
+def test_unfinished_work_is_not_replaced_by_another(tmp_path: Path) -> None:
+    def failing() -> None:
+        with writing(tmp_path / "mine", recipe=RECIPE, labels={}):
+            (tmp_path / "mine" / STATE).mkdir()
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        failing()
+    assert "holds unfinished work" in refusal(lambda: make(tmp_path / "mine", recipe=RECIPE | {"rows": 11}))
+    assert visible(tmp_path / "mine") == [STATE]
+    verified(make(tmp_path / "mine"))
 
 
 def test_unfinished_and_equal_artefacts_are_made_again_without_a_key_in_their_name(tmp_path: Path) -> None:

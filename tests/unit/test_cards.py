@@ -1,5 +1,6 @@
 """Cards: each model and data set of a grid has one, with its recorded scores and the licence its source states."""
 
+import errno
 import html
 import json
 import re
@@ -105,6 +106,24 @@ def test_a_file_of_somebody_else_is_not_replaced(made: tuple[Plan, Path, Path], 
     with pytest.raises(UserError, match=r"licences\.md: was written"):
         write_cards(plan=made[0], results=made[1], out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["licences.md"]
+
+
+def test_cards_that_a_full_disk_stopped_are_written_by_the_same_command(
+    made: tuple[Plan, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if len(list(tmp_path.rglob("README.md"))) < 2:
+            return write(path, content)
+        write(path, content[:100])
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="no space left"):
+        write_cards(plan=made[0], results=made[1], out=tmp_path)
+    monkeypatch.undo()
+    assert write_cards(plan=made[0], results=made[1], out=tmp_path) == len(list(made[2].rglob("README.md")))
 
 
 def test_labels_and_notes_are_never_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

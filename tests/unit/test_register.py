@@ -413,3 +413,24 @@ def test_a_store_that_changes_a_file_makes_no_version(
     assert MlflowClient(uri).search_model_versions("name = 'distilgrid-reviews'") == []
     monkeypatch.undo()
     assert register(plan=plan, results=results, cell=student(plan, "two"), uri=uri).new
+
+
+def test_a_version_whose_files_were_damaged_in_the_store_is_named(grid: tuple[Plan, Path], tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    plan, results = grid
+    given = {"plan": plan, "results": results, "cell": student(plan, "two"), "uri": f"sqlite:///{tmp_path / 'm.db'}"}
+    made, client = register(**given), MlflowClient(given["uri"])
+    (path,) = Path(client.get_model_version(made.name, made.version).source.removeprefix("file://")).rglob(
+        "*.safetensors"
+    )
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"model\.safetensors: content differs.*delete this version in MLflow"):
+        register(**given)
+    path.unlink()
+    with pytest.raises(UserError, match=r"delete this version in MLflow"):
+        register(**given)
+    client.delete_model_version(made.name, made.version)
+    again = register(**given)
+    assert again.new and again.version != made.version
+    assert not register(**given).new

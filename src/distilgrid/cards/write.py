@@ -12,7 +12,7 @@ from typing import Any
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from distilgrid.cards.licences import CARD, UNKNOWN, Terms, model_terms, task_terms
-from distilgrid.core.artefacts import json_text, read_json, readable_os_errors, write_text
+from distilgrid.core.artefacts import json_text, read_json, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
 from distilgrid.core.fingerprint import file_sha256
 from distilgrid.core.finished import open_finished, open_trained
@@ -75,9 +75,12 @@ def _write(texts: Mapping[str, str], out: Path) -> None:
         if digest not in (None, written.get(name), hashlib.sha256(text.encode()).hexdigest()):
             raise UserError(f"{path}: was written or edited by somebody; move it, or choose another folder (--out)")
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-    write_text(record, json_text({**written, **sums}))  # first: what is written of these is ours after a crash, too
-    for name, text in texts.items():
-        write_text(out / name, text)
+    # The record comes first: what is written of these is ours after a crash, too. No file is ever half there.
+    files = {record: json_text({**written, **sums})} | {out / name: text for name, text in texts.items()}
+    for path, text in files.items():
+        with readable_os_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_changed(path, text.encode())
 
 
 def _model_card(

@@ -286,17 +286,22 @@ def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def _check_own(folder: Path, recipe: Mapping[str, Any]) -> None:
-    """Refuse a folder without a key that holds another artefact, or files of somebody that this one would replace."""
+    """Refuse a folder without a key that holds files of somebody, a trained model, or what another stage made.
+
+    A stage may replace what it made from other settings, unless that was training.
+    """
     if _named_key(folder) or not folder.is_dir():
         return
     with readable_os_errors(folder):
         found = {path.name for path in folder.iterdir()}
     if RUN in found:
         key, stage = _made_there(folder)
-        if key != recipe_key(recipe):
+        if key != recipe_key(recipe) and (stage != recipe["stage"] or stage in MODEL_STAGES):
             raise UserError(f"{folder}: holds the output of '{stage}' of key {key}; move it or take another folder")
     elif found and LOCK not in found:
         raise UserError(f"{folder}: holds files of something else, such as {min(found)}; take another folder")
+    elif STATE in found and (folder / LOCK).read_text(encoding="utf-8") not in ("", canonical_json(recipe)):
+        raise UserError(f"{folder}: holds unfinished work of other settings or inputs; move it or take another folder")
 
 
 def _made_there(folder: Path) -> tuple[str, str]:

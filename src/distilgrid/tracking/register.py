@@ -1,5 +1,6 @@
 """Registration of chosen cells in MLflow's model registry, once each, with tags that lead to their files."""
 
+import logging
 import statistics
 import tempfile
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion
+
+log = logging.getLogger(__name__)
 
 CONTENT = "distilgrid.content"
 """The tag that identifies one training of a cell."""
@@ -100,8 +103,8 @@ def best_cell(plan: Plan, results: Path, *, task: str | None, wanted: Mapping[st
 def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str | None = None) -> Registered:
     """Register a finished cell, after tracking its grid: a version belongs to a run.
 
-    A version with the same training of the cell is found again instead of made twice. By default, the model's name is
-    `distilgrid-<task>`, so that the versions of a task compare.
+    A version with the same training of the cell is found again, and checked, instead of made twice. By default, the
+    model's name is `distilgrid-<task>`, so that the versions of a task compare.
 
     Raises StoreDownError when a server does not answer. Raises UserError when the store or the name is refused, or a
     file of the cell or its data is missing or damaged.
@@ -125,6 +128,9 @@ def register(*, plan: Plan, results: Path, cell: Artefact, uri: str, name: str |
         found = next(iter(store.client.search_model_versions(wanted, max_results=1)), None)
         if found and found.tags.get(NOTED) != tags.get(NOTED, found.tags.get(NOTED)):
             store.client.set_model_version_tag(name, found.version, NOTED, tags[NOTED])
+        if found:
+            advice = "restore the store, or delete this version in MLflow, and register the cell again"
+            _check_stored(store.client, found.source, advice=advice)
         packaged = PackagedCell(model, dataset, longest)
         version = found or _new_version(store, plan, cell, packaged, name=name, tags=tags)
     return Registered(name, str(version.version), found is None, cell.folder)
@@ -150,17 +156,41 @@ def _new_version(
 
 
 def _logged(client: "MlflowClient", run: "Run", tags: dict[str, str]) -> "LoggedModel | None":
-    """The existing model of the cell, perhaps under another name. Incomplete models are removed."""
+    """The existing model of the cell, perhaps under another name. Incomplete models are removed, damaged ones not."""
     found = client.search_logged_models([run.info.experiment_id], filter_string=f"tags.cell = '{tags['cell']}'")
     whole = [model for model in found if model.status == "READY"]
     for model in found:
         if model not in whole:
             client.delete_logged_model(model.model_id)
-    return next((model for model in whole if model.tags.get(CONTENT) == tags[CONTENT]), None)
+    same = [model for model in whole if model.tags.get(CONTENT) == tags[CONTENT]]
+    return next((model for model in same if _is_stored(client, model)), None)
+
+
+def _is_stored(client: "MlflowClient", model: "LoggedModel") -> bool:
+    """Whether the store still has what was sent."""
+    try:
+        _check_stored(client, model.artifact_location, advice="it is sent again")
+    except UserError as error:
+        log.warning("%s", error)
+        return False
+    return True
+
+
+def _check_stored(client: "MlflowClient", location: str, *, advice: str) -> None:
+    """Read back what the store kept, and refuse what differs from what was sent. Raises UserError with `advice`."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory(prefix="distilgrid-") as scratch:
+        given = {"dst_path": str(Path(scratch) / "stored"), "tracking_uri": client.tracking_uri}
+        try:
+            stored = Path(download_artifacts(location, **given))
+        except (OSError, MlflowException) as error:
+            raise UserError(f"{location}: cannot be read back ({str(error).partition(chr(10))[0]}); {advice}") from None
+        check_sums(stored, advice=advice)
 
 
 def _log(client: "MlflowClient", run: "Run", packaged: PackagedCell, tags: dict[str, str]) -> "LoggedModel":
-    from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
     experiment, run_id = run.info.experiment_id, run.info.run_id
@@ -168,9 +198,7 @@ def _log(client: "MlflowClient", run: "Run", packaged: PackagedCell, tags: dict[
     with tempfile.TemporaryDirectory(prefix="distilgrid-") as scratch:
         package(packaged, Path(scratch) / "model", Model(run_id=run_id, model_id=made.model_id))
         client.log_model_artifacts(made.model_id, str(Path(scratch) / "model"))
-        given = {"dst_path": str(Path(scratch) / "stored"), "tracking_uri": client.tracking_uri}
-        stored = download_artifacts(made.artifact_location, **given)
-        check_sums(Path(stored), advice="check the store, and register the cell again")
+    _check_stored(client, made.artifact_location, advice="check the store, and register the cell again")
     return client.finalize_logged_model(made.model_id, "READY")
 
 

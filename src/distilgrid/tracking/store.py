@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 QUIET = dict.fromkeys(("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"), "true")
+QUIET["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 CONNECT_SECONDS = 10
 # MLflow's defaults try for minutes. These report an absent server in seconds, and one that hangs in a minute.
 HTTP = {f"MLFLOW_HTTP_REQUEST_{k}": v for k, v in {"MAX_RETRIES": "2", "BACKOFF_FACTOR": "1", "TIMEOUT": "20"}.items()}
