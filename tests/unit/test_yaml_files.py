@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.command_line import Run
 
 from distilgrid.core.errors import UserError
 from distilgrid.core.project import parse_yaml, read_yaml, yaml_text
@@ -53,6 +54,17 @@ def test_a_file_without_values_is_empty(tmp_path: Path, text: str, tiny_params_f
     path.write_text(text)
     assert read_yaml(path) == {}
     assert load_params([tiny_params_file, path]) == load_params([tiny_params_file])
+
+
+def test_a_plan_says_which_overlay_states_nothing(tmp_path: Path, tiny_params_file: Path, run: Run) -> None:
+    """Snakemake asks for a key in each file, before it reads any line of ours."""
+    path = tmp_path / "own.yaml"
+    path.write_text("# nothing yet\n")
+    code, _, errors = run("plan", "--params", tiny_params_file, "--grid", path, "--results", tmp_path)
+    said = f"{path}: states nothing yet; leave it out of --configfile, as Snakemake refuses it\n"
+    assert (code, errors) == (0, said)
+    path.write_text("grid: {name: mine}\n")
+    assert run("plan", "--params", tiny_params_file, "--grid", path, "--results", tmp_path)[2] == ""
 
 
 @pytest.mark.parametrize(

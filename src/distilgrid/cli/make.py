@@ -46,9 +46,12 @@ def plan(
     is not done. A package that jobs lack is named, with exit code 2.
     """
     from distilgrid.audit import status
+    from distilgrid.core.project import read_yaml
     from distilgrid.stages.table import check_machine
 
     expanded = support.load_plan(params, grid)
+    for empty in (file for file in grid or [] if not read_yaml(file)):
+        typer.echo(f"{empty}: states nothing yet; leave it out of --configfile, as Snakemake refuses it", err=True)
     if commands:
         typer.echo("\n".join(status.command_lines(expanded, results=results, files=[*params, *(grid or [])])))
         return
