@@ -90,8 +90,9 @@ def test_rows_near_validation_are_left_out_on_request(tmp_path: Path) -> None:
     assert found["left_out"] == {"train": 2, "dev": 1}
     assert found["train"]["validation"] == found["dev"]["validation"] == {"equal": 0, "near": 0}
     rows["dev"] = [LONG.format("now")]
+    (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match=r"all rows of 'dev' are validation rows.*, or near one; give other rows"):
-        made(tmp_path / "near", rows, data=Data(leave_out_near=True))
+        made(tmp_path / "none", rows, data=Data(leave_out_near=True))
 
 
 def test_the_key_of_data_without_the_option_is_as_before(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path, tiny_model
 
 def pool(work: Path, *names: str, text: tuple[str, ...] = ("text",)) -> Pool:
     task = TaskSpec(source="csv:reviews.csv", text=list(text), label="sentiment")
-    own = {"pairs": TaskSpec(source=f"csv:{work / 'other.csv'}", text=["text", "text"])}
+    own = {"pairs": TaskSpec(source=f"csv:{work / 'other.csv'}", text=["text", "reply"])}
     return Pool(KEY, task, [name.format(work=work) for name in names], own, Folders())
 
 

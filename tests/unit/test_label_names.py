@@ -1,12 +1,14 @@
 """Labels of files: names for numbers, and columns that are hardly meant as labels."""
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from tests.unit.made import prepare
 
 from distilgrid.core.errors import UserError
@@ -35,8 +37,9 @@ def prepared(tmp_path: Path) -> Prepare:
         else:
             frame.to_parquet(path)
         fields = {"source": f"{scheme}:{path}", "text": ["text"], **spec}
-        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=tmp_path / "out")
-        return open_dataset(tmp_path / "out")
+        out = Path(tempfile.mkdtemp(dir=tmp_path)) / "out"  # rows of other recipes are no place for these
+        prepare(task="own", spec=TaskSpec(**fields), data=Data(), out=out)
+        return open_dataset(out)
 
     return run
 
@@ -104,6 +107,12 @@ def test_a_number_among_words_is_no_index(prepared: Prepare) -> None:
 def test_a_name_that_yaml_reads_otherwise_is_refused_with_what_to_write(written: str, said: str) -> None:
     values = {"source": "csv:rows.csv", "text": ["text"]} | parse_yaml(written, origin="tasks.own")
     assert said in refused(lambda: validated(TaskSpec, values, origin="tasks.own"))
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\u00a0"])
+def test_a_name_that_is_empty_is_refused(empty: str) -> None:
+    with pytest.raises(ValidationError, match="labels must not be empty"):
+        TaskSpec(source="csv:rows.csv", text=["text"], labels=["a", "b", empty])
 
 
 def test_yes_and_no_are_names() -> None:
@@ -199,6 +208,19 @@ def test_dates_are_no_numbers(prepared: Prepare) -> None:
     for values in (pd.date_range("2026-01-01", periods=30), pd.timedelta_range("1s", periods=30)):
         said = refused(lambda values=values: prepared(list(values), **spec))  # type: ignore[misc]
         assert "column 'label' holds dates or times, no numbers" in said
+
+
+@pytest.mark.parametrize("scheme", ["jsonl", "parquet"])
+def test_truth_values_are_no_numbers(prepared: Prepare, scheme: str) -> None:
+    spec = {"scheme": scheme, "kind": "number", "metrics": ["pearson"]}
+    said = refused(lambda: prepared([False, True] * 15, **spec))
+    assert "row 1: label 'False' in 'label' is a truth value; write 0 and 1, or kind: label" in said
+
+
+def test_truth_values_and_others_are_no_labels_of_one_column(prepared: Prepare) -> None:
+    said = refused(lambda: prepared([0, 1, True, *[0, 1] * 14], scheme="jsonl"))
+    assert "row 3: label 'True' is a truth value, and others are not; make them one" in said
+    assert prepared([False, True] * 15, scheme="jsonl").labels == ("False", "True")
 
 
 def test_a_decimal_comma_is_named(prepared: Prepare) -> None:

@@ -84,6 +84,22 @@ def test_a_label_of_one_text_alone_leaves_rows_of_the_other_in_train(tmp_path: P
     }
 
 
+@pytest.mark.parametrize("kind", [{}, {"kind": "number", "metrics": ["pearson"]}])
+def test_a_text_in_nine_of_ten_rows_leaves_other_texts_in_each_split(tmp_path: Path, kind: dict[str, Any]) -> None:
+    rows = [("thanks", str(n % 2)) for n in range(900)] + [(f"text {n}", str(n % 2)) for n in range(100)]
+    dataset = made(tmp_path, rows, **kind)
+    texts = {name: set(dataset.split(name)["text_a"]) for name in dataset.splits}
+    assert "thanks" in texts["train"] and len(texts["train"]) >= 25
+    assert len(texts["validation"]) >= 40 and len(texts["dev"]) >= 20
+    assert rows_of(dataset)["dev"] == len(texts["dev"]) and len(dataset.notes) == 2
+
+
+def test_a_text_that_is_nearly_all_rows_is_no_split(tmp_path: Path) -> None:
+    rows = [("thanks", "ab"[n % 2]) for n in range(100)] + [("text 1", "a"), ("text 2", "b")]
+    with pytest.raises(UserError, match=r"102 training row\(s\) with 3 different texts are too few to hold out"):
+        made(tmp_path, rows)
+
+
 def test_too_few_different_texts_are_said(tmp_path: Path) -> None:
     rows = [(["yes", "no"][n % 2], "ab"[n % 2]) for n in range(100)]
     with pytest.raises(UserError, match=r"100 training row\(s\) with 2 different texts are too few to hold out"):

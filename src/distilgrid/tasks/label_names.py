@@ -47,6 +47,10 @@ def spelling(label: str) -> "str | Decimal":
 
 def found_labels(column: "pd.Series[Any]", place: str) -> list[str]:
     """The labels of a column that misses no values, in order. Raises UserError for labels that are hardly meant."""
+    truths = [isinstance(value, bool) for value in column]
+    if any(truths) and not all(truths):  # a 1 and a true of JSON lines
+        row, value = column.index[truths.index(True)] + 1, column.iloc[truths.index(True)]
+        raise UserError(f"{place}: row {row}: label '{value}' is a truth value, and others are not; make them one")
     counts = Counter(map(str, column))
     found = sorted(counts, key=natural)
     odd = next((label for label in found if UNPRINTABLE.search(label)), None)

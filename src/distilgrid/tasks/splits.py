@@ -126,7 +126,8 @@ def held_out(
 
     Rows with the same of the N keys stay on one side. Every label keeps rows behind; where `count` allows, every label
     that has others gives some. Rows whose key is that of too many others stay behind, and the next ones in turn take
-    their seats. The count is missed only where no other set of rows comes nearer at the end of this search.
+    their seats, up to half of the keys, or the share of `count` where that is larger: one frequent key is no split. The
+    count is missed only there, or where no other set of rows comes nearer at the end of this search.
     """
     import numpy as np
 
@@ -140,17 +141,18 @@ def held_out(
     found = np.bincount(strata[chosen], minlength=len(seats))
     if chosen.sum() == min(count, len(free)) and (found >= seats).all() and (found <= most).all():
         return chosen
+    most_keys = round(len(copies) * max(0.5, count / len(ids)))
     heads = free[np.sort(np.unique(group[free], return_index=True)[1])]  # the first row of each key
     taken, left, used = set[int](), count, np.zeros_like(seats)
     for limit in (seats, most):
         for row in heads:
             own, rows, label = int(group[row]), int(copies[group[row]]), strata[row]
-            if own not in taken and rows <= min(left, limit[label] - used[label]):
+            if own not in taken and len(taken) < most_keys and rows <= min(left, limit[label] - used[label]):
                 taken.add(own)
                 left, used[label] = left - rows, used[label] + rows
     others = [(int(copies[own]), int(own)) for own in group[heads] if int(own) not in taken]
-    others = [(rows, own) for rows, own in others if rows > left or not taken]
-    if others and (not taken or min(others)[0] < 2 * left):
+    others = [(rows, own) for rows, own in others if (rows > left or not taken) and 2 * rows <= len(ids)]
+    if others and len(taken) < most_keys and (not taken or min(others)[0] < 2 * left):
         taken.add(min(others)[1])
     return np.isin(group, list(taken))
 

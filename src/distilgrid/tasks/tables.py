@@ -7,6 +7,7 @@ import codecs
 import csv
 import io
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,8 @@ def _check_form(header: str, path: Path) -> None:
     """Raises UserError for a header that tells of another format or encoding."""
     if header.lstrip().startswith('{"'):
         raise UserError(f"{path}: holds JSON lines; write jsonl: instead of csv: in the task's source")
+    if re.match(r"sep=.?\s", header):
+        raise UserError(f"{path}: line 1 is a note to Excel, no header; remove it, and set the task's delimiter")
     if "\0" in header.replace("\r", "\n").partition("\n")[0]:
         raise UserError(f"{path}: null characters in the header; set the task's encoding, such as utf-16-le")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from distilgrid.tasks.spec import TaskSpec
 
 
-OWN_FILES = 4
+OWN_FILES = 5
 """Version of the splits of a user's files. Published rows come out as before, so the stage's version stays."""
 
 

@@ -39,8 +39,8 @@ class LabelKind(TaskKind):
             return
         if len(set(spec.labels)) != max(2, len(spec.labels)):
             raise ValueError("labels must name at least two labels, each once")
-        if any(UNPRINTABLE.search(label) for label in spec.labels):
-            raise ValueError("labels must not hold control characters or line breaks")
+        if any(UNPRINTABLE.search(label) or not label.strip() for label in spec.labels):
+            raise ValueError("labels must not be empty, nor hold control characters or line breaks")
         if "f1" in spec.metrics and len(spec.labels) != 2:
             raise ValueError("f1 is defined here for two labels, the second one being positive")
 

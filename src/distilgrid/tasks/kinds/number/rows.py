@@ -42,6 +42,10 @@ class NumberRows(LabelRows):
         if column.dtype.kind in "mM":  # as numbers they would be nanoseconds, or what the file counts in
             raise UserError(f"{origin}: column '{column.name}' holds dates or times, no numbers; write numbers")
         values = column.map(_as_float) if column.dtype.kind == "O" else column
+        place = next((place for place, value in enumerate(column) if isinstance(value, bool)), None)
+        if place is not None:
+            said = f"row {row_of(column, place)}: label '{column.iloc[place]}' in '{column.name}' is a truth value"
+            raise UserError(f"{origin}: {said}; write 0 and 1, or kind: label")
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(numbers))
         if len(bad):
