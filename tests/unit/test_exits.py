@@ -295,6 +295,19 @@ def test_a_damaged_report_is_not_published(grid: tuple[Plan, Path], damage: Call
     assert {path.name: path.read_bytes() for path in (results / "latest").iterdir()} == published
 
 
+def test_a_report_of_what_was_made_again_is_not_published(grid: tuple[Plan, Path]) -> None:
+    plan, results = grid
+    report(plan=plan, results=results, out=results / plan.report.folder)
+    publish(plan=plan, results=results)
+    cell = results / plan.students[0].folder
+    (cell / "config.json").write_text("{}")
+    relist(cell, "config.json")
+    with pytest.raises(UserError, match=rf"was made from another making of {re.escape(str(cell))}"):
+        publish(plan=plan, results=results)
+    shutil.rmtree(cell)  # as in a clone that pulled the report alone
+    publish(plan=plan, results=results)
+
+
 # Served models --------------------------------------------------------------------------------------------------------
 
 

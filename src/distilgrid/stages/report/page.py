@@ -14,7 +14,7 @@ from typing import Any
 
 from distilgrid.core.artefacts import is_complete, readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
-from distilgrid.core.finished import open_finished
+from distilgrid.core.finished import is_made, open_finished
 from distilgrid.core.loading import load
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import TABLE, Plan
@@ -278,12 +278,16 @@ def publish(*, plan: Plan, results: Path) -> Path:
     too, so that DVC finds all outputs of `dvc.yaml`.
 
     Raises:
-        UserError: when the report is not made yet, is damaged, or the folder cannot be written.
+        UserError: when the report is not made yet, is damaged, shows what was made again since, or the folder cannot be
+            written.
     """
     source, target = results / plan.report.folder, results / "latest"
     if not is_complete(source):
         raise UserError(f"{source}: the report of grid '{plan.params.grid.name}' is not made; {run_it(results)}")
     report = open_finished(source, stage="report", only=PUBLISHED)
+    for shown in plan.artefacts.values():
+        if shown != plan.report and is_made(results / shown.folder):
+            report.check_made_from(open_finished(results / shown.folder, stage=shown.stage, only=()))
     with readable_os_errors(target):
         for folder in (target, *(results / stage.folder for stage in load(TABLE).values())):
             folder.mkdir(parents=True, exist_ok=True)
