@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,15 @@ def test_a_record_that_says_nothing_is_damaged(grid: tuple[Plan, Path], text: st
     plan, results = grid
     (results / plan.teachers[0].folder / RUN).write_text(text)
     assert said(left(plan, results=results))["finetune"] == "damaged run.json is damaged"
+
+
+def test_an_artefact_of_another_recipe_in_its_place_is_damaged(grid: tuple[Plan, Path]) -> None:
+    """A copy of another folder is whole in itself, but readers refuse it."""
+    plan, results = grid
+    one, other = (results / student.folder for student in plan.students[:2])
+    shutil.rmtree(other)
+    shutil.copytree(one, other)
+    assert said(left(plan, results=results))["distill"].startswith("damaged run.json is that of another recipe, ")
 
 
 @pytest.mark.parametrize("older", [False, True], ids=["now", "older"])

@@ -178,11 +178,10 @@ def test_a_choice_that_cannot_be_written_leaves_the_earlier_one(made: Results, r
     code, said, errors = run(*CHOICE, *made.given)
     assert code == 0, errors
     folder = Path(said.rpartition("ready to deploy: ")[2].strip())
-    (folder / "README.md").write_text("the earlier one")
-    before = names(folder)
+    before, earlier = names(folder), (folder / "README.md").read_bytes()
     with files_up_to(100):
         assert "ulimit -f" in one_line(run(*CHOICE, *made.given))
-    assert (folder / "README.md").read_text() == "the earlier one"
+    assert (folder / "README.md").read_bytes() == earlier
     assert names(folder) == before
     assert verify(made.folder).unfinished == [], "a deployed model is no unfinished artefact"
     assert collect(params_files=[made.params], overlays=[], results=made.folder) == {}, "nor is it garbage"

@@ -77,7 +77,7 @@ class RowCounts:
 
     def _prepared(self, key: str) -> int | None:
         for folder in (self.results / STAGES["prepare"].folder).glob(f"*/*-{key}"):
-            with contextlib.suppress(UserError, LookupError, TypeError):  # a damaged one is no reason not to plan
+            with contextlib.suppress(UserError, LookupError, TypeError, ValueError):
                 dataset = open_finished(folder, stage="prepare", only=()).json("dataset.json")
                 return int(dataset["splits"]["train"]["rows"])
         return None

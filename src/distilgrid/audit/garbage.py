@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from distilgrid.audit.grids import Grids, known_grids
 from distilgrid.core.artefacts import LOCK, RUN, is_complete, readable_os_errors
 from distilgrid.core.errors import UserError
-from distilgrid.core.fingerprint import KEY_LENGTH
+from distilgrid.core.fingerprint import KEY_LENGTH, named_key
 from distilgrid.core.planned import KNOWN
 from distilgrid.jobs.living import FOLDER as LOCKS
 from distilgrid.jobs.living import gate
@@ -25,7 +25,6 @@ from distilgrid.stages.table import STAGES
 NO_ARTEFACTS = {"cards", "deployed"}
 """Folders that users fill by commands and remove by hand. Folders in them carry the keys of models."""
 TRACKING = "tracking"
-KEYED = re.compile(rf"-[0-9a-f]{{{KEY_LENGTH}}}$")
 KEYS = re.compile(rf'"([0-9a-f]{{{KEY_LENGTH}}})"')
 AT_WORK = "a job is at work in it"
 
@@ -118,7 +117,7 @@ def _folders(plans: Sequence[Plan], results: Path) -> set[Path]:
     """All folders of plans, with those above them: a grid's name may look like a key."""
     folders = {results / folder for plan in plans for folder in [*plan.artefacts, plan.tracking]}
     shared = {results / folder for plan in plans for folder in plan.known}
-    above = {parent for folder in folders for parent in folder.parents if KEYED.search(parent.name)}
+    above = {parent for folder in folders for parent in folder.parents if named_key(parent.name)}
     return folders | shared | above
 
 
@@ -134,7 +133,7 @@ def keyed_folders(results: Path) -> list[Path]:
     for current, names, _ in os.walk(results):
         if Path(current) == results:
             names[:] = [name for name in names if name not in NO_ARTEFACTS]
-        keyed = [name for name in names if KEYED.search(name)]
+        keyed = [name for name in names if named_key(name)]
         found += [Path(current) / name for name in keyed]
         names[:] = [name for name in names if name not in keyed]
     return sorted(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distilgrid.core.artefacts import RUN, content_digest, is_edited, readable_os_errors
-from distilgrid.core.fingerprint import file_sha256, recipe_key
+from distilgrid.core.fingerprint import file_sha256, named_key, recipe_key
 from distilgrid.core.planned import Artefact
 from distilgrid.plan.expand import Plan
 
@@ -57,19 +57,21 @@ def damage(folder: Path) -> str | None:
     """
     with readable_os_errors(folder):
         try:
-            files, written = _record(folder / RUN), (folder / RUN).stat().st_mtime_ns
+            run, written = _record(folder / RUN), (folder / RUN).stat().st_mtime_ns
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if files is None:
+        if run is None:
             return f"{RUN} is damaged"
-        for name, digest in files.items():
+        if named_key(folder.name) not in (None, run["key"]):
+            return f"{RUN} is that of another recipe, {run['key']}"
+        for name, digest in run["files"].items():
             if said := _file_damage(folder / name, digest, written):
                 return f"{name} {said}"
     return ""
 
 
-def _record(path: Path) -> Mapping[str, str] | None:
-    """The SHA-256 of the files by name; None in a record that is damaged or was edited."""
+def _record(path: Path) -> Mapping[str, Any] | None:
+    """The record of an artefact; None where it is damaged or was edited."""
     try:
         run: Any = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, IsADirectoryError):
@@ -77,7 +79,7 @@ def _record(path: Path) -> Mapping[str, str] | None:
     whole = isinstance(run, dict) and {"stage", "key", "labels", "recipe", "files"} <= run.keys()
     if not whole or not isinstance(run["files"], dict) or is_edited(run) or recipe_key(run["recipe"]) != run["key"]:
         return None
-    return run["files"]
+    return dict(run)
 
 
 def _file_damage(path: Path, digest: str, written: int) -> str:
@@ -96,7 +98,7 @@ def _outdated(report: Artefact, found: Mapping[str, Left], results: Path) -> str
         if source.folder in found:
             return f"{source.folder} is made again"
         now = _record(results / source.folder / RUN) if source.key in recorded else None
-        if now is not None and content_digest(now) != recorded[source.key]:
+        if now is not None and content_digest(now["files"]) != recorded[source.key]:
             return f"{source.folder} was made again"
     return ""
 

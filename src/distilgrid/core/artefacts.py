@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from distilgrid.core.cost import Meter
 from distilgrid.core.errors import UserError
-from distilgrid.core.fingerprint import KEY_LENGTH, canonical_json, file_sha256, recipe_key
+from distilgrid.core.fingerprint import canonical_json, file_sha256, named_key, recipe_key
 from distilgrid.core.machine import describe_machine, package_versions
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def verified(folder: Path | str, *, stage: str | None = None, only: Collection[s
     run = read_run(folder)
     if stage is not None and run["stage"] != stage:
         raise UserError(f"{folder}: holds the output of '{run['stage']}', but '{stage}' is wanted here")
-    named, own = _named_key(folder), recipe_key(run["recipe"])
+    named, own = named_key(folder.name), recipe_key(run["recipe"])
     if named and named != run["key"]:
         raise UserError(f"{folder}: named after recipe {named}, but holds {run['key']}; move it back to its own name")
     if own != run["key"]:
@@ -271,13 +271,8 @@ def _above(path: Path, place: Path) -> bool:
     return place.is_relative_to(path) or (path.name.startswith(".scratch-") and place.is_relative_to(path.parent))
 
 
-def _named_key(folder: Path) -> str | None:
-    named = re.search(rf"-([0-9a-f]{{{KEY_LENGTH}}})$", folder.name)
-    return named[1] if named else None
-
-
 def _check_key(folder: Path, recipe: Mapping[str, Any]) -> None:
-    named = _named_key(folder)
+    named = named_key(folder.name)
     if named and named != recipe_key(recipe):
         raise UserError(
             f"{folder}: the folder is named after recipe {named}, but these settings and inputs make "
@@ -290,7 +285,7 @@ def _check_own(folder: Path, recipe: Mapping[str, Any]) -> None:
 
     A stage may replace what it made from other settings, unless that was training.
     """
-    if _named_key(folder) or not folder.is_dir():
+    if named_key(folder.name) or not folder.is_dir():
         return
     with readable_os_errors(folder):
         found = {path.name for path in folder.iterdir()}
@@ -316,7 +311,7 @@ def _made_there(folder: Path) -> tuple[str, str]:
 @contextlib.contextmanager
 def _cell_lock(folder: Path) -> Iterator[None]:
     """Hold the artefact's lock, so that an orphaned job and a new one never write the same cell together."""
-    new = not folder.exists() or bool(_named_key(folder))  # Snakemake makes the folder before the job starts
+    new = not folder.exists() or bool(named_key(folder.name))  # Snakemake makes the folder before the job starts
     lock = FileLock(folder / LOCK, fallback_to_soft=False)
     with _acquired(lock, folder):
         for leftover in folder.glob(".scratch-*"):

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ def canonical_json(value: Any) -> str:
 def recipe_key(recipe: Mapping[str, Any]) -> str:
     """The first 12 hex digits of the SHA-256 of a recipe's canonical JSON."""
     return hashlib.sha256(canonical_json(recipe).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def named_key(name: str) -> str | None:
+    """The recipe key that a folder or file is named after; None for another name."""
+    found = re.search(rf"-([0-9a-f]{{{KEY_LENGTH}}})$", name)
+    return found[1] if found else None
 
 
 def file_sha256(path: Path | str) -> str:

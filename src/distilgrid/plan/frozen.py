@@ -6,21 +6,19 @@ that were run in a results folder, which `distilgrid gc` reads.
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from distilgrid.core.artefacts import readable_os_errors, write_changed
 from distilgrid.core.errors import UserError
-from distilgrid.core.fingerprint import KEY_LENGTH, recipe_key
+from distilgrid.core.fingerprint import named_key, recipe_key
 from distilgrid.core.project import yaml_text
 from distilgrid.plan.params import Params, load_params
 
 FOLDER = ".params"
 DECISIONS = "decisions"
 """The folder, under the results folder, of seeds that `distilgrid decide` added to grids, by the grid's name."""
-NAMED = re.compile(rf"-[0-9a-f]{{{KEY_LENGTH}}}$")
 ORIGIN = "# from "
 ELSEWHERE: list[str] = []
 """The origin of parameters that no files hold, such as values of `snakemake --config`."""
@@ -58,7 +56,7 @@ def freeze(params: Params, results: Path, *, origin: Sequence[str | Path] = ()) 
 
 def frozen_copies(results: Path) -> list[Frozen]:
     """The frozen copies in a results folder, by name."""
-    keyed = (path for path in (results / FOLDER).glob("*.yaml") if NAMED.search(path.stem))
+    keyed = (path for path in (results / FOLDER).glob("*.yaml") if named_key(path.stem))
     return [Frozen(path, tuple(_origins(path, results))) for path in sorted(keyed)]
 
 
