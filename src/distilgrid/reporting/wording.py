@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable
 
+from distilgrid.core import words
+
+plural = words.plural
+
 SURE = "*"
 """Follows a difference that stays clear among all comparisons of its report."""
 INTERVALS = (
@@ -83,11 +87,6 @@ def count(value: float) -> str:
 def size(value: float) -> str:
     """A number of bytes: 90.9 MB (millions)."""
     return _scaled(value, ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")))
-
-
-def plural(number: int, noun: str) -> str:
-    """A counted noun."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def seeds(fewest: int, most: int) -> str:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from distilgrid.core.words import plural
 from distilgrid.tasks.dataset import TEXT_COLUMNS
 from distilgrid.tasks.likeness import has_texts, row_texts
 
@@ -122,7 +123,7 @@ def report(dataset: Mapping[str, Any], *, max_length: int) -> None:
         parts = [_rows(split["rows"]), *_labels(split["label_counts"])]
         parts += [f"{found[what]:,} {said}" for what, said in SAID.items() if found.get(what)]
         if "longest" in found:
-            sizes = (_plural(count, what.removesuffix("s")) for what, count in found["longest"].items())
+            sizes = (plural(count, what.removesuffix("s")) for what, count in found["longest"].items())
             parts.append(f"longest {', '.join(sizes)}")
         parts += [f"{count:,} {how} a row of {place}" for place, how, count in _likes(dataset, name) if count]
         cut = cut_rows(found, max_length)
@@ -135,11 +136,7 @@ def report(dataset: Mapping[str, Any], *, max_length: int) -> None:
 
 
 def _rows(count: int) -> str:
-    return _plural(count, "row")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' if count != 1 else ''}"
+    return plural(count, "row")
 
 
 def _labels(counts: Mapping[str, int]) -> Sequence[str]:
