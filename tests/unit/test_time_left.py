@@ -106,9 +106,10 @@ def test_searches_of_a_small_space_share_what_they_find(tmp_path: Path) -> None:
 def test_a_search_after_its_candidates_does_nothing_again(tmp_path: Path) -> None:
     few = {"random": {"seeds": [0, 1]}}
     found = searching(resources={"candidate_jobs": True}, grid={"searches": ["random"]}, searches=few)
+    before = minutes(found, tmp_path)
     finish(tmp_path, *(each for each in found.artefacts.values() if each.stage != "search"))
-    assert minutes(found, tmp_path / "absent") > 8
-    assert minutes(found, tmp_path) <= 2
+    after = minutes(found, tmp_path)
+    assert after < before / 3, "numbers alone: a failure that prints the whole plan takes all memory"
 
 
 def test_rows_of_a_source_are_counted_where_that_is_quick(tmp_path: Path) -> None:
