@@ -2,21 +2,10 @@
 
 import hashlib
 import io
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
-
-from distilgrid.core.errors import UserError
-
-
-def refused(run: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        run()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def encoded(pixels: np.ndarray, form: str = "PNG", **options: Any) -> bytes:

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 from tests.unit.made import prepare
-from tests.unit.pictures import content_id, encoded, pictures, refused
+from tests.unit.pictures import content_id, encoded, pictures
+from tests.unit.refusals import refused
 
 from distilgrid.plan.params import data_folders, parse_params
 from distilgrid.stages.prepare.declare import PrepareSettings

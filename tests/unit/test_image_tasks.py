@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from tests.unit.made import prepare
-from tests.unit.pictures import content_id, encoded, pictures, refused
+from tests.unit.pictures import content_id, encoded, pictures
+from tests.unit.refusals import refused
 
 from distilgrid.core.artefacts import read_json
 from distilgrid.tasks.dataset import Dataset, limit_rows, open_dataset

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 from tests.unit.made import prepare
+from tests.unit.refusals import refused
 
-from distilgrid.core.errors import UserError
 from distilgrid.core.messages import validated
 from distilgrid.core.project import parse_yaml
 from distilgrid.tasks.dataset import Dataset, open_dataset
@@ -42,13 +42,6 @@ def prepared(tmp_path: Path) -> Prepare:
         return open_dataset(out)
 
     return run
-
-
-def refused(run: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        run()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def named(dataset: Dataset) -> list[str]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 from tests.unit.made import prepare
+from tests.unit.refusals import refused
 
 from distilgrid.core.errors import UserError
 from distilgrid.plan.settings import Grid
@@ -48,13 +49,6 @@ def csv(*more: str, rows: list[tuple[str, str]] = PLAIN) -> bytes:
 
 def table(texts: Any, labels: Any = ("a", "b") * 10) -> pa.Table:
     return pa.table({"text": texts, "label": list(labels)})
-
-
-def refused(run: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        run()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def kept(dataset: Dataset) -> list[str]:

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 from tests.unit.made import prepare
+from tests.unit.refusals import refused
 
-from distilgrid.core.errors import UserError
 from distilgrid.tasks.dataset import Dataset, open_dataset
 from distilgrid.tasks.settings import Data
 from distilgrid.tasks.spec import TaskSpec
@@ -46,13 +46,6 @@ def prepared(tmp_path: Path) -> Prepare:
 def separated(separator: str, *, quoted: bool = False, header: str = "text,label") -> str:
     lines = [[f'"{text}"' if quoted else text, label] for text, label in ROWS]
     return "\n".join(map(separator.join, [header.split(","), *lines])) + "\n"
-
-
-def refused(run: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        run()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def pairs(dataset: Dataset) -> list[tuple[str, str]]:

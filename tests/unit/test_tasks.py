@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.made import prepare
+from tests.unit.refusals import refused
 
-from distilgrid.core.errors import UserError
 from distilgrid.tasks.dataset import Dataset, limit_rows, open_dataset, texts
 from distilgrid.tasks.kinds.label.declare import KIND as LABEL
 from distilgrid.tasks.settings import Data
@@ -38,13 +38,6 @@ def prepared(tmp_path: Path) -> Prepare:
         return open_dataset(out)
 
     return run
-
-
-def refused(run: Callable[[], object]) -> str:
-    with pytest.raises(UserError) as caught:
-        run()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def csv(rows: list[tuple[str, str]], header: str = "text,label") -> str:
