@@ -1,6 +1,6 @@
 """The grids of a project: those given, those of its files, those that were run, and those that run now.
 
-Many grids share a results folder. What any of them names is no garbage.
+Many grids share a results folder. Whatever one of them names must stay.
 """
 
 from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ def verify(
     cells: Annotated[int, typer.Option(help="Trained models to score again; they are drawn at random.", min=0)] = 3,
     seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
     part: Annotated[
-        bool, typer.Option("--part", help="The folder holds a part of the results: what it lacks is no problem.")
+        bool, typer.Option("--part", help="The folder holds only a part of the results; missing inputs are no error.")
     ] = False,
     tolerance: Annotated[
         float, typer.Option(help="What a printed score may differ by: rounding.", min=0, callback=finite)

@@ -29,8 +29,8 @@ def _make_numbers_strict(schema: Any, model: type[BaseModel]) -> None:
 class Settings(BaseModel):
     """A group of settings. Unknown keys are refused, values are checked, instances cannot change.
 
-    Numbers are finite, whole ones at most MAX_WHOLE. Texts and truth values are no numbers, and 2.0 is no whole one,
-    save for `Field(strict=False)`.
+    Numbers are finite, and integers at most MAX_WHOLE. Text and booleans are refused for numbers, and 2.0 for integers,
+    except with `Field(strict=False)`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)

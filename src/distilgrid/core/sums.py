@@ -23,7 +23,7 @@ def write_sums(folder: Path, *, without: Collection[str] = ()) -> None:
 
 
 def listed_files(folder: Path) -> set[str]:
-    """The names in `SHA256SUMS`, as far as it can be read."""
+    """The names in the readable lines of `SHA256SUMS`."""
     try:
         text = (folder / SUMS).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

@@ -40,7 +40,7 @@ def _row(line: str, place: str) -> dict[str, Any]:
         if "\\u" in line:  # only an escape may hold half a surrogate pair
             json.dumps(row, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise UserError(f"{place}: holds half a surrogate pair, which is no text; remove it") from None
+        raise UserError(f"{place}: holds half a surrogate pair, which is not valid text; remove it") from None
     except _KeyTwiceError as error:
         raise UserError(f"{place}: the key '{error}' comes twice; rename or remove one") from None
     except RecursionError:

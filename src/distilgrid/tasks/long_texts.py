@@ -26,7 +26,7 @@ LEAST = 4096
 PER_TOKEN = 16
 """Characters of the first prefix for each token that is kept; English words have 5 or 6."""
 WORTH = 4
-"""Texts of up to so many first prefixes are never touched: a prefix is read twice, and this must be worth it."""
+"""Texts no longer than this many first prefixes stay whole: reading a prefix of them would save no time."""
 GROWTH, WORDS, ANYWHERE, TOKENS, EXACT = 8, 16, 256, 1024, 100_000
 GENEROUS = 64
 """Characters for each token that more than hold any text in words, for callers without a tokeniser's answer."""
@@ -46,7 +46,7 @@ class TextCutter:
         return text is None or len(text) <= WORTH * self._first
 
     def __call__(self, first: str, second: str | None = None) -> tuple[str, str | None]:
-        """The text or pair, as far as its tokens can come from."""
+        """The part of the text or pair that its tokens can come from."""
         if self.reads_all(first) and self.reads_all(second):
             return first, second
         a, b = self._cut(first), None if second is None else self._cut(second)
